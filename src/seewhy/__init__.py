@@ -1,0 +1,63 @@
+"""seewhy shows why a vision model decided what it did.
+
+>>> import seewhy
+>>> [card.name for card in seewhy.methods() if card.family == "cam"][:3]
+['ablation-cam', 'cam', 'eigen-cam']
+
+Everything here is imported when it is first used, so that ``import seewhy`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from seewhy import errors
+from seewhy._version import __version__
+
+if TYPE_CHECKING:
+    from seewhy.api import explain, load, wrap
+    from seewhy.api.listing import layers, methods
+    from seewhy.core import targets
+    from seewhy.explanation import Explanation, Explanations
+    from seewhy.models import Model, Preprocess
+
+__all__ = [
+    "Explanation",
+    "Explanations",
+    "Model",
+    "Preprocess",
+    "__version__",
+    "errors",
+    "explain",
+    "layers",
+    "load",
+    "methods",
+    "targets",
+    "wrap",
+]
+
+_HOMES = {
+    "Explanation": "seewhy.explanation",
+    "Explanations": "seewhy.explanation",
+    "Model": "seewhy.models",
+    "Preprocess": "seewhy.models",
+    "explain": "seewhy.api",
+    "layers": "seewhy.api.listing",
+    "load": "seewhy.api",
+    "methods": "seewhy.methods",
+    "targets": "seewhy.core.targets",
+    "wrap": "seewhy.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'seewhy' has no attribute {name!r}")
+    home = importlib.import_module(_HOMES[name])
+    globals()[name] = value = home if home.__name__.rpartition(".")[2] == name else getattr(home, name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

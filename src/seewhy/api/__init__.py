@@ -1,0 +1,8 @@
+"""Takes what a person asks, gives explanations: the only room where models, methods, engine and pictures meet."""
+
+from __future__ import annotations
+
+from seewhy.api.explain import explain
+from seewhy.models import load, wrap
+
+__all__ = ["explain", "load", "wrap"]

@@ -1,0 +1,346 @@
+"""Explaining: takes a model, images, methods, targets and layers, gives explanations; the one place where the rooms meet."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from seewhy.api.inputs import Item, read_items, same_shape
+from seewhy.api.parameters import baseline_tensor, split_parameters
+from seewhy.api.results import Finished, finish, predictions, provenance, records
+from seewhy.api.wanted import Wanted, competitors
+from seewhy.core.batching import Budget, in_chunks
+from seewhy.core.engine import Answer, Job, Outcome, Outline, Settings, run_jobs
+from seewhy.core.layers import AUTO, INPUT, find_place, place_name
+from seewhy.core.layouts import Reshape
+from seewhy.core.maps import upsample
+from seewhy.core.network import Network
+from seewhy.core.outputs import Forward
+from seewhy.core.rules import rule_name
+from seewhy.core.targets import Logit, Target
+from seewhy.errors import CapabilityError, UnknownName, UsageError
+from seewhy.explanation import Cost, Explanation, Explanations
+from seewhy.methods import __name__ as _methods_room
+from seewhy.models import Model, load, wrap
+from seewhy.registry import REDUCTIONS, Method, Need
+from seewhy.registry import methods as registry
+
+__all__ = ["Plan", "explain", "run_plan"]
+
+assert _methods_room  # imported so that every method is registered
+
+Progress = Callable[[str, int, int], None]
+_FUSIONS = ("mean", "max")
+
+
+def explain(
+    model: Model | nn.Module | Callable[[Tensor], Any] | str,
+    image: Any,
+    method: str | Sequence[str] = "grad-cam",
+    target: Any = None,
+    layer: str | nn.Module | Sequence[str | nn.Module] | None = None,
+    *,
+    contrast: int | str | None = None,
+    fuse: str | None = None,
+    reduce: str | None = None,
+    backward_rule: str = "none",
+    baseline: Any = None,
+    reshape: Reshape | None = None,
+    differentiable: bool = False,
+    prepare: bool | str = "auto",
+    memory: int | None = None,
+    progress: Progress | None = None,
+    **parameters: Any,
+) -> Explanation | Explanations:
+    """Why a model decided what it did: one `Explanation`, or `Explanations` when several of anything are asked for.
+
+    ``model``: a `Model` from `seewhy.load` or `seewhy.wrap`, a module, a callable, or a spec such as ``"builtin"``.
+    ``image``: a path, PIL image or uint8 array [H, W, 3] (preprocessed by the model), or a float array or tensor
+    [C, H, W] or [B, C, H, W] (already preprocessed, in the model's own layout); a sequence of any, for several.
+    ``method``: names from `seewhy.methods`. ``target``: an index, a label, a `Target`, any callable from the model's
+    output to one scalar per sample, ``"all"``, ``"top-3"``, or None for each image's top class; for several images a list
+    gives each its own. ``layer``: dotted names or submodules (``name#k`` for the k-th call); None lets the library choose
+    for CAMs and means the input for gradient methods.
+
+    ``contrast`` (a class, or ``"top-10"``) subtracts the strongest competing evidence at each place: "why this and not that".
+    ``fuse`` (``"mean"``, ``"max"``) makes one map of several layers. ``reduce`` (``"max-abs"``, ``"sum"``, ``"l2"``,
+    ``"sum-abs"``, ``"none"``) takes the channels of gradient methods together. ``backward_rule`` (``"none"``,
+    ``"guided"``, ``"relu"``) applies to every rectifier in the backward pass. ``baseline`` is the reference of path methods.
+    ``reshape`` turns a raw activation into [B, C, H, W] for token layouts nobody foresaw. ``differentiable=True`` gives
+    ``.tensor`` with a graph. ``prepare=False`` runs the eager model bit for bit, as every value does for now. ``memory`` is the
+    budget for passes in bytes. Further ``parameters`` are the methods' own (``steps=50``, ``n=64``, ``seed=1``).
+
+    Values are signed, in the target's units per unit of the place, float32 (float64 for float64 models). The model, its hooks,
+    flags, gradients and random state are left as they were. Methods, layers and targets share their passes.
+
+    Raises `UnknownName` for a name that does not exist, `UsageError` and its kin for what cannot be meant, `ImageError`,
+    `ModelError`, `OutOfMemory`.
+
+    >>> import torch, seewhy
+    >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(144, 2))
+    >>> seewhy.explain(net, torch.rand(1, 3, 8, 8), method="grad-cam", layer="1", target=1).values.shape
+    (6, 6)
+    """
+    wrapped = load(model) if isinstance(model, str) else wrap(model)
+    items, one_image = read_items(wrapped, image)
+    plan = Plan.make(
+        wrapped,
+        len(items),
+        method,
+        target,
+        layer,
+        contrast=contrast,
+        fuse=fuse,
+        reduce=reduce,
+        backward_rule=backward_rule,
+        baseline=baseline,
+        parameters=parameters,
+        prepare=prepare,
+        settings=Settings(reshape, differentiable, memory, progress or (lambda what, done, total: None)),
+    )
+    found = run_plan(plan, items)
+    several = not one_image or plan.several
+    return found if several else found[0]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything asked for except the images: checked, before anything is computed."""
+
+    model: Model
+    network: Network
+    outlines: tuple[Outline, ...]
+    parameters: tuple[dict[str, Any], ...]
+    wanted: Wanted
+    several: bool
+    contrast: int | str | None
+    fuse: str | None
+    reduce: str | None
+    baseline: Any
+    layers: tuple[str, ...]
+    prepare: bool | str
+    settings: Settings
+
+    @classmethod
+    def make(
+        cls,
+        model: Model,
+        images: int,
+        method: str | Sequence[str],
+        target: Any,
+        layer: Any,
+        *,
+        parameters: dict[str, Any],
+        settings: Settings,
+        contrast: int | str | None = None,
+        fuse: str | None = None,
+        reduce: str | None = None,
+        backward_rule: str = "none",
+        baseline: Any = None,
+        prepare: bool | str = "auto",
+    ) -> Plan:
+        """Check what is asked against what the model can do; raises `UsageError` and its kin."""
+        names = [method] if isinstance(method, str) else list(method)
+        if not names:
+            raise UsageError("no methods: the list given is empty. List them: seewhy methods")
+        methods = [registry[name] for name in names]
+        network = Network(model.module)
+        _check_capabilities(network, methods)
+        _check_words(methods, fuse, reduce, contrast, baseline, prepare)
+        layers = _layer_names(network, layer, model.spec)
+        outlines, own = [], []
+        for each, given in zip(methods, split_parameters(methods, parameters), strict=True):
+            for place in _places(each, layers):
+                outlines.append(Outline(each, place, _rule(each, backward_rule)))
+                own.append(given | ({"layers": layers} if each.card.several_layers else {}))
+        wanted = Wanted(model, target, images)
+        fused = fuse is not None and len(layers) > 1
+        several = len(names) > 1 or (len(outlines) > len(names) and not fused) or wanted.many
+        several = several or not isinstance(method, str)
+        extra = tuple(n for n in layers if any(m.card.several_layers for m in methods)) + wanted.layers
+        return cls(
+            model, network, tuple(outlines), tuple(own), wanted, several, contrast, fuse, reduce, baseline, extra,
+            prepare, settings,
+        )  # fmt: skip
+
+
+def _check_capabilities(network: Network, methods: Sequence[Method]) -> None:
+    for each in methods:
+        if network.root is None and each.card.needs - {Need.INPUT, Need.SCORE, Need.LOGITS, Need.BASELINE, Need.STREAM}:
+            raise CapabilityError(
+                f"{each.name} needs {', '.join(sorted(each.card.needs))}; a plain callable has scores only. Wrap a torch module"
+            )
+        if network.root is not None and each.card.rule != "none" and isinstance(network.root, torch.jit.ScriptModule):
+            raise CapabilityError(
+                f"{each.name} changes the backward pass of activation functions, which TorchScript hides; "
+                "use the original module, or a method without a rule such as saliency"
+            )
+
+
+def _check_words(
+    methods: Sequence[Method], fuse: Any, reduce: Any, contrast: Any, baseline: Any, prepare: Any
+) -> None:
+    if fuse is not None and fuse not in _FUSIONS:
+        raise UnknownName("fusion", str(fuse), _FUSIONS, "fuse='mean' or fuse='max'")
+    if reduce is not None:
+        if reduce not in REDUCTIONS:
+            raise UnknownName("reduction", str(reduce), REDUCTIONS, f"one of {', '.join(REDUCTIONS)}")
+        if not any(m.card.reduce for m in methods):
+            raise UsageError(f"reduce={reduce!r}: {methods[0].name} gives one value a position; there is no channel to reduce")
+    if contrast is not None and not all(m.card.discriminative and m.card.family == "cam" for m in methods):
+        name = next(m.name for m in methods if not (m.card.discriminative and m.card.family == "cam"))
+        raise UsageError(f"contrast={contrast!r} needs class-discriminative maps; {name} is not a CAM of a class")
+    if baseline is not None and not any("baseline" in m.requires for m in methods):
+        raise UsageError(f"baseline={baseline!r}: {methods[0].name} has none; path methods do. List them: seewhy methods")
+    if prepare not in (True, False, "auto", "verify"):
+        raise UsageError(f"prepare={prepare!r}: one of True, False, 'auto', 'verify'")
+
+
+def _layer_names(network: Network, layer: Any, spec: str) -> tuple[str, ...]:
+    if layer is None or layer == AUTO:
+        return ()
+    names = []
+    for each in layer if isinstance(layer, list | tuple) else [layer]:
+        if not isinstance(each, str | nn.Module):
+            raise UsageError(f"layer is {type(each).__name__}; give a name or a submodule. List them: seewhy layers")
+        name = place_name(network.module, each)
+        if name != INPUT:
+            find_place(network.module, name, spec)
+        names.append(name)
+    return tuple(dict.fromkeys(names))
+
+
+def _places(method: Method, layers: tuple[str, ...]) -> tuple[str, ...]:
+    """Where a method explains: the layers given, else its own default."""
+    at = method.card.at
+    if method.card.several_layers:
+        return (layers[-1] if layers else AUTO,)
+    if at == "input":
+        if any(name != INPUT for name in layers):
+            raise UsageError(f"{method.name} explains the input; for a layer use conductance, internal-influence or saliency")
+        return (INPUT,)
+    if at == "layer" and INPUT in layers:
+        raise UsageError(f"{method.name} explains a layer, not the input; leave layer= out to have one chosen")
+    return layers or (INPUT if at == "any" else AUTO,)
+
+
+def _rule(method: Method, asked: str) -> str:
+    asked = rule_name(asked)
+    if method.card.rule != "none" and asked not in ("none", method.card.rule):
+        raise UsageError(f"{method.name} is the {method.card.rule!r} rule; backward_rule={asked!r} contradicts it")
+    return method.card.rule if method.card.rule != "none" else asked
+
+
+def run_plan(plan: Plan, items: Sequence[Item]) -> Explanations:
+    """Explain ``items`` as planned, in chunks of equal shape that fit into memory; in the order of the images."""
+    began = time.perf_counter()
+    found: dict[int, list[Explanation]] = {}
+    forwards = backwards = 0
+    for indices in same_shape(items):
+        budget = Budget(plan.settings.memory, first=8)
+        if plan.settings.differentiable:
+            budget.size = len(indices)
+
+        def work(start: int, stop: int, indices: list[int] = indices) -> tuple[list[list[Explanation]], Outcome]:
+            return _one_batch(plan, items, indices[start:stop])
+
+        for start, stop, (made, outcome) in in_chunks(len(indices), work, budget, recorded=True):
+            forwards += outcome.spent.forwards
+            backwards += outcome.spent.backwards
+            for index, mine in zip(indices[start:stop], made, strict=True):
+                found[index] = mine
+    ordered = [explanation for index in range(len(items)) for explanation in found[index]]
+    return Explanations(ordered, cost=Cost(forwards, backwards, 0, time.perf_counter() - began))
+
+
+def _one_batch(plan: Plan, items: Sequence[Item], indices: Sequence[int]) -> tuple[list[list[Explanation]], Outcome]:
+    """All explanations of some images that share a shape: a list per image."""
+    mine = [items[i] for i in indices]
+    x = plan.network.like(torch.stack([item.tensor for item in mine]))
+    seed = next((p["seed"] for p in plan.parameters if "seed" in p), 0)
+    baseline, described = None, None
+    if any("baseline" in outline.method.requires for outline in plan.outlines):
+        baseline, described = baseline_tensor(plan.model, plan.baseline, x, mine[0].pictured, seed)
+    rivals: dict[int, list[Job]] = {}
+
+    def jobs(forward: Forward) -> list[Job]:
+        rivals.clear()
+        columns = plan.wanted.resolve(forward, indices)
+        main = [
+            Job(outline, targets, own, baseline)
+            for outline, own in zip(plan.outlines, plan.parameters, strict=True)
+            for targets in columns
+        ]
+        if plan.contrast is not None:
+            for n, job in enumerate(main):
+                rivals[n] = _rivals(plan, job, forward)
+        return main + [rival for group in rivals.values() for rival in group]
+
+    outcome = run_jobs(plan.network, x, plan.outlines, jobs, plan.settings, plan.layers)
+    done = _combine(plan, outcome, rivals, tuple(x.shape[2:]))
+    origin = provenance(plan.model, x, plan.prepare, described)
+    guesses = predictions(plan.model, outcome.forward)
+    columns = [
+        records(plan.model, plan.network, each, mine, guesses, origin, keep_graph=plan.settings.differentiable)
+        for each in done
+    ]
+    return [list(row) for row in zip(*columns, strict=True)], outcome
+
+
+def _rivals(plan: Plan, job: Job, forward: Forward) -> list[Job]:
+    """Jobs for the classes that compete with ``job``'s target: the n-th competitor of every image."""
+    rows = [
+        competitors(plan.contrast, plan.model, target, forward, row) for row, target in enumerate(job.targets)
+    ]
+    columns: list[tuple[Target, ...]] = [tuple(Logit(k) for k in column) for column in zip(*rows, strict=True)]
+    return [Job(job.outline, targets, job.parameters, job.baseline) for targets in columns]
+
+
+def _combine(
+    plan: Plan, outcome: Outcome, rivals: dict[int, list[Job]], size: tuple[int, ...]
+) -> list[Finished]:
+    """Contrasts subtracted, channels reduced, layers fused: the maps in the order method, layer, target."""
+    by_job: dict[int, Answer] = {id(answer.job): answer for answer in outcome.answers}
+    count = len(outcome.answers) - sum(map(len, rivals.values()))
+    done = []
+    for n, answer in enumerate(outcome.answers[:count]):
+        values, words = None, None
+        if plan.contrast is not None:
+            others = torch.stack([by_job[id(job)].attribution.values for job in rivals[n]])
+            values = answer.attribution.values - others.amax(0)
+            words = _contrast_words(plan, answer)
+        done.append(finish(answer, plan.reduce, words, values))
+    return _fused(done, plan, size) if plan.fuse is not None else done
+
+
+def _contrast_words(plan: Plan, answer: Answer) -> str:
+    if isinstance(plan.contrast, str) and plan.contrast.startswith("top-"):
+        return f"against {plan.contrast}"
+    rival = plan.contrast if isinstance(plan.contrast, int) else plan.model.find_label(str(plan.contrast))
+    return f"against {Logit(rival).describe(plan.model.label)}"
+
+
+def _fused(done: list[Finished], plan: Plan, size: tuple[int, ...]) -> list[Finished]:
+    """One map for each method and target: every layer's, resized to the largest, averaged or maximised."""
+    groups: dict[tuple[str, tuple[Target, ...]], list[Finished]] = {}
+    for each in done:
+        job = each.answer.job
+        groups.setdefault((job.outline.method.name, job.targets), []).append(each)
+    fused = []
+    for group in groups.values():
+        if len(group) == 1 or group[0].channels:
+            fused.extend(group)
+            continue
+        grid = max((tuple(each.values.shape[1:]) for each in group), key=lambda g: torch.Size(g).numel())
+        stack = torch.stack([upsample(each.values[:, None], grid)[:, 0] for each in group])
+        values = stack.mean(0) if plan.fuse == "mean" else stack.amax(0)
+        place = " + ".join(each.place for each in group)
+        first = group[0]
+        parameters = {**first.parameters, "fuse": plan.fuse}
+        fused.append(Finished(first.answer, values, False, None, place, first.contrast, parameters))
+    return fused

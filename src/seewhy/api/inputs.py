@@ -1,0 +1,104 @@
+"""Images to batches: takes paths, pictures, arrays and tensors, gives model inputs with what was seen; runs no network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from seewhy.errors import UsageError
+from seewhy.models import Model, Photo, read_image
+
+__all__ = ["Item", "read_items", "same_shape"]
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """One image: its input [C, *size], the picture of it (uint8 [H, W, 3]) if there is one, its name and notes."""
+
+    tensor: Tensor
+    view: np.ndarray[Any, Any] | None
+    name: str
+    pictured: bool
+    notes: tuple[str, ...] = field(default=())
+
+
+def read_items(model: Model, image: Any) -> tuple[list[Item], bool]:
+    """The images in ``image``, and whether it was a single one.
+
+    A path, PIL image or uint8 array (H×W, H×W×1, ×3 or ×4; N×H×W×3 for several) is an image and preprocessed by the model; a float
+    array or tensor is an input already, [C, H, W] or [B, C, H, W]. A list or tuple holds any of these. Raises
+    `ImageError` for what cannot be read and `UsageError` for what cannot be meant.
+    """
+    if isinstance(image, list | tuple):
+        if not image:
+            raise UsageError("no images: the sequence given is empty")
+        return [item for one in image for item in read_items(model, one)[0]], False
+    if isinstance(image, Tensor | np.ndarray) and _is_float(image):
+        return _inputs(model, image)
+    if isinstance(image, Tensor):
+        image = _uint8_array(image)
+    if isinstance(image, np.ndarray) and image.ndim == 4:
+        return [_picture(model, one, f"image {n}") for n, one in enumerate(image)], len(image) == 1
+    if isinstance(image, str | Path | Image.Image | np.ndarray | Photo):
+        return [_picture(model, image)], True
+    raise UsageError(
+        f"image is {type(image).__name__}; give a path, PIL image or uint8 array (preprocessed for you), or a float array "
+        "or tensor (an input already), or a list of them"
+    )
+
+
+def _is_float(values: Tensor | np.ndarray[Any, Any]) -> bool:
+    return values.is_floating_point() if isinstance(values, Tensor) else bool(np.issubdtype(values.dtype, np.floating))
+
+
+def _uint8_array(image: Tensor) -> np.ndarray[Any, Any]:
+    if image.dtype != torch.uint8:
+        raise UsageError(f"a tensor of {image.dtype} is neither an image (uint8) nor an input (floating point)")
+    array: np.ndarray[Any, Any] = image.cpu().numpy()
+    channels_first = array.ndim >= 3 and array.shape[-3] in (1, 3, 4) and array.shape[-1] not in (1, 3, 4)
+    return np.moveaxis(array, -3, -1) if channels_first else array
+
+
+def _picture(model: Model, image: Any, name: str = "") -> Item:
+    photo = image if isinstance(image, Photo) else read_image(image)
+    tensor, view = model.prepare(photo)
+    notes = (*photo.notes, *((model.view_note,) if getattr(model, "view_note", "") else ()))
+    return Item(tensor, view, photo.name or name, True, notes)
+
+
+def _inputs(model: Model, values: Tensor | np.ndarray[Any, Any]) -> tuple[list[Item], bool]:
+    batch = values if isinstance(values, Tensor) else torch.from_numpy(np.ascontiguousarray(values))
+    if batch.ndim < 3:
+        raise UsageError(
+            f"a float input of shape {tuple(batch.shape)}; inputs are [C, H, W] or [B, C, H, W], already preprocessed"
+        )
+    batch = batch[None] if batch.ndim == 3 else batch
+    if 0 in batch.shape:
+        raise UsageError(f"a float input of shape {tuple(batch.shape)} is empty")
+    several = len(batch) > 1
+    items = [
+        Item(row, _view(model, row), f"input {n}" if several else "", False) for n, row in enumerate(batch.unbind())
+    ]
+    return items, not several
+
+
+def _view(model: Model, row: Tensor) -> np.ndarray[Any, Any] | None:
+    if row.ndim != 3:
+        return None
+    return model.to_image(row.detach().to("cpu", torch.float32))
+
+
+def same_shape(items: Sequence[Item]) -> Iterator[list[int]]:
+    """Indices of items that can go through the network together, in order of first appearance."""
+    groups: dict[Any, list[int]] = {}
+    for index, item in enumerate(items):
+        key = tuple(item.tensor.shape), item.tensor.dtype, item.tensor.device, item.pictured
+        groups.setdefault(key, []).append(index)
+    yield from groups.values()

@@ -1,0 +1,91 @@
+"""Lists: takes a model, or nothing, gives what there is to choose from: methods and layers; explains nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import seewhy.methods as _room
+from seewhy.core.layers import choose_layer
+from seewhy.core.layouts import find_layout
+from seewhy.core.network import Network
+from seewhy.core.passes import Request, run_forward
+from seewhy.models import Model, Preprocess, load, wrap
+from seewhy.registry import Card
+
+__all__ = ["LayerInfo", "layers", "methods"]
+
+
+def methods(family: str | None = None) -> list[Card]:
+    """The cards of all methods (``family`` ``"gradient"`` or ``"cam"`` for one kind), by name.
+
+    >>> import seewhy
+    >>> next(card.formula for card in seewhy.methods() if card.name == "hires-cam")
+    'sum_c g_c A_c, elementwise'
+    """
+    return _room(family)  # type: ignore[operator]
+
+
+@dataclass(frozen=True)
+class LayerInfo:
+    """One submodule: its dotted name, its class, its output shape and grid (None if it never ran), its parameters."""
+
+    name: str
+    kind: str
+    shape: tuple[int, ...] | None
+    grid: tuple[int, ...] | None
+    channels: int | None
+    parameters: int
+    chosen: bool
+
+
+def layers(
+    model: Model | nn.Module | Callable[[Tensor], Any] | str, input: Tensor | None = None
+) -> list[LayerInfo]:
+    """Every layer of a model in the order of its definition, with shapes from one forward and the automatic choice marked.
+
+    ``input`` [B, C, *size] is what the forward is run on; without it a grey image of the model's own input size (224
+    if it has none). Raises `CapabilityError` for a plain callable.
+
+    >>> import torch, seewhy
+    >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1))
+    >>> [(layer.name, layer.grid, layer.chosen) for layer in seewhy.layers(net, torch.rand(1, 3, 8, 8))]
+    [('0', (6, 6), False), ('1', (6, 6), True), ('2', (1, 1), False)]
+    """
+    wrapped = load(model) if isinstance(model, str) else wrap(model)
+    network = Network(wrapped.module)
+    root = network.module
+    x = network.like(_probe(wrapped) if input is None else input)
+    with network.borrowed() as call:
+        made = run_forward(network, call, x, Request(survey=True))
+    size = tuple(x.shape[2:])
+    shapes = {seen.name: seen.shape for seen in made.tape.seen}
+    best = next((seen.name for seen in choose_layer(made.tape.seen, size)), None)
+    found = []
+    for name, module in root.named_modules():
+        if not name:
+            continue
+        shape = shapes.get(name)
+        layout = None if shape is None else find_layout(shape, size)
+        found.append(
+            LayerInfo(
+                name,
+                type(module).__name__,
+                shape,
+                None if layout is None else layout.grid,
+                None if layout is None or shape is None else shape[layout.channel],
+                sum(p.numel() for p in module.parameters()),
+                name == best,
+            )
+        )
+    return found
+
+
+def _probe(model: Model) -> Tensor:
+    if isinstance(model.preprocess, Preprocess):
+        return torch.zeros(1, model.preprocess.channels, *model.preprocess.size)
+    return torch.zeros(1, 3, 224, 224)

@@ -1,0 +1,192 @@
+"""Answers to explanations: takes what the engine computed for a batch, gives one record per image; runs no network."""
+
+from __future__ import annotations
+
+import math
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seewhy._version import __version__
+from seewhy.api.inputs import Item
+from seewhy.api.parameters import reduce_channels
+from seewhy.core.engine import Answer
+from seewhy.core.layers import INPUT
+from seewhy.core.network import Network
+from seewhy.core.outputs import Forward
+from seewhy.explanation import Cost, Explanation, Guess, Prediction, Status
+from seewhy.models import Model
+
+__all__ = ["Finished", "predictions", "provenance", "records"]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """One map of a batch, ready to be split into images: values [B, ...] in which ``channels`` were kept or not."""
+
+    answer: Answer
+    values: Tensor
+    channels: bool
+    error: Tensor | None
+    place: str
+    contrast: str | None
+    parameters: Mapping[str, Any]
+
+
+def predictions(model: Model, forward: Forward, most: int = 5) -> list[Prediction | None]:
+    """Each image's best classes; None where the output is not a row of class scores."""
+    try:
+        logits = forward.logits.detach()
+    except Exception:  # an output that only the user's own target understands has no classes to name
+        return [None] * forward.batch
+    if logits.ndim != 2 or logits.shape[1] < 2:
+        return [None] * forward.batch
+    probabilities = forward.probabilities.detach()
+    found: list[Prediction | None] = []
+    for row, shares in zip(logits, probabilities, strict=True):
+        best = row.argsort(descending=True)[:most].tolist()
+        top = tuple(Guess(k, model.label(k), _finite(shares[k]), float(row[k])) for k in best)
+        found.append(Prediction(top[0].index, top[0].label, top[0].probability, top))
+    return found
+
+
+def _finite(value: Tensor) -> float | None:
+    number = float(value)
+    return number if math.isfinite(number) else None
+
+
+def provenance(model: Model, x: Tensor, prepare: Any, baseline: str | None) -> dict[str, Any]:
+    """Where a map comes from: versions, the model and its weights, device and dtype."""
+    found = {
+        "seewhy": __version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "model": model.spec or model.name,
+        "weights": model.weights,
+        "fingerprint": model.fingerprint(),
+        "device": str(x.device),
+        "dtype": str(x.dtype).removeprefix("torch."),
+        # every pass runs on the eager model so far; what was asked for is kept
+        "prepare": str(prepare),
+    }
+    if baseline is not None:
+        found["baseline"] = baseline
+    return found
+
+
+def finish(answer: Answer, reduce: str | None, contrast: str | None, values: Tensor | None = None) -> Finished:
+    """An answer with its channels reduced; ``values`` stands in for the answer's own (a contrast, a fusion)."""
+    card = answer.job.outline.method.card
+    raw = answer.attribution.values if values is None else values
+    error = answer.attribution.error
+    parameters = dict(answer.job.parameters)
+    if card.reduce is None:
+        return Finished(answer, raw, False, error, answer.place, contrast, parameters)
+    how = reduce or card.reduce
+    parameters["reduce"] = how
+    if raw.ndim == 2:  # a dense layer has no positions: its units are the answer
+        return Finished(answer, raw, False, error, answer.place, contrast, parameters)
+    if error is not None and error.ndim == raw.ndim:
+        error = _reduced_error(raw, error, how)
+    return Finished(answer, reduce_channels(raw, how), how == "none", error, answer.place, contrast, parameters)
+
+
+def _reduced_error(values: Tensor, error: Tensor, how: str) -> Tensor:
+    """The standard error of a reduction: of the channel that won, or of the sum, bounded by the errors' sum."""
+    if how == "none":
+        return error
+    if how == "max-abs":
+        return error.gather(1, values.abs().argmax(1, keepdim=True))[:, 0]
+    return error.sum(1)
+
+
+def records(
+    model: Model,
+    network: Network,
+    done: Finished,
+    items: list[Item],
+    guesses: list[Prediction | None],
+    origin: Mapping[str, Any],
+    *,
+    keep_graph: bool,
+) -> list[Explanation]:
+    """One explanation per image of the batch."""
+    answer, method = done.answer, done.answer.job.outline.method
+    batch = len(items)
+    spent = answer.spent
+    cost = Cost(round(spent.forwards / batch), round(spent.backwards / batch), 0, spent.seconds / batch)
+    made = []
+    for row, item in enumerate(items):
+        target = answer.job.targets[row]
+        values = done.values[row]
+        array = values.detach().cpu().numpy()
+        score = float(answer.scores[row])
+        error = None if done.error is None else _array_or_number(done.error[row])
+        status = _status(network, item, array, score, done, row)
+        made.append(
+            Explanation(
+                values=array,
+                size=tuple(item.tensor.shape[1:]),
+                method=method.name,
+                target=target.describe(model.label),
+                target_index=target.index,
+                score=score,
+                prediction=guesses[row],
+                layer=None if done.place == INPUT else done.place,
+                parameters=done.parameters,
+                status=status,
+                error=error,
+                cost=cost,
+                provenance=origin,
+                input=item.tensor.detach().cpu().numpy(),
+                image=item.view,
+                name=item.name,
+                positive=method.card.positive,
+                channels=done.channels,
+                contrast=done.contrast,
+                notes=(*item.notes, *network.warned),
+                tensor=values if keep_graph else None,
+            )
+        )
+    return made
+
+
+def _array_or_number(value: Tensor) -> np.ndarray[Any, Any] | float:
+    return float(value) if value.ndim == 0 else value.detach().cpu().numpy()
+
+
+def _status(
+    network: Network, item: Item, values: np.ndarray[Any, Any], score: float, done: Finished, row: int
+) -> Status:
+    """Whether the map is an answer, and if not, why."""
+    answer, place = done.answer, "the input" if done.place == INPUT else f"layer {done.place!r}"
+    if not (np.isfinite(values).all() and math.isfinite(score)):
+        broken = network.broken_weights()
+        if broken is not None:
+            return Status("non-finite", f"the model's {broken!r} holds NaN or infinity")
+        if not bool(item.tensor.isfinite().all()):
+            return Status("non-finite", "the input holds NaN or infinity")
+        what = "the score" if not math.isfinite(score) else "the map"
+        return Status("non-finite", f"{what} overflowed in the forward or backward pass")
+    if not answer.depends:
+        return Status("zero-gradient", f"the score does not depend on {place}")
+    if not values.any():
+        return Status(
+            "zero-gradient",
+            f"the map is 0 everywhere: at {place} nothing changes the score (constant output, dead or saturated units)",
+        )
+    converged = answer.attribution.converged
+    if converged is not None and not bool(converged[row]):
+        return Status("not-converged", f"{answer.attribution.note}; raise max_steps or steps")
+    if answer.job.outline.method.card.positive and values.max() <= 0:
+        return Status(
+            "no-positive-evidence",
+            f"all evidence at {place} speaks against the target (score {score:.3g}, map from {values.min():.3g} to "
+            f"{values.max():.3g}); it is drawn signed",
+        )
+    return Status()

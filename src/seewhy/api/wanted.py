@@ -1,0 +1,139 @@
+"""Words to targets: takes what the user called a target, gives one list of targets per image; runs no network."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from seewhy.core import targets as t
+from seewhy.core.outputs import Forward
+from seewhy.errors import TargetError, UsageError
+from seewhy.models import Model
+
+__all__ = ["Wanted"]
+
+_TOP = re.compile(r"top-(\d+)")
+
+
+class Wanted:
+    """What is to be explained: parsed once, turned into targets when the scores are known.
+
+    ``target`` is None (each image's top class), an index, a label, a `Target`, a callable from the model's output to
+    one scalar per sample, ``"all"`` (every class) or ``"top-k"``. For one image, a list explains each of its
+    entries; for several images a list has one entry (or one list) per image.
+    """
+
+    def __init__(self, model: Model, target: Any, images: int) -> None:
+        self._model = model
+        if isinstance(target, Tensor | np.ndarray):
+            target = target.tolist()
+        self.many = isinstance(target, list | tuple | range) or target == "all" or _is_top(target)
+        if isinstance(target, list | tuple | range):
+            per_image = list(target) if images > 1 else [list(target)]
+            if not per_image or per_image == [[]]:
+                raise UsageError("no targets: the list given is empty; leave target= out for the top class")
+            if len(per_image) != images:
+                raise UsageError(
+                    f"{len(per_image)} targets for {images} images: with several images a list gives each its own. "
+                    f"For the same targets everywhere: target=[[a, b]] * {images}"
+                )
+            self._asked = [list(p) if isinstance(p, list | tuple | range) else [p] for p in per_image]
+        else:
+            self._asked = [[target]] * images
+        # labels and types are checked now, before anything is computed
+        for spec in {id(s): s for row in self._asked for s in row}.values():
+            self._fixed(spec)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Layers that the targets themselves read."""
+        fixed = (self._fixed(spec) for row in self._asked for spec in row)
+        return tuple(dict.fromkeys(name for target in fixed if target is not None for name in target.layers))
+
+    def resolve(self, forward: Forward, images: Sequence[int]) -> list[tuple[t.Target, ...]]:
+        """For the images of one batch, in order: the n-th target of every image, for each n."""
+        rows = [
+            [target for spec in self._asked[image] for target in self._expand(spec, forward, row)]
+            for row, image in enumerate(images)
+        ]
+        counts = {len(row) for row in rows}
+        if len(counts) != 1:
+            raise UsageError(f"images of one call need equally many targets; got {sorted(counts)}")
+        return list(zip(*rows, strict=True))
+
+    def _fixed(self, spec: Any) -> t.Target | None:
+        """The target that ``spec`` means whatever the scores are; None if it depends on them."""
+        if spec is None or spec == "all" or _is_top(spec):
+            return None
+        if isinstance(spec, t.Target):
+            return spec
+        if isinstance(spec, bool):
+            raise UsageError(f"target={spec}: a target is an index, a label, a Target or a callable")
+        if isinstance(spec, int | np.integer):
+            return t.Logit(int(spec))
+        if isinstance(spec, str):
+            return t.Logit(self._model.find_label(spec))
+        if callable(spec):
+            return t.Custom(spec)
+        raise UsageError(
+            f"target is {type(spec).__name__}; give an index, a label, a Target, a callable, 'top-3', 'all' or None"
+        )
+
+    def _expand(self, spec: Any, forward: Forward, row: int) -> list[t.Target]:
+        fixed = self._fixed(spec)
+        if fixed is not None:
+            return [_in_range(fixed, forward)]
+        logits = forward.logits
+        if logits.ndim != 2:
+            raise TargetError(
+                f"the model's output has shape {tuple(logits.shape)}, so there is no top class; name a target, e.g. "
+                "seewhy.targets.Region(mask, k) for a segmentation output"
+            )
+        if logits.shape[1] == 1:
+            return [t.Output(0)]
+        order = logits[row].detach().argsort(descending=True).tolist()
+        if spec is None:
+            return [t.Logit(order[0])]
+        if spec == "all":
+            return [t.Logit(k) for k in range(len(order))]
+        return [t.Logit(k) for k in order[: _top_count(spec)]]
+
+
+def _in_range(target: t.Target, forward: Forward) -> t.Target:
+    """A `Logit` with its index from 0, checked against the output."""
+    if isinstance(target, t.Logit):
+        target(forward)
+        return t.Logit(target.k % forward.logits.shape[1])
+    return target
+
+
+def _is_top(spec: Any) -> bool:
+    return isinstance(spec, str) and _TOP.fullmatch(spec) is not None
+
+
+def _top_count(spec: str) -> int:
+    match = _TOP.fullmatch(spec)
+    assert match is not None
+    count = int(match[1])
+    if count < 1:
+        raise UsageError(f"{spec!r}: the smallest is 'top-1'")
+    return count
+
+
+def competitors(contrast: Any, model: Model, target: t.Target, forward: Forward, row: int) -> list[int]:
+    """The classes that ``contrast`` sets against ``target``: one class, or the ``"top-k"`` best others."""
+    own = target.index
+    if own is None:
+        raise TargetError(f"contrast needs a target that is about one class; {target.describe(model.label)} is not")
+    if _is_top(contrast):
+        order = forward.logits[row].detach().argsort(descending=True).tolist()
+        return [k for k in order if k != own][: _top_count(contrast)]
+    k = model.find_label(contrast) if isinstance(contrast, str) else int(contrast)
+    t.Logit(k)(forward)
+    if k % forward.logits.shape[1] == own:
+        raise TargetError(f"contrast={contrast!r} is the target itself; name another class, or 'top-10'")
+    return [k % forward.logits.shape[1]]

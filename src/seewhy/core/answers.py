@@ -1,0 +1,131 @@
+"""Answers from one open forward: takes a job's ask, gives tensors; streams are answered elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from seewhy.core import asks
+from seewhy.core.head import Linear
+from seewhy.core.layers import INPUT
+from seewhy.core.layouts import find_layout
+from seewhy.core.passes import Pass
+from seewhy.core.targets import Target
+from seewhy.errors import CapabilityError
+
+__all__ = ["GradientKey", "answer", "bias_maps", "gradients_at", "head_weights", "hessian_product", "proven_head"]
+
+
+@dataclass(frozen=True)
+class GradientKey:
+    """What makes two gradients one backward pass: the targets and the rule."""
+
+    targets: tuple[Target, ...]
+    rule: str
+
+
+def answer(made: Pass, ask: asks.Ask, place: str, targets: Sequence[Target], keep: bool) -> Tensor:
+    """The answer to an ask that needs no backward pass; detached unless ``keep``."""
+    match ask:
+        case asks.Input():
+            value = made.leaf
+        case asks.Activation():
+            value = made.activation(ask.place or place)
+        case asks.Logits():
+            value = made.forward.logits
+        case asks.Score():
+            value = made.scores(targets)
+        case _:
+            raise CapabilityError(f"nothing answers {type(ask).__name__} on a single forward")
+    return value if keep else value.detach()
+
+
+def gradients_at(
+    made: Pass, key: GradientKey, places: Iterable[str], *, keep: bool
+) -> dict[str, tuple[Tensor, bool]]:
+    """Canonical gradients at ``places`` from one backward, each with whether the score depended on the place at all."""
+    names = list(dict.fromkeys(places))
+    raws = [made.raw(name) for name in names]
+    grads = made.gradients(made.scores(key.targets), raws, key.rule, graph=keep)
+    found = {}
+    for name, raw, grad in zip(names, raws, grads, strict=True):
+        value = torch.zeros_like(raw) if grad is None else grad
+        value = made.layout(name).canonical(value)
+        found[name] = (value if keep else value.detach(), grad is not None)
+    return found
+
+
+def hessian_product(made: Pass, place: str, targets: Sequence[Target]) -> Tensor:
+    """H A at ``place``, canonical: a second backward through the first, with the activation A as direction."""
+    raw = made.raw(place)
+    (grad,) = made.gradients(made.scores(targets), [raw], graph=True)
+    if grad is None or not grad.requires_grad:
+        return made.layout(place).canonical(torch.zeros_like(raw)).detach()
+    (product,) = torch.autograd.grad(
+        grad, raw, grad_outputs=raw.detach(), retain_graph=True, allow_unused=True
+    )
+    value = torch.zeros_like(raw) if product is None else product
+    return made.layout(place).canonical(value).detach()
+
+
+def proven_head(made: Pass, ask: asks.HeadWeights, place: str) -> Linear | None:
+    """The linear layer that reads the mean of ``place`` over positions and gives the scores, proved on the actual values.
+
+    None, or `CapabilityError` where the ask requires it, for any other tail.
+    """
+    linear = made.linear
+    problem = ""
+    if place == INPUT:
+        problem = "it was asked for at the input"
+    elif linear is None or not _same(linear.result, made.forward.logits):
+        problem = "its scores do not come out of a linear layer"
+    elif not _same(linear.features, made.activation(place).flatten(2).mean(2)):
+        problem = f"its linear layer does not read the mean of layer {place!r} over positions"
+    if problem and ask.required:
+        raise CapabilityError(
+            f"CAM needs global average pooling followed by one linear layer; {problem}. "
+            "--method grad-cam is the same map there and works on any head"
+        )
+    return None if problem else linear
+
+
+def head_weights(made: Pass, linear: Linear, targets: Sequence[Target]) -> Tensor:
+    """d score / d pooled channel, [B, C]: for a logit, its row of the linear layer's weights."""
+    (weights,) = made.gradients(made.scores(targets), [linear.features])
+    return torch.zeros_like(linear.features).detach() if weights is None else weights.detach()
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    return a.shape == b.shape and bool(torch.allclose(a.detach(), b.detach(), rtol=1e-4, atol=1e-5))
+
+
+def bias_maps(made: Pass, targets: Sequence[Target]) -> list[Tensor]:
+    """gradient x implicit bias of every function that has one, summed over channels: [B, *positions] or [B]."""
+    grads = made.gradients(made.scores(targets), [term.output for term in made.biases])
+    maps = []
+    for term, grad in zip(made.biases, grads, strict=True):
+        if grad is None:
+            continue
+        product = (grad * term.bias).detach()
+        layout = find_layout(product.shape, made.size)
+        if layout.tokens or layout.channel == term.channel:
+            maps.append(_by_position(product, made))
+        else:
+            maps.append(product.sum(term.channel).flatten(1).sum(1))
+    return maps
+
+
+def _by_position(product: Tensor, made: Pass) -> Tensor:
+    layout = find_layout(product.shape, made.size)
+    summed = layout.canonical(product).sum(1)
+    if layout.prefix:
+        # prefix tokens have no position; their part is spread over the grid
+        rest = product[:, : layout.prefix].flatten(1).sum(1)
+        cells = summed[0].numel()
+        summed = summed + (rest / cells).reshape(-1, *(1 for _ in summed.shape[1:]))
+    return summed
+
+

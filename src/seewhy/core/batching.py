@@ -1,0 +1,108 @@
+"""Chunks under a memory budget: takes items and work on a chunk of them, gives the results; knows nothing of methods."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from seewhy.errors import OutOfMemory
+
+__all__ = ["Budget", "in_chunks", "out_of_memory"]
+
+T = TypeVar("T")
+
+#: bytes that a chunk may take beyond the model and the results
+DEFAULT_BYTES = 512 * 2**20
+
+
+class _Meter(TorchDispatchMode):
+    """Counts the bytes of what every operation makes: their sum, and the largest."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = self.largest = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for value in out if isinstance(out, tuple | list) else (out,):
+            if isinstance(value, Tensor) and value._base is None:
+                size = value.numel() * value.element_size()
+                self.total += size
+                self.largest = max(self.largest, size)
+        return out
+
+
+class Budget:
+    """How many samples go through the network at once.
+
+    The first chunk is small and measured; what follows fills ``limit`` bytes, at most ``most`` samples (a CPU gains
+    nothing beyond, a GPU may be given more). ``recorded`` says whether the passes keep a graph: then everything they
+    make stays, otherwise about three of the largest tensors live at once.
+    """
+
+    def __init__(self, limit: int | None = None, most: int = 32, first: int = 4) -> None:
+        self.limit = DEFAULT_BYTES if limit is None else limit
+        self.most, self.first = most, first
+        self.size: int | None = None
+
+    @contextmanager
+    def measured(self, count: int, recorded: bool) -> Iterator[None]:
+        """Measure what runs inside, ``count`` samples of it, and set ``size`` from it."""
+        with _Meter() as meter:
+            yield
+        each = max((meter.total if recorded else 3 * meter.largest) // count, 1)
+        self.size = max(1, min(self.most, self.limit // each))
+
+    def halve(self, failed: int) -> None:
+        """Go on with half of a chunk that did not fit."""
+        self.size = max(1, failed // 2)
+        self.most = self.size
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether ``error`` says that memory ran out, on any device."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(
+        words in str(error) for words in ("can't allocate memory", "out of memory", "not enough memory")
+    )
+
+
+def in_chunks(
+    total: int, work: Callable[[int, int], T], budget: Budget, *, recorded: bool
+) -> Iterator[tuple[int, int, T]]:
+    """Run ``work(start, stop)`` over ``total`` items; gives ``(start, stop, result)`` in order.
+
+    A chunk that runs out of memory is halved and tried again; raises `OutOfMemory` when a single item does not
+    fit. Nothing of a failed chunk is handed out, so folds never see a sample twice.
+    """
+    start = 0
+    while start < total:
+        size = budget.size or budget.first
+        stop = min(start + size, total)
+        try:
+            if budget.size is None:
+                with budget.measured(stop - start, recorded):
+                    result = work(start, stop)
+            else:
+                result = work(start, stop)
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            if stop - start == 1:
+                raise OutOfMemory(
+                    f"one sample alone does not fit into memory ({error}); try a smaller input or another device"
+                ) from error
+            budget.halve(stop - start)
+            gc.collect()
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            continue
+        yield start, stop, result
+        start = stop

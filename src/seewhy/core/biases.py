@@ -1,0 +1,106 @@
+"""Implicit biases: takes intercepted calls, gives what every function adds beyond its linearisation; never changes a value.
+
+Around its input z a function f is f'(z) z + b with b = f(z) - f'(z) z, its implicit bias (Srinivas & Fleuret 2019,
+arXiv:1905.00780). For affine functions that is f(0); for activations that are linear through the origin it is zero; for ReLU6 it
+is 6 where it saturates. Products of two activations (gates) are not covered and show up as a residual.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seewhy.core.functions import Call, Handler
+from seewhy.core.rules import RECTIFIERS, in_place, out_of_place
+
+__all__ = ["BiasTerm", "BiasWatch"]
+
+_AFFINE = (
+    *(f"conv{n}d" for n in (1, 2, 3)),
+    *(f"conv_transpose{n}d" for n in (1, 2, 3)),
+    "convolution",
+    "linear",
+    "addmm",
+    "batch_norm",
+    "_native_batch_norm_legit_no_training",
+)
+_CURVED = ("sigmoid", "tanh", "hardsigmoid", "softmax", "layer_norm", "group_norm", "instance_norm", "normalize")
+#: rectifiers that are linear on each side of the origin and so have no implicit bias
+_HOMOGENEOUS = ("relu", "leaky_relu", "prelu", "_prelu_kernel")
+
+
+@dataclass(frozen=True)
+class BiasTerm:
+    """One call's output, in the graph, its implicit bias (broadcastable to it) and the axis of its channels."""
+
+    output: Tensor
+    bias: Tensor
+    channel: int
+
+
+@dataclass
+class BiasWatch:
+    """Collects the bias terms of a forward, in order."""
+
+    terms: list[BiasTerm] = field(default_factory=list)
+    handlers: dict[str, Handler] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.handlers = dict.fromkeys(_AFFINE, self._affine)
+        for name in (*RECTIFIERS, *_CURVED):
+            if name not in _HOMOGENEOUS:
+                self.handlers |= {name: self._curved, f"{name}_": self._curved}
+
+    def _affine(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
+        out = proceed(call)
+        if not (isinstance(out, Tensor) and out.requires_grad):
+            return out
+        z = call.args[0] if call.args else call.kwargs["input"]
+        last = call.name in ("linear", "addmm")
+        with torch.no_grad():
+            # one sample and, for convolutions, the bias alone: f(0) without running f on a whole image of zeros
+            bias = self._at_zero(call, z, last)
+        if bias is None or not bool(bias.any()):
+            return out
+        shape = (-1,) if last else (-1, *(1 for _ in out.shape[2:]))
+        self.terms.append(BiasTerm(out, bias.reshape(shape), out.ndim - 1 if last else 1))
+        return out.clone()  # a later in-place ReLU would rewrite what was captured
+
+    @staticmethod
+    def _at_zero(call: Call, z: Tensor, last: bool) -> Tensor | None:
+        if "batch_norm" in call.name:
+            zero = z.new_zeros((1, z.shape[1], *(1 for _ in z.shape[2:])))
+            at = Call(call.func, call.name, (zero, *call.args[1:]), {k: v for k, v in call.kwargs.items() if k != "input"})
+            out = at.run()
+            return (out[0] if isinstance(out, tuple) else out).flatten()  # type: ignore[no-any-return]
+        if call.name == "addmm":
+            return None if z.ndim != 1 else z.detach()
+        bias = call.args[2] if len(call.args) > 2 else call.kwargs.get("bias")
+        return bias.detach().flatten() if isinstance(bias, Tensor) else None
+
+    def _curved(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
+        z = call.args[0] if call.args else call.kwargs["input"]
+        if not (torch.is_grad_enabled() and z.requires_grad):
+            return proceed(call)
+        bias = _beyond_linear(out_of_place(call), z.detach())
+        out = proceed(call)
+        if not bool(bias.any()):
+            return out
+        channel = z.ndim - 1 if call.name == "layer_norm" else 1
+        if in_place(call):
+            caught = out.clone()
+            out.copy_(caught)
+            self.terms.append(BiasTerm(caught, bias, channel))
+            return out
+        self.terms.append(BiasTerm(out, bias, channel))
+        return out.clone()
+
+
+def _beyond_linear(f: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
+    """f(z) - f'(z) z."""
+    value, slope = torch.func.jvp(f, (z,), (z,))
+    return (value - slope).detach()  # type: ignore[no-any-return]

@@ -1,0 +1,46 @@
+"""Which layer: takes a network, gives places by name and remembers the layer once chosen; runs nothing itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from weakref import WeakKeyDictionary
+
+from torch import nn
+
+from seewhy.core.layers import Place, find_place
+from seewhy.core.network import Network
+from seewhy.core.passes import Request
+
+__all__ = ["Chooser"]
+
+# weak keys: an id() can be reused by another model, a dead module's entry cannot
+_chosen: WeakKeyDictionary[nn.Module, dict[tuple[int, ...], str]] = WeakKeyDictionary()
+
+
+class Chooser:
+    """Places of one network; the automatic choice is kept per module and input size."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._places: dict[str, Place] = {}
+
+    def find(self, name: str) -> Place:
+        """The place called ``name``; raises `UnknownName`."""
+        if name not in self._places:
+            self._places[name] = find_place(self._network.module, name)
+        return self._places[name]
+
+    def known(self, size: tuple[int, ...]) -> str | None:
+        """The layer chosen earlier for inputs of this size, if it still exists."""
+        name = _chosen.get(self._network.module, {}).get(size)
+        return name if name in dict(self._network.module.named_modules()) else None
+
+    def remember(self, size: tuple[int, ...], name: str) -> None:
+        """Keep the choice."""
+        _chosen.setdefault(self._network.module, {})[size] = name
+
+    def settled(self, request: Request, name: str | None) -> Request:
+        """``request`` with the chosen layer captured and no survey; without a name, recorded from the input on."""
+        if name is None:
+            return replace(request, at_input=True, survey=False)
+        return replace(request, places={**request.places, name: self.find(name)}, survey=False)

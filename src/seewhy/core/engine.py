@@ -1,0 +1,359 @@
+"""The engine: takes methods as jobs over one batch, works out the passes they share, gives their maps and what it cost.
+
+Every job is a generator of asks. All jobs advance together; asks that the same forward or the same backward can answer are
+grouped, so twelve maps over three layers and five classes cost one forward and five backwards. Streams over
+equal sources share their passes too.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seewhy.core import asks
+from seewhy.core.answers import GradientKey, answer, bias_maps, gradients_at, head_weights, hessian_product, proven_head
+from seewhy.core.batching import Budget
+from seewhy.core.chooser import Chooser
+from seewhy.core.layers import AUTO, INPUT
+from seewhy.core.layouts import Reshape
+from seewhy.core.network import Network
+from seewhy.core.outputs import Forward
+from seewhy.core.passes import Pass, Request, run_forward
+from seewhy.core.streaming import Subscriber, run_stream
+from seewhy.core.targets import Target
+from seewhy.errors import CapabilityError
+from seewhy.registry import Method, Need
+
+__all__ = ["Answer", "Job", "Outcome", "Outline", "Settings", "Spent", "run_jobs"]
+
+Steps = Generator[Any, Any, Any]
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A job as far as it is known before the forward: what to compute, where, under which rule."""
+
+    method: Method
+    place: str
+    rule: str = "none"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One map of every image in the batch: an outline, a target per image, and the formula's parameters."""
+
+    outline: Outline
+    targets: tuple[Target, ...]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    baseline: Tensor | None = None
+
+
+@dataclass
+class Spent:
+    """Passes, counted in samples that went through the network, and seconds."""
+
+    forwards: int = 0
+    backwards: int = 0
+    seconds: float = 0.0
+
+    def add(self, forwards: int = 0, backwards: int = 0, seconds: float = 0.0) -> None:
+        """Count more."""
+        self.forwards += forwards
+        self.backwards += backwards
+        self.seconds += seconds
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A finished job: its attribution [B, ...], the place it was computed at, whether the score depended on that place."""
+
+    job: Job
+    attribution: asks.Attribution
+    place: str
+    scores: Tensor
+    depends: bool
+    spent: Spent
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A batch that is done: the answers in the order of the jobs, the forward, and the passes in all."""
+
+    answers: list[Answer]
+    forward: Forward
+    spent: Spent
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to run, as opposed to what: nothing here changes a value beyond float tolerance, except ``reshape``."""
+
+    reshape: Reshape | None = None
+    differentiable: bool = False
+    memory: int | None = None
+    progress: Callable[[str, int, int], None] = lambda what, done, total: None
+
+
+def run_jobs(
+    network: Network,
+    x: Tensor,
+    outlines: Sequence[Outline],
+    plan: Callable[[Forward], Sequence[Job]],
+    settings: Settings | None = None,
+    layers: Sequence[str] = (),
+) -> Outcome:
+    """Explain the batch ``x`` [B, C, *size].
+
+    ``plan`` makes the jobs once the scores are known (the top class is not known before); each must be one of
+    ``outlines``, which say what the forward has to capture. ``layers`` are captured besides, for targets that
+    read them.
+    """
+    with network.borrowed() as call:
+        return _Run(network, call, x.clone() if x.is_inference() else x, settings or Settings()).all(
+            outlines, plan, layers
+        )
+
+
+@dataclass
+class _Runner:
+    """A job under way: its generator, what it waits for, and what it has cost."""
+
+    job: Job
+    place: str
+    steps: Steps
+    waiting: list[Any] = field(default_factory=list)
+    answers: list[Any] = field(default_factory=list)
+    single: bool = True
+    depends: bool = True
+    spent: Spent = field(default_factory=Spent)
+    result: asks.Attribution | None = None
+
+
+_UNANSWERED = object()
+_NEEDS = {
+    "input": asks.Input(),
+    "activation": asks.Activation(),
+    "gradient": asks.Gradient(),
+    "logits": asks.Logits(),
+    "score": asks.Score(),
+    "baseline": asks.Baseline(),
+}
+
+
+def _steps(job: Job) -> Steps:
+    """The job's formula as a generator, whether it was written as one or not."""
+    method = job.outline.method
+    given = []
+    if method.requires:
+        given = list((yield tuple(_NEEDS[name] for name in method.requires)))
+    result = method.formula(*given, **job.parameters)
+    if isinstance(result, Generator):
+        result = yield from result
+    return result
+
+
+class _Run:
+    """One call of the engine."""
+
+    def __init__(self, network: Network, call: Callable[[Tensor], Any], x: Tensor, settings: Settings) -> None:
+        self.network, self.call, self.x, self.settings = network, call, x, settings
+        self.chooser = Chooser(network)
+        self.spent = Spent()
+        self.batch = x.shape[0]
+        self.budgets: dict[bool, Budget] = {}
+
+    def all(
+        self, outlines: Sequence[Outline], plan: Callable[[Forward], Sequence[Job]], layers: Sequence[str]
+    ) -> Outcome:
+        """Run the shared forward, then every job to its end."""
+        made, jobs, auto, first = self._open(outlines, plan, layers)
+        self.made = made
+        runners = [
+            _Runner(job, auto if job.outline.place == AUTO else job.outline.place, _steps(job)) for job in jobs
+        ]
+        for runner in runners:
+            runner.spent.add(self.batch, 0, first)
+            self._advance(runner, None)
+        while any(runner.result is None for runner in runners):
+            if not self._backward(runners):
+                self._stream(runners)
+        answers = []
+        for runner in runners:
+            assert runner.result is not None
+            scores = made.scores(runner.job.targets).detach()
+            answers.append(Answer(runner.job, runner.result, runner.place, scores, runner.depends, runner.spent))
+        return Outcome(answers, made.forward, self.spent)
+
+    def _open(
+        self, outlines: Sequence[Outline], plan: Callable[[Forward], Sequence[Job]], layers: Sequence[str]
+    ) -> tuple[Pass, Sequence[Job], str, float]:
+        """The forward that everything shares; with the layer chosen where that was left to us."""
+        began = time.perf_counter()
+        size, needs = tuple(self.x.shape[2:]), {n for outline in outlines for n in outline.method.card.needs}
+        names = {o.place for o in outlines} - {INPUT, AUTO} | set(layers)
+        auto = next((AUTO for o in outlines if o.place == AUTO), "")
+        known = self.chooser.known(size) if auto else None
+        if known is not None:
+            auto = known
+            names.add(known)
+        gradient = any(_differentiates_here(o.method) for o in outlines)
+        request = Request(
+            {name: self.chooser.find(name) for name in sorted(names)},
+            at_input=any(_wants_input_gradient(o) for o in outlines),
+            rules=Need.RULE in needs or any(o.rule != "none" for o in outlines),
+            biases=Need.BIASES in needs,
+            gradients=gradient or auto == AUTO,
+            attached=self.settings.differentiable,
+            survey=auto == AUTO,
+            reshape=self.settings.reshape,
+        )
+        made = self._forward(request)
+        jobs = plan(made.forward)
+        if auto == AUTO:
+            auto, intact, backwards = made.adopt(jobs[0].targets if jobs else None)
+            self.chooser.remember(size, auto)
+            self.spent.add(0, backwards * self.batch)
+            if not intact:  # rewritten in place later in the forward: capture it this time
+                made = self._forward(self.chooser.settled(request, auto))
+                jobs = plan(made.forward)
+        if request.graph == "lazy" and jobs and not made.scores(jobs[0].targets).requires_grad:
+            # part of the model switches gradients off for itself: record from the input on instead
+            made = self._forward(self.chooser.settled(request, None))
+            jobs = plan(made.forward)
+        return made, jobs, auto, time.perf_counter() - began
+
+    def _forward(self, request: Request) -> Pass:
+        began = time.perf_counter()
+        made = run_forward(self.network, self.call, self.x, request)
+        self.spent.add(self.batch, 0, time.perf_counter() - began)
+        return made
+
+    def _advance(self, runner: _Runner, answers: Any) -> None:
+        """Hand over answers until the job waits for a backward or a stream, or ends."""
+        while True:
+            try:
+                asked = runner.steps.send(answers)
+            except StopIteration as stop:
+                value = stop.value
+                runner.result = value if isinstance(value, asks.Attribution) else asks.Attribution(value)
+                runner.waiting, runner.answers = [], []
+                return
+            runner.single = not isinstance(asked, tuple)
+            runner.waiting = [asked] if runner.single else list(asked)
+            runner.answers = [self._at_once(runner, ask) for ask in runner.waiting]
+            if any(a is _UNANSWERED for a in runner.answers):
+                return
+            answers = runner.answers[0] if runner.single else tuple(runner.answers)
+
+    def _resume(self, runner: _Runner) -> None:
+        if not any(a is _UNANSWERED for a in runner.answers):
+            self._advance(runner, runner.answers[0] if runner.single else tuple(runner.answers))
+
+    def _at_once(self, runner: _Runner, ask: asks.Ask) -> Any:
+        """What needs no pass, or a pass of this job's own."""
+        job = runner.job
+        match ask:
+            case asks.Gradient() | asks.Stream():
+                return _UNANSWERED
+            case asks.Targets():
+                return job.targets
+            case asks.Baseline():
+                return torch.zeros_like(self.made.leaf).detach() if job.baseline is None else job.baseline
+            case asks.HessianProduct():
+                return self._own(runner, 2, lambda: hessian_product(self.made, ask.place or runner.place, job.targets))
+            case asks.HeadWeights():
+                proven = proven_head(self.made, ask, runner.place)
+                return proven and self._own(runner, 1, lambda: head_weights(self.made, proven, job.targets))
+            case asks.BiasMaps():
+                return self._own(runner, 1, lambda: bias_maps(self.made, job.targets))
+        return answer(self.made, ask, runner.place, job.targets, self.settings.differentiable)
+
+    def _own(self, runner: _Runner, backwards: int, compute: Callable[[], Any]) -> Any:
+        began = time.perf_counter()
+        value = compute()
+        for spent in (self.spent, runner.spent):
+            spent.add(0, backwards * self.batch, time.perf_counter() - began)
+        return value
+
+    def _pending(self, runners: Sequence[_Runner], kind: type) -> list[tuple[_Runner, int, Any]]:
+        return [
+            (runner, at, ask)
+            for runner in runners
+            for at, ask in enumerate(runner.waiting)
+            if isinstance(ask, kind) and runner.answers[at] is _UNANSWERED
+        ]
+
+    def _backward(self, runners: Sequence[_Runner]) -> bool:
+        """Run one backward pass: the first that is waited for, for all that wait for it. False if nobody does."""
+        pending = [(r, at, ask, _key(r, ask)) for r, at, ask in self._pending(runners, asks.Gradient)]
+        if not pending:
+            return False
+        key = pending[0][3]
+        mine = [(r, at, ask.place or r.place) for r, at, ask, k in pending if k == key]
+        began = time.perf_counter()
+        found = gradients_at(self.made, key, (place for _, _, place in mine), keep=self.settings.differentiable)
+        took = time.perf_counter() - began
+        self.spent.add(0, self.batch, took)
+        for runner in {id(r): r for r, _, _ in mine}.values():
+            runner.spent.add(0, self.batch, took)
+        for runner, at, place in mine:
+            runner.answers[at], depends = found[place]
+            runner.depends &= depends
+        del found
+        for runner in {id(r): r for r, _, _ in mine}.values():
+            self._resume(runner)
+        return True
+
+    def _stream(self, runners: Sequence[_Runner]) -> None:
+        """Run one source of variants, for all jobs that wait for it."""
+        pending = self._pending(runners, asks.Stream)
+        if not pending:
+            raise CapabilityError("a method waits for something that no pass answers; see seewhy.core.asks")
+        key = _source_key(pending[0][2])
+        mine = [(r, at, ask) for r, at, ask in pending if _source_key(ask) == key]
+        subscribers = [Subscriber(ask, r.place, r.job.targets, r.job.outline.rule) for r, _, ask in mine]
+        label = " + ".join(dict.fromkeys(r.job.outline.method.name for r, _, _ in mine))
+        began = time.perf_counter()
+        recorded = any(isinstance(w, asks.Gradient) for s in subscribers for w in s.stream.wants)
+        forwards, backwards = run_stream(
+            self.network,
+            self.call,
+            self.x,
+            subscribers,
+            self.chooser.find,
+            budget=self.budgets.setdefault(recorded, Budget(self.settings.memory)),
+            reshape=self.settings.reshape,
+            progress=lambda done, total: self.settings.progress(label, done, total),
+        )
+        took = time.perf_counter() - began
+        self.spent.add(forwards, backwards, took)
+        for runner, at, ask in mine:
+            runner.spent.add(forwards, backwards, took)
+            runner.answers[at] = ask.fold.result()
+        for runner in {id(r): r for r, _, _ in mine}.values():
+            self._resume(runner)
+
+
+def _key(runner: _Runner, ask: asks.Gradient) -> GradientKey:
+    return GradientKey(ask.targets or runner.job.targets, ask.rule or runner.job.outline.rule)
+
+
+def _source_key(ask: asks.Stream) -> Hashable:
+    return ask.source.key if ask.items is None else (ask.source.key, id(ask.items))
+
+
+def _differentiates_here(method: Method) -> bool:
+    """Whether the shared forward needs a graph; methods that only stream bring their own forwards."""
+    needs = method.card.needs
+    streams_only = Need.STREAM in needs and "gradient" not in method.requires
+    return bool(needs & {Need.HEAD, Need.BIASES}) or (Need.GRADIENT in needs and not streams_only)
+
+
+def _wants_input_gradient(outline: Outline) -> bool:
+    at_input = outline.place == INPUT and _differentiates_here(outline.method)
+    return at_input or bool(outline.method.card.needs & {Need.BIASES, Need.INPUT_GRADIENT})

@@ -1,0 +1,73 @@
+"""The last steps of a forward: takes intercepted calls, gives the final softmax and linear head; never changes a value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seewhy.core.functions import Call, Handler
+
+__all__ = ["HeadWatch", "Linear", "Squash"]
+
+_SQUASHES = {
+    "softmax": "softmax",
+    "_softmax": "softmax",
+    "log_softmax": "log_softmax",
+    "_log_softmax": "log_softmax",
+    "sigmoid": "sigmoid",
+}
+
+
+@dataclass(frozen=True)
+class Squash:
+    """A softmax, log-softmax or sigmoid call: its input and its output."""
+
+    kind: str
+    source: Tensor
+    result: Tensor
+
+    def produced(self, output: Tensor) -> bool:
+        """Whether ``output`` is this call's result; by value, since captured tensors travel on as clones."""
+        if output is self.result:
+            return True
+        return output.shape == self.result.shape and bool(torch.equal(output.detach(), self.result.detach()))
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A linear call: pooled features [B, C], weights [K, C], result [B, K]."""
+
+    features: Tensor
+    weight: Tensor
+    result: Tensor
+
+
+@dataclass
+class HeadWatch:
+    """Remembers the last squashing and the last linear call of a forward."""
+
+    squash: Squash | None = None
+    linear: Linear | None = None
+    handlers: dict[str, Handler] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.handlers = dict.fromkeys(_SQUASHES, self._squashed) | {"linear": self._linear}
+
+    def _squashed(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
+        source = call.args[0] if call.args else call.kwargs["input"]
+        result = proceed(call)
+        if source.ndim <= 2:  # attention maps have more axes
+            self.squash = Squash(_SQUASHES[call.name], source, result)
+        return result
+
+    def _linear(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
+        result = proceed(call)
+        features = call.args[0] if call.args else call.kwargs["input"]
+        weight = call.args[1] if len(call.args) > 1 else call.kwargs.get("weight")
+        if features.ndim == 2 and isinstance(weight, Tensor):
+            self.linear = Linear(features, weight, result)
+        return result

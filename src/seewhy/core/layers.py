@@ -1,0 +1,87 @@
+"""Layers by name: takes a module and words, gives submodules and places; never runs the model.
+
+A place is ``"input"``, or a layer's dotted name, or ``name#k`` for the k-th (from 1) call of a layer that runs several times in one
+forward; without ``#k`` the last call is meant.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from seewhy.core.layouts import find_layout
+from seewhy.errors import UnknownName, UsageError
+
+__all__ = ["AUTO", "INPUT", "Place", "Seen", "choose_layer", "find_place", "place_name"]
+
+#: the model's input as a place
+INPUT = "input"
+#: let the library choose the layer
+AUTO = "auto"
+
+_POOLS = ("Pool", "Dropout", "Identity", "Flatten", "DropPath")
+
+
+@dataclass(frozen=True)
+class Place:
+    """One call of one submodule: ``call`` counts from 1; None is the last."""
+
+    name: str
+    module: nn.Module
+    call: int | None = None
+
+
+def find_place(root: nn.Module, name: str, where: str = "") -> Place:
+    """The place that ``name`` means; raises `UnknownName` with the nearest layer."""
+    plain, mark, number = name.partition("#")
+    modules = dict(root.named_modules())
+    if plain not in modules or plain == "":
+        owner = f" in {where or type(root).__name__}"
+        listing = f"seewhy layers --model {where}" if where else "dict(module.named_modules())"
+        raise UnknownName("layer", name, (n for n in modules if n), listing, owner)
+    if mark and not (number.isdigit() and int(number) > 0):
+        raise UsageError(f"layer {name!r}: after # comes the number of the call, from 1, as in '{plain}#1'")
+    return Place(plain, modules[plain], int(number) if mark else None)
+
+
+def place_name(root: nn.Module, layer: str | nn.Module) -> str:
+    """The name of ``layer``, given by name or as a submodule of ``root``."""
+    if isinstance(layer, str):
+        return layer
+    for name, module in root.named_modules():
+        if module is layer and name:
+            return name
+    raise UsageError(f"the {type(layer).__name__} given as layer= is not part of this {type(root).__name__}")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One module's output as met in a forward, in the order of finishing."""
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    identity: int
+
+
+def choose_layer(seen: list[Seen], size: tuple[int, ...]) -> list[Seen]:
+    """Candidates for a class activation map, best first: the last outputs that still have several positions.
+
+    Pooling, dropout and identities only pass on what came before, and so does a container that ends in one: they are
+    skipped. A container whose output is its last child's stands for it (``layer4`` rather than
+    ``layer4.2.relu``).
+    """
+    passed_on: set[int] = set()
+    candidates: dict[int, Seen] = {}
+    for entry in seen:
+        grid = find_layout(entry.shape, size).grid
+        if any(word in entry.kind for word in _POOLS):
+            if entry.identity not in candidates:
+                passed_on.add(entry.identity)
+            continue
+        spatial = len(grid) == len(size) and max(grid, default=1) > 1
+        if spatial and entry.identity not in passed_on and entry.name:
+            candidates.pop(entry.identity, None)
+            candidates[entry.identity] = entry
+    return list(reversed(candidates.values()))

@@ -1,0 +1,171 @@
+"""A live network, borrowed: takes a module or callable, gives calls that leave it bit for bit as it was; knows no method."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+
+from seewhy.errors import CapabilityError
+
+__all__ = ["Network", "unwrap"]
+
+_serials = itertools.count()
+_locks: WeakKeyDictionary[nn.Module, tuple[int, threading.RLock]] = WeakKeyDictionary()
+_guard = threading.Lock()
+
+
+def unwrap(module: nn.Module) -> nn.Module:
+    """The network inside ``DataParallel``, ``DistributedDataParallel`` and ``torch.compile`` wrappers."""
+    while True:
+        if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            module = module.module
+        elif isinstance(inner := getattr(module, "_orig_mod", None), nn.Module):
+            module = inner
+        else:
+            return module
+
+
+@contextmanager
+def _locked(module: nn.Module) -> Iterator[None]:
+    """Hold every submodule's lock, in one global order: two networks may share a part, and no two calls may deadlock."""
+    with _guard:
+        held = [
+            _locks.setdefault(part, (next(_serials), threading.RLock())) for part in dict.fromkeys(module.modules())
+        ]
+    with ExitStack() as stack:
+        for _, lock in sorted(held, key=lambda entry: entry[0]):
+            stack.enter_context(lock)
+        yield
+
+
+@contextmanager
+def _eval_flags(module: nn.Module) -> Iterator[bool]:
+    """Every submodule in eval mode; each flag put back as it was. Gives whether any of them mattered."""
+    training = [part for part in module.modules() if part.training]
+    try:
+        for part in training:
+            part.training = False
+        yield any(_mode_matters(part) for part in training)
+    finally:
+        for part in training:
+            part.training = True
+
+
+def _mode_matters(part: nn.Module) -> bool:
+    name = type(part).__name__
+    return any(word in name for word in ("Dropout", "BatchNorm", "InstanceNorm", "DropPath", "StochasticDepth"))
+
+
+@contextmanager
+def _buffers_kept(module: nn.Module) -> Iterator[None]:
+    """Buffers that a forward changes or replaces are put back."""
+    before = [
+        (part, name, value, value.detach().clone())
+        for part in module.modules()
+        for name, value in part._buffers.items()
+        if value is not None
+    ]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for part, name, value, copy in before:
+                if part._buffers.get(name) is not value:
+                    part._buffers[name] = value
+                if not _same(value, copy):
+                    value.copy_(copy)
+
+
+def _same(value: Tensor, copy: Tensor) -> bool:
+    return torch.equal(value, copy) or (
+        value.is_floating_point() and torch.equal(value.nan_to_num(), copy.nan_to_num())
+        and torch.equal(value.isnan(), copy.isnan())
+    )
+
+
+@dataclass
+class Network:
+    """A module (or any callable from a batch to scores) that can be called without a trace.
+
+    ``root`` is the module with wrappers taken off, or None for a callable; ``warned`` collects what the user ought to
+    know about the model's state.
+    """
+
+    model: nn.Module | Callable[[Tensor], Any]
+    warned: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.root = unwrap(self.model) if isinstance(self.model, nn.Module) else None
+
+    @property
+    def module(self) -> nn.Module:
+        """The network itself; raises `CapabilityError` for a plain callable, which has no layers."""
+        if self.root is None:
+            raise CapabilityError("this model is a plain callable: it has scores, but no gradients and no layers")
+        return self.root
+
+    @property
+    def tensors(self) -> Iterator[Tensor]:
+        """Parameters and buffers."""
+        if self.root is None:
+            return iter(())
+        return itertools.chain(self.root.parameters(), self.root.buffers())
+
+    def like(self, x: Tensor) -> Tensor:
+        """``x`` on the network's device and in its floating-point type."""
+        for tensor in self.tensors:
+            if tensor.is_floating_point():
+                return x.to(tensor.device, tensor.dtype)
+        return x
+
+    @contextmanager
+    def borrowed(self) -> Iterator[Callable[[Tensor], Any]]:
+        """A callable that runs the network; when the context ends everything about it is as it was.
+
+        Covered, on success, failure and interruption alike: train/eval flags of each submodule, buffers, random state,
+        grad mode, inference mode. `.grad` and `requires_grad` are never touched.
+        """
+        with ExitStack() as stack:
+            stack.enter_context(torch.inference_mode(False))
+            stack.enter_context(torch.enable_grad())
+            devices = {t.device.index for t in self.tensors if t.is_cuda}
+            stack.enter_context(torch.random.fork_rng(sorted(d for d in devices if d is not None)))
+            if self.root is None:
+                yield self.model
+                return
+            root = self.root
+            stack.enter_context(_locked(root))
+            stack.enter_context(_buffers_kept(root))
+            if stack.enter_context(_eval_flags(root)):
+                message = f"{type(root).__name__} is in train mode; it is explained as in eval mode"
+                self.warned.append(message)
+                warnings.warn(message, UserWarning, stacklevel=2)
+            frozen = _inference_copies(root)
+            if frozen:
+                yield lambda x: torch.func.functional_call(root, frozen, (x,))
+            else:
+                yield root
+
+    def broken_weights(self) -> str | None:
+        """The first parameter or buffer that holds NaN or infinity, by name."""
+        if self.root is None:
+            return None
+        named = itertools.chain(self.root.named_parameters(), self.root.named_buffers())
+        return next((n for n, t in named if t.is_floating_point() and not bool(t.isfinite().all())), None)
+
+
+def _inference_copies(root: nn.Module) -> dict[str, Tensor]:
+    """Clones of everything, if some parameter was made in inference mode and so can take part in no graph."""
+    named: Sequence[tuple[str, Tensor]] = [*root.named_parameters(), *root.named_buffers()]
+    if not any(tensor.is_inference() for _, tensor in named):
+        return {}
+    return {name: tensor.clone() for name, tensor in named}

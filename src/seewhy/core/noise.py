@@ -1,0 +1,29 @@
+"""Random draws that depend on what is explained, not on how it is batched: takes inputs and a seed, gives noise."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+__all__ = ["fingerprint", "gaussian"]
+
+
+def fingerprint(x: Tensor) -> list[bytes]:
+    """A hash of each sample's values [B, ...], the same for any dtype that holds them, any batch and memory format."""
+    rows = x.detach().to("cpu", torch.float32).contiguous()
+    return [hashlib.blake2b(row.numpy().tobytes(), digest_size=16).digest() for row in rows]
+
+
+def gaussian(
+    keys: Iterable[tuple[bytes, int]], shape: tuple[int, ...], *, family: str, seed: int
+) -> Tensor:
+    """Standard normal noise [N, *shape] on the CPU, float32: one draw for every (sample fingerprint, index)."""
+    draws = []
+    for key, index in keys:
+        digest = hashlib.blake2b(key + f"|{family}|{seed}|{index}".encode(), digest_size=8).digest()
+        generator = torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
+        draws.append(torch.randn(shape, generator=generator))
+    return torch.stack(draws)

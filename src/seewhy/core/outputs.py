@@ -1,0 +1,101 @@
+"""What one forward put out: takes the model's raw return value, gives logits and probabilities; never runs a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from functools import cached_property
+from typing import Any
+
+from torch import Tensor
+
+from seewhy.core.head import Squash
+from seewhy.errors import TargetError
+
+__all__ = ["Forward", "main_tensor"]
+
+#: the keys under which models put the scores, in order of preference
+_KEYS = ("logits", "out", "scores", "output", "prediction", "predictions")
+
+
+def main_tensor(raw: Any) -> Tensor:
+    """The scores inside whatever a model returned: a tensor, tuple, dict, dataclass or anything with ``.logits``.
+
+    Raises `TargetError` if no tensor, or no unambiguous one, is inside.
+    """
+    if isinstance(raw, Tensor):
+        return raw
+    logits = getattr(raw, "logits", None)
+    if isinstance(logits, Tensor):
+        return logits
+    if is_dataclass(raw) and not isinstance(raw, type):
+        raw = {field.name: getattr(raw, field.name) for field in fields(raw)}
+    if isinstance(raw, Mapping):
+        for key in _KEYS:
+            if isinstance(raw.get(key), Tensor):
+                return raw[key]  # type: ignore[no-any-return]
+        tensors = {key: value for key, value in raw.items() if isinstance(value, Tensor)}
+        if len(tensors) == 1:
+            return next(iter(tensors.values()))
+        raise TargetError(
+            f"the model returns {type(raw).__name__} with keys {', '.join(map(str, raw))}: which one is the score? "
+            "Pass target=lambda output: output[KEY][:, CLASS]"
+        )
+    if isinstance(raw, Sequence) and not isinstance(raw, str):
+        for item in raw:
+            if isinstance(item, Tensor):
+                return item
+            if isinstance(item, Sequence | Mapping):
+                return main_tensor(item)
+    raise TargetError(
+        f"the model returns {type(raw).__name__}, in which no scores were found. "
+        "Pass target= a callable from that output to one scalar per sample"
+    )
+
+
+@dataclass
+class Forward:
+    """One forward's result, as targets see it.
+
+    ``raw`` is what the model returned; ``main`` the scores in it; ``logits`` [B, K] what stood before a final
+    softmax or sigmoid, if the forward ended in one; ``batch`` the number of samples.
+    """
+
+    raw: Any
+    batch: int
+    squash: Squash | None = None
+    activations: Callable[[str], Tensor] | None = None
+
+    @cached_property
+    def main(self) -> Tensor:
+        """The scores as the model gives them."""
+        return main_tensor(self.raw)
+
+    @cached_property
+    def _final(self) -> Squash | None:
+        """The softmax or sigmoid that produced ``main``, if one did."""
+        return self.squash if self.squash is not None and self.squash.produced(self.main) else None
+
+    @property
+    def ends_in(self) -> str:
+        """``"softmax"``, ``"log_softmax"``, ``"sigmoid"`` or ``"logits"``."""
+        return "logits" if self._final is None else self._final.kind
+
+    @cached_property
+    def logits(self) -> Tensor:
+        """The scores before a final softmax or sigmoid, [B, K]; a vector of one score per sample becomes [B, 1]."""
+        values = self.main if self._final is None else self._final.source
+        return values[:, None] if values.ndim == 1 else values
+
+    @cached_property
+    def probabilities(self) -> Tensor:
+        """Softmax of the logits over axis 1, or the model's own sigmoid where it ends in one."""
+        if self.ends_in == "sigmoid":
+            return self.main
+        return self.logits.softmax(1)
+
+    def activation(self, name: str) -> Tensor:
+        """A captured layer in canonical shape [B, C, *positions]."""
+        if self.activations is None:
+            raise TargetError(f"layer {name!r} was not captured")
+        return self.activations(name)

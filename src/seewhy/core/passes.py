@@ -1,0 +1,199 @@
+"""One forward with its graph kept open: takes a borrowed network and a batch, gives activations and gradients of it.
+
+Every backward is `torch.autograd.grad` on the tensors asked for: parameter gradients are never computed, and the pass stops at the
+layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seewhy.core.biases import BiasTerm, BiasWatch
+from seewhy.core.functions import Interceptor
+from seewhy.core.head import HeadWatch, Linear
+from seewhy.core.layers import INPUT, Place, Seen, choose_layer
+from seewhy.core.layouts import Layout, Reshape, find_layout
+from seewhy.core.network import Network
+from seewhy.core.outputs import Forward
+from seewhy.core.rules import RuleWatch
+from seewhy.core.tape import Edit, Graph, Tape, capture, record
+from seewhy.core.targets import Target, scores
+from seewhy.errors import CapabilityError, TargetError
+
+__all__ = ["Pass", "Request", "run_forward"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a forward must make possible.
+
+    ``places`` are captured; ``at_input`` keeps the graph down to the input; ``rules`` and ``biases`` put the watches
+    in; ``edits`` change layers (canonical in, canonical out); ``gradients`` False records no graph; ``attached``
+    keeps the caller's own graph, for differentiable maps; ``survey`` notes every module's output.
+    """
+
+    places: Mapping[str, Place] = field(default_factory=dict)
+    at_input: bool = False
+    rules: bool = False
+    biases: bool = False
+    edits: Mapping[str, Edit] = field(default_factory=dict)
+    gradients: bool = True
+    attached: bool = False
+    survey: bool = False
+    reshape: Reshape | None = None
+
+    @property
+    def graph(self) -> Graph:
+        """How much of the forward is recorded for gradients."""
+        if not self.gradients:
+            return "none"
+        return "full" if self.at_input or self.attached or self.survey or not self.places else "lazy"
+
+
+@dataclass
+class Pass:
+    """A forward that has run: its output, and the tensors that gradients can be taken of."""
+
+    forward: Forward
+    size: tuple[int, ...]
+    request: Request
+    tape: Tape
+    leaf: Tensor
+    rule: RuleWatch
+    linear: Linear | None
+    biases: list[BiasTerm]
+
+    def layout(self, place: str) -> Layout:
+        """Where channels and positions are in the activation of ``place``."""
+        if place == INPUT:
+            return Layout(1, self.size)
+        return find_layout(self.tape.activations[place].shape, self.size, self.request.reshape)
+
+    def raw(self, place: str) -> Tensor:
+        """The tensor at ``place`` that is part of the graph, in the layer's own layout."""
+        return self.leaf if place == INPUT else self.tape.activations[place]
+
+    def activation(self, place: str) -> Tensor:
+        """The activation at ``place``, canonical."""
+        return self.layout(place).canonical(self.raw(place))
+
+    def scores(self, targets: Sequence[Target]) -> Tensor:
+        """The targets' values, [B], in the graph."""
+        return scores(self.forward, targets)
+
+    def gradients(
+        self, score: Tensor, tensors: Sequence[Tensor], rule: str = "none", *, graph: bool = False
+    ) -> list[Tensor | None]:
+        """d (sum of scores) / d each tensor under ``rule``; None where the score does not depend on it.
+
+        Samples do not mix in a network in eval mode, so one backward serves the whole batch. Raises `CapabilityError` if
+        the rule met no rectifier in the forward.
+        """
+        if rule != "none" and self.rule.seen == 0:
+            raise CapabilityError(
+                f"the {rule!r} rule matched no activation function in this forward: the model has no ReLU-like "
+                "function that can be seen (TorchScript hides them); use a method without a backward rule"
+            )
+        if not score.requires_grad:
+            return [None] * len(tensors)
+        self.rule.active = rule
+        try:
+            return list(
+                torch.autograd.grad(
+                    score.sum(), list(tensors), retain_graph=True, allow_unused=True, create_graph=graph
+                )
+            )
+        finally:
+            self.rule.active = "none"
+
+    def adopt(self, targets: Sequence[Target] | None) -> tuple[str, bool, int]:
+        """Choose a layer from a survey: its name, whether its tensor is still as it was, and backwards spent.
+
+        For token sequences with a class token, the last block's patch tokens may carry no gradient: such
+        candidates are passed over, which takes one backward.
+        """
+        candidates = choose_layer(self.tape.seen, self.size)
+        if not candidates:
+            raise CapabilityError(
+                "this model has no layer with spatial positions, so there is no class activation map of it; "
+                "use a gradient method such as --method saliency"
+            )
+        kept = {id(tensor): (tensor, version) for tensor, version in self.tape.outputs}
+        best, spent = candidates[0], 0
+        if find_layout(best.shape, self.size).prefix and targets is not None:
+            best, spent = self._with_gradient(candidates[:24], kept, targets), 1
+        tensor, version = kept[best.identity]
+        intact = tensor._version == version and tensor.requires_grad
+        if intact:
+            self.tape.activations[best.name] = tensor
+        return best.name, intact, spent
+
+    def _with_gradient(
+        self, candidates: list[Seen], kept: dict[int, tuple[Tensor, int]], targets: Sequence[Target]
+    ) -> Seen:
+        usable = [c for c in candidates if kept[c.identity][0].requires_grad]
+        grads = self.gradients(self.scores(targets), [kept[c.identity][0] for c in usable])
+        for candidate, grad in zip(usable, grads, strict=True):
+            layout = find_layout(candidate.shape, self.size)
+            if grad is not None and bool(layout.canonical(grad).any()):
+                return candidate
+        return candidates[0]
+
+
+def run_forward(network: Network, call: Callable[[Tensor], Any], x: Tensor, request: Request) -> Pass:
+    """Run one forward of ``x`` as ``request`` says; ``call`` comes from `Network.borrowed`.
+
+    Raises `CapabilityError` when a layer never runs, and whatever the model itself raises.
+    """
+    size = tuple(x.shape[2:])
+    keeps_input = request.gradients and (request.at_input or request.graph == "full")
+    if request.attached:
+        leaf = x if x.requires_grad else x.detach().requires_grad_()
+    else:
+        leaf = x.detach().requires_grad_(keeps_input)
+    head, rule, bias = HeadWatch(), RuleWatch(), BiasWatch()
+    tables = [head.handlers]
+    if request.biases:
+        tables.insert(0, bias.handlers)
+    if request.rules:
+        tables.append(rule.handlers)
+    edits = {name: _raw_edit(edit, size, request.reshape) for name, edit in request.edits.items()}
+    with ExitStack() as stack:
+        tape = stack.enter_context(capture(request.places, graph=request.graph, edits=edits))
+        if request.survey:
+            stack.enter_context(record(network.module, tape))
+        stack.enter_context(Interceptor(tables))
+        # a clone: a model whose first layer works in place must rewrite neither the user's tensor nor a leaf
+        raw = call(leaf.clone())
+    # left the contexts: backward rules run outside the interceptor
+    made = Pass(
+        Forward(raw, x.shape[0], head.squash), size, request, tape, leaf, rule, head.linear, bias.terms
+    )
+    made.forward.activations = made.activation
+    _check_batch(made.forward, x.shape[0])
+    return made
+
+
+def _check_batch(forward: Forward, batch: int) -> None:
+    try:
+        found = forward.main.shape[0] if forward.main.ndim else 0
+    except TargetError:
+        return  # a callable target may still know its way around this output
+    if found != batch:
+        raise TargetError(f"the model gives {found} rows of scores for {batch} image(s); it needs one row per image")
+
+
+def _raw_edit(edit: Edit, size: tuple[int, ...], reshape: Reshape | None) -> Edit:
+    """An edit of canonical activations as one of the layer's own layout."""
+
+    def change(raw: Tensor) -> Tensor:
+        layout = find_layout(raw.shape, size, reshape)
+        return layout.restore(edit(layout.canonical(raw)), raw)
+
+    return change

@@ -1,0 +1,137 @@
+"""Backward rules: takes intercepted activation calls, gives gradients changed at every rectifier; never edits a module.
+
+=============  ==========================================================================================
+``none``       the gradient: f'(z) g
+``guided``     f'(z) max(g, 0) [f(z) > 0]                       Springenberg et al. 2014, arXiv:1412.6806
+``deconvnet``  max(g, 0)                                        Zeiler & Fergus 2013, arXiv:1311.2901
+=============  ==========================================================================================
+
+g is the gradient that arrives, z the rectifier's input, f the rectifier. Squashing functions (sigmoid, tanh, softmax) gate or
+normalise rather than rectify and keep their gradient. The rule is read when the backward pass runs, so every rule shares one forward.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seewhy.core.functions import Call, Handler
+from seewhy.errors import UnknownName
+
+__all__ = ["RECTIFIERS", "RULES", "RuleWatch", "in_place", "out_of_place", "rule_name"]
+
+RULES = ("none", "guided", "deconvnet")
+_ALIASES = {"relu": "deconvnet", "deconv": "deconvnet", "guided-backprop": "guided", "plain": "none", "": "none"}
+
+#: rectifier -> position of its ``inplace`` flag among positional arguments (None: it has none)
+RECTIFIERS: dict[str, int | None] = {
+    "relu": 1,
+    "relu6": 1,
+    "hardtanh": 3,
+    "leaky_relu": 2,
+    "prelu": None,
+    "_prelu_kernel": None,
+    "rrelu": None,
+    "elu": 2,
+    "selu": 1,
+    "celu": 2,
+    "gelu": None,
+    "silu": 1,
+    "mish": 1,
+    "hardswish": 1,
+    "softplus": None,
+    "threshold": 3,
+    "_threshold": 3,
+}
+
+
+def rule_name(asked: str | None) -> str:
+    """The rule meant by ``asked`` (``"relu"`` is keras-vis' word for ``"deconvnet"``); raises `UnknownName`."""
+    name = _ALIASES.get(asked or "", asked or "none")
+    if name not in RULES:
+        raise UnknownName("backward rule", str(asked), (*RULES, "relu"), "seewhy methods")
+    return name
+
+
+def in_place(call: Call) -> bool:
+    """Whether the call rewrites its first argument."""
+    if call.name.endswith("_"):
+        return True
+    position = RECTIFIERS.get(call.name)
+    positional = position is not None and len(call.args) > position and call.args[position] is True
+    return bool(call.kwargs.get("inplace", positional))
+
+
+def out_of_place(call: Call) -> Callable[[Tensor], Tensor]:
+    """The call as a pure function of its first argument."""
+    name, rest, kwargs = call.name.rstrip("_"), call.args[1:], dict(call.kwargs)
+    kwargs.pop("inplace", None)
+    kwargs.pop("input", None)
+    position = RECTIFIERS.get(name)
+    if position is not None and len(call.args) > position:
+        rest = tuple(False if at == position - 1 else value for at, value in enumerate(rest))
+    func = call.func
+    if call.name.endswith("_"):
+        # the in-place spelling on a copy is the same function
+        return lambda z: func(z.clone(), *rest, **kwargs)  # type: ignore[no-any-return]
+    return lambda z: func(z, *rest, **kwargs)  # type: ignore[no-any-return]
+
+
+class _Rectify(torch.autograd.Function):
+    """f(z) forward; backward by whatever rule stands in ``watch`` at that time."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, f: Callable[[Tensor], Tensor], watch: RuleWatch) -> Tensor:
+        ctx.f, ctx.watch = f, watch
+        out = f(z)
+        ctx.save_for_backward(z, out)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        (g,), (z, out), rule = grads, ctx.saved_tensors, ctx.watch.active
+        if rule == "deconvnet":
+            return g.clamp(min=0), None, None
+        if rule == "guided":
+            return _slope(ctx.f, z, g.clamp(min=0)) * (out > 0), None, None
+        return _slope(ctx.f, z, g), None, None
+
+
+def _slope(f: Callable[[Tensor], Tensor], z: Tensor, g: Tensor) -> Tensor:
+    """f'(z) g, differentiable again when a graph of the backward pass is being made."""
+    graph = torch.is_grad_enabled()
+    with torch.enable_grad():
+        at = z if graph and z.requires_grad else z.detach().requires_grad_()
+        (slope,) = torch.autograd.grad(f(at), at, g, create_graph=graph)
+    return slope
+
+
+@dataclass
+class RuleWatch:
+    """Lets every rectifier of a forward obey ``active`` in the backward passes that follow.
+
+    ``seen`` counts the rectifiers met: a rule that met none is an error, never a plain gradient in disguise.
+    """
+
+    active: str = "none"
+    seen: int = 0
+    handlers: dict[str, Handler] = field(init=False)
+
+    def __post_init__(self) -> None:
+        spellings = [name + tail for name in RECTIFIERS for tail in ("", "_")]
+        self.handlers = dict.fromkeys(spellings, self._rectify)
+
+    def _rectify(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
+        self.seen += 1
+        z = call.args[0] if call.args else call.kwargs["input"]
+        if not torch.is_grad_enabled() or not z.requires_grad:
+            return proceed(call)
+        f = out_of_place(call)
+        if not in_place(call):
+            return _Rectify.apply(z, f, self)  # type: ignore[no-untyped-call]
+        # copy_ keeps the aliasing for models that use self.relu(x) for its side effect
+        return z.copy_(_Rectify.apply(z.clone(), f, self))  # type: ignore[no-untyped-call]

@@ -1,0 +1,125 @@
+"""Streams: takes streams over one source, runs their variants in chunks under the budget, feeds every fold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seewhy.core import asks
+from seewhy.core.answers import GradientKey, answer, gradients_at
+from seewhy.core.batching import Budget, in_chunks
+from seewhy.core.layers import INPUT, Place
+from seewhy.core.layouts import Reshape
+from seewhy.core.network import Network
+from seewhy.core.passes import Pass, Request, run_forward
+from seewhy.core.targets import Target
+
+__all__ = ["Subscriber", "all_items", "run_stream"]
+
+
+@dataclass(frozen=True)
+class Subscriber:
+    """One job's interest in a stream: its wants and fold, and what they mean to the job."""
+
+    stream: asks.Stream
+    place: str
+    targets: tuple[Target, ...]
+    rule: str
+
+
+def all_items(batch: int, count: int) -> Tensor:
+    """Every (image, variant) pair [batch * count, 2], image by image."""
+    return torch.cartesian_prod(torch.arange(batch), torch.arange(count)).reshape(-1, 2)
+
+
+def run_stream(
+    network: Network,
+    call: Callable[[Tensor], Any],
+    x: Tensor,
+    subscribers: Sequence[Subscriber],
+    find: Callable[[str], Place],
+    *,
+    budget: Budget,
+    reshape: Reshape | None,
+    progress: Callable[[int, int], None],
+) -> tuple[int, int]:
+    """Run the source that all ``subscribers`` share; gives (forwards, backwards), counted in samples."""
+    source = subscribers[0].stream.source
+    # a source that edits a layer without naming it means the method's own
+    edited = subscribers[0].place if source.place == "" else source.place
+    items = subscribers[0].stream.items
+    items = all_items(x.shape[0], source.count) if items is None else items
+    request = _request(subscribers, edited, find, reshape)
+    spent = [0, 0]
+
+    def work(start: int, stop: int) -> list[list[Tensor]]:
+        samples, indices = items[start:stop].unbind(1)
+        chosen = request
+        if edited is not None:
+            edit = {edited: lambda activation: source.edit(activation, samples, indices)}
+            chosen = replace(request, edits=edit)
+        made = run_forward(network, call, source.inputs(x, samples, indices).detach(), chosen)
+        spent[0] += stop - start
+        return _chunk_answers(made, subscribers, samples.tolist(), spent)
+
+    total = len(items)
+    for start, stop, answers in in_chunks(total, work, budget, recorded=request.gradients):
+        samples, indices = items[start:stop].unbind(1)
+        for subscriber, values in zip(subscribers, answers, strict=True):
+            subscriber.stream.fold.add(samples, indices, *values)
+        progress(stop, total)
+    return spent[0], spent[1]
+
+
+def _request(
+    subscribers: Sequence[Subscriber], edited: str | None, find: Callable[[str], Place], reshape: Reshape | None
+) -> Request:
+    places: dict[str, Place] = {}
+    at_input = rules = gradients = False
+    for subscriber in subscribers:
+        for want in subscriber.stream.wants:
+            if isinstance(want, asks.Score):
+                continue
+            name = want.place or subscriber.place
+            if name != INPUT:
+                places[name] = find(name)
+            if isinstance(want, asks.Gradient):
+                gradients = True
+                at_input |= name == INPUT
+                rules |= (want.rule or subscriber.rule) != "none"
+        for target in subscriber.targets:
+            places |= {name: find(name) for name in target.layers}
+    if edited is not None:
+        places[edited] = find(edited)
+    return Request(places, at_input=at_input, rules=rules, gradients=gradients, reshape=reshape)
+
+
+def _chunk_answers(
+    made: Pass, subscribers: Sequence[Subscriber], samples: Sequence[int], spent: list[int]
+) -> list[list[Tensor]]:
+    """Every subscriber's answers for one chunk; equal gradients are computed once."""
+    wanted: dict[GradientKey, set[str]] = {}
+    for subscriber in subscribers:
+        targets = tuple(subscriber.targets[s] for s in samples)
+        for want in subscriber.stream.wants:
+            if isinstance(want, asks.Gradient):
+                key = GradientKey(targets, want.rule or subscriber.rule)
+                wanted.setdefault(key, set()).add(want.place or subscriber.place)
+    found = {key: gradients_at(made, key, sorted(places), keep=False) for key, places in wanted.items()}
+    spent[1] += len(found) * len(samples)
+    answers = []
+    for subscriber in subscribers:
+        targets = tuple(subscriber.targets[s] for s in samples)
+        values = []
+        for want in subscriber.stream.wants:
+            if isinstance(want, asks.Gradient):
+                key = GradientKey(targets, want.rule or subscriber.rule)
+                values.append(found[key][want.place or subscriber.place][0])
+            else:
+                values.append(answer(made, want, subscriber.place, targets, keep=False))
+        answers.append(values)
+    return answers

@@ -1,0 +1,100 @@
+"""Every error seewhy raises on purpose; each message says what was asked, what was found and what to type.
+
+::
+
+    SeewhyError                      exit code
+    ├── UsageError (ValueError)      2   a word or a value that cannot be meant
+    │   ├── UnknownName (KeyError)   2   no such method, layer, label, model, parameter
+    │   ├── TargetError              2   the target does not fit the model's output
+    │   └── CapabilityError          2   the model cannot do what the method needs
+    ├── ModelError                   3   the model cannot be loaded
+    │   └── UnsafeModel              3   it would run code from the file
+    ├── ImageError                   4   the image cannot be read
+    └── OutOfMemory (MemoryError)    1   not even one sample fits
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "CapabilityError",
+    "ImageError",
+    "ModelError",
+    "OutOfMemory",
+    "SeewhyError",
+    "TargetError",
+    "UnknownName",
+    "UnsafeModel",
+    "UsageError",
+    "nearest",
+]
+
+
+class SeewhyError(Exception):
+    """The root of the tree; ``exit_code`` is what the command line ends with."""
+
+    exit_code = 1
+
+    def __str__(self) -> str:
+        # KeyError would print its argument's repr; one plain line is promised.
+        return str(self.args[0]) if self.args else ""
+
+
+class UsageError(SeewhyError, ValueError):
+    """A value or a combination of values that cannot be meant."""
+
+    exit_code = 2
+
+
+class UnknownName(UsageError, KeyError):
+    """No such name; the message has the nearest one and the command that lists them all.
+
+    >>> print(UnknownName("method", "gradcam", ["grad-cam", "lrp"], "seewhy methods"))
+    no method 'gradcam'; nearest: 'grad-cam'. List them: seewhy methods
+    """
+
+    def __init__(self, kind: str, asked: str, known: Iterable[str], listing: str, where: str = "") -> None:
+        close = nearest(asked, known)
+        hint = f"; nearest: {close[0]!r}" if close else ""
+        super().__init__(f"no {kind} {asked!r}{where}{hint}. List them: {listing}")
+
+
+class TargetError(UsageError):
+    """The target does not fit the model's output."""
+
+
+class CapabilityError(UsageError):
+    """The model cannot do what the method needs; found out before anything was computed where possible."""
+
+
+class ModelError(SeewhyError):
+    """The model cannot be loaded."""
+
+    exit_code = 3
+
+
+class UnsafeModel(ModelError):
+    """Loading the file would run code that it carries."""
+
+
+class ImageError(SeewhyError):
+    """The image cannot be read."""
+
+    exit_code = 4
+
+
+class OutOfMemory(SeewhyError, MemoryError):
+    """Not even one sample fits into memory."""
+
+
+def nearest(asked: str, known: Iterable[str], count: int = 1) -> list[str]:
+    """The names most like ``asked``, best first; empty when nothing is close.
+
+    >>> nearest("layer5", ["layer4", "fc"])
+    ['layer4']
+    """
+    names = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(asked.lower(), list(names), n=count, cutoff=0.4)
+    return [names[name] for name in close]

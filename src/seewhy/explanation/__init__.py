@@ -1,0 +1,9 @@
+"""Takes results, gives them as records with pictures and files; never computes a map."""
+
+from __future__ import annotations
+
+from seewhy.explanation.collection import Explanations
+from seewhy.explanation.parts import CODES, Cost, Guess, Prediction, Status
+from seewhy.explanation.result import Explanation
+
+__all__ = ["CODES", "Cost", "Explanation", "Explanations", "Guess", "Prediction", "Status"]

@@ -1,0 +1,217 @@
+"""Takes explanations made together, gives them as one sequence with shared pictures; never computes a map."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from seewhy.errors import UnknownName, UsageError
+from seewhy.explanation import page
+from seewhy.explanation.arrange import arrange, ends, group, looks_of, shared_scales
+from seewhy.explanation.parts import Cost
+from seewhy.explanation.result import Explanation
+from seewhy.render import PERCENTILE, SUFFIXES, check, grid, grid_svg, write
+
+if TYPE_CHECKING:
+    import os
+
+    from PIL import Image
+
+__all__ = ["Explanations"]
+
+Scale = Literal["shared", "each"]
+
+
+class Explanations(Sequence[Explanation]):
+    """Explanations made together, in order; immutable.
+
+    ``cost`` is what making all of them took: passes they share are in it once. Without it the members' own
+    costs are added up. A slice or a selection keeps the cost of the whole, because it could not have been
+    had for less.
+    """
+
+    __slots__ = ("_cost", "_items")
+
+    def __init__(self, items: Iterable[Explanation], *, cost: Cost | None = None) -> None:
+        self._items = tuple(items)
+        self._cost = Cost.total(each.cost for each in self._items) if cost is None else cost
+
+    @property
+    def cost(self) -> Cost:
+        """What making all of them took."""
+        return self._cost
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __iter__(self) -> Iterator[Explanation]:
+        return iter(self._items)
+
+    @overload
+    def __getitem__(self, index: int) -> Explanation: ...
+    @overload
+    def __getitem__(self, index: slice) -> Explanations: ...
+    def __getitem__(self, index: int | slice) -> Explanation | Explanations:
+        if isinstance(index, slice):
+            return Explanations(self._items[index], cost=self._cost)
+        return self._items[index]
+
+    def __repr__(self) -> str:
+        methods = ", ".join(dict.fromkeys(each.method for each in self._items))
+        return f"Explanations({len(self)}: {methods}; {self._cost})"
+
+    def where(
+        self, *, method: str | None = None, target: str | int | None = None, layer: str | None = None
+    ) -> Explanations:
+        """Those with this method, target (description or class index) and layer; None leaves one open.
+
+        Raises `UnknownName` for a value that no member has.
+        """
+        chosen = list(self._items)
+        for kind, asked in (("method", method), ("target", target), ("layer", layer)):
+            if asked is None or not self._items:
+                continue
+            field = "target_index" if kind == "target" and isinstance(asked, int) else kind
+            known = dict.fromkeys(getattr(each, field) for each in self._items)
+            if asked not in known:
+                names = [str(name) for name in known if name is not None]
+                raise UnknownName(
+                    kind, str(asked), names, f"[e.{field} for e in explanations]", " in this collection"
+                )
+            chosen = [each for each in chosen if getattr(each, field) == asked]
+        return Explanations(chosen, cost=self._cost)
+
+    def grid(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        columns: int | None = None,
+        scale: Scale = "shared",
+        force: bool = False,
+        **options: Any,
+    ) -> Image.Image:
+        """All in one figure: a row for each image and target, the photo first, then methods and layers.
+
+        Under ``scale="shared"`` all maps of one method, layer and contrast have the same limits, so their
+        colours can be compared; those of different methods are in different units and cannot. ``"each"``
+        gives every map its own. ``columns`` is the most maps in a line. ``options``: ``cell`` (pixels),
+        ``header``, and those of `Explanation.overlay`. With ``path`` the figure is also written (``.png``,
+        ``.jpg``, ``.svg``), never over an existing file unless ``force``. Raises `UsageError`, also for an
+        empty collection.
+        """
+        if path is not None:
+            path = check(path, SUFFIXES, force=force)
+        cells, rest = self._figure(columns, scale, **options)
+        image = grid(cells, **rest)
+        if path is not None:
+            write(grid_svg(cells, **rest) if path.suffix.lower() == ".svg" else image, path, force=force)
+        return image
+
+    def grid_svg(self, *, columns: int | None = None, scale: Scale = "shared", **options: Any) -> str:
+        """The figure of `grid` as an SVG document."""
+        cells, rest = self._figure(columns, scale, **options)
+        return grid_svg(cells, **rest)
+
+    def _figure(
+        self,
+        columns: int | None,
+        scale: Scale,
+        *,
+        cell: int | None = None,
+        header: str = "",
+        percentile: float = PERCENTILE,
+        cmap: str | None = None,
+        **options: Any,
+    ) -> tuple[Any, dict[str, Any]]:
+        _check_scale(scale)
+        if not self._items:
+            raise UsageError("an empty collection has no grid; explain at least one image")
+        if columns is not None and columns < 1:
+            raise UsageError(f"a grid of {columns} columns shows nothing; use 1 or more")
+        shared = scale == "shared"
+        cells, bar = arrange(
+            self._items, columns=columns, shared=shared, percentile=percentile, cmap=cmap, **options
+        )
+        several = len({group(each) for each in self._items}) > 1
+        foot = ""
+        if len(self._items) > 1:
+            foot = "Each map has its own colour scale." if not shared else "All maps share one colour scale."
+            if shared and several:
+                foot = "Maps of one method and layer share a colour scale; methods differ in their units."
+        wide = max(len(line) for line in cells)
+        size = cell or (320 if wide <= 4 else 240)
+        return cells, {"cell": size, "header": header, "footer": foot, "colorbar": bar}
+
+    def save(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        force: bool = False,
+        suffix: str = ".png",
+        scale: Scale = "shared",
+        **options: Any,
+    ) -> list[Path]:
+        """The files written into ``folder``: one for each explanation, and last the grid.
+
+        Names are made of image, target, method, layer and contrast, with a number where they would collide.
+        ``suffix`` is one that `Explanation.save` knows; ``options`` are those of its picture. Nothing is
+        written if any file exists already and ``force`` is not set: then, and for a wrong suffix, raises
+        `UsageError`.
+        """
+        _check_scale(scale)
+        if not self._items:
+            raise UsageError("an empty collection has nothing to save; explain at least one image")
+        folder = Path(folder)
+        numbers = suffix.lower() == ".npz"
+        paths = [folder / f"{stem}{suffix}" for stem in file_stems(self._items)]
+        overview = folder / f"grid{'.png' if numbers else suffix}"
+        for path in (*paths, overview):
+            check(path, (*SUFFIXES, ".npz"), force=force)
+        own: list[dict[str, Any]] = [{} for _ in paths]
+        if scale == "shared" and not numbers:
+            looks = looks_of(self._items)
+            tops = shared_scales(self._items, looks, options.get("percentile", PERCENTILE))
+            own = [
+                {"limits": ends(seen, tops[group(each)])}
+                for each, seen in zip(self._items, looks, strict=True)
+            ]
+        for each, path, limits in zip(self._items, paths, own, strict=True):
+            each.save(path, force=force, **({} if numbers else options | limits))
+        shared_options = {key: value for key, value in options.items() if key not in ("picture", "caption")}
+        self.grid(overview, force=force, scale=scale, **({} if numbers else shared_options))
+        return [*paths, overview]
+
+    def _repr_html_(self) -> str:
+        return page.many(self)
+
+
+def _check_scale(scale: str) -> None:
+    if scale not in ("shared", "each"):
+        raise UsageError(f"no scale {scale!r}; use 'shared' (comparable colours) or 'each' (own limits)")
+
+
+def file_stems(explanations: Sequence[Explanation]) -> list[str]:
+    """A file name without suffix for each, unique even where case does not count; none is ``grid``.
+
+    Letters of any script stay; everything else that a file system might mind becomes a hyphen.
+    """
+    taken = {"grid"}
+    stems: list[str] = []
+    for each in explanations:
+        parts = (each.name, each.target, each.method, each.layer, each.contrast)
+        words = "_".join(_slug(part) for part in parts if part and _slug(part)) or "explanation"
+        stem = words.encode()[:180].decode(errors="ignore")
+        number = 2
+        unique = stem
+        while unique.casefold() in taken:
+            unique = f"{stem}-{number}"
+            number += 1
+        taken.add(unique.casefold())
+        stems.append(unique)
+    return stems
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^\w.]+", "-", text).strip("-.")

@@ -1,0 +1,85 @@
+"""Takes values of any kind, gives plain JSON data; never fails and never keeps an array."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from seewhy.explanation.result import Explanation
+
+__all__ = ["describe", "plain"]
+
+
+def plain(value: Any) -> Any:
+    """``value`` as JSON can hold it: numbers that are not finite are None, small arrays lists, the rest text.
+
+    >>> plain({"sigma": np.float32(0.5), "limits": (float("nan"), 1)})
+    {'sigma': 0.5, 'limits': [None, 1]}
+    """
+    if value is None or isinstance(value, bool | str):
+        return str(value) if isinstance(value, str) else value
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    if isinstance(value, set | frozenset):
+        return sorted((plain(each) for each in value), key=str)
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist()) if value.size <= 64 else f"array {value.shape} {value.dtype}"
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain(asdict(value))
+    return str(value)
+
+
+def describe(explanation: Explanation) -> dict[str, Any]:
+    """See `Explanation.to_dict`."""
+    values = explanation.values
+    known = values[np.isfinite(values)]
+    error = explanation.error
+    fields: dict[str, Any] = {
+        "name": explanation.name,
+        "method": explanation.method,
+        "target": explanation.target,
+        "target_index": explanation.target_index,
+        "score": explanation.score,
+        "unit": explanation.unit,
+        "contrast": explanation.contrast,
+        "layer": explanation.layer,
+        "status": explanation.status,
+        "prediction": explanation.prediction,
+        "size": explanation.size,
+        "map": {
+            "shape": values.shape,
+            "dtype": str(values.dtype),
+            "min": known.min() if known.size else None,
+            "max": known.max() if known.size else None,
+            "sum": known.sum(dtype=np.float64) if known.size else None,
+            "finite": known.size == values.size,
+        },
+        "positive": explanation.positive,
+        "channels": explanation.channels,
+        "error": _error(error),
+        "parameters": explanation.parameters,
+        "notes": explanation.notes,
+        "cost": explanation.cost,
+        "provenance": explanation.provenance,
+    }
+    return {key: plain(value) for key, value in fields.items()}
+
+
+def _error(error: Any) -> Any:
+    if isinstance(error, np.ndarray) and error.ndim:
+        known = error[np.isfinite(error)]
+        return {"shape": error.shape, "mean": known.mean() if known.size else None}
+    return error

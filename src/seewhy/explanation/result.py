@@ -1,0 +1,185 @@
+"""Takes what was computed about one image, gives one frozen record with pictures; never computes a map."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seewhy.errors import UsageError
+from seewhy.explanation import archive, page, picture
+from seewhy.explanation.parts import Cost, Prediction, Status
+from seewhy.explanation.plain import describe
+from seewhy.render import SUFFIXES, check, resize, write
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from PIL import Image
+
+__all__ = ["Explanation"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Explanation:
+    """One map with everything needed to read it: method, target, status, cost, origin.
+
+    ``values`` are the attribution in the target's own units, signed, at the resolution at which they were
+    computed: ``[h, w]``, or ``[C, h, w]`` with ``channels``, or whatever shape a layer without two spatial
+    axes has. ``size`` is the input's spatial size. ``error`` is a standard error per value, or one
+    residual, where the method has one. ``image`` is what the model saw, uint8 ``[H, W, 3]``. ``positive``
+    maps are drawn without their negative part, which ``values`` keep. ``tensor`` carries a graph where one
+    was asked for; it is not saved. Two explanations are equal only if they are the same object. Raises
+    `UsageError` for values that are not real numbers and for an image that is not uint8 ``[H, W, 3]``.
+    """
+
+    values: NDArray[Any]
+    size: tuple[int, ...]
+    method: str
+    target: str
+    target_index: int | None = None
+    score: float
+    prediction: Prediction | None = None
+    layer: str | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    status: Status = field(default_factory=Status)
+    error: NDArray[Any] | float | None = None
+    cost: Cost = field(default_factory=Cost)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    input: NDArray[Any] | None = None
+    image: NDArray[np.uint8] | None = None
+    name: str = ""
+    positive: bool = False
+    channels: bool = False
+    contrast: str | None = None
+    notes: tuple[str, ...] = ()
+    tensor: Any = field(default=None, repr=False)
+    unit: str = "logit"
+
+    def __post_init__(self) -> None:
+        values = np.asarray(self.values)
+        if values.dtype.kind not in "fiub":
+            raise UsageError(f"an explanation's values are real numbers; got {values.dtype}")
+        if values.dtype.kind != "f":
+            values = values.astype(np.float32)
+        object.__setattr__(self, "values", values)
+        object.__setattr__(self, "size", tuple(int(side) for side in self.size))
+        image = self.image
+        if image is not None and (image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3):
+            raise UsageError(f"an explanation's image is uint8 (H, W, 3); got {image.dtype} {image.shape}")
+
+    @property
+    def map(self) -> NDArray[np.float32]:
+        """The signed map at the input's size, float32 ``[H, W]``: channels summed, then one bilinear resize.
+
+        Raises `UsageError` if the values have no two spatial axes.
+        """
+        # Beyond float32 a value stays the largest there is: infinity would mean that it was never computed.
+        most = float(np.finfo(np.float32).max)
+        full = self._sized(self._plane_size())
+        return np.where(np.isfinite(full), np.clip(full, -most, most), full).astype(np.float32)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        if copy is False:
+            raise ValueError("an explanation's map is made when asked for; np.asarray(explanation) copies")
+        return self.map.astype(dtype or np.float32, copy=False)
+
+    def _plane_size(self) -> tuple[int, int]:
+        if len(self.size) != 2:
+            raise UsageError(
+                f"{self.method} of {self.target!r} has no picture: its input has {len(self.size)} "
+                "spatial axes, a picture has 2; use .values"
+            )
+        return self.size[0], self.size[1]
+
+    def _sized(self, size: tuple[int, int]) -> NDArray[Any]:
+        """The map at ``size``, in the precision of the values."""
+        plane = self.values.sum(axis=0) if self.channels and self.values.ndim else self.values
+        if plane.ndim != 2:
+            where = f" at layer {self.layer!r}" if self.layer else ""
+            raise UsageError(
+                f"{self.method}{where} has values of shape {self.values.shape}, without the 2 spatial "
+                "axes that a map needs; use .values, or choose a convolutional layer"
+            )
+        return resize(plane, size)
+
+    def overlay(self, **options: Any) -> Image.Image:
+        """The map laid on the photo, at the photo's size; without a photo, the bare heatmap.
+
+        ``options``: ``mode`` ``"alpha"``, ``"blend"`` or ``"mask"``, ``opacity``, ``cmap``, ``contour``,
+        ``limits``, ``percentile`` (see `seewhy.render.overlay`), ``caption`` (default True). A map that is
+        no answer (no gradient, not finite, zero) is a greyed photo whose caption says so; where there is no
+        positive evidence the negative is drawn, and the caption says so. Raises `UsageError` if there is no
+        two-dimensional map.
+        """
+        return picture.overlay(self, **options)
+
+    def heatmap(self, **options: Any) -> Image.Image:
+        """The map in colours, alone; ``cmap``, ``limits``, ``percentile``, ``caption`` as in `overlay`."""
+        return picture.heatmap(self, **options)
+
+    def figure(self, **options: Any) -> Image.Image:
+        """Photo and overlay, titled, with a colorbar; options: `overlay`'s, and ``cell`` and ``header``."""
+        return picture.figure(self, **options)
+
+    def figure_svg(self, **options: Any) -> str:
+        """The figure of `figure` as an SVG document."""
+        return picture.figure_svg(self, **options)
+
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """The overlay on matplotlib axes, ``ax`` or the current ones, which are returned (extra ``plot``)."""
+        return picture.plot(self, ax, **options)
+
+    def save(
+        self, path: str | os.PathLike[str], *, force: bool = False, picture: str = "figure", **options: Any
+    ) -> Path:
+        """The file written: ``.png``, ``.jpg``, ``.svg`` hold a picture, ``.npz`` all but ``tensor``.
+
+        ``picture`` is ``"figure"``, ``"overlay"`` or ``"heatmap"`` (an SVG is always the figure);
+        ``options`` are that picture's. Raises `UsageError` for another suffix, another picture, and for a
+        file that exists unless ``force``.
+        """
+        path = check(path, (*SUFFIXES, ".npz"), force=force)
+        suffix = path.suffix.lower()
+        makers = {"figure": self.figure, "overlay": self.overlay, "heatmap": self.heatmap}
+        if picture not in makers:
+            raise UsageError(f"no picture {picture!r} of an explanation; use one of {', '.join(makers)}")
+        if suffix == ".npz":
+            if options:
+                raise UsageError(
+                    f"{path} holds numbers: it takes no {', '.join(options)}; name it .png for a picture"
+                )
+            return archive.save(self, path, force=force)
+        if suffix == ".svg":
+            if picture != "figure":
+                raise UsageError(f"an SVG holds the figure; for the {picture} alone name it {path.stem}.png")
+            return write(self.figure_svg(**options), path, force=force)
+        return write(makers[picture](**options), path, force=force)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Explanation:
+        """The explanation in an ``.npz`` file that `save` wrote.
+
+        Nothing in the file is run. Raises `UsageError` if there is no such file or it holds anything else.
+        """
+        return archive.load(cls, path)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The metadata as plain, strictly valid JSON: no arrays, null for numbers that are not finite."""
+        return describe(self)
+
+    def _repr_html_(self) -> str:
+        return page.one(self)
+
+    def __repr__(self) -> str:
+        layer = f", layer={self.layer!r}" if self.layer else ""
+        contrast = f", contrast={self.contrast!r}" if self.contrast else ""
+        shape = "x".join(map(str, self.values.shape))
+        return (
+            f"Explanation({self.method!r}, target={self.target!r}, score={self.score:.4g}{layer}{contrast}, "
+            f"values={shape} {self.values.dtype}, status={str(self.status)!r})"
+        )

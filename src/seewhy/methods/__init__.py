@@ -1,0 +1,34 @@
+"""Every attribution method, one file each: tensors to tensors; never a model, a hook, a device or a picture.
+
+A file dropped into this folder registers itself: it is imported here, and its card makes the command line's table, the
+documentation and the tests' parameters.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+from types import ModuleType
+
+from seewhy.registry import Card
+from seewhy.registry import methods as _registry
+
+
+def _discover() -> None:
+    """Import every method file on the package's path that is not imported yet."""
+    for found in pkgutil.iter_modules(__path__):
+        if not found.name.startswith("_"):
+            importlib.import_module(f"{__name__}.{found.name}")
+
+
+class _Room(ModuleType):
+    """``seewhy.methods`` is this package and, for users, a function: Python allows one name to be only one of them."""
+
+    def __call__(self, family: str | None = None) -> list[Card]:
+        """The cards of all methods, or of one family, by name."""
+        return [method.card for method in _registry if family in (None, method.card.family)]
+
+
+_discover()
+sys.modules[__name__].__class__ = _Room

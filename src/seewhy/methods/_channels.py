@@ -1,0 +1,73 @@
+"""What class activation maps share: takes canonical activations [B, C, *positions], gives sums over channels and positions."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = [
+    "first_component",
+    "mean_over_positions",
+    "per_channel",
+    "signed_like",
+    "sum_over_positions",
+    "weighted_sum",
+    "where_nonzero",
+]
+
+
+def mean_over_positions(values: Tensor) -> Tensor:
+    """[B, C]."""
+    return values.flatten(2).mean(2)
+
+
+def sum_over_positions(values: Tensor) -> Tensor:
+    """[B, C]."""
+    return values.flatten(2).sum(2)
+
+
+def weighted_sum(weights: Tensor, activation: Tensor) -> Tensor:
+    """sum_c w_c A_c: weights [B, C], activation [B, C, *positions], map [B, *positions]."""
+    return (per_channel(weights, activation) * activation).sum(1)
+
+
+def first_component(values: Tensor, *, centred: bool = False) -> Tensor:
+    """Projection of every position's channel vector on the first right singular vector, [B, *positions]; sign arbitrary.
+
+    Computed from the smaller of the two Gram matrices in float64. ``centred`` subtracts the channel means first.
+    """
+    matrix = values.flatten(2).transpose(1, 2).double()  # [B, P, C]
+    if centred:
+        matrix = matrix - matrix.mean(1, keepdim=True)
+    if not bool(matrix.isfinite().all()):
+        return torch.full_like(values[:, 0], float("nan"))
+    wide = matrix.shape[2] > matrix.shape[1]
+    gram = matrix @ matrix.mT if wide else matrix.mT @ matrix
+    eigenvalues, vectors = torch.linalg.eigh(gram)
+    top = vectors[:, :, -1]
+    if wide:
+        projected = top * eigenvalues[:, -1:].clamp(min=0).sqrt()
+    else:
+        projected = (matrix @ top[:, :, None])[:, :, 0]
+    return projected.reshape(values.shape[0], *values.shape[2:]).to(values.dtype)
+
+
+def signed_like(values: Tensor, reference: Tensor) -> Tensor:
+    """``values`` [B, *positions] with each map's sign turned so that it correlates positively with ``reference``."""
+    a, b = values.flatten(1), reference.flatten(1)
+    agreement = ((a - a.mean(1, keepdim=True)) * (b - b.mean(1, keepdim=True))).sum(1)
+    # a map without variation in either still has a mean to go by
+    agreement = torch.where(agreement == 0, (a * b).sum(1), agreement)
+    sign = torch.where(agreement < 0, -1.0, 1.0).to(values)
+    return values * sign.reshape(-1, *(1 for _ in values.shape[1:]))
+
+
+def per_channel(values: Tensor, like: Tensor) -> Tensor:
+    """One number per channel [B, C], shaped to combine with ``like`` [B, C, *positions]."""
+    return values.reshape(*values.shape, *(1 for _ in like.shape[2:]))
+
+
+def where_nonzero(numerator: Tensor, denominator: Tensor) -> Tensor:
+    """The quotient, and 0 where the denominator is 0."""
+    safe = torch.where(denominator == 0, torch.ones_like(denominator), denominator)
+    return torch.where(denominator == 0, torch.zeros_like(numerator), numerator / safe)

@@ -1,0 +1,79 @@
+"""Conductance: takes input and baseline, follows a layer's activations along the path between them, gives each unit's share."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seewhy.core.asks import Activation, Attribution, Gradient, Score, Stream
+from seewhy.core.folds import Collect
+from seewhy.core.streams import StraightPath
+from seewhy.methods._paths import quadrature
+from seewhy.registry import Card, Need, method
+
+__all__ = ["conductance"]
+
+
+class _Telescope:
+    """sum_k (g_{k-1} + g_k) / 2 * (A_k - A_{k-1}) along each image's path; chunks arrive in order."""
+
+    def __init__(self, batch: int) -> None:
+        self._last: dict[int, tuple[Tensor, Tensor]] = {}
+        self._sums: list[Tensor | None] = [None] * batch
+
+    def add(self, samples: Tensor, indices: Tensor, *answers: Tensor) -> None:
+        """Walk one chunk further along the paths."""
+        for row, sample in enumerate(samples.tolist()):
+            activation, gradient = answers[0][row], answers[1][row]
+            if sample in self._last:
+                before, slope = self._last[sample]
+                share = 0.5 * (slope + gradient) * (activation - before)
+                total = self._sums[sample]
+                self._sums[sample] = share if total is None else total + share
+            self._last[sample] = activation, gradient
+
+    def result(self) -> Tensor:
+        """The sums, [B, C, *positions]."""
+        return torch.stack([total for total in self._sums if total is not None])
+
+
+@method(
+    Card(
+        name="conductance",
+        family="gradient",
+        paper="Dhamdhere, Sundararajan & Yan 2018, How Important Is a Neuron?, arXiv:1805.12233, eq. 2",
+        formula="integral_0^1 dS/dA dA/da da on the path x' + a (x - x')",
+        cost="steps + 1 forwards and backwards",
+        needs=frozenset({Need.GRADIENT, Need.STREAM}),
+        at="layer",
+        reduce="sum",
+        use="how much of the score difference flows through each unit of a layer; complete",
+        caveats=("depends on the baseline",),
+    )
+)
+def conductance(
+    input: Tensor, baseline: Tensor, score: Tensor, *, steps: int = 50
+) -> Generator[Any, Any, Attribution]:
+    """Integrated gradients of a layer's units: their share of the score difference between baseline and input.
+
+    Values [B, C, *positions] of the layer, in score units. They sum to the difference up to the residual, which is
+    returned as ``error``, provided that everything flows through the layer. The integral over the path is taken in the
+    activation itself, by trapezoids: gradients are averaged over a step and multiplied by the activation's change.
+
+    >>> import torch, seewhy
+    >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Flatten(), torch.nn.Linear(144, 2))
+    >>> seewhy.explain(net, torch.rand(1, 3, 8, 8), method="conductance", layer="0", steps=4).values.shape
+    (6, 6)
+    """
+    nodes, _ = quadrature("trapezoid", steps)
+    path = StraightPath(len(nodes), nodes, baseline)
+    batch = input.shape[0]
+    values, scores = yield (
+        Stream(path, (Activation(), Gradient()), _Telescope(batch)),
+        Stream(path, (Score(),), Collect(batch, len(nodes))),
+    )
+    residual = values.flatten(1).sum(1) - (score - scores[:, 0])
+    return Attribution(values, error=residual)

@@ -1,0 +1,38 @@
+"""Deconvnet: takes the gradient under the deconvnet rule, gives it; the rule itself lives in `seewhy.core.rules`."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from seewhy.registry import Card, method
+
+__all__ = ["deconvnet"]
+
+
+@method(
+    Card(
+        name="deconvnet",
+        family="gradient",
+        paper="Zeiler & Fergus 2013, Visualizing and Understanding Convolutional Networks, arXiv:1311.2901",
+        formula="max(g, 0) at every rectifier, whatever its input",
+        cost="1 forward, 1 backward",
+        reduce="max-abs",
+        rule="deconvnet",
+        discriminative=False,
+        use="what patterns excite the score; keras-vis calls the rule relu",
+        caveats=("ignores which units were active, so without max pooling it barely depends on the image",),
+    )
+)
+def deconvnet(gradient: Tensor) -> Tensor:
+    """The gradient in which every rectifier passes on only positive gradient, whatever its own input was.
+
+    ``gradient`` [B, C, *positions], already under the rule; values of the same shape. Rectifiers are ReLU, ReLU6, Hardtanh,
+    leaky and parametric ReLU, ELU, SELU, CELU, GELU, SiLU, Mish, Hardswish, Softplus and Threshold, in any
+    spelling. Raises `CapabilityError` if the forward met none: a plain gradient is never passed off as this.
+
+    >>> import torch, seewhy
+    >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU6(), torch.nn.Flatten(), torch.nn.Linear(144, 2))
+    >>> seewhy.explain(net, torch.rand(1, 3, 8, 8), method="deconvnet").values.shape
+    (8, 8)
+    """
+    return gradient

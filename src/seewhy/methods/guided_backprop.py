@@ -1,0 +1,38 @@
+"""Guided backpropagation: takes the gradient under the guided rule, gives it; the rule itself lives in `seewhy.core.rules`."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from seewhy.registry import Card, method
+
+__all__ = ["guided_backprop"]
+
+
+@method(
+    Card(
+        name="guided-backprop",
+        family="gradient",
+        paper="Springenberg et al. 2014, Striving for Simplicity, arXiv:1412.6806",
+        formula="f'(z) max(g, 0) [f(z) > 0] at every rectifier f with input z",
+        cost="1 forward, 1 backward",
+        reduce="max-abs",
+        rule="guided",
+        discriminative=False,
+        use="sharp outlines of what the network reacts to",
+        caveats=("much of it survives randomised weights: it shows edges whatever the class (Adebayo et al. 2018)",),
+    )
+)
+def guided_backprop(gradient: Tensor) -> Tensor:
+    """The gradient in which every rectifier passes on only positive gradient, and only where it was positive itself.
+
+    ``gradient`` [B, C, *positions], already under the rule; values of the same shape. Rectifiers are ReLU, ReLU6, Hardtanh,
+    leaky and parametric ReLU, ELU, SELU, CELU, GELU, SiLU, Mish, Hardswish, Softplus and Threshold, in any
+    spelling. Raises `CapabilityError` if the forward met none: a plain gradient is never passed off as this.
+
+    >>> import torch, seewhy
+    >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU6(), torch.nn.Flatten(), torch.nn.Linear(144, 2))
+    >>> seewhy.explain(net, torch.rand(1, 3, 8, 8), method="guided-backprop").values.shape
+    (8, 8)
+    """
+    return gradient

@@ -1,0 +1,60 @@
+"""KPCA-CAM: takes an activation, gives its first kernel principal map; asks nothing of the class."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from seewhy.errors import UnknownName
+from seewhy.methods._channels import signed_like
+from seewhy.registry import Card, method
+
+__all__ = ["kpca_cam"]
+
+
+@method(
+    Card(
+        name="kpca-cam",
+        family="cam",
+        paper="Karmani et al. 2024, KPCA-CAM, arXiv:2410.00267",
+        formula="first kernel principal component of A as positions x channels, kernel tanh(gamma a.b + 1)",
+        cost="1 forward",
+        discriminative=False,
+        positive=True,
+        use="Eigen-CAM for activations that no plane fits",
+        caveats=("the same for every class",),
+    )
+)
+def kpca_cam(activation: Tensor, *, kernel: str = "sigmoid", gamma: float | None = None) -> Tensor:
+    """The first kernel principal component of the positions' channel vectors; the sign agrees with the mean activation.
+
+    ``activation`` [B, C, *positions]; values [B, *positions]. ``kernel`` is ``sigmoid`` (tanh(gamma a.b + 1)), ``rbf``
+    (exp(-gamma |a - b|^2)) or ``linear``; ``gamma`` is 1 / C unless given. Channels are centred first.
+
+    >>> import torch, seewhy
+    >>> from torch.nn import AdaptiveAvgPool2d, Conv2d, Flatten, ReLU, Sequential
+    >>> net = Sequential(Conv2d(3, 4, 3), ReLU(), AdaptiveAvgPool2d(1), Flatten())
+    >>> seewhy.explain(net, torch.rand(1, 3, 8, 8), method="kpca-cam", layer="1").values.shape
+    (6, 6)
+    """
+    vectors = activation.flatten(2).transpose(1, 2).double()
+    vectors = vectors - vectors.mean(1, keepdim=True)
+    if not bool(vectors.isfinite().all()):
+        return torch.full_like(activation[:, 0], float("nan"))
+    gram = _gram(vectors, kernel, 1 / activation.shape[1] if gamma is None else gamma)
+    centred = gram - gram.mean(1, keepdim=True) - gram.mean(2, keepdim=True) + gram.mean((1, 2), keepdim=True)
+    eigenvalues, eigenvectors = torch.linalg.eigh(centred)
+    projected = eigenvectors[:, :, -1] * eigenvalues[:, -1:].clamp(min=0).sqrt()
+    return signed_like(projected.to(activation).reshape_as(activation[:, 0]), activation.mean(1))
+
+
+def _gram(vectors: Tensor, kernel: str, gamma: float) -> Tensor:
+    inner = vectors @ vectors.mT
+    if kernel == "linear":
+        return inner
+    if kernel == "sigmoid":
+        return (gamma * inner + 1).tanh()
+    if kernel == "rbf":
+        square = inner.diagonal(dim1=1, dim2=2)
+        return (-gamma * (square[:, :, None] + square[:, None] - 2 * inner)).exp()
+    raise UnknownName("kernel", kernel, ("sigmoid", "rbf", "linear"), "seewhy methods kpca-cam")

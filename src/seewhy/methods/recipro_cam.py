@@ -1,0 +1,68 @@
+"""Recipro-CAM: takes an activation's shape, asks for the score of each position alone, gives those scores as the map."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from seewhy.core.asks import Score, Stream
+from seewhy.core.folds import Collect
+from seewhy.core.streams import EditedLayer
+from seewhy.errors import UsageError
+from seewhy.registry import Card, Need, method
+
+__all__ = ["recipro_cam"]
+
+
+@method(
+    Card(
+        name="recipro-cam",
+        family="cam",
+        paper="Byun & Lee 2022, Recipro-CAM, arXiv:2209.14074, eq. 1-3 and section 3.2",
+        formula="map_p = S(A * window_p), window_p a 3x3 Gaussian at position p",
+        cost="1 forward, and one for every position of the layer",
+        needs=frozenset({Need.STREAM}),
+        positive=True,
+        use="a gradient-free map in as many forwards as the layer has positions (49 for most networks)",
+        caveats=("every position also scores the network's bias: compare places, not signs",),
+    )
+)
+def recipro_cam(activation: Tensor, *, gaussian: bool = True) -> Generator[Any, Any, Tensor]:
+    """The score that each position of a layer would get alone.
+
+    ``activation`` [B, C, *positions]; values [B, *positions], in score units. With ``gaussian`` a position is seen through
+    the paper's window (1 2 1; 2 4 2; 1 2 1) / 16, cut off at the border; without, it is seen alone.
+
+    >>> import torch, seewhy
+    >>> from torch.nn import AdaptiveAvgPool2d, Conv2d, Flatten, ReLU, Sequential
+    >>> net = Sequential(Conv2d(3, 4, 3), ReLU(), AdaptiveAvgPool2d(1), Flatten())
+    >>> seewhy.explain(net, torch.rand(1, 3, 8, 8), method="recipro-cam", layer="1").values.shape
+    (6, 6)
+    """
+    grid = tuple(activation.shape[2:])
+    windows = _windows(grid, gaussian).to(activation)
+    alone = EditedLayer(len(windows), lambda a, samples, positions: a * windows[positions][:, None])
+    scores = yield Stream(alone, (Score(),), Collect(activation.shape[0], len(windows)))
+    return scores.reshape(activation.shape[0], *grid)  # type: ignore[no-any-return]
+
+
+def _windows(grid: tuple[int, ...], gaussian: bool) -> Tensor:
+    """One window per position, [P, *grid]."""
+    count = 1
+    for n in grid:
+        count *= n
+    windows = torch.eye(count).reshape(count, 1, *grid)
+    if not gaussian:
+        return windows[:, 0]
+    if len(grid) not in (1, 2, 3):
+        raise UsageError(f"recipro-cam: no Gaussian window for a layer with {len(grid)} axes of positions; gaussian=False")
+    kernel = torch.tensor([0.25, 0.5, 0.25])
+    window = kernel
+    for _ in grid[1:]:
+        window = window[..., None] * kernel
+    convolve = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}[len(grid)]
+    return convolve(windows, window[None, None], padding=1)[:, 0]

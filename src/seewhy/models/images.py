@@ -1,0 +1,206 @@
+"""Takes a path, a picture or an array, gives an upright RGB photo with notes; never downloads."""
+
+from __future__ import annotations
+
+import io
+import re
+import threading
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+
+from seewhy.errors import ImageError, UsageError
+from seewhy.models._pixels import to_rgb
+from seewhy.models._words import missing_file, one_line, reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Photo", "read_image"]
+
+_ORIENTATION = 0x0112
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo as a person sees it: ``pixels`` upright RGB, what it is called, what was done to it.
+
+    ``path`` is None for a picture that came from memory. Each of ``notes`` is one sentence about something
+    that the pixels no longer show: scaled 16-bit values, transparency, further frames.
+    """
+
+    pixels: Image.Image
+    name: str
+    path: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+def read_image(source: str | Path | Image.Image | np.ndarray[Any, Any]) -> Photo:
+    """The photo at a path, in a PIL image or in a uint8 array [H, W], [H, W, 1], [H, W, 3] or [H, W, 4].
+
+    EXIF rotation is applied, any colour mode becomes RGB, 16-bit values are scaled (65535 becomes 255),
+    transparent parts are drawn on white, the first of several frames is taken; ``notes`` says which of these
+    happened. Nothing is downloaded. Raises `ImageError` if there is no readable picture, `UsageError` for an
+    array or object that is no picture: float arrays and tensors are inputs, already preprocessed.
+
+    >>> read_image(np.zeros((2, 3), dtype=np.uint8)).pixels.size
+    (3, 2)
+    """
+    if isinstance(source, Photo):
+        return source
+    if isinstance(source, np.ndarray):
+        return _photo(_array_image(source), "array", None)
+    if isinstance(source, Image.Image):
+        given = str(getattr(source, "filename", "") or "")
+        name = Path(given).name if given else "image"
+        with _quiet():
+            return _decoded(lambda: _photo(source, name, None), repr(name))
+    other: Any = source
+    if isinstance(other, str | Path):
+        return _read_file(other)
+    kind = f"{type(other).__module__}.{type(other).__name__}"
+    raise UsageError(
+        f"cannot take a picture from {kind}; give a path, a PIL image or a uint8 array "
+        "(float arrays and tensors are taken as already preprocessed input)"
+    )
+
+
+def _array_image(array: np.ndarray[Any, Any]) -> Image.Image:
+    if np.issubdtype(array.dtype, np.floating):
+        raise UsageError(
+            f"a {array.dtype} array is taken as already preprocessed input, not as a picture; "
+            "for a picture give uint8 [H, W] or [H, W, 3]"
+        )
+    if array.dtype != np.uint8:
+        raise UsageError(f"a picture's array is uint8, got {array.dtype}; scale it to 0..255 and convert it")
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if 0 in array.shape or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))):
+        first = array.ndim == 3 and array.shape[0] in (1, 3, 4)
+        hint = "; channels come last: array.transpose(1, 2, 0)" if first else ""
+        raise UsageError(
+            f"a picture's array is [H, W], [H, W, 1], [H, W, 3] or [H, W, 4], got {list(array.shape)}{hint}"
+        )
+    return Image.fromarray(np.ascontiguousarray(array))
+
+
+def _read_file(source: str | Path) -> Photo:
+    text = str(source)
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://|data:", text):
+        raise ImageError(
+            f"{one_line(text, 80)!r} is an address; nothing is downloaded: save it and give the file"
+        )
+    path = Path(text).expanduser()
+    missing = missing_file(path)
+    if missing:
+        raise ImageError(f"cannot read {text!r}: {missing}")
+    if not path.is_file():
+        kind = "a folder" if path.is_dir() else "no regular file"
+        raise ImageError(f"cannot read {text!r}: it is {kind}; give one picture file")
+
+    def read() -> Photo:
+        if path.stat().st_size == 0:
+            raise ImageError(f"cannot read {text!r}: the file is empty (0 bytes)")
+        # Somebody may have told Pillow to shrug at missing data; a half-grey picture must not be explained.
+        lenient = ImageFile.LOAD_TRUNCATED_IMAGES
+        with _Strict(path.read_bytes()) if lenient else path.open("rb") as file, Image.open(file) as image:
+            if isinstance(file, _Strict):
+                _verify_png(image, file.getvalue())
+                file.strict = True
+                image.load()
+                file.strict = False
+            return _photo(image, path.name, text)
+
+    with _quiet():
+        return _decoded(read, repr(text), path)
+
+
+def _decoded(read: Any, name: str, path: Path | None = None) -> Photo:
+    """What ``read`` gives; whatever a decoder raises becomes one `ImageError`."""
+    try:
+        photo: Photo = read()
+    except ImageError:
+        raise
+    except UnidentifiedImageError as error:
+        start = path.open("rb").read(12) if path else b""
+        raise ImageError(
+            f"cannot read {name}: no picture format that Pillow knows; it starts with {start!r}"
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"cannot read {name}: {_bomb(error)}") from error
+    except Exception as error:  # decoders of damaged files raise anything from SyntaxError to struct.error
+        raise ImageError(f"cannot read {name}: damaged or incomplete ({reason(error)})") from error
+    return photo
+
+
+def _bomb(error: Exception) -> str:
+    found = re.search(r"\((\d+) pixels\)", str(error))
+    size = f"{int(found[1]) / 1e6:.0f} megapixels" if found else one_line(error)
+    limit = f"{2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6:.0f}"
+    return f"{size}, more than Pillow's limit of {limit}; make it smaller first"
+
+
+def _photo(image: Image.Image, name: str, path: str | None) -> Photo:
+    notes = []
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1:
+        moving = image.format in {"GIF", "WEBP", "PNG", "AVIF"}
+        what = "animated, {} frames" if moving else "{} pictures in one file"
+        here = image.tell()  # a picture in hand may stand at a later frame: that one was meant
+        notes.append(f"{what.format(frames)}: {f'number {here + 1}' if here else 'the first'} is explained")
+    image.load()
+    try:
+        turned = image.getexif().get(_ORIENTATION, 1) not in (0, 1)
+        image = ImageOps.exif_transpose(image) if turned else image
+    except Exception as error:  # a broken EXIF block says nothing about the pixels
+        notes.append(f"the EXIF block cannot be read, taken as upright ({reason(error, 80)})")
+    pixels, more = to_rgb(image)
+    return Photo(pixels, name, path, (*notes, *more))
+
+
+def _verify_png(image: Image.Image, data: bytes) -> None:
+    """Checksums of every chunk, on a second look at the file: verifying uses an image up."""
+    if image.format == "PNG":
+        with Image.open(io.BytesIO(data)) as again:
+            again.verify()
+
+
+class _Strict(io.BytesIO):
+    """A file that refuses to end while a decoder still wants data."""
+
+    strict = False
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size)
+        if self.strict and not data and size != 0:
+            raise OSError("image file is truncated")
+        return data
+
+
+_lock = threading.Lock()
+_readers = 0
+_kept: Any = None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Pillow's own warnings set aside while any thread reads; the filters return with the last one."""
+    global _readers, _kept
+    with _lock:
+        if _readers == 0:
+            _kept = warnings.catch_warnings()
+            _kept.__enter__()
+            warnings.filterwarnings("ignore", module=r"(PIL|seewhy\.models)\b")
+        _readers += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _readers -= 1
+            if _readers == 0:
+                _kept.__exit__(None, None, None)

@@ -1,0 +1,175 @@
+"""Takes a spec or a network in hand, gives a Model; never downloads or changes a network it was handed."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from seewhy.errors import ModelError, UnknownName, UsageError, nearest
+from seewhy.models import builtin, python_, timm_, torchvision_
+from seewhy.models._scheme import Request, Scheme
+from seewhy.models._words import one_line, reason
+from seewhy.models.labels import Labels, read_labels
+from seewhy.models.model import Model
+from seewhy.models.preprocess import Preprocess
+from seewhy.registry import Registry
+
+__all__ = ["load", "schemes", "wrap"]
+
+_LISTING = "python -m pydoc seewhy.models.loader"
+
+#: every way to name a model; a further framework is one more file and one more entry
+schemes: Registry[Scheme] = Registry("model scheme", _LISTING)
+for _module in (builtin, torchvision_, timm_, python_):
+    schemes.add(_module.SCHEME)
+
+PreprocessLike = Preprocess | Callable[[Image.Image], Tensor]
+
+
+def load(
+    spec: str = "builtin",
+    *,
+    weights: str | Path | None = "auto",
+    trust_pickle: bool = False,
+    labels: Labels | None = None,
+    preprocess: PreprocessLike | None = None,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype | None = None,
+) -> Model:
+    """The network that ``spec`` names, in eval mode, with its preprocessing and labels.
+
+    ``spec`` is ``builtin``, ``torchvision:NAME``, ``timm:NAME`` or ``python:package.module:callable``.
+    ``weights`` is "auto" (what is already on this machine), "random" (untrained, the same every time) or a
+    file; nothing is ever downloaded. A file with another number of classes gives the network that many,
+    without labels. ``labels`` and ``preprocess`` replace the network's own. Raises `UnknownName` for a name,
+    `ModelError` for weights or code that cannot be loaded, `UnsafeModel` for a file that would run code
+    (unless ``trust_pickle``), `UsageError` else.
+    """
+    if not isinstance(spec, str):
+        raise UsageError(
+            f"load takes a spec such as 'builtin', not a {type(spec).__name__}; for one in hand: wrap(...)"
+        )
+    scheme, _, name = spec.strip().partition(":")
+    if scheme not in schemes:
+        raise _unknown(spec.strip())
+    if name == "" and scheme != "builtin":
+        raise UsageError(
+            f"{spec!r} names no model; type {schemes[scheme].form}. List them: {schemes[scheme].listing}"
+        )
+    chosen = schemes[scheme].load(Request(name, "auto" if weights is None else weights, trust_pickle))
+    model = _override(chosen, labels, preprocess)
+    if isinstance(model.module, nn.Module):
+        try:
+            model.module.eval().to(device=device, dtype=dtype)
+        except (RuntimeError, TypeError, AssertionError, NotImplementedError) as error:
+            # torch's own words for a device that is not there, or a dtype that is no float
+            raise ModelError(
+                f"cannot put {spec} on {device} as {dtype or 'it is'}: {reason(error)}"
+            ) from error
+    return model
+
+
+def wrap(
+    module: Any,
+    *,
+    preprocess: PreprocessLike | None = None,
+    labels: Labels | None = None,
+    name: str | None = None,
+) -> Model:
+    """A `Model` around a network in hand, which stays exactly as it is: its mode, device, hooks and values.
+
+    ``module`` is a `torch.nn.Module`, any callable from inputs to outputs, or a `Model` (given back with what
+    is replaced). ``labels`` is a sequence, a mapping of number to name, or a .txt or .json file's path. A
+    timm network brings its own preprocessing and labels where none are given. Raises `UsageError` for what
+    cannot be called.
+
+    >>> wrap(torch.nn.Flatten(), labels=["cat", "dog"]).find_label("DOG")
+    1
+    """
+    if isinstance(module, Model):
+        model = module if name is None else dataclasses.replace(module, name=name)
+        return _override(model, labels, preprocess)
+    if isinstance(module, str | Path):
+        raise UsageError(
+            f"wrap takes a network, not the text {str(module)!r}; to load one by name: load(...)"
+        )
+    if inspect.isclass(module) or not callable(module):
+        what = f"the class {module.__name__}" if inspect.isclass(module) else f"a {type(module).__name__}"
+        raise UsageError(f"wrap takes a torch.nn.Module or a function from inputs to outputs, not {what}")
+    called = name or getattr(module, "__name__", None) or type(module).__name__
+    own_preprocess, own_labels = _metadata(module)
+    model = Model(
+        module,
+        name=str(called),
+        preprocess=own_preprocess,
+        labels=own_labels,
+        weights="in hand",
+        synonyms=own_labels is not None,
+    )
+    return _override(model, labels, preprocess)
+
+
+def _metadata(module: Any) -> tuple[Preprocess | None, tuple[str, ...] | None]:
+    """What a timm network knows about itself; none can come from timm if nobody imported it."""
+    if "timm" not in sys.modules or not isinstance(getattr(module, "pretrained_cfg", None), dict):
+        return None, None
+    return timm_.metadata(module)
+
+
+def _override(model: Model, labels: Labels | None, preprocess: PreprocessLike | None) -> Model:
+    if labels is not None:
+        model = dataclasses.replace(model, labels=read_labels(labels), synonyms=False)
+    if preprocess is not None:
+        model = dataclasses.replace(model, preprocess=_understood(preprocess))
+    return model
+
+
+def _understood(preprocess: Any) -> PreprocessLike:
+    """A torchvision transform as our own, so that the exact crop can be shown; others as they are."""
+    if not callable(preprocess):
+        raise UsageError(
+            f"preprocess must be a seewhy Preprocess or a callable from a PIL image to a tensor, "
+            f"not {one_line(repr(preprocess), 60)}"
+        )
+    if isinstance(preprocess, Preprocess) or not type(preprocess).__module__.startswith(
+        "torchvision.transforms"
+    ):
+        chosen: PreprocessLike = preprocess
+        return chosen
+    try:
+        return Preprocess.from_torchvision(preprocess)
+    except (
+        UsageError
+    ):  # steps without a counterpart here: then it is just a callable, and Model.view_note says so
+        own: PreprocessLike = preprocess
+        return own
+
+
+def _unknown(spec: str) -> UsageError:
+    """A bare name of a known network means that network; a file wants to be told whose weights it has."""
+    if Path(spec).suffix and Path(spec).is_file():
+        return UsageError(
+            f"{spec!r} is a file: name the network too, as in torchvision:resnet50 --weights {spec}"
+        )
+    scheme, colon, bare = spec.rpartition(":")
+    if colon and nearest(scheme, schemes.keys()):
+        return UnknownName("model scheme", scheme, schemes.keys(), _LISTING)
+    close: dict[str, str] = {}
+    for zoo in (torchvision_.SCHEME, timm_.SCHEME):
+        try:
+            found = nearest(bare, zoo.names())
+        except ModelError:  # that zoo is not installed, so none of its names can be meant
+            continue
+        for name in found:
+            close.setdefault(name, f"{zoo.name}:{name}")  # a name in both zoos means the first
+    best = nearest(bare, close)
+    known = [close[best[0]]] if best else schemes.keys()
+    return UnknownName("model", spec, known, _LISTING)

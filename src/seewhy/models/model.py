@@ -1,0 +1,143 @@
+"""Takes a network and what is known of it, gives names, inputs, a fingerprint; never runs or changes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from seewhy.errors import UsageError
+from seewhy.models import labels as _labels
+from seewhy.models._fingerprint import fingerprint, state_key
+from seewhy.models._words import one_line, reason
+from seewhy.models.preprocess import Preprocess
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from seewhy.models.images import Photo
+
+__all__ = ["Model"]
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A network and what is known about it: how to name its classes and how to make its input from a photo.
+
+    ``module`` is a `torch.nn.Module`, or any callable from inputs to outputs (forward only). ``spec`` is what
+    to type to load it again ('' for one wrapped by hand), ``weights`` says in words where they came from.
+    ``preprocess`` is a `Preprocess`, a callable from a PIL image to a tensor [C, H, W], or None. With
+    ``synonyms`` each label is a comma-separated list of which the first is shown.
+    """
+
+    module: Any
+    name: str
+    spec: str = ""
+    preprocess: Preprocess | Callable[[Image.Image], Tensor] | None = None
+    labels: tuple[str, ...] | None = None
+    weights: str = ""
+    synonyms: bool = False
+    _cache: dict[tuple[object, ...], str] = field(default_factory=dict, init=False, repr=False)
+
+    def label(self, index: int) -> str | None:
+        """What class ``index`` is called on pictures; None without labels or beyond their end."""
+        if self.labels is None or not 0 <= index < len(self.labels):
+            return None
+        return _labels.shown(self.labels, self.synonyms)[index]
+
+    def find_label(self, text: str | int) -> int:
+        """The class that a word means: a label, a synonym of one, either without case, or a number.
+
+        Raises `UsageError` for a word that means several classes, `UnknownName` for one that means none.
+        """
+        listing = f"seewhy labels --model {self.spec}" if self.spec else "model.labels"
+        return _labels.find_label(str(text), self.labels, self.synonyms, listing)
+
+    @property
+    def view_note(self) -> str:
+        """How the picture that `prepare` gives differs from what the network sees; '' when it does not."""
+        if self.preprocess is None or isinstance(self.preprocess, Preprocess):
+            return ""
+        return (
+            "the preprocess is a callable: the picture shown is the whole photo, resized to the input's size"
+        )
+
+    def prepare(self, photo: Photo) -> tuple[Tensor, np.ndarray[Any, np.dtype[np.uint8]]]:
+        """The input, float32 [C, H, W] on the CPU, and the picture it was made from, uint8 [H, W, 3].
+
+        The picture is exactly the crop the network sees; with a callable preprocess it is the whole photo at
+        the input's size (see `view_note`). Raises `UsageError` without a preprocess, or if a callable one
+        fails or gives something else than one picture's tensor.
+        """
+        if self.preprocess is None:
+            raise UsageError(
+                f"{self.name} has no preprocessing for pictures; pass preprocess=, or a float tensor as input"
+            )
+        if isinstance(self.preprocess, Preprocess):
+            view = self.preprocess.view(photo.pixels)
+            return self.preprocess(photo.pixels), np.array(view.convert("RGB"), dtype=np.uint8)
+        try:
+            input: Any = self.preprocess(photo.pixels.copy())
+        except Exception as error:
+            raise UsageError(
+                f"the preprocess of {self.name} fails on {photo.name!r}: {reason(error)}"
+            ) from error
+        if isinstance(input, np.ndarray):
+            input = torch.from_numpy(np.ascontiguousarray(input))
+        if isinstance(input, Tensor) and input.ndim == 4 and input.shape[0] == 1:
+            input = input[0]
+        if not isinstance(input, Tensor) or input.ndim != 3:
+            found = list(input.shape) if isinstance(input, Tensor) else type(input).__name__
+            raise UsageError(
+                f"the preprocess of {self.name} must give a tensor [C, H, W] a picture; it gave {found}"
+            )
+        height, width = input.shape[1:]
+        resized = photo.pixels.resize((width, height), Image.Resampling.BILINEAR)
+        return input.detach().to("cpu", torch.float32), np.array(resized, dtype=np.uint8)
+
+    def colour_to_input(self, rgb: tuple[float, float, float]) -> Tensor | None:
+        """A colour, three numbers in [0, 1], in input units: float32 [C]; None if the preprocess is not ours.
+
+        Raises `UsageError` for a colour outside [0, 1].
+        """
+        if not isinstance(self.preprocess, Preprocess):
+            return None
+        if len(rgb) != 3 or not all(0 <= part <= 1 for part in rgb):
+            raise UsageError(f"a colour is three numbers from 0 to 1, got {one_line(rgb, 60)}")
+        colour = torch.tensor(rgb, dtype=torch.float32)
+        if self.preprocess.channels == 1:  # the luminance that PIL uses
+            colour = (colour * torch.tensor([0.299, 0.587, 0.114])).sum().view(1)
+        return self.preprocess.normalise(colour.view(-1, 1, 1)).view(-1)
+
+    def to_image(self, input: Tensor) -> np.ndarray[Any, np.dtype[np.uint8]] | None:
+        """The picture an input [C, H, W] stands for: uint8 [H, W, 3], clipped to what can be shown.
+
+        None if the preprocess is not ours or takes another number of channels.
+        """
+        ours = self.preprocess
+        if not isinstance(ours, Preprocess) or input.ndim != 3 or input.shape[0] != ours.channels:
+            return None
+        image = (
+            ours.denormalise(input.detach().to("cpu", torch.float32)).nan_to_num(0.0, 1.0, 0.0).clamp(0, 1)
+        )
+        pixels = image.mul(255).round().to(torch.uint8).expand(3, -1, -1).permute(1, 2, 0)
+        return np.ascontiguousarray(pixels.numpy())
+
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits of architecture and content; '' for a callable that is no module.
+
+        Any change of a parameter or buffer changes it. Cached by each tensor's address, version and checksum.
+        """
+        if not isinstance(self.module, nn.Module):
+            return ""
+        key = state_key(self.module)
+        if key is None:
+            return fingerprint(self.module)
+        if key not in self._cache:
+            self._cache.clear()
+            self._cache[key] = fingerprint(self.module)
+        return self._cache[key]

@@ -1,0 +1,211 @@
+"""Takes an upright RGB picture, gives the crop a network sees and its tensor; never reads a file."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from seewhy.errors import UsageError
+from seewhy.models._transforms import read_transform
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+__all__ = ["Preprocess"]
+
+_RESAMPLING = {
+    "nearest": Image.Resampling.NEAREST,
+    "nearest-exact": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+    "box": Image.Resampling.BOX,
+    "hamming": Image.Resampling.HAMMING,
+}
+_MODES = ("crop", "squash", "border")
+#: a resized picture larger than this is never made whole: only the part under the crop is computed
+_WHOLE = 32_000_000
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """How a picture becomes a network's input: resize, take the middle, scale to [0, 1], normalise.
+
+    ``size`` is the input's (height, width). ``resize`` is what comes before the central crop: a number is the
+    length of the shorter side, a (height, width) pair is a box, None is no resizing (``"squash"``: straight
+    to ``size``). ``mode`` says how the box is met: ``"crop"`` keeps the aspect and covers it, ``"squash"``
+    fills it exactly, ``"border"`` keeps the aspect, fits inside and pads with ``mean``. A crop larger than
+    the picture is padded with black. ``channels`` 1 takes the luminance. Raises `UsageError` for values that
+    cannot be meant.
+
+    >>> one = Preprocess(size=(4, 6), resize=8)
+    >>> one(Image.new("RGB", (31, 17), "white")).shape
+    torch.Size([3, 4, 6])
+    """
+
+    size: tuple[int, int] = (224, 224)
+    resize: int | tuple[int, int] | None = 256
+    mode: str = "crop"
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    interpolation: str = "bilinear"
+    channels: int = 3
+
+    def __post_init__(self) -> None:
+        pairs = (
+            [self.size] if self.resize is None or isinstance(self.resize, int) else [self.size, self.resize]
+        )
+        if any(len(pair) != 2 or min(pair) < 1 for pair in pairs):
+            raise UsageError(f"a size is (height, width), both at least 1; got {self.size} and {self.resize}")
+        if isinstance(self.resize, int) and self.resize < 1:
+            raise UsageError(f"resize is the shorter side's length, at least 1; got {self.resize}")
+        if self.mode not in _MODES:
+            raise UsageError(f"no resize mode {self.mode!r}; known: {', '.join(_MODES)}")
+        if self.mode == "border" and not isinstance(self.resize, tuple):
+            raise UsageError(f"mode 'border' needs resize=(height, width); got {self.resize}")
+        if self.interpolation not in _RESAMPLING:
+            raise UsageError(f"no interpolation {self.interpolation!r}; known: {', '.join(_RESAMPLING)}")
+        if self.channels not in (1, 3):
+            raise UsageError(
+                f"a picture gives 1 or 3 channels, not {self.channels}; pass a callable preprocess"
+            )
+        if {len(self.mean), len(self.std)} != {self.channels}:
+            raise UsageError(
+                f"mean and std need {self.channels} numbers each; got {len(self.mean)} and {len(self.std)}"
+            )
+        if not all(math.isfinite(value) for value in self.mean + self.std) or min(self.std) <= 0:
+            raise UsageError(f"mean and std must be finite, std positive; got {self.mean} and {self.std}")
+
+    def view(self, image: Image.Image) -> Image.Image:
+        """The picture the network sees, before any arithmetic: mode RGB (or L), exactly ``size``."""
+        image = image.convert("RGB" if self.channels == 3 else "L")
+        full = self._resized_size(image.height, image.width)
+        height, width = self.size
+        top, left = _offset(full[0], height), _offset(full[1], width)
+        if full[0] * full[1] > _WHOLE:
+            # a 1 x 10000 strip would grow to gigabytes; the part under the crop alone comes out the same
+            y0, y1 = max(top, 0), min(top + height, full[0])
+            x0, x1 = max(left, 0), min(left + width, full[1])
+            sy, sx = image.height / full[0], image.width / full[1]
+            part = image.resize(
+                (x1 - x0, y1 - y0), _RESAMPLING[self.interpolation], box=(x0 * sx, y0 * sy, x1 * sx, y1 * sy)
+            )
+            top, left = min(top, 0), min(left, 0)
+        else:
+            part = image.resize((full[1], full[0]), _RESAMPLING[self.interpolation])
+        fill = (
+            tuple(round(255 * value) for value in self.mean)
+            if self.mode == "border"
+            else (0,) * self.channels
+        )
+        canvas = Image.new(image.mode, (width, height), fill if self.channels == 3 else fill[0])
+        canvas.paste(part, (-left, -top))
+        return canvas
+
+    def __call__(self, image: Image.Image) -> Tensor:
+        """The normalised input of one picture: float32 [C, H, W] on the CPU."""
+        pixels = np.array(self.view(image), dtype=np.uint8).reshape(*self.size, self.channels)
+        scaled = torch.from_numpy(pixels).permute(2, 0, 1).contiguous().to(torch.float32).div(255)
+        return self.normalise(scaled)
+
+    def normalise(self, image: Tensor) -> Tensor:
+        """Values in [0, 1], [..., C, H, W], to input units; same dtype and device."""
+        return (image - self._column(self.mean, image)) / self._column(self.std, image)
+
+    def denormalise(self, input: Tensor) -> Tensor:
+        """Input units, [..., C, H, W], back to [0, 1] for a picture's values; nothing is clipped."""
+        return input * self._column(self.std, input) + self._column(self.mean, input)
+
+    @staticmethod
+    def _column(values: Sequence[float], like: Tensor) -> Tensor:
+        return torch.tensor(values, dtype=like.dtype, device=like.device).view(-1, 1, 1)
+
+    def _resized_size(self, height: int, width: int) -> tuple[int, int]:
+        """(height, width) of the resized picture, rounded as the two zoos round it."""
+        if self.resize is None:
+            return self.size if self.mode == "squash" else (height, width)
+        if self.mode == "squash":
+            return self.resize if isinstance(self.resize, tuple) else (self.resize, self.resize)
+        if isinstance(self.resize, tuple):
+            choose = max if self.mode == "border" else min
+            ratio = choose(height / self.resize[0], width / self.resize[1])
+            return max(1, round(height / ratio)), max(1, round(width / ratio))
+        long = int(self.resize * max(height, width) / min(height, width))
+        return (self.resize, long) if height <= width else (long, self.resize)
+
+    @classmethod
+    def from_torchvision(cls, transform: Any) -> Preprocess:
+        """The same steps as a torchvision classification preset, or as a plain evaluation ``Compose``.
+
+        Understood: ``weights.transforms()``, and Resize, CenterCrop, Grayscale, ToTensor, Normalize in that
+        spirit (v1 or v2). Raises `UsageError` for anything else, or where the result would not agree.
+        """
+        found = cls(**read_transform(transform))
+        _agree(found, transform)
+        return found
+
+    @classmethod
+    def from_timm(cls, module: Any) -> Preprocess:
+        """The evaluation preprocessing that a timm network's own metadata asks for.
+
+        Raises `UsageError` if the network takes neither 1 nor 3 channels.
+        """
+        config = import_module("timm.data").resolve_model_data_config(module)
+        height, width = _built_size(module) or tuple(config["input_size"][1:])
+        box = (math.floor(height / config["crop_pct"]), math.floor(width / config["crop_pct"]))
+        mode = {"squash": "squash", "border": "border"}.get(config["crop_mode"], "crop")
+        channels = _first_channels(module) or config["input_size"][0]
+        mean, std = tuple(config["mean"]), tuple(config["std"])
+        if channels == 1 and len(mean) == 3:  # timm sums the three filters, so the grey input has their mean
+            mean, std = (sum(mean) / 3,), (sum(std) / 3,)
+        return cls(
+            size=(height, width),
+            resize=box[0] if mode == "crop" and box[0] == box[1] else box,
+            mode=mode,
+            mean=mean,
+            std=std,
+            interpolation=config["interpolation"],
+            channels=channels,
+        )
+
+
+def _offset(length: int, crop: int) -> int:
+    """Where a central crop starts; negative is padding. Halves go to the even number, as in torchvision."""
+    return -((crop - length) // 2) if crop > length else round((length - crop) / 2)
+
+
+def _agree(found: Preprocess, transform: Any) -> None:
+    """Show both one picture: names of classes alone are a guess. Raises `UsageError` if they differ."""
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (61, 47, 3), dtype=np.uint8))
+    theirs, ours = transform(image), found(image)
+    if not isinstance(theirs, torch.Tensor) or theirs.shape != ours.shape or not theirs.is_floating_point():
+        raise UsageError(
+            "the transform's tensor has another shape or type than its steps say; use a callable"
+        )
+    gap = (found.denormalise(ours) - found.denormalise(theirs)).abs().max().item()
+    if not gap <= 1.01 / 255:
+        raise UsageError(f"the transform differs from its steps by {gap:.3f} of [0, 1]; use a callable")
+
+
+def _built_size(module: Any) -> tuple[int, int] | None:
+    """The size a vision transformer was built for; its metadata keeps the pretrained one."""
+    size = getattr(getattr(module, "patch_embed", None), "img_size", None)
+    return (int(size[0]), int(size[1])) if isinstance(size, list | tuple) and len(size) == 2 else None
+
+
+def _first_channels(module: Any) -> int | None:
+    """How many channels the first convolution takes; timm's metadata always says 3."""
+    name = (getattr(module, "pretrained_cfg", None) or {}).get("first_conv")
+    name = name[0] if isinstance(name, list | tuple) and name else name
+    if not isinstance(name, str):
+        return None
+    weight = dict(module.named_parameters()).get(f"{name}.weight")
+    return int(weight.shape[1]) if weight is not None and weight.ndim == 4 else None

@@ -1,0 +1,87 @@
+"""Takes package.module:callable, gives the network that the user's code builds; never changes that code."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import sys
+from functools import reduce
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from seewhy.errors import ModelError, UnknownName, UsageError
+from seewhy.models._scheme import Request, Scheme
+from seewhy.models._words import reason
+from seewhy.models.model import Model
+from seewhy.models.weights import load_weights
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+__all__ = ["SCHEME"]
+
+_FORM = "python:package.module:callable"
+
+
+def load(request: Request) -> Model:
+    """What the callable returns, called without arguments: a `torch.nn.Module` or a `Model`.
+
+    The working directory is searched first while importing and stays at the end of ``sys.path``, so that the
+    user's code can import its neighbours later. A module or model found under the name is taken as it is.
+    Raises `ModelError` with the original error for code that fails.
+    """
+    module_name, _, attribute = request.name.partition(":")
+    spec = f"python:{request.name}"
+    if not module_name or not attribute:
+        raise UsageError(f"cannot tell what to call in {spec!r}; type {_FORM}")
+    if request.weights == "random":
+        raise UsageError(f"{spec} decides its own starting weights; leave --weights out or give a file")
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        found = _look_up(_import(module_name, spec), attribute, module_name)
+        made = found if isinstance(found, nn.Module | Model) else _call(found, spec)
+    finally:
+        sys.path.remove(here)
+        if here not in sys.path:
+            sys.path.append(here)
+    if not isinstance(made, nn.Module | Model):
+        raise ModelError(f"{spec} gives a {type(made).__name__}, not a torch.nn.Module or a seewhy Model")
+    model = (
+        made if isinstance(made, Model) else Model(made, name=type(made).__name__, weights=f"made by {spec}")
+    )
+    if request.weights != "auto":
+        load_weights(model.module, request.weights, request.trust_pickle)
+        model = dataclasses.replace(model, weights=f"file {request.weights}")
+    return dataclasses.replace(model, spec=spec)
+
+
+def _import(name: str, spec: str) -> ModuleType:
+    importlib.invalidate_caches()
+    try:
+        return importlib.import_module(name)
+    except (Exception, SystemExit) as error:  # user code may raise anything, or end the process at import
+        raise ModelError(f"cannot import {name!r} for {spec}: {reason(error)}") from error
+
+
+def _look_up(module: ModuleType, attribute: str, name: str) -> Any:
+    try:
+        return reduce(getattr, attribute.split("."), module)
+    except AttributeError as error:
+        known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        listing = f'python -c "import {name}; print(dir({name}))"'
+        raise UnknownName("callable", attribute, known, listing, f" in {name}") from error
+
+
+def _call(found: Any, spec: str) -> Any:
+    if not callable(found):
+        raise ModelError(f"{spec} is a {type(found).__name__}, which cannot be called; type {_FORM}")
+    try:
+        return found()
+    except (Exception, SystemExit) as error:
+        raise ModelError(f"{spec} fails when called: {reason(error)}") from error
+
+
+SCHEME = Scheme("python", _FORM, load, list, "python -m pydoc seewhy.models.loader")

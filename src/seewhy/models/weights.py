@@ -1,0 +1,252 @@
+"""Takes a checkpoint file, gives its tensors or fills a network; never runs its code unless told to."""
+
+from __future__ import annotations
+
+import pickle
+import pickletools
+import re
+import warnings
+import zipfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+from torch import Tensor, nn
+
+from seewhy.errors import ModelError, UnsafeModel
+from seewhy.models._words import missing_file, one_line, reason
+
+__all__ = ["class_counts", "fill", "load_weights", "read_weights"]
+
+#: training scripts save the weights under one of these, beside the epoch and the optimiser
+_WRAPPERS = ("state_dict", "model_state_dict", "model", "model_ema", "state_dict_ema", "network", "net")
+#: what data parallelism, compiling and Lightning put before every name
+_PREFIXES = ("module.", "_orig_mod.", "model.")
+_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".pkl", ".tar")
+
+
+def read_weights(path: str | Path, trust_pickle: bool = False) -> dict[str, Tensor]:
+    """Every tensor in a checkpoint by name, on the CPU: .safetensors, or what `torch.save` writes.
+
+    Looks inside ``{"state_dict": ...}``, ``{"model": ...}`` and their like. Code in a pickle never runs
+    unless ``trust_pickle``; then a whole pickled module or a TorchScript archive gives its state dict too.
+    Raises `ModelError` for a file that is missing, damaged or no checkpoint, `UnsafeModel` for one that would
+    run code.
+    """
+    path = Path(path).expanduser()
+    name = f"weights file {str(path)!r}"
+    missing = missing_file(path)
+    if missing:
+        raise ModelError(f"cannot read {name}: {missing}")
+    if not path.is_file():
+        raise ModelError(f"cannot read {name}: it is a folder; give one file ({', '.join(_SUFFIXES[:5])})")
+    try:
+        with path.open("rb") as file:
+            head = file.read(64)
+    except OSError as error:
+        raise ModelError(f"cannot read {name}: {reason(error)}") from error
+    if not head:
+        raise ModelError(f"cannot read {name}: the file is empty (0 bytes)")
+    if path.suffix.lower() == ".safetensors":
+        return _read_safetensors(path, name)
+    if not head.startswith((b"PK\x03\x04", b"\x80")) and not _globals(path):
+        raise ModelError(f"cannot read {name}: no checkpoint; it starts with {head[:12]!r}")
+    return _unwrap(_read_pickle(path, name, trust_pickle), name)
+
+
+def _read_safetensors(path: Path, name: str) -> dict[str, Tensor]:
+    try:
+        from safetensors.torch import load_file
+    except ImportError as error:
+        raise ModelError(
+            f"cannot read {name}: safetensors is missing; pip install 'seewhy[models]'"
+        ) from error
+    try:
+        tensors: dict[str, Tensor] = load_file(path)
+    except Exception as error:  # the library's own error type is not public under one name
+        raise ModelError(f"cannot read {name}: damaged or no safetensors file ({reason(error)})") from error
+    return tensors
+
+
+def _read_pickle(path: Path, name: str, trust: bool) -> Any:
+    """What the file holds. Unpickling code runs only with ``trust``."""
+    script = _is_torchscript(path)
+    if script and not trust:
+        raise UnsafeModel(f"{name} is a TorchScript program, not a table of tensors; {_ADVICE}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore"
+            )  # protocol remarks and deprecations: the caller cannot act on them
+            if script:
+                read: Any = torch.jit.load
+                return read(str(path), map_location="cpu")
+            return torch.load(path, map_location="cpu", weights_only=not trust)
+    except Exception as error:  # a damaged archive raises anything from EOFError to KeyError
+        wanted = None if trust else _wanted_global(path, error)
+        if wanted:
+            raise UnsafeModel(
+                f"{name} would run code when read: it asks for {wanted!r}; {_ADVICE}"
+            ) from error
+        raise ModelError(f"cannot read {name}: damaged or no checkpoint ({reason(error, 120)})") from error
+
+
+_ADVICE = (
+    "save its state_dict() instead, or, only for a file you made yourself, "
+    "--trust-pickle (Python: trust_pickle=True)"
+)
+
+
+def _is_torchscript(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(
+                entry.count("/") == 1 and entry.endswith("/constants.pkl") for entry in archive.namelist()
+            )
+    except (zipfile.BadZipFile, OSError, ValueError):  # an older format, or damage that torch.load will name
+        return False
+
+
+def _wanted_global(path: Path, error: Exception) -> str | None:
+    """The function or class whose import torch refused, from its message or from the pickle itself."""
+    if not isinstance(error, pickle.UnpicklingError):
+        return None
+    found = re.search(r"GLOBAL ([\w.]+)", str(error))
+    if found:
+        return found[1]
+    return next((name for name in _globals(path) if not name.startswith(("torch.", "collections."))), None)
+
+
+def _globals(path: Path) -> list[str]:
+    """The functions and classes that the first pickle in a file imports, read without running anything."""
+    found: list[str] = []
+    strings: list[str] = []
+    try:
+        with ExitStack() as stack:
+            file: IO[bytes] = stack.enter_context(path.open("rb"))
+            if zipfile.is_zipfile(path):
+                archive = stack.enter_context(zipfile.ZipFile(path))
+                inner = next(name for name in archive.namelist() if name.endswith("data.pkl"))
+                file = stack.enter_context(archive.open(inner))
+            for opcode, argument, _ in pickletools.genops(file):
+                if opcode.name in {"GLOBAL", "INST"}:
+                    found.append(str(argument).replace(" ", "."))
+                elif opcode.name == "STACK_GLOBAL":
+                    found.append(".".join(strings[-2:]))
+                elif isinstance(argument, str):
+                    strings.append(argument)
+    except Exception:  # no pickle, or damaged further on: what was found so far is the answer
+        return found
+    return found
+
+
+def _unwrap(found: Any, name: str) -> dict[str, Tensor]:
+    """The state dict inside what a training script saved."""
+    for _ in range(4):
+        if isinstance(found, nn.Module):
+            found = found.state_dict()
+        if not isinstance(found, Mapping):
+            break
+        inner = next(
+            (found[key] for key in _WRAPPERS if isinstance(found.get(key), Mapping | nn.Module)), None
+        )
+        if inner is None:
+            break
+        found = inner
+    if not isinstance(found, Mapping):
+        raise ModelError(f"{name} holds a {type(found).__name__}, not a state dict; save module.state_dict()")
+    if not found or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in found.items()
+    ):
+        keys = one_line([str(key) for key in found][:6], 120)
+        raise ModelError(f"{name} holds no state dict; its keys: {keys}; save module.state_dict()")
+    return dict(found)
+
+
+def load_weights(module: nn.Module, path: str | Path, trust_pickle: bool = False) -> None:
+    """Fill every parameter and buffer of ``module`` from a checkpoint; all or nothing.
+
+    Raises what `read_weights` raises, and `ModelError` where names or shapes differ; the module then keeps
+    its values.
+    """
+    fill(module, read_weights(path, trust_pickle), f"weights file {str(path)!r}")
+
+
+def fill(module: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
+    """`load_weights` for tensors already read; ``name`` is what the error calls them."""
+    state = _fitted(module, state)
+    differs = _mismatch(module, state, name)
+    before = {key: value.clone() for key, value in module.state_dict().items()} if differs else {}
+    try:
+        # tried even where names differ: modules may know how to read those of older releases
+        module.load_state_dict(dict(state), strict=True)
+    except RuntimeError as error:
+        module.load_state_dict(before, strict=False)
+        raise ModelError(
+            differs or f"{name} does not fit {type(module).__name__}: {reason(error)}"
+        ) from error
+
+
+def _fitted(module: nn.Module, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """``state`` without the prefixes that keep its names from matching the module's."""
+    wanted = set(module.state_dict())
+    best = state
+    for _ in range(len(_PREFIXES) + 1):
+        longer = [prefix for prefix in _PREFIXES if all(key.startswith(prefix) for key in state)]
+        if not longer:
+            break
+        state = {key.removeprefix(longer[0]): value for key, value in state.items()}
+        if len(wanted & set(state)) > len(wanted & set(best)):
+            best = state
+    inner = {
+        key.replace("_orig_mod.", ""): value for key, value in best.items()
+    }  # one compiled part of a network
+    return inner if len(inner) == len(best) and len(wanted & set(inner)) > len(wanted & set(best)) else best
+
+
+def _shapes(
+    module: nn.Module, state: Mapping[str, Tensor]
+) -> list[tuple[str, tuple[int, ...], tuple[int, ...]]]:
+    """(name, shape in the file, shape in the network) wherever the two differ."""
+    own = module.state_dict()
+    return [
+        (key, tuple(value.shape), tuple(own[key].shape))
+        for key, value in state.items()
+        if key in own and isinstance(own[key], Tensor) and value.shape != own[key].shape
+    ]
+
+
+def class_counts(module: nn.Module, state: Mapping[str, Tensor]) -> tuple[int, int] | None:
+    """(classes in the file, classes in the network) if that is all in which the shapes differ, else None."""
+    differ = _shapes(module, _fitted(module, state))
+    pairs = {(theirs[:1], ours[:1]) for _, theirs, ours in differ}
+    if len(pairs) != 1 or any(theirs[1:] != ours[1:] for _, theirs, ours in differ):
+        return None
+    theirs, ours = pairs.pop()
+    return (theirs[0], ours[0]) if theirs and ours else None
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+
+
+def _mismatch(module: nn.Module, state: Mapping[str, Tensor], name: str) -> str:
+    """One line on how the file and the network differ; '' if names and shapes agree."""
+    own = module.state_dict()
+    missing = [key for key in own if key not in state]
+    extra = [key for key in state if key not in own]
+    differ = _shapes(module, state)
+    parts = []
+    counts = class_counts(module, state)
+    if counts and not missing and not extra:
+        parts.append(f"it has {counts[0]} classes, the network {counts[1]}")
+    if missing:
+        parts.append(f"{len(missing)} of the network's {len(own)} tensors are missing ({_few(missing)})")
+    if extra:
+        parts.append(f"{len(extra)} of the file's {len(state)} are unexpected ({_few(extra)})")
+    if differ:
+        shapes = [f"{key} {list(theirs)} instead of {list(ours)}" for key, theirs, ours in differ]
+        parts.append(f"{len(differ)} differ in shape ({_few(shapes)})")
+    return f"{name} does not fit {type(module).__name__}: {'; '.join(parts)}" if parts else ""

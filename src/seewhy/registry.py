@@ -1,0 +1,172 @@
+"""Cards and the tables that hold them: takes declarations, gives look-up by name; never computes anything."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any, Generic, Protocol, TypeVar
+
+from seewhy.errors import UnknownName, UsageError
+
+__all__ = ["REDUCTIONS", "Card", "Method", "Need", "Registry", "method", "methods"]
+
+#: how an input gradient's channels become one number a pixel
+REDUCTIONS = ("max-abs", "sum", "l2", "sum-abs", "none")
+
+
+class Need(StrEnum):
+    """What a method asks of a model; a model that lacks one is refused before any computing."""
+
+    INPUT = "input"
+    ACTIVATION = "activation"
+    GRADIENT = "gradient"
+    INPUT_GRADIENT = "input gradient"
+    LOGITS = "logits"
+    SCORE = "score"
+    BASELINE = "baseline"
+    RULE = "backward rule"
+    HEAD = "pool-then-linear head"
+    BIASES = "bias terms"
+    STREAM = "many passes"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """What a method declares about itself; the CLI table, the docs and the tests' parameters come from it.
+
+    ``name`` is the registry key, the command line's word and (with underscores) the file. ``family`` is
+    ``"gradient"`` or ``"cam"``. ``at`` says where it explains: ``"input"`` only, at a ``"layer"``, or ``"any"`` place,
+    the input unless a layer is given; it follows from the family where left out (``any`` for gradients, ``layer`` for
+    CAMs). ``needs`` is completed from the formula's own arguments. ``reduce`` is the default channel reduction of
+    values that have channels; None for maps that have none. ``discriminative`` maps differ between classes and can be
+    asked for in contrast. ``positive`` maps are drawn with their negative part cut off unless asked otherwise.
+    """
+
+    name: str
+    family: str
+    paper: str
+    formula: str
+    cost: str
+    needs: frozenset[Need] = frozenset()
+    at: str = ""
+    reduce: str | None = None
+    rule: str = "none"
+    discriminative: bool = True
+    positive: bool = False
+    several_layers: bool = False
+    use: str = ""
+    caveats: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A registered method: its card, its formula, and the parameters that the formula takes."""
+
+    card: Card
+    formula: Callable[..., Any]
+    parameters: Mapping[str, Any]
+    requires: tuple[str, ...]
+    summary: str
+
+    @property
+    def name(self) -> str:
+        """The registry key."""
+        return self.card.name
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+T = TypeVar("T", bound=_Named)
+
+
+@dataclass
+class Registry(Generic[T]):
+    """A table by name: an unknown name suggests the nearest, a name used twice is refused."""
+
+    kind: str
+    listing: str
+    _entries: dict[str, T] = field(default_factory=dict)
+
+    def add(self, entry: T) -> T:
+        """Enter ``entry``; raises `UsageError` if its name is taken by something else."""
+        if entry.name in self._entries:
+            raise UsageError(f"{self.kind} {entry.name!r} is registered twice; rename one of them")
+        self._entries[entry.name] = entry
+        return entry
+
+    def remove(self, name: str) -> None:
+        """Forget ``name``: for tests and notebooks that register a trial method."""
+        del self._entries[self[name].name]
+
+    def __getitem__(self, name: str) -> T:
+        try:
+            return self._entries[name]
+        except KeyError:
+            raise UnknownName(self.kind, name, self._entries, self.listing) from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(sorted(self._entries.values(), key=lambda entry: entry.name))
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def keys(self) -> set[str]:
+        """The names."""
+        return set(self._entries)
+
+
+#: every method, filled when ``seewhy.methods`` is imported
+methods: Registry[Method] = Registry("method", "seewhy methods")
+
+_INJECTED = {
+    "input": Need.INPUT,
+    "activation": Need.ACTIVATION,
+    "gradient": Need.GRADIENT,
+    "logits": Need.LOGITS,
+    "score": Need.SCORE,
+    "baseline": Need.BASELINE,
+}
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def method(card: Card) -> Callable[[F], F]:
+    """Register a formula under ``card``; gives the formula back unchanged.
+
+    Positional arguments are what the engine hands over (``input``, ``activation``, ``gradient``, ``logits``,
+    ``score``, ``baseline``); keyword-only arguments are the user's parameters and need defaults. A formula that
+    needs more than one look at the model is a generator: it yields what it asks (see ``seewhy.core.asks``) and
+    receives the answers. Raises `UsageError` for an argument that nobody can fill.
+    """
+
+    def register(formula: F) -> F:
+        requires, parameters = [], {}
+        for name, parameter in inspect.signature(formula).parameters.items():
+            if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
+                if parameter.default is inspect.Parameter.empty:
+                    raise UsageError(f"method {card.name!r}: parameter {name!r} needs a default")
+                parameters[name] = parameter.default
+            elif name in _INJECTED:
+                requires.append(name)
+            else:
+                known = ", ".join(_INJECTED)
+                raise UsageError(f"method {card.name!r}: nothing fills argument {name!r}; known: {known}")
+        if card.reduce is not None and card.reduce not in REDUCTIONS:
+            raise UsageError(f"method {card.name!r}: no reduction {card.reduce!r}; known: {', '.join(REDUCTIONS)}")
+        needs = card.needs | {_INJECTED[name] for name in requires}
+        if card.rule != "none":
+            needs |= {Need.RULE}
+        at = card.at or ("layer" if card.family == "cam" else "any")
+        summary = (inspect.getdoc(formula) or "").split("\n", 1)[0]
+        methods.add(Method(replace(card, needs=needs, at=at), formula, parameters, tuple(requires), summary))
+        return formula
+
+    return register

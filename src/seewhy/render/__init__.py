@@ -1,0 +1,37 @@
+"""Takes arrays, gives pixels, figures and picture files; never touches a model or a tensor."""
+
+from __future__ import annotations
+
+from seewhy.render.colormaps import DIVERGING, SEQUENTIAL, colormap, colormap_names, lightness
+from seewhy.render.figure import Cell, Colorbar, caption, grid, grid_svg
+from seewhy.render.files import SUFFIXES, check, write, write_bytes
+from seewhy.render.heatmap import MODES, Mode, greyed, heatmap, overlay, side_by_side
+from seewhy.render.scale import PERCENTILE, limits, resize
+from seewhy.render.sheet import png
+
+__all__ = [
+    "DIVERGING",
+    "MODES",
+    "PERCENTILE",
+    "SEQUENTIAL",
+    "SUFFIXES",
+    "Cell",
+    "Colorbar",
+    "Mode",
+    "caption",
+    "check",
+    "colormap",
+    "colormap_names",
+    "greyed",
+    "grid",
+    "grid_svg",
+    "heatmap",
+    "lightness",
+    "limits",
+    "overlay",
+    "png",
+    "resize",
+    "side_by_side",
+    "write",
+    "write_bytes",
+]

@@ -1,0 +1,89 @@
+"""Takes a picture and a path, gives a file; never replaces one unless told to, never leaves half of one."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seewhy.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from PIL import Image
+
+__all__ = ["SUFFIXES", "check", "write", "write_bytes"]
+
+#: what `write` can write
+SUFFIXES = (".png", ".jpg", ".jpeg", ".svg")
+
+
+def write(image: Image.Image | str, path: str | os.PathLike[str], *, force: bool = False) -> Path:
+    """The file written: PNG or JPEG (quality 92, 4:4:4) from an image, SVG from an SVG document, by suffix.
+
+    Missing folders are made. Raises `UsageError` for another suffix, for an image given as ``.svg`` or the
+    reverse, and for a file that exists already unless ``force``.
+    """
+    suffix = check(path, SUFFIXES, force=force).suffix.lower()
+    if isinstance(image, str) != (suffix == ".svg"):
+        has, wants = ("an SVG document", ".svg") if isinstance(image, str) else ("an image", ".png or .jpg")
+        raise UsageError(f"{has} cannot be written as {suffix!r}: {path}; name it {wants}")
+
+    def fill(temporary: Path) -> None:
+        if isinstance(image, str):
+            temporary.write_text(image, encoding="utf-8", newline="\n")
+        elif suffix == ".png":
+            image.save(temporary, format="PNG", optimize=True)
+        else:
+            image.convert("RGB").save(temporary, format="JPEG", quality=92, subsampling=2)
+
+    return _replace(Path(path), fill)
+
+
+def write_bytes(data: bytes, path: str | os.PathLike[str], *, force: bool = False) -> Path:
+    """The file written, holding ``data``; raises `UsageError` as `write` does, whatever the suffix."""
+    check(path, None, force=force)
+
+    def fill(temporary: Path) -> None:
+        temporary.write_bytes(data)
+
+    return _replace(Path(path), fill)
+
+
+def check(path: str | os.PathLike[str], suffixes: tuple[str, ...] | None, *, force: bool) -> Path:
+    """``path``, if it may be written; raises `UsageError` if not, before any work is done."""
+    path = Path(path)
+    if suffixes is not None and path.suffix.lower() not in suffixes:
+        close = nearest(path.suffix, suffixes)
+        hint = f"; nearest: {close[0]!r}" if close else ""
+        asked = repr(path.suffix) if path.suffix else "no suffix"
+        raise UsageError(f"cannot write {path}: {asked}{hint}. Suffixes: {', '.join(suffixes)}")
+    if path.is_dir():
+        raise UsageError(f"cannot write {path}: it is a folder; name a file in it")
+    if path.exists() and not force:
+        raise UsageError(f"{path} exists already; to replace it: --force (in Python: force=True)")
+    return path
+
+
+def _replace(path: Path, fill: Callable[[Path], None]) -> Path:
+    """Fill a temporary file beside ``path``, then move it there in one step."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem[:40]}-", suffix=".part", dir=path.parent)
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror or error}; choose another folder") from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        fill(temporary)
+        # mkstemp makes private files; the result gets what any new file gets
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return path

@@ -1,0 +1,84 @@
+"""Takes maps, gives the range they are drawn in and their full-size version; never colours anything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seewhy.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["PERCENTILE", "limits", "resize"]
+
+#: the percentile of the magnitudes at which the colours end
+PERCENTILE = 99.5
+
+
+def limits(
+    maps: Sequence[NDArray[Any]], *, signed: bool, percentile: float = PERCENTILE
+) -> tuple[float, float]:
+    """One range ``(lo, hi)``, in the maps' own units, for drawing all ``maps`` (any shapes) alike.
+
+    Unsigned maps get ``(0, p)``, where p is the ``percentile`` of all their values with negative ones
+    counted as zero; signed maps get ``(-p, p)``, where p is the percentile of their magnitudes. A single
+    outlier thus cannot darken the rest. In maps so sparse that p would be zero it is the maximum. Values
+    that are not finite do not count; maps without anything to show get ``(0, 0)``. Raises `UsageError` for
+    a percentile outside (0, 100].
+
+    >>> limits([np.array([[0.0, 1.0], [2.0, -4.0]])], signed=True, percentile=100)
+    (-4.0, 4.0)
+    >>> limits([np.array([[0.0, 1.0], [2.0, -4.0]])], signed=False, percentile=100)
+    (0.0, 2.0)
+    """
+    if not 0 < percentile <= 100:
+        raise UsageError(
+            f"percentile {percentile:g} is outside (0, 100]; 99.5 is the default, 100 the maximum"
+        )
+    pooled = [np.asarray(each, dtype=np.float64).ravel() for each in maps]
+    values = np.concatenate(pooled) if pooled else np.zeros(0)
+    values = values[np.isfinite(values)]
+    sizes = np.abs(values) if signed else np.maximum(values, 0)
+    if not sizes.size or sizes.max() == 0:
+        return 0.0, 0.0
+    top = float(np.percentile(sizes, percentile)) or float(sizes.max())
+    return (-top if signed else 0.0), top
+
+
+def resize(map: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    """``map`` ``[h, w]`` at ``size`` ``(H, W)`` by bilinear interpolation with pixel centres aligned.
+
+    That is ``align_corners=False`` without antialiasing; values never leave the map's own range. Gives
+    float32, or float64 for a float64 map, always a new array. A value that is not finite makes the pixels
+    it takes part in NaN. Raises `UsageError` unless the map has two axes and nothing is empty.
+
+    >>> resize(np.array([[0.0, 1.0]]), (1, 4)).tolist()
+    [[0.0, 0.25, 0.75, 1.0]]
+    """
+    source = np.asarray(map)
+    if source.ndim != 2 or 0 in source.shape:
+        raise UsageError(f"a map to draw has shape (h, w); this one has {source.shape}")
+    if len(size) != 2 or min(size) < 1:
+        raise UsageError(f"a size is (height, width), both at least 1; got {tuple(size)}")
+    values = source.astype(np.float64 if source.dtype == np.float64 else np.float32)
+    if values.shape == tuple(size):
+        return values
+    with np.errstate(invalid="ignore"):  # infinity times a weight of zero
+        return _stretch(_stretch(values, size[0], 0), size[1], 1)
+
+
+def _stretch(values: NDArray[Any], length: int, axis: int) -> NDArray[Any]:
+    have = values.shape[axis]
+    if have == length:
+        return values
+    centre = np.clip((np.arange(length) + 0.5) * (have / length) - 0.5, 0, have - 1)
+    below = np.floor(centre).astype(np.intp)
+    above = np.minimum(below + 1, have - 1)
+    weight = (centre - below).astype(values.dtype)
+    if axis == 0:
+        weight = weight[:, None]
+    return np.asarray(values.take(below, axis) * (1 - weight) + values.take(above, axis) * weight)

@@ -1,0 +1,129 @@
+"""Takes pictures, texts and boxes with their places, gives one raster or one SVG; never decides a place."""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from xml.sax.saxutils import escape
+
+from PIL import Image, ImageDraw
+
+from seewhy.render.typeset import settable
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["Box", "Item", "Picture", "Sheet", "Text", "png", "raster", "vector"]
+
+_FAMILY = "Aileron, Inter, 'Helvetica Neue', Helvetica, Arial, sans-serif"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One line of text: ``y`` is its baseline, ``x`` its ``align`` (``"start"``, ``"middle"``, ``"end"``)."""
+
+    x: float
+    y: float
+    words: str
+    size: int
+    fill: str
+    align: str = "start"
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A filled rectangle; ``opacity`` in [0, 1]."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    fill: str
+    opacity: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """uint8 ``[H, W, 3]`` pixels filling a place; ``smooth`` interpolates, otherwise pixels are squares."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    pixels: NDArray[np.uint8]
+    smooth: bool = True
+
+
+Item = Text | Box | Picture
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A white page of ``width`` x ``height`` pixels; later items are drawn over earlier ones."""
+
+    width: int
+    height: int
+    items: tuple[Item, ...]
+
+
+def png(pixels: NDArray[np.uint8] | Image.Image) -> bytes:
+    """The pixels, or the image, as a PNG file."""
+    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def raster(sheet: Sheet, ground: Image.Image | None = None) -> Image.Image:
+    """The sheet as an RGB image, drawn on a copy of ``ground`` where one is given."""
+    image = Image.new("RGB", (sheet.width, sheet.height), "white") if ground is None else ground.copy()
+    draw = ImageDraw.Draw(image)
+    anchors = {"start": "ls", "middle": "ms", "end": "rs"}
+    for item in sheet.items:
+        if isinstance(item, Text):
+            place = (round(item.x), round(item.y))
+            words, font = settable(item.words, item.size)
+            draw.text(place, words, fill=item.fill, font=font, anchor=anchors[item.align])
+        elif isinstance(item, Box):
+            corners = _corners(item)
+            size = (corners[2] - corners[0], corners[3] - corners[1])
+            veil = Image.new("L", size, round(255 * item.opacity))
+            image.paste(Image.new("RGB", size, item.fill), corners[:2], veil)
+        else:
+            corners = _corners(item)
+            size = (corners[2] - corners[0], corners[3] - corners[1])
+            how = Image.Resampling.LANCZOS if item.smooth else Image.Resampling.NEAREST
+            image.paste(Image.fromarray(item.pixels).resize(size, how), corners[:2])
+    return image
+
+
+def vector(sheet: Sheet) -> str:
+    """The sheet as an SVG document: text stays text, pictures are embedded as PNG at their own resolution."""
+    body = "\n".join(_element(item) for item in sheet.items)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{sheet.width}" height="{sheet.height}" '
+        f'viewBox="0 0 {sheet.width} {sheet.height}" font-family="{_FAMILY}">\n'
+        f'<rect width="100%" height="100%" fill="white"/>\n{body}\n</svg>\n'
+    )
+
+
+def _corners(item: Any) -> tuple[int, int, int, int]:
+    left, top = round(item.x), round(item.y)
+    return left, top, max(left + 1, round(item.x + item.width)), max(top + 1, round(item.y + item.height))
+
+
+def _element(item: Item) -> str:
+    if isinstance(item, Text):
+        return (
+            f'<text x="{item.x:.1f}" y="{item.y:.1f}" font-size="{item.size}" fill="{item.fill}" '
+            f'text-anchor="{item.align}">{escape(item.words)}</text>'
+        )
+    place = f'x="{item.x:.1f}" y="{item.y:.1f}" width="{item.width:.1f}" height="{item.height:.1f}"'
+    if isinstance(item, Box):
+        return f'<rect {place} fill="{item.fill}" fill-opacity="{item.opacity:g}"/>'
+    data = base64.b64encode(png(item.pixels)).decode("ascii")
+    style = "" if item.smooth else ' style="image-rendering:pixelated"'
+    return f'<image {place} preserveAspectRatio="none"{style} href="data:image/png;base64,{data}"/>'

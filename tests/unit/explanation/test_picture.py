@@ -1,0 +1,213 @@
+"""Pictures: what is drawn for each status, with which limits, under which titles."""
+
+from __future__ import annotations
+
+import builtins
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from seewhy.errors import UsageError
+from seewhy.explanation import Status
+from seewhy.explanation.picture import look, titles
+from seewhy.render import greyed, heatmap, overlay, resize
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BUMP = np.exp(-((np.mgrid[0:4, 0:6][1] - 2.0) ** 2) / 2)
+
+
+def words(svg: str) -> str:
+    tree = ElementTree.fromstring(svg)
+    return "\n".join(each.text or "" for each in tree.iter("{http://www.w3.org/2000/svg}text"))
+
+
+def test_signed_maps_are_drawn_with_both_signs(make: Any) -> None:
+    explanation = make()
+    expected = overlay(explanation.image, explanation.map, signed=True)
+    assert (np.asarray(explanation.overlay()) == expected).all()
+
+
+def test_positive_maps_are_drawn_without_their_negative_part(make: Any) -> None:
+    explanation = make(positive=True)
+    expected = overlay(explanation.image, np.maximum(explanation.map, 0), signed=False)
+    # the range ends at the percentile of the positive part, whichever way it is cut
+    assert np.abs(np.asarray(explanation.overlay()).astype(int) - expected).max() <= 1
+
+
+def test_maps_without_negative_values_use_the_sequential_colours(make: Any) -> None:
+    explanation = make(BUMP)
+    assert (np.asarray(explanation.heatmap()) == heatmap(resize(BUMP, (32, 48)), signed=False)).all()
+
+
+def test_limits_can_be_given(make: Any) -> None:
+    explanation = make(BUMP * 0.01)
+    faint = np.asarray(explanation.heatmap(limits=(0, 1)))
+    assert (faint == heatmap(resize(BUMP * 0.01, (32, 48)), limits=(0, 1))).all()
+    both = np.asarray(explanation.heatmap(limits=(-1, 1)))
+    assert (both == heatmap(resize(BUMP * 0.01, (32, 48)), limits=(-1, 1), signed=True)).all()
+    assert (np.asarray(make().heatmap(limits=(0, 2))) == np.asarray(make().heatmap(limits=(-2, 2)))).all()
+
+
+def test_a_faint_float64_map_beyond_float32_is_still_drawn(make: Any) -> None:
+    assert (np.asarray(make(BUMP * 1e-60).overlay()) == np.asarray(make(BUMP).overlay())).all()
+
+
+@pytest.mark.parametrize("code", ["zero-gradient", "non-finite"])
+@pytest.mark.parametrize("values", [BUMP, BUMP * 0, BUMP * np.nan])
+def test_no_answer_is_a_greyed_photo_with_its_cause(make: Any, code: str, values: Any) -> None:
+    big = np.random.default_rng(0).integers(0, 256, size=(200, 300, 3), dtype=np.uint8)
+    explanation = make(values, image=big, size=(200, 300), status=Status(code, "the reason why"))
+    drawn = np.asarray(explanation.overlay())
+    assert (drawn[:120] == greyed(big)[:120]).all()
+    assert (drawn[-20:] != greyed(big)[-20:]).any()
+    assert (np.asarray(explanation.overlay(caption=False)) == greyed(big)).all()
+    assert f"{code}: the reason why" in words(explanation.figure_svg())
+
+
+def test_a_zero_map_is_never_presented_as_an_answer(make: Any) -> None:
+    explanation = make(BUMP * 0)
+    assert look(explanation).note == "the map is zero everywhere"
+    assert (np.asarray(explanation.overlay(caption=False)) == greyed(explanation.image)).all()
+    assert "the map is zero everywhere" in words(explanation.figure_svg())
+
+
+def test_nan_without_a_status_is_noticed(make: Any) -> None:
+    assert "no finite value" in look(make(BUMP * np.nan)).note
+    some = BUMP.copy()
+    some[0, 0] = np.nan
+    seen = look(make(some))
+    assert seen.map is not None
+    assert "of the map is not finite" in seen.note
+
+
+def test_without_positive_evidence_the_negative_is_drawn_and_said(make: Any) -> None:
+    status = Status("no-positive-evidence", "all channels disagree")
+    for fields in ({"status": status}, {"status": status, "positive": True}, {"positive": True}):
+        explanation = make(-BUMP, **fields)
+        seen = look(explanation)
+        assert seen.signed
+        assert "no-positive-evidence" in seen.note
+        assert "what is drawn is evidence against" in seen.note
+        expected = overlay(explanation.image, resize(-BUMP, (32, 48)), signed=True)
+        assert (np.asarray(explanation.overlay(caption=False)) == expected).all()
+    assert "all channels disagree" in look(make(-BUMP, status=status)).note
+
+
+@pytest.mark.parametrize("code", ["not-converged", "unfinished"])
+def test_other_statuses_draw_the_map_and_say_so(make: Any, code: str) -> None:
+    explanation = make(BUMP, status=Status(code, "stopped at 128 steps"))
+    assert (np.asarray(explanation.overlay(caption=False)) == np.asarray(make(BUMP).overlay())).all()
+    assert f"{code}: stopped at 128 steps" in words(explanation.figure_svg())
+
+
+def test_small_pictures_are_enlarged_for_their_caption(make: Any) -> None:
+    assert make(BUMP).overlay().size == (48, 32)
+    assert make(BUMP * 0).overlay().size == (192, 128)
+
+
+def test_without_an_image_the_heatmap_is_drawn(make: Any) -> None:
+    explanation = make(BUMP, image=None)
+    assert (np.asarray(explanation.overlay()) == np.asarray(explanation.heatmap())).all()
+    assert explanation.overlay().size == (48, 32)
+    assert "zero everywhere" in words(make(BUMP * 0, image=None).figure_svg())
+
+
+def test_titles_name_everything_that_the_map_depends_on(make: Any) -> None:
+    explanation = make(contrast="top-10", name="my cat")
+    assert titles(explanation) == ("grad-cam", "tiger cat · logit 11.6", "layer4 · against top-10")
+    svg = words(explanation.figure_svg(header="Why?"))
+    for each in (
+        "Why?",
+        "my cat",
+        "predicted tiger cat 0.55",
+        "grad-cam",
+        "tiger cat · logit 11.6",
+        "against top-10",
+    ):
+        assert each in svg
+    assert titles(make(contrast="against the lynx", layer=None, unit=""))[1:] == (
+        "tiger cat · 11.6",
+        "against the lynx",
+    )
+
+
+def test_the_figure_s_colorbar_has_the_limits_that_are_drawn(make: Any) -> None:
+    assert {"−1", "0", "1"} <= set(
+        words(make(BUMP - 1, positive=False).figure_svg(limits=(-1, 1))).split("\n")
+    )
+    shown = words(make(BUMP).figure_svg(percentile=100)).split("\n")
+    assert shown[-2:] == ["0", f"{resize(BUMP, (32, 48)).max():.3g}"]
+    assert "−" not in words(make(BUMP * 0).figure_svg())
+
+
+def test_notes_are_under_the_figure(make: Any) -> None:
+    assert "a remark; another" in words(make(notes=("a remark", "another")).figure_svg())
+
+
+def test_overlay_options_reach_the_drawing(make: Any) -> None:
+    explanation = make(BUMP)
+    options: dict[str, Any] = {"mode": "blend", "opacity": 0.3, "cmap": "fern", "contour": (0.5,)}
+    expected = overlay(explanation.image, resize(BUMP, (32, 48)), **options)
+    assert (np.asarray(explanation.overlay(**options)) == expected).all()
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".svg"])
+def test_save_writes_a_picture_once(make: Any, tmp_path: Path, suffix: str) -> None:
+    explanation = make()
+    path = explanation.save(tmp_path / f"a{suffix}", cell=96)
+    before = path.read_bytes()
+    with pytest.raises(UsageError, match="--force"):
+        explanation.save(path)
+    assert path.read_bytes() == before
+    assert explanation.save(path, force=True).read_bytes() != before
+    if suffix == ".png":
+        with Image.open(path) as stored:
+            assert (np.asarray(stored) == np.asarray(explanation.figure())).all()
+
+
+def test_save_can_write_the_bare_pictures(make: Any, tmp_path: Path) -> None:
+    explanation = make()
+    path = explanation.save(tmp_path / "a.png", picture="overlay", mode="mask")
+    with Image.open(path) as stored:
+        assert (np.asarray(stored) == np.asarray(explanation.overlay(mode="mask"))).all()
+    with pytest.raises(UsageError, match="no picture 'map'"):
+        explanation.save(tmp_path / "b.png", picture="map")
+    with pytest.raises(UsageError, match=r"for the overlay alone name it b\.png"):
+        explanation.save(tmp_path / "b.svg", picture="overlay")
+    with pytest.raises(UsageError, match=r"'\.gif'.*\.npz"):
+        explanation.save(tmp_path / "b.gif")
+    with pytest.raises(UsageError, match="takes no cell"):
+        explanation.save(tmp_path / "b.npz", cell=320)
+
+
+def test_plot_draws_on_the_given_axes(make: Any) -> None:
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    figure, (left, right) = pyplot.subplots(1, 2)
+    explanation = make()
+    assert explanation.plot(left) is left
+    assert (left.images[0].get_array() == np.asarray(explanation.overlay())).all()
+    assert left.get_title(loc="left").startswith("grad-cam\ntiger cat")
+    pyplot.sca(right)
+    assert explanation.plot() is right
+    pyplot.close(figure)
+
+
+def test_plot_without_matplotlib_says_what_to_install(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = builtins.__import__
+
+    def missing(name: str, *rest: Any, **more: Any) -> Any:
+        if name.split(".")[0] == "matplotlib":
+            raise ImportError(name)
+        return found(name, *rest, **more)
+
+    monkeypatch.setattr(builtins, "__import__", missing)
+    with pytest.raises(UsageError, match=r"pip install 'seewhy\[plot\]'"):
+        make().plot()

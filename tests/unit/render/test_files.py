@@ -1,0 +1,94 @@
+"""Files: the right format, never over another one, never half."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from seewhy.errors import UsageError
+from seewhy.render import write, write_bytes
+
+PIXELS = np.random.default_rng(0).integers(0, 256, size=(16, 16, 3), dtype=np.uint8)
+IMAGE = Image.fromarray(PIXELS)
+
+
+def test_png_is_lossless(tmp_path: Path) -> None:
+    path = write(IMAGE, tmp_path / "a.png")
+    with Image.open(path) as stored:
+        assert stored.format == "PNG"
+        assert (np.asarray(stored) == PIXELS).all()
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.JPEG"])
+def test_jpeg_keeps_full_colour_resolution(tmp_path: Path, name: str) -> None:
+    stripes = np.zeros((16, 16, 3), dtype=np.uint8)
+    stripes[:, ::2, 0] = 255
+    with Image.open(write(Image.fromarray(stripes), tmp_path / name)) as stored:
+        assert stored.format == "JPEG"
+        # with subsampled colour, every other red column would bleed into its neighbours
+        assert np.abs(np.asarray(stored).astype(int) - stripes).mean() < 12
+        assert {component[1:3] for component in stored.layer} == {(1, 1)}  # type: ignore[attr-defined]
+
+
+def test_svg_is_written_as_utf_8(tmp_path: Path) -> None:
+    path = write("<svg>−é</svg>", tmp_path / "a.svg")
+    assert path.read_bytes().decode("utf-8") == "<svg>−é</svg>"
+
+
+def test_existing_files_are_kept_unless_forced(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_text("mine")
+    with pytest.raises(UsageError, match=r"a\.png exists already.*--force"):
+        write(IMAGE, path)
+    with pytest.raises(UsageError, match="--force"):
+        write_bytes(b"x", path)
+    assert path.read_text() == "mine"
+    write(IMAGE, path, force=True)
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("a.pgn", r"'\.pgn'; nearest: '\.png'\. Suffixes: \.png, \.jpg, \.jpeg, \.svg"), ("a", "no suffix")],
+)
+def test_unknown_suffixes_list_the_known(tmp_path: Path, name: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        write(IMAGE, tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_picture_and_suffix_must_agree(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"image cannot be written as '\.svg'"):
+        write(IMAGE, tmp_path / "a.svg")
+    with pytest.raises(UsageError, match="SVG document cannot"):
+        write("<svg/>", tmp_path / "a.png")
+
+
+def test_folders_are_made_and_a_folder_is_no_file(tmp_path: Path) -> None:
+    assert write(IMAGE, tmp_path / "x" / "y" / "a.png").is_file()
+    (tmp_path / "b.png").mkdir()
+    with pytest.raises(UsageError, match="it is a folder"):
+        write(IMAGE, tmp_path / "b.png", force=True)
+    (tmp_path / "plain").write_text("")
+    with pytest.raises(UsageError, match="choose another folder"):
+        write(IMAGE, tmp_path / "plain" / "a.png")
+
+
+def test_a_failure_leaves_the_old_file_and_no_rubbish(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.png"
+    path.write_text("old")
+
+    def fail(self: Image.Image, target: Path, **options: object) -> None:
+        Path(target).write_bytes(b"half of")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Image.Image, "save", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write(IMAGE, path, force=True)
+    assert path.read_text() == "old"
+    assert [each.name for each in tmp_path.iterdir()] == ["a.png"]
