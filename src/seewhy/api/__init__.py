@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seewhy.api.explain import explain
+from seewhy.api.explaining import explain
 from seewhy.models import load, wrap
 
 __all__ = ["explain", "load", "wrap"]

@@ -1,4 +1,5 @@
-"""Images to batches: takes paths, pictures, arrays and tensors, gives model inputs with what was seen; runs no network."""
+"""Images to batches: takes paths, pictures, arrays and tensors, gives model inputs with what was seen; runs no
+network."""
 
 from __future__ import annotations
 
@@ -32,9 +33,9 @@ class Item:
 def read_items(model: Model, image: Any) -> tuple[list[Item], bool]:
     """The images in ``image``, and whether it was a single one.
 
-    A path, PIL image or uint8 array (H×W, H×W×1, ×3 or ×4; N×H×W×3 for several) is an image and preprocessed by the model; a float
-    array or tensor is an input already, [C, H, W] or [B, C, H, W]. A list or tuple holds any of these. Raises
-    `ImageError` for what cannot be read and `UsageError` for what cannot be meant.
+    A path, PIL image or uint8 array (H×W, H×W×1, ×3 or ×4; N×H×W×3 for several) is an image and preprocessed by the
+    model; a float array or tensor is an input already, [C, H, W] or [B, C, H, W]. A list or tuple holds any of these.
+    Raises `ImageError` for what cannot be read and `UsageError` for what cannot be meant.
     """
     if isinstance(image, list | tuple):
         if not image:
@@ -49,7 +50,7 @@ def read_items(model: Model, image: Any) -> tuple[list[Item], bool]:
     if isinstance(image, str | Path | Image.Image | np.ndarray | Photo):
         return [_picture(model, image)], True
     raise UsageError(
-        f"image is {type(image).__name__}; give a path, PIL image or uint8 array (preprocessed for you), or a float array "
+        f"image is {type(image).__name__}; give a path, PIL image or uint8 array (preprocessed for you), a float array "
         "or tensor (an input already), or a list of them"
     )
 

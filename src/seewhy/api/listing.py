@@ -9,13 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-import seewhy.methods as _room
+import seewhy.methods  # noqa: F401 - every method registers itself on import
 from seewhy.core.layers import choose_layer
 from seewhy.core.layouts import find_layout
 from seewhy.core.network import Network
 from seewhy.core.passes import Request, run_forward
 from seewhy.models import Model, Preprocess, load, wrap
 from seewhy.registry import Card
+from seewhy.registry import methods as registry
 
 __all__ = ["LayerInfo", "layers", "methods"]
 
@@ -27,7 +28,7 @@ def methods(family: str | None = None) -> list[Card]:
     >>> next(card.formula for card in seewhy.methods() if card.name == "hires-cam")
     'sum_c g_c A_c, elementwise'
     """
-    return _room(family)  # type: ignore[operator]
+    return [method.card for method in registry if family in (None, method.card.family)]
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,9 @@ class LayerInfo:
     chosen: bool
 
 
-def layers(
-    model: Model | nn.Module | Callable[[Tensor], Any] | str, input: Tensor | None = None
-) -> list[LayerInfo]:
-    """Every layer of a model in the order of its definition, with shapes from one forward and the automatic choice marked.
+def layers(model: Model | nn.Module | Callable[[Tensor], Any] | str, input: Tensor | None = None) -> list[LayerInfo]:
+    """Every layer of a model in the order of its definition, with shapes from one forward and the automatic choice
+    marked.
 
     ``input`` [B, C, *size] is what the forward is run on; without it a grey image of the model's own input size (224
     if it has none). Raises `CapabilityError` for a plain callable.

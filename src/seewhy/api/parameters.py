@@ -28,17 +28,15 @@ def split_parameters(methods: Sequence[Method], given: Mapping[str, Any]) -> lis
             known = sorted({p for method in methods for p in method.parameters})
             where = f" of {', '.join(method.name for method in methods)}"
             raise UnknownName("parameter", name, known, f"seewhy methods {methods[0].name}", where)
-    return [
-        {name: given.get(name, default) for name, default in method.parameters.items()} for method in methods
-    ]
+    return [{name: given.get(name, default) for name, default in method.parameters.items()} for method in methods]
 
 
 def baseline_tensor(model: Model, kind: Any, x: Tensor, pictured: bool, seed: int) -> tuple[Tensor, str]:
     """The reference input for a batch ``x`` [B, C, *size] of ``kind``, and its description.
 
-    Colours are meant on the image, before normalisation; ``mean`` is each input's own mean colour, ``blur`` its Gaussian
-    blur with a standard deviation of a tenth of its size, ``noise`` uniform over its range. A number or tensor is
-    in input units. None is black for images and zero for inputs that came as tensors.
+    Colours are meant on the image, before normalisation; ``mean`` is each input's own mean colour, ``blur`` its
+    Gaussian blur with a standard deviation of a tenth of its size, ``noise`` uniform over its range. A number or
+    tensor is in input units. None is black for images and zero for inputs that came as tensors.
     """
     kind = ("black" if pictured else "zero") if kind is None else kind
     if isinstance(kind, Tensor | np.ndarray):
@@ -72,7 +70,7 @@ def _named_baseline(model: Model, kind: str, x: Tensor, seed: int) -> Tensor:
         keys = [(key, 0) for key in fingerprint(x)]
         normal = gaussian(keys, tuple(x.shape[1:]), family="baseline", seed=seed).to(x)
         low, high = x.flatten(1).amin(1), x.flatten(1).amax(1)
-        uniform = torch.special.ndtr(normal)
+        uniform: Tensor = torch.special.ndtr(normal)
         return low.reshape(-1, 1, *ones) + (high - low).reshape(-1, 1, *ones) * uniform
     return _blur(x)
 

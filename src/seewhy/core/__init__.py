@@ -1,1 +1,2 @@
-"""A live network: takes modules, inputs and asks, gives activations, gradients and scores; knows no method, no file, no picture."""
+"""A live network: takes modules, inputs and asks, gives activations, gradients and scores; knows no method, no file,
+no picture."""

@@ -43,9 +43,7 @@ def answer(made: Pass, ask: asks.Ask, place: str, targets: Sequence[Target], kee
     return value if keep else value.detach()
 
 
-def gradients_at(
-    made: Pass, key: GradientKey, places: Iterable[str], *, keep: bool
-) -> dict[str, tuple[Tensor, bool]]:
+def gradients_at(made: Pass, key: GradientKey, places: Iterable[str], *, keep: bool) -> dict[str, tuple[Tensor, bool]]:
     """Canonical gradients at ``places`` from one backward, each with whether the score depended on the place at all."""
     names = list(dict.fromkeys(places))
     raws = [made.raw(name) for name in names]
@@ -64,15 +62,14 @@ def hessian_product(made: Pass, place: str, targets: Sequence[Target]) -> Tensor
     (grad,) = made.gradients(made.scores(targets), [raw], graph=True)
     if grad is None or not grad.requires_grad:
         return made.layout(place).canonical(torch.zeros_like(raw)).detach()
-    (product,) = torch.autograd.grad(
-        grad, raw, grad_outputs=raw.detach(), retain_graph=True, allow_unused=True
-    )
+    (product,) = torch.autograd.grad(grad, raw, grad_outputs=raw.detach(), retain_graph=True, allow_unused=True)
     value = torch.zeros_like(raw) if product is None else product
     return made.layout(place).canonical(value).detach()
 
 
 def proven_head(made: Pass, ask: asks.HeadWeights, place: str) -> Linear | None:
-    """The linear layer that reads the mean of ``place`` over positions and gives the scores, proved on the actual values.
+    """The linear layer that reads the mean of ``place`` over positions and gives the scores, proved on the actual
+    values.
 
     None, or `CapabilityError` where the ask requires it, for any other tail.
     """
@@ -127,5 +124,3 @@ def _by_position(product: Tensor, made: Pass) -> Tensor:
         cells = summed[0].numel()
         summed = summed + (rest / cells).reshape(-1, *(1 for _ in summed.shape[1:]))
     return summed
-
-

@@ -129,17 +129,26 @@ class Stream:
 
 
 Ask = (
-    Input | Baseline | Targets | Activation | Gradient | HessianProduct | Score | Logits | HeadWeights | BiasMaps | Stream
+    Input
+    | Baseline
+    | Targets
+    | Activation
+    | Gradient
+    | HessianProduct
+    | Score
+    | Logits
+    | HeadWeights
+    | BiasMaps
+    | Stream
 )
-
 
 
 @dataclass(frozen=True, eq=False)
 class Attribution:
     """What a formula may return instead of a bare tensor: the values and what is known about their error.
 
-    ``error`` is a standard error shaped like ``values``, or a residual per image [B]; ``converged`` [B] is False where a
-    tolerance was not met, and ``note`` says so in words.
+    ``error`` is a standard error shaped like ``values``, or a residual per image [B]; ``converged`` [B] is False
+    where a tolerance was not met, and ``note`` says so in words.
     """
 
     values: Tensor

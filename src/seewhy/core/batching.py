@@ -1,4 +1,5 @@
-"""Chunks under a memory budget: takes items and work on a chunk of them, gives the results; knows nothing of methods."""
+"""Chunks under a memory budget: takes items and work on a chunk of them, gives the results; knows nothing of
+methods."""
 
 from __future__ import annotations
 
@@ -21,11 +22,11 @@ T = TypeVar("T")
 DEFAULT_BYTES = 512 * 2**20
 
 
-class _Meter(TorchDispatchMode):
+class _Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the bytes of what every operation makes: their sum, and the largest."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.total = self.largest = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -1,8 +1,9 @@
-"""Implicit biases: takes intercepted calls, gives what every function adds beyond its linearisation; never changes a value.
+"""Implicit biases: takes intercepted calls, gives what every function adds beyond its linearisation; never changes a
+value.
 
 Around its input z a function f is f'(z) z + b with b = f(z) - f'(z) z, its implicit bias (Srinivas & Fleuret 2019,
-arXiv:1905.00780). For affine functions that is f(0); for activations that are linear through the origin it is zero; for ReLU6 it
-is 6 where it saturates. Products of two activations (gates) are not covered and show up as a residual.
+arXiv:1905.00780). For affine functions that is f(0); for activations that are linear through the origin it is zero;
+for ReLU6 it is 6 where it saturates. Products of two activations (gates) are not covered and show up as a residual.
 """
 
 from __future__ import annotations
@@ -74,7 +75,9 @@ class BiasWatch:
     def _at_zero(call: Call, z: Tensor, last: bool) -> Tensor | None:
         if "batch_norm" in call.name:
             zero = z.new_zeros((1, z.shape[1], *(1 for _ in z.shape[2:])))
-            at = Call(call.func, call.name, (zero, *call.args[1:]), {k: v for k, v in call.kwargs.items() if k != "input"})
+            at = Call(
+                call.func, call.name, (zero, *call.args[1:]), {k: v for k, v in call.kwargs.items() if k != "input"}
+            )
             out = at.run()
             return (out[0] if isinstance(out, tuple) else out).flatten()  # type: ignore[no-any-return]
         if call.name == "addmm":
@@ -102,5 +105,6 @@ class BiasWatch:
 
 def _beyond_linear(f: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
     """f(z) - f'(z) z."""
-    value, slope = torch.func.jvp(f, (z,), (z,))
-    return (value - slope).detach()  # type: ignore[no-any-return]
+    value, slope = torch.func.jvp(f, (z,), (z,))  # type: ignore[misc]
+    bias: Tensor = value.detach() - slope.detach()
+    return bias

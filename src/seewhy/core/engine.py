@@ -1,8 +1,8 @@
 """The engine: takes methods as jobs over one batch, works out the passes they share, gives their maps and what it cost.
 
-Every job is a generator of asks. All jobs advance together; asks that the same forward or the same backward can answer are
-grouped, so twelve maps over three layers and five classes cost one forward and five backwards. Streams over
-equal sources share their passes too.
+Every job is a generator of asks. All jobs advance together; asks that the same forward or the same backward can
+answer are grouped, so twelve maps over three layers and five classes cost one forward and five backwards. Streams
+over equal sources share their passes too.
 """
 
 from __future__ import annotations
@@ -70,7 +70,8 @@ class Spent:
 
 @dataclass(frozen=True)
 class Answer:
-    """A finished job: its attribution [B, ...], the place it was computed at, whether the score depended on that place."""
+    """A finished job: its attribution [B, ...], the place it was computed at, whether the score depended on that
+    place."""
 
     job: Job
     attribution: asks.Attribution
@@ -173,9 +174,7 @@ class _Run:
         """Run the shared forward, then every job to its end."""
         made, jobs, auto, first = self._open(outlines, plan, layers)
         self.made = made
-        runners = [
-            _Runner(job, auto if job.outline.place == AUTO else job.outline.place, _steps(job)) for job in jobs
-        ]
+        runners = [_Runner(job, auto if job.outline.place == AUTO else job.outline.place, _steps(job)) for job in jobs]
         for runner in runners:
             runner.spent.add(self.batch, 0, first)
             self._advance(runner, None)
@@ -299,13 +298,12 @@ class _Run:
         found = gradients_at(self.made, key, (place for _, _, place in mine), keep=self.settings.differentiable)
         took = time.perf_counter() - began
         self.spent.add(0, self.batch, took)
-        for runner in {id(r): r for r, _, _ in mine}.values():
-            runner.spent.add(0, self.batch, took)
         for runner, at, place in mine:
             runner.answers[at], depends = found[place]
             runner.depends &= depends
         del found
-        for runner in {id(r): r for r, _, _ in mine}.values():
+        for runner in _distinct(mine):
+            runner.spent.add(0, self.batch, took)
             self._resume(runner)
         return True
 
@@ -333,10 +331,14 @@ class _Run:
         took = time.perf_counter() - began
         self.spent.add(forwards, backwards, took)
         for runner, at, ask in mine:
-            runner.spent.add(forwards, backwards, took)
             runner.answers[at] = ask.fold.result()
-        for runner in {id(r): r for r, _, _ in mine}.values():
+        for runner in _distinct(mine):
+            runner.spent.add(forwards, backwards, took)
             self._resume(runner)
+
+
+def _distinct(waiting: Sequence[tuple[_Runner, int, Any]]) -> list[_Runner]:
+    return list({id(runner): runner for runner, _, _ in waiting}.values())
 
 
 def _key(runner: _Runner, ask: asks.Gradient) -> GradientKey:

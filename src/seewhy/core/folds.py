@@ -80,7 +80,7 @@ class Moments:
         if self._mean is None or self._deviation is None:
             self._mean = values.new_zeros((self._batch, *values.shape[1:]))
             self._deviation = torch.zeros_like(self._mean)
-        for sample in samples.unique().tolist():
+        for sample in sorted(set(samples.tolist())):
             mine = values[(samples == sample).to(values.device)]
             n, m = int(self._counts[sample]), mine.shape[0]
             mean = mine.mean(0)
@@ -91,7 +91,8 @@ class Moments:
 
     def result(self) -> tuple[Tensor, Tensor, Tensor]:
         """``(mean, variance, count)``: [B, ...], [B, ...], [B]."""
-        assert self._mean is not None and self._deviation is not None, "a fold was read before any chunk came"
+        assert self._mean is not None, "a fold was read before any chunk came"
+        assert self._deviation is not None
         spare = (self._counts - 1).clamp(min=1).to(self._mean).reshape(-1, *(1 for _ in self._mean.shape[1:]))
         return self._mean, self._deviation / spare, self._counts
 

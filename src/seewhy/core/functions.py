@@ -1,4 +1,5 @@
-"""Function-level interception: takes handlers by function name, gives a context in which they stand in; never edits a module.
+"""Function-level interception: takes handlers by function name, gives a context in which they stand in; never edits a
+module.
 
 A `torch.overrides.TorchFunctionMode` sees module, functional, in-place and reused calls alike. Handlers form a chain:
 the first registered is the outermost, and each may call the next.

@@ -1,4 +1,5 @@
-"""The last steps of a forward: takes intercepted calls, gives the final softmax and linear head; never changes a value."""
+"""The last steps of a forward: takes intercepted calls, gives the final softmax and linear head; never changes a
+value."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Layers by name: takes a module and words, gives submodules and places; never runs the model.
 
-A place is ``"input"``, or a layer's dotted name, or ``name#k`` for the k-th (from 1) call of a layer that runs several times in one
-forward; without ``#k`` the last call is meant.
+A place is ``"input"``, or a layer's dotted name, or ``name#k`` for the k-th (from 1) call of a layer that runs
+several times in one forward; without ``#k`` the last call is meant.
 """
 
 from __future__ import annotations
@@ -51,18 +51,18 @@ def place_name(root: nn.Module, layer: str | nn.Module) -> str:
         return layer
     for name, module in root.named_modules():
         if module is layer and name:
-            return name
+            return str(name)
     raise UsageError(f"the {type(layer).__name__} given as layer= is not part of this {type(root).__name__}")
 
 
 @dataclass(frozen=True)
 class Seen:
-    """One module's output as met in a forward, in the order of finishing."""
+    """One module's output as met in a forward, in the order of finishing; ``identity`` is its object and version."""
 
     name: str
     kind: str
     shape: tuple[int, ...]
-    identity: int
+    identity: tuple[int, int]
 
 
 def choose_layer(seen: list[Seen], size: tuple[int, ...]) -> list[Seen]:
@@ -72,8 +72,8 @@ def choose_layer(seen: list[Seen], size: tuple[int, ...]) -> list[Seen]:
     skipped. A container whose output is its last child's stands for it (``layer4`` rather than
     ``layer4.2.relu``).
     """
-    passed_on: set[int] = set()
-    candidates: dict[int, Seen] = {}
+    passed_on: set[tuple[int, int]] = set()
+    candidates: dict[tuple[int, int], Seen] = {}
     for entry in seen:
         grid = find_layout(entry.shape, size).grid
         if any(word in entry.kind for word in _POOLS):

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from seewhy.errors import CapabilityError
@@ -35,7 +36,8 @@ class Layout:
         if self.reshape is not None:
             return self.reshape(raw)
         if self.tokens:
-            return raw[:, self.prefix :].transpose(1, 2).unflatten(2, self.grid)
+            tokens = raw[:, self.prefix :].transpose(1, 2)
+            return tokens.reshape(*tokens.shape[:2], *self.grid)
         return raw if self.channel == 1 else raw.movedim(self.channel, 1)
 
     def restore(self, canonical: Tensor, raw: Tensor) -> Tensor:
@@ -46,14 +48,8 @@ class Layout:
             )
         if self.tokens:
             tokens = canonical.flatten(2).transpose(1, 2)
-            return tokens if self.prefix == 0 else _prepend(raw[:, : self.prefix], tokens)
+            return torch.cat([raw[:, : self.prefix], tokens], 1)
         return canonical if self.channel == 1 else canonical.movedim(1, self.channel)
-
-
-def _prepend(prefix: Tensor, tokens: Tensor) -> Tensor:
-    from torch import cat
-
-    return cat([prefix, tokens], 1)
 
 
 def _stride(grid: Sequence[int], size: Sequence[int]) -> bool:

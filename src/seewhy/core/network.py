@@ -1,4 +1,5 @@
-"""A live network, borrowed: takes a module or callable, gives calls that leave it bit for bit as it was; knows no method."""
+"""A live network, borrowed: takes a module or callable, gives calls that leave it bit for bit as it was; knows no
+method."""
 
 from __future__ import annotations
 
@@ -36,7 +37,8 @@ def unwrap(module: nn.Module) -> nn.Module:
 
 @contextmanager
 def _locked(module: nn.Module) -> Iterator[None]:
-    """Hold every submodule's lock, in one global order: two networks may share a part, and no two calls may deadlock."""
+    """Hold every submodule's lock, in one global order: two networks may share a part, and no two calls may
+    deadlock."""
     with _guard:
         held = [
             _locks.setdefault(part, (next(_serials), threading.RLock())) for part in dict.fromkeys(module.modules())
@@ -87,7 +89,8 @@ def _buffers_kept(module: nn.Module) -> Iterator[None]:
 
 def _same(value: Tensor, copy: Tensor) -> bool:
     return torch.equal(value, copy) or (
-        value.is_floating_point() and torch.equal(value.nan_to_num(), copy.nan_to_num())
+        value.is_floating_point()
+        and torch.equal(value.nan_to_num(), copy.nan_to_num())
         and torch.equal(value.isnan(), copy.isnan())
     )
 

@@ -17,9 +17,7 @@ def fingerprint(x: Tensor) -> list[bytes]:
     return [hashlib.blake2b(row.numpy().tobytes(), digest_size=16).digest() for row in rows]
 
 
-def gaussian(
-    keys: Iterable[tuple[bytes, int]], shape: tuple[int, ...], *, family: str, seed: int
-) -> Tensor:
+def gaussian(keys: Iterable[tuple[bytes, int]], shape: tuple[int, ...], *, family: str, seed: int) -> Tensor:
     """Standard normal noise [N, *shape] on the CPU, float32: one draw for every (sample fingerprint, index)."""
     draws = []
     for key, index in keys:

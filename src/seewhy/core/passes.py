@@ -1,7 +1,7 @@
 """One forward with its graph kept open: takes a borrowed network and a batch, gives activations and gradients of it.
 
-Every backward is `torch.autograd.grad` on the tensors asked for: parameter gradients are never computed, and the pass stops at the
-layer.
+Every backward is `torch.autograd.grad` on the tensors asked for: parameter gradients are never computed, and the pass
+stops at the layer.
 """
 
 from __future__ import annotations
@@ -92,8 +92,8 @@ class Pass:
     ) -> list[Tensor | None]:
         """d (sum of scores) / d each tensor under ``rule``; None where the score does not depend on it.
 
-        Samples do not mix in a network in eval mode, so one backward serves the whole batch. Raises `CapabilityError` if
-        the rule met no rectifier in the forward.
+        Samples do not mix in a network in eval mode, so one backward serves the whole batch. Raises `CapabilityError`
+        if the rule met no rectifier in the forward.
         """
         if rule != "none" and self.rule.seen == 0:
             raise CapabilityError(
@@ -124,21 +124,18 @@ class Pass:
                 "this model has no layer with spatial positions, so there is no class activation map of it; "
                 "use a gradient method such as --method saliency"
             )
-        kept = {id(tensor): (tensor, version) for tensor, version in self.tape.outputs}
         best, spent = candidates[0], 0
         if find_layout(best.shape, self.size).prefix and targets is not None:
-            best, spent = self._with_gradient(candidates[:24], kept, targets), 1
-        tensor, version = kept[best.identity]
-        intact = tensor._version == version and tensor.requires_grad
+            best, spent = self._with_gradient(candidates[:24], targets), 1
+        tensor = self.tape.outputs[best.identity]
+        intact = tensor._version == best.identity[1] and tensor.requires_grad
         if intact:
             self.tape.activations[best.name] = tensor
         return best.name, intact, spent
 
-    def _with_gradient(
-        self, candidates: list[Seen], kept: dict[int, tuple[Tensor, int]], targets: Sequence[Target]
-    ) -> Seen:
-        usable = [c for c in candidates if kept[c.identity][0].requires_grad]
-        grads = self.gradients(self.scores(targets), [kept[c.identity][0] for c in usable])
+    def _with_gradient(self, candidates: list[Seen], targets: Sequence[Target]) -> Seen:
+        usable = [c for c in candidates if self.tape.outputs[c.identity].requires_grad]
+        grads = self.gradients(self.scores(targets), [self.tape.outputs[c.identity] for c in usable])
         for candidate, grad in zip(usable, grads, strict=True):
             layout = find_layout(candidate.shape, self.size)
             if grad is not None and bool(layout.canonical(grad).any()):
@@ -172,9 +169,7 @@ def run_forward(network: Network, call: Callable[[Tensor], Any], x: Tensor, requ
         # a clone: a model whose first layer works in place must rewrite neither the user's tensor nor a leaf
         raw = call(leaf.clone())
     # left the contexts: backward rules run outside the interceptor
-    made = Pass(
-        Forward(raw, x.shape[0], head.squash), size, request, tape, leaf, rule, head.linear, bias.terms
-    )
+    made = Pass(Forward(raw, x.shape[0], head.squash), size, request, tape, leaf, rule, head.linear, bias.terms)
     made.forward.activations = made.activation
     _check_batch(made.forward, x.shape[0])
     return made

@@ -6,8 +6,9 @@
 ``deconvnet``  max(g, 0)                                        Zeiler & Fergus 2013, arXiv:1311.2901
 =============  ==========================================================================================
 
-g is the gradient that arrives, z the rectifier's input, f the rectifier. Squashing functions (sigmoid, tanh, softmax) gate or
-normalise rather than rectify and keep their gradient. The rule is read when the backward pass runs, so every rule shares one forward.
+g is the gradient that arrives, z the rectifier's input, f the rectifier. Squashing functions (sigmoid, tanh, softmax)
+gate or normalise rather than rectify and keep their gradient. The rule is read when the backward pass runs, so every
+rule shares one forward.
 """
 
 from __future__ import annotations
@@ -77,8 +78,8 @@ def out_of_place(call: Call) -> Callable[[Tensor], Tensor]:
     func = call.func
     if call.name.endswith("_"):
         # the in-place spelling on a copy is the same function
-        return lambda z: func(z.clone(), *rest, **kwargs)  # type: ignore[no-any-return]
-    return lambda z: func(z, *rest, **kwargs)  # type: ignore[no-any-return]
+        return lambda z: func(z.clone(), *rest, **kwargs)
+    return lambda z: func(z, *rest, **kwargs)
 
 
 class _Rectify(torch.autograd.Function):
@@ -132,6 +133,6 @@ class RuleWatch:
             return proceed(call)
         f = out_of_place(call)
         if not in_place(call):
-            return _Rectify.apply(z, f, self)  # type: ignore[no-untyped-call]
+            return _Rectify.apply(z, f, self)
         # copy_ keeps the aliasing for models that use self.relu(x) for its side effect
-        return z.copy_(_Rectify.apply(z.clone(), f, self))  # type: ignore[no-untyped-call]
+        return z.copy_(_Rectify.apply(z.clone(), f, self))

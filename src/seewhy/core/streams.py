@@ -1,4 +1,5 @@
-"""Sources of variants: take an input, give changed inputs or changed activations, a chunk at a time; never run a model."""
+"""Sources of variants: take an input, give changed inputs or changed activations, a chunk at a time; never run a
+model."""
 
 from __future__ import annotations
 
@@ -50,10 +51,12 @@ class StraightPath(Source):
     baseline: Tensor = field(default_factory=lambda: torch.zeros(0))
 
     @property
-    def key(self) -> Hashable:  # noqa: D102
+    def key(self) -> Hashable:
+        """What the variants depend on."""
         return "path", self.nodes, id(self.baseline)
 
-    def inputs(self, x: Tensor, samples: Tensor, indices: Tensor) -> Tensor:  # noqa: D102
+    def inputs(self, x: Tensor, samples: Tensor, indices: Tensor) -> Tensor:
+        """The changed inputs of a chunk."""
         alpha = torch.tensor(self.nodes, dtype=torch.float64)[indices.cpu()].to(x)
         start = self.baseline[samples]
         return start + alpha.reshape(-1, *(1 for _ in x.shape[1:])) * (x[samples] - start)
@@ -70,10 +73,12 @@ class GaussianNoise(Source):
     seed: int = 0
 
     @property
-    def key(self) -> Hashable:  # noqa: D102
+    def key(self) -> Hashable:
+        """What the variants depend on."""
         return "gaussian", self.sigma, self.seed, self.count
 
-    def inputs(self, x: Tensor, samples: Tensor, indices: Tensor) -> Tensor:  # noqa: D102
+    def inputs(self, x: Tensor, samples: Tensor, indices: Tensor) -> Tensor:
+        """The changed inputs of a chunk."""
         keys = fingerprint(x)
         pairs = [(keys[s], i) for s, i in zip(samples.tolist(), indices.tolist(), strict=True)]
         noise = gaussian(pairs, tuple(x.shape[1:]), family="input-noise", seed=self.seed).to(x)
@@ -87,7 +92,8 @@ class MaskedInput(Source):
 
     masks: Callable[[Tensor, Tensor], Tensor] = field(default=lambda samples, indices: torch.ones(1))
 
-    def inputs(self, x: Tensor, samples: Tensor, indices: Tensor) -> Tensor:  # noqa: D102
+    def inputs(self, x: Tensor, samples: Tensor, indices: Tensor) -> Tensor:
+        """The changed inputs of a chunk."""
         return x[samples] * self.masks(samples, indices)
 
 
@@ -99,8 +105,10 @@ class EditedLayer(Source):
     layer: str = ""
 
     @property
-    def place(self) -> str | None:  # noqa: D102
+    def place(self) -> str | None:
+        """The layer that is changed."""
         return self.layer
 
-    def edit(self, activation: Tensor, samples: Tensor, indices: Tensor) -> Tensor:  # noqa: D102
+    def edit(self, activation: Tensor, samples: Tensor, indices: Tensor) -> Tensor:
+        """The changed activation."""
         return self.change(activation, samples, indices)

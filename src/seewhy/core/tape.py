@@ -34,7 +34,7 @@ class Tape:
 
     activations: dict[str, Tensor] = field(default_factory=dict)
     seen: list[Seen] = field(default_factory=list)
-    outputs: list[tuple[Tensor, int]] = field(default_factory=list)
+    outputs: dict[tuple[int, int], Tensor] = field(default_factory=dict)
 
 
 @contextmanager
@@ -87,7 +87,9 @@ def capture(
         )
     late = next((n for n, p in places.items() if p.call is not None and calls[n] < p.call), None)
     if late is not None:
-        raise CapabilityError(f"layer {late!r}: its layer ran {calls[late]} time(s) in this forward, so there is no such call")
+        raise CapabilityError(
+            f"layer {late!r}: its layer ran {calls[late]} time(s) in this forward, so there is no such call"
+        )
 
 
 @contextmanager
@@ -97,8 +99,9 @@ def record(root: nn.Module, tape: Tape) -> Iterator[None]:
     def note(name: str) -> Callable[[nn.Module, Any, Any], None]:
         def hook(module: nn.Module, args: Any, output: Any) -> None:
             if isinstance(output, Tensor) and output.is_floating_point():
-                tape.seen.append(Seen(name, type(module).__name__, tuple(output.shape), id(output)))
-                tape.outputs.append((output, output._version))
+                identity = id(output), output._version
+                tape.seen.append(Seen(name, type(module).__name__, tuple(output.shape), identity))
+                tape.outputs[identity] = output  # held, so that no id is given out twice
 
         return hook
 

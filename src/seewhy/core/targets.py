@@ -108,13 +108,15 @@ class Logit(Target):
     k: int
 
     @property
-    def index(self) -> int | None:  # noqa: D102
+    def index(self) -> int | None:
+        """The class."""
         return self.k
 
     def __call__(self, output: Forward) -> Tensor:
         return _column(output.logits, self.k, "class")
 
-    def describe(self, label: Label = _unnamed) -> str:  # noqa: D102
+    def describe(self, label: Label = _unnamed) -> str:
+        """The target in words."""
         return _class_name(self.k, label)
 
 
@@ -125,13 +127,15 @@ class Probability(Target):
     k: int
 
     @property
-    def index(self) -> int | None:  # noqa: D102
+    def index(self) -> int | None:
+        """The class."""
         return self.k
 
     def __call__(self, output: Forward) -> Tensor:
         return _column(output.probabilities, self.k, "class")
 
-    def describe(self, label: Label = _unnamed) -> str:  # noqa: D102
+    def describe(self, label: Label = _unnamed) -> str:
+        """The target in words."""
         return f"P({_class_name(self.k, label)})"
 
 
@@ -142,13 +146,15 @@ class Centred(Target):
     k: int
 
     @property
-    def index(self) -> int | None:  # noqa: D102
+    def index(self) -> int | None:
+        """The class."""
         return self.k
 
     def __call__(self, output: Forward) -> Tensor:
         return _column(output.logits, self.k, "class") - output.logits.mean(1)
 
-    def describe(self, label: Label = _unnamed) -> str:  # noqa: D102
+    def describe(self, label: Label = _unnamed) -> str:
+        """The target in words."""
         return f"{_class_name(self.k, label)} − mean"
 
 
@@ -160,13 +166,15 @@ class Margin(Target):
     b: int
 
     @property
-    def index(self) -> int | None:  # noqa: D102
+    def index(self) -> int | None:
+        """The class."""
         return self.a
 
     def __call__(self, output: Forward) -> Tensor:
         return _column(output.logits, self.a, "class") - _column(output.logits, self.b, "class")
 
-    def describe(self, label: Label = _unnamed) -> str:  # noqa: D102
+    def describe(self, label: Label = _unnamed) -> str:
+        """The target in words."""
         return f"{_class_name(self.a, label)} − {_class_name(self.b, label)}"
 
 
@@ -180,7 +188,8 @@ class Output(Target):
         values = output.main
         return _column(values[:, None] if values.ndim == 1 else values, self.i, "output")
 
-    def describe(self, label: Label = _unnamed) -> str:  # noqa: D102
+    def describe(self, label: Label = _unnamed) -> str:
+        """The target in words."""
         return f"output {self.i}"
 
 
@@ -193,7 +202,8 @@ class Neuron(Target):
     position: tuple[int, ...] | None = None
 
     @property
-    def layers(self) -> tuple[str, ...]:  # noqa: D102
+    def layers(self) -> tuple[str, ...]:
+        """Layers whose activations the target reads."""
         return (self.layer,)
 
     def __call__(self, output: Forward) -> Tensor:
@@ -204,13 +214,14 @@ class Neuron(Target):
         if self.position is None:
             return unit.flatten(1).mean(1) if unit.ndim > 1 else unit
         grid = tuple(unit.shape[1:])
-        if len(self.position) != len(grid) or any(
-            not -n <= p < n for p, n in zip(self.position, grid, strict=True)
-        ):
+        if len(self.position) != len(grid) or any(not -n <= p < n for p, n in zip(self.position, grid, strict=True)):
             raise TargetError(f"no position {self.position}: layer {self.layer!r} has a grid of {grid}")
-        return unit[(slice(None), *self.position)]
+        for p in self.position:
+            unit = unit[:, p]
+        return unit
 
-    def describe(self, label: Label = _unnamed) -> str:  # noqa: D102
+    def describe(self, label: Label = _unnamed) -> str:
+        """The target in words."""
         at = "" if self.position is None else f" at {','.join(map(str, self.position))}"
         return f"{self.layer}[{self.channel}]{at}"
 
@@ -226,7 +237,8 @@ class Region(Target):
     k: int
 
     @property
-    def index(self) -> int | None:  # noqa: D102
+    def index(self) -> int | None:
+        """The class."""
         return self.k
 
     def __call__(self, output: Forward) -> Tensor:
@@ -241,7 +253,8 @@ class Region(Target):
             raise TargetError("Region with an empty mask: no pixel of it is inside")
         return (values[:, self.k] * mask).sum((1, 2)) / mask.sum()
 
-    def describe(self, label: Label = _unnamed) -> str:  # noqa: D102
+    def describe(self, label: Label = _unnamed) -> str:
+        """The target in words."""
         return f"{_class_name(self.k, label)} in region"
 
 
@@ -258,7 +271,8 @@ class Similarity(Target):
             raise TargetError(f"embedding of length {reference.numel()}; the model gives {values.shape[1]}")
         return torch.nn.functional.cosine_similarity(values, reference[None], dim=1)
 
-    def describe(self, label: Label = _unnamed) -> str:  # noqa: D102
+    def describe(self, label: Label = _unnamed) -> str:
+        """The target in words."""
         return "similarity"
 
 
@@ -275,7 +289,8 @@ class Custom(Target):
             raise TargetError(f"a target callable gives one scalar per sample, shape ({output.batch},); got {found}")
         return values
 
-    def describe(self, label: Label = _unnamed) -> str:  # noqa: D102
+    def describe(self, label: Label = _unnamed) -> str:
+        """The target in words."""
         return getattr(self.function, "__name__", "custom target").replace("<lambda>", "custom target")
 
 
@@ -286,11 +301,13 @@ class Combination(Target):
     terms: tuple[tuple[float, Target], ...]
 
     @property
-    def layers(self) -> tuple[str, ...]:  # noqa: D102
+    def layers(self) -> tuple[str, ...]:
+        """Layers whose activations the target reads."""
         return tuple(dict.fromkeys(name for _, target in self.terms for name in target.layers))
 
     @property
-    def index(self) -> int | None:  # noqa: D102
+    def index(self) -> int | None:
+        """The class."""
         return next((target.index for weight, target in self.terms if weight > 0 and target.index is not None), None)
 
     def __call__(self, output: Forward) -> Tensor:
@@ -300,7 +317,8 @@ class Combination(Target):
             total = total + weight * target(output)
         return total
 
-    def describe(self, label: Label = _unnamed) -> str:  # noqa: D102
+    def describe(self, label: Label = _unnamed) -> str:
+        """The target in words."""
         words = ""
         for weight, target in self.terms:
             sign = " − " if weight < 0 else " + " if words else ""

@@ -88,9 +88,7 @@ def load(kind: type[E], path: str | os.PathLike[str]) -> E:
         if meta["format"] != _FORMAT:
             raise ValueError(f"its format is {meta['format']!r}")
         if meta["version"] > _VERSION:
-            raise UsageError(
-                f"{path} was written by a newer seewhy (format {meta['version']}): pip install -U seewhy"
-            )
+            raise UsageError(f"{path} was written by a newer seewhy (format {meta['version']}): pip install -U seewhy")
         return kind(**_fields(meta, arrays))
     except UsageError as error:
         raise UsageError(f"cannot load {path}: {error}") from error

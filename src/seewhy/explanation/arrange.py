@@ -29,11 +29,7 @@ def group(explanation: Explanation) -> Key:
 def looks_of(explanations: Sequence[Explanation]) -> list[Look]:
     """How each is to be drawn; where one map of a `group` shows both signs, its others do not hide theirs."""
     looks = [look(each) for each in explanations]
-    signed = {
-        group(each)
-        for each, seen in zip(explanations, looks, strict=True)
-        if seen.signed and not each.positive
-    }
+    signed = {group(each) for each, seen in zip(explanations, looks, strict=True) if seen.signed and not each.positive}
     return [
         replace(seen, signed=seen.signed or (not each.positive and group(each) in signed))
         for each, seen in zip(explanations, looks, strict=True)
@@ -123,14 +119,10 @@ def _differences(explanations: Sequence[Explanation]) -> list[str]:
     """For each explanation, the parameters that set it apart from others of its group, image and target."""
     alike: dict[Key, list[int]] = {}
     for position, each in enumerate(explanations):
-        alike.setdefault((*_image_key(each), each.target, each.target_index, *group(each)), []).append(
-            position
-        )
+        alike.setdefault((*_image_key(each), each.target, each.target_index, *group(each)), []).append(position)
     words = [""] * len(explanations)
     for positions in alike.values():
-        all_texts = [
-            {key: str(value) for key, value in explanations[at].parameters.items()} for at in positions
-        ]
+        all_texts = [{key: str(value) for key, value in explanations[at].parameters.items()} for at in positions]
         names = dict.fromkeys(name for texts in all_texts for name in texts)
         varied = [name for name in names if len({texts.get(name) for texts in all_texts}) > 1]
         for at, texts in zip(positions, all_texts, strict=True):

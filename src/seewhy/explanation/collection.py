@@ -77,9 +77,7 @@ class Explanations(Sequence[Explanation]):
             known = dict.fromkeys(getattr(each, field) for each in self._items)
             if asked not in known:
                 names = [str(name) for name in known if name is not None]
-                raise UnknownName(
-                    kind, str(asked), names, f"[e.{field} for e in explanations]", " in this collection"
-                )
+                raise UnknownName(kind, str(asked), names, f"[e.{field} for e in explanations]", " in this collection")
             chosen = [each for each in chosen if getattr(each, field) == asked]
         return Explanations(chosen, cost=self._cost)
 
@@ -131,9 +129,7 @@ class Explanations(Sequence[Explanation]):
         if columns is not None and columns < 1:
             raise UsageError(f"a grid of {columns} columns shows nothing; use 1 or more")
         shared = scale == "shared"
-        cells, bar = arrange(
-            self._items, columns=columns, shared=shared, percentile=percentile, cmap=cmap, **options
-        )
+        cells, bar = arrange(self._items, columns=columns, shared=shared, percentile=percentile, cmap=cmap, **options)
         several = len({group(each) for each in self._items}) > 1
         foot = ""
         if len(self._items) > 1:
@@ -173,10 +169,7 @@ class Explanations(Sequence[Explanation]):
         if scale == "shared" and not numbers:
             looks = looks_of(self._items)
             tops = shared_scales(self._items, looks, options.get("percentile", PERCENTILE))
-            own = [
-                {"limits": ends(seen, tops[group(each)])}
-                for each, seen in zip(self._items, looks, strict=True)
-            ]
+            own = [{"limits": ends(seen, tops[group(each)])} for each, seen in zip(self._items, looks, strict=True)]
         for each, path, limits in zip(self._items, paths, own, strict=True):
             each.save(path, force=force, **({} if numbers else options | limits))
         shared_options = {key: value for key, value in options.items() if key not in ("picture", "caption")}

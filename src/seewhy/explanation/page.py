@@ -62,15 +62,11 @@ def many(explanations: Explanations) -> str:
     body = "".join(_line(getattr(each, name) for name in names) for each in first)
     more = len(explanations) - len(first)
     rest = f"<p>and {more} more</p>" if more > 0 else ""
-    return (
-        f"<div>{shown}<table><tr>{head}</tr>{body}</table>{rest}<p>{escape(str(explanations.cost))}</p></div>"
-    )
+    return f"<div>{shown}<table><tr>{head}</tr>{body}</table>{rest}<p>{escape(str(explanations.cost))}</p></div>"
 
 
 def _line(values: Iterable[Any]) -> str:
-    words = (
-        "" if each is None else f"{each:.6g}" if isinstance(each, float) else str(each) for each in values
-    )
+    words = ("" if each is None else f"{each:.6g}" if isinstance(each, float) else str(each) for each in values)
     return "<tr>" + "".join(f"<td {_LEFT}>{escape(each)}</td>" for each in words) + "</tr>"
 
 

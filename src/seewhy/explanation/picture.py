@@ -207,9 +207,7 @@ def plot(explanation: Explanation, ax: Any = None, **options: Any) -> Any:
     try:
         from matplotlib import pyplot
     except ImportError:
-        raise UsageError(
-            "plot() needs matplotlib, which is not installed: pip install 'seewhy[plot]'"
-        ) from None
+        raise UsageError("plot() needs matplotlib, which is not installed: pip install 'seewhy[plot]'") from None
     drawn = np.asarray(overlay(explanation, **options))
     if ax is None:
         ax = pyplot.gca()

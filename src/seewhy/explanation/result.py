@@ -150,9 +150,7 @@ class Explanation:
             raise UsageError(f"no picture {picture!r} of an explanation; use one of {', '.join(makers)}")
         if suffix == ".npz":
             if options:
-                raise UsageError(
-                    f"{path} holds numbers: it takes no {', '.join(options)}; name it .png for a picture"
-                )
+                raise UsageError(f"{path} holds numbers: it takes no {', '.join(options)}; name it .png for a picture")
             return archive.save(self, path, force=force)
         if suffix == ".svg":
             if picture != "figure":

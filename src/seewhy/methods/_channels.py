@@ -1,4 +1,5 @@
-"""What class activation maps share: takes canonical activations [B, C, *positions], gives sums over channels and positions."""
+"""What class activation maps share: takes canonical activations [B, C, *positions], gives sums over channels and
+positions."""
 
 from __future__ import annotations
 
@@ -32,7 +33,8 @@ def weighted_sum(weights: Tensor, activation: Tensor) -> Tensor:
 
 
 def first_component(values: Tensor, *, centred: bool = False) -> Tensor:
-    """Projection of every position's channel vector on the first right singular vector, [B, *positions]; sign arbitrary.
+    """Projection of every position's channel vector on the first right singular vector, [B, *positions]; sign
+    arbitrary.
 
     Computed from the smaller of the two Gram matrices in float64. ``centred`` subtracts the channel means first.
     """
@@ -45,10 +47,8 @@ def first_component(values: Tensor, *, centred: bool = False) -> Tensor:
     gram = matrix @ matrix.mT if wide else matrix.mT @ matrix
     eigenvalues, vectors = torch.linalg.eigh(gram)
     top = vectors[:, :, -1]
-    if wide:
-        projected = top * eigenvalues[:, -1:].clamp(min=0).sqrt()
-    else:
-        projected = (matrix @ top[:, :, None])[:, :, 0]
+    # in the wide case the eigenvector is the projection already, up to the singular value
+    projected: Tensor = top * eigenvalues[:, -1:].clamp(min=0).sqrt() if wide else (matrix @ top[:, :, None])[:, :, 0]
     return projected.reshape(values.shape[0], *values.shape[2:]).to(values.dtype)
 
 
@@ -58,8 +58,8 @@ def signed_like(values: Tensor, reference: Tensor) -> Tensor:
     agreement = ((a - a.mean(1, keepdim=True)) * (b - b.mean(1, keepdim=True))).sum(1)
     # a map without variation in either still has a mean to go by
     agreement = torch.where(agreement == 0, (a * b).sum(1), agreement)
-    sign = torch.where(agreement < 0, -1.0, 1.0).to(values)
-    return values * sign.reshape(-1, *(1 for _ in values.shape[1:]))
+    sign: Tensor = torch.where(agreement < 0, -1.0, 1.0)
+    return values * sign.to(values).reshape(-1, *(1 for _ in values.shape[1:]))
 
 
 def per_channel(values: Tensor, like: Tensor) -> Tensor:

@@ -1,4 +1,5 @@
-"""Masks made of a layer's channels: takes activations, gives one mask per channel in [0, 1]; what Score-CAM and its kin share."""
+"""Masks made of a layer's channels: takes activations, gives one mask per channel in [0, 1]; what Score-CAM and its
+kin share."""
 
 from __future__ import annotations
 
@@ -42,11 +43,12 @@ def masked_increase(
     variants: int = 1,
     change: Callable[[Tensor, Tensor, Tensor], Tensor] = lambda masks, samples, indices: masks,
 ) -> Generator[Any, Any, Tensor]:
-    """By how much the image seen through each channel outscores the black input, [B, C], as a part of a generator method.
+    """By how much the image seen through each channel outscores the black input, [B, C], as a part of a generator
+    method.
 
-    ``change(masks, samples, indices)`` makes ``variants`` versions of every mask, whose scores are averaged; ``indices`` count
-    channel * variants + variant. Constant channels mask everything alike: they share the black input's score and
-    need no forward.
+    ``change(masks, samples, indices)`` makes ``variants`` versions of every mask, whose scores are averaged;
+    ``indices`` count channel * variants + variant. Constant channels mask everything alike: they share the black
+    input's score and need no forward.
     """
     batch, channels = activation.shape[:2]
     masks = channel_mask(activation, tuple(input.shape[2:]))

@@ -1,4 +1,5 @@
-"""Ablation-CAM: takes an activation, asks for the score without each channel, gives the channels weighted by the loss."""
+"""Ablation-CAM: takes an activation, asks for the score without each channel, gives the channels weighted by the
+loss."""
 
 from __future__ import annotations
 
@@ -30,13 +31,12 @@ __all__ = ["ablation_cam"]
         caveats=("relative=True divides by |y|, so that negative scores do not turn the map over",),
     )
 )
-def ablation_cam(
-    activation: Tensor, score: Tensor, *, relative: bool = False
-) -> Generator[Any, Any, Tensor]:
+def ablation_cam(activation: Tensor, score: Tensor, *, relative: bool = False) -> Generator[Any, Any, Tensor]:
     """Channels weighted by how much the score drops when they are set to zero.
 
-    ``activation`` [B, C, *positions], ``score`` [B]; values [B, *positions], signed. With a pool-then-linear head, proved on
-    the actual activation, the drop is the head's weight times the channel's mean and takes no further forward.
+    ``activation`` [B, C, *positions], ``score`` [B]; values [B, *positions], signed. With a pool-then-linear head,
+    proved on the actual activation, the drop is the head's weight times the channel's mean and takes no further
+    forward.
 
     >>> import torch, seewhy
     >>> from torch.nn import AdaptiveAvgPool2d, Conv2d, Flatten, ReLU, Sequential

@@ -1,4 +1,5 @@
-"""Conductance: takes input and baseline, follows a layer's activations along the path between them, gives each unit's share."""
+"""Conductance: takes input and baseline, follows a layer's activations along the path between them, gives each unit's
+share."""
 
 from __future__ import annotations
 
@@ -54,9 +55,7 @@ class _Telescope:
         caveats=("depends on the baseline",),
     )
 )
-def conductance(
-    input: Tensor, baseline: Tensor, score: Tensor, *, steps: int = 50
-) -> Generator[Any, Any, Attribution]:
+def conductance(input: Tensor, baseline: Tensor, score: Tensor, *, steps: int = 50) -> Generator[Any, Any, Attribution]:
     """Integrated gradients of a layer's units: their share of the score difference between baseline and input.
 
     Values [B, C, *positions] of the layer, in score units. They sum to the difference up to the residual, which is

@@ -26,12 +26,13 @@ __all__ = ["deconvnet"]
 def deconvnet(gradient: Tensor) -> Tensor:
     """The gradient in which every rectifier passes on only positive gradient, whatever its own input was.
 
-    ``gradient`` [B, C, *positions], already under the rule; values of the same shape. Rectifiers are ReLU, ReLU6, Hardtanh,
-    leaky and parametric ReLU, ELU, SELU, CELU, GELU, SiLU, Mish, Hardswish, Softplus and Threshold, in any
+    ``gradient`` [B, C, *positions], already under the rule; values of the same shape. Rectifiers are ReLU, ReLU6,
+    Hardtanh, leaky and parametric ReLU, ELU, SELU, CELU, GELU, SiLU, Mish, Hardswish, Softplus and Threshold, in any
     spelling. Raises `CapabilityError` if the forward met none: a plain gradient is never passed off as this.
 
     >>> import torch, seewhy
-    >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU6(), torch.nn.Flatten(), torch.nn.Linear(144, 2))
+    >>> from torch.nn import Conv2d, Flatten, Linear, ReLU6, Sequential
+    >>> net = Sequential(Conv2d(3, 4, 3), ReLU6(), Flatten(), Linear(144, 2))
     >>> seewhy.explain(net, torch.rand(1, 3, 8, 8), method="deconvnet").values.shape
     (8, 8)
     """

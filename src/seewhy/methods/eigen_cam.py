@@ -24,7 +24,8 @@ __all__ = ["eigen_cam"]
     )
 )
 def eigen_cam(activation: Tensor, *, centred: bool = False) -> Tensor:
-    """The activation projected on its first right singular vector; the sign is the one that agrees with the mean activation.
+    """The activation projected on its first right singular vector; the sign is the one that agrees with the mean
+    activation.
 
     ``activation`` [B, C, *positions]; values [B, *positions]. ``centred`` subtracts each channel's mean first, as
     pytorch-grad-cam does; the paper does not.

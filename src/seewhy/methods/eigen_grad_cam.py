@@ -22,9 +22,11 @@ __all__ = ["eigen_grad_cam"]
     )
 )
 def eigen_grad_cam(activation: Tensor, gradient: Tensor, *, centred: bool = False) -> Tensor:
-    """Gradient times activation projected on its first right singular vector; the sign is the one that agrees with Grad-CAM.
+    """Gradient times activation projected on its first right singular vector; the sign is the one that agrees with
+    Grad-CAM.
 
-    ``activation`` and ``gradient`` [B, C, *positions]; values [B, *positions]. Where Grad-CAM is flat, HiRes-CAM decides the sign.
+    ``activation`` and ``gradient`` [B, C, *positions]; values [B, *positions]. Where Grad-CAM is flat, HiRes-CAM
+    decides the sign.
 
     >>> import torch, seewhy
     >>> from torch.nn import AdaptiveAvgPool2d, Conv2d, Flatten, ReLU, Sequential

@@ -13,7 +13,7 @@ __all__ = ["fem"]
     Card(
         name="fem",
         family="cam",
-        paper="Fuad et al. 2020, Features Understanding in 3D CNNs for Actions Recognition in Video, doi:10.1109/IPTA50016.2020.9286629",
+        paper="Fuad et al. 2020, Features Understanding in 3D CNNs, doi:10.1109/IPTA50016.2020.9286629",
         formula="sum_c m_c [A_c > m_c + k s_c], m_c and s_c the mean and standard deviation over positions",
         cost="1 forward",
         discriminative=False,

@@ -1,4 +1,5 @@
-"""Finer-CAM: takes an activation and the scores, asks for the gradient against the nearest classes, gives a Grad-CAM of the difference."""
+"""Finer-CAM: takes an activation and the scores, asks for the gradient against the nearest classes, gives a Grad-CAM
+of the difference."""
 
 from __future__ import annotations
 
@@ -29,7 +30,9 @@ __all__ = ["finer_cam"]
         caveats=("answers why c rather than its neighbours, not why c",),
     )
 )
-def finer_cam(activation: Tensor, logits: Tensor, *, gamma: float = 0.6, classes: int = 3) -> Generator[Any, Any, Tensor]:
+def finer_cam(
+    activation: Tensor, logits: Tensor, *, gamma: float = 0.6, classes: int = 3
+) -> Generator[Any, Any, Tensor]:
     """Grad-CAM of the class's logit less ``gamma`` times the mean logit of the ``classes`` nearest to it.
 
     ``activation`` [B, C, *positions], ``logits`` [B, K]; values [B, *positions], signed. Grad-CAM is linear in the
@@ -44,7 +47,9 @@ def finer_cam(activation: Tensor, logits: Tensor, *, gamma: float = 0.6, classes
     """
     targets = yield Targets()
     if logits.ndim != 2 or logits.shape[1] < 2 or any(target.index is None for target in targets):
-        raise CapabilityError("finer-cam compares a class with its neighbours: it needs a class target and two classes or more")
+        raise CapabilityError(
+            "finer-cam compares a class with its neighbours: it needs a class target and two classes or more"
+        )
     against = tuple(_against(t, row, gamma, classes) for t, row in zip(targets, logits, strict=True))
     gradient = yield Gradient(targets=against)
     return weighted_sum(mean_over_positions(gradient), activation)

@@ -18,7 +18,7 @@ __all__ = ["full_grad"]
     Card(
         name="full-grad",
         family="gradient",
-        paper="Srinivas & Fleuret 2019, Full-Gradient Representation for Neural Network Visualization, arXiv:1905.00780, eq. 3",
+        paper="Srinivas & Fleuret 2019, Full-Gradient Representation, arXiv:1905.00780, eq. 3",
         formula="sum_c x_c dS/dx_c + sum_layers sum_c (dS/db_c * b_c), each spread over the image",
         cost="1 forward, 2 backwards",
         needs=frozenset({Need.BIASES, Need.INPUT_GRADIENT}),
@@ -39,7 +39,8 @@ def full_grad(input: Tensor, gradient: Tensor, score: Tensor) -> Generator[Any, 
     map is upsampled bilinearly so that it keeps its sum.
 
     >>> import torch, seewhy
-    >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU6(), torch.nn.Flatten(), torch.nn.Linear(144, 2))
+    >>> from torch.nn import Conv2d, Flatten, Linear, ReLU6, Sequential
+    >>> net = Sequential(Conv2d(3, 4, 3), ReLU6(), Flatten(), Linear(144, 2))
     >>> e = seewhy.explain(net, torch.rand(1, 3, 8, 8), method="full-grad")
     >>> abs(float(e.values.sum()) - e.score) < 1e-5
     True

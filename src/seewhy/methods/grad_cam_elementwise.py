@@ -13,7 +13,7 @@ __all__ = ["grad_cam_elementwise"]
     Card(
         name="grad-cam-elementwise",
         family="cam",
-        paper="Pillai & Pirsiavash 2021, Explainable Models with Consistent Interpretations, doi:10.1609/aaai.v35i3.16344",
+        paper="Pillai & Pirsiavash 2021, Consistent Interpretations, doi:10.1609/aaai.v35i3.16344",
         formula="sum_c relu(g_c A_c)",
         cost="1 forward, 1 backward",
         positive=True,

@@ -1,4 +1,5 @@
-"""Grad-CAM++: takes an activation and its gradient, gives the channels weighted by positive gradients, pixel by pixel."""
+"""Grad-CAM++: takes an activation and its gradient, gives the channels weighted by positive gradients, pixel by
+pixel."""
 
 from __future__ import annotations
 
@@ -19,14 +20,17 @@ __all__ = ["grad_cam_pp"]
         cost="1 forward, 1 backward",
         positive=True,
         use="several objects of one class in a picture",
-        caveats=("its weights are never negative, so it shows what excites the class and never what speaks against it",),
+        caveats=(
+            "its weights are never negative, so it shows what excites the class and never what speaks against it",
+        ),
     )
 )
 def grad_cam_pp(activation: Tensor, gradient: Tensor) -> Tensor:
     """Channels weighted by their positive gradients, each position by the paper's alpha.
 
-    ``activation`` and ``gradient`` [B, C, *positions]; values [B, *positions]. Second and third derivatives of exp(score)
-    are powers of the gradient; the factor exp(score), common to all channels, is left out. Where the denominator is 0, alpha is 0.
+    ``activation`` and ``gradient`` [B, C, *positions]; values [B, *positions]. Second and third derivatives of
+    exp(score) are powers of the gradient; the factor exp(score), common to all channels, is left out. Where the
+    denominator is 0, alpha is 0.
 
     >>> import torch, seewhy
     >>> from torch.nn import AdaptiveAvgPool2d, Conv2d, Flatten, ReLU, Sequential

@@ -1,4 +1,5 @@
-"""Guided Grad-CAM: takes an activation and its gradient, asks for guided backpropagation, gives their product at the input."""
+"""Guided Grad-CAM: takes an activation and its gradient, asks for guided backpropagation, gives their product at the
+input."""
 
 from __future__ import annotations
 
@@ -43,4 +44,4 @@ def guided_grad_cam(activation: Tensor, gradient: Tensor) -> Generator[Any, Any,
     """
     guided = yield Gradient(INPUT, rule="guided")
     where = grad_cam(activation, gradient).clamp(min=0)
-    return guided * upsample(where[:, None], tuple(guided.shape[2:]))
+    return upsample(where[:, None], tuple(guided.shape[2:])) * guided  # type: ignore[no-any-return]

@@ -1,4 +1,5 @@
-"""Integrated gradients: takes input and baseline, asks for gradients on the straight path between them, gives their integral."""
+"""Integrated gradients: takes input and baseline, asks for gradients on the straight path between them, gives their
+integral."""
 
 from __future__ import annotations
 
@@ -31,7 +32,10 @@ _FIRST = 8
         at="input",
         reduce="sum",
         use="signed evidence in score units that adds up to the score difference",
-        caveats=("depends on the baseline: pixels that equal it get nothing", "few steps leave a residual; it is returned"),
+        caveats=(
+            "depends on the baseline: pixels that equal it get nothing",
+            "few steps leave a residual; it is returned",
+        ),
     )
 )
 def integrated_gradients(
@@ -46,12 +50,12 @@ def integrated_gradients(
 ) -> Generator[Any, Any, Attribution]:
     """The path integral of the gradient from a baseline to the input, times their difference.
 
-    ``input`` and ``baseline`` [B, C, *size]; values of that shape, in score units; they sum to score minus the baseline's
-    score up to the residual, which is returned per image as ``error``. With ``rule="adaptive"`` trapezoid nodes are
-    doubled (8, 16, 32...) until the residual is under ``tolerance`` of the score difference or ``max_steps`` is reached
-    (status ``not-converged``). The textbook form is ``rule="gauss-legendre", steps=50``; also ``trapezoid``,
-    ``riemann-left``, ``riemann-middle``, ``riemann-right``. Baselines: ``black``, ``white``, ``grey``, ``mean``, ``blur``,
-    ``noise``, a number or a tensor.
+    ``input`` and ``baseline`` [B, C, *size]; values of that shape, in score units; they sum to score minus the
+    baseline's score up to the residual, which is returned per image as ``error``. With ``rule="adaptive"`` trapezoid
+    nodes are doubled (8, 16, 32...) until the residual is under ``tolerance`` of the score difference or
+    ``max_steps`` is reached (status ``not-converged``). The textbook form is ``rule="gauss-legendre", steps=50``;
+    also ``trapezoid``, ``riemann-left``, ``riemann-middle``, ``riemann-right``. Baselines: ``black``, ``white``,
+    ``grey``, ``mean``, ``blur``, ``noise``, a number or a tensor.
 
     >>> import torch, seewhy
     >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 2), torch.nn.Tanh())

@@ -1,4 +1,5 @@
-"""Internal influence: takes input and baseline, asks for a layer's gradients on the path between them, gives their mean."""
+"""Internal influence: takes input and baseline, asks for a layer's gradients on the path between them, gives their
+mean."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ __all__ = ["internal_influence"]
     Card(
         name="internal-influence",
         family="gradient",
-        paper="Leino et al. 2018, Influence-Directed Explanations for Deep Convolutional Networks, arXiv:1802.03788, eq. 1",
+        paper="Leino et al. 2018, Influence-Directed Explanations, arXiv:1802.03788, eq. 1",
         formula="integral_0^1 dS/dA(x' + a (x - x')) da",
         cost="steps forwards, steps backwards",
         needs=frozenset({Need.GRADIENT, Need.STREAM}),

@@ -1,4 +1,5 @@
-"""IS-CAM: takes an activation, asks for the score of the image faded in through each channel, gives the channels weighted by it."""
+"""IS-CAM: takes an activation, asks for the score of the image faded in through each channel, gives the channels
+weighted by it."""
 
 from __future__ import annotations
 
@@ -24,12 +25,13 @@ __all__ = ["is_cam"]
         needs=frozenset({Need.STREAM}),
         positive=True,
         use="Score-CAM integrated from nothing to the whole mask",
-        caveats=("n times Score-CAM's cost", "torchcam adds the fractions up, which goes far beyond the image: cumulative=True"),
+        caveats=(
+            "n times Score-CAM's cost",
+            "torchcam adds the fractions up, which goes far beyond the image: cumulative=True",
+        ),
     )
 )
-def is_cam(
-    input: Tensor, activation: Tensor, *, n: int = 10, cumulative: bool = False
-) -> Generator[Any, Any, Tensor]:
+def is_cam(input: Tensor, activation: Tensor, *, n: int = 10, cumulative: bool = False) -> Generator[Any, Any, Tensor]:
     """Score-CAM with scores averaged over masks faded in in ``n`` steps.
 
     ``input`` [B, C, *size], ``activation`` [B, K, *positions]; values [B, *positions]. ``cumulative`` uses the running

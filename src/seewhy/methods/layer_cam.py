@@ -1,4 +1,5 @@
-"""Layer-CAM: takes an activation and its gradient, gives the activations weighted by positive gradient, place by place."""
+"""Layer-CAM: takes an activation and its gradient, gives the activations weighted by positive gradient, place by
+place."""
 
 from __future__ import annotations
 

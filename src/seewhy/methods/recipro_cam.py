@@ -1,4 +1,5 @@
-"""Recipro-CAM: takes an activation's shape, asks for the score of each position alone, gives those scores as the map."""
+"""Recipro-CAM: takes an activation's shape, asks for the score of each position alone, gives those scores as the
+map."""
 
 from __future__ import annotations
 
@@ -34,8 +35,8 @@ __all__ = ["recipro_cam"]
 def recipro_cam(activation: Tensor, *, gaussian: bool = True) -> Generator[Any, Any, Tensor]:
     """The score that each position of a layer would get alone.
 
-    ``activation`` [B, C, *positions]; values [B, *positions], in score units. With ``gaussian`` a position is seen through
-    the paper's window (1 2 1; 2 4 2; 1 2 1) / 16, cut off at the border; without, it is seen alone.
+    ``activation`` [B, C, *positions]; values [B, *positions], in score units. With ``gaussian`` a position is seen
+    through the paper's window (1 2 1; 2 4 2; 1 2 1) / 16, cut off at the border; without, it is seen alone.
 
     >>> import torch, seewhy
     >>> from torch.nn import AdaptiveAvgPool2d, Conv2d, Flatten, ReLU, Sequential
@@ -59,7 +60,9 @@ def _windows(grid: tuple[int, ...], gaussian: bool) -> Tensor:
     if not gaussian:
         return windows[:, 0]
     if len(grid) not in (1, 2, 3):
-        raise UsageError(f"recipro-cam: no Gaussian window for a layer with {len(grid)} axes of positions; gaussian=False")
+        raise UsageError(
+            f"recipro-cam: no Gaussian window for a layer with {len(grid)} axes of positions; gaussian=False"
+        )
     kernel = torch.tensor([0.25, 0.5, 0.25])
     window = kernel
     for _ in grid[1:]:

@@ -33,10 +33,11 @@ __all__ = ["refine_cam"]
     )
 )
 def refine_cam(*, layers: tuple[str, ...] = ()) -> Generator[Any, Any, Tensor]:
-    """The product over layers of Grad-CAM++ maps, each cut at zero, scaled to a maximum of 1 and resized to the largest.
+    """The product over layers of Grad-CAM++ maps, each cut at zero, scaled to a maximum of 1 and resized to the
+    largest.
 
-    ``layers`` are the names given as ``layer=[...]``, two at least; values [B, *positions] in [0, 1]. Raises `UsageError`
-    for a single layer.
+    ``layers`` are the names given as ``layer=[...]``, two at least; values [B, *positions] in [0, 1]. Raises
+    `UsageError` for a single layer.
 
     >>> import torch, seewhy
     >>> from torch.nn import AdaptiveAvgPool2d, Conv2d, Flatten, ReLU, Sequential
@@ -45,7 +46,9 @@ def refine_cam(*, layers: tuple[str, ...] = ()) -> Generator[Any, Any, Tensor]:
     (6, 6)
     """
     if len(layers) < 2:
-        raise UsageError("refine-cam multiplies the maps of several layers: give two or more, layer=['layer3', 'layer4']")
+        raise UsageError(
+            "refine-cam multiplies the maps of several layers: give two or more, layer=['layer3', 'layer4']"
+        )
     pairs = yield tuple(ask for layer in layers for ask in (Activation(layer), Gradient(layer)))
     maps = []
     for activation, gradient in zip(pairs[::2], pairs[1::2], strict=True):

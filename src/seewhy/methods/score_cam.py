@@ -1,4 +1,5 @@
-"""Score-CAM: takes an activation, asks for the score of the image seen through each channel, gives the channels weighted by it."""
+"""Score-CAM: takes an activation, asks for the score of the image seen through each channel, gives the channels
+weighted by it."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ __all__ = ["score_cam"]
         name="score-cam",
         family="cam",
         paper="Wang et al. 2020, Score-CAM, arXiv:1910.01279, eq. 5-6 and algorithm 1",
-        formula="sum_c w_c A_c, w = softmax_c(S(x * mask_c) - S(0)), mask_c the channel upsampled, then scaled to [0, 1]",
+        formula="sum_c w_c A_c, w = softmax_c(S(x * mask_c) - S(0)), mask_c upsampled, then scaled to [0, 1]",
         cost="1 forward and one for every channel",
         needs=frozenset({Need.STREAM}),
         positive=True,
@@ -30,8 +31,8 @@ __all__ = ["score_cam"]
 def score_cam(input: Tensor, activation: Tensor) -> Generator[Any, Any, Tensor]:
     """Channels weighted by the softmax of the scores of the image seen through them.
 
-    ``input`` [B, C, *size], ``activation`` [B, K, *positions]; values [B, *positions]. Masks are streamed: nothing holds
-    all of them. Constant channels mask everything alike, share the black input's score and need no forward.
+    ``input`` [B, C, *size], ``activation`` [B, K, *positions]; values [B, *positions]. Masks are streamed: nothing
+    holds all of them. Constant channels mask everything alike, share the black input's score and need no forward.
 
     >>> import torch, seewhy
     >>> from torch.nn import AdaptiveAvgPool2d, Conv2d, Flatten, ReLU, Sequential

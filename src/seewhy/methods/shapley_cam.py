@@ -1,4 +1,5 @@
-"""Shapley-CAM: takes an activation, its gradient and a Hessian product, gives channels weighted by second-order Shapley values."""
+"""Shapley-CAM: takes an activation, its gradient and a Hessian product, gives channels weighted by second-order
+Shapley values."""
 
 from __future__ import annotations
 

@@ -25,14 +25,18 @@ __all__ = ["smooth_grad"]
         needs=frozenset({Need.GRADIENT, Need.STREAM}),
         reduce="max-abs",
         use="the gradient with less noise in it",
-        caveats=("blurs over structures finer than the noise", "libraries differ in sigma: here it is relative to the range of the preprocessed image"),
+        caveats=(
+            "blurs over structures finer than the noise",
+            "libraries differ in sigma: here it is relative to the range of the preprocessed image",
+        ),
     )
 )
 def smooth_grad(input: Tensor, *, n: int = 32, sigma: float = 0.15, seed: int = 0) -> Generator[Any, Any, Attribution]:
     """The mean gradient over noisy copies of the image.
 
-    ``input`` [B, C, *size]; values [B, C, *positions] at the input or any layer. ``n`` noisy copies, ``sigma`` in units of
-    each image's range; noise is drawn from the image, ``seed`` and index, so batching never changes it. Gives a standard error.
+    ``input`` [B, C, *size]; values [B, C, *positions] at the input or any layer. ``n`` noisy copies, ``sigma`` in
+    units of each image's range; noise is drawn from the image, ``seed`` and index, so batching never changes it.
+    Gives a standard error.
 
     >>> import torch, seewhy
     >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 2), torch.nn.Tanh())

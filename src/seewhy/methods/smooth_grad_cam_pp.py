@@ -1,4 +1,5 @@
-"""Smooth Grad-CAM++: takes the input, asks for activations and gradients at noisy copies, gives the mean of their Grad-CAM++ maps."""
+"""Smooth Grad-CAM++: takes the input, asks for activations and gradients at noisy copies, gives the mean of their
+Grad-CAM++ maps."""
 
 from __future__ import annotations
 
@@ -42,7 +43,5 @@ def smooth_grad_cam_pp(
     >>> seewhy.explain(net, torch.rand(1, 3, 8, 8), method="smooth-grad-cam-pp", layer="1", n=2).values.shape
     (6, 6)
     """
-    maps = yield Stream(
-        GaussianNoise(n, sigma, seed), (Activation(), Gradient()), Mean(input.shape[0], grad_cam_pp)
-    )
+    maps = yield Stream(GaussianNoise(n, sigma, seed), (Activation(), Gradient()), Mean(input.shape[0], grad_cam_pp))
     return maps  # type: ignore[no-any-return]

@@ -1,4 +1,5 @@
-"""SS-CAM: takes an activation, asks for the score of the image seen through noisy channel masks, gives the channels weighted by it."""
+"""SS-CAM: takes an activation, asks for the score of the image seen through noisy channel masks, gives the channels
+weighted by it."""
 
 from __future__ import annotations
 
@@ -33,8 +34,8 @@ def ss_cam(
 ) -> Generator[Any, Any, Tensor]:
     """Score-CAM whose masks carry Gaussian noise, scores averaged over ``n`` draws.
 
-    ``input`` [B, C, *size], ``activation`` [B, K, *positions]; values [B, *positions]. ``sigma`` is in units of the mask,
-    noise is drawn at the input's resolution.
+    ``input`` [B, C, *size], ``activation`` [B, K, *positions]; values [B, *positions]. ``sigma`` is in units of the
+    mask, noise is drawn at the input's resolution.
 
     >>> import torch, seewhy
     >>> from torch.nn import AdaptiveAvgPool2d, Conv2d, Flatten, ReLU, Sequential

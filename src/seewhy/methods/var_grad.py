@@ -19,20 +19,23 @@ __all__ = ["var_grad"]
     Card(
         name="var-grad",
         family="gradient",
-        paper="Adebayo et al. 2018, Local Explanation Methods for Deep Neural Networks Lack Sensitivity, arXiv:1810.03307",
+        paper="Adebayo et al. 2018, Local Explanation Methods Lack Sensitivity, arXiv:1810.03307",
         formula="var_i d S / d x (x + noise_i), noise ~ N(0, (sigma (max x - min x))^2)",
         cost="n forwards, n backwards",
         needs=frozenset({Need.GRADIENT, Need.STREAM}),
         reduce="sum",
         use="where the gradient is unstable",
-        caveats=("has no sign; a constant strong gradient counts for nothing", "libraries differ in sigma: here it is relative to the range of the preprocessed image"),
+        caveats=(
+            "has no sign; a constant strong gradient counts for nothing",
+            "libraries differ in sigma: here it is relative to the range of the preprocessed image",
+        ),
     )
 )
 def var_grad(input: Tensor, *, n: int = 32, sigma: float = 0.15, seed: int = 0) -> Generator[Any, Any, Tensor]:
     """The variance of the gradient over noisy copies of the image (unbiased); never negative.
 
-    ``input`` [B, C, *size]; values [B, C, *positions] at the input or any layer. ``n`` noisy copies, ``sigma`` in units of
-    each image's range; noise is drawn from the image, ``seed`` and index, so batching never changes it.
+    ``input`` [B, C, *size]; values [B, C, *positions] at the input or any layer. ``n`` noisy copies, ``sigma`` in
+    units of each image's range; noise is drawn from the image, ``seed`` and index, so batching never changes it.
 
     >>> import torch, seewhy
     >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 2), torch.nn.Tanh())
@@ -40,4 +43,4 @@ def var_grad(input: Tensor, *, n: int = 32, sigma: float = 0.15, seed: int = 0) 
     5
     """
     _, variance, _ = yield Stream(GaussianNoise(n, sigma, seed), (Gradient(),), Moments(input.shape[0]))
-    return variance
+    return variance  # type: ignore[no-any-return]

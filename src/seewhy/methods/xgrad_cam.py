@@ -25,7 +25,8 @@ __all__ = ["xgrad_cam"]
 def xgrad_cam(activation: Tensor, gradient: Tensor) -> Tensor:
     """Channels weighted by their gradient averaged where they are active.
 
-    ``activation`` and ``gradient`` [B, C, *positions]; values [B, *positions]. A channel whose activation sums to 0 has weight 0.
+    ``activation`` and ``gradient`` [B, C, *positions]; values [B, *positions]. A channel whose activation sums to 0
+    has weight 0.
 
     >>> import torch, seewhy
     >>> from torch.nn import AdaptiveAvgPool2d, Conv2d, Flatten, ReLU, Sequential

@@ -27,9 +27,7 @@ def to_rgb(image: Image.Image) -> tuple[Image.Image, list[str]]:
     try:
         return (image.copy() if image.mode == "RGB" else image.convert("RGB")), notes
     except ValueError as error:
-        raise ImageError(
-            f"colour mode {image.mode!r} cannot be converted to RGB; save it as RGB first"
-        ) from error
+        raise ImageError(f"colour mode {image.mode!r} cannot be converted to RGB; save it as RGB first") from error
 
 
 def _grey(values: np.ndarray[tuple[int, ...], np.dtype[np.floating]]) -> Image.Image:
@@ -42,9 +40,7 @@ def _from_integers(image: Image.Image) -> tuple[Image.Image, list[str]]:
     if low >= 0 and high <= 65535:
         return _grey(values / 257), ["16-bit greyscale: 0..65535 scaled to 0..255"]
     span = max(high - low, 1.0)
-    return _grey((values - low) / span * 255), [
-        f"32-bit greyscale: {low:.0f}..{high:.0f} stretched to 0..255"
-    ]
+    return _grey((values - low) / span * 255), [f"32-bit greyscale: {low:.0f}..{high:.0f} stretched to 0..255"]
 
 
 def _from_floats(image: Image.Image) -> tuple[Image.Image, list[str]]:

@@ -49,9 +49,7 @@ def _from_steps(compose: Any) -> dict[str, Any]:
     """Read a list of transforms by the names of their classes."""
     steps = getattr(compose, "transforms", None)
     if not isinstance(steps, list | tuple):
-        raise UsageError(
-            f"{type(compose).__name__} is no torchvision preset or Compose; pass it as a callable"
-        )
+        raise UsageError(f"{type(compose).__name__} is no torchvision preset or Compose; pass it as a callable")
     found: dict[str, Any] = {
         "resize": None,
         "size": None,

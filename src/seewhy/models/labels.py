@@ -49,9 +49,7 @@ def _from_file(path: Path) -> tuple[str, ...]:
     if isinstance(found, Mapping):
         return _from_mapping(found, name)
     if not isinstance(found, list):
-        raise UsageError(
-            f"{name} holds a {type(found).__name__}; it must be a list or an object of number to name"
-        )
+        raise UsageError(f"{name} holds a {type(found).__name__}; it must be a list or an object of number to name")
     return _strings(found, name)
 
 
@@ -62,9 +60,7 @@ def _from_mapping(found: Mapping[int, str] | Mapping[str, object], name: str) ->
         raise UsageError(f"{name}: keys must be class numbers, got {one_line(list(found)[:3])}") from None
     gap = next((number for number in range(len(numbered)) if number not in numbered), None)
     if gap is not None or len(numbered) != len(found):
-        raise UsageError(
-            f"{name}: class numbers must run from 0 to {len(found) - 1} once each; missing: {gap}"
-        )
+        raise UsageError(f"{name}: class numbers must run from 0 to {len(found) - 1} once each; missing: {gap}")
     return _strings([numbered[number] for number in range(len(numbered))], name)
 
 
@@ -73,9 +69,7 @@ def _strings(found: Sequence[object], name: str) -> tuple[str, ...]:
     found = [entry[-1] if isinstance(entry, list | tuple) and len(entry) == 2 else entry for entry in found]
     for number, text in enumerate(found):
         if not isinstance(text, str) or not text.strip():
-            raise UsageError(
-                f"{name}: class {number} has no name but {text!r}; every class needs one line of text"
-            )
+            raise UsageError(f"{name}: class {number} has no name but {text!r}; every class needs one line of text")
     if not found:
         raise UsageError(f"{name}: no names in it")
     return tuple(str(text).strip() for text in found)
@@ -142,8 +136,6 @@ def find_label(text: str, labels: tuple[str, ...] | None, synonyms: bool, listin
             raise UsageError(f"no class {number}; classes are numbered from 0{last}. List them: {listing}")
         return number
     if labels is None:
-        raise UsageError(
-            f"label {asked!r}: this model has no labels; give the class number, or load it with labels="
-        )
+        raise UsageError(f"label {asked!r}: this model has no labels; give the class number, or load it with labels=")
     known = [part for label in labels for part in (label, *_parts(label))]
     raise UnknownName("label", asked, known, listing)

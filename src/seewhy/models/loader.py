@@ -57,24 +57,30 @@ def load(
         raise UsageError(
             f"load takes a spec such as 'builtin', not a {type(spec).__name__}; for one in hand: wrap(...)"
         )
+    _check_place(device, dtype)
     scheme, _, name = spec.strip().partition(":")
     if scheme not in schemes:
         raise _unknown(spec.strip())
     if name == "" and scheme != "builtin":
-        raise UsageError(
-            f"{spec!r} names no model; type {schemes[scheme].form}. List them: {schemes[scheme].listing}"
-        )
+        raise UsageError(f"{spec!r} names no model; type {schemes[scheme].form}. List them: {schemes[scheme].listing}")
     chosen = schemes[scheme].load(Request(name, "auto" if weights is None else weights, trust_pickle))
     model = _override(chosen, labels, preprocess)
     if isinstance(model.module, nn.Module):
         try:
             model.module.eval().to(device=device, dtype=dtype)
-        except (RuntimeError, TypeError, AssertionError, NotImplementedError) as error:
-            # torch's own words for a device that is not there, or a dtype that is no float
-            raise ModelError(
-                f"cannot put {spec} on {device} as {dtype or 'it is'}: {reason(error)}"
-            ) from error
+        except (RuntimeError, AssertionError, NotImplementedError) as error:  # a device that is not there
+            raise ModelError(f"cannot put {spec} on device {str(device)!r}: {reason(error, 120)}") from error
     return model
+
+
+def _check_place(device: str | torch.device, dtype: torch.dtype | None) -> None:
+    """Before seconds are spent on loading: the words for a device and a type must mean something."""
+    try:
+        torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise UsageError(f"no device {str(device)!r}; known: cpu, cuda, cuda:0, mps, xpu and torch's others") from error
+    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        raise UsageError(f"a network's dtype is a floating-point torch.dtype such as torch.float64, not {dtype!r}")
 
 
 def wrap(
@@ -98,9 +104,7 @@ def wrap(
         model = module if name is None else dataclasses.replace(module, name=name)
         return _override(model, labels, preprocess)
     if isinstance(module, str | Path):
-        raise UsageError(
-            f"wrap takes a network, not the text {str(module)!r}; to load one by name: load(...)"
-        )
+        raise UsageError(f"wrap takes a network, not the text {str(module)!r}; to load one by name: load(...)")
     if inspect.isclass(module) or not callable(module):
         what = f"the class {module.__name__}" if inspect.isclass(module) else f"a {type(module).__name__}"
         raise UsageError(f"wrap takes a torch.nn.Module or a function from inputs to outputs, not {what}")
@@ -139,16 +143,12 @@ def _understood(preprocess: Any) -> PreprocessLike:
             f"preprocess must be a seewhy Preprocess or a callable from a PIL image to a tensor, "
             f"not {one_line(repr(preprocess), 60)}"
         )
-    if isinstance(preprocess, Preprocess) or not type(preprocess).__module__.startswith(
-        "torchvision.transforms"
-    ):
+    if isinstance(preprocess, Preprocess) or not type(preprocess).__module__.startswith("torchvision.transforms"):
         chosen: PreprocessLike = preprocess
         return chosen
     try:
         return Preprocess.from_torchvision(preprocess)
-    except (
-        UsageError
-    ):  # steps without a counterpart here: then it is just a callable, and Model.view_note says so
+    except UsageError:  # steps without a counterpart here: then it is just a callable, and Model.view_note says so
         own: PreprocessLike = preprocess
         return own
 
@@ -156,20 +156,20 @@ def _understood(preprocess: Any) -> PreprocessLike:
 def _unknown(spec: str) -> UsageError:
     """A bare name of a known network means that network; a file wants to be told whose weights it has."""
     if Path(spec).suffix and Path(spec).is_file():
-        return UsageError(
-            f"{spec!r} is a file: name the network too, as in torchvision:resnet50 --weights {spec}"
-        )
+        return UsageError(f"{spec!r} is a file: name the network too, as in torchvision:resnet50 --weights {spec}")
     scheme, colon, bare = spec.rpartition(":")
     if colon and nearest(scheme, schemes.keys()):
         return UnknownName("model scheme", scheme, schemes.keys(), _LISTING)
-    close: dict[str, str] = {}
+    close: dict[str, tuple[str, str]] = {}
     for zoo in (torchvision_.SCHEME, timm_.SCHEME):
         try:
             found = nearest(bare, zoo.names())
         except ModelError:  # that zoo is not installed, so none of its names can be meant
             continue
         for name in found:
-            close.setdefault(name, f"{zoo.name}:{name}")  # a name in both zoos means the first
+            close.setdefault(name, (f"{zoo.name}:{name}", zoo.listing))  # in both zoos means the first
     best = nearest(bare, close)
-    known = [close[best[0]]] if best else schemes.keys()
-    return UnknownName("model", spec, known, _LISTING)
+    if best:
+        known, listing = close[best[0]]
+        return UnknownName("model", spec, [known], listing)
+    return UnknownName("model", spec, [entry.form for entry in schemes], _LISTING)

@@ -62,9 +62,7 @@ class Model:
         """How the picture that `prepare` gives differs from what the network sees; '' when it does not."""
         if self.preprocess is None or isinstance(self.preprocess, Preprocess):
             return ""
-        return (
-            "the preprocess is a callable: the picture shown is the whole photo, resized to the input's size"
-        )
+        return "the preprocess is a callable: the picture shown is the whole photo, resized to the input's size"
 
     def prepare(self, photo: Photo) -> tuple[Tensor, np.ndarray[Any, np.dtype[np.uint8]]]:
         """The input, float32 [C, H, W] on the CPU, and the picture it was made from, uint8 [H, W, 3].
@@ -83,18 +81,14 @@ class Model:
         try:
             input: Any = self.preprocess(photo.pixels.copy())
         except Exception as error:
-            raise UsageError(
-                f"the preprocess of {self.name} fails on {photo.name!r}: {reason(error)}"
-            ) from error
+            raise UsageError(f"the preprocess of {self.name} fails on {photo.name!r}: {reason(error)}") from error
         if isinstance(input, np.ndarray):
             input = torch.from_numpy(np.ascontiguousarray(input))
         if isinstance(input, Tensor) and input.ndim == 4 and input.shape[0] == 1:
             input = input[0]
         if not isinstance(input, Tensor) or input.ndim != 3:
             found = list(input.shape) if isinstance(input, Tensor) else type(input).__name__
-            raise UsageError(
-                f"the preprocess of {self.name} must give a tensor [C, H, W] a picture; it gave {found}"
-            )
+            raise UsageError(f"the preprocess of {self.name} must give a tensor [C, H, W] a picture; it gave {found}")
         height, width = input.shape[1:]
         resized = photo.pixels.resize((width, height), Image.Resampling.BILINEAR)
         return input.detach().to("cpu", torch.float32), np.array(resized, dtype=np.uint8)
@@ -121,9 +115,7 @@ class Model:
         ours = self.preprocess
         if not isinstance(ours, Preprocess) or input.ndim != 3 or input.shape[0] != ours.channels:
             return None
-        image = (
-            ours.denormalise(input.detach().to("cpu", torch.float32)).nan_to_num(0.0, 1.0, 0.0).clamp(0, 1)
-        )
+        image = ours.denormalise(input.detach().to("cpu", torch.float32)).nan_to_num(0.0, 1.0, 0.0).clamp(0, 1)
         pixels = image.mul(255).round().to(torch.uint8).expand(3, -1, -1).permute(1, 2, 0)
         return np.ascontiguousarray(pixels.numpy())
 

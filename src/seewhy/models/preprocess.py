@@ -60,9 +60,7 @@ class Preprocess:
     channels: int = 3
 
     def __post_init__(self) -> None:
-        pairs = (
-            [self.size] if self.resize is None or isinstance(self.resize, int) else [self.size, self.resize]
-        )
+        pairs = [self.size] if self.resize is None or isinstance(self.resize, int) else [self.size, self.resize]
         if any(len(pair) != 2 or min(pair) < 1 for pair in pairs):
             raise UsageError(f"a size is (height, width), both at least 1; got {self.size} and {self.resize}")
         if isinstance(self.resize, int) and self.resize < 1:
@@ -74,9 +72,7 @@ class Preprocess:
         if self.interpolation not in _RESAMPLING:
             raise UsageError(f"no interpolation {self.interpolation!r}; known: {', '.join(_RESAMPLING)}")
         if self.channels not in (1, 3):
-            raise UsageError(
-                f"a picture gives 1 or 3 channels, not {self.channels}; pass a callable preprocess"
-            )
+            raise UsageError(f"a picture gives 1 or 3 channels, not {self.channels}; pass a callable preprocess")
         if {len(self.mean), len(self.std)} != {self.channels}:
             raise UsageError(
                 f"mean and std need {self.channels} numbers each; got {len(self.mean)} and {len(self.std)}"
@@ -101,11 +97,7 @@ class Preprocess:
             top, left = min(top, 0), min(left, 0)
         else:
             part = image.resize((full[1], full[0]), _RESAMPLING[self.interpolation])
-        fill = (
-            tuple(round(255 * value) for value in self.mean)
-            if self.mode == "border"
-            else (0,) * self.channels
-        )
+        fill = tuple(round(255 * value) for value in self.mean) if self.mode == "border" else (0,) * self.channels
         canvas = Image.new(image.mode, (width, height), fill if self.channels == 3 else fill[0])
         canvas.paste(part, (-left, -top))
         return canvas
@@ -187,9 +179,7 @@ def _agree(found: Preprocess, transform: Any) -> None:
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (61, 47, 3), dtype=np.uint8))
     theirs, ours = transform(image), found(image)
     if not isinstance(theirs, torch.Tensor) or theirs.shape != ours.shape or not theirs.is_floating_point():
-        raise UsageError(
-            "the transform's tensor has another shape or type than its steps say; use a callable"
-        )
+        raise UsageError("the transform's tensor has another shape or type than its steps say; use a callable")
     gap = (found.denormalise(ours) - found.denormalise(theirs)).abs().max().item()
     if not gap <= 1.01 / 255:
         raise UsageError(f"the transform differs from its steps by {gap:.3f} of [0, 1]; use a callable")

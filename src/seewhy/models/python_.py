@@ -36,6 +36,9 @@ def load(request: Request) -> Model:
     spec = f"python:{request.name}"
     if not module_name or not attribute:
         raise UsageError(f"cannot tell what to call in {spec!r}; type {_FORM}")
+    if "/" in module_name or module_name.endswith(".py"):
+        module = module_name.removesuffix(".py").strip("./").replace("/", ".")
+        raise UsageError(f"{module_name!r} is a file; give the module: python:{module}:{attribute}")
     if request.weights == "random":
         raise UsageError(f"{spec} decides its own starting weights; leave --weights out or give a file")
     here = str(Path.cwd())
@@ -49,9 +52,7 @@ def load(request: Request) -> Model:
             sys.path.append(here)
     if not isinstance(made, nn.Module | Model):
         raise ModelError(f"{spec} gives a {type(made).__name__}, not a torch.nn.Module or a seewhy Model")
-    model = (
-        made if isinstance(made, Model) else Model(made, name=type(made).__name__, weights=f"made by {spec}")
-    )
+    model = made if isinstance(made, Model) else Model(made, name=type(made).__name__, weights=f"made by {spec}")
     if request.weights != "auto":
         load_weights(model.module, request.weights, request.trust_pickle)
         model = dataclasses.replace(model, weights=f"file {request.weights}")

@@ -100,9 +100,7 @@ def _local_file(timm: Any, name: str, request: Request) -> Path:
 def _words(path: Path | None, request: Request) -> str:
     if path is None:
         return "random"
-    return (
-        f"{path.name} in the Hugging Face cache" if request.weights == "auto" else f"file {request.weights}"
-    )
+    return f"{path.name} in the Hugging Face cache" if request.weights == "auto" else f"file {request.weights}"
 
 
 def _filled(timm: Any, name: str, state: Mapping[str, Tensor], words: str) -> nn.Module:

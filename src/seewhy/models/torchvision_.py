@@ -44,9 +44,7 @@ def load(request: Request) -> Model:
     zoo, name, spec = _zoo(), request.name, f"torchvision:{request.name}"
     if name not in names():
         if name in zoo.list_models():
-            raise UsageError(
-                f"{spec} is no image classifier; build it yourself: python:package.module:callable"
-            )
+            raise UsageError(f"{spec} is no image classifier; build it yourself: python:package.module:callable")
         raise UnknownName("torchvision model", name, names(), _LISTING)
     record, path = _choose(list(zoo.get_model_weights(name)), zoo.get_model_weights(name).DEFAULT, request)
     state = None if path is None else _modern(read_weights(path, request.trust_pickle))
@@ -96,18 +94,13 @@ def _options(name: str, state: Mapping[str, Tensor] | None) -> dict[str, Any]:
     """What the two networks with side exits need: exits if the file has them, the published scaling."""
     if name not in {"inception_v3", "googlenet"}:
         return {}
-    side = state is not None and any(
-        ".AuxLogits." in f".{key}" or re.search(r"(^|\.)aux1\.", key) for key in state
-    )
+    side = state is not None and any(".AuxLogits." in f".{key}" or re.search(r"(^|\.)aux1\.", key) for key in state)
     return {"aux_logits": side, "transform_input": state is not None, "init_weights": state is None}
 
 
 def _modern(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """DenseNet files still carry names with a dot that module names may no longer have."""
-    return {
-        re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)", r"\1\2", key): value
-        for key, value in state.items()
-    }
+    return {re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)", r"\1\2", key): value for key, value in state.items()}
 
 
 SCHEME = Scheme("torchvision", "torchvision:NAME", load, names, _LISTING)

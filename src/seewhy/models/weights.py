@@ -60,9 +60,7 @@ def _read_safetensors(path: Path, name: str) -> dict[str, Tensor]:
     try:
         from safetensors.torch import load_file
     except ImportError as error:
-        raise ModelError(
-            f"cannot read {name}: safetensors is missing; pip install 'seewhy[models]'"
-        ) from error
+        raise ModelError(f"cannot read {name}: safetensors is missing; pip install 'seewhy[models]'") from error
     try:
         tensors: dict[str, Tensor] = load_file(path)
     except Exception as error:  # the library's own error type is not public under one name
@@ -77,9 +75,7 @@ def _read_pickle(path: Path, name: str, trust: bool) -> Any:
         raise UnsafeModel(f"{name} is a TorchScript program, not a table of tensors; {_ADVICE}")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # protocol remarks and deprecations: the caller cannot act on them
+            warnings.simplefilter("ignore")  # protocol remarks and deprecations: the caller cannot act on them
             if script:
                 read: Any = torch.jit.load
                 return read(str(path), map_location="cpu")
@@ -87,24 +83,19 @@ def _read_pickle(path: Path, name: str, trust: bool) -> Any:
     except Exception as error:  # a damaged archive raises anything from EOFError to KeyError
         wanted = None if trust else _wanted_global(path, error)
         if wanted:
-            raise UnsafeModel(
-                f"{name} would run code when read: it asks for {wanted!r}; {_ADVICE}"
-            ) from error
+            raise UnsafeModel(f"{name} would run code when read: it asks for {wanted!r}; {_ADVICE}") from error
         raise ModelError(f"cannot read {name}: damaged or no checkpoint ({reason(error, 120)})") from error
 
 
 _ADVICE = (
-    "save its state_dict() instead, or, only for a file you made yourself, "
-    "--trust-pickle (Python: trust_pickle=True)"
+    "save its state_dict() instead, or, only for a file you made yourself, --trust-pickle (Python: trust_pickle=True)"
 )
 
 
 def _is_torchscript(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
-            return any(
-                entry.count("/") == 1 and entry.endswith("/constants.pkl") for entry in archive.namelist()
-            )
+            return any(entry.count("/") == 1 and entry.endswith("/constants.pkl") for entry in archive.namelist())
     except (zipfile.BadZipFile, OSError, ValueError):  # an older format, or damage that torch.load will name
         return False
 
@@ -149,17 +140,13 @@ def _unwrap(found: Any, name: str) -> dict[str, Tensor]:
             found = found.state_dict()
         if not isinstance(found, Mapping):
             break
-        inner = next(
-            (found[key] for key in _WRAPPERS if isinstance(found.get(key), Mapping | nn.Module)), None
-        )
+        inner = next((found[key] for key in _WRAPPERS if isinstance(found.get(key), Mapping | nn.Module)), None)
         if inner is None:
             break
         found = inner
     if not isinstance(found, Mapping):
         raise ModelError(f"{name} holds a {type(found).__name__}, not a state dict; save module.state_dict()")
-    if not found or not all(
-        isinstance(key, str) and isinstance(value, Tensor) for key, value in found.items()
-    ):
+    if not found or not all(isinstance(key, str) and isinstance(value, Tensor) for key, value in found.items()):
         keys = one_line([str(key) for key in found][:6], 120)
         raise ModelError(f"{name} holds no state dict; its keys: {keys}; save module.state_dict()")
     return dict(found)
@@ -184,9 +171,7 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
         module.load_state_dict(dict(state), strict=True)
     except RuntimeError as error:
         module.load_state_dict(before, strict=False)
-        raise ModelError(
-            differs or f"{name} does not fit {type(module).__name__}: {reason(error)}"
-        ) from error
+        raise ModelError(differs or f"{name} does not fit {type(module).__name__}: {reason(error)}") from error
 
 
 def _fitted(module: nn.Module, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
@@ -200,15 +185,11 @@ def _fitted(module: nn.Module, state: Mapping[str, Tensor]) -> Mapping[str, Tens
         state = {key.removeprefix(longer[0]): value for key, value in state.items()}
         if len(wanted & set(state)) > len(wanted & set(best)):
             best = state
-    inner = {
-        key.replace("_orig_mod.", ""): value for key, value in best.items()
-    }  # one compiled part of a network
+    inner = {key.replace("_orig_mod.", ""): value for key, value in best.items()}  # one compiled part of a network
     return inner if len(inner) == len(best) and len(wanted & set(inner)) > len(wanted & set(best)) else best
 
 
-def _shapes(
-    module: nn.Module, state: Mapping[str, Tensor]
-) -> list[tuple[str, tuple[int, ...], tuple[int, ...]]]:
+def _shapes(module: nn.Module, state: Mapping[str, Tensor]) -> list[tuple[str, tuple[int, ...], tuple[int, ...]]]:
     """(name, shape in the file, shape in the network) wherever the two differ."""
     own = module.state_dict()
     return [

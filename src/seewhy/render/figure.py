@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -101,16 +102,14 @@ class _Measures:
 
     @property
     def large(self) -> int:
-        return max(10, self(16))
+        return max(12, self(16))
 
     @property
     def small(self) -> int:
-        return max(8, self(13))
+        return max(11, self(13))
 
 
-def _lay_out(
-    cells: Sequence[Sequence[Cell]], cell: int, header: str, footer: str, colorbar: Colorbar | None
-) -> Sheet:
+def _lay_out(cells: Sequence[Sequence[Cell]], cell: int, header: str, footer: str, colorbar: Colorbar | None) -> Sheet:
     if not cells or not any(cells):
         raise UsageError("a figure needs at least one cell; got none")
     if cell < 64:
@@ -138,11 +137,10 @@ def _lay_out(
 def _row(items: list[Item], row: Sequence[Cell], left: int, top: float, px: _Measures) -> float:
     """Add one row; gives its lower edge. Pictures of a row share their upper edge, whatever their titles."""
     titles = [_title(each, px) for each in row]
-    below = max((title[-1][1] + px(9) for title in titles if title), default=0.0)
+    # whole numbers, so that an SVG's pictures are as sharp as the raster's
+    below = math.ceil(max((title[-1][1] + px(9) for title in titles if title), default=0.0))
     sizes = [_fitted(each.pixels, px.cell) for each in row]
-    panel = max(
-        (height for each, (_, height) in zip(row, sizes, strict=True) if each.pixels is not None), default=0
-    )
+    panel = max((height for each, (_, height) in zip(row, sizes, strict=True) if each.pixels is not None), default=0)
     bottom = top + below
     for number, each in enumerate(row):
         x = left + number * (px.cell + px(16))

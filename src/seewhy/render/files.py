@@ -37,7 +37,7 @@ def write(image: Image.Image | str, path: str | os.PathLike[str], *, force: bool
         elif suffix == ".png":
             image.save(temporary, format="PNG", optimize=True)
         else:
-            image.convert("RGB").save(temporary, format="JPEG", quality=92, subsampling=2)
+            image.convert("RGB").save(temporary, format="JPEG", quality=92, subsampling=0)
 
     return _replace(Path(path), fill)
 

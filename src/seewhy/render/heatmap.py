@@ -147,9 +147,7 @@ def _at_size(map: NDArray[Any], size: tuple[int, int] | None) -> NDArray[Any]:
 def _range(values: NDArray[Any], signed: bool, given: tuple[float, float] | None) -> tuple[float, float]:
     low, high = find_limits([values], signed=signed) if given is None else map_limits(given)
     if signed and given is not None and low != -high:
-        raise UsageError(
-            f"a signed map needs limits about zero; got ({low:g}, {high:g}), try ({-high:g}, {high:g})"
-        )
+        raise UsageError(f"a signed map needs limits about zero; got ({low:g}, {high:g}), try ({-high:g}, {high:g})")
     return low, high
 
 

@@ -19,9 +19,7 @@ __all__ = ["PERCENTILE", "limits", "resize"]
 PERCENTILE = 99.5
 
 
-def limits(
-    maps: Sequence[NDArray[Any]], *, signed: bool, percentile: float = PERCENTILE
-) -> tuple[float, float]:
+def limits(maps: Sequence[NDArray[Any]], *, signed: bool, percentile: float = PERCENTILE) -> tuple[float, float]:
     """One range ``(lo, hi)``, in the maps' own units, for drawing all ``maps`` (any shapes) alike.
 
     Unsigned maps get ``(0, p)``, where p is the ``percentile`` of all their values with negative ones
@@ -36,9 +34,7 @@ def limits(
     (0.0, 2.0)
     """
     if not 0 < percentile <= 100:
-        raise UsageError(
-            f"percentile {percentile:g} is outside (0, 100]; 99.5 is the default, 100 the maximum"
-        )
+        raise UsageError(f"percentile {percentile:g} is outside (0, 100]; 99.5 is the default, 100 the maximum")
     pooled = [np.asarray(each, dtype=np.float64).ravel() for each in maps]
     values = np.concatenate(pooled) if pooled else np.zeros(0)
     values = values[np.isfinite(values)]

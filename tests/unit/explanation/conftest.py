@@ -14,9 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-PREDICTION = Prediction(
-    282, "tiger cat", 0.55, (Guess(282, "tiger cat", 0.55, 11.57), Guess(281, None, 0.2, 9.5))
-)
+PREDICTION = Prediction(282, "tiger cat", 0.55, (Guess(282, "tiger cat", 0.55, 11.57), Guess(281, None, 0.2, 9.5)))
 
 
 def photo(seed: int = 0, height: int = 32, width: int = 48) -> NDArray[np.uint8]:

@@ -82,9 +82,7 @@ def test_everything_but_the_tensor_comes_back(make: Any, tmp_path: Path, dtype: 
 
 @pytest.mark.parametrize("error", [None, 0.25, float("nan")])
 def test_what_is_absent_stays_absent(make: Any, tmp_path: Path, error: Any) -> None:
-    bare = make(
-        np.ones((2, 2)), image=None, prediction=None, layer=None, target_index=None, error=error, score=np.nan
-    )
+    bare = make(np.ones((2, 2)), image=None, prediction=None, layer=None, target_index=None, error=error, score=np.nan)
     after = Explanation.load(bare.save(tmp_path / "a.npz"))
     assert (after.image, after.input, after.prediction, after.layer, after.target_index) == (None,) * 5
     assert np.isnan(after.score)
@@ -108,9 +106,7 @@ def test_never_over_another_file(make: Any, tmp_path: Path) -> None:
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: (
-        st.lists(inner) | st.tuples(inner, inner) | st.dictionaries(st.text() | st.integers(), inner)
-    ),
+    lambda inner: st.lists(inner) | st.tuples(inner, inner) | st.dictionaries(st.text() | st.integers(), inner),
     max_leaves=20,
 )
 
@@ -123,9 +119,7 @@ def test_parameters_survive_json(value: Any) -> None:
 
 def test_arrays_and_strangers_among_parameters() -> None:
     arrays: dict[str, Any] = {"values": np.zeros(1)}
-    coded = json.loads(
-        json.dumps(encode({"w": np.arange(3), "n": np.float32(0.5), "s": {1}, "c": Cost(1)}, arrays))
-    )
+    coded = json.loads(json.dumps(encode({"w": np.arange(3), "n": np.float32(0.5), "s": {1}, "c": Cost(1)}, arrays)))
     back = decode(coded, arrays)
     assert back["w"].tolist() == [0, 1, 2]
     assert (back["n"], back["s"], back["c"]) == (0.5, "{1}", str(Cost(1)))

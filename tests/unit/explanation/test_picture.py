@@ -13,7 +13,7 @@ from PIL import Image
 from seewhy.errors import UsageError
 from seewhy.explanation import Status
 from seewhy.explanation.picture import look, titles
-from seewhy.render import greyed, heatmap, overlay, resize
+from seewhy.render import colormap, greyed, heatmap, overlay, resize
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,6 +37,12 @@ def test_positive_maps_are_drawn_without_their_negative_part(make: Any) -> None:
     expected = overlay(explanation.image, np.maximum(explanation.map, 0), signed=False)
     # the range ends at the percentile of the positive part, whichever way it is cut
     assert np.abs(np.asarray(explanation.overlay()).astype(int) - expected).max() <= 1
+
+
+def test_hidden_negative_values_do_not_darken_a_positive_map(make: Any) -> None:
+    values = np.array([[1.0, 1.0, -50.0, -50.0]])
+    hot = np.asarray(make(values, positive=True).heatmap())[:, :10]
+    assert (hot == colormap("ember")[255]).all()
 
 
 def test_maps_without_negative_values_use_the_sequential_colours(make: Any) -> None:
@@ -137,9 +143,7 @@ def test_titles_name_everything_that_the_map_depends_on(make: Any) -> None:
 
 
 def test_the_figure_s_colorbar_has_the_limits_that_are_drawn(make: Any) -> None:
-    assert {"−1", "0", "1"} <= set(
-        words(make(BUMP - 1, positive=False).figure_svg(limits=(-1, 1))).split("\n")
-    )
+    assert {"−1", "0", "1"} <= set(words(make(BUMP - 1, positive=False).figure_svg(limits=(-1, 1))).split("\n"))
     shown = words(make(BUMP).figure_svg(percentile=100)).split("\n")
     assert shown[-2:] == ["0", f"{resize(BUMP, (32, 48)).max():.3g}"]
     assert "−" not in words(make(BUMP * 0).figure_svg())

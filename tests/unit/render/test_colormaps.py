@@ -10,6 +10,7 @@ import pytest
 
 from seewhy.errors import UnknownName
 from seewhy.render import colormap, colormap_names, lightness
+from seewhy.render.colormaps import _FROM_OKLAB, _LMS_TO_RGB, _srgb
 
 # 8-bit colours cannot hit a lightness exactly; this is the worst that rounding does away from black.
 ROUNDING = 0.003
@@ -107,3 +108,15 @@ def test_lightness_of_known_colours() -> None:
     # OKLab's own published values for the sRGB primaries
     primaries = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]], dtype=np.uint8)
     assert lightness(primaries) == pytest.approx([0.62796, 0.86644, 0.45201], abs=1e-4)
+
+
+def test_colours_that_srgb_lacks_keep_hue_and_lightness() -> None:
+    # in no order, because smoothing along a path must not lift one colour by its neighbours' room
+    light, hue = np.full(360, 0.6), np.deg2rad(np.random.default_rng(0).permutation(360))
+    shown = _srgb(light, np.full(360, 0.4), hue)
+    assert np.abs(lightness(shown) - 0.6).max() < ROUNDING
+    linear = np.where(shown <= 10, shown / 255 / 12.92, ((shown / 255 + 0.055) / 1.055) ** 2.4)
+    lab = np.cbrt(linear @ np.linalg.inv(_LMS_TO_RGB).T) @ np.linalg.inv(_FROM_OKLAB).T
+    turned = np.angle(np.exp(1j * (np.arctan2(lab[:, 2], lab[:, 1]) - hue)), deg=True)
+    assert np.abs(turned).max() < 1.5
+    assert np.hypot(lab[:, 1], lab[:, 2]).min() > 0.08

@@ -77,9 +77,7 @@ def test_folders_are_made_and_a_folder_is_no_file(tmp_path: Path) -> None:
         write(IMAGE, tmp_path / "plain" / "a.png")
 
 
-def test_a_failure_leaves_the_old_file_and_no_rubbish(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failure_leaves_the_old_file_and_no_rubbish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.png"
     path.write_text("old")
 

@@ -101,10 +101,7 @@ def test_alpha_s_opacity_grows_with_the_magnitude_of_both_signs() -> None:
     values = np.array([[-1.0, -0.5, 0.0, 0.5, 1.0]])
     # what still shows of the photo is the difference that the photo makes
     through = np.subtract(
-        *(
-            overlay(each, values, signed=True, limits=(-1, 1)).astype(float)[0, :, 0]
-            for each in (white, black)
-        )
+        *(overlay(each, values, signed=True, limits=(-1, 1)).astype(float)[0, :, 0] for each in (white, black))
     )
     assert (1 - through / through[2]) == pytest.approx([0.85, 0.51, 0, 0.51, 0.85], abs=0.01)
     assert through[2] > 200

@@ -43,9 +43,7 @@ def test_resize_equals_the_loop(have: tuple[int, int], want: tuple[int, int], dt
     source = np.random.default_rng(1).normal(size=have).astype(dtype)
     result = resize(source, want)
     assert result.dtype == dtype
-    np.testing.assert_allclose(
-        result, slow_resize(source, *want), rtol=0, atol=2e-6 if dtype == np.float32 else 1e-13
-    )
+    np.testing.assert_allclose(result, slow_resize(source, *want), rtol=0, atol=2e-6 if dtype == np.float32 else 1e-13)
 
 
 def test_resize_equals_pillow_when_enlarging() -> None:
@@ -137,9 +135,7 @@ def test_sparse_maps_fall_back_to_their_maximum() -> None:
     assert limits([-values], signed=True) == (-2.0, 2.0)
 
 
-@pytest.mark.parametrize(
-    "maps", [[], [np.zeros((3, 3))], [np.full((2, 2), np.nan)], [np.full((2, 2), np.inf)]]
-)
+@pytest.mark.parametrize("maps", [[], [np.zeros((3, 3))], [np.full((2, 2), np.nan)], [np.full((2, 2), np.inf)]])
 @pytest.mark.parametrize("signed", [True, False])
 def test_nothing_to_draw_has_limits_of_zero(maps: list[NDArray[Any]], signed: bool) -> None:
     assert limits(maps, signed=signed) == (0.0, 0.0)

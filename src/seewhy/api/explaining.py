@@ -1,4 +1,5 @@
-"""Explaining: takes a model, images, methods, targets and layers, gives explanations; the one place where the rooms meet."""
+"""Explaining: takes a model, images, methods, targets and layers, gives explanations; the one place where the rooms
+meet."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+import seewhy.methods  # noqa: F401 - every method registers itself on import
 from seewhy.api.inputs import Item, read_items, same_shape
 from seewhy.api.parameters import baseline_tensor, split_parameters
 from seewhy.api.results import Finished, finish, predictions, provenance, records
@@ -25,14 +27,12 @@ from seewhy.core.rules import rule_name
 from seewhy.core.targets import Logit, Target
 from seewhy.errors import CapabilityError, UnknownName, UsageError
 from seewhy.explanation import Cost, Explanation, Explanations
-from seewhy.methods import __name__ as _methods_room
 from seewhy.models import Model, load, wrap
 from seewhy.registry import REDUCTIONS, Method, Need
 from seewhy.registry import methods as registry
 
 __all__ = ["Plan", "explain", "run_plan"]
 
-assert _methods_room  # imported so that every method is registered
 
 Progress = Callable[[str, int, int], None]
 _FUSIONS = ("mean", "max")
@@ -63,26 +63,29 @@ def explain(
     ``image``: a path, PIL image or uint8 array [H, W, 3] (preprocessed by the model), or a float array or tensor
     [C, H, W] or [B, C, H, W] (already preprocessed, in the model's own layout); a sequence of any, for several.
     ``method``: names from `seewhy.methods`. ``target``: an index, a label, a `Target`, any callable from the model's
-    output to one scalar per sample, ``"all"``, ``"top-3"``, or None for each image's top class; for several images a list
-    gives each its own. ``layer``: dotted names or submodules (``name#k`` for the k-th call); None lets the library choose
-    for CAMs and means the input for gradient methods.
+    output to one scalar per sample, ``"all"``, ``"top-3"``, or None for each image's top class; for several images a
+    list gives each its own. ``layer``: dotted names or submodules (``name#k`` for the k-th call); None lets the
+    library choose for CAMs and means the input for gradient methods.
 
-    ``contrast`` (a class, or ``"top-10"``) subtracts the strongest competing evidence at each place: "why this and not that".
-    ``fuse`` (``"mean"``, ``"max"``) makes one map of several layers. ``reduce`` (``"max-abs"``, ``"sum"``, ``"l2"``,
-    ``"sum-abs"``, ``"none"``) takes the channels of gradient methods together. ``backward_rule`` (``"none"``,
-    ``"guided"``, ``"relu"``) applies to every rectifier in the backward pass. ``baseline`` is the reference of path methods.
-    ``reshape`` turns a raw activation into [B, C, H, W] for token layouts nobody foresaw. ``differentiable=True`` gives
-    ``.tensor`` with a graph. ``prepare=False`` runs the eager model bit for bit, as every value does for now. ``memory`` is the
-    budget for passes in bytes. Further ``parameters`` are the methods' own (``steps=50``, ``n=64``, ``seed=1``).
+    ``contrast`` (a class, or ``"top-10"``) subtracts the strongest competing evidence at each place: "why this and
+    not that". ``fuse`` (``"mean"``, ``"max"``) makes one map of several layers. ``reduce`` (``"max-abs"``, ``"sum"``,
+    ``"l2"``, ``"sum-abs"``, ``"none"``) takes the channels of gradient methods together. ``backward_rule``
+    (``"none"``, ``"guided"``, ``"relu"``) applies to every rectifier in the backward pass. ``baseline`` is the
+    reference of path methods. ``reshape`` turns a raw activation into [B, C, H, W] for token layouts nobody foresaw.
+    ``differentiable=True`` gives ``.tensor`` with a graph. ``prepare=False`` runs the eager model bit for bit, as
+    every value does for now. ``memory`` is the budget for passes in bytes. Further ``parameters`` are the methods'
+    own (``steps=50``, ``n=64``, ``seed=1``).
 
-    Values are signed, in the target's units per unit of the place, float32 (float64 for float64 models). The model, its hooks,
-    flags, gradients and random state are left as they were. Methods, layers and targets share their passes.
+    Values are signed, in the target's units per unit of the place, float32 (float64 for float64 models). The model,
+    its hooks, flags, gradients and random state are left as they were. Methods, layers and targets share their
+    passes.
 
-    Raises `UnknownName` for a name that does not exist, `UsageError` and its kin for what cannot be meant, `ImageError`,
-    `ModelError`, `OutOfMemory`.
+    Raises `UnknownName` for a name that does not exist, `UsageError` and its kin for what cannot be meant,
+    `ImageError`, `ModelError`, `OutOfMemory`.
 
     >>> import torch, seewhy
-    >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(144, 2))
+    >>> from torch.nn import Conv2d, Flatten, Linear, ReLU, Sequential
+    >>> net = Sequential(Conv2d(3, 4, 3), ReLU(), Flatten(), Linear(144, 2))
     >>> seewhy.explain(net, torch.rand(1, 3, 8, 8), method="grad-cam", layer="1", target=1).values.shape
     (6, 6)
     """
@@ -173,7 +176,7 @@ def _check_capabilities(network: Network, methods: Sequence[Method]) -> None:
     for each in methods:
         if network.root is None and each.card.needs - {Need.INPUT, Need.SCORE, Need.LOGITS, Need.BASELINE, Need.STREAM}:
             raise CapabilityError(
-                f"{each.name} needs {', '.join(sorted(each.card.needs))}; a plain callable has scores only. Wrap a torch module"
+                f"{each.name} needs {', '.join(sorted(each.card.needs))}; a plain callable has scores only: wrap a module"
             )
         if network.root is not None and each.card.rule != "none" and isinstance(network.root, torch.jit.ScriptModule):
             raise CapabilityError(
@@ -182,21 +185,23 @@ def _check_capabilities(network: Network, methods: Sequence[Method]) -> None:
             )
 
 
-def _check_words(
-    methods: Sequence[Method], fuse: Any, reduce: Any, contrast: Any, baseline: Any, prepare: Any
-) -> None:
+def _check_words(methods: Sequence[Method], fuse: Any, reduce: Any, contrast: Any, baseline: Any, prepare: Any) -> None:
     if fuse is not None and fuse not in _FUSIONS:
         raise UnknownName("fusion", str(fuse), _FUSIONS, "fuse='mean' or fuse='max'")
     if reduce is not None:
         if reduce not in REDUCTIONS:
             raise UnknownName("reduction", str(reduce), REDUCTIONS, f"one of {', '.join(REDUCTIONS)}")
         if not any(m.card.reduce for m in methods):
-            raise UsageError(f"reduce={reduce!r}: {methods[0].name} gives one value a position; there is no channel to reduce")
+            raise UsageError(
+                f"reduce={reduce!r}: {methods[0].name} gives one value a position; there is no channel to reduce"
+            )
     if contrast is not None and not all(m.card.discriminative and m.card.family == "cam" for m in methods):
         name = next(m.name for m in methods if not (m.card.discriminative and m.card.family == "cam"))
         raise UsageError(f"contrast={contrast!r} needs class-discriminative maps; {name} is not a CAM of a class")
     if baseline is not None and not any("baseline" in m.requires for m in methods):
-        raise UsageError(f"baseline={baseline!r}: {methods[0].name} has none; path methods do. List them: seewhy methods")
+        raise UsageError(
+            f"baseline={baseline!r}: {methods[0].name} has none; path methods do. List them: seewhy methods"
+        )
     if prepare not in (True, False, "auto", "verify"):
         raise UsageError(f"prepare={prepare!r}: one of True, False, 'auto', 'verify'")
 
@@ -222,7 +227,9 @@ def _places(method: Method, layers: tuple[str, ...]) -> tuple[str, ...]:
         return (layers[-1] if layers else AUTO,)
     if at == "input":
         if any(name != INPUT for name in layers):
-            raise UsageError(f"{method.name} explains the input; for a layer use conductance, internal-influence or saliency")
+            raise UsageError(
+                f"{method.name} explains the input; for a layer use conductance, internal-influence or saliency"
+            )
         return (INPUT,)
     if at == "layer" and INPUT in layers:
         raise UsageError(f"{method.name} explains a layer, not the input; leave layer= out to have one chosen")
@@ -252,8 +259,7 @@ def run_plan(plan: Plan, items: Sequence[Item]) -> Explanations:
         for start, stop, (made, outcome) in in_chunks(len(indices), work, budget, recorded=True):
             forwards += outcome.spent.forwards
             backwards += outcome.spent.backwards
-            for index, mine in zip(indices[start:stop], made, strict=True):
-                found[index] = mine
+            found |= dict(zip(indices[start:stop], made, strict=True))
     ordered = [explanation for index in range(len(items)) for explanation in found[index]]
     return Explanations(ordered, cost=Cost(forwards, backwards, 0, time.perf_counter() - began))
 
@@ -294,16 +300,12 @@ def _one_batch(plan: Plan, items: Sequence[Item], indices: Sequence[int]) -> tup
 
 def _rivals(plan: Plan, job: Job, forward: Forward) -> list[Job]:
     """Jobs for the classes that compete with ``job``'s target: the n-th competitor of every image."""
-    rows = [
-        competitors(plan.contrast, plan.model, target, forward, row) for row, target in enumerate(job.targets)
-    ]
+    rows = [competitors(plan.contrast, plan.model, target, forward, row) for row, target in enumerate(job.targets)]
     columns: list[tuple[Target, ...]] = [tuple(Logit(k) for k in column) for column in zip(*rows, strict=True)]
     return [Job(job.outline, targets, job.parameters, job.baseline) for targets in columns]
 
 
-def _combine(
-    plan: Plan, outcome: Outcome, rivals: dict[int, list[Job]], size: tuple[int, ...]
-) -> list[Finished]:
+def _combine(plan: Plan, outcome: Outcome, rivals: dict[int, list[Job]], size: tuple[int, ...]) -> list[Finished]:
     """Contrasts subtracted, channels reduced, layers fused: the maps in the order method, layer, target."""
     by_job: dict[int, Answer] = {id(answer.job): answer for answer in outcome.answers}
     count = len(outcome.answers) - sum(map(len, rivals.values()))
