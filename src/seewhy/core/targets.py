@@ -113,6 +113,7 @@ class Logit(Target):
         return self.k
 
     def __call__(self, output: Forward) -> Tensor:
+        """Every sample's score, [B]."""
         return _column(output.logits, self.k, "class")
 
     def describe(self, label: Label = _unnamed) -> str:
@@ -132,6 +133,7 @@ class Probability(Target):
         return self.k
 
     def __call__(self, output: Forward) -> Tensor:
+        """Every sample's score, [B]."""
         return _column(output.probabilities, self.k, "class")
 
     def describe(self, label: Label = _unnamed) -> str:
@@ -151,6 +153,7 @@ class Centred(Target):
         return self.k
 
     def __call__(self, output: Forward) -> Tensor:
+        """Every sample's score, [B]."""
         return _column(output.logits, self.k, "class") - output.logits.mean(1)
 
     def describe(self, label: Label = _unnamed) -> str:
@@ -171,6 +174,7 @@ class Margin(Target):
         return self.a
 
     def __call__(self, output: Forward) -> Tensor:
+        """Every sample's score, [B]."""
         return _column(output.logits, self.a, "class") - _column(output.logits, self.b, "class")
 
     def describe(self, label: Label = _unnamed) -> str:
@@ -185,6 +189,7 @@ class Output(Target):
     i: int = 0
 
     def __call__(self, output: Forward) -> Tensor:
+        """Every sample's score, [B]."""
         values = output.main
         return _column(values[:, None] if values.ndim == 1 else values, self.i, "output")
 
@@ -207,6 +212,7 @@ class Neuron(Target):
         return (self.layer,)
 
     def __call__(self, output: Forward) -> Tensor:
+        """Every sample's score, [B]."""
         activation = output.activation(self.layer)
         if not -activation.shape[1] <= self.channel < activation.shape[1]:
             raise TargetError(f"no channel {self.channel}: layer {self.layer!r} has {activation.shape[1]}")
@@ -242,6 +248,7 @@ class Region(Target):
         return self.k
 
     def __call__(self, output: Forward) -> Tensor:
+        """Every sample's score, [B]."""
         values = output.main
         if values.ndim != 4:
             raise TargetError(f"Region needs an output [B, K, H, W]; this model gives {tuple(values.shape)}")
@@ -265,6 +272,7 @@ class Similarity(Target):
     embedding: Any
 
     def __call__(self, output: Forward) -> Tensor:
+        """Every sample's score, [B]."""
         values = output.main.flatten(1)
         reference = torch.as_tensor(self.embedding).to(values).flatten()
         if reference.numel() != values.shape[1]:
@@ -283,6 +291,7 @@ class Custom(Target):
     function: Callable[[Any], Tensor]
 
     def __call__(self, output: Forward) -> Tensor:
+        """Every sample's score, [B]."""
         values = self.function(output.raw)
         if not isinstance(values, Tensor) or values.shape != (output.batch,):
             found = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
@@ -311,6 +320,7 @@ class Combination(Target):
         return next((target.index for weight, target in self.terms if weight > 0 and target.index is not None), None)
 
     def __call__(self, output: Forward) -> Tensor:
+        """Every sample's score, [B]."""
         (weight, first), *rest = self.terms
         total = weight * first(output)
         for weight, target in rest:

@@ -30,9 +30,10 @@ def state_key(module: nn.Module) -> tuple[object, ...] | None:
     for name, tensor in _tensors(module):
         if tensor.is_inference() or tensor.is_meta or tensor.layout != torch.strided or tensor.is_quantized:
             return None
-        plain = torch.view_as_real(tensor) if tensor.is_complex() else tensor
         with torch.no_grad():
-            checksum = int(torch.hash_tensor(plain.detach()).item()) if plain.numel() else 0
+            plain = tensor.detach().resolve_conj().resolve_neg()
+            plain = torch.view_as_real(plain) if plain.is_complex() else plain
+            checksum = int(torch.hash_tensor(plain).item()) if plain.numel() else 0
         key.append((name, tensor.data_ptr(), tensor._version, tuple(tensor.shape), tensor.dtype, checksum))
     return tuple(key)
 

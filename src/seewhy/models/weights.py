@@ -81,9 +81,9 @@ def _read_pickle(path: Path, name: str, trust: bool) -> Any:
                 return read(str(path), map_location="cpu")
             return torch.load(path, map_location="cpu", weights_only=not trust)
     except Exception as error:  # a damaged archive raises anything from EOFError to KeyError
-        wanted = None if trust else _wanted_global(path, error)
-        if wanted:
-            raise UnsafeModel(f"{name} would run code when read: it asks for {wanted!r}; {_ADVICE}") from error
+        refused = None if trust else _refused(path, error)
+        if refused:
+            raise UnsafeModel(f"{name} {refused}; {_ADVICE}") from error
         raise ModelError(f"cannot read {name}: damaged or no checkpoint ({reason(error, 120)})") from error
 
 
@@ -100,20 +100,26 @@ def _is_torchscript(path: Path) -> bool:
         return False
 
 
-def _wanted_global(path: Path, error: Exception) -> str | None:
-    """The function or class whose import torch refused, from its message or from the pickle itself."""
+def _refused(path: Path, error: Exception) -> str | None:
+    """What torch would not do, in words; None if the file is simply no good."""
     if not isinstance(error, pickle.UnpicklingError):
         return None
-    found = re.search(r"GLOBAL ([\w.]+)", str(error))
-    if found:
-        return found[1]
-    return next((name for name in _globals(path) if not name.startswith(("torch.", "collections."))), None)
+    named = re.search(r"GLOBAL ([\w.]+)", str(error))
+    wanted = [named[1]] if named else _globals(path)
+    if not wanted:
+        return None
+    foreign = [name for name in wanted if not name.startswith(("torch.", "collections.")) or named]
+    if foreign:
+        return f"would run code when read: it asks for {foreign[0]!r}"
+    return "has a pickle protocol that torch does not read safely"
 
 
 def _globals(path: Path) -> list[str]:
     """The functions and classes that the first pickle in a file imports, read without running anything."""
     found: list[str] = []
     strings: list[str] = []
+    memo: list[str] = []
+    fresh = False
     try:
         with ExitStack() as stack:
             file: IO[bytes] = stack.enter_context(path.open("rb"))
@@ -126,11 +132,16 @@ def _globals(path: Path) -> list[str]:
                     found.append(str(argument).replace(" ", "."))
                 elif opcode.name == "STACK_GLOBAL":
                     found.append(".".join(strings[-2:]))
+                elif opcode.name == "MEMOIZE":
+                    memo.append(strings[-1] if fresh else "")
+                elif opcode.name in {"BINGET", "LONG_BINGET"} and int(argument or 0) < len(memo):
+                    strings.append(memo[int(argument or 0)])
                 elif isinstance(argument, str):
                     strings.append(argument)
+                fresh = isinstance(argument, str)
     except Exception:  # no pickle, or damaged further on: what was found so far is the answer
-        return found
-    return found
+        pass
+    return [name for name in found if re.fullmatch(r"\w+(\.\w+)+", name)]  # prose may look like opcodes
 
 
 def _unwrap(found: Any, name: str) -> dict[str, Tensor]:
