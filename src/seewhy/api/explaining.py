@@ -176,7 +176,7 @@ def _check_capabilities(network: Network, methods: Sequence[Method]) -> None:
     for each in methods:
         if network.root is None and each.card.needs - {Need.INPUT, Need.SCORE, Need.LOGITS, Need.BASELINE, Need.STREAM}:
             raise CapabilityError(
-                f"{each.name} needs {', '.join(sorted(each.card.needs))}; a plain callable has scores only: wrap a module"
+                f"{each.name} needs {', '.join(sorted(each.card.needs))}; a callable has scores only: wrap a module"
             )
         if network.root is not None and each.card.rule != "none" and isinstance(network.root, torch.jit.ScriptModule):
             raise CapabilityError(

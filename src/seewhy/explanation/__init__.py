@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from seewhy.explanation.collection import Explanations
+from seewhy.explanation.collection import Explanations, file_stems
 from seewhy.explanation.parts import CODES, Cost, Guess, Prediction, Status
 from seewhy.explanation.result import Explanation
 
-__all__ = ["CODES", "Cost", "Explanation", "Explanations", "Guess", "Prediction", "Status"]
+__all__ = ["CODES", "Cost", "Explanation", "Explanations", "Guess", "Prediction", "Status", "file_stems"]

@@ -22,8 +22,8 @@ Key = tuple[Any, ...]
 
 
 def group(explanation: Explanation) -> Key:
-    """What maps must have in common to be compared by colour."""
-    return explanation.method, explanation.layer, explanation.contrast
+    """What maps must have in common to be compared by colour; the rivals in a contrast may differ."""
+    return explanation.method, explanation.layer, explanation.contrast is not None
 
 
 def looks_of(explanations: Sequence[Explanation]) -> list[Look]:
@@ -98,13 +98,19 @@ def arrange(
             each, seen = explanations[position], looks[position]
             top = tops[group(each)] if shared else scale([seen], percentile)
             drawn = pixels(each, seen, cmap=cmap, limits=ends(seen, top), **options)
-            cells.append(Cell(drawn, titles(each, extras[position]), seen.note))
+            cells.append(Cell(drawn, titles(each, extras[position]), seen.note or _faint(seen, top, percentile)))
         first = explanations[next(position for position in row if position is not None)]
         step = columns or len(cells)
         for start in range(0, len(cells), step):
             line = cells[start : start + step]
             lines.append([photo_cell(first), *line] if photos else line)
     return lines, _colorbar(looks, tops, cmap) if shared or len(explanations) == 1 else None
+
+
+def _faint(seen: Look, top: float, percentile: float) -> str:
+    """A word for a map that the shared scale leaves next to invisible: a blank picture must not pass for an answer."""
+    own = scale([seen], percentile) if seen.map is not None else 0.0
+    return f"faint: reaches {own / top:.0%} of the shared scale" if 0 < own < 0.15 * top else ""
 
 
 def _colorbar(looks: Iterable[Look], tops: dict[Key, float], cmap: str | None) -> Colorbar | None:

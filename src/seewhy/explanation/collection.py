@@ -140,6 +140,12 @@ class Explanations(Sequence[Explanation]):
         size = cell or (320 if wide <= 4 else 240)
         return cells, {"cell": size, "header": header, "footer": foot, "colorbar": bar}
 
+    def limits(self, percentile: float = PERCENTILE) -> list[tuple[float, float]]:
+        """What the ends of each one's colours stand for, when all of a (method, layer, contrast) share them."""
+        looks = looks_of(self._items)
+        tops = shared_scales(self._items, looks, percentile)
+        return [ends(seen, tops[group(each)]) for each, seen in zip(self._items, looks, strict=True)]
+
     def save(
         self,
         folder: str | os.PathLike[str],
@@ -167,9 +173,7 @@ class Explanations(Sequence[Explanation]):
             check(path, (*SUFFIXES, ".npz"), force=force)
         own: list[dict[str, Any]] = [{} for _ in paths]
         if scale == "shared" and not numbers:
-            looks = looks_of(self._items)
-            tops = shared_scales(self._items, looks, options.get("percentile", PERCENTILE))
-            own = [{"limits": ends(seen, tops[group(each)])} for each, seen in zip(self._items, looks, strict=True)]
+            own = [{"limits": limits} for limits in self.limits(options.get("percentile", PERCENTILE))]
         for each, path, limits in zip(self._items, paths, own, strict=True):
             each.save(path, force=force, **({} if numbers else options | limits))
         shared_options = {key: value for key, value in options.items() if key not in ("picture", "caption")}

@@ -290,6 +290,13 @@ def test_arrays(gradient):
     assert array(held).max() > 0  # a photo does not change with the caller's array
 
 
+def test_a_photo_does_not_change_with_the_callers_picture():
+    image = Image.new("RGB", (2, 2), (9, 9, 9))
+    photo = read_image(image)
+    image.putpixel((0, 0), (200, 0, 0))
+    assert array(photo).max() == 9
+
+
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [

@@ -34,6 +34,11 @@ def test_what_a_word_means(text, index):
     assert find(text) == index
 
 
+def test_what_is_shown_wins_over_a_later_synonym_of_another_class():
+    labels = ("skunk, polecat", "polecat, fitch", "weasel")
+    assert (find("polecat", labels), find("skunk", labels)) == (1, 0)
+
+
 def test_a_word_for_several_classes_lists_them():
     with pytest.raises(UsageError, match=r"'crane' means 2 classes: 4 'crane'; 5 'crane'; give the number"):
         find("crane")

@@ -304,6 +304,14 @@ def test_the_users_own_networks(project, tmp_path):
     assert load(f"{project}.nets:make", weights="w.pth").module[1].weight.sum() == 6
 
 
+def test_the_working_directory_comes_first(project, tmp_path, monkeypatch):
+    other = tmp_path / "elsewhere" / "seewhy_trial_project"
+    other.mkdir(parents=True)
+    (other / "__init__.py").write_text("raise RuntimeError('the wrong one')\n")
+    monkeypatch.syspath_prepend(str(other.parent))
+    assert load(f"{project}.nets:make").name == "Sequential"
+
+
 @pytest.mark.parametrize(
     ("what", "kind", "words"),
     [

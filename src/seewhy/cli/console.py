@@ -1,0 +1,61 @@
+"""What a person sees while waiting: takes progress calls and warnings, gives a bar on a terminal's stderr, nothing elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+__all__ = ["Bars", "bars", "quiet_warnings"]
+
+
+class Bars:
+    """One bar for the photos and one for the pass under way; does nothing without a terminal."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress = progress
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Show that ``done`` of ``total`` of ``what`` are through."""
+        if self._progress is None:
+            return
+        if what not in self._tasks:
+            self._tasks[what] = self._progress.add_task(what, total=total)
+        self._progress.update(self._tasks[what], completed=done, total=total, visible=done < total)
+
+
+@contextmanager
+def bars(quiet: bool) -> Iterator[Bars]:
+    """Progress on stderr while the context lasts, if stderr is a terminal and ``quiet`` is not set."""
+    if quiet or not sys.stderr.isatty():
+        yield Bars(None)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        yield Bars(progress)
+
+
+@contextmanager
+def quiet_warnings(quiet: bool) -> Iterator[None]:
+    """Warnings as single lines on stderr, each once; none with ``quiet``."""
+    shown: set[str] = set()
+
+    def show(message: Warning | str, category: type[Warning], *rest: object) -> None:
+        text = " ".join(str(message).split())
+        if not quiet and issubclass(category, UserWarning) and text not in shown:
+            shown.add(text)
+            print(f"seewhy: note: {text}", file=sys.stderr)
+
+    before = warnings.showwarning
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", UserWarning)
+        warnings.showwarning = show  # type: ignore[assignment]
+        try:
+            yield
+        finally:
+            warnings.showwarning = before

@@ -1,0 +1,67 @@
+"""Results in words: takes explanations and their files, gives JSON-ready dictionaries and lines of text; computes nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from seewhy.explanation import Cost, Explanation, Explanations
+
+__all__ = ["as_json", "cost_dict", "image_dict", "image_lines"]
+
+
+def as_json(document: Any) -> None:
+    """Print ``document`` on stdout as strict JSON."""
+    typer.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def cost_dict(cost: Cost) -> dict[str, Any]:
+    """forwards, backwards, checks, seconds."""
+    return {
+        "forwards": cost.forwards,
+        "backwards": cost.backwards,
+        "checks": cost.checks,
+        "seconds": round(cost.seconds, 4),
+    }
+
+
+def image_dict(path: str, explanations: Explanations, files: Sequence[Sequence[Path]]) -> dict[str, Any]:
+    """One image of the ``images`` list: its prediction, and its explanations with their files."""
+    whole = [each.to_dict() for each in explanations]
+    prediction = whole[0]["prediction"] if whole else None
+    return {
+        "image": path,
+        "notes": list(explanations[0].notes) if len(explanations) else [],
+        "prediction": prediction,
+        "explanations": [
+            {key: value for key, value in one.items() if key not in ("prediction", "name", "notes")}
+            | {"cost": cost_dict(each.cost), "files": [str(path) for path in mine]}
+            for each, one, mine in zip(explanations, whole, files, strict=True)
+        ],
+        "cost": cost_dict(explanations.cost),
+    }
+
+
+def image_lines(path: str, explanations: Explanations, files: Sequence[Sequence[Path]]) -> list[str]:
+    """The same for people."""
+    first = explanations[0]
+    lines = [f"{path}: {_prediction(first)}"]
+    lines += [f"  note: {note}" for note in first.notes]
+    for each, mine in zip(explanations, files, strict=True):
+        where = f" at {each.layer}" if each.layer else ""
+        against = f" {each.contrast}" if each.contrast else ""
+        state = "" if each.status.ok else f"  [{each.status}]"
+        names = ", ".join(map(str, mine))
+        lines.append(f"  {each.method}{where} for {each.target}{against} (score {each.score:.3g}){state}: {names}")
+    return lines
+
+
+def _prediction(explanation: Explanation) -> str:
+    if explanation.prediction is None:
+        return f"score {explanation.score:.4g}"
+    return ", ".join(map(str, explanation.prediction.top[:3]))

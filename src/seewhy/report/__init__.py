@@ -1,0 +1,7 @@
+"""Takes explanations and a folder, gives files in it; never computes a map and never overwrites unasked."""
+
+from __future__ import annotations
+
+from seewhy.report.folder import Folder
+
+__all__ = ["Folder"]

@@ -1,0 +1,178 @@
+"""Gradient methods: takes a probe, gives [C, h, w] at the input (or a layer), one gradient after the other."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from reference.cams import grad_cam
+from reference.layerwise import walk
+from reference.probing import Probe, bilinear, noise
+
+__all__ = [
+    "conductance",
+    "deconvnet",
+    "full_grad",
+    "guided_backprop",
+    "guided_grad_cam",
+    "input_x_gradient",
+    "integrated_gradients",
+    "internal_influence",
+    "nodes_and_weights",
+    "saliency",
+    "smooth_grad",
+    "smooth_grad_squared",
+    "var_grad",
+]
+
+
+def saliency(probe: Probe) -> np.ndarray:
+    """dS/dx."""
+    return probe.at_layer()[1] if probe.layer else probe.input_gradient()
+
+
+def input_x_gradient(probe: Probe) -> np.ndarray:
+    """x dS/dx."""
+    if probe.layer:
+        activation, gradient = probe.at_layer()
+        return activation * gradient
+    return probe.x[0].numpy() * probe.input_gradient()
+
+
+def _ruled(probe: Probe, rule: str) -> np.ndarray:
+    found = walk(probe.net, probe.x, probe.k, rule)
+    return (found.outputs[probe.layer] if probe.layer else found.input)[0].numpy()
+
+
+def guided_backprop(probe: Probe) -> np.ndarray:
+    """Backward by hand, f'(z) max(g, 0) [f(z) > 0] at rectifiers."""
+    return _ruled(probe, "guided")
+
+
+def deconvnet(probe: Probe) -> np.ndarray:
+    """Backward by hand, max(g, 0) at rectifiers."""
+    return _ruled(probe, "deconvnet")
+
+
+def guided_grad_cam(probe: Probe) -> np.ndarray:
+    """Guided backpropagation times the upsampled positive part of Grad-CAM."""
+    guided = walk(probe.net, probe.x, probe.k, "guided").input[0].numpy()
+    where = bilinear(np.maximum(grad_cam(probe), 0), *probe.x.shape[2:])
+    return np.stack([where * channel for channel in guided])
+
+
+def full_grad(probe: Probe) -> np.ndarray:
+    """x g summed over channels, plus each bias map spread bilinearly with every cell's kernel scaled to mass 1."""
+    found = walk(probe.net, probe.x, probe.k)
+    height, width = probe.x.shape[2:]
+    total = (probe.x[0] * found.input[0]).sum(0).numpy().copy()
+    for bias in found.biases:
+        values = bias.numpy()
+        if values.ndim == 0:
+            total += values / (height * width)
+            continue
+        for y in range(values.shape[0]):
+            for x in range(values.shape[1]):
+                cell = np.zeros(values.shape)
+                cell[y, x] = 1
+                kernel = bilinear(cell, height, width)
+                total += values[y, x] * kernel / kernel.sum()
+    return total
+
+
+def _noisy(probe: Probe) -> list[np.ndarray]:
+    n, sigma = probe.parameters.get("n", 32), probe.parameters.get("sigma", 0.15)
+    spread = sigma * float(probe.x.max() - probe.x.min())
+    gradients = []
+    for i in range(n):
+        draw = noise(probe.x, i, tuple(probe.x.shape[1:]), "input-noise", probe.parameters.get("seed", 0))
+        at = probe.x + spread * torch.from_numpy(draw)[None]
+        gradients.append(probe.at_layer(at)[1] if probe.layer else probe.input_gradient(at))
+    return gradients
+
+
+def smooth_grad(probe: Probe) -> np.ndarray:
+    """Mean of the gradient at noisy inputs."""
+    return sum(_noisy(probe)) / len(_noisy(probe))
+
+
+def smooth_grad_squared(probe: Probe) -> np.ndarray:
+    """Mean of the squared gradient at noisy inputs."""
+    gradients = _noisy(probe)
+    return sum(g * g for g in gradients) / len(gradients)
+
+
+def var_grad(probe: Probe) -> np.ndarray:
+    """Unbiased variance of the gradient at noisy inputs."""
+    gradients = _noisy(probe)
+    mean = sum(gradients) / len(gradients)
+    return sum((g - mean) ** 2 for g in gradients) / (len(gradients) - 1)
+
+
+def nodes_and_weights(rule: str, steps: int) -> tuple[list[float], list[float]]:
+    """Quadrature on [0, 1]; Gauss-Legendre nodes by Newton's method on the recurrence of the polynomials."""
+    if rule == "trapezoid":
+        return [k / steps for k in range(steps + 1)], [
+            (0.5 if k in (0, steps) else 1.0) / steps for k in range(steps + 1)
+        ]
+    if rule.startswith("riemann-"):
+        shift = {"left": 0.0, "middle": 0.5, "right": 1.0}[rule.removeprefix("riemann-")]
+        return [(k + shift) / steps for k in range(steps)], [1 / steps] * steps
+    nodes, weights = [], []
+    for i in range(steps):
+        t = np.cos(np.pi * (i + 0.75) / (steps + 0.5))
+        for _ in range(100):
+            before, value = 1.0, t
+            for degree in range(2, steps + 1):
+                before, value = value, ((2 * degree - 1) * t * value - (degree - 1) * before) / degree
+            value, before = (value, before) if steps > 1 else (t, 1.0)
+            slope = steps * (t * value - before) / (t * t - 1)
+            t -= value / slope
+        nodes.append(0.5 + 0.5 * t)
+        weights.append(1 / ((1 - t * t) * slope * slope))
+    return nodes, weights
+
+
+def _baseline(probe: Probe) -> torch.Tensor:
+    return torch.as_tensor(probe.parameters.get("baseline", 0.0), dtype=torch.float64).expand_as(probe.x)
+
+
+def _mean_gradient(probe: Probe, rule: str, steps: int) -> np.ndarray:
+    start, total = _baseline(probe), 0
+    for node, weight in zip(*nodes_and_weights(rule, steps), strict=True):
+        at = start + node * (probe.x - start)
+        total = total + weight * (probe.at_layer(at)[1] if probe.layer else probe.input_gradient(at))
+    return total
+
+
+def integrated_gradients(probe: Probe) -> np.ndarray:
+    """(x - x') sum_i weight_i dS/dx; ``adaptive`` starts the trapezoid rule anew with twice the steps until
+    complete."""
+    rule, steps = probe.parameters.get("rule", "adaptive"), probe.parameters.get("steps", 50)
+    start = _baseline(probe)
+    difference = (probe.x - start)[0].numpy()
+    if rule != "adaptive":
+        return difference * _mean_gradient(probe, rule, steps)
+    most, tolerance = probe.parameters.get("max_steps", 128), probe.parameters.get("tolerance", 0.01)
+    rise, steps = probe.score() - probe.score(start), min(8, most)
+    while True:
+        values = difference * _mean_gradient(probe, "trapezoid", steps)
+        if abs(values.sum() - rise) <= tolerance * abs(rise) or 2 * steps > most:
+            return values
+        steps *= 2
+
+
+def internal_influence(probe: Probe) -> np.ndarray:
+    """Mean gradient at the layer along the path."""
+    return _mean_gradient(probe, probe.parameters.get("rule", "gauss-legendre"), probe.parameters.get("steps", 50))
+
+
+def conductance(probe: Probe) -> np.ndarray:
+    """Per step: the mean of the gradients at its ends, times the activation's change."""
+    start, steps = _baseline(probe), probe.parameters.get("steps", 50)
+    total, last = 0, None
+    for k in range(steps + 1):
+        here = probe.at_layer(start + k / steps * (probe.x - start))
+        if last is not None:
+            total = total + 0.5 * (here[1] + last[1]) * (here[0] - last[0])
+        last = here
+    return total
