@@ -121,6 +121,7 @@ def test_method_equals_its_reference(name: str, network: str, number: int) -> No
     if name in BASELINES:
         parameters["baseline"] = theirs["baseline"] = 0.1 * (number % 3)
     expected = _theirs(case, x, name, targets, layer, theirs)
+    assert name == "fem" or np.abs(expected).max() > 1e-6, "nothing to compare: choose another seed"
     _close(_ours(case, x, name, targets, asked, parameters), expected, 1e-9)
     single = make(network, seed, torch.float32)
     found = _ours(single, x.float(), name, targets, asked, parameters)

@@ -203,7 +203,8 @@ class _Run:
         gradient = any(_differentiates_here(o.method) for o in outlines)
         request = Request(
             {name: self.chooser.find(name) for name in sorted(names)},
-            at_input=any(_wants_input_gradient(o) for o in outlines),
+            # a user's backward hooks expect modules whose inputs take part in the graph
+            at_input=self.network.hooked_backward or any(_wants_input_gradient(o) for o in outlines),
             rules=Need.RULE in needs or any(o.rule != "none" for o in outlines),
             biases=Need.BIASES in needs,
             gradients=gradient or auto == AUTO,

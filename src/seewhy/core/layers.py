@@ -35,7 +35,7 @@ class Place:
 def find_place(root: nn.Module, name: str, where: str = "") -> Place:
     """The place that ``name`` means; raises `UnknownName` with the nearest layer."""
     plain, mark, number = name.partition("#")
-    modules = dict(root.named_modules())
+    modules = dict(root.named_modules(remove_duplicate=False))  # a shared part answers to all its names
     if plain not in modules or plain == "":
         owner = f" in {where or type(root).__name__}"
         listing = f"seewhy layers --model {where}" if where else "dict(module.named_modules())"

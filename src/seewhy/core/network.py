@@ -123,6 +123,12 @@ class Network:
             return iter(())
         return itertools.chain(self.root.parameters(), self.root.buffers())
 
+    @property
+    def hooked_backward(self) -> bool:
+        """Whether the user has put backward hooks of their own on some module."""
+        parts = () if self.root is None else self.root.modules()
+        return any(part._backward_hooks or part._backward_pre_hooks for part in parts)
+
     def like(self, x: Tensor) -> Tensor:
         """``x`` on the network's device and in its floating-point type."""
         for tensor in self.tensors:

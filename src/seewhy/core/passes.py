@@ -100,17 +100,17 @@ class Pass:
                 f"the {rule!r} rule matched no activation function in this forward: the model has no ReLU-like "
                 "function that can be seen (TorchScript hides them); use a method without a backward rule"
             )
-        if not score.requires_grad:
+        reachable = [tensor for tensor in tensors if tensor.requires_grad]
+        if not score.requires_grad or not reachable:
             return [None] * len(tensors)
         self.rule.active = rule
         try:
-            return list(
-                torch.autograd.grad(
-                    score.sum(), list(tensors), retain_graph=True, allow_unused=True, create_graph=graph
-                )
+            found = iter(
+                torch.autograd.grad(score.sum(), reachable, retain_graph=True, allow_unused=True, create_graph=graph)
             )
         finally:
             self.rule.active = "none"
+        return [next(found) if tensor.requires_grad else None for tensor in tensors]
 
     def adopt(self, targets: Sequence[Target] | None) -> tuple[str, bool, int]:
         """Choose a layer from a survey: its name, whether its tensor is still as it was, and backwards spent.

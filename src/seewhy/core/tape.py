@@ -51,6 +51,7 @@ def capture(
     versions: dict[str, list[tuple[Tensor, int]]] = {}
     with ExitStack() as stack:
         for key, place in places.items():
+            _check_hookable(place.module, key)
 
             def before(module: nn.Module, args: Any, key: str = key) -> None:
                 versions[key] = [(a, a._version) for a in _tensors(args) if not a.is_inference()]
@@ -66,14 +67,16 @@ def capture(
                 if graph == "lazy":
                     torch.set_grad_enabled(True)
                 rewritten = any(a is raw and a._version != version for a, version in versions.get(key, ()))
-                caught = raw.clone() if torch.is_grad_enabled() else raw
-                if torch.is_grad_enabled() and not caught.requires_grad and caught.is_floating_point():
-                    caught.requires_grad_()
-                tape.activations[key] = caught
-                if rewritten:
-                    raw.copy_(caught)
-                    return None
-                return _replace(output, raw, caught.clone())
+                # enabled here even where the model itself has switched gradients off around this layer
+                with torch.set_grad_enabled(graph != "none"):
+                    caught = raw.clone()
+                    if graph != "none" and not caught.requires_grad and caught.is_floating_point():
+                        caught.requires_grad_()
+                    tape.activations[key] = caught
+                    if rewritten:
+                        raw.copy_(caught)
+                        return None
+                    return _replace(output, raw, caught.clone())
 
             stack.callback(place.module.register_forward_pre_hook(before).remove)
             stack.callback(place.module.register_forward_hook(after).remove)
@@ -105,10 +108,20 @@ def record(root: nn.Module, tape: Tape) -> Iterator[None]:
 
         return hook
 
+    _check_hookable(root, "")
     with ExitStack() as stack:
         for name, module in root.named_modules():
             stack.callback(module.register_forward_hook(note(name)).remove)
         yield
+
+
+def _check_hookable(module: nn.Module, name: str) -> None:
+    if isinstance(module, torch.jit.ScriptModule):
+        which = f"layer {name!r}" if name else "the layers"
+        raise CapabilityError(
+            f"{which} cannot be looked at: TorchScript runs a model's layers unseen. Use the original module, "
+            "or a method at the input such as --method saliency"
+        )
 
 
 def _tensors(values: Sequence[Any]) -> list[Tensor]:

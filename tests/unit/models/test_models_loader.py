@@ -292,7 +292,7 @@ def project(tmp_path, monkeypatch):
 def test_the_users_own_networks(project, tmp_path):
     first = list(sys.path)
     model = load(f"{project}.nets:make")
-    assert sys.path[: len(first)] == first
+    assert sys.path == [*first, str(tmp_path)]  # last: neighbours are found later, nothing is shadowed
     assert not model.module[0].training
     assert (model.name, model.spec, model.labels) == ("Sequential", f"{project}.nets:make", None)
     assert load(f"{project}.nets:Nest.make").module[1] is model.module[1]

@@ -1,0 +1,56 @@
+"""Asking for any method: takes a method's name, gives it settings that are quick and a layer it accepts, from its card
+alone, so that a new method is covered without a line here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import seewhy
+import seewhy.methods
+import torch
+from networks import Case
+from seewhy.explanation import Explanation, Explanations
+from seewhy.registry import methods
+
+__all__ = ["METHODS", "SEEDED", "close", "every", "explain", "stacked"]
+
+METHODS = sorted(methods.keys())
+SEEDED = [name for name in METHODS if "seed" in methods[name].parameters]
+#: budgets, by the names that parameters have
+_QUICK = {"n": 4, "steps": 8, "max_steps": 16}
+
+
+def explain(case: Case, x: torch.Tensor, name: str, target: Any = 1, **given: Any) -> Explanation | Explanations:
+    """The explanation by ``name`` at a layer of ``case`` that suits it, channels kept, with small budgets."""
+    method = methods[name]
+    card = method.card
+    given.setdefault("layer", [case.early, case.layer] if card.several_layers else _layer(case, card.at))
+    if card.reduce is not None:
+        given.setdefault("reduce", "none")
+    for key, value in _QUICK.items():
+        if key in method.parameters:
+            given.setdefault(key, value)
+    return seewhy.explain(case.net, x, method=name, target=target, **given)
+
+
+def _layer(case: Case, at: str) -> str | None:
+    return case.layer if at == "layer" else None
+
+
+def every(found: Explanation | Explanations) -> list[Explanation]:
+    """One explanation or several, as a list."""
+    return [found] if isinstance(found, Explanation) else list(found)
+
+
+def stacked(found: Explanation | Explanations) -> np.ndarray:
+    """Values [B, ...]."""
+    return np.stack([each.values for each in every(found)])
+
+
+def close(found: np.ndarray, expected: np.ndarray, relative: float) -> None:
+    """Equal up to ``relative`` of the largest value; never passes on NaN."""
+    assert found.shape == expected.shape
+    assert np.isfinite(expected).all()
+    worst = np.abs(found.astype(np.float64) - expected.astype(np.float64)).max()
+    assert worst <= relative * max(np.abs(expected).max(), 1e-12), f"differs by {worst}"
