@@ -104,7 +104,15 @@ class BiasWatch:
 
 
 def _beyond_linear(f: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
-    """f(z) - f'(z) z."""
-    value, slope = torch.func.jvp(f, (z,), (z,))  # type: ignore[misc]
-    bias: Tensor = value.detach() - slope.detach()
-    return bias
+    """f(z) - f'(z) z.
+
+    The product with the Jacobian is taken by differentiating the backward pass, which is linear in the gradient it is
+    given; torch's forward mode would compile decompositions on first use, with a warning.
+    """
+    with torch.enable_grad():
+        z = z.detach().requires_grad_()
+        value = f(z)
+        probe = torch.zeros_like(value, requires_grad=True)
+        (pulled,) = torch.autograd.grad(value, z, probe, create_graph=True)
+        (product,) = torch.autograd.grad(pulled, probe, z.detach(), allow_unused=True)
+    return value.detach() - (torch.zeros_like(value) if product is None else product)

@@ -122,7 +122,8 @@ class Model:
     def fingerprint(self) -> str:
         """16 hexadecimal digits of architecture and content; '' for a callable that is no module.
 
-        Any change of a parameter or buffer changes it. Cached by each tensor's address, version and checksum.
+        Any change of a parameter or buffer changes it. Cached by each tensor's address, version and a sample of
+        its values: only a write of single elements through ``.data`` after the first call can go unnoticed.
         """
         if not isinstance(self.module, nn.Module):
             return ""

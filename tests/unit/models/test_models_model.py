@@ -139,13 +139,18 @@ def test_the_cached_fingerprint_notices_changes(monkeypatch):
     assert model.fingerprint() == "recomputed"
 
 
-def test_the_cached_fingerprint_notices_writes_through_data():
-    model = wrap(net())
+@pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last])
+def test_the_cached_fingerprint_notices_writes_through_data(memory):
+    model = wrap(net().to(memory_format=memory))
+    assert model.fingerprint() == wrap(net()).fingerprint()
     one = model.fingerprint()
     version = model.module[0].weight._version
     model.module[0].weight.data.mul_(1.5)
     assert model.module[0].weight._version == version
-    assert model.fingerprint() != one
+    two = model.fingerprint()
+    assert two != one
+    model.module[1].weight.data.fill_(3.0)  # constant, and of even length
+    assert model.fingerprint() not in {one, two}
 
 
 def test_fingerprints_of_unusual_tensors():

@@ -1,0 +1,92 @@
+"""The whole method x failure matrix: whatever goes wrong, and whenever, the model is what it was."""
+
+from __future__ import annotations
+
+import pytest
+import seewhy
+import torch
+from networks import image, make
+from properties.asking import METHODS, explain
+from properties.snapshots import difference, snapshot
+from seewhy.errors import SeewhyError
+from torch import nn
+
+
+class Stop:
+    """A forward hook that raises at its ``n``-th call, and counts all of them."""
+
+    def __init__(self, n: int, error: type[BaseException]) -> None:
+        self.n, self.error, self.calls = n, error, 0
+
+    def __call__(self, module: nn.Module, args: object, output: object) -> None:
+        self.calls += 1
+        if self.calls == self.n:
+            raise self.error("on purpose")
+
+
+def forwards(name: str) -> int:
+    """How often the method runs the network on the toy problem."""
+    case, count = make("conv-bn-relu", 3), Stop(0, ValueError)
+    case.net[-1].register_forward_hook(count)
+    explain(case, image(3), name)
+    return count.calls
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+@pytest.mark.parametrize("name", METHODS)
+def test_a_module_that_raises_or_is_interrupted_midway(name: str, error: type[BaseException]) -> None:
+    """At the first pass, in the middle and at the last one, which for streams is deep inside a chunk loop."""
+    total = forwards(name)
+    for n in sorted({1, (total + 1) // 2, total}):
+        case, x = make("conv-bn-relu", 3), image(3)
+        # an inner module: captures further up are armed already, those further down are not
+        inner = case.net.get_submodule(case.layer)
+        inner.register_forward_hook(Stop(n, error))
+        inner.train()  # a flag to be restored; on a ReLU it does not matter, so nothing warns
+        before = snapshot(case.net)
+        with pytest.raises(error, match="on purpose"):
+            explain(case, x, name)
+        assert difference(before, snapshot(case.net)) == []
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+@pytest.mark.parametrize("name", METHODS)
+def test_a_backward_that_raises(name: str, error: type[BaseException]) -> None:
+    case, x = make("conv-bn-relu", 4), image(4)
+
+    class Broken(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: object, x: torch.Tensor) -> torch.Tensor:
+            return x.view_as(x)
+
+        @staticmethod
+        def backward(ctx: object, *grads: torch.Tensor) -> torch.Tensor:
+            raise error("on purpose")
+
+    case.net[-1].register_forward_hook(lambda module, args, output: Broken.apply(output))
+    before = snapshot(case.net)
+    try:
+        explain(case, x, name)
+    except error as raised:
+        assert "on purpose" in str(raised)
+    assert difference(before, snapshot(case.net)) == []
+
+
+@pytest.mark.parametrize("target", [99, "no such label", lambda out: out, object()], ids=["index", "label", "shape", "type"])
+@pytest.mark.parametrize("name", METHODS)
+def test_a_bad_target(name: str, target: object) -> None:
+    case, x = make("conv-bn-relu", 5), image(5)
+    before = snapshot(case.net)
+    with pytest.raises(SeewhyError) as raised:
+        explain(case, x, name, target)
+    assert "\n" not in str(raised.value)
+    assert difference(before, snapshot(case.net)) == []
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_bad_layer(name: str) -> None:
+    case, x = make("conv-bn-relu", 6), image(6)
+    before = snapshot(case.net)
+    with pytest.raises(SeewhyError, match="layer|explains the input"):
+        seewhy.explain(case.net, x, method=name, layer="nowhere")
+    assert difference(before, snapshot(case.net)) == []
