@@ -8,6 +8,7 @@ import numpy as np
 import seewhy
 import torch
 from networks import CLASSES
+from seewhy.explanation import Explanation
 from torch import Tensor, nn
 
 __all__ = ["agree", "differ", "ours", "targets_for"]
@@ -21,8 +22,7 @@ def targets_for(x: Tensor, seed: int) -> list[int]:
 def ours(net: nn.Module, x: Tensor, method: str, target: Any, layer: str | None = None, **given: Any) -> np.ndarray:
     """Our values [B, ...] on the eager model, as it is."""
     found = seewhy.explain(net, x, method=method, target=target, layer=layer, prepare=False, **given)
-    several = [found] if len(x) == 1 else list(found)
-    return np.stack([each.values for each in several])
+    return np.stack([each.values for each in ([found] if isinstance(found, Explanation) else found)])
 
 
 def agree(found: Any, expected: Any, relative: float) -> None:

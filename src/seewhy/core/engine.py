@@ -176,6 +176,7 @@ class _Run:
         self.made = made
         runners = [_Runner(job, auto if job.outline.place == AUTO else job.outline.place, _steps(job)) for job in jobs]
         for runner in runners:
+            self._check_positions(runner)
             runner.spent.add(self.batch, 0, first)
             self._advance(runner, None)
         while any(runner.result is None for runner in runners):
@@ -187,6 +188,17 @@ class _Run:
             scores = made.scores(runner.job.targets).detach()
             answers.append(Answer(runner.job, runner.result, runner.place, scores, runner.depends, runner.spent))
         return Outcome(answers, made.forward, self.spent)
+
+    def _check_positions(self, runner: _Runner) -> None:
+        """Refuse a class activation map of a layer that has none to map."""
+        if runner.job.outline.method.card.family != "cam" or self.settings.reshape is not None:
+            return
+        shape = self.made.activation(runner.place).shape
+        if len(shape) < 3:
+            raise CapabilityError(
+                f"{runner.job.outline.method.name} at layer {runner.place!r}: its output {tuple(shape)} has no spatial "
+                "positions; choose a convolutional layer (seewhy layers), or use saliency, which has values for any layer"
+            )
 
     def _open(
         self, outlines: Sequence[Outline], plan: Callable[[Forward], Sequence[Job]], layers: Sequence[str]

@@ -1,0 +1,73 @@
+"""Writes docs/methods.md from the cards: run it after adding or changing a method.
+
+    python tools/write_docs.py          # rewrite the page
+    python tools/write_docs.py --check  # exit 1 if the page is out of date
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import seewhy.methods  # noqa: F401 - fills the registry
+from seewhy.registry import Method, methods
+
+PAGE = Path(__file__).parent.parent / "docs" / "methods.md"
+
+INTRO = """# Methods
+
+Every attribution method, from its card; this page is written by `python tools/write_docs.py`. S is the score that is explained, x the
+input, A a layer's activation (C channels), g = dS/dA. Values are signed and in score units per unit of the place unless said otherwise.
+
+Which to use first: **grad-cam** for where the evidence for a class lies (one backward); **hires-cam** at a middle layer for a finer and more
+faithful one; **saliency** or **smooth-grad** for pixels; **integrated-gradients** or **full-grad** when the numbers must add up;
+`contrast="top-10"` on any CAM for "why this and not that". Guided backpropagation and deconvnet look sharp whatever the network has learnt.
+
+Every CAM takes `layer=` (one or several, `fuse=`), `backward_rule=` and `contrast=`; every gradient method takes `layer=` where it
+says "any place", and `reduce=`.
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    parts = [INTRO]
+    for family, title in (("gradient", "Gradients"), ("cam", "Class activation maps")):
+        mine = [method for method in methods if method.card.family == family]
+        rows = [f"| [{m.name}](#{m.name}) | {m.card.use} | {m.card.cost} |" for m in mine]
+        parts.append("\n".join([f"## {title}", "", "| method | use it for | cost |", "|---|---|---|", *rows, ""]))
+        parts.extend(entry(method) for method in mine)
+    return "\n".join(parts)
+
+
+def entry(method: Method) -> str:
+    """One method's section."""
+    card = method.card
+    where = {"any": "any place, the input unless a layer is given", "input": "the input", "layer": "a layer"}[card.at]
+    parameters = ", ".join(f"`{name}={value!r}`" for name, value in method.parameters.items()) or "none of its own"
+    lines = [
+        f"### {method.name}",
+        "",
+        method.summary,
+        "",
+        f"- formula: `{card.formula}`",
+        f"- source: {card.paper}",
+        f"- explains: {where}; needs {', '.join(sorted(card.needs))}; {card.cost}",
+        f"- parameters: {parameters}" + (f"; channels reduced by `{card.reduce}`" if card.reduce else ""),
+    ]
+    if not card.discriminative:
+        lines.append("- not class-discriminative")
+    lines += [f"- beware: {caveat}" for caveat in card.caveats]
+    return "\n".join([*lines, ""])
+
+
+def main() -> int:
+    """Write the page, or with ``--check`` compare it."""
+    text = page()
+    if "--check" in sys.argv[1:]:
+        return 0 if PAGE.read_text(encoding="utf-8") == text else 1
+    PAGE.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
