@@ -1,5 +1,4 @@
-"""Small networks for tests: takes a name and a seed, gives a module in eval mode with the layers worth explaining; never
-trains.
+"""Small networks for tests: takes a name and a seed, gives a module in eval mode and its layers; never trains.
 
 Every network is a tree of `Sequential` and `Residual` around plain layers, so that a reference can walk it by hand.
 """

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import seewhy
 import torch
+from torch import Tensor, nn
+
+import seewhy
 from networks import CLASSES
 from seewhy.explanation import Explanation
-from torch import Tensor, nn
 
 __all__ = ["agree", "differ", "ours", "targets_for"]
 

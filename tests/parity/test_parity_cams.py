@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
+
 from networks import image, make
 from parity.comparing import agree, differ, ours, targets_for
 from parity.seeds import SEEDS
 from seewhy import targets as t
-from torch import Tensor, nn
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # deprecations inside both libraries
 
@@ -160,8 +161,8 @@ def test_shapley_cam(network: str, seed: int) -> None:
 def test_score_cam(seed: int) -> None:
     """To 1e-5 with both at a layer as large as the image, where masks need no upsampling.
 
-    Elsewhere conventions part: the paper and we upsample (bilinear, corners not aligned), then scale to [0, 1]; torchcam
-    scales first; pytorch-grad-cam aligns corners. Both leave out the baseline's score, which softmax cancels.
+    Elsewhere conventions part: the paper and we upsample (bilinear, corners not aligned), then scale to [0, 1];
+    torchcam scales first; pytorch-grad-cam aligns corners. Both leave out the baseline's score, which softmax cancels.
     """
     case, x = make("conv-bn-relu", seed), image(seed)
     k = targets_for(x, seed)

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
+
 from networks import Case, image, make
 from parity.comparing import agree, differ, ours, targets_for
 from parity.seeds import SEEDS
-from torch import nn
 
 attr = pytest.importorskip("captum.attr")
 
@@ -138,9 +139,7 @@ def test_conductance(network: str, seed: int) -> None:
     layer, gaps = case.net.get_submodule(case.early), []
     found = ours(case.net, x, "conductance", k, case.early, baseline=0.1, steps=400, reduce="none")
     for steps in (100, 400):
-        theirs = attr.LayerConductance(case.net, layer).attribute(
-            x, 0.1, k, n_steps=steps, method="riemann_trapezoid"
-        )
+        theirs = attr.LayerConductance(case.net, layer).attribute(x, 0.1, k, n_steps=steps, method="riemann_trapezoid")
         gaps.append(float(np.abs(found - theirs.detach().numpy()).max() / np.abs(found).max()))
     assert gaps[1] <= 1e-2
     assert gaps[1] < 0.5 * gaps[0]

@@ -6,9 +6,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
+
 import seewhy
 import seewhy.methods
-import torch
 from networks import Case
 from seewhy.explanation import Explanation, Explanations
 from seewhy.registry import methods

@@ -10,13 +10,12 @@ import sys
 import numpy as np
 import pytest
 import torch
+
 from networks import image, make
 from properties.asking import METHODS, SEEDED, close, every, explain, stacked
 from properties.snapshots import difference, snapshot
 
 NETS = ("conv-bn-relu", "residual", "silu")  # pool-then-linear heads, so that every method applies
-
-pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:FutureWarning")
 
 
 def _net(name: str) -> str:
@@ -182,14 +181,11 @@ def test_the_snapshot_sees() -> None:
         assert difference(before, snapshot(case.net)) == ["grad mode", "0.training"]
 
 
-@pytest.mark.xfail(strict=True, reason="core/biases.py uses torch.func.jvp, which warns of torch.jit on first use")
 def test_full_grad_is_silent_in_a_fresh_process() -> None:
     code = (
         "import torch, seewhy; from torch.nn import *;"
         "net = Sequential(Conv2d(3, 4, 3), SiLU(), Flatten(), Linear(144, 2));"
         "seewhy.explain(net.eval(), torch.rand(1, 3, 8, 8), method='full-grad', target=1)"
     )
-    done = subprocess.run(
-        [sys.executable, "-W", "error::FutureWarning", "-c", code], env=os.environ, capture_output=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], env=os.environ, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()[-500:]

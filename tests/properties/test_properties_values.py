@@ -1,23 +1,19 @@
-"""What the values must be whatever the network: finite, complete where the paper proves it, zero where nothing depends,
-linear where targets are."""
+"""What the values must be whatever the network: finite, complete where proven, zero where nothing depends."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import CLASSES, image, make
-from properties.asking import METHODS, close, every, explain, stacked
-from seewhy import targets as t
-from seewhy.registry import Need, methods
 from torch import Tensor
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:FutureWarning")
+from networks import CLASSES, image, make
+from properties.asking import METHODS, close, every, explain, stacked
+from seewhy.registry import Need, methods
 
 CODES = {"ok", "zero-gradient", "no-positive-evidence", "not-converged"}
 #: maps of the activations alone
@@ -38,13 +34,18 @@ def _inputs() -> dict[str, Callable[[], Tensor]]:
 
 
 @pytest.mark.parametrize("what", sorted(_inputs()))
-@pytest.mark.parametrize("network", ["conv-bn-relu", "relu6-in-place", "silu", "bias-free"])
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize(
+    ("name", "network"),
+    [
+        (name, network)
+        for name in METHODS
+        for network in ("conv-bn-relu", "relu6-in-place", "silu", "bias-free")
+        if name != "cam" or network != "relu6-in-place"  # a head that CAM refuses
+    ],
+)
 def test_finite(name: str, network: str, what: str) -> None:
     """No NaN and no infinity on images without variation and beyond all range, in float32; and a status that fits."""
     case = make(network, 1, torch.float32)
-    if name == "cam" and not case.pooled:
-        pytest.skip("no class activation mapping with this head")
     for each in every(explain(case, _inputs()[what]().float(), name)):
         assert np.isfinite(each.values).all()
         assert each.status.code in CODES
@@ -119,7 +120,9 @@ def test_softmax_of_equal_scores_is_the_mean_activation(name: str) -> None:
 
 
 @settings(max_examples=25, deadline=None, derandomize=True)
-@given(seed=st.integers(0, 10_000), k=st.integers(0, CLASSES - 1), network=st.sampled_from(["conv-bn-relu", "residual"]))
+@given(
+    seed=st.integers(0, 10_000), k=st.integers(0, CLASSES - 1), network=st.sampled_from(["conv-bn-relu", "residual"])
+)
 def test_completeness_of_cam(seed: int, k: int, network: str) -> None:
     """The map's mean is the score less the bias."""
     case, x = make(network, seed), image(seed)
@@ -167,9 +170,7 @@ def test_completeness_of_paths(seed: int, network: str, start: float) -> None:
     case, x = make(network, seed), image(seed)
     with torch.no_grad():
         rise = (case.net(x) - case.net(torch.full_like(x, start)))[:, 1].numpy()
-    fine = every(
-        explain(case, x, "integrated-gradients", baseline=start, rule="gauss-legendre", steps=200)
-    )
+    fine = every(explain(case, x, "integrated-gradients", baseline=start, rule="gauss-legendre", steps=200))
     units = every(explain(case, x, "conductance", baseline=start, steps=400, layer=case.early))
     rough = every(explain(case, x, "conductance", baseline=start, steps=2, layer=case.early))
     for row in range(len(x)):
@@ -197,97 +198,3 @@ def test_cam_family_agrees_at_a_pooled_head(network: str, layer: str) -> None:
             close(found, torch.einsum("c,bc,bchw->bhw", weights, features.mean((2, 3)), features).numpy(), 1e-11)
         else:
             close(found * positions, expected, 1e-11)
-
-
-class _Numbers:
-    """Targets as expressions, with the number that each must give."""
-
-    @staticmethod
-    def leaf(k: int) -> tuple[t.Target, Callable[[np.ndarray], float]]:
-        return t.Logit(k), lambda row: float(row[k])
-
-    @staticmethod
-    def margin(a: int, b: int) -> tuple[t.Target, Callable[[np.ndarray], float]]:
-        return t.Margin(a, b), lambda row: float(row[a] - row[b])
-
-    @staticmethod
-    def centred(k: int) -> tuple[t.Target, Callable[[np.ndarray], float]]:
-        return t.Centred(k), lambda row: float(row[k] - row.mean())
-
-
-_INDEX, _FACTOR = st.integers(0, CLASSES - 1), st.floats(-3, 3, width=16)
-_LEAVES = st.one_of(
-    st.builds(_Numbers.leaf, _INDEX), st.builds(_Numbers.margin, _INDEX, _INDEX), st.builds(_Numbers.centred, _INDEX)
-)
-
-
-def _grow(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    return st.one_of(
-        st.builds(lambda a, b: (a[0] + b[0], lambda r: a[1](r) + b[1](r)), inner, inner),
-        st.builds(lambda a, b: (a[0] - b[0], lambda r: a[1](r) - b[1](r)), inner, inner),
-        st.builds(lambda f, a: (f * a[0], lambda r: f * a[1](r)), _FACTOR, inner),
-        st.builds(lambda f, a: (a[0] * f, lambda r: f * a[1](r)), _FACTOR, inner),
-        st.builds(lambda a: (-a[0], lambda r: -a[1](r)), inner),
-    )
-
-
-@settings(max_examples=120, deadline=None, derandomize=True)
-@given(expression=st.recursive(_LEAVES, _grow, max_leaves=6))
-def test_arithmetic_on_targets(expression: tuple[t.Target, Callable[[np.ndarray], float]]) -> None:
-    """The score of any sum, difference, multiple or negative is that of the numbers; and the gradient follows."""
-    target, number = expression
-    case, x = make("silu", 7), image(7, batch=1)
-    with torch.no_grad():
-        logits = case.net(x)[0].numpy()
-    (found,) = every(explain(case, x, "saliency", target))
-    assert found.score == pytest.approx(number(logits), abs=1e-9)
-    jacobian = _jacobian()
-    # every target here is linear in the logits: its weights are its values on unit rows
-    weights = [number(unit) for unit in np.eye(CLASSES)]
-    expected = sum(w * j for w, j in zip(weights, jacobian, strict=True))
-    assert np.abs(found.values - expected).max() <= 1e-11 * (1 + np.abs(jacobian).max() * np.abs(weights).sum())
-
-
-_KEPT: list[np.ndarray] = []
-
-
-def _jacobian() -> np.ndarray:
-    if not _KEPT:
-        case, x = make("silu", 7), image(7, batch=1)
-        leaf = x.clone().requires_grad_()
-        out = case.net(leaf)
-        _KEPT.append(
-            np.stack([torch.autograd.grad(out[0, k], leaf, retain_graph=True)[0][0].numpy() for k in range(CLASSES)])
-        )
-    return _KEPT[0]
-
-
-def test_difference_is_not_minus_both() -> None:
-    """``a - b`` subtracts b once: the sum a + b, the negative of both and the reverse are all different."""
-    case, x = make("gelu", 8), image(8, batch=1)
-    a, b = t.Logit(0), t.Logit(1)
-    names = {"a - b": a - b, "b - a": b - a, "a + b": a + b, "-(a + b)": -(a + b), "2 a - b": 2 * a - b}
-    scores = {name: every(explain(case, x, "saliency", target))[0].score for name, target in names.items()}
-    with torch.no_grad():
-        one, two = case.net(x)[0, :2].tolist()
-    expected = [one - two, two - one, one + two, -one - two, 2 * one - two]
-    assert list(scores.values()) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize("name", ["saliency", "grad-cam", "hires-cam", "cam", "ablation-cam", "input-x-gradient"])
-def test_signed_methods_follow_the_sign_of_the_target(name: str) -> None:
-    """Methods that are linear in the score turn over with it, and scale with it."""
-    case, x = make("conv-bn-relu", 9), image(9)
-    plus = stacked(explain(case, x, name, t.Logit(1)))
-    close(stacked(explain(case, x, name, -t.Logit(1))), -plus, 1e-12)
-    close(stacked(explain(case, x, name, 2.5 * t.Logit(1))), 2.5 * plus, 1e-12)
-
-
-@pytest.mark.parametrize("name", [name for name in METHODS if name != "finer-cam"])
-def test_an_index_a_target_and_a_callable_are_the_same(name: str) -> None:
-    case, x = make("conv-bn-relu", 10), image(10)
-    expected = stacked(explain(case, x, name, 2))
-    close(stacked(explain(case, x, name, t.Logit(2))), expected, 1e-12)
-    close(stacked(explain(case, x, name, lambda out: out[:, 2])), expected, 1e-12)
-    close(stacked(explain(case, x, name, 2 - CLASSES)), expected, 1e-12)
-

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+
 from reference.probing import Probe, bilinear
 
 __all__ = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+
 from reference.cams import grad_cam
 from reference.layerwise import walk
 from reference.probing import Probe, bilinear, noise

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
-from networks import Residual
 from torch import Tensor, nn
+
+from networks import Residual
 
 __all__ = ["Walk", "walk"]
 

@@ -117,8 +117,9 @@ def bilinear(map_: np.ndarray, height: int, width: int) -> np.ndarray:
     out = np.zeros((height, width))
     for y in range(height):
         for x in range(width):
-            (top, bottom, down), (left, right, across) = _between(y, map_.shape[0], height), _between(
-                x, map_.shape[1], width
+            (top, bottom, down), (left, right, across) = (
+                _between(y, map_.shape[0], height),
+                _between(x, map_.shape[1], width),
             )
             upper = (1 - across) * map_[top, left] + across * map_[top, right]
             lower = (1 - across) * map_[bottom, left] + across * map_[bottom, right]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+
 from reference.cams import _sum, grad_cam_pp_map
 from reference.probing import Probe, bilinear, noise
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+
 import seewhy
 import seewhy.methods
-import torch
 from networks import CLASSES, NETWORKS, Case, image, make
 from reference.probing import Probe
 from reference.table import REFERENCES
@@ -85,10 +86,7 @@ def _ours(case: Case, x: torch.Tensor, name: str, targets: Any, layer: Any, para
 
 def _theirs(case: Case, x: torch.Tensor, name: str, targets: list[int], layer: str, parameters: Any) -> np.ndarray:
     return np.stack(
-        [
-            REFERENCES[name](Probe(case.net, x[row : row + 1], k, layer, parameters))
-            for row, k in enumerate(targets)
-        ]
+        [REFERENCES[name](Probe(case.net, x[row : row + 1], k, layer, parameters)) for row, k in enumerate(targets)]
     )
 
 
@@ -97,8 +95,6 @@ def _close(found: np.ndarray, expected: np.ndarray, relative: float) -> None:
     assert np.abs(found - expected).max() <= relative * max(np.abs(expected).max(), 1e-12)
 
 
-# raised inside torch when forward-mode differentiation is first used; tests/properties has a test of it
-@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:FutureWarning")
 @pytest.mark.parametrize(("name", "network", "number"), _cases())
 def test_method_equals_its_reference(name: str, network: str, number: int) -> None:
     """float64 to 1e-9 of the map's maximum, float32 to 1e-4 of it; two images with a target each."""

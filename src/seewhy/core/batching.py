@@ -88,7 +88,7 @@ def in_chunks(
         size = budget.size or budget.first
         stop = min(start + size, total)
         try:
-            if budget.size is None:
+            if budget.size is None and stop < total:  # nothing to plan for when this is all
                 with budget.measured(stop - start, recorded):
                     result = work(start, stop)
             else:

@@ -71,7 +71,7 @@ def _mode_matters(part: nn.Module) -> bool:
 def _buffers_kept(module: nn.Module) -> Iterator[None]:
     """Buffers that a forward changes or replaces are put back."""
     before = [
-        (part, name, value, value.detach().clone())
+        (part, name, value, value.detach().clone(), _version(value))
         for part in module.modules()
         for name, value in part._buffers.items()
         if value is not None
@@ -80,11 +80,16 @@ def _buffers_kept(module: nn.Module) -> Iterator[None]:
         yield
     finally:
         with torch.no_grad():
-            for part, name, value, copy in before:
+            for part, name, value, copy, version in before:
                 if part._buffers.get(name) is not value:
                     part._buffers[name] = value
-                if not _same(value, copy):
+                if _version(value) != version or (version is None and not _same(value, copy)):
                     value.copy_(copy)
+
+
+def _version(value: Tensor) -> int | None:
+    """How often ``value`` was changed in place; None for inference tensors, which do not count."""
+    return None if value.is_inference() else value._version
 
 
 def _same(value: Tensor, copy: Tensor) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -11,10 +13,10 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["fingerprint", "state_key"]
+__all__ = ["cached_fingerprint", "fingerprint"]
 
 #: how many values of a tensor are looked at before its cached fingerprint is believed
-_SAMPLE = 1000
+_SAMPLE = 64
 
 
 def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
@@ -23,34 +25,57 @@ def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
     yield from module.named_buffers(remove_duplicate=False)
 
 
-def state_key(module: nn.Module) -> tuple[object, ...] | None:
-    """What must be equal for a cached fingerprint to hold: each tensor's address, version and a quick sample.
+@dataclass(frozen=True)
+class _Taken:
+    """A fingerprint, and what must still be so for it to hold."""
 
-    The version counts every in-place operation except those through ``.data``; the sample, about a thousand
-    values spread over each tensor, catches those that touch a whole tensor. None if a tensor cannot tell its
-    version (inference mode) or has no content to look at: then nothing is cached.
+    addresses: tuple[object, ...]
+    samples: tuple[Tensor, ...]
+    seen: bytes
+    digest: str
+
+
+# weak keys: a module's entry dies with it, while an id() can be given out again
+_taken: WeakKeyDictionary[nn.Module, _Taken] = WeakKeyDictionary()
+
+
+def cached_fingerprint(module: nn.Module) -> str:
+    """`fingerprint`, taken once for each state of ``module``.
+
+    A state is every tensor's address, version and some evenly spread values. The version counts every in-place operation
+    except those through ``.data``; the values, looked at through views that are kept, catch those that touch a whole
+    tensor. Tensors that cannot tell their version (inference mode) or have nothing to look at are never cached.
     """
-    key: list[object] = []
-    for name, tensor in _tensors(module):
-        if tensor.is_inference() or tensor.is_meta or tensor.layout != torch.strided or tensor.is_quantized:
-            return None
-        key.append((name, tensor.data_ptr(), tensor._version, tuple(tensor.shape), tensor.dtype, _sample(tensor)))
-    return tuple(key)
+    tensors = [tensor for _, tensor in _tensors(module)]
+    if any(t.is_inference() or t.is_meta or t.layout != torch.strided or t.is_quantized for t in tensors):
+        return fingerprint(module)
+    addresses = tuple((t.data_ptr(), t._version, t.shape, t.dtype) for t in tensors)
+    known = _taken.get(module)
+    if known is not None and known.addresses == addresses and _values(known.samples) == known.seen:
+        return known.digest
+    samples = tuple(view for tensor in tensors if (view := _sample(tensor)) is not None)
+    _taken[module] = _Taken(addresses, samples, _values(samples), fingerprint(module))
+    return _taken[module].digest
 
 
-def _sample(tensor: Tensor) -> int:
-    """A checksum of evenly spread values; an odd number of them, because equal values cancel in pairs."""
+def _sample(tensor: Tensor) -> Tensor | None:
+    """A view of a few evenly spread values; None where there are none."""
+    if tensor.numel() == 0:
+        return None
+    flat = tensor.detach()
+    while flat.ndim > 1:  # the longest axis is spread over, the others looked at in their middle
+        axis = min(range(flat.ndim), key=lambda a: flat.shape[a])
+        flat = flat.select(axis, flat.shape[axis] // 2)
+    flat = flat.reshape(-1)
+    return flat[:: max(1, flat.numel() // _SAMPLE)]
+
+
+def _values(samples: tuple[Tensor, ...]) -> bytes:
+    groups: dict[object, list[Tensor]] = {}
+    for view in samples:
+        groups.setdefault((view.dtype, view.device), []).append(view)
     with torch.no_grad():
-        plain = tensor.detach().resolve_conj().resolve_neg()
-        plain = torch.view_as_real(plain) if plain.is_complex() else plain
-        if plain.numel() == 0:
-            return 0
-        dense = plain.ndim == 4 and plain.is_contiguous(memory_format=torch.channels_last)
-        # the order is of no matter here, so a channels-last weight need not be copied into rows
-        flat = plain.as_strided((plain.numel(),), (1,)) if dense else plain.reshape(-1)
-        spread = flat[:: max(1, flat.numel() // _SAMPLE)]
-        odd = spread[: len(spread) - 1 + len(spread) % 2]
-        return int(torch.hash_tensor(odd).item())
+        return b"".join(_content(torch.cat(views)).tobytes() for views in groups.values())
 
 
 def _content(tensor: Tensor) -> memoryview:

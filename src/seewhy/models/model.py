@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from seewhy.errors import UsageError
 from seewhy.models import labels as _labels
-from seewhy.models._fingerprint import fingerprint, state_key
+from seewhy.models._fingerprint import cached_fingerprint
 from seewhy.models._words import one_line, reason
 from seewhy.models.preprocess import Preprocess
 
@@ -41,7 +41,6 @@ class Model:
     labels: tuple[str, ...] | None = None
     weights: str = ""
     synonyms: bool = False
-    _cache: dict[tuple[object, ...], str] = field(default_factory=dict, init=False, repr=False)
 
     def label(self, index: int) -> str | None:
         """What class ``index`` is called on pictures; None without labels or beyond their end."""
@@ -125,12 +124,4 @@ class Model:
         Any change of a parameter or buffer changes it. Cached by each tensor's address, version and a sample of
         its values: only a write of single elements through ``.data`` after the first call can go unnoticed.
         """
-        if not isinstance(self.module, nn.Module):
-            return ""
-        key = state_key(self.module)
-        if key is None:
-            return fingerprint(self.module)
-        if key not in self._cache:
-            self._cache.clear()
-            self._cache[key] = fingerprint(self.module)
-        return self._cache[key]
+        return cached_fingerprint(self.module) if isinstance(self.module, nn.Module) else ""

@@ -132,7 +132,7 @@ def test_the_fingerprint_sees_swapped_and_constant_values():
 def test_the_cached_fingerprint_notices_changes(monkeypatch):
     model = wrap(net())
     one = model.fingerprint()
-    monkeypatch.setattr("seewhy.models.model.fingerprint", lambda module: "recomputed")
+    monkeypatch.setattr("seewhy.models._fingerprint.fingerprint", lambda module: "recomputed")
     assert model.fingerprint() == one
     with torch.no_grad():
         model.module[0].weight.add_(1)
