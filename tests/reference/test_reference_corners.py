@@ -208,3 +208,31 @@ def test_kpca_equals_scikit_learn(kernel: str) -> None:
     expected = decomposition.KernelPCA(1, kernel=kernel).fit_transform(rows)[:, 0].reshape(activation.shape[1:])
     found = seewhy.explain(case.net, x, method="kpca-cam", layer=case.layer, target=0, kernel=kernel).values
     _equal(found * np.sign((found * expected).sum()), expected, 1e-7)
+
+
+RECTIFIERS = {
+    "softplus": (nn.Softplus(), lambda z: np.log1p(np.exp(z)), lambda z: 1 / (1 + np.exp(-z))),
+    "leaky": (nn.LeakyReLU(0.1), lambda z: np.where(z > 0, z, 0.1 * z), lambda z: np.where(z > 0, 1.0, 0.1)),
+    "elu": (nn.ELU(), lambda z: np.where(z > 0, z, np.expm1(z)), lambda z: np.where(z > 0, 1.0, np.exp(z))),
+    "hardtanh": (nn.Hardtanh(-1, 2), lambda z: np.clip(z, -1, 2), lambda z: ((z > -1) & (z < 2)).astype(float)),
+    "hardswish": (
+        nn.Hardswish(),
+        lambda z: z * np.clip(z + 3, 0, 6) / 6,
+        lambda z: np.where(z >= 3, 1.0, np.where(z <= -3, 0.0, (2 * z + 3) / 6)),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", sorted(RECTIFIERS))
+def test_rules_by_formula(kind: str) -> None:
+    """f'(z) max(g, 0) [f(z) > 0] and max(g, 0) on one rectifier: Softplus is positive where its input is not."""
+    module, value, slope = RECTIFIERS[kind]
+    z = np.array([-3.5, -1.7, -0.4, 0.3, 1.1, 2.6, -2.2, 0.9, 3.7])
+    g = np.array([1.0, 0.5, 2.0, -1.0, 3.0, 1.5, -0.5, 0.25, 2.0])
+    net = nn.Sequential(module, _Toy(torch.from_numpy(g).reshape(1, 1, 3, 3))).eval()
+    x = torch.from_numpy(z).reshape(1, 1, 3, 3)
+    forward = np.maximum(g, 0)
+    expected = {"guided": slope(z) * forward * (value(z) > 0), "deconvnet": forward, "none": slope(z) * g}
+    for rule, values in expected.items():
+        found = seewhy.explain(net, x, method="saliency", target=0, reduce="none", backward_rule=rule).values
+        _equal(found.flatten(), values)
