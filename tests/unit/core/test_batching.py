@@ -1,0 +1,112 @@
+"""Chunks: sizes follow the budget, a failed chunk is halved and never handed out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import seewhy
+import torch
+from seewhy.core.batching import Budget, in_chunks
+from seewhy.errors import OutOfMemory
+from torch import Tensor, nn
+
+
+def allocate(start: int, stop: int) -> Tensor:
+    return torch.zeros(stop - start, 1000)  # 4000 bytes an item
+
+
+def test_the_first_chunk_is_measured_and_the_rest_fill_the_budget() -> None:
+    sizes = [stop - start for start, stop, _ in in_chunks(40, allocate, Budget(limit=40_000), recorded=True)]
+    assert sizes == [4, 10, 10, 10, 6]
+
+
+def test_without_a_graph_three_of_the_largest_tensors_count() -> None:
+    budget = Budget(limit=120_000)
+    sizes = [stop - start for start, stop, _ in in_chunks(40, allocate, budget, recorded=False)]
+    assert sizes == [4, 10, 10, 10, 6]
+
+
+def test_never_more_than_the_cap_and_never_less_than_one() -> None:
+    assert max(b - a for a, b, _ in in_chunks(100, allocate, Budget(limit=10**9), recorded=True)) == 32
+    sizes = [b - a for a, b, _ in in_chunks(7, allocate, Budget(limit=1), recorded=True)]
+    assert sizes == [4, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("CUDA out of memory"), MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")],
+    ids=["cuda", "python", "cpu"],
+)
+def test_running_out_halves_the_chunk_and_goes_on(error: Exception) -> None:
+    tried: list[int] = []
+
+    def work(start: int, stop: int) -> Tensor:
+        tried.append(stop - start)
+        if stop - start > 3:
+            raise error
+        return torch.arange(start, stop)
+
+    budget = Budget()
+    budget.size = 16
+    handed = torch.cat([result for _, _, result in in_chunks(10, work, budget, recorded=True)])
+    assert handed.tolist() == list(range(10))
+    assert tried == [10, 5, 2, 2, 2, 2, 2]
+
+
+def test_other_errors_pass_and_one_sample_too_many_says_so() -> None:
+    def broken(start: int, stop: int) -> None:
+        raise RuntimeError("shape mismatch")
+
+    with pytest.raises(RuntimeError, match="shape mismatch"):
+        list(in_chunks(4, broken, Budget(), recorded=True))
+
+    def full(start: int, stop: int) -> None:
+        raise MemoryError("no room")
+
+    with pytest.raises(OutOfMemory, match="one sample alone does not fit"):
+        list(in_chunks(4, full, Budget(), recorded=True))
+
+
+def hungry(limit: int) -> nn.Module:
+    """A network that runs out of memory on more than ``limit`` samples."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)).eval()
+
+    def hook(module: nn.Module, args: tuple[Tensor, ...]) -> None:
+        if len(args[0]) > limit:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    net.register_forward_pre_hook(hook)
+    return net
+
+
+@pytest.mark.parametrize("method", ["smooth-grad", "integrated-gradients", "score-cam", "conductance"])
+def test_a_stream_that_runs_out_gives_the_same_map(method: str) -> None:
+    x = torch.randn(3, 3, 10, 10, generator=torch.Generator().manual_seed(0))
+    layer = "1" if method in ("score-cam", "conductance") else None
+    plenty, tight = (seewhy.explain(hungry(n), x, method=method, target=1, layer=layer) for n in (1000, 3))
+    for a, b in zip(plenty, tight, strict=True):
+        np.testing.assert_allclose(a.values, b.values, rtol=1e-5, atol=1e-7)
+
+
+def test_images_are_chunked_too() -> None:
+    x = torch.randn(9, 3, 10, 10, generator=torch.Generator().manual_seed(0))
+    plenty, tight = (seewhy.explain(hungry(n), x, method="grad-cam", target=1, layer="1") for n in (1000, 2))
+    assert len(tight) == 9
+    for a, b in zip(plenty, tight, strict=True):
+        np.testing.assert_allclose(a.values, b.values, rtol=1e-5, atol=1e-7)
+
+
+def test_nothing_holds_all_samples_at_once() -> None:
+    """The largest batch a stream sends through the network does not grow with the number of samples."""
+    largest = []
+
+    def count(module: nn.Module, args: tuple[Tensor, ...]) -> None:
+        largest.append(len(args[0]))
+
+    net = hungry(10**6)
+    net.register_forward_pre_hook(count)
+    x = torch.randn(1, 3, 10, 10)
+    seewhy.explain(net, x, method="smooth-grad", target=1, n=200)
+    assert max(largest) == 32
+    assert sum(largest) == 201
