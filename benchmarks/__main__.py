@@ -39,7 +39,12 @@ def main() -> None:
         lines += [f"## Grad-CAM, median of {asked.rounds} interleaved rounds", "", *_grad_cam_table(asked.rounds), ""]
     if asked.what in ("memory", "all"):
         over, forwards = memory.run(asked.channels)
-        lines += ["## Score-CAM on ResNet-50", "", f"{over / 2**20:.0f} MiB over the model after one forward; {forwards} forwards", ""]
+        lines += [
+            "## Score-CAM on ResNet-50",
+            "",
+            f"{over / 2**20:.0f} MiB over the model after one forward; {forwards} forwards",
+            "",
+        ]
     text = "\n".join(lines)
     print(text)
     if asked.out is not None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import seewhy
 import torch
 from torch import Tensor, nn
 
+import seewhy
 from benchmarks.side_by_side import Timing, interleaved
 
 __all__ = ["NETWORKS", "contestants", "run"]

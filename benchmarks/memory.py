@@ -7,8 +7,9 @@ import threading
 import time
 from pathlib import Path
 
-import seewhy
 import torch
+
+import seewhy
 
 __all__ = ["run"]
 

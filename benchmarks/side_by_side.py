@@ -14,7 +14,7 @@ __all__ = ["Timing", "interleaved"]
 
 @dataclass(frozen=True)
 class Timing:
-    """Median seconds by name, and the largest difference of any result from the first one's, relative to its maximum."""
+    """Median seconds by name, and how far any result is from the first one's, relative to its maximum."""
 
     median: dict[str, float]
     difference: float

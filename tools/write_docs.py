@@ -1,7 +1,7 @@
 """Writes docs/methods.md from the cards: run it after adding or changing a method.
 
-    python tools/write_docs.py          # rewrite the page
-    python tools/write_docs.py --check  # exit 1 if the page is out of date
+python tools/write_docs.py          # rewrite the page
+python tools/write_docs.py --check  # exit 1 if the page is out of date
 """
 
 from __future__ import annotations
@@ -16,15 +16,17 @@ PAGE = Path(__file__).parent.parent / "docs" / "methods.md"
 
 INTRO = """# Methods
 
-Every attribution method, from its card; this page is written by `python tools/write_docs.py`. S is the score that is explained, x the
-input, A a layer's activation (C channels), g = dS/dA. Values are signed and in score units per unit of the place unless said otherwise.
+Every attribution method, from its card; this page is written by `python tools/write_docs.py`. S is the score that is
+explained, x the input, A a layer's activation (C channels), g = dS/dA. Values are signed and in score units per unit
+of the place unless said otherwise.
 
-Which to use first: **grad-cam** for where the evidence for a class lies (one backward); **hires-cam** at a middle layer for a finer and more
-faithful one; **saliency** or **smooth-grad** for pixels; **integrated-gradients** or **full-grad** when the numbers must add up;
-`contrast="top-10"` on any CAM for "why this and not that". Guided backpropagation and deconvnet look sharp whatever the network has learnt.
+Which to use first: **grad-cam** for where the evidence for a class lies (one backward); **hires-cam** at a middle
+layer for a finer and more faithful one; **saliency** or **smooth-grad** for pixels; **integrated-gradients** or
+**full-grad** when the numbers must add up; `contrast="top-10"` on any CAM for "why this and not that". Guided
+backpropagation and deconvnet look sharp whatever the network has learnt.
 
-Every CAM takes `layer=` (one or several, `fuse=`), `backward_rule=` and `contrast=`; every gradient method takes `layer=` where it
-says "any place", and `reduce=`.
+Every CAM takes `layer=` (one or several, `fuse=`), `backward_rule=` and `contrast=`; every gradient method takes
+`layer=` where it says "any place", and `reduce=`.
 """
 
 

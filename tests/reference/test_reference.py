@@ -47,11 +47,6 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "kpca-cam": [{}, {"kernel": "rbf"}, {"kernel": "linear"}, {"kernel": "sigmoid", "gamma": 0.5}],
     "fem": [{}, {"k": 1.0}, {"k": 0.0}],
 }
-#: (method, network or "", variant) with a fault that is known; strict, so that mending it shows
-KNOWN = {
-    ("is-cam", network, 0): "is_cam.py divides integer tensors: i / n is rounded to float32 in a float64 run"
-    for network in ("conv-bn-relu", "relu6-in-place", "residual")
-}
 #: at a layer as well as at the input
 ANYWHERE = {method.name for method in methods if method.card.at == "any"}
 BASELINES = {"integrated-gradients", "internal-influence", "conductance"}
@@ -61,13 +56,9 @@ def test_every_method_has_a_reference() -> None:
     assert methods.keys() == REFERENCES.keys()
 
 
-def _marks(*key: Any) -> list[pytest.MarkDecorator]:
-    return [pytest.mark.xfail(strict=True, reason=KNOWN[key])] if key in KNOWN else []
-
-
 def _cases() -> list[Any]:
     return [
-        pytest.param(name, network, number, id=f"{name}-{network}-{number}", marks=_marks(name, network, number))
+        pytest.param(name, network, number, id=f"{name}-{network}-{number}")
         for name in sorted(REFERENCES)
         for network in NETWORKS
         for number in range(len(VARIANTS.get(name, [{}])))

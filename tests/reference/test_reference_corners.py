@@ -53,21 +53,13 @@ def test_one_relu_called_three_times(method: str, layer: str) -> None:
     _equal(seewhy.explain(case.net, x, method=method, layer=layer, target=1, **parameters).values, expected)
 
 
-_MANY = pytest.mark.xfail(
-    strict=True, reason="core/tape.py edits every call of a layer without #k, not its last, as captures do"
-)
-_SIDE = pytest.mark.xfail(
-    strict=True, reason="core/tape.py returns the edited tensor only: a call used for its side effect escapes the edit"
-)
-
-
 @pytest.mark.parametrize("method", EDITS)
 @pytest.mark.parametrize(
     "layer",
     [
-        pytest.param("relu", marks=_MANY),
+        "relu",
         "relu#1",
-        pytest.param("relu#2", marks=_SIDE),
+        "relu#2",
         "relu#3",
         "two",
         "one",
@@ -80,7 +72,6 @@ def test_edits_reach_one_call(method: str, layer: str) -> None:
     _equal(seewhy.explain(case.net, x, method=method, layer=layer, target=1).values, expected)
 
 
-@pytest.mark.xfail(strict=True, reason="core/answers.py proves the head, not that the target is linear in its scores")
 @pytest.mark.parametrize("network", ["conv-bn-relu", "residual"])
 def test_ablation_of_a_probability(network: str) -> None:
     """A probability is no linear function of a channel's mean: the closed form must not stand in for the drop."""
@@ -91,7 +82,6 @@ def test_ablation_of_a_probability(network: str) -> None:
     _equal(found.values, expected)
 
 
-@pytest.mark.xfail(strict=True, reason="core/answers.py proves the head, not that the target is read from it")
 def test_ablation_of_a_unit_of_the_layer_itself() -> None:
     """Without channel 0 its own mean drops to nothing; no other channel matters to it."""
     case, x = make("conv-bn-relu", 3), image(3, batch=1)
@@ -100,7 +90,6 @@ def test_ablation_of_a_unit_of_the_layer_itself() -> None:
     _equal(found.values, activation[0].mean() * activation[0])
 
 
-@pytest.mark.xfail(strict=True, reason="core/tape.py does not put an edited activation on the tape: KeyError")
 def test_recipro_of_a_unit_of_the_layer_itself() -> None:
     case, x = make("conv-bn-relu", 3), image(3, batch=1)
     found = seewhy.explain(
@@ -110,12 +99,7 @@ def test_recipro_of_a_unit_of_the_layer_itself() -> None:
     _equal(found.values, activation[0] / activation[0].size)
 
 
-_TINY = pytest.mark.xfail(
-    strict=True, reason="core/answers.py compares with an absolute tolerance of 1e-5: small activations prove any head"
-)
-
-
-@pytest.mark.parametrize("scale", [1.0, pytest.param(1e-6, marks=_TINY)])
+@pytest.mark.parametrize("scale", [1.0, 1e-6])
 def test_max_pooling_is_not_mean_pooling(scale: float) -> None:
     """A head that only looks like CAM's is refused at any scale of its activations."""
     net = nn.Sequential(

@@ -56,7 +56,6 @@ def test_integration_says_when_it_stopped_early() -> None:
     assert {each.status.code for each in enough} == {"ok"}
 
 
-@pytest.mark.xfail(strict=True, reason="integrated_gradients.py writes the batch's worst residual into every note")
 def test_not_converged_names_its_own_residual() -> None:
     case, x = make("conv-bn-relu", 3), image(3)
     asked: dict[str, Any] = {"method": "integrated-gradients", "target": 1, "max_steps": 2, "tolerance": 1e-9}

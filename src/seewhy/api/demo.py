@@ -1,4 +1,5 @@
-"""The demonstration: takes a folder, gives pictures of the built-in network's reasons on photos that come with the package."""
+"""The demonstration: takes a folder, gives pictures of the built-in network's reasons on photos that come with the
+package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Many photos: takes paths and a plan, gives each one's explanations or the reason there are none; stops for neither."""
+"""Many photos: takes paths and a plan, gives each one's explanations or the reason there are none; stops for
+neither."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from typing import Any
 from seewhy.api.explaining import Plan, run_plan
 from seewhy.api.inputs import read_items
 from seewhy.core.engine import Settings
-from seewhy.errors import ImageError
+from seewhy.errors import ImageError, OutOfMemory
 from seewhy.explanation import Explanations
 from seewhy.models import Model
 
@@ -29,7 +30,8 @@ class PhotoOutcome:
 def explain_photos(
     model: Model, photos: Sequence[str | Path], *, settings: Settings | None = None, **asked: Any
 ) -> Iterator[PhotoOutcome]:
-    """Explain photos one after the other, as asked of `seewhy.explain`; an unreadable one is passed over with its reason.
+    """Explain photos one after the other, as asked of `seewhy.explain`; one that is unreadable, or too
+    large for the memory, is passed over with its reason.
 
     Everything that concerns the question rather than a photo (an unknown method, layer or label) raises before the
     first photo is read.
@@ -39,7 +41,8 @@ def explain_photos(
     for photo in photos:
         try:
             items, _ = read_items(model, str(photo))
-        except ImageError as error:
+            found = run_plan(plan, items)
+        except (ImageError, OutOfMemory) as error:
             yield PhotoOutcome(str(photo), None, str(error))
             continue
-        yield PhotoOutcome(str(photo), run_plan(plan, items))
+        yield PhotoOutcome(str(photo), found)

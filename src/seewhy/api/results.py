@@ -182,7 +182,7 @@ def _status(
         )
     converged = answer.attribution.converged
     if converged is not None and not bool(converged[row]):
-        return Status("not-converged", f"{answer.attribution.note}; raise max_steps or steps")
+        return Status("not-converged", f"{answer.attribution.notes[row]}; raise max_steps or steps")
     if answer.job.outline.method.card.positive and values.max() <= 0:
         return Status(
             "no-positive-evidence",

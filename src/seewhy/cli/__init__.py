@@ -5,6 +5,7 @@ Torch is imported when a command runs, not before: ``seewhy --help`` answers at 
 
 from __future__ import annotations
 
+import io
 import sys
 
 __all__ = ["main"]
@@ -15,6 +16,12 @@ def main(argv: list[str] | None = None) -> None:
 
     0 done, 1 finished with failed items, 2 usage, 3 unsafe or unloadable model, 4 unreadable image, 130 interrupted.
     """
-    from seewhy.cli.app import run
-
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # a file name may hold bytes that are no text, and a label letters that the terminal's encoding lacks
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        from seewhy.cli.app import run
+    except KeyboardInterrupt:
+        sys.exit(130)
     sys.exit(run(argv))

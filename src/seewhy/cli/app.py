@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-import sys
+import os
 from collections.abc import Sequence
+from typing import Any
 
 import typer
 
 from seewhy._version import __version__
 from seewhy.cli import commands
+from seewhy.cli.console import complain
 from seewhy.errors import SeewhyError
 
 __all__ = ["app", "run"]
 
+#: set to anything, it lets errors that nobody foresaw through with their traceback
+DEBUG = "SEEWHY_DEBUG"
+_INTERRUPTED = 130
+
 app = typer.Typer(
     name="seewhy",
-    help="Shows why a vision model decided what it did.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
     rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
@@ -29,11 +35,19 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(
+    epilog="Exit codes: 0 done, 1 finished with failed photos, 2 usage, 3 unsafe or unloadable model, "
+    "4 no photo could be read, 130 interrupted."
+)
 def _root(
-    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, metavar="", help="Print the version."
+    ),
 ) -> None:
-    """Shows why a vision model decided what it did."""
+    """Shows why a vision model decided what it did.
+
+    To begin: [bold]seewhy demo[/bold], then [bold]seewhy explain PHOTO[/bold].
+    """
 
 
 app.command("demo")(commands.demo)
@@ -45,37 +59,41 @@ app.command("methods")(commands.methods)
 
 
 def run(argv: Sequence[str] | None = None) -> int:
-    """Run one command; gives its exit code instead of raising."""
+    """Run one command; gives its exit code instead of raising.
+
+    An error that is none of ours is one line too, and exit code 1, unless the environment has ``SEEWHY_DEBUG``: a
+    network's own code may raise anything.
+    """
     try:
-        code = app(args=None if argv is None else list(argv), standalone_mode=False)
-        return code if isinstance(code, int) else 0
+        code = app(args=None if argv is None else list(argv), prog_name="seewhy", standalone_mode=False)
     except SeewhyError as error:
-        _complain(str(error))
+        complain(str(error))
         return error.exit_code
-    except typer.Abort:  # what click makes of an interrupt
-        _complain("interrupted")
-        return 130
-    except KeyboardInterrupt:
-        _complain("interrupted")
-        return 130
-    except typer.Exit as stop:
-        return stop.exit_code
+    except (KeyboardInterrupt, typer.Abort):  # Abort is what older typers make of an interrupt
+        code = _INTERRUPTED
+    except SystemExit as stop:  # the reader of stdout went away
+        return stop.code if isinstance(stop.code, int) else 1
     except Exception as error:
-        code = _usage(error)
-        if code is None:
-            raise
-        return code
+        return _unforeseen(error)
+    if code == _INTERRUPTED:
+        complain("interrupted; files finished so far are kept")
+    return code if isinstance(code, int) else 0
 
 
-def _usage(error: Exception) -> int | None:
-    """Show a mistake in the command line itself the way click does; None if ``error`` is not one."""
-    show, code = getattr(error, "show", None), getattr(error, "exit_code", None)
-    if show is None or code is None:
-        return None
-    show(file=sys.stderr)
-    return int(code)
-
-
-def _complain(message: str) -> None:
-    # one line, whatever a library put into its text
-    typer.echo(f"seewhy: {' '.join(message.split())}", err=True)
+def _unforeseen(error: Exception) -> int:
+    """A mistake in the command line itself, which typer raises in its own class, or an error of a library."""
+    show: Any = getattr(error, "format_message", None)
+    if show is None:
+        if os.environ.get(DEBUG):
+            raise error
+        # a full disk or a folder that vanished is nobody's mistake: its own words are enough
+        hint = "" if isinstance(error, OSError) else f" ({DEBUG}=1 shows the traceback)"
+        complain(f"{type(error).__name__}: {error}{hint}")
+        return 1
+    context: Any = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError":  # the help itself has been shown
+        return 2
+    where = getattr(context, "command_path", "seewhy")
+    message = show().rstrip(".")
+    complain(f"{message[:1].lower()}{message[1:]}. See: {where} --help")
+    return 2

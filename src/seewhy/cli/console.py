@@ -1,4 +1,5 @@
-"""What a person sees while waiting: takes progress calls and warnings, gives a bar on a terminal's stderr, nothing elsewhere."""
+"""What a person sees while waiting: takes progress calls and warnings, gives a bar on a terminal's stderr, nothing
+elsewhere."""
 
 from __future__ import annotations
 
@@ -7,10 +8,16 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-__all__ = ["Bars", "bars", "quiet_warnings"]
+__all__ = ["Bars", "bars", "complain", "quiet_warnings"]
+
+
+def complain(message: str) -> None:
+    """One line on stderr, whatever a library put into its text."""
+    typer.echo(f"seewhy: {' '.join(message.split())}", err=True)
 
 
 class Bars:
@@ -28,6 +35,18 @@ class Bars:
             self._tasks[what] = self._progress.add_task(what, total=total)
         self._progress.update(self._tasks[what], completed=done, total=total, visible=done < total)
 
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """No bar while the context lasts: what is printed inside starts on a line of its own."""
+        if self._progress is None:
+            yield
+            return
+        self._progress.stop()
+        try:
+            yield
+        finally:
+            self._progress.start()
+
 
 @contextmanager
 def bars(quiet: bool) -> Iterator[Bars]:
@@ -36,7 +55,9 @@ def bars(quiet: bool) -> Iterator[Bars]:
         yield Bars(None)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    # stdout is data: it never passes through the bar, which would wrap it and send it to stderr
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False) as progress:
         yield Bars(progress)
 
 

@@ -16,7 +16,9 @@ __all__ = ["demo"]
 def demo(out: o.Out = Path("seewhy-demo"), json: o.Json = False, quiet: o.Quiet = False) -> int:
     """Explain two photos, and a picture of both, with the built-in ImageNet network."""
     from seewhy.api.demo import run_demo
+    from seewhy.report import Folder
 
+    Folder(out)  # says now, not after half a minute, that nothing can be written there
     with quiet_warnings(quiet), bars(quiet) as bar:
         found = run_demo(out, bar)
     if json:
@@ -28,5 +30,7 @@ def demo(out: o.Out = Path("seewhy-demo"), json: o.Json = False, quiet: o.Quiet 
     typer.echo("")
     for path, words in found.pictures:
         typer.echo(f"{path}\n    {words}")
-    typer.echo(f"\nNext, with a photo of yours in place of the cat:\n    seewhy explain {found.photos[0]} --method grad-cam")
+    typer.echo(
+        f"\nNext, with a photo of yours in place of the cat:\n    seewhy explain {found.photos[0]} --method grad-cam"
+    )
     return 0

@@ -2,66 +2,92 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from seewhy.cli import options as o
-from seewhy.cli.console import quiet_warnings
+from seewhy.cli.console import complain, quiet_warnings
+from seewhy.cli.running import Source
 from seewhy.cli.show import as_json
+
+if TYPE_CHECKING:
+    from seewhy.registry import Method
 
 __all__ = ["labels", "layers", "methods"]
 
 
-def _print(table: Table) -> None:
+def _console() -> Console:
+    """A console as wide as the terminal; off a terminal as wide as need be: one row is one line, for grep."""
     console = Console()
-    # off a terminal nothing is cut to a width that nobody asked for
-    console.print(table, width=None if console.is_terminal else 200)
+    return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=1000)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for column in columns:
+        table.add_column(column)
+    return table
 
 
 def layers(
     model: o.ModelSpec = "builtin",
     weights: o.Weights = "auto",
     trust_pickle: o.TrustPickle = False,
+    device: o.Device = "cpu",
     json: o.Json = False,
+    quiet: o.Quiet = False,
 ) -> int:
-    """List a model's layers: name, kind, output shape, grid; the one chosen for CAMs is marked."""
-    from seewhy.api.listing import layers as list_layers
-    from seewhy.models import load
+    """List a model's layers: name, kind, output shape, grid; * marks the one chosen for CAMs.
 
-    with quiet_warnings(json):
-        found = list_layers(load(model, weights=weights, trust_pickle=trust_pickle))
+    [dim]seewhy layers --model torchvision:resnet50 --weights random[/dim]
+    """
+    from seewhy.api.listing import layers as list_layers
+
+    with quiet_warnings(quiet):
+        found = list_layers(Source(model, weights, trust_pickle, device).load())
     if json:
         as_json({"model": model, "layers": [asdict(layer) for layer in found]})
         return 0
-    table = Table(title=f"layers of {escape(model)}", caption="* chosen for class activation maps")
-    for column in ("", "name", "kind", "output", "grid", "parameters"):
-        table.add_column(column)
+    table = _table("", "name", "kind", "output", "grid", "parameters")
+    table.columns[1].overflow = "fold"  # a name that is cut cannot be typed
+    table.columns[-1].justify = "right"
     for layer in found:
         shape = "did not run" if layer.shape is None else "×".join(map(str, layer.shape[1:]))
         grid = "" if not layer.grid else "×".join(map(str, layer.grid))
         mark = "*" if layer.chosen else ""
-        table.add_row(mark, escape(layer.name), layer.kind, shape, grid, f"{layer.parameters:,}")
-    _print(table)
+        table.add_row(mark, escape(layer.name), escape(layer.kind), shape, grid, f"{layer.parameters:,}")
+    _console().print(table)
+    if not quiet:
+        complain("* is chosen for class activation maps; choose another: seewhy explain PHOTO --layer NAME")
     return 0
 
 
 def labels(
+    search: Annotated[
+        str, typer.Argument(metavar="TEXT", help="Show only labels that contain this.", show_default=False)
+    ] = "",
     model: o.ModelSpec = "builtin",
-    search: Annotated[str, typer.Argument(help="Show only labels that contain this.")] = "",
     weights: o.Weights = "auto",
     trust_pickle: o.TrustPickle = False,
     json: o.Json = False,
+    quiet: o.Quiet = False,
 ) -> int:
-    """List a model's class labels."""
-    from seewhy.errors import UsageError
-    from seewhy.models import load
+    """List a model's class labels with their numbers.
 
-    loaded = load(model, weights=weights, trust_pickle=trust_pickle)
+    [dim]seewhy labels cat[/dim]
+    """
+    from seewhy.errors import UsageError
+
+    with quiet_warnings(quiet):
+        loaded = Source(model, weights, trust_pickle, "cpu").load()
     if loaded.labels is None:
         raise UsageError(f"{model} has no class labels; give targets as numbers, e.g. --target 3")
     found = [(n, text) for n, text in enumerate(loaded.labels) if search.lower() in text.lower()]
@@ -70,49 +96,64 @@ def labels(
         return 0
     for n, text in found:
         typer.echo(f"{n:5d}  {text}")
+    if not found and not quiet:
+        complain(
+            f"none of the {len(loaded.labels)} labels contains {search!r}; all of them: seewhy labels --model {model}"
+        )
     return 0
 
 
 def methods(
-    name: Annotated[str, typer.Argument(help="Show one method's card in full.")] = "",
-    family: Annotated[str | None, typer.Option(help="gradient or cam.")] = None,
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Show one method's card in full.", show_default=False)
+    ] = "",
+    family: Annotated[str | None, typer.Option(metavar="FAMILY", help="gradient or cam.")] = None,
     json: o.Json = False,
 ) -> int:
-    """List the methods with what each is for and costs; with a NAME, its whole card."""
+    """List the methods with what each is for and costs; with a NAME, its whole card.
+
+    [dim]seewhy methods grad-cam[/dim]
+    """
     import seewhy.methods  # noqa: F401 - fills the registry
     from seewhy.errors import UnknownName
     from seewhy.registry import methods as registry
 
     families = sorted({method.card.family for method in registry})
     if family is not None and family not in families:
-        raise UnknownName("family", family, families, "seewhy methods")
+        raise UnknownName("family", family, families, "seewhy methods", f" (there are {', '.join(families)})")
     chosen = [registry[name]] if name else [m for m in registry if family in (None, m.card.family)]
     if json:
         cards = [{**asdict(m.card), "needs": sorted(m.card.needs), "parameters": dict(m.parameters)} for m in chosen]
         as_json({"methods": cards})
-        return 0
-    if name:
-        card, parameters = chosen[0].card, chosen[0].parameters
-        rows = {
-            "": chosen[0].summary,
-            "formula": card.formula,
-            "paper": card.paper,
-            "family": card.family,
-            "needs": ", ".join(sorted(card.needs)),
-            "cost": card.cost,
-            "parameters": ", ".join(f"{key}={value!r}" for key, value in parameters.items()) or "none of its own",
-            "use it for": card.use,
-            "beware": "; ".join(card.caveats),
-        }
-        typer.echo(name)
-        for title, text in rows.items():
-            if text:
-                typer.echo(f"  {title + ': ' if title else ''}{text}")
-        return 0
-    table = Table(title="methods", caption="seewhy methods NAME shows formula, paper, parameters and what to beware of")
-    for column in ("name", "family", "cost", "use it for"):
-        table.add_column(column, no_wrap=column == "name")
-    for method in chosen:
-        table.add_row(method.name, method.card.family, method.card.cost, method.card.use)
-    _print(table)
+    elif name:
+        _card(chosen[0])
+    else:
+        console, table = _console(), _table("name", "family", "cost", "use it for")
+        table.columns[0].no_wrap = True
+        if console.width < 120:
+            table.columns[2].max_width = 21  # "1 forward, 1 backward" on one line
+        for method in chosen:
+            table.add_row(*(escape(t) for t in (method.name, method.card.family, method.card.cost, method.card.use)))
+        console.print(table)
     return 0
+
+
+def _card(method: Method) -> None:
+    card = method.card
+    rows = {
+        "does": method.summary,
+        "formula": card.formula,
+        "paper": card.paper,
+        "family": card.family,
+        "needs": ", ".join(sorted(card.needs)),
+        "cost": card.cost,
+        "parameters": ", ".join(f"{key}={value!r}" for key, value in method.parameters.items()) or "none of its own",
+        "use it for": card.use,
+        "beware": "; ".join(card.caveats),
+    }
+    grid = Table.grid(padding=(0, 2))
+    for title, text in rows.items():
+        if text:
+            grid.add_row(Text(title, style="bold"), Text(text))
+    console = _console()
+    console.print(Text(method.name, style="bold"), grid, sep="\n")

@@ -1,61 +1,141 @@
-"""The options that commands share: takes nothing, gives annotated types; parses the few that need it."""
+"""The options that commands share: takes nothing, gives annotated types; parses none of them."""
 
 from __future__ import annotations
 
-import ast
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from seewhy.errors import UsageError
-
 __all__ = [
-    "Device", "Force", "Json", "Layers", "ModelSpec", "Out", "Photos", "Quiet", "Seed", "Targets", "TrustPickle", "Weights",
-    "settings_of",
+    "Backward", "Baseline", "Cmap", "Contour", "Contrast", "Device", "Force", "Format", "Fuse", "Json", "Layers",
+    "Methods", "Mode", "ModelSpec", "Opacity", "Out", "Photos", "Picture", "Quiet", "Reduce", "Seed", "Set", "Targets",
+    "TrustPickle", "Weights",
 ]  # fmt: skip
 
+_QUESTION, _PICTURES, _MODEL, _RUN = "The question", "The pictures", "The model", "The run"
+
+
+def _option(*names: str, show: str, help: str, panel: str = _RUN, **more: Any) -> Any:
+    # `show` is the word for the value in the help: shorter than the type's name, and it leaves the text some room
+    return typer.Option(*names, metavar=show, help=help, rich_help_panel=panel, **more)
+
+
 Photos = Annotated[list[str], typer.Argument(metavar="PHOTO...", help="Image files.", show_default=False)]
-ModelSpec = Annotated[
-    str,
-    typer.Option("--model", "-m", help="builtin, torchvision:NAME, timm:NAME or python:package.module:callable."),
-]
-Weights = Annotated[
-    str,
-    typer.Option(help="auto (what is on this machine), random, or a file: safetensors, or .pth without code in it."),
-]
-TrustPickle = Annotated[
-    bool, typer.Option("--trust-pickle", help="Run the code inside a weights file. Only for files you made.")
-]
+
+Methods = Annotated[
+    list[str] | None,
+    _option(
+        "--method", "-M", show="NAME", panel=_QUESTION, show_default=False,
+        help="One of seewhy methods; repeatable.",
+    ),
+]  # fmt: skip
 Targets = Annotated[
     list[str] | None,
-    typer.Option("--target", "-t", help="Class index or label, top-3, or all; repeatable. Default: the top class."),
-]
+    _option(
+        "--target", "-t", show="CLASS", panel=_QUESTION,
+        help="Class index or label (seewhy labels), top-3, or all; repeatable. Left out: the top class.",
+    ),
+]  # fmt: skip
 Layers = Annotated[
     list[str] | None,
-    typer.Option("--layer", "-l", help="Layer name (seewhy layers), name#2 for its 2nd call; repeatable."),
+    _option(
+        "--layer", "-l", show="NAME", panel=_QUESTION,
+        help="One of seewhy layers, name#2 for its 2nd call; repeatable. Left out: chosen for CAMs, the input else.",
+    ),
+]  # fmt: skip
+Contrast = Annotated[
+    str | None,
+    _option("--contrast", show="CLASS", panel=_QUESTION, help="Why this and not that: a class, or top-10 (CAMs only)."),
 ]
-Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the files; made if missing.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace files of the same name instead of numbering new ones.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes on stderr.")]
-Seed = Annotated[int | None, typer.Option(help="Seed of methods that draw random numbers.")]
-Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps...")]
+Fuse = Annotated[
+    str | None, _option("--fuse", show="HOW", panel=_QUESTION, help="One map of several layers: mean or max.")
+]
+Reduce = Annotated[
+    str | None,
+    _option(
+        "--reduce", show="HOW", panel=_QUESTION,
+        help="Channels of gradient methods: max-abs, sum, l2, sum-abs, none.",
+    ),
+]  # fmt: skip
+Backward = Annotated[
+    str,
+    _option(
+        "--backward-rule", show="RULE", panel=_QUESTION, help="none, guided or relu, at every activation function."
+    ),
+]
+Baseline = Annotated[
+    str | None,
+    _option(
+        "--baseline", show="KIND", panel=_QUESTION,
+        help="Of path methods: black, white, grey, mean, blur, noise, or a number.",
+    ),
+]  # fmt: skip
+Set = Annotated[
+    list[str] | None,
+    _option(
+        "--set", show="NAME=VALUE", panel=_QUESTION,
+        help="A method's own parameter (seewhy methods NAME); repeatable.",
+    ),
+]  # fmt: skip
+Seed = Annotated[int | None, _option("--seed", show="N", panel=_QUESTION, help="For methods that draw random numbers.")]
 
+Format = Annotated[
+    list[str] | None,
+    _option(
+        "--format", show="KIND", panel=_PICTURES,
+        help="png (the default), jpg, svg, or npz for the numbers; repeatable.",
+    ),
+]  # fmt: skip
+Picture = Annotated[
+    str,
+    _option(
+        "--picture", show="KIND", panel=_PICTURES,
+        help="figure (photo and overlay, titled), overlay or heatmap; an SVG is always the figure.",
+    ),
+]  # fmt: skip
+Opacity = Annotated[float | None, _option("--opacity", show="SHARE", panel=_PICTURES, help="Of the overlay, 0 to 1.")]
+Cmap = Annotated[
+    str | None,
+    _option("--cmap", show="NAME", panel=_PICTURES, help="ember, fern, gray, blue-red, or any of matplotlib's."),
+]
+Contour = Annotated[
+    list[float] | None,
+    _option(
+        "--contour", show="SHARE", panel=_PICTURES,
+        help="A line where the map reaches this share of its maximum; repeatable.",
+    ),
+]  # fmt: skip
+Mode = Annotated[
+    str | None,
+    _option("--mode", show="HOW", panel=_PICTURES, help="alpha (opacity grows with evidence), blend or mask."),
+]
 
-def settings_of(pairs: list[str] | None) -> dict[str, Any]:
-    """``["steps=50", "rule=trapezoid"]`` as keyword arguments; numbers, True, False and None are understood.
+ModelSpec = Annotated[
+    str,
+    _option(
+        "--model", "-m", show="SPEC", panel=_MODEL,
+        help="builtin, torchvision:NAME, timm:NAME or python:package.module:callable.",
+    ),
+]  # fmt: skip
+Weights = Annotated[
+    str,
+    _option(
+        "--weights", show="FILE", panel=_MODEL,
+        help="auto (what is on this machine), random, or a file: safetensors, or .pth without code in it.",
+    ),
+]  # fmt: skip
+TrustPickle = Annotated[
+    bool,
+    _option(
+        "--trust-pickle", show="", panel=_MODEL, help="Run the code inside a weights file. Only for files you made."
+    ),
+]
+Device = Annotated[str, _option("--device", show="NAME", panel=_MODEL, help="cpu, cuda, cuda:1, mps...")]
 
-    >>> settings_of(["steps=50", "rule=trapezoid"])
-    {'steps': 50, 'rule': 'trapezoid'}
-    """
-    found: dict[str, Any] = {}
-    for pair in pairs or []:
-        name, equals, text = pair.partition("=")
-        if not equals or not name:
-            raise UsageError(f"--set {pair!r}: write NAME=VALUE, as in --set steps=50")
-        try:
-            found[name.replace("-", "_")] = ast.literal_eval(text)
-        except (ValueError, SyntaxError):
-            found[name.replace("-", "_")] = text
-    return found
+Out = Annotated[Path, _option("--out", "-o", show="FOLDER", help="Where the files go; made if missing.")]
+Force = Annotated[
+    bool, _option("--force", show="", help="Replace files of the same name instead of numbering new ones.")
+]
+Json = Annotated[bool, _option("--json", show="", help="Print one JSON document on stdout.")]
+Quiet = Annotated[bool, _option("--quiet", "-q", show="", help="No progress and no notes on stderr; errors stay.")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,9 @@ __all__ = ["as_json", "cost_dict", "image_dict", "image_lines"]
 
 
 def as_json(document: Any) -> None:
-    """Print ``document`` on stdout as strict JSON."""
-    typer.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+    """Print ``document`` on stdout as strict JSON, in plain ASCII where stdout cannot hold more."""
+    unicode = "utf" in (getattr(sys.stdout, "encoding", None) or "").lower()
+    typer.echo(json.dumps(document, indent=2, ensure_ascii=not unicode, allow_nan=False))
 
 
 def cost_dict(cost: Cost) -> dict[str, Any]:
@@ -48,16 +50,18 @@ def image_dict(path: str, explanations: Explanations, files: Sequence[Sequence[P
 
 
 def image_lines(path: str, explanations: Explanations, files: Sequence[Sequence[Path]]) -> list[str]:
-    """The same for people."""
+    """The same for people: the prediction, then each explanation and, on lines of their own, its files."""
     first = explanations[0]
     lines = [f"{path}: {_prediction(first)}"]
     lines += [f"  note: {note}" for note in first.notes]
-    for each, mine in zip(explanations, files, strict=True):
+    for n, (each, mine) in enumerate(zip(explanations, files, strict=True)):
         where = f" at {each.layer}" if each.layer else ""
         against = f" {each.contrast}" if each.contrast else ""
         state = "" if each.status.ok else f"  [{each.status}]"
-        names = ", ".join(map(str, mine))
-        lines.append(f"  {each.method}{where} for {each.target}{against} (score {each.score:.3g}){state}: {names}")
+        lines.append(f"  {each.method}{where} for {each.target}{against} (score {each.score:.3g}){state}")
+        # a picture that several share is named once, after the last of them
+        if n + 1 == len(files) or files[n + 1] != mine:
+            lines += [f"    {file}" for file in mine]
     return lines
 
 

@@ -67,7 +67,7 @@ def hessian_product(made: Pass, place: str, targets: Sequence[Target]) -> Tensor
     return made.layout(place).canonical(value).detach()
 
 
-def proven_head(made: Pass, ask: asks.HeadWeights, place: str) -> Linear | None:
+def proven_head(made: Pass, ask: asks.HeadWeights, place: str, targets: Sequence[Target]) -> Linear | None:
     """The linear layer that reads the mean of ``place`` over positions and gives the scores, proved on the actual
     values.
 
@@ -81,12 +81,25 @@ def proven_head(made: Pass, ask: asks.HeadWeights, place: str) -> Linear | None:
         problem = "its scores do not come out of a linear layer"
     elif not _same(linear.features, made.activation(place).flatten(2).mean(2)):
         problem = f"its linear layer does not read the mean of layer {place!r} over positions"
+    elif not _linear_in(made, linear.result, targets):
+        problem = "the target is not a linear function of its scores"
     if problem and ask.required:
         raise CapabilityError(
             f"CAM needs global average pooling followed by one linear layer; {problem}. "
             "--method grad-cam is the same map there and works on any head"
         )
     return None if problem else linear
+
+
+def _linear_in(made: Pass, result: Tensor, targets: Sequence[Target]) -> bool:
+    """Whether the targets are linear in ``result`` and read nothing else: then their gradient carries no graph."""
+    score = made.scores(targets)
+    if not score.requires_grad:
+        return True
+    if any(target.layers for target in targets):
+        return False
+    (slope,) = made.gradients(score, [result], graph=True)
+    return slope is not None and not slope.requires_grad
 
 
 def head_weights(made: Pass, linear: Linear, targets: Sequence[Target]) -> Tensor:
@@ -96,7 +109,11 @@ def head_weights(made: Pass, linear: Linear, targets: Sequence[Target]) -> Tenso
 
 
 def _same(a: Tensor, b: Tensor) -> bool:
-    return a.shape == b.shape and bool(torch.allclose(a.detach(), b.detach(), rtol=1e-4, atol=1e-5))
+    """Equal up to 1e-4 of the largest value; NaN equals NaN, so that a broken network is not called another head."""
+    scale = float(b.detach().nan_to_num(0, 0, 0).abs().max())
+    return a.shape == b.shape and bool(
+        torch.allclose(a.detach(), b.detach(), rtol=0, atol=1e-4 * scale, equal_nan=True)
+    )
 
 
 def bias_maps(made: Pass, targets: Sequence[Target]) -> list[Tensor]:

@@ -148,10 +148,10 @@ class Attribution:
     """What a formula may return instead of a bare tensor: the values and what is known about their error.
 
     ``error`` is a standard error shaped like ``values``, or a residual per image [B]; ``converged`` [B] is False
-    where a tolerance was not met, and ``note`` says so in words.
+    where a tolerance was not met, and ``notes`` (one for each image) say so in words.
     """
 
     values: Tensor
     error: Tensor | None = None
     converged: Tensor | None = None
-    note: str = ""
+    notes: tuple[str, ...] = ()

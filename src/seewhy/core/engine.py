@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -19,7 +19,7 @@ from seewhy.core import asks
 from seewhy.core.answers import GradientKey, answer, bias_maps, gradients_at, head_weights, hessian_product, proven_head
 from seewhy.core.batching import Budget
 from seewhy.core.chooser import Chooser
-from seewhy.core.layers import AUTO, INPUT
+from seewhy.core.layers import AUTO, INPUT, Place
 from seewhy.core.layouts import Reshape
 from seewhy.core.network import Network
 from seewhy.core.outputs import Forward
@@ -197,7 +197,7 @@ class _Run:
         if len(shape) < 3:
             raise CapabilityError(
                 f"{runner.job.outline.method.name} at layer {runner.place!r}: its output {tuple(shape)} has no spatial "
-                "positions; choose a convolutional layer (seewhy layers), or use saliency, which has values for any layer"
+                "positions; choose a convolutional layer (seewhy layers), or saliency, which has values anywhere"
             )
 
     def _open(
@@ -279,7 +279,7 @@ class _Run:
             case asks.HessianProduct():
                 return self._own(runner, 2, lambda: hessian_product(self.made, ask.place or runner.place, job.targets))
             case asks.HeadWeights():
-                proven = proven_head(self.made, ask, runner.place)
+                proven = proven_head(self.made, ask, runner.place, job.targets)
                 return proven and self._own(runner, 1, lambda: head_weights(self.made, proven, job.targets))
             case asks.BiasMaps():
                 return self._own(runner, 1, lambda: bias_maps(self.made, job.targets))
@@ -291,6 +291,11 @@ class _Run:
         for spent in (self.spent, runner.spent):
             spent.add(0, backwards * self.batch, time.perf_counter() - began)
         return value
+
+    def _last_call(self, name: str) -> Place:
+        """The place called ``name``, its last call by number: an edit must not meet the earlier ones."""
+        place = self.chooser.find(name)
+        return place if place.call is not None else replace(place, call=self.made.tape.calls.get(name))
 
     def _pending(self, runners: Sequence[_Runner], kind: type) -> list[tuple[_Runner, int, Any]]:
         return [
@@ -336,7 +341,7 @@ class _Run:
             self.call,
             self.x,
             subscribers,
-            self.chooser.find,
+            self._last_call,
             budget=self.budgets.setdefault(recorded, Budget(self.settings.memory)),
             reshape=self.settings.reshape,
             progress=lambda done, total: self.settings.progress(label, done, total),

@@ -129,6 +129,7 @@ class Pass:
             best, spent = self._with_gradient(candidates[:24], targets), 1
         tensor = self.tape.outputs[best.identity]
         intact = tensor._version == best.identity[1] and tensor.requires_grad
+        self.tape.calls[best.name] = sum(seen.name == best.name for seen in self.tape.seen)
         if intact:
             self.tape.activations[best.name] = tensor
         return best.name, intact, spent

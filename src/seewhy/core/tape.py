@@ -33,6 +33,7 @@ class Tape:
     """
 
     activations: dict[str, Tensor] = field(default_factory=dict)
+    calls: dict[str, int] = field(default_factory=dict)
     seen: list[Seen] = field(default_factory=list)
     outputs: dict[tuple[int, int], Tensor] = field(default_factory=dict)
 
@@ -61,12 +62,17 @@ def capture(
                 if place.call is not None and calls[key] != place.call:
                     return None
                 raw = _first(output, place.name)
-                edit = (edits or {}).get(key)
-                if edit is not None:
-                    return _replace(output, raw, edit(raw))
                 if graph == "lazy":
                     torch.set_grad_enabled(True)
                 rewritten = any(a is raw and a._version != version for a, version in versions.get(key, ()))
+                edit = (edits or {}).get(key)
+                if edit is not None:
+                    changed = edit(raw)
+                    tape.activations[key] = changed
+                    if rewritten:
+                        raw.copy_(changed)
+                        return None
+                    return _replace(output, raw, changed)
                 # enabled here even where the model itself has switched gradients off around this layer
                 with torch.set_grad_enabled(graph != "none"):
                     caught = raw.clone()
@@ -82,6 +88,7 @@ def capture(
             stack.callback(place.module.register_forward_hook(after).remove)
         stack.enter_context(torch.set_grad_enabled(graph == "full"))
         yield tape
+    tape.calls |= calls
     missing = next((name for name in places if calls[name] == 0), None)
     if missing is not None:
         raise CapabilityError(

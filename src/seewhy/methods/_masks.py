@@ -14,7 +14,7 @@ from seewhy.core.folds import Collect
 from seewhy.core.maps import upsample
 from seewhy.core.streams import MaskedInput, StraightPath
 
-__all__ = ["channel_mask", "masked_increase", "varying_channels"]
+__all__ = ["channel_mask", "masked_increase", "score_weights", "varying_channels"]
 
 
 def channel_mask(activation: Tensor, size: tuple[int, ...]) -> Callable[[Tensor, Tensor], Tensor]:
@@ -35,6 +35,15 @@ def varying_channels(activation: Tensor) -> Tensor:
     """(image, channel) pairs [N, 2] of the channels that are not constant: the others mask everything alike."""
     flat = activation.flatten(2)
     return (flat.amax(2) > flat.amin(2)).nonzero().cpu()
+
+
+def score_weights(increase: Tensor) -> Tensor:
+    """Softmax over channels [B, C]; all zero for an image whose score no channel changes, which has nothing to show.
+
+    The softmax of equal scores is uniform: taken literally, a score that never changes would be explained by the mean
+    activation.
+    """
+    return increase.softmax(1) * increase.any(1, keepdim=True)
 
 
 def masked_increase(

@@ -75,19 +75,23 @@ def integrated_gradients(
             Stream(path, (Gradient(),), WeightedSum(batch, weights)),
             Stream(origin, (Score(),), Collect(batch, 1)),
         )
-        start, used = start[:, 0], steps
+        start, used = start[:, 0], torch.full_like(score, steps)
     values = (input - baseline) * mean
     residual = values.flatten(1).sum(1) - (score - start)
     relative = residual.abs() / (score - start).abs().clamp(min=torch.finfo(score.dtype).tiny)
     converged = (relative <= tolerance) | (residual == 0)
-    note = f"completeness residual {float(relative.max()):.1%} of the score difference after {used} steps"
-    return Attribution(values, error=residual, converged=converged, note=note)
+    notes = tuple(
+        f"completeness residual {share:.1%} of the score difference after {count:.0f} steps"
+        for share, count in zip(relative.tolist(), used.tolist(), strict=True)
+    )
+    return Attribution(values, error=residual, converged=converged, notes=notes)
 
 
 def _adaptive(
     input: Tensor, baseline: Tensor, score: Tensor, steps: int, most: int, tolerance: float
-) -> Generator[Any, Any, tuple[Tensor, Tensor, int]]:
-    """The mean gradient by trapezoids doubled until complete: (mean [B, ...], the baseline's score [B], steps used)."""
+) -> Generator[Any, Any, tuple[Tensor, Tensor, Tensor]]:
+    """The mean gradient by trapezoids doubled until complete: (mean [B, ...], the baseline's score [B], steps used
+    [B])."""
     batch = input.shape[0]
     nodes, weights = quadrature("trapezoid", steps)
     path = StraightPath(len(nodes), nodes, baseline)
@@ -95,7 +99,7 @@ def _adaptive(
         Stream(path, (Gradient(),), WeightedSum(batch, weights)),
         Stream(path, (Score(),), Collect(batch, len(nodes))),
     )
-    start = scores[:, 0]
+    start, used = scores[:, 0], torch.full_like(score, steps)
     while 2 * steps <= most:
         residual = ((input - baseline) * mean).flatten(1).sum(1) - (score - start)
         open_ = residual.abs() > tolerance * (score - start).abs()
@@ -108,4 +112,5 @@ def _adaptive(
         added = yield Stream(fresh, (Gradient(),), WeightedSum(batch, (0.5 / steps,) * steps), items)
         mean = torch.where(per_image(open_, mean) > 0, 0.5 * mean + added, mean)
         steps *= 2
-    return mean, start, steps
+        used = torch.where(open_, steps, used)
+    return mean, start, used

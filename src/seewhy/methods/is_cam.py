@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from seewhy.methods._channels import weighted_sum
-from seewhy.methods._masks import masked_increase
+from seewhy.methods._masks import masked_increase, score_weights
 from seewhy.registry import Card, Need, method
 
 __all__ = ["is_cam"]
@@ -45,9 +45,9 @@ def is_cam(input: Tensor, activation: Tensor, *, n: int = 10, cumulative: bool =
     """
 
     def faded(masks: Tensor, samples: Tensor, indices: Tensor) -> Tensor:
-        i = indices % n + 1
+        i = (indices % n + 1).double()
         factor = i * (i + 1) / (2 * n) if cumulative else i / n
         return masks * factor.to(masks).reshape(-1, *(1 for _ in masks.shape[1:]))
 
     increase = yield from masked_increase(input, activation, n, faded)
-    return weighted_sum(increase.softmax(1), activation)
+    return weighted_sum(score_weights(increase), activation)

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from seewhy.methods._channels import weighted_sum
-from seewhy.methods._masks import masked_increase
+from seewhy.methods._masks import masked_increase, score_weights
 from seewhy.registry import Card, Need, method
 
 __all__ = ["score_cam"]
@@ -41,4 +41,4 @@ def score_cam(input: Tensor, activation: Tensor) -> Generator[Any, Any, Tensor]:
     (6, 6)
     """
     increase = yield from masked_increase(input, activation)
-    return weighted_sum(increase.softmax(1), activation)
+    return weighted_sum(score_weights(increase), activation)

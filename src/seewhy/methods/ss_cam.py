@@ -10,7 +10,7 @@ from torch import Tensor
 
 from seewhy.core.noise import fingerprint, gaussian
 from seewhy.methods._channels import weighted_sum
-from seewhy.methods._masks import masked_increase
+from seewhy.methods._masks import masked_increase, score_weights
 from seewhy.registry import Card, Need, method
 
 __all__ = ["ss_cam"]
@@ -50,4 +50,4 @@ def ss_cam(
         return masks + sigma * gaussian(pairs, tuple(masks.shape[1:]), family="ss-cam", seed=seed).to(masks)
 
     increase = yield from masked_increase(input, activation, n, noisy)
-    return weighted_sum(increase.softmax(1), activation)
+    return weighted_sum(score_weights(increase), activation)

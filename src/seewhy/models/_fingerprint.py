@@ -42,9 +42,10 @@ _taken: WeakKeyDictionary[nn.Module, _Taken] = WeakKeyDictionary()
 def cached_fingerprint(module: nn.Module) -> str:
     """`fingerprint`, taken once for each state of ``module``.
 
-    A state is every tensor's address, version and some evenly spread values. The version counts every in-place operation
-    except those through ``.data``; the values, looked at through views that are kept, catch those that touch a whole
-    tensor. Tensors that cannot tell their version (inference mode) or have nothing to look at are never cached.
+    A state is every tensor's address, version and some evenly spread values. The version counts every in-place
+    operation except those through ``.data``; the values, looked at through views that are kept, catch those that
+    touch a whole tensor. Tensors that cannot tell their version (inference mode) or have nothing to look at are never
+    cached.
     """
     tensors = [tensor for _, tensor in _tensors(module)]
     if any(t.is_inference() or t.is_meta or t.layout != torch.strided or t.is_quantized for t in tensors):

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from seewhy.report.folder import Folder
+from seewhy.report.folder import FORMATS, Folder
 
-__all__ = ["Folder"]
+__all__ = ["FORMATS", "Folder"]

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from seewhy.errors import UsageError
-from seewhy.explanation import Explanations, file_stems
-from seewhy.render import write
-
-if TYPE_CHECKING:
-    from PIL import Image
+from seewhy.explanation import Explanation, Explanations, file_stems
+from seewhy.explanation.picture import drawable
 
 __all__ = ["FORMATS", "Folder"]
 
 FORMATS = ("png", "jpg", "svg", "npz")
+#: of a file's name, in bytes: what is left of the 255 that file systems allow is for numbers and suffixes
+_LONGEST = 180
 
 
 class Folder:
     """Where one run's files go.
 
     A name that is taken, by an earlier run or another image of this one, gets a number: nothing is ever overwritten,
-    unless ``force``, which replaces files of earlier runs but never this run's own. Raises `UsageError` if ``path``
-    is a file.
+    unless ``force``, which replaces files of earlier runs but never this run's own. The folder is made with the first
+    file. Raises `UsageError` if ``path`` is a file, or lies where nothing can be written.
 
     >>> import tempfile
     >>> Folder(tempfile.mkdtemp()).free("chelsea", "png").name
@@ -32,8 +34,7 @@ class Folder:
 
     def __init__(self, path: str | Path, *, force: bool = False) -> None:
         self.path, self.force = Path(path), force
-        if self.path.exists() and not self.path.is_dir():
-            raise UsageError(f"--out {self.path}: that is a file; name a folder")
+        _check_place(self.path)
         self._mine: set[str] = set()
 
     def free(self, stem: str, *suffixes: str) -> Path:
@@ -51,22 +52,24 @@ class Folder:
     def _taken(self, name: str) -> bool:
         return name.casefold() in self._mine or (not self.force and (self.path / name).exists())
 
-    def save(
-        self, explanations: Explanations, formats: Sequence[str] = ("png",), **options: Any
-    ) -> list[list[Path]]:
+    def save(self, explanations: Explanations, formats: Sequence[str] = ("png",), **options: Any) -> list[list[Path]]:
         """Write every explanation in every format; gives each one's files. ``options`` are the pictures'.
 
-        Maps of the same method, layer and contrast share their colour scale. Raises `UsageError` for an unknown format.
+        Maps of the same method, layer and contrast share their colour scale. Raises `UsageError` for an unknown
+        format, and for a picture of values that have no two spatial axes (their numbers can be saved: ``npz``).
         """
         for suffix in formats:
             if suffix not in FORMATS:
                 raise UsageError(f"no format {suffix!r}; one of {', '.join(FORMATS)}")
-        self.path.mkdir(parents=True, exist_ok=True)
-        shared = explanations.limits()
+        pictured = any(suffix != "npz" for suffix in formats)
+        if pictured:
+            _check_drawable(explanations)
+        shared = explanations.limits() if pictured else [(0.0, 0.0)] * len(explanations)
+        stems = file_stems([_without_suffix(each) for each in explanations])
         files = []
-        for each, stem, limits in zip(explanations, file_stems(explanations), shared, strict=True):
+        for each, stem, limits in zip(explanations, stems, shared, strict=True):
             first = self.free(stem, *formats)
-            mine = [first.with_name(f"{first.stem}.{suffix}") for suffix in formats]
+            mine = [first.with_name(f"{first.name.removesuffix(formats[0])}{suffix}") for suffix in formats]
             for path in mine:
                 own: dict[str, Any] = {} if path.suffix == ".npz" else {"limits": limits, **options}
                 if path.suffix == ".svg":
@@ -75,7 +78,37 @@ class Folder:
             files.append(mine)
         return files
 
-    def picture(self, image: Image.Image, stem: str, suffix: str = "png") -> Path:
-        """Write one picture under a free name."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        return write(image, self.free(stem, suffix), force=True)
+    def save_grid(self, explanations: Explanations, word: str, suffix: str = "png", **options: Any) -> Path:
+        """Write all of one image in one picture, named after the image and ``word``; ``options`` are the grid's."""
+        _check_drawable(explanations)
+        name = re.sub(r"[^\w.]+", "-", Path(explanations[0].name).stem).strip("-.").encode()
+        stem = f"{name[:_LONGEST].decode(errors='ignore') or 'image'}_{word}"
+        path = self.free(stem, suffix)
+        explanations.grid(path, force=True, **options)
+        return path
+
+
+def _check_place(path: Path) -> None:
+    """Found out before a model is loaded, and without making anything."""
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"cannot write into {path}: that is a file; name a folder")
+    near = next((each for each in (path, *path.absolute().parents) if each.exists()), path)
+    if not near.is_dir():
+        raise UsageError(f"cannot write into {path}: {near} is a file; name another folder")
+    if not os.access(near, os.W_OK | os.X_OK):
+        raise UsageError(f"cannot write into {path}: no permission in {near}; name another folder")
+
+
+def _check_drawable(explanations: Sequence[Explanation]) -> None:
+    for each in explanations:
+        if not drawable(each):
+            where = f" at layer {each.layer!r}" if each.layer else ""
+            raise UsageError(
+                f"{each.method}{where} has values of shape {each.values.shape}, of which there is no picture; "
+                "take a layer with two spatial axes, or explain into --format npz"
+            )
+
+
+def _without_suffix(explanation: Explanation) -> Explanation:
+    """The same, called ``chelsea`` and not ``chelsea.png``: a file's name has one suffix, its own."""
+    return replace(explanation, name=Path(explanation.name).stem)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 import seewhy
 from seewhy.api.demo import mosaic
 
@@ -55,7 +56,7 @@ def test_captum_ignores_relu6(model: seewhy.Model) -> None:
     torch = pytest.importorskip("torch")
     plain = seewhy.explain(model, PHOTOS / "chelsea.png", method="saliency", reduce="none")
     x = torch.from_numpy(plain.input)[None].requires_grad_()
-    with pytest.warns(UserWarning):
+    with pytest.warns(UserWarning, match="backward hooks"):
         theirs = captum.GuidedBackprop(model.module).attribute(x, target=plain.target_index)
     np.testing.assert_allclose(theirs[0].detach().numpy(), plain.values, atol=1e-6)
 

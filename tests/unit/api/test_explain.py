@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import seewhy
 import torch
 from PIL import Image
-from seewhy.errors import CapabilityError, TargetError, UnknownName, UsageError
 from torch import Tensor, nn
+
+import seewhy
+from seewhy.errors import CapabilityError, TargetError, UnknownName, UsageError
 
 LABELS = ["tench", "tabby, tabby cat", "goldfish", "espresso", "hen"]
 
@@ -42,7 +43,16 @@ def test_every_kind_of_image_is_the_same_image(model: seewhy.Model, tmp_path: ob
     path = tmp_path / "a.png"
     Image.fromarray(array).save(path)
     tensor = (torch.from_numpy(array).permute(2, 0, 1) / 255 - 0.5) / 0.25
-    kinds = [path, str(path), Image.fromarray(array), array, torch.from_numpy(array), tensor, tensor[None], tensor.numpy()]
+    kinds = [
+        path,
+        str(path),
+        Image.fromarray(array),
+        array,
+        torch.from_numpy(array),
+        tensor,
+        tensor[None],
+        tensor.numpy(),
+    ]
     found = [seewhy.explain(model, kind, method="saliency", target=1) for kind in kinds]
     for each in found:
         assert isinstance(each, seewhy.Explanation)
@@ -72,12 +82,14 @@ def test_one_of_each_gives_one_and_several_of_anything_gives_several(model: seew
 
 
 def test_order_is_image_method_layer_target(model: seewhy.Model, x: Tensor) -> None:
-    found = seewhy.explain(
-        model, x[:2], method=["grad-cam", "hires-cam"], target=[[1, 2], [3, 4]], layer=["1", "4"]
-    )
+    found = seewhy.explain(model, x[:2], method=["grad-cam", "hires-cam"], target=[[1, 2], [3, 4]], layer=["1", "4"])
     got = [(e.name, e.method, e.layer, e.target_index) for e in found]
     assert got == [
-        (f"input {i}", m, l, t) for i in (0, 1) for m in ("grad-cam", "hires-cam") for l in ("1", "4") for t in (1 + 2 * i, 2 + 2 * i)
+        (f"input {i}", method, layer, t)
+        for i in (0, 1)
+        for method in ("grad-cam", "hires-cam")
+        for layer in ("1", "4")
+        for t in (1 + 2 * i, 2 + 2 * i)
     ]
 
 
@@ -89,9 +101,7 @@ def test_mixed_shapes_keep_their_order(net: nn.Module) -> None:
         np.testing.assert_allclose(e.values, seewhy.explain(net, image, method="saliency", target=0).values, rtol=1e-4)
 
 
-def test_twelve_maps_three_layers_five_classes_cost_one_forward_and_five_backwards(
-    net: nn.Module, x: Tensor
-) -> None:
+def test_twelve_maps_three_layers_five_classes_cost_one_forward_and_five_backwards(net: nn.Module, x: Tensor) -> None:
     found = seewhy.explain(
         net, x[:1], method=["grad-cam", "hires-cam", "layer-cam", "xgrad-cam"], target="all", layer=["1", "3", "4"]
     )
@@ -121,7 +131,9 @@ def test_the_chosen_layer_costs_nothing_the_second_time(net: nn.Module, x: Tenso
     np.testing.assert_array_equal(first.values, second.values)
 
 
-@pytest.mark.parametrize("target", [1, "tabby, tabby cat", "TABBY, tabby cat", "1", seewhy.targets.Logit(1), np.int64(1), -4])
+@pytest.mark.parametrize(
+    "target", [1, "tabby, tabby cat", "TABBY, tabby cat", "1", seewhy.targets.Logit(1), np.int64(1), -4]
+)
 def test_ways_to_name_a_target(model: seewhy.Model, x: Tensor, target: object) -> None:
     e = seewhy.explain(model, x[:1], method="saliency", target=target)
     assert e.target_index == 1
@@ -211,7 +223,9 @@ def test_contrast_subtracts_the_strongest_rival_at_each_place(net: nn.Module, x:
 
 def test_fusing_layers(net: nn.Module, x: Tensor) -> None:
     a, b = seewhy.explain(net, x[:1], method="grad-cam", target=1, layer=["1", "4"])
-    up = torch.nn.functional.interpolate(torch.tensor(b.values)[None, None], a.values.shape, mode="bilinear")[0, 0].numpy()
+    up = torch.nn.functional.interpolate(torch.tensor(b.values)[None, None], a.values.shape, mode="bilinear")[
+        0, 0
+    ].numpy()
     mean = seewhy.explain(net, x[:1], method="grad-cam", target=1, layer=["1", "4"], fuse="mean")
     most = seewhy.explain(net, x[:1], method="grad-cam", target=1, layer=["1", "4"], fuse="max")
     assert isinstance(mean, seewhy.Explanation)
@@ -294,7 +308,12 @@ def test_reshape_is_there_for_layouts_nobody_foresaw(x: Tensor) -> None:
     model = Odd()
     expected = seewhy.explain(model, x[:1], method="grad-cam", layer="conv", target=1)
     found = seewhy.explain(
-        model, x[:1], method="grad-cam", layer="fold", target=1, reshape=lambda a: a.permute(1, 2, 0).unflatten(2, (14, 18))
+        model,
+        x[:1],
+        method="grad-cam",
+        layer="fold",
+        target=1,
+        reshape=lambda a: a.permute(1, 2, 0).unflatten(2, (14, 18)),
     )
     np.testing.assert_allclose(found.values, expected.values, atol=1e-7)
 
@@ -312,7 +331,7 @@ def test_a_dense_layer_has_values_but_no_map(net: nn.Module, x: Tensor) -> None:
     np.testing.assert_array_equal(e.values, [0, 1, 0, 0, 0])
     with pytest.raises(UsageError, match=r"\.values"):
         e.map
-    with pytest.raises(UsageError, match="positions|spatial"):
+    with pytest.raises(UsageError, match=r"positions|spatial"):
         seewhy.explain(net, x[:1], method="grad-cam", layer="7", target=1).map
 
 

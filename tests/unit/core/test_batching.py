@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import seewhy
 import torch
+from torch import Tensor, nn
+
+import seewhy
 from seewhy.core.batching import Budget, in_chunks
 from seewhy.errors import OutOfMemory
-from torch import Tensor, nn
 
 
 def allocate(start: int, stop: int) -> Tensor:
@@ -34,7 +35,11 @@ def test_never_more_than_the_cap_and_never_less_than_one() -> None:
 
 @pytest.mark.parametrize(
     "error",
-    [torch.OutOfMemoryError("CUDA out of memory"), MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")],
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+    ],
     ids=["cuda", "python", "cpu"],
 )
 def test_running_out_halves_the_chunk_and_goes_on(error: Exception) -> None:

@@ -129,7 +129,18 @@ def test_a_layer_called_twice_means_its_last_call_unless_told(plain: Plain, x: T
         values(model, x, "grad-cam", layer="relu#3")
 
 
-ACTIVATIONS = [nn.ReLU, nn.ReLU6, nn.Hardtanh, nn.SiLU, nn.GELU, nn.Hardswish, nn.LeakyReLU, nn.ELU, nn.Mish, nn.Softplus]
+ACTIVATIONS = [
+    nn.ReLU,
+    nn.ReLU6,
+    nn.Hardtanh,
+    nn.SiLU,
+    nn.GELU,
+    nn.Hardswish,
+    nn.LeakyReLU,
+    nn.ELU,
+    nn.Mish,
+    nn.Softplus,
+]
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -184,7 +195,9 @@ def test_parameters_made_in_inference_mode(plain: Plain, x: Tensor) -> None:
 
 def test_train_mode_is_explained_as_eval_with_a_warning_and_flags_come_back(x: Tensor) -> None:
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.5), nn.Flatten(), nn.Linear(800, 5))
+    model = nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.5), nn.Flatten(), nn.Linear(800, 5)
+    )
     model.eval()
     expected = values(model, x, "saliency")
     model.train()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import seewhy
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
+import seewhy
 from seewhy.core.layouts import find_layout
 
 

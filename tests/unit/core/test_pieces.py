@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
+
 from seewhy.core import targets as t
 from seewhy.core.folds import Collect, Mean, Moments, WeightedSum
 from seewhy.core.functions import canonical_name
@@ -18,7 +20,6 @@ from seewhy.core.outputs import Forward
 from seewhy.core.rules import rule_name
 from seewhy.errors import TargetError, UnknownName, UsageError, nearest
 from seewhy.registry import Card, Registry, method, methods
-from torch import nn
 
 
 @given(st.lists(st.integers(1, 7), min_size=1, max_size=5), st.integers(0, 100))
@@ -52,11 +53,11 @@ def test_other_folds() -> None:
     assert scores.result().tolist() == [[5.0, 6.0], [-1.0, 7.0]]
 
 
-@given(
-    st.integers(1, 9), st.integers(1, 9), st.integers(1, 40), st.integers(1, 40), st.integers(0, 1000)
-)
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 40), st.integers(1, 40), st.integers(0, 1000))
 def test_upsampling_that_keeps_the_sum(h: int, w: int, H: int, W: int, seed: int) -> None:
-    maps = torch.randn(2, max(min(h, H), 1), max(min(w, W), 1), dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    maps = torch.randn(
+        2, max(min(h, H), 1), max(min(w, W), 1), dtype=torch.float64, generator=torch.Generator().manual_seed(seed)
+    )
     large = upsample_sum(maps, (H, W))
     np.testing.assert_allclose(large.sum((1, 2)), maps.sum((1, 2)), rtol=1e-9, atol=1e-9)
 

@@ -1,0 +1,104 @@
+"""One run: takes photos, a model and a question, gives files, words on stdout and an exit code; computes nothing
+itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from seewhy.cli.console import Bars, bars, complain, quiet_warnings
+from seewhy.cli.show import as_json, cost_dict, image_dict, image_lines
+from seewhy.errors import ImageError
+
+if TYPE_CHECKING:
+    from seewhy.explanation import Explanations
+    from seewhy.models import Model
+    from seewhy.report import Folder
+
+__all__ = ["Save", "Source", "run"]
+
+#: writes one photo's explanations into the folder; gives each one's files
+Save = Callable[["Folder", "Explanations"], Sequence[Sequence[Path]]]
+
+
+@dataclass(frozen=True)
+class Source:
+    """The model, as typed."""
+
+    spec: str
+    weights: str
+    trust_pickle: bool
+    device: str
+
+    def load(self) -> Model:
+        """The model itself."""
+        from seewhy.models import load
+
+        return load(self.spec, weights=self.weights, trust_pickle=self.trust_pickle, device=self.device)
+
+
+def run(
+    photos: Sequence[str],
+    source: Source,
+    out: Path,
+    asked: dict[str, Any],
+    save: Save,
+    *,
+    force: bool,
+    json: bool,
+    quiet: bool,
+) -> int:
+    """Explain, save and tell; gives the exit code."""
+    from seewhy.report import Folder
+
+    folder = Folder(out, force=force)
+    with quiet_warnings(quiet), bars(quiet) as bar:
+        return _all(photos, source.load(), folder, asked, save, bar, json=json, quiet=quiet)
+
+
+def _all(
+    photos: Sequence[str],
+    model: Model,
+    folder: Folder,
+    asked: dict[str, Any],
+    save: Save,
+    bar: Bars,
+    *,
+    json: bool,
+    quiet: bool,
+) -> int:
+    from seewhy.api.photos import explain_photos
+    from seewhy.core.engine import Settings
+    from seewhy.explanation import Cost
+
+    images: list[dict[str, Any]] = []
+    failed: list[dict[str, str]] = []
+    total = Cost()
+    for n, outcome in enumerate(explain_photos(model, photos, settings=Settings(progress=bar), **asked), 1):
+        if outcome.explanations is None:
+            failed.append({"image": outcome.path, "reason": outcome.reason})
+            with bar.aside():
+                complain(outcome.reason)
+        else:
+            files = save(folder, outcome.explanations)
+            total += outcome.explanations.cost
+            images.append(image_dict(outcome.path, outcome.explanations, files))
+            if not json:
+                with bar.aside():
+                    typer.echo("\n".join(image_lines(outcome.path, outcome.explanations, files)))
+        if len(photos) > 1:
+            bar("photos", n, len(photos))
+    with bar.aside():
+        if json:
+            name = model.spec or model.name
+            as_json({"model": name, "images": images, "failed": failed, "cost": cost_dict(total)})
+        elif not quiet:
+            lost = f", {len(failed)} failed" if failed else ""
+            complain(f"{len(images)} explained{lost}: {total}")
+    if failed:
+        return 1 if images else ImageError.exit_code
+    return 0

@@ -1,0 +1,129 @@
+"""Words to values: takes what was typed, gives the arguments of `seewhy.explain` and of its pictures; checks them
+early.
+
+A mistake in a word is found here, before a model is loaded or a pass is run.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from seewhy.errors import UnknownName, UsageError, nearest
+
+__all__ = ["PICTURES", "drawing_of", "question_of", "settings_of", "value_of"]
+
+PICTURES = ("figure", "overlay", "heatmap")
+_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+def settings_of(pairs: Sequence[str], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """``["steps=50", "rule=trapezoid"]`` as keyword arguments of the types that ``defaults`` have.
+
+    A name without a default is kept: whoever takes the arguments refuses it by name.
+
+    >>> settings_of(["steps=50", "rule=trapezoid"], {"steps": 8, "rule": "adaptive"})
+    {'steps': 50, 'rule': 'trapezoid'}
+    """
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        typed, equals, text = pair.partition("=")
+        name = typed.strip().replace("-", "_")
+        if not equals or not name:
+            raise UsageError(f"--set {pair!r}: write NAME=VALUE, as in --set steps=50")
+        try:
+            found[name] = _like(text.strip(), defaults.get(name))
+        except ValueError as error:
+            raise UsageError(f"--set {pair!r}: {name} is {error}, as in --set {name}={defaults[name]}") from None
+    return found
+
+
+def _like(text: str, default: Any) -> Any:
+    """``text`` as a value of the type of ``default``; raises `ValueError` with the name of that type."""
+    if isinstance(default, bool):
+        if text.lower() not in _TRUTH:
+            raise ValueError("true or false")
+        return _TRUTH[text.lower()]
+    for kind, words in ((int, "a whole number"), (float, "a number")):
+        if isinstance(default, kind):
+            try:
+                return kind(text)
+            except ValueError:
+                raise ValueError(words) from None
+    return text if isinstance(default, str) else value_of(text)
+
+
+def value_of(text: str) -> Any:
+    """A number, True, False or None where ``text`` is one; else the text itself.
+
+    >>> value_of("0.5"), value_of("blur")
+    (0.5, 'blur')
+    """
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def question_of(
+    methods: Sequence[str], *, pairs: Sequence[str] | None, seed: int | None, baseline: str | None, **rest: Any
+) -> dict[str, Any]:
+    """The question, in the words of `seewhy.explain`; ``rest`` are those that need no reading.
+
+    What is said twice counts once. Raises `UnknownName` for a method and `UsageError` for a value.
+    """
+    import seewhy.methods  # noqa: F401 - fills the registry
+    from seewhy.registry import methods as registry
+
+    names = list(dict.fromkeys(methods))
+    defaults = {key: value for name in names for key, value in registry[name].parameters.items()}
+    parameters = settings_of(pairs or [], defaults)
+    if seed is not None and "seed" in defaults:
+        parameters["seed"] = seed
+    asked = {name: list(dict.fromkeys(value)) if isinstance(value, list) else value for name, value in rest.items()}
+    asked = {name: value or None for name, value in asked.items()}
+    number = None if baseline is None else value_of(baseline)
+    return {"method": names, "parameters": parameters, "baseline": number} | asked
+
+
+def drawing_of(picture: str, formats: Sequence[str] | None, **options: Any) -> tuple[list[str], dict[str, Any]]:
+    """The formats, and the arguments of `Explanation.save`, checked; what is None or empty was not asked for."""
+    from seewhy.render import MODES, colormap
+    from seewhy.report import FORMATS
+
+    kinds = list(dict.fromkeys(each.lower().lstrip(".") for each in formats or ["png"]))
+    for kind, known, asked in (("format", FORMATS, kinds), ("picture", PICTURES, [picture])):
+        for each in asked:
+            _known(f"--{kind} {each}", each, known)
+    given = {name: value for name, value in options.items() if value is not None and value != []}
+    if "mode" in given:
+        _known(f"--mode {given['mode']}", given["mode"], MODES)
+    if "cmap" in given:
+        _check_colormap(given["cmap"], colormap)
+    if not 0 <= given.get("opacity", 0) <= 1:
+        raise UsageError(f"--opacity {given['opacity']:g}: 0 shows the photo alone, 1 the map alone; nothing is beyond")
+    for level in given.get("contour", []):
+        if not 0 < level < 1:
+            raise UsageError(f"--contour {level:g}: a share of the map's maximum, between 0 and 1, as in --contour 0.5")
+    for name in ("opacity", "contour", "mode"):
+        if picture == "heatmap" and name in given:
+            raise UsageError(f"--{name} is about the photo under the map; --picture heatmap has none: use overlay")
+    return kinds, {"picture": picture} | given
+
+
+def _known(typed: str, asked: str, known: Sequence[str]) -> None:
+    if asked not in known:
+        close = nearest(asked, known)
+        hint = f"nearest: {close[0]!r}; " if close else ""
+        raise UsageError(f"{typed}: no such thing; {hint}one of {', '.join(known)}")
+
+
+def _check_colormap(name: str, find: Any) -> None:
+    try:
+        find(name)
+    except UnknownName as error:
+        # the list is Python's to print; say how from a shell
+        listing = 'python -c "import matplotlib; print(*matplotlib.colormaps)"'
+        own = "ember, fern, gray and blue-red are seewhy's own"
+        raise UsageError(f"{str(error).partition('. List them')[0]}. {own}; for others: {listing}") from None
