@@ -86,15 +86,15 @@ def test_xgrad_cam(network: str, seed: int) -> None:
 @each_seed
 @pytest.mark.parametrize("network", RECTIFIED)
 def test_grad_cam_pp(network: str, seed: int) -> None:
-    """To 1e-5 with pytorch-grad-cam, for a score scaled by 1000 so that its epsilon of 1e-6 in alpha is nothing.
+    """To 1e-5 with pytorch-grad-cam, for a score scaled by a million so that its epsilon of 1e-6 in alpha is nothing.
 
     torchcam 0.5 divides a copy by its normaliser, so its alpha is g^2 itself: its map is shown to be that one, and not
     ours.
     """
     case, x = make(network, seed), image(seed)
     k = targets_for(x, seed)
-    scaled = [[1000 * t.Logit(c)] for c in k]
-    expected = _grad_cam_library("GradCAMPlusPlus", case.net, case.layer, x, k, factor=1000.0)
+    scaled = [[1e6 * t.Logit(c)] for c in k]
+    expected = _grad_cam_library("GradCAMPlusPlus", case.net, case.layer, x, k, factor=1e6)
     agree(ours(case.net, x, "grad-cam-pp", scaled, case.layer), expected, 1e-5)
     theirs = _torchcam("GradCAMpp", case.net, case.layer, x, k)
     leaf: list[Tensor] = []

@@ -94,6 +94,7 @@ def _unforeseen(error: Exception) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":  # the help itself has been shown
         return 2
     where = getattr(context, "command_path", "seewhy")
-    message = show().rstrip(".")
-    complain(f"{message[:1].lower()}{message[1:]}. See: {where} --help")
+    message = show()
+    stop = "" if message.endswith(("?", ".")) else "."
+    complain(f"{message[:1].lower()}{message[1:]}{stop} See: {where} --help")
     return 2

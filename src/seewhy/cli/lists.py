@@ -1,4 +1,5 @@
-"""``seewhy layers``, ``labels`` and ``methods``: takes a model or nothing, gives tables of what there is to choose from."""
+"""``seewhy layers``, ``labels`` and ``methods``: takes a model or nothing, gives tables of what
+there is to choose from."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ def _option(*names: str, show: str, help: str, panel: str = _RUN, **more: Any) -
     return typer.Option(*names, metavar=show, help=help, rich_help_panel=panel, **more)
 
 
-Photos = Annotated[list[str], typer.Argument(metavar="PHOTO...", help="Image files.", show_default=False)]
+Photos = Annotated[list[str], typer.Argument(metavar="PHOTO", help="Image files.", show_default=False)]
 
 Methods = Annotated[
     list[str] | None,

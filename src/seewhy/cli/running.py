@@ -98,7 +98,7 @@ def _all(
             as_json({"model": name, "images": images, "failed": failed, "cost": cost_dict(total)})
         elif not quiet:
             lost = f", {len(failed)} failed" if failed else ""
-            complain(f"{len(images)} explained{lost}: {total}")
+            complain(f"{len(images)} photo{'' if len(images) == 1 else 's'} explained{lost}: {total}")
     if failed:
         return 1 if images else ImageError.exit_code
     return 0

@@ -1,4 +1,5 @@
-"""Results in words: takes explanations and their files, gives JSON-ready dictionaries and lines of text; computes nothing."""
+"""Results in words: takes explanations and their files, gives JSON-ready dictionaries and lines of text; computes
+nothing."""
 
 from __future__ import annotations
 
@@ -18,8 +19,12 @@ __all__ = ["as_json", "cost_dict", "image_dict", "image_lines"]
 
 def as_json(document: Any) -> None:
     """Print ``document`` on stdout as strict JSON, in plain ASCII where stdout cannot hold more."""
-    unicode = "utf" in (getattr(sys.stdout, "encoding", None) or "").lower()
-    typer.echo(json.dumps(document, indent=2, ensure_ascii=not unicode, allow_nan=False))
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:  # a terminal of another time, or a file name whose bytes are no text
+        text = json.dumps(document, indent=2, allow_nan=False)
+    typer.echo(text)
 
 
 def cost_dict(cost: Cost) -> dict[str, Any]:
