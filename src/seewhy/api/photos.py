@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seewhy.api.explaining import Plan, run_plan
+from seewhy.api.explaining import run_plan
 from seewhy.api.inputs import read_items
-from seewhy.core.engine import Settings
+from seewhy.api.planning import Plan
+from seewhy.core.jobs import Settings
 from seewhy.errors import ImageError, OutOfMemory
 from seewhy.explanation import Explanations
 from seewhy.models import Model

@@ -15,7 +15,7 @@ from torch import Tensor
 from seewhy._version import __version__
 from seewhy.api.inputs import Item
 from seewhy.api.parameters import reduce_channels
-from seewhy.core.engine import Answer
+from seewhy.core.jobs import Answer
 from seewhy.core.layers import INPUT
 from seewhy.core.network import Network
 from seewhy.core.outputs import Forward

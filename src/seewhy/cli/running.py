@@ -72,7 +72,7 @@ def _all(
     quiet: bool,
 ) -> int:
     from seewhy.api.photos import explain_photos
-    from seewhy.core.engine import Settings
+    from seewhy.core.jobs import Settings
     from seewhy.explanation import Cost
 
     images: list[dict[str, Any]] = []

@@ -1,0 +1,159 @@
+"""Planning: takes what is asked of `explain` without the images, checks it against the model, gives a plan; computes
+nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+import seewhy.methods  # noqa: F401 - every method registers itself on import
+from seewhy.api.parameters import split_parameters
+from seewhy.api.wanted import Wanted
+from seewhy.core.jobs import Outline, Settings
+from seewhy.core.layers import AUTO, INPUT, find_place, place_name
+from seewhy.core.network import Network
+from seewhy.core.rules import rule_name
+from seewhy.errors import CapabilityError, UnknownName, UsageError
+from seewhy.models import Model
+from seewhy.registry import REDUCTIONS, Method, Need
+from seewhy.registry import methods as registry
+
+__all__ = ["Plan"]
+
+_FUSIONS = ("mean", "max")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything asked for except the images: checked, before anything is computed."""
+
+    model: Model
+    network: Network
+    outlines: tuple[Outline, ...]
+    parameters: tuple[dict[str, Any], ...]
+    wanted: Wanted
+    several: bool
+    contrast: int | str | None
+    fuse: str | None
+    reduce: str | None
+    baseline: Any
+    layers: tuple[str, ...]
+    prepare: bool | str
+    settings: Settings
+
+    @classmethod
+    def make(
+        cls,
+        model: Model,
+        images: int,
+        method: str | Sequence[str],
+        target: Any,
+        layer: Any,
+        *,
+        parameters: dict[str, Any],
+        settings: Settings,
+        contrast: int | str | None = None,
+        fuse: str | None = None,
+        reduce: str | None = None,
+        backward_rule: str = "none",
+        baseline: Any = None,
+        prepare: bool | str = "auto",
+    ) -> Plan:
+        """Check what is asked against what the model can do; raises `UsageError` and its kin."""
+        names = [method] if isinstance(method, str) else list(method)
+        if not names:
+            raise UsageError("no methods: the list given is empty. List them: seewhy methods")
+        methods = [registry[name] for name in names]
+        network = Network(model.module)
+        _check_capabilities(network, methods)
+        _check_words(methods, fuse, reduce, contrast, baseline, prepare)
+        layers = _layer_names(network, layer, model.spec)
+        outlines, own = [], []
+        for each, given in zip(methods, split_parameters(methods, parameters), strict=True):
+            for place in _places(each, layers):
+                outlines.append(Outline(each, place, _rule(each, backward_rule)))
+                own.append(given | ({"layers": layers} if each.card.several_layers else {}))
+        wanted = Wanted(model, target, images)
+        fused = fuse is not None and len(layers) > 1
+        several = len(names) > 1 or (len(outlines) > len(names) and not fused) or wanted.many
+        several = several or not isinstance(method, str)
+        extra = tuple(n for n in layers if any(m.card.several_layers for m in methods)) + wanted.layers
+        return cls(
+            model, network, tuple(outlines), tuple(own), wanted, several, contrast, fuse, reduce, baseline, extra,
+            prepare, settings,
+        )  # fmt: skip
+
+
+def _check_capabilities(network: Network, methods: Sequence[Method]) -> None:
+    for each in methods:
+        if network.root is None and each.card.needs - {Need.INPUT, Need.SCORE, Need.LOGITS, Need.BASELINE, Need.STREAM}:
+            raise CapabilityError(
+                f"{each.name} needs {', '.join(sorted(each.card.needs))}; a callable has scores only: wrap a module"
+            )
+        if network.root is not None and each.card.rule != "none" and isinstance(network.root, torch.jit.ScriptModule):
+            raise CapabilityError(
+                f"{each.name} changes the backward pass of activation functions, which TorchScript hides; "
+                "use the original module, or a method without a rule such as saliency"
+            )
+
+
+def _check_words(methods: Sequence[Method], fuse: Any, reduce: Any, contrast: Any, baseline: Any, prepare: Any) -> None:
+    if fuse is not None and fuse not in _FUSIONS:
+        raise UnknownName("fusion", str(fuse), _FUSIONS, "fuse='mean' or fuse='max'")
+    if reduce is not None:
+        if reduce not in REDUCTIONS:
+            raise UnknownName("reduction", str(reduce), REDUCTIONS, f"one of {', '.join(REDUCTIONS)}")
+        if not any(m.card.reduce for m in methods):
+            raise UsageError(
+                f"reduce={reduce!r}: {methods[0].name} gives one value a position; there is no channel to reduce"
+            )
+    if contrast is not None and not all(m.card.discriminative and m.card.family == "cam" for m in methods):
+        name = next(m.name for m in methods if not (m.card.discriminative and m.card.family == "cam"))
+        raise UsageError(f"contrast={contrast!r} needs class-discriminative maps; {name} is not a CAM of a class")
+    if baseline is not None and not any("baseline" in m.requires for m in methods):
+        raise UsageError(
+            f"baseline={baseline!r}: {methods[0].name} has none; path methods do. List them: seewhy methods"
+        )
+    if prepare not in (True, False, "auto", "verify"):
+        raise UsageError(f"prepare={prepare!r}: one of True, False, 'auto', 'verify'")
+
+
+def _layer_names(network: Network, layer: Any, spec: str) -> tuple[str, ...]:
+    if layer is None or layer == AUTO:
+        return ()
+    names = []
+    for each in layer if isinstance(layer, list | tuple) else [layer]:
+        if not isinstance(each, str | nn.Module):
+            raise UsageError(f"layer is {type(each).__name__}; give a name or a submodule. List them: seewhy layers")
+        name = place_name(network.module, each)
+        if name != INPUT:
+            find_place(network.module, name, spec)
+        names.append(name)
+    return tuple(dict.fromkeys(names))
+
+
+def _places(method: Method, layers: tuple[str, ...]) -> tuple[str, ...]:
+    """Where a method explains: the layers given, else its own default."""
+    at = method.card.at
+    if method.card.several_layers:
+        return (layers[-1] if layers else AUTO,)
+    if at == "input":
+        if any(name != INPUT for name in layers):
+            raise UsageError(
+                f"{method.name} explains the input; for a layer use conductance, internal-influence or saliency"
+            )
+        return (INPUT,)
+    if at == "layer" and INPUT in layers:
+        raise UsageError(f"{method.name} explains a layer, not the input; leave layer= out to have one chosen")
+    return layers or (INPUT if at == "any" else AUTO,)
+
+
+def _rule(method: Method, asked: str) -> str:
+    asked = rule_name(asked)
+    if method.card.rule != "none" and asked not in ("none", method.card.rule):
+        raise UsageError(f"{method.name} is the {method.card.rule!r} rule; backward_rule={asked!r} contradicts it")
+    return method.card.rule if method.card.rule != "none" else asked
