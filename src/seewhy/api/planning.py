@@ -70,6 +70,11 @@ class Plan:
         methods = [registry[name] for name in names]
         network = Network(model.module)
         _check_capabilities(network, methods)
+        if settings.differentiable and (fixed := [m.name for m in methods if Need.BIASES in m.card.needs]):
+            raise CapabilityError(
+                f"differentiable=True: {fixed[0]} takes implicit biases as constants, so its graph would be wrong; "
+                "input-x-gradient and every CAM have a whole one"
+            )
         _check_words(methods, fuse, reduce, contrast, baseline, prepare)
         layers = _layer_names(network, layer, model.spec)
         outlines, own = [], []

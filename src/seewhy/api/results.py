@@ -157,7 +157,8 @@ def records(
 
 
 def _array_or_number(value: Tensor) -> np.ndarray[Any, Any] | float:
-    return float(value) if value.ndim == 0 else value.detach().cpu().numpy()
+    value = value.detach()
+    return float(value) if value.ndim == 0 else value.cpu().numpy()
 
 
 def _status(

@@ -56,15 +56,16 @@ def gradients_at(made: Pass, key: GradientKey, places: Iterable[str], *, keep: b
     return found
 
 
-def hessian_product(made: Pass, place: str, targets: Sequence[Target]) -> Tensor:
+def hessian_product(made: Pass, place: str, targets: Sequence[Target], keep: bool) -> Tensor:
     """H A at ``place``, canonical: a second backward through the first, with the activation A as direction."""
     raw = made.raw(place)
     (grad,) = made.gradients(made.scores(targets), [raw], graph=True)
     if grad is None or not grad.requires_grad:
         return made.layout(place).canonical(torch.zeros_like(raw)).detach()
-    (product,) = torch.autograd.grad(grad, raw, grad_outputs=raw.detach(), retain_graph=True, allow_unused=True)
-    value = torch.zeros_like(raw) if product is None else product
-    return made.layout(place).canonical(value).detach()
+    direction = raw if keep else raw.detach()
+    (product,) = torch.autograd.grad(grad, raw, direction, retain_graph=True, allow_unused=True, create_graph=keep)
+    value = made.layout(place).canonical(torch.zeros_like(raw) if product is None else product)
+    return value if keep else value.detach()
 
 
 def proven_head(made: Pass, ask: asks.HeadWeights, place: str, targets: Sequence[Target]) -> Linear | None:
@@ -102,10 +103,11 @@ def _linear_in(made: Pass, result: Tensor, targets: Sequence[Target]) -> bool:
     return slope is not None and not slope.requires_grad
 
 
-def head_weights(made: Pass, linear: Linear, targets: Sequence[Target]) -> Tensor:
+def head_weights(made: Pass, linear: Linear, targets: Sequence[Target], keep: bool) -> Tensor:
     """d score / d pooled channel, [B, C]: for a logit, its row of the linear layer's weights."""
-    (weights,) = made.gradients(made.scores(targets), [linear.features])
-    return torch.zeros_like(linear.features).detach() if weights is None else weights.detach()
+    (weights,) = made.gradients(made.scores(targets), [linear.features], graph=keep)
+    value = torch.zeros_like(linear.features) if weights is None else weights
+    return value if keep else value.detach()
 
 
 def _same(a: Tensor, b: Tensor) -> bool:

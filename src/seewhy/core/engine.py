@@ -201,7 +201,7 @@ class _Run:
 
     def _at_once(self, runner: _Runner, ask: asks.Ask) -> Any:
         """What needs no pass, or a pass of this job's own."""
-        job = runner.job
+        job, keep = runner.job, self.settings.differentiable
         match ask:
             case asks.Gradient() | asks.Stream():
                 return _UNANSWERED
@@ -210,13 +210,15 @@ class _Run:
             case asks.Baseline():
                 return torch.zeros_like(self.made.leaf).detach() if job.baseline is None else job.baseline
             case asks.HessianProduct():
-                return self._own(runner, 2, lambda: hessian_product(self.made, ask.place or runner.place, job.targets))
+                return self._own(
+                    runner, 2, lambda: hessian_product(self.made, ask.place or runner.place, job.targets, keep)
+                )
             case asks.HeadWeights():
                 proven = proven_head(self.made, ask, runner.place, job.targets)
-                return proven and self._own(runner, 1, lambda: head_weights(self.made, proven, job.targets))
+                return proven and self._own(runner, 1, lambda: head_weights(self.made, proven, job.targets, keep))
             case asks.BiasMaps():
                 return self._own(runner, 1, lambda: bias_maps(self.made, job.targets))
-        return answer(self.made, ask, runner.place, job.targets, self.settings.differentiable)
+        return answer(self.made, ask, runner.place, job.targets, keep)
 
     def _own(self, runner: _Runner, backwards: int, compute: Callable[[], Any]) -> Any:
         began = time.perf_counter()
@@ -277,6 +279,7 @@ class _Run:
             self._last_call,
             budget=self.budgets.setdefault(recorded, Budget(self.settings.memory)),
             reshape=self.settings.reshape,
+            keep=self.settings.differentiable,
             progress=lambda done, total: self.settings.progress(label, done, total),
         )
         took = time.perf_counter() - began

@@ -109,7 +109,7 @@ class Collect:
         if self._values is None:
             self._values = answers[0].new_full((self._batch, self._size), self._missing)
         device = self._values.device
-        self._values[samples.to(device), indices.to(device)] = answers[0].detach()
+        self._values[samples.to(device), indices.to(device)] = answers[0]
 
     def result(self) -> Tensor:
         """The scores, [B, count]."""

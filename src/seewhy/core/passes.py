@@ -24,6 +24,7 @@ from seewhy.core.outputs import Forward
 from seewhy.core.rules import RuleWatch
 from seewhy.core.tape import Edit, Graph, Tape, capture, record
 from seewhy.core.targets import Target, scores
+from seewhy.core.upstream import WORKAROUNDS
 from seewhy.errors import CapabilityError, TargetError
 
 __all__ = ["Pass", "Request", "run_forward"]
@@ -51,9 +52,11 @@ class Request:
     @property
     def graph(self) -> Graph:
         """How much of the forward is recorded for gradients."""
+        if self.attached:
+            return "full"
         if not self.gradients:
             return "none"
-        return "full" if self.at_input or self.attached or self.survey or not self.places else "lazy"
+        return "full" if self.at_input or self.survey or not self.places else "lazy"
 
 
 @dataclass
@@ -156,7 +159,7 @@ def run_forward(network: Network, call: Callable[[Tensor], Any], x: Tensor, requ
     else:
         leaf = x.detach().requires_grad_(keeps_input)
     head, rule, bias = HeadWatch(), RuleWatch(), BiasWatch()
-    tables = [head.handlers]
+    tables = [head.handlers, WORKAROUNDS]
     if request.biases:
         tables.insert(0, bias.handlers)
     if request.rules:

@@ -45,15 +45,19 @@ def run_stream(
     *,
     budget: Budget,
     reshape: Reshape | None,
+    keep: bool,
     progress: Callable[[int, int], None],
 ) -> tuple[int, int]:
-    """Run the source that all ``subscribers`` share; gives (forwards, backwards), counted in samples."""
+    """Run the source that all ``subscribers`` share; gives (forwards, backwards), counted in samples.
+
+    With ``keep`` the answers carry their graphs, and then all samples are held at once.
+    """
     source = subscribers[0].stream.source
     # a source that edits a layer without naming it means the method's own
     edited = subscribers[0].place if source.place == "" else source.place
     items = subscribers[0].stream.items
     items = all_items(x.shape[0], source.count) if items is None else items
-    request = _request(subscribers, edited, find, reshape)
+    request = _request(subscribers, edited, find, reshape, keep)
     spent = [0, 0]
 
     def work(start: int, stop: int) -> list[list[Tensor]]:
@@ -62,9 +66,10 @@ def run_stream(
         if edited is not None:
             edit = {edited: lambda activation: source.edit(activation, samples, indices)}
             chosen = replace(request, edits=edit)
-        made = run_forward(network, call, source.inputs(x, samples, indices).detach(), chosen)
+        variants = source.inputs(x, samples, indices)
+        made = run_forward(network, call, variants if keep else variants.detach(), chosen)
         spent[0] += stop - start
-        return _chunk_answers(made, subscribers, samples.tolist(), spent)
+        return _chunk_answers(made, subscribers, samples.tolist(), spent, keep)
 
     total = len(items)
     for start, stop, answers in in_chunks(total, work, budget, recorded=request.gradients):
@@ -76,7 +81,11 @@ def run_stream(
 
 
 def _request(
-    subscribers: Sequence[Subscriber], edited: str | None, find: Callable[[str], Place], reshape: Reshape | None
+    subscribers: Sequence[Subscriber],
+    edited: str | None,
+    find: Callable[[str], Place],
+    reshape: Reshape | None,
+    keep: bool,
 ) -> Request:
     places: dict[str, Place] = {}
     at_input = rules = gradients = False
@@ -95,11 +104,11 @@ def _request(
             places |= {name: find(name) for name in target.layers}
     if edited is not None:
         places[edited] = find(edited)
-    return Request(places, at_input=at_input, rules=rules, gradients=gradients, reshape=reshape)
+    return Request(places, at_input=at_input, rules=rules, gradients=gradients, attached=keep, reshape=reshape)
 
 
 def _chunk_answers(
-    made: Pass, subscribers: Sequence[Subscriber], samples: Sequence[int], spent: list[int]
+    made: Pass, subscribers: Sequence[Subscriber], samples: Sequence[int], spent: list[int], keep: bool
 ) -> list[list[Tensor]]:
     """Every subscriber's answers for one chunk; equal gradients are computed once."""
     wanted: dict[GradientKey, set[str]] = {}
@@ -109,7 +118,7 @@ def _chunk_answers(
             if isinstance(want, asks.Gradient):
                 key = GradientKey(targets, want.rule or subscriber.rule)
                 wanted.setdefault(key, set()).add(want.place or subscriber.place)
-    found = {key: gradients_at(made, key, sorted(places), keep=False) for key, places in wanted.items()}
+    found = {key: gradients_at(made, key, sorted(places), keep=keep) for key, places in wanted.items()}
     spent[1] += len(found) * len(samples)
     answers = []
     for subscriber in subscribers:
@@ -120,6 +129,6 @@ def _chunk_answers(
                 key = GradientKey(targets, want.rule or subscriber.rule)
                 values.append(found[key][want.place or subscriber.place][0])
             else:
-                values.append(answer(made, want, subscriber.place, targets, keep=False))
+                values.append(answer(made, want, subscriber.place, targets, keep=keep))
         answers.append(values)
     return answers

@@ -12,6 +12,7 @@ __all__ = [
     "per_channel",
     "signed_like",
     "sum_over_positions",
+    "top_eigenpair",
     "weighted_sum",
     "where_nonzero",
 ]
@@ -44,12 +45,27 @@ def first_component(values: Tensor, *, centred: bool = False) -> Tensor:
     if not bool(matrix.isfinite().all()):
         return torch.full_like(values[:, 0], float("nan"))
     wide = matrix.shape[2] > matrix.shape[1]
-    gram = matrix @ matrix.mT if wide else matrix.mT @ matrix
-    eigenvalues, vectors = torch.linalg.eigh(gram)
-    top = vectors[:, :, -1]
+    eigenvalue, top = top_eigenpair(matrix @ matrix.mT if wide else matrix.mT @ matrix)
     # in the wide case the eigenvector is the projection already, up to the singular value
-    projected: Tensor = top * eigenvalues[:, -1:].clamp(min=0).sqrt() if wide else (matrix @ top[:, :, None])[:, :, 0]
+    projected: Tensor = top * eigenvalue[:, None].clamp(min=0).sqrt() if wide else (matrix @ top[:, :, None])[:, :, 0]
     return projected.reshape(values.shape[0], *values.shape[2:]).to(values.dtype)
+
+
+def top_eigenpair(gram: Tensor) -> tuple[Tensor, Tensor]:
+    """The largest eigenvalue [B] of symmetric matrices [B, N, N] and its unit eigenvector [B, N]; differentiable once.
+
+    Torch differentiates all eigenvectors together and divides by the gaps between all eigenvalues, which is noise for
+    the many that are equal (or 0). Only the top one is needed: dv = (lambda - G)^+ dG v.
+    """
+    eigenvalues, vectors = torch.linalg.eigh(gram.detach())
+    top, largest = vectors[:, :, -1], eigenvalues[:, -1]
+    if not gram.requires_grad:
+        return largest, top
+    gaps = largest[:, None] - eigenvalues
+    inverse = torch.where(gaps > 1e-12 * largest[:, None], 1 / gaps, torch.zeros_like(gaps))
+    applied = (gram @ top[:, :, None])[:, :, 0]
+    change = (vectors.mT @ (applied - applied.detach())[:, :, None])[:, :, 0] * inverse
+    return (top * applied).sum(1), top + (vectors @ change[:, :, None])[:, :, 0]
 
 
 def signed_like(values: Tensor, reference: Tensor) -> Tensor:

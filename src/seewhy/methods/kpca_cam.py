@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from seewhy.errors import UnknownName
-from seewhy.methods._channels import signed_like
+from seewhy.methods._channels import signed_like, top_eigenpair
 from seewhy.registry import Card, method
 
 __all__ = ["kpca_cam"]
@@ -43,8 +43,8 @@ def kpca_cam(activation: Tensor, *, kernel: str = "sigmoid", gamma: float | None
         return torch.full_like(activation[:, 0], float("nan"))
     gram = _gram(vectors, kernel, 1 / activation.shape[1] if gamma is None else gamma)
     centred = gram - gram.mean(1, keepdim=True) - gram.mean(2, keepdim=True) + gram.mean((1, 2), keepdim=True)
-    eigenvalues, eigenvectors = torch.linalg.eigh(centred)
-    projected = eigenvectors[:, :, -1] * eigenvalues[:, -1:].clamp(min=0).sqrt()
+    eigenvalue, top = top_eigenpair(centred)
+    projected = top * eigenvalue[:, None].clamp(min=0).sqrt()
     return signed_like(projected.to(activation).reshape_as(activation[:, 0]), activation.mean(1))
 
 

@@ -84,7 +84,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(work: Path) -> None:
 def test_a_terminal_sees_a_bar_and_stdout_only_data(work: Path, words: list[str]) -> None:
     pty = pytest.importorskip("pty")
     here, there = pty.openpty()
-    argv = [*PROGRAM, "explain", "a.png", "a.png", "-M", "score-cam", "--target", "hen", *words, *TINY]
+    argv = [*PROGRAM, "explain", "a.png", "a.png", "-M", "score-cam", "--target", "hen", *words, *SLOW]
     environment = _environment(TERM="xterm", COLUMNS="60")
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=there, env=environment) as process:
         os.close(there)
