@@ -30,6 +30,7 @@ class Need(StrEnum):
     HEAD = "pool-then-linear head"
     BIASES = "bias terms"
     STREAM = "many passes"
+    CURVATURE = "second derivatives"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from networks import image, make
 from properties.asking import METHODS, every, explain
 from seewhy.errors import CapabilityError

@@ -10,18 +10,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from seewhy.api.combining import combine, rival_jobs
 from seewhy.api.inputs import Item, read_items, same_shape
 from seewhy.api.parameters import baseline_tensor
 from seewhy.api.planning import Plan
-from seewhy.api.results import Finished, finish, predictions, provenance, records
-from seewhy.api.wanted import competitors
+from seewhy.api.results import predictions, provenance, records
 from seewhy.core.batching import Budget, in_chunks
 from seewhy.core.engine import run_jobs
-from seewhy.core.jobs import Answer, Job, Outcome, Settings
+from seewhy.core.jobs import Job, Outcome, Settings
 from seewhy.core.layouts import Reshape
-from seewhy.core.maps import upsample
 from seewhy.core.outputs import Forward
-from seewhy.core.targets import Logit, Target
 from seewhy.explanation import Cost, Explanation, Explanations
 from seewhy.models import Model, load, wrap
 
@@ -144,11 +142,11 @@ def _one_batch(plan: Plan, items: Sequence[Item], indices: Sequence[int]) -> tup
         ]
         if plan.contrast is not None:
             for n, job in enumerate(main):
-                rivals[n] = _rivals(plan, job, forward)
+                rivals[n] = rival_jobs(plan, job, forward)
         return main + [rival for group in rivals.values() for rival in group]
 
     outcome = run_jobs(plan.network, x, plan.outlines, jobs, plan.settings, plan.layers)
-    done = _combine(plan, outcome, rivals, tuple(x.shape[2:]))
+    done = combine(plan, outcome, rivals)
     origin = provenance(plan.model, x, plan.prepare, described)
     guesses = predictions(plan.model, outcome.forward)
     columns = [
@@ -156,53 +154,3 @@ def _one_batch(plan: Plan, items: Sequence[Item], indices: Sequence[int]) -> tup
         for each in done
     ]
     return [list(row) for row in zip(*columns, strict=True)], outcome
-
-
-def _rivals(plan: Plan, job: Job, forward: Forward) -> list[Job]:
-    """Jobs for the classes that compete with ``job``'s target: the n-th competitor of every image."""
-    rows = [competitors(plan.contrast, plan.model, target, forward, row) for row, target in enumerate(job.targets)]
-    columns: list[tuple[Target, ...]] = [tuple(Logit(k) for k in column) for column in zip(*rows, strict=True)]
-    return [Job(job.outline, targets, job.parameters, job.baseline) for targets in columns]
-
-
-def _combine(plan: Plan, outcome: Outcome, rivals: dict[int, list[Job]], size: tuple[int, ...]) -> list[Finished]:
-    """Contrasts subtracted, channels reduced, layers fused: the maps in the order method, layer, target."""
-    by_job: dict[int, Answer] = {id(answer.job): answer for answer in outcome.answers}
-    count = len(outcome.answers) - sum(map(len, rivals.values()))
-    done = []
-    for n, answer in enumerate(outcome.answers[:count]):
-        values, words = None, None
-        if plan.contrast is not None:
-            others = torch.stack([by_job[id(job)].attribution.values for job in rivals[n]])
-            values = answer.attribution.values - others.amax(0)
-            words = _contrast_words(plan, answer)
-        done.append(finish(answer, plan.reduce, words, values))
-    return _fused(done, plan, size) if plan.fuse is not None else done
-
-
-def _contrast_words(plan: Plan, answer: Answer) -> str:
-    if isinstance(plan.contrast, str) and plan.contrast.startswith("top-"):
-        return f"against {plan.contrast}"
-    rival = plan.contrast if isinstance(plan.contrast, int) else plan.model.find_label(str(plan.contrast))
-    return f"against {Logit(rival).describe(plan.model.label)}"
-
-
-def _fused(done: list[Finished], plan: Plan, size: tuple[int, ...]) -> list[Finished]:
-    """One map for each method and target: every layer's, resized to the largest, averaged or maximised."""
-    groups: dict[tuple[str, tuple[Target, ...]], list[Finished]] = {}
-    for each in done:
-        job = each.answer.job
-        groups.setdefault((job.outline.method.name, job.targets), []).append(each)
-    fused = []
-    for group in groups.values():
-        if len(group) == 1 or group[0].channels:
-            fused.extend(group)
-            continue
-        grid = max((tuple(each.values.shape[1:]) for each in group), key=lambda g: torch.Size(g).numel())
-        stack = torch.stack([upsample(each.values[:, None], grid)[:, 0] for each in group])
-        values = stack.mean(0) if plan.fuse == "mean" else stack.amax(0)
-        place = " + ".join(each.place for each in group)
-        first = group[0]
-        parameters = {**first.parameters, "fuse": plan.fuse}
-        fused.append(Finished(first.answer, values, False, None, place, first.contrast, parameters))
-    return fused

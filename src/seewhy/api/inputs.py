@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from seewhy.errors import UsageError
 from seewhy.models import Model, Photo, read_image
@@ -75,19 +75,40 @@ def _picture(model: Model, image: Any, name: str = "") -> Item:
 
 
 def _inputs(model: Model, values: Tensor | np.ndarray[Any, Any]) -> tuple[list[Item], bool]:
-    batch = values if isinstance(values, Tensor) else torch.from_numpy(np.ascontiguousarray(values))
-    if batch.ndim < 3:
+    if isinstance(values, np.ndarray):
+        # a copy in native order: torch refuses negative strides and foreign byte orders, and warns of read-only memory
+        values = torch.from_numpy(np.array(values, dtype=np.float64 if values.dtype.itemsize > 4 else np.float32))
+    axes, channels = _first_convolution(model)
+    shape = tuple(values.shape)
+    if values.ndim not in (axes + 1, axes + 2):
+        sizes = ", ".join("DHW"[-axes:]) if axes != 1 else "L"
         raise UsageError(
-            f"a float input of shape {tuple(batch.shape)}; inputs are [C, H, W] or [B, C, H, W], already preprocessed"
+            f"a float input of shape {shape}; this model takes [C, {sizes}] or [B, C, {sizes}], preprocessed"
         )
-    batch = batch[None] if batch.ndim == 3 else batch
-    if 0 in batch.shape:
-        raise UsageError(f"a float input of shape {tuple(batch.shape)} is empty")
+    batch = values if values.ndim == axes + 2 else values[None]
+    if 0 in shape:
+        raise UsageError(f"a float input of shape {shape} is empty")
+    if channels is not None and batch.shape[1] != channels and batch.shape[-1] == channels:
+        raise UsageError(
+            f"a float input of shape {shape} has its {channels} channels last; inputs have them first: "
+            "array.transpose(2, 0, 1). (Pictures as uint8 arrays are taken as they are)"
+        )
     several = len(batch) > 1
     items = [
         Item(row, _view(model, row), f"input {n}" if several else "", False) for n, row in enumerate(batch.unbind())
     ]
     return items, not several
+
+
+def _first_convolution(model: Model) -> tuple[int, int | None]:
+    """How many axes of positions the model's inputs have, and their channels, by its first convolution; else (2,
+    None)."""
+    parts = model.module.modules() if isinstance(model.module, nn.Module) else ()
+    for part in parts:
+        for axes, kind in enumerate((nn.Conv1d, nn.Conv2d, nn.Conv3d), 1):
+            if isinstance(part, kind):
+                return axes, part.in_channels
+    return 2, None
 
 
 def _view(model: Model, row: Tensor) -> np.ndarray[Any, Any] | None:

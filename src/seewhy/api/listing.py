@@ -64,7 +64,7 @@ def layers(model: Model | nn.Module | Callable[[Tensor], Any] | str, input: Tens
         made = run_forward(network, call, x, Request(survey=True))
     size = tuple(x.shape[2:])
     shapes = {seen.name: seen.shape for seen in made.tape.seen}
-    best = next((seen.name for seen in choose_layer(made.tape.seen, size)), None)
+    best = next((seen.name for seen in choose_layer(made.tape.seen, size, len(x))), None)
     found = []
     for name, module in root.named_modules():
         if not name:

@@ -12,7 +12,7 @@ from torch import nn
 
 import seewhy.methods  # noqa: F401 - every method registers itself on import
 from seewhy.api.parameters import split_parameters
-from seewhy.api.wanted import Wanted
+from seewhy.api.wanted import Wanted, check_contrast
 from seewhy.core.jobs import Outline, Settings
 from seewhy.core.layers import AUTO, INPUT, find_place, place_name
 from seewhy.core.network import Network
@@ -29,7 +29,10 @@ _FUSIONS = ("mean", "max")
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything asked for except the images: checked, before anything is computed."""
+    """Everything asked for except the images: checked, before anything is computed.
+
+    ``asked`` says for each outline which of the methods asked for it belongs to.
+    """
 
     model: Model
     network: Network
@@ -44,6 +47,7 @@ class Plan:
     layers: tuple[str, ...]
     prepare: bool | str
     settings: Settings
+    asked: tuple[int, ...]
 
     @classmethod
     def make(
@@ -77,19 +81,25 @@ class Plan:
             )
         _check_words(methods, fuse, reduce, contrast, baseline, prepare)
         layers = _layer_names(network, layer, model.spec)
-        outlines, own = [], []
-        for each, given in zip(methods, split_parameters(methods, parameters), strict=True):
+        outlines, own, asked = [], [], []
+        for number, (each, given) in enumerate(zip(methods, split_parameters(methods, parameters), strict=True)):
             for place in _places(each, layers):
+                asked.append(number)
                 outlines.append(Outline(each, place, _rule(each, backward_rule)))
                 own.append(given | ({"layers": layers} if each.card.several_layers else {}))
         wanted = Wanted(model, target, images)
+        check_contrast(contrast, model)
+        if fuse is not None and (len(layers) < 2 or reduce == "none"):
+            raise UsageError(
+                f"fuse={fuse!r} makes one map of several layers: give two or more, and a reduce= that is not 'none'"
+            )
         fused = fuse is not None and len(layers) > 1
         several = len(names) > 1 or (len(outlines) > len(names) and not fused) or wanted.many
         several = several or not isinstance(method, str)
         extra = tuple(n for n in layers if any(m.card.several_layers for m in methods)) + wanted.layers
         return cls(
             model, network, tuple(outlines), tuple(own), wanted, several, contrast, fuse, reduce, baseline, extra,
-            prepare, settings,
+            prepare, settings, tuple(asked),
         )  # fmt: skip
 
 
@@ -128,13 +138,15 @@ def _check_words(methods: Sequence[Method], fuse: Any, reduce: Any, contrast: An
 
 
 def _layer_names(network: Network, layer: Any, spec: str) -> tuple[str, ...]:
-    if layer is None or layer == AUTO:
+    if layer is None or layer in ("auto", AUTO):
         return ()
     names = []
     for each in layer if isinstance(layer, list | tuple) else [layer]:
         if not isinstance(each, str | nn.Module):
             raise UsageError(f"layer is {type(each).__name__}; give a name or a submodule. List them: seewhy layers")
         name = place_name(network.module, each)
+        if name == "input" and not hasattr(network.module, "input"):
+            name = INPUT
         if name != INPUT:
             find_place(network.module, name, spec)
         names.append(name)

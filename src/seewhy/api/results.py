@@ -15,12 +15,13 @@ from torch import Tensor
 from seewhy._version import __version__
 from seewhy.api.inputs import Item
 from seewhy.api.parameters import reduce_channels
-from seewhy.core.jobs import Answer
+from seewhy.core.jobs import Answer, Spent
 from seewhy.core.layers import INPUT
 from seewhy.core.network import Network
 from seewhy.core.outputs import Forward
 from seewhy.explanation import Cost, Explanation, Guess, Prediction, Status
 from seewhy.models import Model
+from seewhy.registry import Need
 
 __all__ = ["Finished", "predictions", "provenance", "records"]
 
@@ -36,6 +37,7 @@ class Finished:
     place: str
     contrast: str | None
     parameters: Mapping[str, Any]
+    spent: Spent
 
 
 def predictions(model: Model, forward: Forward, most: int = 5) -> list[Prediction | None]:
@@ -79,21 +81,29 @@ def provenance(model: Model, x: Tensor, prepare: Any, baseline: str | None) -> d
     return found
 
 
-def finish(answer: Answer, reduce: str | None, contrast: str | None, values: Tensor | None = None) -> Finished:
-    """An answer with its channels reduced; ``values`` stands in for the answer's own (a contrast, a fusion)."""
+def finish(
+    answer: Answer,
+    reduce: str | None,
+    *,
+    values: Tensor | None = None,
+    contrast: str | None = None,
+    spent: Spent | None = None,
+) -> Finished:
+    """An answer with its channels reduced; ``values`` stands in for the answer's own (a contrast)."""
     card = answer.job.outline.method.card
     raw = answer.attribution.values if values is None else values
     error = answer.attribution.error
     parameters = dict(answer.job.parameters)
-    if card.reduce is None:
-        return Finished(answer, raw, False, error, answer.place, contrast, parameters)
-    how = reduce or card.reduce
-    parameters["reduce"] = how
-    if raw.ndim == 2:  # a dense layer has no positions: its units are the answer
-        return Finished(answer, raw, False, error, answer.place, contrast, parameters)
-    if error is not None and error.ndim == raw.ndim:
-        error = _reduced_error(raw, error, how)
-    return Finished(answer, reduce_channels(raw, how), how == "none", error, answer.place, contrast, parameters)
+    channels = False
+    if card.reduce is not None:
+        how = parameters["reduce"] = reduce or card.reduce
+        if raw.ndim > 2:  # a dense layer has no positions: its units are the answer
+            channels = how == "none"
+            if error is not None and error.ndim == raw.ndim:
+                error = _reduced_error(raw, error, how)
+            raw = reduce_channels(raw, how)
+    place = " + ".join(parameters.get("layers", ())) or answer.place
+    return Finished(answer, raw, channels, error, place, contrast, parameters, spent or answer.spent)
 
 
 def _reduced_error(values: Tensor, error: Tensor, how: str) -> Tensor:
@@ -118,13 +128,13 @@ def records(
     """One explanation per image of the batch."""
     answer, method = done.answer, done.answer.job.outline.method
     batch = len(items)
-    spent = answer.spent
+    spent = done.spent
     cost = Cost(round(spent.forwards / batch), round(spent.backwards / batch), 0, spent.seconds / batch)
     made = []
     for row, item in enumerate(items):
         target = answer.job.targets[row]
         values = done.values[row]
-        array = values.detach().cpu().numpy()
+        array = _array(values)
         score = float(answer.scores[row])
         error = None if done.error is None else _array_or_number(done.error[row])
         status = _status(network, item, array, score, done, row)
@@ -143,7 +153,7 @@ def records(
                 error=error,
                 cost=cost,
                 provenance=origin,
-                input=item.tensor.detach().cpu().numpy(),
+                input=_array(item.tensor),
                 image=item.view,
                 name=item.name,
                 positive=method.card.positive,
@@ -157,8 +167,13 @@ def records(
 
 
 def _array_or_number(value: Tensor) -> np.ndarray[Any, Any] | float:
-    value = value.detach()
-    return float(value) if value.ndim == 0 else value.cpu().numpy()
+    return float(value.detach()) if value.ndim == 0 else _array(value)
+
+
+def _array(values: Tensor) -> np.ndarray[Any, Any]:
+    """Float32, or float64 where it was computed so; numpy has no bfloat16, and half precision is for computing."""
+    dtype = torch.float64 if values.dtype == torch.float64 else torch.float32
+    return values.detach().to("cpu", dtype).numpy()
 
 
 def _status(
@@ -174,9 +189,16 @@ def _status(
             return Status("non-finite", "the input holds NaN or infinity")
         what = "the score" if not math.isfinite(score) else "the map"
         return Status("non-finite", f"{what} overflowed in the forward or backward pass")
+    card = answer.job.outline.method.card
     if not answer.depends:
+        if not answer.recorded:
+            return Status("zero-gradient", "the model runs without recording gradients (no_grad inside its forward)")
         return Status("zero-gradient", f"the score does not depend on {place}")
     if not values.any():
+        if not item.tensor.any():
+            return Status("zero-gradient", "the map is 0 everywhere, and so is the input")
+        if not card.needs & {Need.GRADIENT, Need.SCORE, Need.STREAM, Need.HEAD}:
+            return Status("zero-gradient", f"the map is 0 everywhere: no activation at {place} stands out")
         return Status(
             "zero-gradient",
             f"the map is 0 everywhere: at {place} nothing changes the score (constant output, dead or saturated units)",
@@ -184,7 +206,7 @@ def _status(
     converged = answer.attribution.converged
     if converged is not None and not bool(converged[row]):
         return Status("not-converged", f"{answer.attribution.notes[row]}; raise max_steps or steps")
-    if answer.job.outline.method.card.positive and values.max() <= 0:
+    if card.positive and card.discriminative and values.max() <= 0:
         return Status(
             "no-positive-evidence",
             f"all evidence at {place} speaks against the target (score {score:.3g}, map from {values.min():.3g} to "

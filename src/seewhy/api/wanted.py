@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from seewhy.core.outputs import Forward
 from seewhy.errors import TargetError, UsageError
 from seewhy.models import Model
 
-__all__ = ["Wanted"]
+__all__ = ["Wanted", "check_contrast", "competitors"]
 
 _TOP = re.compile(r"top-(\d+)")
 
@@ -67,10 +68,12 @@ class Wanted:
 
     def _fixed(self, spec: Any) -> t.Target | None:
         """The target that ``spec`` means whatever the scores are; None if it depends on them."""
-        if spec is None or spec == "all" or _is_top(spec):
+        if spec is None or (isinstance(spec, str) and (spec == "all" or _is_top(spec))):
             return None
         if isinstance(spec, t.Target):
             return spec
+        if isinstance(spec, Tensor | np.ndarray) and spec.ndim == 0:
+            spec = spec.item()
         if isinstance(spec, bool):
             raise UsageError(f"target={spec}: a target is an index, a label, a Target or a callable")
         if isinstance(spec, int | np.integer):
@@ -104,10 +107,10 @@ class Wanted:
 
 
 def _in_range(target: t.Target, forward: Forward) -> t.Target:
-    """A `Logit` with its index from 0, checked against the output."""
-    if isinstance(target, t.Logit):
+    """A class target with its index from 0, checked against the output."""
+    if isinstance(target, t.Logit | t.Probability | t.Centred):
         target(forward)
-        return t.Logit(target.k % forward.logits.shape[1])
+        return replace(target, k=target.k % forward.logits.shape[1])
     return target
 
 
@@ -124,16 +127,34 @@ def _top_count(spec: str) -> int:
     return count
 
 
-def competitors(contrast: Any, model: Model, target: t.Target, forward: Forward, row: int) -> list[int]:
-    """The classes that ``contrast`` sets against ``target``: one class, or the ``"top-k"`` best others."""
-    own = target.index
-    if own is None:
-        raise TargetError(f"contrast needs a target that is about one class; {target.describe(model.label)} is not")
+def check_contrast(contrast: Any, model: Model) -> None:
+    """Refuse a contrast that cannot be meant, before anything is computed."""
+    if contrast is None or _is_top(contrast):
+        if contrast is not None:
+            _top_count(contrast)
+        return
+    if isinstance(contrast, str):
+        model.find_label(contrast)
+    elif isinstance(contrast, bool) or not isinstance(contrast, int | np.integer):
+        raise UsageError(f"contrast={contrast!r}: one class (index or label), or 'top-10'")
+
+
+def competitors(contrast: Any, model: Model, target: t.Target, forward: Forward, row: int) -> list[t.Target]:
+    """What ``contrast`` sets against ``target``: the same kind of target for one class, or for the ``"top-k"`` best
+    others."""
+    if not isinstance(target, t.Logit | t.Probability | t.Centred):
+        raise TargetError(f"contrast needs a target that is one class; {target.describe(model.label)!r} is not")
+    count = forward.logits.shape[1]
+    own = target.k % count
     if _is_top(contrast):
         order = forward.logits[row].detach().argsort(descending=True).tolist()
-        return [k for k in order if k != own][: _top_count(contrast)]
-    k = model.find_label(contrast) if isinstance(contrast, str) else int(contrast)
-    t.Logit(k)(forward)
-    if k % forward.logits.shape[1] == own:
-        raise TargetError(f"contrast={contrast!r} is the target itself; name another class, or 'top-10'")
-    return [k % forward.logits.shape[1]]
+        rivals = [k for k in order if k != own][: _top_count(contrast)]
+        if not rivals:
+            raise TargetError(f"contrast={contrast!r}: the model has one class, so nothing competes")
+    else:
+        k = model.find_label(contrast) if isinstance(contrast, str) else int(contrast)
+        t.Logit(k)(forward)
+        if k % count == own:
+            raise TargetError(f"contrast={contrast!r} is the target itself; name another class, or 'top-10'")
+        rivals = [k % count]
+    return [replace(target, k=k) for k in rivals]

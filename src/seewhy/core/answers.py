@@ -47,7 +47,8 @@ def gradients_at(made: Pass, key: GradientKey, places: Iterable[str], *, keep: b
     """Canonical gradients at ``places`` from one backward, each with whether the score depended on the place at all."""
     names = list(dict.fromkeys(places))
     raws = [made.raw(name) for name in names]
-    grads = made.gradients(made.scores(key.targets), raws, key.rule, graph=keep)
+    sources = [made.source(name) for name in names]
+    grads = made.gradients(made.scores(key.targets), sources, key.rule, graph=keep)
     found = {}
     for name, raw, grad in zip(names, raws, grads, strict=True):
         value = torch.zeros_like(raw) if grad is None else grad
@@ -59,11 +60,12 @@ def gradients_at(made: Pass, key: GradientKey, places: Iterable[str], *, keep: b
 def hessian_product(made: Pass, place: str, targets: Sequence[Target], keep: bool) -> Tensor:
     """H A at ``place``, canonical: a second backward through the first, with the activation A as direction."""
     raw = made.raw(place)
-    (grad,) = made.gradients(made.scores(targets), [raw], graph=True)
+    source = made.source(place)
+    (grad,) = made.gradients(made.scores(targets), [source], graph=True)
     if grad is None or not grad.requires_grad:
         return made.layout(place).canonical(torch.zeros_like(raw)).detach()
     direction = raw if keep else raw.detach()
-    (product,) = torch.autograd.grad(grad, raw, direction, retain_graph=True, allow_unused=True, create_graph=keep)
+    (product,) = torch.autograd.grad(grad, source, direction, retain_graph=True, allow_unused=True, create_graph=keep)
     value = made.layout(place).canonical(torch.zeros_like(raw) if product is None else product)
     return value if keep else value.detach()
 
@@ -74,11 +76,11 @@ def proven_head(made: Pass, ask: asks.HeadWeights, place: str, targets: Sequence
 
     None, or `CapabilityError` where the ask requires it, for any other tail.
     """
-    linear = made.linear
+    linear = next((each for each in reversed(made.linears) if _same(each.result, made.forward.logits)), None)
     problem = ""
     if place == INPUT:
         problem = "it was asked for at the input"
-    elif linear is None or not _same(linear.result, made.forward.logits):
+    elif linear is None:
         problem = "its scores do not come out of a linear layer"
     elif not _same(linear.features, made.activation(place).flatten(2).mean(2)):
         problem = f"its linear layer does not read the mean of layer {place!r} over positions"

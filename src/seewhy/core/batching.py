@@ -4,6 +4,7 @@ methods."""
 from __future__ import annotations
 
 import gc
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -12,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from seewhy.errors import OutOfMemory
+from seewhy.errors import OutOfMemory, UsageError
 
-__all__ = ["Budget", "in_chunks", "out_of_memory"]
+__all__ = ["Budget", "in_chunks", "out_of_memory", "unmetered"]
 
 T = TypeVar("T")
 
@@ -28,15 +29,39 @@ class _Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.total = self.largest = 0
+        self.paused = False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
         for value in out if isinstance(out, tuple | list) else (out,):
-            if isinstance(value, Tensor) and value._base is None:
+            if isinstance(value, Tensor) and value._base is None and not self.paused:
                 size = value.numel() * value.element_size()
                 self.total += size
                 self.largest = max(self.largest, size)
         return out
+
+
+class _Active(threading.local):
+    """The meters running in this thread, the outermost first."""
+
+    def __init__(self) -> None:
+        self.meters: list[_Meter] = []
+
+
+_active = _Active()
+
+
+@contextmanager
+def unmetered() -> Iterator[None]:
+    """Keep what runs inside out of the measurement around it: a stream frees its chunks as it goes."""
+    before = [(meter, meter.paused) for meter in _active.meters]
+    try:
+        for meter, _ in before:
+            meter.paused = True
+        yield
+    finally:
+        for meter, paused in before:
+            meter.paused = paused
 
 
 class Budget:
@@ -48,6 +73,8 @@ class Budget:
     """
 
     def __init__(self, limit: int | None = None, most: int = 32, first: int = 4) -> None:
+        if limit is not None and (not isinstance(limit, int) or limit < 1):
+            raise UsageError(f"memory={limit!r}: a number of bytes, at least 1, e.g. memory=512 * 2**20")
         self.limit = DEFAULT_BYTES if limit is None else limit
         self.most, self.first = most, first
         self.size: int | None = None
@@ -56,7 +83,11 @@ class Budget:
     def measured(self, count: int, recorded: bool) -> Iterator[None]:
         """Measure what runs inside, ``count`` samples of it, and set ``size`` from it."""
         with _Meter() as meter:
-            yield
+            _active.meters.append(meter)
+            try:
+                yield
+            finally:
+                _active.meters.remove(meter)
         each = max((meter.total if recorded else 3 * meter.largest) // count, 1)
         self.size = max(1, min(self.most, self.limit // each))
 

@@ -73,6 +73,9 @@ class BiasWatch:
 
     @staticmethod
     def _at_zero(call: Call, z: Tensor, last: bool) -> Tensor | None:
+        statistics = call.args[1] if len(call.args) > 1 else call.kwargs.get("running_mean")
+        if "batch_norm" in call.name and statistics is None:
+            return None  # the batch's own statistics: not affine, and shown as a residual
         if "batch_norm" in call.name:
             zero = z.new_zeros((1, z.shape[1], *(1 for _ in z.shape[2:])))
             at = Call(

@@ -14,7 +14,7 @@ from seewhy.core.passes import Request
 __all__ = ["Chooser"]
 
 # weak keys: an id() can be reused by another model, a dead module's entry cannot
-_chosen: WeakKeyDictionary[nn.Module, dict[tuple[int, ...], str]] = WeakKeyDictionary()
+_chosen: WeakKeyDictionary[nn.Module, dict[tuple[object, ...], str]] = WeakKeyDictionary()
 
 
 class Chooser:
@@ -31,13 +31,20 @@ class Chooser:
         return self._places[name]
 
     def known(self, size: tuple[int, ...]) -> str | None:
-        """The layer chosen earlier for inputs of this size, if it still exists."""
-        name = _chosen.get(self._network.module, {}).get(size)
-        return name if name in dict(self._network.module.named_modules()) else None
+        """The layer chosen earlier for inputs of this size, if the model still has the same parts."""
+        return _chosen.get(self._network.module, {}).get(self._state(size))
 
     def remember(self, size: tuple[int, ...], name: str) -> None:
         """Keep the choice."""
-        _chosen.setdefault(self._network.module, {})[size] = name
+        _chosen.setdefault(self._network.module, {})[self._state(size)] = name
+
+    def forget(self, size: tuple[int, ...]) -> None:
+        """Drop the choice."""
+        _chosen.get(self._network.module, {}).pop(self._state(size), None)
+
+    def _state(self, size: tuple[int, ...]) -> tuple[object, ...]:
+        parts = tuple((name, type(part)) for name, part in self._network.module.named_modules())
+        return size, hash(parts)
 
     def settled(self, request: Request, name: str | None) -> Request:
         """``request`` with the chosen layer captured and no survey; without a name, recorded from the input on."""

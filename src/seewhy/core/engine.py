@@ -19,7 +19,7 @@ from seewhy.core import asks
 from seewhy.core.answers import GradientKey, answer, bias_maps, gradients_at, head_weights, hessian_product, proven_head
 from seewhy.core.batching import Budget
 from seewhy.core.chooser import Chooser
-from seewhy.core.jobs import Answer, Job, Outcome, Outline, Settings, Spent
+from seewhy.core.jobs import Answer, Event, Job, Outcome, Outline, Settings, Spent
 from seewhy.core.layers import AUTO, INPUT, Place
 from seewhy.core.network import Network
 from seewhy.core.outputs import Forward
@@ -105,39 +105,42 @@ class _Run:
         self, outlines: Sequence[Outline], plan: Callable[[Forward], Sequence[Job]], layers: Sequence[str]
     ) -> Outcome:
         """Run the shared forward, then every job to its end."""
-        made, jobs, auto, first = self._open(outlines, plan, layers)
+        made, jobs, auto = self._open(outlines, plan, layers)
+        opened = list(self.spent.events)
         self.made = made
         runners = [_Runner(job, auto if job.outline.place == AUTO else job.outline.place, _steps(job)) for job in jobs]
         for runner in runners:
             self._check_positions(runner)
-            runner.spent.add(self.batch, 0, first)
+            runner.spent.events.extend(opened)
             self._advance(runner, None)
         while any(runner.result is None for runner in runners):
             if not self._backward(runners):
                 self._stream(runners)
-        answers = []
+        answers, recorded = [], made.recorded
         for runner in runners:
             assert runner.result is not None
             scores = made.scores(runner.job.targets).detach()
-            answers.append(Answer(runner.job, runner.result, runner.place, scores, runner.depends, runner.spent))
+            answers.append(
+                Answer(runner.job, runner.result, runner.place, scores, runner.depends, recorded, runner.spent)
+            )
         return Outcome(answers, made.forward, self.spent)
 
     def _check_positions(self, runner: _Runner) -> None:
         """Refuse a class activation map of a layer that has none to map."""
         if runner.job.outline.method.card.family != "cam" or self.settings.reshape is not None:
             return
-        shape = self.made.activation(runner.place).shape
-        if len(shape) < 3:
-            raise CapabilityError(
-                f"{runner.job.outline.method.name} at layer {runner.place!r}: its output {tuple(shape)} has no spatial "
-                "positions; choose a convolutional layer (seewhy layers), or saliency, which has values anywhere"
-            )
+        for place in runner.job.parameters.get("layers") or (runner.place,):
+            shape = tuple(self.made.activation(place).shape)
+            if len(shape) < 3:
+                raise CapabilityError(
+                    f"{runner.job.outline.method.name} at layer {place!r}: its output {shape} has no spatial positions; "
+                    "choose a convolutional layer (seewhy layers), or saliency, which has values anywhere"
+                )
 
     def _open(
         self, outlines: Sequence[Outline], plan: Callable[[Forward], Sequence[Job]], layers: Sequence[str]
-    ) -> tuple[Pass, Sequence[Job], str, float]:
+    ) -> tuple[Pass, Sequence[Job], str]:
         """The forward that everything shares; with the layer chosen where that was left to us."""
-        began = time.perf_counter()
         size, needs = tuple(self.x.shape[2:]), {n for outline in outlines for n in outline.method.card.needs}
         names = {o.place for o in outlines} - {INPUT, AUTO} | set(layers)
         auto = next((AUTO for o in outlines if o.place == AUTO), "")
@@ -155,27 +158,36 @@ class _Run:
             gradients=gradient or auto == AUTO,
             attached=self.settings.differentiable,
             survey=auto == AUTO,
+            curvature=Need.CURVATURE in needs,
             reshape=self.settings.reshape,
         )
-        made = self._forward(request)
+        try:
+            made = self._forward(request)
+        except CapabilityError:
+            if known is None:
+                raise
+            # chosen for an earlier input, and this one took another way through the model
+            self.chooser.forget(size)
+            return self._open(outlines, plan, layers)
         jobs = plan(made.forward)
+        targets = jobs[0].targets if jobs else None
         if auto == AUTO:
-            auto, intact, backwards = made.adopt(jobs[0].targets if jobs else None)
+            auto, intact, backwards = made.adopt(targets)
             self.chooser.remember(size, auto)
-            self.spent.add(0, backwards * self.batch)
+            self.spent.events.append(Event(0, backwards * self.batch))
             if not intact:  # rewritten in place later in the forward: capture it this time
                 made = self._forward(self.chooser.settled(request, auto))
                 jobs = plan(made.forward)
-        if request.graph == "lazy" and jobs and not made.scores(jobs[0].targets).requires_grad:
+        if request.graph == "lazy" and targets is not None and not made.scores(targets).requires_grad:
             # part of the model switches gradients off for itself: record from the input on instead
             made = self._forward(self.chooser.settled(request, None))
             jobs = plan(made.forward)
-        return made, jobs, auto, time.perf_counter() - began
+        return made, jobs, auto
 
     def _forward(self, request: Request) -> Pass:
         began = time.perf_counter()
         made = run_forward(self.network, self.call, self.x, request)
-        self.spent.add(self.batch, 0, time.perf_counter() - began)
+        self.spent.events.append(Event(self.batch * made.runs, 0, time.perf_counter() - began))
         return made
 
     def _advance(self, runner: _Runner, answers: Any) -> None:
@@ -220,11 +232,14 @@ class _Run:
                 return self._own(runner, 1, lambda: bias_maps(self.made, job.targets))
         return answer(self.made, ask, runner.place, job.targets, keep)
 
+    def _log(self, event: Event, *runners: _Runner) -> None:
+        for spent in (self.spent, *(runner.spent for runner in runners)):
+            spent.events.append(event)
+
     def _own(self, runner: _Runner, backwards: int, compute: Callable[[], Any]) -> Any:
         began = time.perf_counter()
         value = compute()
-        for spent in (self.spent, runner.spent):
-            spent.add(0, backwards * self.batch, time.perf_counter() - began)
+        self._log(Event(0, backwards * self.batch, time.perf_counter() - began), runner)
         return value
 
     def _last_call(self, name: str) -> Place:
@@ -241,32 +256,30 @@ class _Run:
         ]
 
     def _backward(self, runners: Sequence[_Runner]) -> bool:
-        """Run one backward pass: the first that is waited for, for all that wait for it. False if nobody does."""
-        pending = [(r, at, ask, _key(r, ask)) for r, at, ask in self._pending(runners, asks.Gradient)]
-        if not pending:
-            return False
-        key = pending[0][3]
-        mine = [(r, at, ask.place or r.place) for r, at, ask, k in pending if k == key]
-        began = time.perf_counter()
-        found = gradients_at(self.made, key, (place for _, _, place in mine), keep=self.settings.differentiable)
-        took = time.perf_counter() - began
-        self.spent.add(0, self.batch, took)
-        for runner, at, place in mine:
-            runner.answers[at], depends = found[place]
-            runner.depends &= depends
-        del found
-        for runner in _distinct(mine):
-            runner.spent.add(0, self.batch, took)
-            self._resume(runner)
-        return True
+        """Run the backward passes that are waited for, each once for all that wait for it. False if nobody does."""
+        groups: dict[GradientKey, list[tuple[_Runner, int, str]]] = {}
+        for runner, at, ask in self._pending(runners, asks.Gradient):
+            key = GradientKey(ask.targets or runner.job.targets, ask.rule or runner.job.outline.rule)
+            groups.setdefault(key, []).append((runner, at, ask.place or runner.place))
+        for key, mine in groups.items():
+            began = time.perf_counter()
+            found = gradients_at(self.made, key, (place for _, _, place in mine), keep=self.settings.differentiable)
+            self._log(Event(0, self.batch, time.perf_counter() - began), *_distinct(mine))
+            for runner, at, place in mine:
+                runner.answers[at], depends = found[place]
+                runner.depends &= depends
+            del found
+            for runner in _distinct(mine):
+                self._resume(runner)
+        return bool(groups)
 
     def _stream(self, runners: Sequence[_Runner]) -> None:
         """Run one source of variants, for all jobs that wait for it."""
         pending = self._pending(runners, asks.Stream)
         if not pending:
             raise CapabilityError("a method waits for something that no pass answers; see seewhy.core.asks")
-        key = _source_key(pending[0][2])
-        mine = [(r, at, ask) for r, at, ask in pending if _source_key(ask) == key]
+        key = _source_key(*pending[0])
+        mine = [(r, at, ask) for r, at, ask in pending if _source_key(r, at, ask) == key]
         subscribers = [Subscriber(ask, r.place, r.job.targets, r.job.outline.rule) for r, _, ask in mine]
         label = " + ".join(dict.fromkeys(r.job.outline.method.name for r, _, _ in mine))
         began = time.perf_counter()
@@ -282,12 +295,10 @@ class _Run:
             keep=self.settings.differentiable,
             progress=lambda done, total: self.settings.progress(label, done, total),
         )
-        took = time.perf_counter() - began
-        self.spent.add(forwards, backwards, took)
+        self._log(Event(forwards, backwards, time.perf_counter() - began), *_distinct(mine))
         for runner, at, ask in mine:
             runner.answers[at] = ask.fold.result()
         for runner in _distinct(mine):
-            runner.spent.add(forwards, backwards, took)
             self._resume(runner)
 
 
@@ -295,12 +306,12 @@ def _distinct(waiting: Sequence[tuple[_Runner, int, Any]]) -> list[_Runner]:
     return list({id(runner): runner for runner, _, _ in waiting}.values())
 
 
-def _key(runner: _Runner, ask: asks.Gradient) -> GradientKey:
-    return GradientKey(ask.targets or runner.job.targets, ask.rule or runner.job.outline.rule)
-
-
-def _source_key(ask: asks.Stream) -> Hashable:
-    return ask.source.key if ask.items is None else (ask.source.key, id(ask.items))
+def _source_key(runner: _Runner, at: int, ask: asks.Stream) -> Hashable:
+    """What makes two streams one: the same variants of the same images, of the same layer where one is looked
+    through."""
+    items = None if ask.items is None else ask.items.numpy().tobytes()
+    place = runner.place if ask.source.local else None
+    return ask.source.key, place, items
 
 
 def _differentiates_here(method: Method) -> bool:

@@ -20,6 +20,7 @@ _SQUASHES = {
     "log_softmax": "log_softmax",
     "_log_softmax": "log_softmax",
     "sigmoid": "sigmoid",
+    "sigmoid_": "sigmoid",
 }
 
 
@@ -49,10 +50,10 @@ class Linear:
 
 @dataclass
 class HeadWatch:
-    """Remembers the last squashing and the last linear call of a forward."""
+    """Remembers the squashing and the linear calls of a forward on rows of scores, in order."""
 
-    squash: Squash | None = None
-    linear: Linear | None = None
+    squashes: list[Squash] = field(default_factory=list)
+    linears: list[Linear] = field(default_factory=list)
     handlers: dict[str, Handler] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -60,9 +61,12 @@ class HeadWatch:
 
     def _squashed(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
         source = call.args[0] if call.args else call.kwargs["input"]
+        rows = source.ndim <= 2  # attention maps have more axes
+        if rows and call.name.endswith("_"):
+            source = source.clone()
         result = proceed(call)
-        if source.ndim <= 2:  # attention maps have more axes
-            self.squash = Squash(_SQUASHES[call.name], source, result)
+        if rows:
+            self.squashes.append(Squash(_SQUASHES[call.name], source, result))
         return result
 
     def _linear(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
@@ -70,5 +74,5 @@ class HeadWatch:
         features = call.args[0] if call.args else call.kwargs["input"]
         weight = call.args[1] if len(call.args) > 1 else call.kwargs.get("weight")
         if features.ndim == 2 and isinstance(weight, Tensor):
-            self.linear = Linear(features, weight, result)
+            self.linears.append(Linear(features, weight, result))
         return result

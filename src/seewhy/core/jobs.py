@@ -15,7 +15,7 @@ from seewhy.core.outputs import Forward
 from seewhy.core.targets import Target
 from seewhy.registry import Method
 
-__all__ = ["Answer", "Job", "Outcome", "Outline", "Settings", "Spent"]
+__all__ = ["Answer", "Event", "Job", "Outcome", "Outline", "Settings", "Spent"]
 
 
 @dataclass(frozen=True)
@@ -37,19 +37,40 @@ class Job:
     baseline: Tensor | None = None
 
 
-@dataclass
-class Spent:
-    """Passes, counted in samples that went through the network, and seconds."""
+@dataclass(frozen=True, eq=False)
+class Event:
+    """One forward, backward or stream: passes counted in samples that went through the network, and seconds."""
 
     forwards: int = 0
     backwards: int = 0
     seconds: float = 0.0
 
-    def add(self, forwards: int = 0, backwards: int = 0, seconds: float = 0.0) -> None:
-        """Count more."""
-        self.forwards += forwards
-        self.backwards += backwards
-        self.seconds += seconds
+
+@dataclass
+class Spent:
+    """A log of events. What several jobs share is one event in each one's log, so logs can be united without counting
+    twice."""
+
+    events: list[Event] = field(default_factory=list)
+
+    @property
+    def forwards(self) -> int:
+        """Samples sent forward."""
+        return sum(event.forwards for event in self.events)
+
+    @property
+    def backwards(self) -> int:
+        """Samples differentiated."""
+        return sum(event.backwards for event in self.events)
+
+    @property
+    def seconds(self) -> float:
+        """Wall time."""
+        return sum(event.seconds for event in self.events)
+
+    def united(self, *others: Spent) -> Spent:
+        """This log and the others, every event once."""
+        return Spent(list(dict.fromkeys(event for log in (self, *others) for event in log.events)))
 
 
 @dataclass(frozen=True)
@@ -62,6 +83,7 @@ class Answer:
     place: str
     scores: Tensor
     depends: bool
+    recorded: bool
     spent: Spent
 
 

@@ -1,6 +1,6 @@
 """Layers by name: takes a module and words, gives submodules and places; never runs the model.
 
-A place is ``"input"``, or a layer's dotted name, or ``name#k`` for the k-th (from 1) call of a layer that runs
+A place is the input, or a layer's dotted name, or ``name#k`` for the k-th (from 1) call of a layer that runs
 several times in one forward; without ``#k`` the last call is meant.
 """
 
@@ -15,10 +15,10 @@ from seewhy.errors import UnknownName, UsageError
 
 __all__ = ["AUTO", "INPUT", "Place", "Seen", "choose_layer", "find_place", "place_name"]
 
-#: the model's input as a place
-INPUT = "input"
+#: the model's input as a place; spelled so that no submodule can be called that
+INPUT = "<input>"
 #: let the library choose the layer
-AUTO = "auto"
+AUTO = "<auto>"
 
 _POOLS = ("Pool", "Dropout", "Identity", "Flatten", "DropPath")
 
@@ -65,7 +65,7 @@ class Seen:
     identity: tuple[int, int]
 
 
-def choose_layer(seen: list[Seen], size: tuple[int, ...]) -> list[Seen]:
+def choose_layer(seen: list[Seen], size: tuple[int, ...], batch: int) -> list[Seen]:
     """Candidates for a class activation map, best first: the last outputs that still have several positions.
 
     Pooling, dropout and identities only pass on what came before, and so does a container that ends in one: they are
@@ -75,6 +75,8 @@ def choose_layer(seen: list[Seen], size: tuple[int, ...]) -> list[Seen]:
     passed_on: set[tuple[int, int]] = set()
     candidates: dict[tuple[int, int], Seen] = {}
     for entry in seen:
+        if entry.shape[:1] != (batch,) or "parametrizations" in entry.name:  # weights being computed, window batches...
+            continue
         grid = find_layout(entry.shape, size).grid
         if any(word in entry.kind for word in _POOLS):
             if entry.identity not in candidates:

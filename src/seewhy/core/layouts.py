@@ -17,6 +17,8 @@ from seewhy.errors import CapabilityError
 
 __all__ = ["Layout", "Reshape", "find_layout"]
 
+#: class, distillation and register tokens that known models put before the grid: 1, 2, 5 and 9 at most
+_MOST_PREFIX = 9
 #: a user's own way from a raw activation to [B, C, *positions]
 Reshape = Callable[[Tensor], Tensor]
 
@@ -67,8 +69,10 @@ def _token_grid(count: int, size: Sequence[int]) -> tuple[int, tuple[int, int]] 
     Only grids with one whole stride in both axes count, so 197 tokens at 224x224 are 1 + 14x14.
     """
     height, width = size
-    for prefix in range(min(count, 33)):
+    for prefix in range(min(count, _MOST_PREFIX + 1)):
         left = count - prefix
+        if left < 3 * prefix:  # a handful of tokens is no image with class tokens before it
+            break
         for rows in range(1, math.isqrt(left * max(height, 1) // max(width, 1)) + 2):
             columns, rest = divmod(left, rows)
             if rest == 0 and height // rows == width // max(columns, 1) and _whole(rows, columns, height, width):
@@ -105,4 +109,6 @@ def find_layout(shape: Sequence[int], size: Sequence[int], reshape: Reshape | No
             return Layout(2, found[1], tokens=True, prefix=found[0])
     if len(inner) <= 1:
         return Layout(1, ())
+    if len(inner) == 2:  # a sequence that is no grid: channels last, as transformers and LSTMs have them
+        return Layout(2, inner[:1])
     return Layout(1, inner[1:])

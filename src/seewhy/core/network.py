@@ -62,6 +62,13 @@ def _eval_flags(module: nn.Module) -> Iterator[bool]:
             part.training = True
 
 
+_MIXING = "{!r} normalises by its batch's own statistics: images explained together influence each other"
+
+
+def _mixes_samples(part: nn.Module) -> bool:
+    return isinstance(part, nn.modules.batchnorm._BatchNorm) and part.running_mean is None
+
+
 def _mode_matters(part: nn.Module) -> bool:
     name = type(part).__name__
     return any(word in name for word in ("Dropout", "BatchNorm", "InstanceNorm", "DropPath", "StochasticDepth"))
@@ -161,8 +168,15 @@ class Network:
             stack.enter_context(_buffers_kept(root))
             if stack.enter_context(_eval_flags(root)):
                 message = f"{type(root).__name__} is in train mode; it is explained as in eval mode"
+                if message not in self.warned:
+                    self.warned.append(message)
+                    warnings.warn(message, UserWarning, stacklevel=2)
+            if any(isinstance(part, nn.RNNBase) for part in root.modules()):
+                # cuDNN differentiates recurrent layers in train mode only
+                stack.enter_context(torch.backends.cudnn.flags(enabled=False))
+            mixing = next((n for n, part in root.named_modules() if _mixes_samples(part)), None)
+            if mixing is not None and (message := _MIXING.format(mixing)) not in self.warned:
                 self.warned.append(message)
-                warnings.warn(message, UserWarning, stacklevel=2)
             frozen = _inference_copies(root)
             if frozen:
                 yield lambda x: torch.func.functional_call(root, frozen, (x,))

@@ -22,6 +22,6 @@ def gaussian(keys: Iterable[tuple[bytes, int]], shape: tuple[int, ...], *, famil
     draws = []
     for key, index in keys:
         digest = hashlib.blake2b(key + f"|{family}|{seed}|{index}".encode(), digest_size=8).digest()
-        generator = torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
-        draws.append(torch.randn(shape, generator=generator))
+        generator = torch.Generator(device="cpu").manual_seed(int.from_bytes(digest, "little") >> 1)
+        draws.append(torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu"))
     return torch.stack(draws)

@@ -63,7 +63,7 @@ class Forward:
 
     raw: Any
     batch: int
-    squash: Squash | None = None
+    squashes: Sequence[Squash] = ()
     activations: Callable[[str], Tensor] | None = None
 
     @cached_property
@@ -74,7 +74,7 @@ class Forward:
     @cached_property
     def _final(self) -> Squash | None:
         """The softmax or sigmoid that produced ``main``, if one did."""
-        return self.squash if self.squash is not None and self.squash.produced(self.main) else None
+        return next((squash for squash in reversed(self.squashes) if squash.produced(self.main)), None)
 
     @property
     def ends_in(self) -> str:
@@ -92,6 +92,8 @@ class Forward:
         """Softmax of the logits over axis 1, or the model's own sigmoid where it ends in one."""
         if self.ends_in == "sigmoid":
             return self.main
+        if self.logits.ndim == 2 and self.logits.shape[1] == 1:  # one score: yes or no
+            return self.logits.sigmoid()
         return self.logits.softmax(1)
 
     def activation(self, name: str) -> Tensor:

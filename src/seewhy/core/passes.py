@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import GradientEdge
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from seewhy.core.biases import BiasTerm, BiasWatch
 from seewhy.core.functions import Interceptor
@@ -29,6 +31,9 @@ from seewhy.errors import CapabilityError, TargetError
 
 __all__ = ["Pass", "Request", "run_forward"]
 
+#: what torch says when the part of a model before the first captured layer cannot do without a graph
+_WANTS_GRAPH = ("created in no_grad mode", "does not require grad", "inplace", "in-place")
+
 
 @dataclass(frozen=True)
 class Request:
@@ -36,7 +41,8 @@ class Request:
 
     ``places`` are captured; ``at_input`` keeps the graph down to the input; ``rules`` and ``biases`` put the watches
     in; ``edits`` change layers (canonical in, canonical out); ``gradients`` False records no graph; ``attached``
-    keeps the caller's own graph, for differentiable maps; ``survey`` notes every module's output.
+    keeps the caller's own graph, for differentiable maps; ``survey`` notes every module's output; ``curvature`` makes
+    second derivatives possible.
     """
 
     places: Mapping[str, Place] = field(default_factory=dict)
@@ -47,6 +53,7 @@ class Request:
     gradients: bool = True
     attached: bool = False
     survey: bool = False
+    curvature: bool = False
     reshape: Reshape | None = None
 
     @property
@@ -69,29 +76,48 @@ class Pass:
     tape: Tape
     leaf: Tensor
     rule: RuleWatch
-    linear: Linear | None
+    linears: list[Linear]
     biases: list[BiasTerm]
+    runs: int = 1
 
     def layout(self, place: str) -> Layout:
         """Where channels and positions are in the activation of ``place``."""
         if place == INPUT:
             return Layout(1, self.size)
-        return find_layout(self.tape.activations[place].shape, self.size, self.request.reshape)
+        shape = self.tape.activations[place].shape
+        if self.request.reshape is None and (not shape or shape[0] != self.forward.batch):
+            raise CapabilityError(
+                f"layer {place!r} gives {tuple(shape)}, whose first axis is not the batch of {self.forward.batch}; "
+                "say how to read it with reshape=, a function to [B, C, H, W], or choose another layer"
+            )
+        return find_layout(shape, self.size, self.request.reshape)
 
     def raw(self, place: str) -> Tensor:
-        """The tensor at ``place`` that is part of the graph, in the layer's own layout."""
+        """The activation at ``place``, in the layer's own layout."""
         return self.leaf if place == INPUT else self.tape.activations[place]
+
+    def source(self, place: str) -> Tensor | GradientEdge:
+        """What gradients at ``place`` are taken of: the tensor, or its place in the graph where others hold it too."""
+        return self.tape.edges.get(place, self.raw(place))
 
     def activation(self, place: str) -> Tensor:
         """The activation at ``place``, canonical."""
         return self.layout(place).canonical(self.raw(place))
+
+    @property
+    def recorded(self) -> bool:
+        """Whether the model's output has a graph behind it; a model can switch recording off for itself."""
+        try:
+            return self.request.graph == "none" or self.forward.main.requires_grad
+        except TargetError:
+            return True
 
     def scores(self, targets: Sequence[Target]) -> Tensor:
         """The targets' values, [B], in the graph."""
         return scores(self.forward, targets)
 
     def gradients(
-        self, score: Tensor, tensors: Sequence[Tensor], rule: str = "none", *, graph: bool = False
+        self, score: Tensor, tensors: Sequence[Tensor | GradientEdge], rule: str = "none", *, graph: bool = False
     ) -> list[Tensor | None]:
         """d (sum of scores) / d each tensor under ``rule``; None where the score does not depend on it.
 
@@ -103,17 +129,17 @@ class Pass:
                 f"the {rule!r} rule matched no activation function in this forward: the model has no ReLU-like "
                 "function that can be seen (TorchScript hides them); use a method without a backward rule"
             )
-        reachable = [tensor for tensor in tensors if tensor.requires_grad]
+        reachable = [tensor for tensor in tensors if _differentiable(tensor)]
         if not score.requires_grad or not reachable:
             return [None] * len(tensors)
         self.rule.active = rule
         try:
             found = iter(
-                torch.autograd.grad(score.sum(), reachable, retain_graph=True, allow_unused=True, create_graph=graph)
+                torch.autograd.grad(score.sum(), reachable, retain_graph=True, allow_unused=True, create_graph=graph)  # type: ignore[arg-type]
             )
         finally:
             self.rule.active = "none"
-        return [next(found) if tensor.requires_grad else None for tensor in tensors]
+        return [next(found) if _differentiable(tensor) else None for tensor in tensors]
 
     def adopt(self, targets: Sequence[Target] | None) -> tuple[str, bool, int]:
         """Choose a layer from a survey: its name, whether its tensor is still as it was, and backwards spent.
@@ -121,7 +147,9 @@ class Pass:
         For token sequences with a class token, the last block's patch tokens may carry no gradient: such
         candidates are passed over, which takes one backward.
         """
-        candidates = choose_layer(self.tape.seen, self.size)
+        candidates = choose_layer(self.tape.seen, self.size, self.forward.batch)
+        if targets is not None:
+            candidates = self._reached(candidates, self.scores(targets)) or candidates
         if not candidates:
             raise CapabilityError(
                 "this model has no layer with spatial positions, so there is no class activation map of it; "
@@ -137,6 +165,16 @@ class Pass:
             self.tape.activations[best.name] = tensor
         return best.name, intact, spent
 
+    def _reached(self, candidates: list[Seen], score: Tensor) -> list[Seen]:
+        """Those candidates that the score was computed from: an auxiliary head's layers run last and do not matter."""
+        waiting, reached = [score.grad_fn], set()
+        while waiting:
+            node = waiting.pop()
+            if node is not None and node not in reached:
+                reached.add(node)
+                waiting.extend(following for following, _ in node.next_functions)
+        return [c for c in candidates if self.tape.outputs[c.identity].grad_fn in reached]
+
     def _with_gradient(self, candidates: list[Seen], targets: Sequence[Target]) -> Seen:
         usable = [c for c in candidates if self.tape.outputs[c.identity].requires_grad]
         grads = self.gradients(self.scores(targets), [self.tape.outputs[c.identity] for c in usable])
@@ -147,11 +185,30 @@ class Pass:
         return candidates[0]
 
 
+def _differentiable(source: Tensor | GradientEdge) -> bool:
+    return isinstance(source, GradientEdge) or source.requires_grad
+
+
 def run_forward(network: Network, call: Callable[[Tensor], Any], x: Tensor, request: Request) -> Pass:
     """Run one forward of ``x`` as ``request`` says; ``call`` comes from `Network.borrowed`.
 
-    Raises `CapabilityError` when a layer never runs, and whatever the model itself raises.
+    Raises `CapabilityError` when a layer never runs, and whatever the model itself raises. A model that does not stand
+    having its first part run without a graph (it writes into views, or differentiates for itself) is run again with
+    one.
     """
+    if request.graph != "lazy":
+        return _forward(network, call, x, request)
+    try:
+        return _forward(network, call, x, request)
+    except RuntimeError as error:
+        if not any(words in str(error) for words in _WANTS_GRAPH):
+            raise
+        made = _forward(network, call, x, replace(request, at_input=True))
+        made.runs = 2
+        return made
+
+
+def _forward(network: Network, call: Callable[[Tensor], Any], x: Tensor, request: Request) -> Pass:
     size = tuple(x.shape[2:])
     keeps_input = request.gradients and (request.at_input or request.graph == "full")
     if request.attached:
@@ -170,10 +227,12 @@ def run_forward(network: Network, call: Callable[[Tensor], Any], x: Tensor, requ
         if request.survey:
             stack.enter_context(record(network.module, tape))
         stack.enter_context(Interceptor(tables))
+        if request.attached or request.curvature:  # the fused attention kernels cannot be differentiated twice
+            stack.enter_context(sdpa_kernel(SDPBackend.MATH))
         # a clone: a model whose first layer works in place must rewrite neither the user's tensor nor a leaf
         raw = call(leaf.clone())
     # left the contexts: backward rules run outside the interceptor
-    made = Pass(Forward(raw, x.shape[0], head.squash), size, request, tape, leaf, rule, head.linear, bias.terms)
+    made = Pass(Forward(raw, x.shape[0], head.squashes), size, request, tape, leaf, rule, head.linears, bias.terms)
     made.forward.activations = made.activation
     _check_batch(made.forward, x.shape[0])
     return made

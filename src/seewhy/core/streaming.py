@@ -11,7 +11,7 @@ from torch import Tensor
 
 from seewhy.core import asks
 from seewhy.core.answers import GradientKey, answer, gradients_at
-from seewhy.core.batching import Budget, in_chunks
+from seewhy.core.batching import Budget, in_chunks, unmetered
 from seewhy.core.layers import INPUT, Place
 from seewhy.core.layouts import Reshape
 from seewhy.core.network import Network
@@ -33,7 +33,7 @@ class Subscriber:
 
 def all_items(batch: int, count: int) -> Tensor:
     """Every (image, variant) pair [batch * count, 2], image by image."""
-    return torch.cartesian_prod(torch.arange(batch), torch.arange(count)).reshape(-1, 2)
+    return torch.cartesian_prod(torch.arange(batch, device="cpu"), torch.arange(count, device="cpu")).reshape(-1, 2)
 
 
 def run_stream(
@@ -53,8 +53,7 @@ def run_stream(
     With ``keep`` the answers carry their graphs, and then all samples are held at once.
     """
     source = subscribers[0].stream.source
-    # a source that edits a layer without naming it means the method's own
-    edited = subscribers[0].place if source.place == "" else source.place
+    edited = subscribers[0].place if source.edits else None
     items = subscribers[0].stream.items
     items = all_items(x.shape[0], source.count) if items is None else items
     request = _request(subscribers, edited, find, reshape, keep)
@@ -68,15 +67,16 @@ def run_stream(
             chosen = replace(request, edits=edit)
         variants = source.inputs(x, samples, indices)
         made = run_forward(network, call, variants if keep else variants.detach(), chosen)
-        spent[0] += stop - start
+        spent[0] += (stop - start) * made.runs
         return _chunk_answers(made, subscribers, samples.tolist(), spent, keep)
 
     total = len(items)
-    for start, stop, answers in in_chunks(total, work, budget, recorded=request.gradients):
-        samples, indices = items[start:stop].unbind(1)
-        for subscriber, values in zip(subscribers, answers, strict=True):
-            subscriber.stream.fold.add(samples, indices, *values)
-        progress(stop, total)
+    with unmetered():
+        for start, stop, answers in in_chunks(total, work, budget, recorded=request.gradients):
+            samples, indices = items[start:stop].unbind(1)
+            for subscriber, values in zip(subscribers, answers, strict=True):
+                subscriber.stream.fold.add(samples, indices, *values)
+            progress(stop, total)
     return spent[0], spent[1]
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from seewhy.core.noise import fingerprint, gaussian
+from seewhy.errors import UsageError
 
 __all__ = ["EditedLayer", "GaussianNoise", "MaskedInput", "Source", "StraightPath"]
 
@@ -18,21 +19,26 @@ __all__ = ["EditedLayer", "GaussianNoise", "MaskedInput", "Source", "StraightPat
 class Source:
     """``count`` variants of each image.
 
-    `inputs` builds the changed inputs of a chunk; a source that changes a layer instead gives its name in ``place``
-    and does so in `edit`. Sources with equal `key` yield the same variants, and share passes.
+    `inputs` builds the changed inputs of a chunk; a source that changes a layer instead does so in `edit`. Sources with
+    equal `key` yield the same variants, and share passes; ``local`` ones depend on the layer explained besides. Raises
+    `UsageError` for a count that is no positive whole number.
     """
 
     count: int
+
+    #: whether the variants depend on the layer that is explained
+    local = False
+    #: whether a layer is changed, not the input
+    edits = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.count, bool) or not isinstance(self.count, int) or self.count < 1:
+            raise UsageError(f"{self.count!r} variants of an image: a whole number from 1 on is needed, e.g. n=32")
 
     @property
     def key(self) -> Hashable:
         """What the variants depend on."""
         return id(self)
-
-    @property
-    def place(self) -> str | None:
-        """The layer that is changed, or None when the input is."""
-        return None
 
     def inputs(self, x: Tensor, samples: Tensor, indices: Tensor) -> Tensor:
         """The inputs [m, ...] for variant ``indices[i]`` of image ``samples[i]``."""
@@ -45,21 +51,24 @@ class Source:
 
 @dataclass(frozen=True, eq=False)
 class StraightPath(Source):
-    """Points baseline + alpha (x - baseline) for each alpha of ``nodes``."""
+    """Points baseline + alpha (x - baseline) for each alpha of ``nodes``; without a baseline, zero."""
 
     nodes: tuple[float, ...] = ()
-    baseline: Tensor = field(default_factory=lambda: torch.zeros(0))
+    baseline: Tensor | None = None
 
     @property
     def key(self) -> Hashable:
         """What the variants depend on."""
-        return "path", self.nodes, id(self.baseline)
+        return "path", self.nodes, None if self.baseline is None else id(self.baseline)
 
     def inputs(self, x: Tensor, samples: Tensor, indices: Tensor) -> Tensor:
         """The changed inputs of a chunk."""
         alpha = torch.tensor(self.nodes, dtype=torch.float64)[indices.cpu()].to(x)
+        alpha = alpha.reshape(-1, *(1 for _ in x.shape[1:]))
+        if self.baseline is None:
+            return alpha * x[samples]
         start = self.baseline[samples]
-        return start + alpha.reshape(-1, *(1 for _ in x.shape[1:])) * (x[samples] - start)
+        return start + alpha * (x[samples] - start)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +81,11 @@ class GaussianNoise(Source):
     sigma: float = 0.15
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.sigma >= 0 or not isinstance(self.seed, int):
+            raise UsageError(f"sigma={self.sigma}, seed={self.seed!r}: sigma is 0 or more, a seed a whole number")
+
     @property
     def key(self) -> Hashable:
         """What the variants depend on."""
@@ -79,7 +93,7 @@ class GaussianNoise(Source):
 
     def inputs(self, x: Tensor, samples: Tensor, indices: Tensor) -> Tensor:
         """The changed inputs of a chunk."""
-        keys = fingerprint(x)
+        keys = {s: fingerprint(x[s : s + 1])[0] for s in set(samples.tolist())}
         pairs = [(keys[s], i) for s, i in zip(samples.tolist(), indices.tolist(), strict=True)]
         noise = gaussian(pairs, tuple(x.shape[1:]), family="input-noise", seed=self.seed).to(x)
         spread = self.sigma * (x.flatten(1).amax(1) - x.flatten(1).amin(1))
@@ -88,9 +102,17 @@ class GaussianNoise(Source):
 
 @dataclass(frozen=True, eq=False)
 class MaskedInput(Source):
-    """The input times ``masks(samples, indices)`` [m, 1, *size]."""
+    """The input times ``masks(samples, indices)`` [m, 1, *size], made from the layer; ``name`` says which masks they
+    are."""
 
+    name: Hashable = ""
     masks: Callable[[Tensor, Tensor], Tensor] = field(default=lambda samples, indices: torch.ones(1))
+    local = True
+
+    @property
+    def key(self) -> Hashable:
+        """What the variants depend on."""
+        return "masks", self.name, self.count
 
     def inputs(self, x: Tensor, samples: Tensor, indices: Tensor) -> Tensor:
         """The changed inputs of a chunk."""
@@ -99,15 +121,17 @@ class MaskedInput(Source):
 
 @dataclass(frozen=True, eq=False)
 class EditedLayer(Source):
-    """The activation at ``layer`` (None: the method's own) replaced by ``change(activation, samples, indices)``."""
+    """The layer's activation replaced by ``change(activation, samples, indices)``; ``name`` says which change it is."""
 
+    name: Hashable = ""
     change: Callable[[Tensor, Tensor, Tensor], Tensor] = field(default=lambda a, samples, indices: a)
-    layer: str = ""
+    local = True
+    edits = True
 
     @property
-    def place(self) -> str | None:
-        """The layer that is changed."""
-        return self.layer
+    def key(self) -> Hashable:
+        """What the variants depend on."""
+        return "edit", self.name, self.count
 
     def edit(self, activation: Tensor, samples: Tensor, indices: Tensor) -> Tensor:
         """The changed activation."""

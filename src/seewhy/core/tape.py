@@ -1,12 +1,14 @@
 """Capturing: takes places in a network, gives their activations with a graph behind them; leaves no hook.
 
 A hook's life is the life of `capture`. What is captured travels downstream as a clone, because a later in-place ReLU
-would rewrite it; a module that itself works in place keeps its aliasing, for models that call ``self.relu(x)`` for
-its side effect.
+would rewrite it; a module that works in place, or passes its argument on, keeps its aliasing, for models that call
+``self.relu(x)`` for its side effect.
 """
 
 from __future__ import annotations
 
+import copy
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +16,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from seewhy.core.layers import Place, Seen
 from seewhy.errors import CapabilityError
@@ -29,10 +32,13 @@ Graph = Literal["full", "lazy", "none"]
 class Tape:
     """What was captured: raw activations by place name (``layer4``, ``relu#2``).
 
-    ``seen`` and ``outputs`` are filled by `record` only.
+    ``edges`` are where gradients are asked of layers whose tensor others hold too; ``sent`` the clones that went
+    downstream. ``seen`` and ``outputs`` are filled by `record` only.
     """
 
     activations: dict[str, Tensor] = field(default_factory=dict)
+    edges: dict[str, GradientEdge] = field(default_factory=dict)
+    sent: dict[int, tuple[str, Tensor]] = field(default_factory=dict)
     calls: dict[str, int] = field(default_factory=dict)
     seen: list[Seen] = field(default_factory=list)
     outputs: dict[tuple[int, int], Tensor] = field(default_factory=dict)
@@ -49,42 +55,37 @@ def capture(
     activation of a place. Raises `CapabilityError` when a layer gives no tensor or never runs.
     """
     tape, calls = Tape(), dict.fromkeys(places, 0)
-    versions: dict[str, list[tuple[Tensor, int]]] = {}
+    owner = threading.get_ident()
     with ExitStack() as stack:
         for key, place in places.items():
             _check_hookable(place.module, key)
 
-            def before(module: nn.Module, args: Any, key: str = key) -> None:
-                versions[key] = [(a, a._version) for a in _tensors(args) if not a.is_inference()]
-
             def after(module: nn.Module, args: Any, output: Any, key: str = key, place: Place = place) -> Any:
+                if threading.get_ident() != owner:
+                    return None  # somebody else runs the same model meanwhile
                 calls[key] += 1
                 if place.call is not None and calls[key] != place.call:
                     return None
                 raw = _first(output, place.name)
                 if graph == "lazy":
                     torch.set_grad_enabled(True)
-                rewritten = any(a is raw and a._version != version for a, version in versions.get(key, ()))
+                # in place on its argument, or passed on untouched: others hold the same tensor and must see what we do
+                aliased = any(argument is raw for argument in _tensors(args))
                 edit = (edits or {}).get(key)
+                new: Tensor | None
                 if edit is not None:
-                    changed = edit(raw)
-                    tape.activations[key] = changed
-                    if rewritten:
-                        raw.copy_(changed)
-                        return None
-                    return _replace(output, raw, changed)
-                # enabled here even where the model itself has switched gradients off around this layer
-                with torch.set_grad_enabled(graph != "none"):
-                    caught = raw.clone()
-                    if graph != "none" and not caught.requires_grad and caught.is_floating_point():
-                        caught.requires_grad_()
-                    tape.activations[key] = caught
-                    if rewritten:
-                        raw.copy_(caught)
-                        return None
-                    return _replace(output, raw, caught.clone())
+                    new = tape.activations[key] = edit(raw)
+                else:
+                    # enabled here even where the model itself has switched gradients off around this layer
+                    with torch.set_grad_enabled(graph != "none"):
+                        new = _catch(tape, key, raw, aliased, wanted=graph != "none")
+                if new is None:
+                    return None
+                if aliased:
+                    raw.copy_(new)
+                    return None
+                return _replace(output, raw, new)
 
-            stack.callback(place.module.register_forward_pre_hook(before).remove)
             stack.callback(place.module.register_forward_hook(after).remove)
         stack.enter_context(torch.set_grad_enabled(graph == "full"))
         yield tape
@@ -106,9 +107,11 @@ def capture(
 def record(root: nn.Module, tape: Tape) -> Iterator[None]:
     """Note every module's output (name, kind, shape) in ``tape.seen``, so that a layer can be chosen afterwards."""
 
+    owner = threading.get_ident()
+
     def note(name: str) -> Callable[[nn.Module, Any, Any], None]:
         def hook(module: nn.Module, args: Any, output: Any) -> None:
-            if isinstance(output, Tensor) and output.is_floating_point():
+            if threading.get_ident() == owner and isinstance(output, Tensor) and output.is_floating_point():
                 identity = id(output), output._version
                 tape.seen.append(Seen(name, type(module).__name__, tuple(output.shape), identity))
                 tape.outputs[identity] = output  # held, so that no id is given out twice
@@ -118,8 +121,30 @@ def record(root: nn.Module, tape: Tape) -> Iterator[None]:
     _check_hookable(root, "")
     with ExitStack() as stack:
         for name, module in root.named_modules():
-            stack.callback(module.register_forward_hook(note(name)).remove)
+            if not isinstance(module, torch.jit.ScriptModule):
+                stack.callback(module.register_forward_hook(note(name)).remove)
         yield
+
+
+def _catch(tape: Tape, key: str, raw: Tensor, aliased: bool, *, wanted: bool) -> Tensor | None:
+    """Put ``raw`` on the tape; gives what travels on in its stead, None if ``raw`` itself does."""
+    earlier = tape.sent.get(id(raw))
+    if earlier is not None and earlier[1]._version == 0:  # a container's output that is its last child's, just caught
+        tape.activations[key] = tape.activations[earlier[0]]
+        return None
+    if aliased and wanted and raw.grad_fn is not None:
+        # writing into it would spoil what the graph has saved of it: ask for the gradient at its place in the graph
+        tape.activations[key] = raw.clone()
+        tape.edges[key] = get_gradient_edge(raw)
+        return None
+    caught = raw.clone()
+    if wanted and not caught.requires_grad and caught.is_floating_point():
+        caught.requires_grad_()
+    tape.activations[key] = caught
+    tape.edges.pop(key, None)
+    sent = caught.clone()
+    tape.sent[id(sent)] = key, sent
+    return sent
 
 
 def _check_hookable(module: nn.Module, name: str) -> None:
@@ -150,6 +175,9 @@ def _replace(output: Any, old: Tensor, new: Tensor) -> Any:
     if output is old:
         return new
     if isinstance(output, Mapping):
-        return type(output)({key: new if value is old else value for key, value in output.items()})  # type: ignore[call-arg]
+        replaced: Any = copy.copy(output)  # keeps its class, a defaultdict's factory included
+        for key in [key for key, value in output.items() if value is old]:
+            replaced[key] = new
+        return replaced
     values = [new if value is old else value for value in output]
     return type(output)(*values) if hasattr(output, "_fields") else type(output)(values)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -69,10 +70,19 @@ class Target(ABC):
     def __add__(self, other: Target) -> Target:
         return Combination((*_terms(self), *_terms(other)))
 
+    def __radd__(self, other: Target | int) -> Target:
+        # sum() starts from 0
+        return self if other == 0 else NotImplemented
+
+    def __truediv__(self, divisor: float) -> Target:
+        return self * (1 / divisor)
+
     def __sub__(self, other: Target) -> Target:
         return self + (-1.0) * other
 
-    def __mul__(self, factor: float) -> Target:
+    def __mul__(self, factor: object) -> Target:
+        if not isinstance(factor, int | float):
+            raise TargetError(f"a target can be scaled by a number, not by {type(factor).__name__}; use a callable")
         return Combination(tuple((factor * weight, target) for weight, target in _terms(self)))
 
     __rmul__ = __mul__
@@ -236,7 +246,7 @@ class Neuron(Target):
 class Region(Target):
     """Mean score of class ``k`` over a ``mask`` [H, W] (segmentation output [B, K, H, W]).
 
-    The mask is boolean or a weight per pixel; it is resized to the output by nearest neighbour.
+    The mask is boolean or a weight per pixel; it is averaged down to the output's size.
     """
 
     mask: Any
@@ -254,8 +264,10 @@ class Region(Target):
             raise TargetError(f"Region needs an output [B, K, H, W]; this model gives {tuple(values.shape)}")
         if not -values.shape[1] <= self.k < values.shape[1]:
             raise TargetError(f"no class {self.k}: the output has {values.shape[1]}")
-        mask = torch.as_tensor(self.mask).to(values)[None, None]
-        mask = torch.nn.functional.interpolate(mask, values.shape[2:], mode="nearest")[0, 0]
+        given = self.mask if isinstance(self.mask, Tensor) else torch.from_numpy(np.array(self.mask, dtype=np.float32))
+        if given.ndim != 2:
+            raise TargetError(f"Region takes a mask [H, W]; got {tuple(given.shape)}")
+        mask = torch.nn.functional.interpolate(given.to(values)[None, None], values.shape[2:], mode="area")[0, 0]
         if not bool(mask.sum() > 0):
             raise TargetError("Region with an empty mask: no pixel of it is inside")
         return (values[:, self.k] * mask).sum((1, 2)) / mask.sum()

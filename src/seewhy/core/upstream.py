@@ -20,7 +20,7 @@ __all__ = ["WORKAROUNDS"]
 def _batch_norm(call: Call, proceed: Callable[[Call], Any]) -> Any:
     out = proceed(call)
     if isinstance(out, Tensor) and out.requires_grad and 1 in out.shape:
-        out.register_hook(_plain_order)  # on a tensor of this pass: it dies with the pass
+        out.register_hook(_plain_order)  # type: ignore[no-untyped-call]  # on a tensor of this pass: it dies with the pass
     return out
 
 

@@ -3,7 +3,7 @@ kin share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Hashable
 from typing import Any
 
 import torch
@@ -49,10 +49,11 @@ def score_weights(increase: Tensor) -> Tensor:
 def masked_increase(
     input: Tensor,
     activation: Tensor,
+    name: Hashable,
     variants: int = 1,
     change: Callable[[Tensor, Tensor, Tensor], Tensor] = lambda masks, samples, indices: masks,
 ) -> Generator[Any, Any, Tensor]:
-    """By how much the image seen through each channel outscores the black input, [B, C], as a part of a generator
+    """By how much the image seen through each channel outscores the zero input, [B, C], as a part of a generator
     method.
 
     ``change(masks, samples, indices)`` makes ``variants`` versions of every mask, whose scores are averaged;
@@ -66,10 +67,11 @@ def masked_increase(
     spread[:, 1] = spread[:, 1] * variants + torch.arange(variants).repeat(len(items))
     seen = MaskedInput(
         channels * variants,
+        name,
         lambda samples, indices: change(masks(samples, indices // variants), samples, indices),
     )
-    black = StraightPath(1, (0.0,), torch.zeros_like(input))
-    origin = yield Stream(black, (Score(),), Collect(batch, 1))
+    nothing = StraightPath(1, (0.0,))
+    origin = yield Stream(nothing, (Score(),), Collect(batch, 1))
     increase = torch.zeros_like(origin).expand(-1, channels).clone()
     if len(items):
         scores = yield Stream(seen, (Score(),), Collect(batch, channels * variants), spread)

@@ -49,7 +49,7 @@ def ablation_cam(activation: Tensor, score: Tensor, *, relative: bool = False) -
         drop = head * mean_over_positions(activation)
     else:
         batch, channels = activation.shape[:2]
-        without = EditedLayer(channels, _without_channel)
+        without = EditedLayer(channels, "without channel", _without_channel)
         drop = score[:, None] - (yield Stream(without, (Score(),), Collect(batch, channels)))
     if relative:
         drop = where_nonzero(drop, per_image(score.abs(), drop).expand_as(drop))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from seewhy.core.asks import Gradient, Targets
 from seewhy.core.targets import Logit, Target
-from seewhy.errors import CapabilityError
+from seewhy.errors import CapabilityError, UsageError
 from seewhy.methods._channels import mean_over_positions, weighted_sum
 from seewhy.registry import Card, Need, method
 
@@ -45,6 +45,8 @@ def finer_cam(
     >>> seewhy.explain(net, torch.rand(1, 3, 8, 8), method="finer-cam", layer="1").values.shape
     (6, 6)
     """
+    if classes < 1:
+        raise UsageError(f"finer-cam classes={classes}: it compares with one class or more, e.g. classes=3")
     targets = yield Targets()
     if logits.ndim != 2 or logits.shape[1] < 2 or any(target.index is None for target in targets):
         raise CapabilityError(

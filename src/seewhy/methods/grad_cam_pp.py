@@ -20,9 +20,7 @@ __all__ = ["grad_cam_pp"]
         cost="1 forward, 1 backward",
         positive=True,
         use="several objects of one class in a picture",
-        caveats=(
-            "its weights are never negative, so it shows what excites the class and never what speaks against it",
-        ),
+        caveats=("made for activations that are not negative: on signed ones alpha has poles and maps explode",),
     )
 )
 def grad_cam_pp(activation: Tensor, gradient: Tensor) -> Tensor:

@@ -49,5 +49,5 @@ def is_cam(input: Tensor, activation: Tensor, *, n: int = 10, cumulative: bool =
         factor = i * (i + 1) / (2 * n) if cumulative else i / n
         return masks * factor.to(masks).reshape(-1, *(1 for _ in masks.shape[1:]))
 
-    increase = yield from masked_increase(input, activation, n, faded)
+    increase = yield from masked_increase(input, activation, ("faded", cumulative), n, faded)
     return weighted_sum(score_weights(increase), activation)

@@ -45,18 +45,21 @@ def recipro_cam(activation: Tensor, *, gaussian: bool = True) -> Generator[Any, 
     (6, 6)
     """
     grid = tuple(activation.shape[2:])
-    windows = _windows(grid, gaussian).to(activation)
-    alone = EditedLayer(len(windows), lambda a, samples, positions: a * windows[positions][:, None])
-    scores = yield Stream(alone, (Score(),), Collect(activation.shape[0], len(windows)))
+    count = torch.Size(grid).numel()
+
+    def alone(values: Tensor, samples: Tensor, positions: Tensor) -> Tensor:
+        return values * _windows(positions, grid, gaussian).to(values)[:, None]
+
+    source = EditedLayer(count, ("window", gaussian), alone)
+    scores = yield Stream(source, (Score(),), Collect(activation.shape[0], count))
     return scores.reshape(activation.shape[0], *grid)  # type: ignore[no-any-return]
 
 
-def _windows(grid: tuple[int, ...], gaussian: bool) -> Tensor:
-    """One window per position, [P, *grid]."""
-    count = 1
-    for n in grid:
-        count *= n
-    windows = torch.eye(count).reshape(count, 1, *grid)
+def _windows(positions: Tensor, grid: tuple[int, ...], gaussian: bool) -> Tensor:
+    """The window of each position, [m, *grid]."""
+    rows = torch.zeros(len(positions), torch.Size(grid).numel(), device="cpu")
+    rows[torch.arange(len(positions)), positions] = 1
+    windows = rows.reshape(len(positions), 1, *grid)
     if not gaussian:
         return windows[:, 0]
     if len(grid) not in (1, 2, 3):
@@ -68,4 +71,4 @@ def _windows(grid: tuple[int, ...], gaussian: bool) -> Tensor:
     for _ in grid[1:]:
         window = window[..., None] * kernel
     convolve = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}[len(grid)]
-    return convolve(windows, window[None, None], padding=1)[:, 0]
+    return convolve(windows, window[None, None].to(windows), padding=1)[:, 0]

@@ -40,5 +40,5 @@ def score_cam(input: Tensor, activation: Tensor) -> Generator[Any, Any, Tensor]:
     >>> seewhy.explain(net, torch.rand(1, 3, 8, 8), method="score-cam", layer="1").values.shape
     (6, 6)
     """
-    increase = yield from masked_increase(input, activation)
+    increase = yield from masked_increase(input, activation, "plain")
     return weighted_sum(score_weights(increase), activation)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from seewhy.core.asks import HessianProduct
 from seewhy.methods._channels import mean_over_positions, weighted_sum
-from seewhy.registry import Card, method
+from seewhy.registry import Card, Need, method
 
 __all__ = ["shapley_cam"]
 
@@ -22,6 +22,7 @@ __all__ = ["shapley_cam"]
         paper="Cai 2025, CAMs as Shapley Value-based Explainers, arXiv:2501.06261",
         formula="sum_c w_c A_c, w_c = mean_xy (g - H A / 2)",
         cost="1 forward, 3 backwards",
+        needs=frozenset({Need.CURVATURE}),
         positive=True,
         use="Grad-CAM where the score bends: the gradient corrected by curvature",
         caveats=("equals Grad-CAM where everything above the layer is piecewise linear",),

@@ -44,4 +44,4 @@ def smooth_grad(input: Tensor, *, n: int = 32, sigma: float = 0.15, seed: int = 
     5
     """
     mean, variance, count = yield Stream(GaussianNoise(n, sigma, seed), (Gradient(),), Moments(input.shape[0]))
-    return Attribution(mean, error=(variance / per_image(count, mean)).sqrt())
+    return Attribution(mean, error=(variance / per_image(count, mean)).sqrt() if n > 1 else None)

@@ -47,4 +47,4 @@ def smooth_grad_squared(
     """
     squares = Moments(input.shape[0])
     mean, variance, count = yield Stream(GaussianNoise(n, sigma, seed), (Gradient(),), Squared(squares))
-    return Attribution(mean, error=(variance / per_image(count, mean)).sqrt())
+    return Attribution(mean, error=(variance / per_image(count, mean)).sqrt() if n > 1 else None)

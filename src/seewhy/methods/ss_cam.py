@@ -49,5 +49,5 @@ def ss_cam(
         pairs = [(keys[s], i) for s, i in zip(samples.tolist(), indices.tolist(), strict=True)]
         return masks + sigma * gaussian(pairs, tuple(masks.shape[1:]), family="ss-cam", seed=seed).to(masks)
 
-    increase = yield from masked_increase(input, activation, n, noisy)
+    increase = yield from masked_increase(input, activation, ("noisy", sigma, seed), n, noisy)
     return weighted_sum(score_weights(increase), activation)

@@ -10,6 +10,7 @@ from torch import Tensor
 from seewhy.core.asks import Gradient, Stream
 from seewhy.core.folds import Moments
 from seewhy.core.streams import GaussianNoise
+from seewhy.errors import UsageError
 from seewhy.registry import Card, Need, method
 
 __all__ = ["var_grad"]
@@ -42,5 +43,7 @@ def var_grad(input: Tensor, *, n: int = 32, sigma: float = 0.15, seed: int = 0) 
     >>> seewhy.explain(net, torch.rand(1, 3, 4, 4), method="var-grad", n=4).cost.forwards
     5
     """
+    if n == 1:
+        raise UsageError("var-grad n=1: a variance needs two samples or more, e.g. n=32")
     _, variance, _ = yield Stream(GaussianNoise(n, sigma, seed), (Gradient(),), Moments(input.shape[0]))
     return variance  # type: ignore[no-any-return]

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from typing import Any
 
 import pytest
 import torch
+
+from seewhy.cli.app import run
 
 SLOW = ["--model", "python:seewhy_cli_networks:slow"]
 TINY = ["--model", "python:seewhy_cli_networks:labelled"]
@@ -99,7 +102,7 @@ def test_a_terminal_sees_a_bar_and_stdout_only_data(work: Path, words: list[str]
     if words:
         assert len(json.loads(out)["images"]) == 2
     else:
-        assert out.count("  score-cam at 4 for hen (score ") == 2
+        assert out.count("  score-cam at body.4 for hen (score ") == 2
         assert "2 photos explained" in seen
     assert "\x1b" not in out
 
@@ -114,6 +117,54 @@ def _read_all(handle: int) -> str:
         if not part:
             return found.decode()
         found += part
+
+
+@posix
+def test_the_bar_never_mixes_with_the_lines_on_one_terminal(work: Path) -> None:
+    pty = pytest.importorskip("pty")
+    here, there = pty.openpty()
+    argv = [*PROGRAM, "explain", "a.png", "none.png", "a.png", "-M", "score-cam", "--target", "hen", *SLOW]
+    environment = _environment(TERM="xterm", COLUMNS="60")
+    with subprocess.Popen(argv, stdout=there, stderr=there, env=environment):
+        os.close(there)
+        screen = _screen(_read_all(here))
+    os.close(here)
+    plain = subprocess.run([*argv, "--force"], capture_output=True, text=True, env=_environment(), check=False)
+    assert [line for line in screen if not line.startswith("seewhy: ")] == plain.stdout.splitlines()
+    first, last = (line for line in screen if line.startswith("seewhy: "))
+    assert first.startswith("seewhy: cannot read 'none.png'")
+    assert last.startswith("seewhy: 2 photos explained, 1 failed")
+
+
+def _screen(stream: str) -> list[str]:
+    """What is left to read on a terminal that was sent ``stream``; lines are never wrapped."""
+    lines, row, column = [""], 0, 0
+    for part in re.findall(r"\x1b\[[?\d;]*[A-Za-z]|\r|\n|[^\x1b\r\n]+", stream):
+        if part == "\r":
+            column = 0
+        elif part == "\n":
+            row += 1
+            lines += [""] * (row + 1 - len(lines))
+        elif part.startswith("\x1b"):
+            if part.endswith("A"):
+                row = max(0, row - int(part[2:-1] or 1))
+            elif part == "\x1b[2K":
+                lines[row] = ""
+        else:
+            lines[row] = lines[row].ljust(column)[:column] + part + lines[row][column + len(part) :]
+            column += len(part)
+    return [line for line in lines if line.strip()]
+
+
+def test_an_interrupt_is_one_line_whoever_catches_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(**options: Any) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("seewhy.cli.app.app", interrupted)
+    assert run(["explain"]) == 130
+    assert capsys.readouterr().err == "seewhy: interrupted; files finished so far are kept\n"
 
 
 class _Payload:
