@@ -133,7 +133,7 @@ class _Run:
             shape = tuple(self.made.activation(place).shape)
             if len(shape) < 3:
                 raise CapabilityError(
-                    f"{runner.job.outline.method.name} at layer {place!r}: its output {shape} has no spatial positions; "
+                    f"{runner.job.outline.method.name} at layer {place!r}: its output {shape} has no positions; "
                     "choose a convolutional layer (seewhy layers), or saliency, which has values anywhere"
                 )
 
