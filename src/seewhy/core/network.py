@@ -36,13 +36,11 @@ def unwrap(module: nn.Module) -> nn.Module:
 
 
 @contextmanager
-def _locked(module: nn.Module) -> Iterator[None]:
+def _locked(parts: Sequence[nn.Module]) -> Iterator[None]:
     """Hold every submodule's lock, in one global order: two networks may share a part, and no two calls may
     deadlock."""
     with _guard:
-        held = [
-            _locks.setdefault(part, (next(_serials), threading.RLock())) for part in dict.fromkeys(module.modules())
-        ]
+        held = [_locks.get(part) or _locks.setdefault(part, (next(_serials), threading.RLock())) for part in parts]
     with ExitStack() as stack:
         for _, lock in sorted(held, key=lambda entry: entry[0]):
             stack.enter_context(lock)
@@ -50,9 +48,9 @@ def _locked(module: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _eval_flags(module: nn.Module) -> Iterator[bool]:
+def _eval_flags(parts: Sequence[nn.Module]) -> Iterator[bool]:
     """Every submodule in eval mode; each flag put back as it was. Gives whether any of them mattered."""
-    training = [part for part in module.modules() if part.training]
+    training = [part for part in parts if part.training]
     try:
         for part in training:
             part.training = False
@@ -62,7 +60,7 @@ def _eval_flags(module: nn.Module) -> Iterator[bool]:
             part.training = True
 
 
-_MIXING = "{!r} normalises by its batch's own statistics: images explained together influence each other"
+_MIXING = "a layer normalises by its batch's own statistics: images explained together influence each other"
 
 
 def _mixes_samples(part: nn.Module) -> bool:
@@ -75,11 +73,11 @@ def _mode_matters(part: nn.Module) -> bool:
 
 
 @contextmanager
-def _buffers_kept(module: nn.Module) -> Iterator[None]:
+def _buffers_kept(parts: Sequence[nn.Module]) -> Iterator[None]:
     """Buffers that a forward changes or replaces are put back."""
     before = [
         (part, name, value, value.detach().clone(), _version(value))
-        for part in module.modules()
+        for part in parts
         for name, value in part._buffers.items()
         if value is not None
     ]
@@ -158,27 +156,31 @@ class Network:
         with ExitStack() as stack:
             stack.enter_context(torch.inference_mode(False))
             stack.enter_context(torch.enable_grad())
-            devices = {t.device.index for t in self.tensors if t.is_cuda}
+            # one walk through the model for everything below: on a small network walks are what a call costs
+            parts = [] if self.root is None else list(self.root.modules())
+            tensors = [t for part in parts for held in (part._parameters, part._buffers) for t in held.values()]
+            devices = {t.device.index for t in tensors if t is not None and t.is_cuda}
             stack.enter_context(torch.random.fork_rng(sorted(d for d in devices if d is not None)))
             if self.root is None:
                 yield self.model
                 return
             root = self.root
-            stack.enter_context(_locked(root))
-            stack.enter_context(_buffers_kept(root))
-            if stack.enter_context(_eval_flags(root)):
+            stack.enter_context(_locked(parts))
+            stack.enter_context(_buffers_kept(parts))
+            if stack.enter_context(_eval_flags(parts)):
                 message = f"{type(root).__name__} is in train mode; it is explained as in eval mode"
                 if message not in self.warned:
                     self.warned.append(message)
                     warnings.warn(message, UserWarning, stacklevel=2)
-            if any(isinstance(part, nn.RNNBase) for part in root.modules()):
+            if any(isinstance(part, nn.RNNBase) for part in parts):
                 # cuDNN differentiates recurrent layers in train mode only
                 stack.enter_context(torch.backends.cudnn.flags(enabled=False))
-            mixing = next((n for n, part in root.named_modules() if _mixes_samples(part)), None)
-            if mixing is not None and (message := _MIXING.format(mixing)) not in self.warned:
-                self.warned.append(message)
-            frozen = _inference_copies(root)
-            if frozen:
+            if any(_mixes_samples(part) for part in parts) and _MIXING not in self.warned:
+                self.warned.append(_MIXING)
+            if any(t is not None and t.is_inference() for t in tensors):
+                # made in inference mode, they can take part in no graph: clones can
+                frozen = dict(itertools.chain(root.named_parameters(), root.named_buffers()))
+                frozen = {name: tensor.clone() for name, tensor in frozen.items()}
                 yield lambda x: torch.func.functional_call(root, frozen, (x,))
             else:
                 yield root
@@ -189,11 +191,3 @@ class Network:
             return None
         named = itertools.chain(self.root.named_parameters(), self.root.named_buffers())
         return next((n for n, t in named if t.is_floating_point() and not bool(t.isfinite().all())), None)
-
-
-def _inference_copies(root: nn.Module) -> dict[str, Tensor]:
-    """Clones of everything, if some parameter was made in inference mode and so can take part in no graph."""
-    named: Sequence[tuple[str, Tensor]] = [*root.named_parameters(), *root.named_buffers()]
-    if not any(tensor.is_inference() for _, tensor in named):
-        return {}
-    return {name: tensor.clone() for name, tensor in named}

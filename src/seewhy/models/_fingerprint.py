@@ -47,7 +47,13 @@ def cached_fingerprint(module: nn.Module) -> str:
     touch a whole tensor. Tensors that cannot tell their version (inference mode) or have nothing to look at are never
     cached.
     """
-    tensors = [tensor for _, tensor in _tensors(module)]
+    tensors = [
+        tensor
+        for part in module.modules()
+        for held in (part._parameters, part._buffers)
+        for tensor in held.values()
+        if tensor is not None
+    ]
     if any(t.is_inference() or t.is_meta or t.layout != torch.strided or t.is_quantized for t in tensors):
         return fingerprint(module)
     addresses = tuple((t.data_ptr(), t._version, t.shape, t.dtype) for t in tensors)

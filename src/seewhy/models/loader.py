@@ -157,7 +157,8 @@ def _unknown(spec: str) -> UsageError:
     """A bare name of a known network means that network; a file wants to be told whose weights it has."""
     if Path(spec).suffix and Path(spec).is_file():
         return UsageError(f"{spec!r} is a file: name the network too, as in torchvision:resnet50 --weights {spec}")
-    scheme, colon, bare = spec.rpartition(":")
+    scheme, colon, rest = spec.partition(":")
+    bare = rest if colon else spec
     if colon and nearest(scheme, schemes.keys()):
         return UnknownName("model scheme", scheme, schemes.keys(), _LISTING)
     close: dict[str, tuple[str, str]] = {}
