@@ -30,7 +30,8 @@ def explain(case: Case, x: torch.Tensor, name: str, target: Any = 1, **given: An
     if card.reduce is not None:
         given.setdefault("reduce", "none")
     for key, value in _QUICK.items():
-        if key in method.parameters:
+        fixed = key == "steps" and "max_steps" in method.parameters  # adaptive methods take one or the other
+        if key in method.parameters and not fixed:
             given.setdefault(key, value)
     return seewhy.explain(case.net, x, method=name, target=target, **given)
 

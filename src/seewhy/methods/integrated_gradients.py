@@ -44,7 +44,7 @@ def integrated_gradients(
     score: Tensor,
     *,
     rule: str = "adaptive",
-    steps: int = 50,
+    steps: int | None = None,
     max_steps: int = 128,
     tolerance: float = 0.01,
 ) -> Generator[Any, Any, Attribution]:
@@ -64,6 +64,11 @@ def integrated_gradients(
     """
     if max_steps < 1 or not tolerance > 0:
         raise UsageError(f"max_steps={max_steps}, tolerance={tolerance}: both must be positive, e.g. 128 and 0.01")
+    if rule == "adaptive" and steps is not None:
+        raise UsageError(
+            f"steps={steps} is for a fixed rule, e.g. rule='gauss-legendre'; adaptive takes max_steps and tolerance"
+        )
+    steps = 50 if steps is None else steps
     batch = input.shape[0]
     if rule == "adaptive":
         mean, start, used = yield from _adaptive(input, baseline, score, min(_FIRST, max_steps), max_steps, tolerance)

@@ -253,6 +253,7 @@ def test_arrays_of_every_kind_are_read_and_copied(x: Tensor) -> None:
         {"method": "smooth-grad", "sigma": -1.0},
         {"method": "smooth-grad", "seed": "a"},
         {"method": "var-grad", "n": 1},
+        {"method": "integrated-gradients", "steps": 8},
         {"method": "ss-cam", "n": 0, "layer": "3"},
         {"method": "finer-cam", "classes": -1},
         {"method": "smooth-grad", "memory": 0},
