@@ -129,20 +129,25 @@ def test_internal_influence(network: str, seed: int) -> None:
 @each_seed
 @pytest.mark.parametrize("network", SMOOTH)
 def test_conductance(network: str, seed: int) -> None:
-    """To 1e-2 on smooth networks with many nodes, and nearer with four times as many.
+    """To 1e-2 on smooth networks in the limit of many nodes.
 
     Captum multiplies an activation's change by the gradient before it, ours by the mean of both ends: the integrals
-    are the same, the sums are not, and the gap shrinks with the step.
+    are the same, the sums are not. Captum's error falls with the step, so two of its runs extrapolate to the limit.
     """
     case, x = make(network, seed), image(seed, batch=1)
     k = targets_for(x, seed)
-    layer, gaps = case.net.get_submodule(case.early), []
+    layer = case.net.get_submodule(case.early)
     found = ours(case.net, x, "conductance", k, case.early, baseline=0.1, steps=400, reduce="none")
-    for steps in (100, 400):
-        theirs = attr.LayerConductance(case.net, layer).attribute(x, 0.1, k, n_steps=steps, method="riemann_trapezoid")
-        gaps.append(float(np.abs(found - theirs.detach().numpy()).max() / np.abs(found).max()))
-    assert gaps[1] <= 1e-2
-    assert gaps[1] < 0.5 * gaps[0]
+    coarse, fine = (
+        attr.LayerConductance(case.net, layer)
+        .attribute(x, 0.1, k, n_steps=n, method="riemann_trapezoid")
+        .detach()
+        .numpy()
+        for n in (100, 400)
+    )
+    scale = np.abs(found).max()
+    assert np.abs(found - (fine + (fine - coarse) / 3)).max() <= 1e-2 * scale
+    assert np.abs(found - fine).max() < 0.5 * np.abs(found - coarse).max()
 
 
 def _torchvision(name: str, seed: int) -> Case:
