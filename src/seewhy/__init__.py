@@ -18,13 +18,15 @@ from seewhy._version import __version__
 if TYPE_CHECKING:
     from seewhy.api import explain, load, wrap
     from seewhy.api.listing import layers, methods
+    from seewhy.api.maximising import maximise
     from seewhy.core import targets
-    from seewhy.explanation import Explanation, Explanations
+    from seewhy.explanation import Explanation, Explanations, Gallery
     from seewhy.models import Model, Preprocess
 
 __all__ = [
     "Explanation",
     "Explanations",
+    "Gallery",
     "Model",
     "Preprocess",
     "__version__",
@@ -32,6 +34,7 @@ __all__ = [
     "explain",
     "layers",
     "load",
+    "maximise",
     "methods",
     "targets",
     "wrap",
@@ -40,11 +43,13 @@ __all__ = [
 _HOMES = {
     "Explanation": "seewhy.explanation",
     "Explanations": "seewhy.explanation",
+    "Gallery": "seewhy.explanation",
     "Model": "seewhy.models",
     "Preprocess": "seewhy.models",
     "explain": "seewhy.api",
     "layers": "seewhy.api.listing",
     "load": "seewhy.api",
+    "maximise": "seewhy.api.maximising",
     "methods": "seewhy.methods",
     "targets": "seewhy.core.targets",
     "wrap": "seewhy.api",

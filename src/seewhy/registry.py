@@ -10,7 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from seewhy.errors import UnknownName, UsageError
 
-__all__ = ["REDUCTIONS", "Card", "Method", "Need", "Registry", "method", "methods"]
+__all__ = ["FORWARD_ONLY", "REDUCTIONS", "Card", "Method", "Need", "Registry", "method", "methods"]
 
 #: how an input gradient's channels become one number a pixel
 REDUCTIONS = ("max-abs", "sum", "l2", "sum-abs", "none")
@@ -26,11 +26,27 @@ class Need(StrEnum):
     LOGITS = "logits"
     SCORE = "score"
     BASELINE = "baseline"
+    FILL = "fill"
+    SEGMENTS = "segments"
+    BOUNDS = "input bounds"
+    REFERENCES = "reference images"
+    WEIGHTS = "layer weights"
     RULE = "backward rule"
     HEAD = "pool-then-linear head"
     BIASES = "bias terms"
     STREAM = "many passes"
     CURVATURE = "second derivatives"
+    RELEVANCE = "relevance rules"
+    ATTENTION = "attention weights"
+
+
+#: what any function from a batch to scores can serve
+FORWARD_ONLY = frozenset(
+    {
+        Need.INPUT, Need.SCORE, Need.LOGITS, Need.STREAM,
+        Need.BASELINE, Need.FILL, Need.SEGMENTS, Need.BOUNDS, Need.REFERENCES,
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +59,8 @@ class Card:
     CAMs). ``needs`` is completed from the formula's own arguments. ``reduce`` is the default channel reduction of
     values that have channels; None for maps that have none. ``discriminative`` maps differ between classes and can be
     asked for in contrast. ``positive`` maps are drawn with their negative part cut off unless asked otherwise.
+    ``fill`` is what a perturbation method hides things behind unless told otherwise. ``call`` is the function, and the
+    command, that runs it.
     """
 
     name: str
@@ -57,6 +75,8 @@ class Card:
     discriminative: bool = True
     positive: bool = False
     several_layers: bool = False
+    fill: str = "grey"
+    call: str = "explain"
     use: str = ""
     caveats: tuple[str, ...] = ()
 
@@ -134,6 +154,12 @@ _INJECTED = {
     "logits": Need.LOGITS,
     "score": Need.SCORE,
     "baseline": Need.BASELINE,
+    "fill": Need.FILL,
+    "segments": Need.SEGMENTS,
+    "regions": Need.SEGMENTS,
+    "bounds": Need.BOUNDS,
+    "references": Need.REFERENCES,
+    "weights": Need.WEIGHTS,
 }
 
 F = TypeVar("F", bound=Callable[..., Any])

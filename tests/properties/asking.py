@@ -10,16 +10,34 @@ import torch
 
 import seewhy
 import seewhy.methods
-from networks import Case
+from networks import Case, make
 from seewhy.explanation import Explanation, Explanations
 from seewhy.registry import methods
 
-__all__ = ["METHODS", "SEEDED", "close", "every", "explain", "stacked"]
+__all__ = ["METHODS", "SEEDED", "close", "every", "explain", "made", "stacked"]
 
 METHODS = sorted(methods.keys())
 SEEDED = [name for name in METHODS if "seed" in methods[name].parameters]
 #: budgets, by the names that parameters have
-_QUICK = {"n": 4, "steps": 8, "max_steps": 16}
+_QUICK = {"n": 4, "steps": 8, "max_steps": 16, "window": 4, "cells": 2}
+#: by family, where what is sampled needs more for an answer: two replicates of 24 forwards
+_ENOUGH = {"perturbation": {"n": 48}}
+
+
+def _quick(name: str) -> dict[str, Any]:
+    return _QUICK | _ENOUGH.get(methods[name].card.family, {})
+
+
+def _pieces(x: torch.Tensor) -> torch.Tensor:
+    """Six pieces of any image: three bands, each in two unequal parts."""
+    height, width = x.shape[-2:]
+    rows, columns = torch.arange(height) * 3 // height, torch.arange(width) * 5 // width // 3
+    return 2 * rows[:, None] + columns
+
+
+def made(name: str, network: str, seed: int = 0, dtype: torch.dtype = torch.float64) -> Case:
+    """``network``, or one with attention for methods that need it."""
+    return make("tokens" if methods[name].card.family == "attention" else network, seed, dtype)
 
 
 def explain(case: Case, x: torch.Tensor, name: str, target: Any = 1, **given: Any) -> Explanation | Explanations:
@@ -29,7 +47,9 @@ def explain(case: Case, x: torch.Tensor, name: str, target: Any = 1, **given: An
     given.setdefault("layer", [case.early, case.layer] if card.several_layers else _layer(case, card.at))
     if card.reduce is not None:
         given.setdefault("reduce", "none")
-    for key, value in _QUICK.items():
+    if "segments" in method.requires:
+        given.setdefault("segments", _pieces(x))
+    for key, value in _quick(name).items():
         fixed = key == "steps" and "max_steps" in method.parameters  # adaptive methods take one or the other
         if key in method.parameters and not fixed:
             given.setdefault(key, value)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from networks import image, make
-from properties.asking import METHODS, every, explain
+from networks import image
+from properties.asking import METHODS, every, explain, made
 from seewhy.errors import CapabilityError
 from seewhy.registry import Need, methods
 
@@ -17,7 +17,7 @@ NETWORKS = ("silu", "gelu")
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("name", METHODS)
 def test_the_graph_agrees_with_finite_differences(name: str, network: str) -> None:
-    case, x = make(network, 12), image(12, batch=1)
+    case, x = made(name, network, 12), image(12, batch=1)
     if Need.BIASES in methods[name].card.needs:
         with pytest.raises(CapabilityError, match="differentiable"):
             explain(case, x, name, differentiable=True)

@@ -9,10 +9,11 @@ import torch
 from torch import nn
 
 import seewhy
-from networks import image, make
-from properties.asking import METHODS, explain
+from networks import image
+from properties.asking import METHODS, every, explain, made
 from properties.snapshots import difference, snapshot
 from seewhy.errors import SeewhyError
+from seewhy.registry import methods
 
 
 class Stop:
@@ -29,8 +30,8 @@ class Stop:
 
 def forwards(name: str) -> int:
     """How often the method runs the network on the toy problem."""
-    case, count = make("conv-bn-relu", 3), Stop(0, ValueError)
-    case.net[-1].register_forward_hook(count)
+    case, count = made(name, "conv-bn-relu", 3), Stop(0, ValueError)
+    case.head.register_forward_hook(count)
     explain(case, image(3), name)
     return count.calls
 
@@ -38,24 +39,34 @@ def forwards(name: str) -> int:
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 @pytest.mark.parametrize("name", METHODS)
 def test_a_module_that_raises_or_is_interrupted_midway(name: str, error: type[BaseException]) -> None:
-    """At the first pass, in the middle and at the last one, which for streams is deep inside a chunk loop."""
+    """At the first pass, in the middle and at the last one, which for streams is deep inside a chunk loop.
+
+    An interruption propagates, or, from the second pass on, gives what a method that samples has so far.
+    """
     total = forwards(name)
     for n in sorted({1, (total + 1) // 2, total}):
-        case, x = make("conv-bn-relu", 3), image(3)
+        case, x = made(name, "conv-bn-relu", 3), image(3)
         # an inner module: captures further up are armed already, those further down are not
         inner = case.net.get_submodule(case.layer)
         inner.register_forward_hook(Stop(n, error))
         inner.train()  # a flag to be restored; on a ReLU it does not matter, so nothing warns
         before = snapshot(case.net)
-        with pytest.raises(error, match="on purpose"):
-            explain(case, x, name)
+        try:
+            found = explain(case, x, name)
+        except error as raised:
+            assert str(raised) == "on purpose"
+        else:
+            assert error is KeyboardInterrupt
+            assert n > 1
+            assert "seed" in methods[name].parameters
+            assert {each.status.code for each in every(found)} == {"unfinished"}
         assert difference(before, snapshot(case.net)) == []
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 @pytest.mark.parametrize("name", METHODS)
 def test_a_backward_that_raises(name: str, error: type[BaseException]) -> None:
-    case, x = make("conv-bn-relu", 4), image(4)
+    case, x = made(name, "conv-bn-relu", 4), image(4)
 
     class Broken(torch.autograd.Function):
         @staticmethod
@@ -66,7 +77,7 @@ def test_a_backward_that_raises(name: str, error: type[BaseException]) -> None:
         def backward(ctx: object, *grads: torch.Tensor) -> torch.Tensor:
             raise error("on purpose")
 
-    case.net[-1].register_forward_hook(lambda module, args, output: Broken.apply(output))
+    case.head.register_forward_hook(lambda module, args, output: Broken.apply(output))
     before = snapshot(case.net)
     with contextlib.suppress(error):  # methods that need no backward finish in peace
         explain(case, x, name)
@@ -78,7 +89,7 @@ def test_a_backward_that_raises(name: str, error: type[BaseException]) -> None:
 )
 @pytest.mark.parametrize("name", METHODS)
 def test_a_bad_target(name: str, target: object) -> None:
-    case, x = make("conv-bn-relu", 5), image(5)
+    case, x = made(name, "conv-bn-relu", 5), image(5)
     before = snapshot(case.net)
     with pytest.raises(SeewhyError) as raised:
         explain(case, x, name, target)
@@ -88,7 +99,7 @@ def test_a_bad_target(name: str, target: object) -> None:
 
 @pytest.mark.parametrize("name", METHODS)
 def test_a_bad_layer(name: str) -> None:
-    case, x = make("conv-bn-relu", 6), image(6)
+    case, x = made(name, "conv-bn-relu", 6), image(6)
     before = snapshot(case.net)
     with pytest.raises(SeewhyError, match=r"layer|explains the input"):
         seewhy.explain(case.net, x, method=name, layer="nowhere")

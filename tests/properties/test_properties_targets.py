@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from networks import CLASSES, image, make
-from properties.asking import METHODS, close, every, explain, stacked
+from properties.asking import METHODS, close, every, explain, made, stacked
 from seewhy import targets as t
 
 
@@ -94,7 +94,7 @@ def test_difference_is_not_minus_both() -> None:
 @pytest.mark.parametrize("name", ["saliency", "grad-cam", "hires-cam", "cam", "ablation-cam", "input-x-gradient"])
 def test_signed_methods_follow_the_sign_of_the_target(name: str) -> None:
     """Methods that are linear in the score turn over with it, and scale with it."""
-    case, x = make("conv-bn-relu", 9), image(9)
+    case, x = made(name, "conv-bn-relu", 9), image(9)
     plus = stacked(explain(case, x, name, t.Logit(1)))
     close(stacked(explain(case, x, name, -t.Logit(1))), -plus, 1e-12)
     close(stacked(explain(case, x, name, 2.5 * t.Logit(1))), 2.5 * plus, 1e-12)
@@ -102,7 +102,7 @@ def test_signed_methods_follow_the_sign_of_the_target(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in METHODS if name != "finer-cam"])
 def test_an_index_a_target_and_a_callable_are_the_same(name: str) -> None:
-    case, x = make("conv-bn-relu", 10), image(10)
+    case, x = made(name, "conv-bn-relu", 10), image(10)
     expected = stacked(explain(case, x, name, 2))
     close(stacked(explain(case, x, name, t.Logit(2))), expected, 1e-12)
     close(stacked(explain(case, x, name, lambda out: out[:, 2])), expected, 1e-12)

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from networks import CLASSES, image, make
-from properties.asking import METHODS, close, every, explain, stacked
+from properties.asking import METHODS, close, every, explain, made, stacked
 from seewhy.registry import Need, methods
 
 CODES = {"ok", "zero-gradient", "no-positive-evidence", "not-converged"}
 #: maps of the activations alone
-BLIND = {m.name for m in methods if not m.card.discriminative and Need.GRADIENT not in m.card.needs}
+BLIND = {m.name for m in methods if not m.card.discriminative and not m.card.needs & {Need.GRADIENT, Need.ATTENTION}}
 
 
 def _inputs() -> dict[str, Callable[[], Tensor]]:
@@ -43,7 +43,7 @@ def _inputs() -> dict[str, Callable[[], Tensor]]:
 )
 def test_finite(name: str, network: str, what: str) -> None:
     """No NaN and no infinity on images without variation and beyond all range, in float32; and a status that fits."""
-    case = make(network, 1, torch.float32)
+    case = made(name, network, 1, torch.float32)
     for each in every(explain(case, _inputs()[what]().float(), name)):
         assert np.isfinite(each.values).all()
         assert each.status.code in CODES
@@ -53,7 +53,7 @@ def test_finite(name: str, network: str, what: str) -> None:
 @pytest.mark.parametrize("name", METHODS)
 def test_one_position(name: str) -> None:
     """A layer of a single position is explained like any other: finite, 1x1, and the same in a batch."""
-    case, x = make("one-position", 2), image(2)
+    case, x = made(name, "one-position", 2), image(2)
     found = every(explain(case, x, name))
     for each in found:
         assert np.isfinite(each.values).all()
@@ -64,7 +64,7 @@ def test_one_position(name: str) -> None:
 @pytest.mark.parametrize("name", METHODS)
 def test_one_pixel_wide(name: str) -> None:
     """Inputs that are not square keep their orientation."""
-    case = make("conv-bn-relu", 3)
+    case = made(name, "conv-bn-relu", 3)
     x = torch.randn(1, 3, 12, 6, generator=torch.Generator().manual_seed(0)).double()
     (each,) = every(explain(case, x, name))
     assert each.values.shape[-2:] in ((12, 6), (6, 3))
@@ -83,7 +83,7 @@ def _no_dependence() -> dict[str, Callable[[Tensor], Tensor]]:
 @pytest.mark.parametrize("name", [name for name in METHODS if name not in BLIND | {"finer-cam"}])
 def test_zero_for_a_target_that_depends_on_nothing(name: str, kind: str) -> None:
     """The map is 0 everywhere, and the status says why."""
-    for each in every(explain(make("conv-bn-relu", 4), image(4), name, _no_dependence()[kind])):
+    for each in every(explain(made(name, "conv-bn-relu", 4), image(4), name, _no_dependence()[kind])):
         assert not each.values.any()
         assert each.status.code == "zero-gradient"
         assert each.status.cause
@@ -92,11 +92,11 @@ def test_zero_for_a_target_that_depends_on_nothing(name: str, kind: str) -> None
 @pytest.mark.parametrize("name", METHODS)
 def test_zero_for_a_network_whose_scores_are_constant(name: str) -> None:
     """With a head of weight 0, only methods that never look at the score, or only compare scores, show anything."""
-    case = make("conv-bn-relu", 5)
+    case = made(name, "conv-bn-relu", 5)
     with torch.no_grad():
-        case.net[-1].weight.zero_()
+        case.head.weight.zero_()
     for each in every(explain(case, image(5), name, 2)):
-        bias = case.net[-1].bias[2].item()
+        bias = case.head.bias[2].item()
         if name == "full-grad":  # the head's own bias is the whole score, and belongs to no place
             np.testing.assert_allclose(each.values, bias / each.values.size)
         elif name == "recipro-cam":  # every position alone scores the bias
@@ -116,7 +116,7 @@ def test_completeness_of_cam(seed: int, k: int, network: str) -> None:
     """The map's mean is the score less the bias."""
     case, x = make(network, seed), image(seed)
     for each in every(explain(case, x, "cam", k)):
-        assert each.values.mean() == pytest.approx(each.score - case.net[-1].bias[k].item(), abs=1e-11)
+        assert each.values.mean() == pytest.approx(each.score - case.head.bias[k].item(), abs=1e-11)
 
 
 @settings(max_examples=25, deadline=None, derandomize=True)
@@ -183,7 +183,7 @@ def test_cam_family_agrees_at_a_pooled_head(network: str, layer: str) -> None:
         factor = 1 if name != "ablation-cam" else None
         found = stacked(explain(case, x, name))
         if factor is None:  # W_c mean(A_c) instead of W_c
-            weights, features = case.net[-1].weight[1].detach(), case.net[: int(case.layer) + 1](x).detach()
+            weights, features = case.head.weight[1].detach(), case.net[: int(case.layer) + 1](x).detach()
             close(found, torch.einsum("c,bc,bchw->bhw", weights, features.mean((2, 3)), features).numpy(), 1e-11)
         else:
             close(found * positions, expected, 1e-11)

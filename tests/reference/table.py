@@ -6,13 +6,17 @@ from collections.abc import Callable
 
 import numpy as np
 
-from reference import cams, gradients, scoring
+from reference import attention, cams, gradients, lifting, paths, perturbation, propagation, scoring
 from reference.probing import Probe
 
 __all__ = ["REFERENCES"]
 
 _ALL = [
-    *(getattr(module, name) for module in (cams, gradients, scoring) for name in module.__all__),
+    *(
+        getattr(module, name)
+        for module in (attention, cams, gradients, lifting, paths, perturbation, propagation, scoring)
+        for name in module.__all__
+    ),
 ]
 _HELPERS = {"grad_cam_pp_map", "jacobi", "nodes_and_weights"}
 

@@ -11,13 +11,17 @@ import torch
 
 import seewhy
 import seewhy.methods
-from networks import CLASSES, NETWORKS, Case, image, make
+from networks import CLASSES, NETWORKS, TRANSFORMERS, Case, image, make
 from reference.probing import Probe
 from reference.table import REFERENCES
 from seewhy.errors import CapabilityError
 from seewhy.registry import methods
 
 _NOISY = {"n": 3, "seed": 5}
+#: regions of 8x8 pixels: four of them, of 8 to 24 pixels
+_QUARTERS = torch.tensor([[0, 0, 0, 0, 1, 1, 1, 1]] * 3 + [[0, 0, 0, 2, 1, 1, 3, 3]] * 4 + [[2, 2, 2, 2, 3, 3, 3, 3]])
+#: and six of unequal sizes
+_PIECES = torch.tensor([[0, 0, 0, 1, 1, 1, 2, 2]] * 4 + [[3, 3, 4, 4, 4, 4, 5, 5]] * 3 + [[3, 3, 3, 3, 4, 4, 4, 5]])
 #: parameters to try besides the defaults; the first entry stands in for defaults that are too slow here
 VARIANTS: dict[str, list[dict[str, Any]]] = {
     "smooth-grad": [_NOISY, {"n": 2, "sigma": 0.5}],
@@ -46,10 +50,44 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "finer-cam": [{}, {"gamma": 1.0, "classes": 1}, {"classes": 2}],
     "kpca-cam": [{}, {"kernel": "rbf"}, {"kernel": "linear"}, {"kernel": "sigmoid", "gamma": 0.5}],
     "fem": [{}, {"k": 1.0}, {"k": 0.0}],
+    "blur-ig": [{"steps": 6}, {"steps": 3, "max_sigma": 4.0}],
+    "guided-ig": [
+        {"steps": 5},
+        {"steps": 4, "rule": "riemann-left", "max_dist": 0.3, "fraction": 0.1},
+        {"steps": 3, "max_dist": 1.0, "fraction": 0.6},
+        {"steps": 3, "max_dist": 0.0},
+    ],
+    "expected-gradients": [{"n": 6, "seed": 3}, {"n": 4, "sigma": 0.3}, {"n": 6, "references": image(99, batch=3)}],
+    "xrai": [
+        {"steps": 3, "dilation": 1, "min_pixels": 2, "segments": _QUARTERS},
+        {"steps": 2, "dilation": 0, "min_pixels": 10, "rule": "trapezoid", "segments": _QUARTERS},
+    ],
+    "occlusion": [{"window": 3, "stride": 2}, {"window": (4, 3), "stride": (3, 1), "fill": 0.4}, {"window": 8}, {}],
+    "feature-ablation": [{"segments": _PIECES}, {"segments": _QUARTERS, "fill": -0.5}],
+    "rise": [{"n": 24, "cells": 3}, {"n": 17, "cells": 2, "p": 0.3, "seed": 2}, {"n": 40, "cells": 2, "fill": 0.4}],
+    "shapley-sampling": [{"n": 36, "segments": _PIECES}, {"n": 13, "segments": _QUARTERS, "fill": 0.4, "seed": 3}],
+    "lime": [
+        {"n": 30, "segments": _PIECES},
+        {"n": 12, "segments": _QUARTERS, "kernel_width": 0.5, "alpha": 0.1, "seed": 3},
+    ],
+    "kernel-shap": [{"n": 31, "segments": _PIECES}, {"n": 40, "segments": _QUARTERS}],
+    "sobol": [{"n": 60, "cells": 2}, {"n": 48, "cells": 2, "fill": 0.4, "seed": 2}],
+    "hsic": [{"n": 50, "cells": 2}, {"n": 19, "cells": 3, "fill": 0.4, "seed": 2}],
+    "attention-rollout": [{}, {"heads": "max"}, {"heads": "min"}],
+    "lrp": [
+        {},
+        {"composite": "epsilon", "epsilon": 0.1},
+        {"composite": "epsilon-plus"},
+        {"composite": "epsilon-plus-flat", "epsilon": 0.01},
+        {"composite": "epsilon-alpha2-beta1"},
+        {"composite": "epsilon-alpha2-beta1-flat"},
+        {"composite": "epsilon-gamma-box", "gamma": 1.0},
+        {"composite": "by-depth"},
+    ],
 }
 #: at a layer as well as at the input
 ANYWHERE = {method.name for method in methods if method.card.at == "any"}
-BASELINES = {"integrated-gradients", "internal-influence", "conductance"}
+BASELINES = {"guided-ig", "integrated-gradients", "internal-influence", "conductance", "deep-lift"}
 
 
 def test_every_method_has_a_reference() -> None:
@@ -60,7 +98,7 @@ def _cases() -> list[Any]:
     return [
         pytest.param(name, network, number, id=f"{name}-{network}-{number}")
         for name in sorted(REFERENCES)
-        for network in NETWORKS
+        for network in (TRANSFORMERS if methods[name].card.family == "attention" else NETWORKS)
         for number in range(len(VARIANTS.get(name, [{}])))
     ]
 
@@ -89,7 +127,7 @@ def _close(found: np.ndarray, expected: np.ndarray, relative: float) -> None:
 @pytest.mark.parametrize(("name", "network", "number"), _cases())
 def test_method_equals_its_reference(name: str, network: str, number: int) -> None:
     """float64 to 1e-9 of the map's maximum, float32 to 1e-4 of it; two images with a target each."""
-    seed = 10 * sorted(NETWORKS).index(network) + number
+    seed = 10 * sorted(NETWORKS | TRANSFORMERS).index(network) + number
     case, x = make(network, seed), image(seed)
     parameters = dict(VARIANTS.get(name, [{}])[number])
     targets = _targets(case, x, seed)

@@ -20,7 +20,7 @@ __all__ = ["combine", "rival_jobs"]
 def rival_jobs(plan: Plan, job: Job, forward: Forward) -> list[Job]:
     """Jobs for the classes that compete with ``job``'s target: the n-th competitor of every image."""
     rows = [competitors(plan.contrast, plan.model, target, forward, row) for row, target in enumerate(job.targets)]
-    return [Job(job.outline, targets, job.parameters, job.baseline) for targets in zip(*rows, strict=True)]
+    return [Job(job.outline, targets, job.parameters, job.supplies) for targets in zip(*rows, strict=True)]
 
 
 def combine(plan: Plan, outcome: Outcome, rivals: dict[int, list[Job]]) -> list[Finished]:

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from seewhy.api.combining import combine, rival_jobs
 from seewhy.api.inputs import Item, read_items, same_shape
-from seewhy.api.parameters import baseline_tensor
 from seewhy.api.planning import Plan
 from seewhy.api.results import predictions, provenance, records
+from seewhy.api.supplying import Question, Supplier
 from seewhy.core.batching import Budget, in_chunks
 from seewhy.core.engine import run_jobs
 from seewhy.core.jobs import Job, Outcome, Settings
@@ -40,6 +40,9 @@ def explain(
     reduce: str | None = None,
     backward_rule: str = "none",
     baseline: Any = None,
+    fill: Any = None,
+    segments: Any = None,
+    references: Any = None,
     reshape: Reshape | None = None,
     differentiable: bool = False,
     prepare: bool | str = "auto",
@@ -61,8 +64,12 @@ def explain(
     not that". ``fuse`` (``"mean"``, ``"max"``) makes one map of several layers. ``reduce`` (``"max-abs"``, ``"sum"``,
     ``"l2"``, ``"sum-abs"``, ``"none"``) takes the channels of gradient methods together. ``backward_rule``
     (``"none"``, ``"guided"``, ``"relu"``) applies to every rectifier in the backward pass. ``baseline`` is the
-    reference of path methods. ``reshape`` turns a raw activation into [B, C, H, W] for token layouts nobody foresaw.
-    ``differentiable=True`` gives ``.tensor`` with a graph. ``prepare=False`` runs the eager model bit for bit, as
+    reference of path methods, ``fill`` what perturbation methods put in place of what they hide (``"grey"``, ``"mean"``,
+    ``"blur"``, ``"inpaint"``, ``"noise"``, ``"black"``, ``"white"``, a number or a tensor), ``segments`` the pieces that
+    they hide together (``"slic"``, ``"grid"``, a number of superpixels, an integer array [H, W], or a function), ``references`` the other
+    images that expected gradients compare with. ``reshape`` turns a raw activation into [B, C, H, W] for token layouts nobody foresaw.
+    An interruption (Ctrl-C) gives what is there: maps that were done, and what sampling methods have so far, with
+    status ``unfinished``. ``differentiable=True`` gives ``.tensor`` with a graph. ``prepare=False`` runs the eager model bit for bit, as
     every value does for now. ``memory`` is the budget for passes in bytes. Further ``parameters`` are the methods'
     own (``steps=50``, ``n=64``, ``seed=1``).
 
@@ -91,7 +98,7 @@ def explain(
         fuse=fuse,
         reduce=reduce,
         backward_rule=backward_rule,
-        baseline=baseline,
+        question=Question(baseline, fill, segments, references),
         parameters=parameters,
         prepare=prepare,
         settings=Settings(reshape, differentiable, memory, progress or (lambda what, done, total: None)),
@@ -106,6 +113,7 @@ def run_plan(plan: Plan, items: Sequence[Item]) -> Explanations:
     began = time.perf_counter()
     found: dict[int, list[Explanation]] = {}
     forwards = backwards = 0
+    interrupted = False
     for indices in same_shape(items):
         budget = Budget(plan.settings.memory, first=8)
         if plan.settings.differentiable:
@@ -118,8 +126,14 @@ def run_plan(plan: Plan, items: Sequence[Item]) -> Explanations:
             forwards += outcome.spent.forwards
             backwards += outcome.spent.backwards
             found |= dict(zip(indices[start:stop], made, strict=True))
-    ordered = [explanation for index in range(len(items)) for explanation in found[index]]
-    return Explanations(ordered, cost=Cost(forwards, backwards, 0, time.perf_counter() - began))
+            interrupted = outcome.interrupted
+            if interrupted:
+                break
+        if interrupted:
+            break
+    ordered = [explanation for index in range(len(items)) for explanation in found.get(index, ())]
+    cost = Cost(forwards, backwards, 0, time.perf_counter() - began)
+    return Explanations(ordered, cost=cost, interrupted=interrupted)
 
 
 def _one_batch(plan: Plan, items: Sequence[Item], indices: Sequence[int]) -> tuple[list[list[Explanation]], Outcome]:
@@ -127,16 +141,14 @@ def _one_batch(plan: Plan, items: Sequence[Item], indices: Sequence[int]) -> tup
     mine = [items[i] for i in indices]
     x = plan.network.like(torch.stack([item.tensor for item in mine]))
     seed = next((p["seed"] for p in plan.parameters if "seed" in p), 0)
-    baseline, described = None, None
-    if any("baseline" in outline.method.requires for outline in plan.outlines):
-        baseline, described = baseline_tensor(plan.model, plan.baseline, x, mine[0].pictured, seed)
+    supplier = Supplier(plan.model, x, mine, plan.question, seed)
     rivals: dict[int, list[Job]] = {}
 
     def jobs(forward: Forward) -> list[Job]:
         rivals.clear()
         columns = plan.wanted.resolve(forward, indices)
         main = [
-            Job(outline, targets, own, baseline)
+            Job(outline, targets, own, supplier.supplies(outline.method))
             for outline, own in zip(plan.outlines, plan.parameters, strict=True)
             for targets in columns
         ]
@@ -146,8 +158,10 @@ def _one_batch(plan: Plan, items: Sequence[Item], indices: Sequence[int]) -> tup
         return main + [rival for group in rivals.values() for rival in group]
 
     outcome = run_jobs(plan.network, x, plan.outlines, jobs, plan.settings, plan.layers)
+    if outcome.interrupted and (plan.contrast is not None or plan.fuse is not None):
+        raise KeyboardInterrupt  # what is there cannot be put together
     done = combine(plan, outcome, rivals)
-    origin = provenance(plan.model, x, plan.prepare, described)
+    origin = provenance(plan.model, x, plan.prepare) | supplier.described
     guesses = predictions(plan.model, outcome.forward)
     columns = [
         records(plan.model, plan.network, each, mine, guesses, origin, keep_graph=plan.settings.differentiable)

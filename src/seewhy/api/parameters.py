@@ -31,28 +31,27 @@ def split_parameters(methods: Sequence[Method], given: Mapping[str, Any]) -> lis
     return [{name: given.get(name, default) for name, default in method.parameters.items()} for method in methods]
 
 
-def baseline_tensor(model: Model, kind: Any, x: Tensor, pictured: bool, seed: int) -> tuple[Tensor, str]:
+def baseline_tensor(model: Model, kind: Any, x: Tensor, seed: int, what: str = "baseline") -> tuple[Tensor, str]:
     """The reference input for a batch ``x`` [B, C, *size] of ``kind``, and its description.
 
     Colours are meant on the image, before normalisation; ``mean`` is each input's own mean colour, ``blur`` its
     Gaussian blur with a standard deviation of a tenth of its size, ``noise`` uniform over its range. A number or
-    tensor is in input units. None is black for images and zero for inputs that came as tensors.
+    tensor is in input units. ``what`` is the parameter's name, for errors.
     """
-    kind = ("black" if pictured else "zero") if kind is None else kind
     if isinstance(kind, Tensor | np.ndarray):
         value = torch.as_tensor(kind).to(x)
         try:
             return value.expand_as(x).clone(), "given"
         except RuntimeError:
-            raise UsageError(f"baseline of shape {tuple(value.shape)} for inputs {tuple(x.shape)}") from None
+            raise UsageError(f"{what} of shape {tuple(value.shape)} for inputs {tuple(x.shape)}") from None
     if isinstance(kind, int | float) and not isinstance(kind, bool):
         return torch.full_like(x, float(kind)), f"{kind:g}"
     if not isinstance(kind, str) or kind not in (*BASELINES, *_COLOURS):
-        raise UnknownName("baseline", str(kind), BASELINES, f"one of {', '.join(BASELINES)}, a number or a tensor")
-    return _named_baseline(model, kind, x, seed), kind
+        raise UnknownName(what, str(kind), BASELINES, f"one of {', '.join(BASELINES)}, a number or a tensor")
+    return _named(model, kind, x, seed, what), kind
 
 
-def _named_baseline(model: Model, kind: str, x: Tensor, seed: int) -> Tensor:
+def _named(model: Model, kind: str, x: Tensor, seed: int, what: str) -> Tensor:
     ones = (1,) * (x.ndim - 2)
     if kind == "zero":
         return torch.zeros_like(x)
@@ -60,8 +59,8 @@ def _named_baseline(model: Model, kind: str, x: Tensor, seed: int) -> Tensor:
         colour = model.colour_to_input(_COLOURS[kind])
         if colour is None:
             raise UsageError(
-                f"baseline={kind!r} is a colour before normalisation, which this model's preprocessing does not tell; "
-                "give a number in input units, e.g. baseline=0.0, or wrap the model with a seewhy Preprocess"
+                f"{what}={kind!r} is a colour before normalisation, which this model's preprocessing does not tell; "
+                f"give a number in input units, e.g. {what}=0.0, or wrap the model with a seewhy Preprocess"
             )
         return colour.to(x).reshape(1, -1, *ones).expand_as(x).clone()
     if kind == "mean":

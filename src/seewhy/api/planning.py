@@ -12,6 +12,7 @@ from torch import nn
 
 import seewhy.methods  # noqa: F401 - every method registers itself on import
 from seewhy.api.parameters import split_parameters
+from seewhy.api.supplying import Question
 from seewhy.api.wanted import Wanted, check_contrast
 from seewhy.core.jobs import Outline, Settings
 from seewhy.core.layers import AUTO, INPUT, find_place, place_name
@@ -19,7 +20,7 @@ from seewhy.core.network import Network
 from seewhy.core.rules import rule_name
 from seewhy.errors import CapabilityError, UnknownName, UsageError
 from seewhy.models import Model
-from seewhy.registry import REDUCTIONS, Method, Need
+from seewhy.registry import FORWARD_ONLY, REDUCTIONS, Method, Need
 from seewhy.registry import methods as registry
 
 __all__ = ["Plan"]
@@ -43,7 +44,7 @@ class Plan:
     contrast: int | str | None
     fuse: str | None
     reduce: str | None
-    baseline: Any
+    question: Question
     layers: tuple[str, ...]
     prepare: bool | str
     settings: Settings
@@ -64,7 +65,7 @@ class Plan:
         fuse: str | None = None,
         reduce: str | None = None,
         backward_rule: str = "none",
-        baseline: Any = None,
+        question: Question | None = None,
         prepare: bool | str = "auto",
     ) -> Plan:
         """Check what is asked against what the model can do; raises `UsageError` and its kin."""
@@ -72,6 +73,11 @@ class Plan:
         if not names:
             raise UsageError("no methods: the list given is empty. List them: seewhy methods")
         methods = [registry[name] for name in names]
+        if other := [m for m in methods if m.card.call != "explain"]:
+            raise UsageError(
+                f"{other[0].name} explains no photo: seewhy {other[0].card.call} (in Python: "
+                f"seewhy.{other[0].card.call}) makes it"
+            )
         network = Network(model.module)
         _check_capabilities(network, methods)
         if settings.differentiable and (fixed := [m.name for m in methods if Need.BIASES in m.card.needs]):
@@ -79,7 +85,8 @@ class Plan:
                 f"differentiable=True: {fixed[0]} takes implicit biases as constants, so its graph would be wrong; "
                 "input-x-gradient and every CAM have a whole one"
             )
-        _check_words(methods, fuse, reduce, contrast, baseline, prepare)
+        question = question or Question()
+        _check_words(methods, fuse, reduce, contrast, question, prepare)
         layers = _layer_names(network, layer, model.spec)
         outlines, own, asked = [], [], []
         for number, (each, given) in enumerate(zip(methods, split_parameters(methods, parameters), strict=True)):
@@ -98,16 +105,17 @@ class Plan:
         several = several or not isinstance(method, str)
         extra = tuple(n for n in layers if any(m.card.several_layers for m in methods)) + wanted.layers
         return cls(
-            model, network, tuple(outlines), tuple(own), wanted, several, contrast, fuse, reduce, baseline, extra,
+            model, network, tuple(outlines), tuple(own), wanted, several, contrast, fuse, reduce, question, extra,
             prepare, settings, tuple(asked),
         )  # fmt: skip
 
 
 def _check_capabilities(network: Network, methods: Sequence[Method]) -> None:
     for each in methods:
-        if network.root is None and each.card.needs - {Need.INPUT, Need.SCORE, Need.LOGITS, Need.BASELINE, Need.STREAM}:
+        if network.root is None and (missing := each.card.needs - FORWARD_ONLY):
             raise CapabilityError(
-                f"{each.name} needs {', '.join(sorted(each.card.needs))}; a callable has scores only: wrap a module"
+                f"{each.name} needs {', '.join(sorted(missing))}; a callable has scores only: wrap the module itself, or "
+                "use a perturbation method such as occlusion or rise"
             )
         if network.root is not None and each.card.rule != "none" and isinstance(network.root, torch.jit.ScriptModule):
             raise CapabilityError(
@@ -116,7 +124,7 @@ def _check_capabilities(network: Network, methods: Sequence[Method]) -> None:
             )
 
 
-def _check_words(methods: Sequence[Method], fuse: Any, reduce: Any, contrast: Any, baseline: Any, prepare: Any) -> None:
+def _check_words(methods: Sequence[Method], fuse: Any, reduce: Any, contrast: Any, question: Question, prepare: Any) -> None:
     if fuse is not None and fuse not in _FUSIONS:
         raise UnknownName("fusion", str(fuse), _FUSIONS, "fuse='mean' or fuse='max'")
     if reduce is not None:
@@ -129,10 +137,16 @@ def _check_words(methods: Sequence[Method], fuse: Any, reduce: Any, contrast: An
     if contrast is not None and not all(m.card.discriminative and m.card.family == "cam" for m in methods):
         name = next(m.name for m in methods if not (m.card.discriminative and m.card.family == "cam"))
         raise UsageError(f"contrast={contrast!r} needs class-discriminative maps; {name} is not a CAM of a class")
-    if baseline is not None and not any("baseline" in m.requires for m in methods):
-        raise UsageError(
-            f"baseline={baseline!r}: {methods[0].name} has none; path methods do. List them: seewhy methods"
-        )
+    for word, takers, who in (
+        ("baseline", ("baseline",), "path methods do"),
+        ("fill", ("fill",), "perturbation methods do"),
+        ("segments", ("segments", "regions"), "methods that hide superpixels do"),
+        ("references", ("references",), "expected-gradients does"),
+    ):
+        if getattr(question, word) is not None and not any(set(takers) & set(m.requires) for m in methods):
+            raise UsageError(
+                f"{word}={getattr(question, word)!r:.60}: {methods[0].name} has none; {who}. List them: seewhy methods"
+            )
     if prepare not in (True, False, "auto", "verify"):
         raise UsageError(f"prepare={prepare!r}: one of True, False, 'auto', 'verify'")
 

@@ -62,9 +62,9 @@ def _finite(value: Tensor) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def provenance(model: Model, x: Tensor, prepare: Any, baseline: str | None) -> dict[str, Any]:
+def provenance(model: Model, x: Tensor, prepare: Any) -> dict[str, Any]:
     """Where a map comes from: versions, the model and its weights, device and dtype."""
-    found = {
+    return {
         "seewhy": __version__,
         "torch": torch.__version__,
         "python": platform.python_version(),
@@ -76,9 +76,6 @@ def provenance(model: Model, x: Tensor, prepare: Any, baseline: str | None) -> d
         # every pass runs on the eager model so far; what was asked for is kept
         "prepare": str(prepare),
     }
-    if baseline is not None:
-        found["baseline"] = baseline
-    return found
 
 
 def finish(
@@ -100,16 +97,19 @@ def finish(
         if raw.ndim > 2:  # a dense layer has no positions: its units are the answer
             channels = how == "none"
             if error is not None and error.ndim == raw.ndim:
-                error = _reduced_error(raw, error, how)
+                error = _reduced_error(answer, raw, error, how)
             raw = reduce_channels(raw, how)
     place = " + ".join(parameters.get("layers", ())) or answer.place
     return Finished(answer, raw, channels, error, place, contrast, parameters, spent or answer.spent)
 
 
-def _reduced_error(values: Tensor, error: Tensor, how: str) -> Tensor:
-    """The standard error of a reduction: of the channel that won, or of the sum, bounded by the errors' sum."""
+def _reduced_error(answer: Answer, values: Tensor, error: Tensor, how: str) -> Tensor:
+    """The standard error of a reduction: of the channel that won, of the sum where the method kept it; else bounded by
+    the errors' sum."""
     if how == "none":
         return error
+    if how == "sum" and answer.attribution.summed is not None:
+        return answer.attribution.summed
     if how == "max-abs":
         return error.gather(1, values.abs().argmax(1, keepdim=True))[:, 0]
     return error.sum(1)
@@ -159,11 +159,16 @@ def records(
                 positive=method.card.positive,
                 channels=done.channels,
                 contrast=done.contrast,
-                notes=(*item.notes, *network.warned),
+                notes=(*item.notes, *network.warned, *_ending(answer, row)),
                 tensor=values if keep_graph else None,
             )
         )
     return made
+
+
+def _ending(answer: Answer, row: int) -> tuple[str, ...]:
+    """How a sampled, integrated or propagated map ended, in the method's words."""
+    return answer.attribution.notes[row : row + 1]
 
 
 def _array_or_number(value: Tensor) -> np.ndarray[Any, Any] | float:
@@ -204,8 +209,10 @@ def _status(
             f"the map is 0 everywhere: at {place} nothing changes the score (constant output, dead or saturated units)",
         )
     converged = answer.attribution.converged
+    if not answer.attribution.finished:
+        return Status("unfinished", answer.attribution.notes[row])
     if converged is not None and not bool(converged[row]):
-        return Status("not-converged", f"{answer.attribution.notes[row]}; raise max_steps or steps")
+        return Status("not-converged", answer.attribution.notes[row])
     if card.positive and card.discriminative and values.max() <= 0:
         return Status(
             "no-positive-evidence",

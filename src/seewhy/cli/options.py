@@ -71,6 +71,20 @@ Baseline = Annotated[
         help="Of path methods: black, white, grey, mean, blur, noise, or a number.",
     ),
 ]  # fmt: skip
+Fill = Annotated[
+    str | None,
+    _option(
+        "--fill", show="KIND", panel=_QUESTION,
+        help="Of perturbation methods: grey, mean, blur, inpaint, noise, black, white, or a number.",
+    ),
+]  # fmt: skip
+Segments = Annotated[
+    str | None,
+    _option(
+        "--segments", show="KIND", panel=_QUESTION,
+        help="What is hidden together: slic, grid, or a number of superpixels.",
+    ),
+]  # fmt: skip
 Set = Annotated[
     list[str] | None,
     _option(

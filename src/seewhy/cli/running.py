@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Save", "Source", "run"]
 
+#: what a shell expects of a program that Ctrl-C ended
+INTERRUPTED = 130
 #: writes one photo's explanations into the folder; gives each one's files
 Save = Callable[["Folder", "Explanations"], Sequence[Sequence[Path]]]
 
@@ -77,7 +79,7 @@ def _all(
 
     images: list[dict[str, Any]] = []
     failed: list[dict[str, str]] = []
-    total = Cost()
+    total, stopped = Cost(), False
     for n, outcome in enumerate(explain_photos(model, photos, settings=Settings(progress=bar), **asked), 1):
         if outcome.explanations is None:
             failed.append({"image": outcome.path, "reason": outcome.reason})
@@ -90,6 +92,9 @@ def _all(
             if not json:
                 with bar.aside():
                     typer.echo("\n".join(image_lines(outcome.path, outcome.explanations, files)))
+            if outcome.explanations.interrupted:
+                stopped = True
+                break
         if len(photos) > 1:
             bar("photos", n, len(photos))
     with bar.aside():
@@ -99,6 +104,9 @@ def _all(
         elif not quiet:
             lost = f", {len(failed)} failed" if failed else ""
             complain(f"{len(images)} photo{'' if len(images) == 1 else 's'} explained{lost}: {total}")
+    if stopped:
+        complain("interrupted: what was done is saved")
+        return INTERRUPTED
     if failed:
         return 1 if images else ImageError.exit_code
     return 0

@@ -67,13 +67,15 @@ def value_of(text: str) -> Any:
 
 
 def question_of(
-    methods: Sequence[str], *, pairs: Sequence[str] | None, seed: int | None, baseline: str | None, **rest: Any
+    methods: Sequence[str], *, pairs: Sequence[str] | None, seed: int | None, baseline: str | None, fill: str | None = None,
+    segments: str | None = None, **rest: Any
 ) -> dict[str, Any]:
     """The question, in the words of `seewhy.explain`; ``rest`` are those that need no reading.
 
     What is said twice counts once. Raises `UnknownName` for a method and `UsageError` for a value.
     """
     import seewhy.methods  # noqa: F401 - fills the registry
+    from seewhy.api.supplying import Question
     from seewhy.registry import methods as registry
 
     names = list(dict.fromkeys(methods))
@@ -83,8 +85,9 @@ def question_of(
         parameters["seed"] = seed
     asked = {name: list(dict.fromkeys(value)) if isinstance(value, list) else value for name, value in rest.items()}
     asked = {name: value or None for name, value in asked.items()}
-    number = None if baseline is None else value_of(baseline)
-    return {"method": names, "parameters": parameters, "baseline": number} | asked
+    said = {"baseline": baseline, "fill": fill, "segments": segments}
+    values = {name: None if text is None else value_of(text) for name, text in said.items()}
+    return {"method": names, "parameters": parameters, "question": Question(**values)} | asked
 
 
 def drawing_of(picture: str, formats: Sequence[str] | None, **options: Any) -> tuple[list[str], dict[str, Any]]:

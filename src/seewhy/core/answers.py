@@ -129,10 +129,11 @@ def bias_maps(made: Pass, targets: Sequence[Target]) -> list[Tensor]:
             continue
         product = (grad * term.bias).detach()
         layout = find_layout(product.shape, made.size)
-        if layout.tokens or layout.channel == term.channel:
+        known = layout.tokens or layout.channel == term.channel
+        if known and len(layout.grid) == len(made.size) and len(product) == made.forward.batch:
             maps.append(_by_position(product, made))
-        else:
-            maps.append(product.sum(term.channel).flatten(1).sum(1))
+        else:  # windows (image by image in the first axis), or rows without a grid: no place of their own
+            maps.append(product.reshape(made.forward.batch, -1).sum(1))
     return maps
 
 

@@ -2,7 +2,7 @@
 
 A generator method yields one ask, or a tuple of asks, and receives the answer, or a tuple of answers::
 
-    gradient, mean = yield Gradient(), Stream(noise, Gradient(), Mean())
+    gradient, mean = yield Gradient(), Stream(noise, (Gradient(),), WeightedSum(...))
 
 Every answer is batched: [B, ...] with B the images being explained. ``place=None`` is the method's own place, the
 layer (or the input) that it explains; ``rule=None`` its own backward rule; ``targets=None`` the targets asked for.
@@ -11,29 +11,35 @@ layer (or the input) that it explains; ``rule=None`` its own backward rule; ``ta
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from torch import Tensor
 
 from seewhy.core.targets import Target
 
 if TYPE_CHECKING:
+    from seewhy.core.composites import Composite
     from seewhy.core.streams import Source
 
 __all__ = [
     "Activation",
     "Ask",
+    "Attention",
     "Attribution",
-    "Baseline",
     "BiasMaps",
     "Fold",
     "Gradient",
     "HeadWeights",
     "HessianProduct",
     "Input",
+    "Interrupted",
     "Logits",
+    "Multipliers",
+    "Progress",
+    "Relevance",
     "Score",
     "Stream",
+    "Supplied",
     "Targets",
 ]
 
@@ -44,8 +50,19 @@ class Input:
 
 
 @dataclass(frozen=True)
-class Baseline:
-    """The reference input of path methods, [B, C, *size]."""
+class Supplied:
+    """What the caller prepared for the method under ``name``.
+
+    ``baseline``: the reference input of path methods, [B, C, *size]. ``fill``: a `seewhy.core.fills.Fill`, what takes
+    the place of what is hidden. ``segments``: the regions that are hidden together, integers from 0, [B, *size].
+    ``bounds``: the smallest and the largest input there can be, two of [B, C, 1...]. ``references``: other inputs to compare with, [N, C, *size], or None.
+    """
+
+    name: str
+
+
+class Interrupted(KeyboardInterrupt):
+    """Thrown into a generator that waits when the user interrupts: it may return what it has, and ask no more."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +97,16 @@ class HessianProduct:
 
 
 @dataclass(frozen=True)
+class Attention:
+    """Every block's attention weights and the score's gradients at them: `seewhy.core.attention.AttentionMaps`.
+
+    With ``lens`` each block's gradient is that of the score the model's head gives to *its* tokens.
+    """
+
+    lens: bool = False
+
+
+@dataclass(frozen=True)
 class Score:
     """The target's value, [B]."""
 
@@ -97,6 +124,27 @@ class HeadWeights:
     """
 
     required: bool = True
+
+
+@dataclass(frozen=True)
+class Relevance:
+    """Relevance at a place under a composite: `seewhy.core.propagation.Flow`.
+
+    It sets out from the scores: with ``start="score"`` as the target's gradient there times the scores, so that a
+    class's relevance sums to its score; with ``"one"`` as the gradient alone, which is 1 at the class.
+    """
+
+    composite: Composite
+    start: Literal["score", "one"] = "score"
+    place: str | None = None
+    targets: tuple[Target, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Multipliers:
+    """DeepLIFT's multipliers between the baseline and the input: `seewhy.core.propagation.Lift`."""
+
+    place: str | None = None
 
 
 @dataclass(frozen=True)
@@ -119,25 +167,42 @@ class Stream:
     """Many variants of each image, each answered with ``wants`` and reduced by ``fold``.
 
     Streams over equal sources share their passes. ``samples`` restricts the stream to some of the B images.
-    ``targets`` as in `Gradient`.
+    ``targets`` as in `Gradient`. ``rounds`` are the numbers of variants after which the fold's ``settled()`` [B] is asked
+    which images need no more; without, every variant is run. ``quiet`` streams are one step of many, and tell no progress.
     """
 
     source: Source
     wants: tuple[Activation | Gradient | Score, ...]
     fold: Fold
     items: Tensor | None = None
+    rounds: tuple[int, ...] = ()
+    quiet: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Progress:
+    """How far a run of many short streams is, with what it has made so far [B, ...] if there is something to look at:
+    told to whoever watches, answered with None."""
+
+    step: int
+    steps: int
+    values: Tensor | None = None
 
 
 Ask = (
     Input
-    | Baseline
+    | Supplied
+    | Progress
     | Targets
     | Activation
     | Gradient
     | HessianProduct
+    | Attention
     | Score
     | Logits
     | HeadWeights
+    | Relevance
+    | Multipliers
     | BiasMaps
     | Stream
 )
@@ -147,11 +212,15 @@ Ask = (
 class Attribution:
     """What a formula may return instead of a bare tensor: the values and what is known about their error.
 
-    ``error`` is a standard error shaped like ``values``, or a residual per image [B]; ``converged`` [B] is False
-    where a tolerance was not met, and ``notes`` (one for each image) say so in words.
+    ``error`` is a standard error shaped like ``values``, or a residual per image [B]; ``summed`` [B, *positions] is the
+    standard error of the sum over channels, where it is known. ``converged`` [B] is False where a tolerance was not
+    met, and ``notes`` (one for each image) say in words how it ended. ``finished`` is False for what an interruption
+    cut short.
     """
 
     values: Tensor
     error: Tensor | None = None
     converged: Tensor | None = None
     notes: tuple[str, ...] = ()
+    summed: Tensor | None = None
+    finished: bool = True

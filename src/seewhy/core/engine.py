@@ -17,13 +17,16 @@ from torch import Tensor
 
 from seewhy.core import asks
 from seewhy.core.answers import GradientKey, answer, bias_maps, gradients_at, head_weights, hessian_product, proven_head
+from seewhy.core.attention import AttentionMaps
 from seewhy.core.batching import Budget
 from seewhy.core.chooser import Chooser
 from seewhy.core.jobs import Answer, Event, Job, Outcome, Outline, Settings, Spent
 from seewhy.core.layers import AUTO, INPUT, Place
+from seewhy.core.lens import attention_maps, lens_maps
 from seewhy.core.network import Network
 from seewhy.core.outputs import Forward
 from seewhy.core.passes import Pass, Request, run_forward
+from seewhy.core.propagation import Flow, Lift, Propagation
 from seewhy.core.streaming import Subscriber, run_stream
 from seewhy.errors import CapabilityError
 from seewhy.registry import Method, Need
@@ -75,7 +78,7 @@ _NEEDS = {
     "gradient": asks.Gradient(),
     "logits": asks.Logits(),
     "score": asks.Score(),
-    "baseline": asks.Baseline(),
+    **{name: asks.Supplied(name) for name in ("baseline", "fill", "segments", "regions", "bounds", "references")},
 }
 
 
@@ -99,6 +102,7 @@ class _Run:
         self.chooser = Chooser(network)
         self.spent = Spent()
         self.batch = x.shape[0]
+        self.propagation = Propagation(network, call, x, self.settings, self._last_call)
         self.budgets: dict[bool, Budget] = {}
 
     def all(
@@ -113,17 +117,38 @@ class _Run:
             self._check_positions(runner)
             runner.spent.events.extend(opened)
             self._advance(runner, None)
-        while any(runner.result is None for runner in runners):
-            if not self._backward(runners):
-                self._stream(runners)
+        interrupted = False
+        try:
+            while any(runner.result is None for runner in runners):
+                if not self._backward(runners):
+                    self._stream(runners)
+        except KeyboardInterrupt:
+            if not self._salvage(runners):
+                raise
+            interrupted = True
         answers, recorded = [], made.recorded
         for runner in runners:
-            assert runner.result is not None
+            if runner.result is None:
+                continue
             scores = made.scores(runner.job.targets).detach()
             answers.append(
                 Answer(runner.job, runner.result, runner.place, scores, runner.depends, recorded, runner.spent)
             )
-        return Outcome(answers, made.forward, self.spent)
+        return Outcome(answers, made.forward, self.spent, interrupted)
+
+    @staticmethod
+    def _salvage(runners: Sequence[_Runner]) -> bool:
+        """Let jobs that can stop early return what they have. False if there is nothing to return."""
+        for runner in runners:
+            if runner.result is not None:
+                continue
+            try:
+                runner.steps.throw(asks.Interrupted())
+            except StopIteration as stop:
+                runner.result = _attribution(stop.value)
+            except asks.Interrupted:  # it cannot stop early
+                continue
+        return any(runner.result is not None for runner in runners)
 
     def _check_positions(self, runner: _Runner) -> None:
         """Refuse a class activation map of a layer that has none to map."""
@@ -159,6 +184,7 @@ class _Run:
             attached=self.settings.differentiable,
             survey=auto == AUTO,
             curvature=Need.CURVATURE in needs,
+            attention=Need.ATTENTION in needs,
             reshape=self.settings.reshape,
         )
         try:
@@ -196,9 +222,10 @@ class _Run:
             try:
                 asked = runner.steps.send(answers)
             except StopIteration as stop:
-                value = stop.value
-                runner.result = value if isinstance(value, asks.Attribution) else asks.Attribution(value)
+                runner.result = _attribution(stop.value)
                 runner.waiting, runner.answers = [], []
+                if not runner.result.finished:  # interrupted while it was itself at work
+                    raise KeyboardInterrupt from None
                 return
             runner.single = not isinstance(asked, tuple)
             runner.waiting = [asked] if runner.single else list(asked)
@@ -219,12 +246,23 @@ class _Run:
                 return _UNANSWERED
             case asks.Targets():
                 return job.targets
-            case asks.Baseline():
-                return torch.zeros_like(self.made.leaf).detach() if job.baseline is None else job.baseline
+            case asks.Supplied():
+                return job.supplies[ask.name]
+            case asks.Progress():
+                self.settings.progress(job.outline.method.name, ask.step, ask.steps)
+                if ask.values is not None:
+                    self.settings.preview(ask.values, ask.step, ask.steps)
+                return None
             case asks.HessianProduct():
                 return self._own(
                     runner, 2, lambda: hessian_product(self.made, ask.place or runner.place, job.targets, keep)
                 )
+            case asks.Attention(lens=True):
+                return self._lens(runner)
+            case asks.Attention():
+                return self._own(runner, 1, lambda: attention_maps(self.made, job.targets, keep))
+            case asks.Relevance() | asks.Multipliers():
+                return self._propagated(runner, ask)
             case asks.HeadWeights():
                 proven = proven_head(self.made, ask, runner.place, job.targets)
                 return proven and self._own(runner, 1, lambda: head_weights(self.made, proven, job.targets, keep))
@@ -241,6 +279,23 @@ class _Run:
         value = compute()
         self._log(Event(0, backwards * self.batch, time.perf_counter() - began), runner)
         return value
+
+    def _lens(self, runner: _Runner) -> AttentionMaps:
+        began = time.perf_counter()
+        maps, passes = lens_maps(self.network, self.call, self.x, runner.job.targets, self.chooser, self.settings.differentiable)
+        spent = passes * self.batch
+        self._log(Event(spent, spent, time.perf_counter() - began), runner)
+        return maps
+
+    def _propagated(self, runner: _Runner, ask: asks.Relevance | asks.Multipliers) -> Flow | Lift:
+        """One backward pass of relevance or multipliers, and the forward that all of them share."""
+        began, job = time.perf_counter(), runner.job
+        found, forward = self.propagation.answer(ask, ask.place or runner.place, job)
+        runner.depends &= found.depends
+        spent = Event(0, self.batch, time.perf_counter() - began - forward.seconds)
+        for log in (self.spent, runner.spent):
+            log.events.extend(event for event in (forward, spent) if event not in log.events)
+        return found
 
     def _last_call(self, name: str) -> Place:
         """The place called ``name``, its last call by number: an edit must not meet the earlier ones."""
@@ -293,13 +348,19 @@ class _Run:
             budget=self.budgets.setdefault(recorded, Budget(self.settings.memory)),
             reshape=self.settings.reshape,
             keep=self.settings.differentiable,
-            progress=lambda done, total: self.settings.progress(label, done, total),
+            progress=(lambda done, total: None)
+            if pending[0][2].quiet
+            else lambda done, total: self.settings.progress(label, done, total),
         )
         self._log(Event(forwards, backwards, time.perf_counter() - began), *_distinct(mine))
         for runner, at, ask in mine:
             runner.answers[at] = ask.fold.result()
         for runner in _distinct(mine):
             self._resume(runner)
+
+
+def _attribution(value: Any) -> asks.Attribution:
+    return value if isinstance(value, asks.Attribution) else asks.Attribution(value)
 
 
 def _distinct(waiting: Sequence[tuple[_Runner, int, Any]]) -> list[_Runner]:
@@ -311,16 +372,16 @@ def _source_key(runner: _Runner, at: int, ask: asks.Stream) -> Hashable:
     through."""
     items = None if ask.items is None else ask.items.numpy().tobytes()
     place = runner.place if ask.source.local else None
-    return ask.source.key, place, items
+    return ask.source.key, place, items, ask.rounds
 
 
 def _differentiates_here(method: Method) -> bool:
     """Whether the shared forward needs a graph; methods that only stream bring their own forwards."""
     needs = method.card.needs
     streams_only = Need.STREAM in needs and "gradient" not in method.requires
-    return bool(needs & {Need.HEAD, Need.BIASES}) or (Need.GRADIENT in needs and not streams_only)
+    return bool(needs & {Need.HEAD, Need.BIASES, Need.ATTENTION}) or (Need.GRADIENT in needs and not streams_only)
 
 
 def _wants_input_gradient(outline: Outline) -> bool:
     at_input = outline.place == INPUT and _differentiates_here(outline.method)
-    return at_input or bool(outline.method.card.needs & {Need.BIASES, Need.INPUT_GRADIENT})
+    return at_input or bool(outline.method.card.needs & {Need.BIASES, Need.INPUT_GRADIENT, Need.ATTENTION})

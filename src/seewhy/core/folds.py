@@ -1,13 +1,13 @@
-"""Folds: take a stream of answers chunk by chunk, give sums, moments or all scores; hold no more than they must."""
+"""Folds: take a stream of answers chunk by chunk, give sums or all answers; hold no more than they must."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-__all__ = ["Collect", "Mean", "Moments", "Squared", "WeightedSum", "per_image"]
+__all__ = ["Collect", "Gather", "WeightedSum", "per_image"]
 
 
 class _PerImage:
@@ -44,59 +44,6 @@ class WeightedSum:
         return self._sum.total
 
 
-class Mean:
-    """Mean of ``formula(*answers)`` per image, [B, ...]."""
-
-    def __init__(self, batch: int, formula: Callable[..., Tensor] = lambda answer: answer) -> None:
-        self._sum, self._count, self._formula = _PerImage(batch), _PerImage(batch), formula
-
-    def add(self, samples: Tensor, indices: Tensor, *answers: Tensor) -> None:
-        """Add one chunk."""
-        values = self._formula(*answers)
-        self._sum.add(samples, values)
-        self._count.add(samples, torch.ones_like(samples, dtype=values.dtype))
-
-    def result(self) -> Tensor:
-        """The mean, [B, ...]."""
-        total = self._sum.total
-        return total / self._count.total.to(total).reshape(-1, *(1 for _ in total.shape[1:]))
-
-
-class Moments:
-    """Running mean and sum of squared deviations (Chan's update: no cancellation); result ``(mean, variance, count)``.
-
-    ``variance`` is the unbiased sample variance, 0 for one sample.
-    """
-
-    def __init__(self, batch: int) -> None:
-        self._batch, self._count = batch, 0
-        self._mean: Tensor | None = None
-        self._deviation: Tensor | None = None
-        self._counts = torch.zeros(batch, dtype=torch.long)
-
-    def add(self, samples: Tensor, indices: Tensor, *answers: Tensor) -> None:
-        """Add one chunk."""
-        values = answers[0]
-        if self._mean is None or self._deviation is None:
-            self._mean = values.new_zeros((self._batch, *values.shape[1:]))
-            self._deviation = torch.zeros_like(self._mean)
-        for sample in sorted(set(samples.tolist())):
-            mine = values[(samples == sample).to(values.device)]
-            n, m = int(self._counts[sample]), mine.shape[0]
-            mean = mine.mean(0)
-            delta = mean - self._mean[sample]
-            self._mean[sample] += delta * (m / (n + m))
-            self._deviation[sample] += (mine - mean).square().sum(0) + delta.square() * (n * m / (n + m))
-            self._counts[sample] += m
-
-    def result(self) -> tuple[Tensor, Tensor, Tensor]:
-        """``(mean, variance, count)``: [B, ...], [B, ...], [B]."""
-        assert self._mean is not None, "a fold was read before any chunk came"
-        assert self._deviation is not None
-        spare = (self._counts - 1).clamp(min=1).to(self._mean).reshape(-1, *(1 for _ in self._mean.shape[1:]))
-        return self._mean, self._deviation / spare, self._counts
-
-
 class Collect:
     """All scores, [B, count]: for answers of one number each. Entries never asked for keep ``missing``."""
 
@@ -117,19 +64,24 @@ class Collect:
         return self._values
 
 
-class Squared:
-    """Another fold, fed with squared answers."""
+class Gather:
+    """Every answer of every variant: a tuple of [B, count, ...], one for each thing wanted. For short streams, such as
+    one step of an optimisation."""
 
-    def __init__(self, fold: Moments) -> None:
-        self._fold = fold
+    def __init__(self, batch: int, count: int) -> None:
+        self._batch, self._count = batch, count
+        self._values: list[Tensor] = []
 
     def add(self, samples: Tensor, indices: Tensor, *answers: Tensor) -> None:
-        """Square one chunk and pass it on."""
-        self._fold.add(samples, indices, *(answer.square() for answer in answers))
+        """Add one chunk."""
+        if not self._values:
+            self._values = [answer.new_zeros((self._batch, self._count, *answer.shape[1:])) for answer in answers]
+        for values, answer in zip(self._values, answers, strict=True):
+            values[samples.to(values.device), indices.to(values.device)] = answer
 
-    def result(self) -> tuple[Tensor, Tensor, Tensor]:
-        """The inner fold's result."""
-        return self._fold.result()
+    def result(self) -> tuple[Tensor, ...]:
+        """The answers."""
+        return tuple(self._values)
 
 
 def per_image(values: Tensor, like: Tensor) -> Tensor:

@@ -29,12 +29,13 @@ class Outline:
 
 @dataclass(frozen=True)
 class Job:
-    """One map of every image in the batch: an outline, a target per image, and the formula's parameters."""
+    """One map of every image in the batch: an outline, a target per image, the formula's parameters, and what
+    `asks.Supplied` names."""
 
     outline: Outline
     targets: tuple[Target, ...]
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    baseline: Tensor | None = None
+    supplies: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,11 +90,15 @@ class Answer:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A batch that is done: the answers in the order of the jobs, the forward, and the passes in all."""
+    """A batch that is done: the answers in the order of the jobs, the forward, and the passes in all.
+
+    ``interrupted`` runs hold only the answers of jobs that were done or could stop early.
+    """
 
     answers: list[Answer]
     forward: Forward
     spent: Spent
+    interrupted: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,3 +109,4 @@ class Settings:
     differentiable: bool = False
     memory: int | None = None
     progress: Callable[[str, int, int], None] = lambda what, done, total: None
+    preview: Callable[[Tensor, int, int], None] = lambda values, step, steps: None

@@ -7,6 +7,8 @@ from dataclasses import dataclass, fields, is_dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from seewhy.core.head import Squash
@@ -25,6 +27,8 @@ def main_tensor(raw: Any) -> Tensor:
     """
     if isinstance(raw, Tensor):
         return raw
+    if isinstance(raw, np.ndarray):  # a function that runs something else than torch
+        return torch.from_numpy(raw)
     logits = getattr(raw, "logits", None)
     if isinstance(logits, Tensor):
         return logits
@@ -43,9 +47,7 @@ def main_tensor(raw: Any) -> Tensor:
         )
     if isinstance(raw, Sequence) and not isinstance(raw, str):
         for item in raw:
-            if isinstance(item, Tensor):
-                return item
-            if isinstance(item, Sequence | Mapping):
+            if isinstance(item, Tensor | np.ndarray | Sequence | Mapping):
                 return main_tensor(item)
     raise TargetError(
         f"the model returns {type(raw).__name__}, in which no scores were found. "

@@ -16,8 +16,9 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from seewhy.core.attention import AttentionWatch
 from seewhy.core.biases import BiasTerm, BiasWatch
-from seewhy.core.functions import Interceptor
+from seewhy.core.functions import Handler, Interceptor
 from seewhy.core.head import HeadWatch, Linear
 from seewhy.core.layers import INPUT, Place, Seen, choose_layer
 from seewhy.core.layouts import Layout, Reshape, find_layout
@@ -42,7 +43,8 @@ class Request:
     ``places`` are captured; ``at_input`` keeps the graph down to the input; ``rules`` and ``biases`` put the watches
     in; ``edits`` change layers (canonical in, canonical out); ``gradients`` False records no graph; ``attached``
     keeps the caller's own graph, for differentiable maps; ``survey`` notes every module's output; ``curvature`` makes
-    second derivatives possible.
+    second derivatives possible; ``attention`` makes attention weights visible; ``swap`` puts the output of the second
+    layer in the place of the first one's, in the same forward; ``watches`` are handlers of a caller's own.
     """
 
     places: Mapping[str, Place] = field(default_factory=dict)
@@ -54,7 +56,10 @@ class Request:
     attached: bool = False
     survey: bool = False
     curvature: bool = False
+    attention: bool = False
+    swap: tuple[str, str] | None = None
     reshape: Reshape | None = None
+    watches: tuple[dict[str, Handler], ...] = ()
 
     @property
     def graph(self) -> Graph:
@@ -78,6 +83,7 @@ class Pass:
     rule: RuleWatch
     linears: list[Linear]
     biases: list[BiasTerm]
+    attention: AttentionWatch
     runs: int = 1
 
     def layout(self, place: str) -> Layout:
@@ -157,7 +163,7 @@ class Pass:
             )
         best, spent = candidates[0], 0
         if find_layout(best.shape, self.size).prefix and targets is not None:
-            best, spent = self._with_gradient(candidates[:24], targets), 1
+            best, spent = self._with_gradient(candidates[:32], targets), 1
         tensor = self.tape.outputs[best.identity]
         intact = tensor._version == best.identity[1] and tensor.requires_grad
         self.tape.calls[best.name] = sum(seen.name == best.name for seen in self.tape.seen)
@@ -176,7 +182,10 @@ class Pass:
         return [c for c in candidates if self.tape.outputs[c.identity].grad_fn in reached]
 
     def _with_gradient(self, candidates: list[Seen], targets: Sequence[Target]) -> Seen:
-        usable = [c for c in candidates if self.tape.outputs[c.identity].requires_grad]
+        # what a block hands on, or its norm: the projections inside its attention and MLP are no picture of the tokens
+        width = candidates[0].shape[-1]
+        whole = [c for c in candidates if c.kind != "Linear" and c.shape[-1] == width]
+        usable = [c for c in whole + candidates if self.tape.outputs[c.identity].requires_grad]
         grads = self.gradients(self.scores(targets), [self.tape.outputs[c.identity] for c in usable])
         for candidate, grad in zip(usable, grads, strict=True):
             layout = find_layout(candidate.shape, self.size)
@@ -215,15 +224,22 @@ def _forward(network: Network, call: Callable[[Tensor], Any], x: Tensor, request
         leaf = x if x.requires_grad else x.detach().requires_grad_()
     else:
         leaf = x.detach().requires_grad_(keeps_input)
-    head, rule, bias = HeadWatch(), RuleWatch(), BiasWatch()
+    head, rule, bias, attention = HeadWatch(), RuleWatch(), BiasWatch(), AttentionWatch()
     tables = [head.handlers, WORKAROUNDS]
     if request.biases:
         tables.insert(0, bias.handlers)
     if request.rules:
         tables.append(rule.handlers)
+    if request.attention:
+        tables.append(attention.handlers)
+    tables.extend(request.watches)
     edits = {name: _raw_edit(edit, size, request.reshape) for name, edit in request.edits.items()}
+    if request.swap is not None:
+        into, source = request.swap
+        edits[into] = lambda raw: tape.activations[source]
     with ExitStack() as stack:
         tape = stack.enter_context(capture(request.places, graph=request.graph, edits=edits))
+        attention.surveyed = tape.seen
         if request.survey:
             stack.enter_context(record(network.module, tape))
         stack.enter_context(Interceptor(tables))
@@ -232,7 +248,8 @@ def _forward(network: Network, call: Callable[[Tensor], Any], x: Tensor, request
         # a clone: a model whose first layer works in place must rewrite neither the user's tensor nor a leaf
         raw = call(leaf.clone())
     # left the contexts: backward rules run outside the interceptor
-    made = Pass(Forward(raw, x.shape[0], head.squashes), size, request, tape, leaf, rule, head.linears, bias.terms)
+    forward = Forward(raw, x.shape[0], head.squashes)
+    made = Pass(forward, size, request, tape, leaf, rule, head.linears, bias.terms, attention)
     made.forward.activations = made.activation
     _check_batch(made.forward, x.shape[0])
     return made

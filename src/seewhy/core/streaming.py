@@ -56,11 +56,12 @@ def run_stream(
     edited = subscribers[0].place if source.edits else None
     items = subscribers[0].stream.items
     items = all_items(x.shape[0], source.count) if items is None else items
+    rounds = subscribers[0].stream.rounds or (source.count,)
     request = _request(subscribers, edited, find, reshape, keep)
     spent = [0, 0]
 
     def work(start: int, stop: int) -> list[list[Tensor]]:
-        samples, indices = items[start:stop].unbind(1)
+        samples, indices = mine[start:stop].unbind(1)
         chosen = request
         if edited is not None:
             edit = {edited: lambda activation: source.edit(activation, samples, indices)}
@@ -70,14 +71,35 @@ def run_stream(
         spent[0] += (stop - start) * made.runs
         return _chunk_answers(made, subscribers, samples.tolist(), spent, keep)
 
-    total = len(items)
-    with unmetered():
-        for start, stop, answers in in_chunks(total, work, budget, recorded=request.gradients):
-            samples, indices = items[start:stop].unbind(1)
-            for subscriber, values in zip(subscribers, answers, strict=True):
-                subscriber.stream.fold.add(samples, indices, *values)
-            progress(stop, total)
+    total, done, first = len(items), 0, 0
+    wanted = [torch.ones(x.shape[0], dtype=torch.bool) for _ in subscribers]
+    for last in rounds:
+        of_round = items[(items[:, 1] >= first) & (items[:, 1] < last)]
+        mine = of_round[torch.stack(wanted).any(0)[of_round[:, 0]]]
+        first = last
+        with unmetered():
+            for start, stop, answers in in_chunks(len(mine), work, budget, recorded=request.gradients):
+                samples, indices = mine[start:stop].unbind(1)
+                for subscriber, values, open_ in zip(subscribers, answers, wanted, strict=True):
+                    _feed(subscriber.stream.fold, samples, indices, values, open_[samples])
+                progress(done + stop, total)
+        done += len(of_round)
+        if last != rounds[-1]:
+            wanted = [
+                open_ & ~subscriber.stream.fold.settled().cpu()  # type: ignore[attr-defined]  # folds of rounds have it
+                for subscriber, open_ in zip(subscribers, wanted, strict=True)
+            ]
+    if done:
+        progress(total, total)
     return spent[0], spent[1]
+
+
+def _feed(fold: asks.Fold, samples: Tensor, indices: Tensor, values: Sequence[Tensor], wanted: Tensor) -> None:
+    """Hand a chunk to a fold, without the images that it needs no more of."""
+    if bool(wanted.all()):
+        fold.add(samples, indices, *values)
+    elif bool(wanted.any()):
+        fold.add(samples[wanted], indices[wanted], *(value[wanted.to(value.device)] for value in values))
 
 
 def _request(

@@ -12,7 +12,7 @@ from torch import Tensor
 from seewhy.core.noise import fingerprint, gaussian
 from seewhy.errors import UsageError
 
-__all__ = ["EditedLayer", "GaussianNoise", "MaskedInput", "Source", "StraightPath"]
+__all__ = ["ChangedInput", "EditedLayer", "GaussianNoise", "MaskedInput", "Source", "StraightPath"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +98,17 @@ class GaussianNoise(Source):
         noise = gaussian(pairs, tuple(x.shape[1:]), family="input-noise", seed=self.seed).to(x)
         spread = self.sigma * (x.flatten(1).amax(1) - x.flatten(1).amin(1))
         return x[samples] + spread[samples].reshape(-1, *(1 for _ in x.shape[1:])) * noise
+
+
+@dataclass(frozen=True, eq=False)
+class ChangedInput(Source):
+    """Whatever ``change(samples, indices)`` makes of a chunk: inputs [m, C, *size]."""
+
+    change: Callable[[Tensor, Tensor], Tensor] = field(default=lambda samples, indices: torch.zeros(0))
+
+    def inputs(self, x: Tensor, samples: Tensor, indices: Tensor) -> Tensor:
+        """The changed inputs of a chunk."""
+        return self.change(samples, indices)
 
 
 @dataclass(frozen=True, eq=False)

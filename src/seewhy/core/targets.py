@@ -27,6 +27,7 @@ __all__ = [
     "Combination",
     "Custom",
     "Label",
+    "LayerMean",
     "Logit",
     "Margin",
     "Neuron",
@@ -240,6 +241,27 @@ class Neuron(Target):
         """The target in words."""
         at = "" if self.position is None else f" at {','.join(map(str, self.position))}"
         return f"{self.layer}[{self.channel}]{at}"
+
+
+@dataclass(frozen=True)
+class LayerMean(Target):
+    """Mean of everything that ``layer`` puts out; of its squares with ``power=2`` (what DeepDream makes larger)."""
+
+    layer: str
+    power: int = 1
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Layers whose activations the target reads."""
+        return (self.layer,)
+
+    def __call__(self, output: Forward) -> Tensor:
+        """Every sample's score, [B]."""
+        return output.activation(self.layer).flatten(1).pow(self.power).mean(1)
+
+    def describe(self, label: Label = _unnamed) -> str:
+        """The target in words."""
+        return f"mean of {self.layer}" if self.power == 1 else f"mean of {self.layer} to the power {self.power}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -32,16 +32,24 @@ class Explanations(Sequence[Explanation]):
     had for less.
     """
 
-    __slots__ = ("_cost", "_items")
+    __slots__ = ("_cost", "_interrupted", "_items")
 
-    def __init__(self, items: Iterable[Explanation], *, cost: Cost | None = None) -> None:
+    def __init__(
+        self, items: Iterable[Explanation], *, cost: Cost | None = None, interrupted: bool = False
+    ) -> None:
         self._items = tuple(items)
+        self._interrupted = interrupted
         self._cost = Cost.total(each.cost for each in self._items) if cost is None else cost
 
     @property
     def cost(self) -> Cost:
         """What making all of them took."""
         return self._cost
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the user broke it off: maps may be missing, or have status ``unfinished``."""
+        return self._interrupted
 
     def __len__(self) -> int:
         return len(self._items)

@@ -6,39 +6,15 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from seewhy.core.asks import Activation, Attribution, Gradient, Score, Stream
 from seewhy.core.folds import Collect
 from seewhy.core.streams import StraightPath
-from seewhy.methods._paths import quadrature
+from seewhy.methods._paths import Telescope, quadrature
 from seewhy.registry import Card, Need, method
 
 __all__ = ["conductance"]
-
-
-class _Telescope:
-    """sum_k (g_{k-1} + g_k) / 2 * (A_k - A_{k-1}) along each image's path; chunks arrive in order."""
-
-    def __init__(self, batch: int) -> None:
-        self._last: dict[int, tuple[Tensor, Tensor]] = {}
-        self._sums: list[Tensor | None] = [None] * batch
-
-    def add(self, samples: Tensor, indices: Tensor, *answers: Tensor) -> None:
-        """Walk one chunk further along the paths."""
-        for row, sample in enumerate(samples.tolist()):
-            activation, gradient = answers[0][row], answers[1][row]
-            if sample in self._last:
-                before, slope = self._last[sample]
-                share = 0.5 * (slope + gradient) * (activation - before)
-                total = self._sums[sample]
-                self._sums[sample] = share if total is None else total + share
-            self._last[sample] = activation, gradient
-
-    def result(self) -> Tensor:
-        """The sums, [B, C, *positions]."""
-        return torch.stack([total for total in self._sums if total is not None])
 
 
 @method(
@@ -71,7 +47,7 @@ def conductance(input: Tensor, baseline: Tensor, score: Tensor, *, steps: int = 
     path = StraightPath(len(nodes), nodes, baseline)
     batch = input.shape[0]
     values, scores = yield (
-        Stream(path, (Activation(), Gradient()), _Telescope(batch)),
+        Stream(path, (Activation(), Gradient()), Telescope(batch)),
         Stream(path, (Score(),), Collect(batch, len(nodes))),
     )
     residual = values.flatten(1).sum(1) - (score - scores[:, 0])

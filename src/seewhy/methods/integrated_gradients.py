@@ -85,9 +85,11 @@ def integrated_gradients(
     residual = values.flatten(1).sum(1) - (score - start)
     relative = residual.abs() / (score - start).abs().clamp(min=torch.finfo(score.dtype).tiny)
     converged = (relative <= tolerance) | (residual == 0)
+    advice = "raise max_steps" if rule == "adaptive" else "raise steps"
     notes = tuple(
         f"completeness residual {share:.1%} of the score difference after {count:.0f} steps"
-        for share, count in zip(relative.tolist(), used.tolist(), strict=True)
+        + ("" if good else f"; {advice}")
+        for share, count, good in zip(relative.tolist(), used.tolist(), converged.tolist(), strict=True)
     )
     return Attribution(values, error=residual, converged=converged, notes=notes)
 

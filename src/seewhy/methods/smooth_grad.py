@@ -7,9 +7,10 @@ from typing import Any
 
 from torch import Tensor
 
-from seewhy.core.asks import Attribution, Gradient, Stream
-from seewhy.core.folds import Moments, per_image
+from seewhy.core.asks import Attribution, Gradient
+from seewhy.core.sampling import Means
 from seewhy.core.streams import GaussianNoise
+from seewhy.methods._sampling import sampled
 from seewhy.registry import Card, Need, method
 
 __all__ = ["smooth_grad"]
@@ -31,17 +32,18 @@ __all__ = ["smooth_grad"]
         ),
     )
 )
-def smooth_grad(input: Tensor, *, n: int = 32, sigma: float = 0.15, seed: int = 0) -> Generator[Any, Any, Attribution]:
+def smooth_grad(
+    input: Tensor, *, n: int = 32, sigma: float = 0.15, tolerance: float = 0.05, seed: int = 0
+) -> Generator[Any, Any, Attribution]:
     """The mean gradient over noisy copies of the image.
 
     ``input`` [B, C, *size]; values [B, C, *positions] at the input or any layer. ``n`` noisy copies, ``sigma`` in
     units of each image's range; noise is drawn from the image, ``seed`` and index, so batching never changes it.
-    Gives a standard error.
+    Fewer than ``n`` are drawn once the standard error, which is returned, is under ``tolerance`` of the map's range.
 
     >>> import torch, seewhy
     >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 2), torch.nn.Tanh())
     >>> seewhy.explain(net, torch.rand(1, 3, 4, 4), method="smooth-grad", n=4).cost.forwards
     5
     """
-    mean, variance, count = yield Stream(GaussianNoise(n, sigma, seed), (Gradient(),), Moments(input.shape[0]))
-    return Attribution(mean, error=(variance / per_image(count, mean)).sqrt() if n > 1 else None)
+    return (yield from sampled(GaussianNoise(n, sigma, seed), (Gradient(),), Means(input.shape[0], tolerance)))

@@ -8,9 +8,10 @@ from typing import Any
 
 from torch import Tensor
 
-from seewhy.core.asks import Activation, Gradient, Stream
-from seewhy.core.folds import Mean
+from seewhy.core.asks import Activation, Attribution, Gradient
+from seewhy.core.sampling import Means
 from seewhy.core.streams import GaussianNoise
+from seewhy.methods._sampling import sampled
 from seewhy.methods.grad_cam_pp import grad_cam_pp
 from seewhy.registry import Card, Need, method
 
@@ -31,11 +32,12 @@ __all__ = ["smooth_grad_cam_pp"]
     )
 )
 def smooth_grad_cam_pp(
-    input: Tensor, *, n: int = 32, sigma: float = 0.15, seed: int = 0
-) -> Generator[Any, Any, Tensor]:
+    input: Tensor, *, n: int = 32, sigma: float = 0.15, tolerance: float = 0.05, seed: int = 0
+) -> Generator[Any, Any, Attribution]:
     """The mean Grad-CAM++ map over noisy copies of the image, each with its own activations.
 
-    ``input`` [B, C, *size]; values [B, *positions] of the layer. Noise as in SmoothGrad, and shared with it.
+    ``input`` [B, C, *size]; values [B, *positions] of the layer. Noise as in SmoothGrad, and shared with it; it stops
+    before ``n`` likewise once the standard error is under ``tolerance`` of the map's range.
 
     >>> import torch, seewhy
     >>> from torch.nn import AdaptiveAvgPool2d, Conv2d, Flatten, ReLU, Sequential
@@ -43,5 +45,5 @@ def smooth_grad_cam_pp(
     >>> seewhy.explain(net, torch.rand(1, 3, 8, 8), method="smooth-grad-cam-pp", layer="1", n=2).values.shape
     (6, 6)
     """
-    maps = yield Stream(GaussianNoise(n, sigma, seed), (Activation(), Gradient()), Mean(input.shape[0], grad_cam_pp))
-    return maps  # type: ignore[no-any-return]
+    maps = Means(input.shape[0], tolerance, grad_cam_pp)
+    return (yield from sampled(GaussianNoise(n, sigma, seed), (Activation(), Gradient()), maps))

@@ -7,10 +7,11 @@ from typing import Any
 
 from torch import Tensor
 
-from seewhy.core.asks import Gradient, Stream
-from seewhy.core.folds import Moments
+from seewhy.core.asks import Attribution, Gradient
+from seewhy.core.sampling import Variances
 from seewhy.core.streams import GaussianNoise
 from seewhy.errors import UsageError
+from seewhy.methods._sampling import sampled
 from seewhy.registry import Card, Need, method
 
 __all__ = ["var_grad"]
@@ -32,18 +33,20 @@ __all__ = ["var_grad"]
         ),
     )
 )
-def var_grad(input: Tensor, *, n: int = 32, sigma: float = 0.15, seed: int = 0) -> Generator[Any, Any, Tensor]:
+def var_grad(
+    input: Tensor, *, n: int = 32, sigma: float = 0.15, tolerance: float = 0.05, seed: int = 0
+) -> Generator[Any, Any, Attribution]:
     """The variance of the gradient over noisy copies of the image (unbiased); never negative.
 
     ``input`` [B, C, *size]; values [B, C, *positions] at the input or any layer. ``n`` noisy copies, ``sigma`` in
     units of each image's range; noise is drawn from the image, ``seed`` and index, so batching never changes it.
+    Fewer than ``n`` are drawn once the standard error, which is returned, is under ``tolerance`` of the map's range.
 
     >>> import torch, seewhy
     >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 2), torch.nn.Tanh())
     >>> seewhy.explain(net, torch.rand(1, 3, 4, 4), method="var-grad", n=4).cost.forwards
     5
     """
-    if n == 1:
+    if n == 1 and n is not True:
         raise UsageError("var-grad n=1: a variance needs two samples or more, e.g. n=32")
-    _, variance, _ = yield Stream(GaussianNoise(n, sigma, seed), (Gradient(),), Moments(input.shape[0]))
-    return variance  # type: ignore[no-any-return]
+    return (yield from sampled(GaussianNoise(n, sigma, seed), (Gradient(),), Variances(input.shape[0], tolerance)))

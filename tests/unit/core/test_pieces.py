@@ -11,32 +11,15 @@ from hypothesis import strategies as st
 from torch import nn
 
 from seewhy.core import targets as t
-from seewhy.core.folds import Collect, Mean, Moments, WeightedSum
+from seewhy.core.folds import Collect, Gather, WeightedSum
 from seewhy.core.functions import canonical_name
 from seewhy.core.layers import AUTO, find_place, place_name
 from seewhy.core.maps import upsample, upsample_sum
-from seewhy.core.noise import fingerprint, gaussian
+from seewhy.core.noise import fingerprint, gaussian, uniform
 from seewhy.core.outputs import Forward
 from seewhy.core.rules import rule_name
 from seewhy.errors import TargetError, UnknownName, UsageError, nearest
 from seewhy.registry import Card, Registry, method, methods
-
-
-@given(st.lists(st.integers(1, 7), min_size=1, max_size=5), st.integers(0, 100))
-def test_moments_are_numpys_however_the_stream_is_cut(cuts: list[int], seed: int) -> None:
-    values = torch.randn(sum(cuts), 3, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)) + 1e4
-    owner = torch.arange(len(values)) % 2
-    moments = Moments(2)
-    for chunk, mine in zip(values.split(cuts), owner.split(cuts), strict=True):
-        moments.add(mine, torch.zeros(len(mine)), chunk)
-    mean, variance, count = moments.result()
-    for n in (0, 1):
-        own = values[owner == n].numpy()
-        assert int(count[n]) == len(own)
-        if len(own):
-            np.testing.assert_allclose(mean[n], own.mean(0), rtol=1e-12)
-        if len(own) > 1:
-            np.testing.assert_allclose(variance[n], own.var(0, ddof=1), rtol=1e-6)
 
 
 def test_other_folds() -> None:
@@ -45,9 +28,11 @@ def test_other_folds() -> None:
     total = WeightedSum(2, (10.0, 100.0))
     total.add(samples, indices, values)
     assert total.result().tolist() == [[210.0], [400.0]]
-    mean = Mean(2, lambda a, b: a * b)
-    mean.add(samples, indices, values, values)
-    assert mean.result().tolist() == [[2.5], [16.0]]
+    every = Gather(2, 2)
+    every.add(samples, indices, values, 10 * values[:, 0])
+    assert [answer.tolist() for answer in every.result()] == [
+        [[[1.0], [2.0]], [[0.0], [4.0]]], [[10.0, 20.0], [0.0, 40.0]],
+    ]  # fmt: skip
     scores = Collect(2, 2, missing=-1)
     scores.add(samples, indices, torch.tensor([5.0, 6.0, 7.0]))
     assert scores.result().tolist() == [[5.0, 6.0], [-1.0, 7.0]]
@@ -79,6 +64,22 @@ def test_noise_depends_on_image_seed_and_index_and_on_nothing_else() -> None:
     many = gaussian([(keys[0], n) for n in range(200)], (100,), family="f", seed=0)
     assert abs(float(many.mean())) < 0.03
     assert abs(float(many.std()) - 1) < 0.03
+
+
+def test_uniform_draws_depend_on_the_same_things() -> None:
+    keys = fingerprint(torch.randn(2, 2, 4))
+    pairs = [(keys[0], 0), (keys[0], 1), (keys[1], 0)]
+    a = uniform(pairs, (5,), family="f", seed=0)
+    assert a.dtype == torch.float64
+    assert len({tuple(row.tolist()) for row in a}) == 3
+    assert torch.equal(a[2:], uniform(pairs[2:], (5,), family="f", seed=0))
+    for family, seed in (("g", 0), ("f", 1)):
+        assert not torch.equal(a, uniform(pairs, (5,), family=family, seed=seed))
+    many = uniform([(keys[0], n) for n in range(200)], (100,), family="f", seed=0)
+    assert float(many.min()) >= 0
+    assert float(many.max()) < 1
+    assert abs(float(many.mean()) - 1 / 2) < 0.01
+    assert abs(float(many.var()) - 1 / 12) < 0.003
 
 
 def forward(logits: torch.Tensor) -> Forward:
@@ -178,7 +179,7 @@ def test_the_registry_suggests_and_refuses() -> None:
 
 @pytest.mark.parametrize(
     ("formula", "words"),
-    [(lambda weights: 0, "nothing fills argument 'weights'"), (lambda *, n: 0, "needs a default")],
+    [(lambda photo: 0, "nothing fills argument 'photo'"), (lambda *, n: 0, "needs a default")],
 )
 def test_a_formula_nobody_can_call_is_refused(formula: object, words: str) -> None:
     before = methods.keys()

@@ -1,0 +1,171 @@
+"""Composites: takes a name and numbers, gives which relevance rule goes to which linear layer; never runs one.
+
+=========================  ========================  =============================  ====================================
+name                       layers at the input       convolutions                   linear layers
+=========================  ========================  =============================  ====================================
+epsilon                    epsilon                   epsilon                        epsilon
+epsilon-plus               z+                        z+                             epsilon
+epsilon-plus-flat          flat                      z+                             epsilon
+epsilon-alpha2-beta1       alpha 2, beta 1           alpha 2, beta 1                epsilon
+epsilon-alpha2-beta1-flat  flat                      alpha 2, beta 1                epsilon
+epsilon-gamma-box          z-box (a linear: epsilon) gamma                          epsilon
+by-depth                   z-box                     lower third gamma, middle third epsilon of .25 rms, top epsilon
+=========================  ========================  =============================  ====================================
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from seewhy.core.relevance_rules import AlphaBeta, Epsilon, Excitation, Flat, Gamma, Rule, WSquare, ZBox, ZPlus
+from seewhy.errors import UnknownName, UsageError
+
+__all__ = ["COMPOSITES", "Composite", "LinearCall", "excitation", "find_composite"]
+
+COMPOSITES = (
+    "epsilon",
+    "epsilon-plus",
+    "epsilon-plus-flat",
+    "epsilon-alpha2-beta1",
+    "epsilon-alpha2-beta1-flat",
+    "epsilon-gamma-box",
+    "by-depth",
+)
+#: the words that a user's own composite may give instead of a rule
+_WORDS: dict[str, Callable[[], Rule]] = {
+    "zplus": ZPlus,
+    "alpha-beta": AlphaBeta,
+    "flat": Flat,
+    "w-square": WSquare,
+}
+#: share of the rms output that the middle layers' epsilon is (Montavon et al. 2019, their VGG-16 example)
+_MIDDLE = 0.25
+
+
+@dataclass(frozen=True)
+class LinearCall:
+    """One call of a linear layer in a forward, as a composite sees it.
+
+    ``kind`` is ``"convolution"`` or ``"linear"``; ``index`` counts such calls from 0 in the order of the forward,
+    ``count`` is how many there were; ``first`` says that it reads the input directly.
+    """
+
+    kind: str
+    index: int
+    count: int
+    first: bool
+
+    @property
+    def last(self) -> bool:
+        """Whether no linear layer runs after it."""
+        return self.index == self.count - 1
+
+
+@dataclass(frozen=True, eq=False)
+class Composite:
+    """``choose`` gives each linear layer its rule; sums and pooling share in proportion, of positive values only where
+    ``positive``."""
+
+    name: str
+    choose: Callable[[LinearCall], Rule]
+    positive: bool = False
+
+    @property
+    def pooling(self) -> Rule:
+        """The rule of averages, sums over positions and interpolation."""
+        return Excitation() if self.positive else Epsilon()
+
+
+def find_composite(
+    asked: str | Callable[[LinearCall], Any],
+    *,
+    epsilon: float = 1e-6,
+    gamma: float = 0.25,
+    bounds: tuple[Tensor, Tensor] | None = None,
+) -> Composite:
+    """The composite called ``asked``, or the user's own: a callable from `LinearCall` to a rule or its word.
+
+    ``epsilon`` is absolute, as everywhere in this family; ``bounds`` are the smallest and largest values of the input,
+    for z-box. Raises `UnknownName` for a name that does not exist, `UsageError` for numbers that cannot be meant.
+    """
+    for name, value in (("epsilon", epsilon), ("gamma", gamma)):
+        if not (isinstance(value, int | float) and math.isfinite(value) and value >= 0):
+            raise UsageError(f"{name}={value!r}: a number not below 0")
+    rules = _Rules(epsilon, gamma, bounds)
+    if callable(asked):
+        return Composite(getattr(asked, "__name__", "own"), lambda call: rules.word(asked(call)))
+    if asked not in COMPOSITES:
+        raise UnknownName("composite", str(asked), COMPOSITES, f"one of {', '.join(COMPOSITES)}, or a callable")
+    return Composite(asked, _ChooseBy(asked, rules))
+
+
+def excitation(*, contrast: bool = False) -> Composite:
+    """Excitation backpropagation everywhere; ``contrast`` turns the weights of the last linear layer over."""
+    return Composite(
+        "contrast" if contrast else "excitation", lambda call: Excitation(contrast and call.last), positive=True
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Rules:
+    """The rules with the numbers of this call."""
+
+    epsilon: float
+    gamma: float
+    bounds: tuple[Tensor, Tensor] | None
+
+    def word(self, word: Any) -> Rule:
+        """The rule that a user's composite means by ``word``: a rule is itself."""
+        if callable(word):
+            return word  # type: ignore[no-any-return]
+        if word == "epsilon":
+            return Epsilon(self.epsilon)
+        if word == "gamma":
+            return Gamma(self.gamma)
+        if word == "z-box":
+            return self.box()
+        if word in _WORDS:
+            return _WORDS[word]()
+        known = (*_WORDS, "epsilon", "gamma", "z-box")
+        raise UnknownName("rule", str(word), known, f"one of {', '.join(sorted(known))}, or a rule object")
+
+    def box(self) -> Rule:
+        """z-box between the input's bounds."""
+        if self.bounds is None:
+            raise UsageError("z-box needs the smallest and largest values of the input; give bounds=(low, high)")
+        return ZBox(*self.bounds)
+
+
+@dataclass(frozen=True, eq=False)
+class _ChooseBy:
+    """The named composites."""
+
+    name: str
+    rules: _Rules
+
+    def __call__(self, call: LinearCall) -> Rule:
+        """The rule of one linear layer."""
+        if self.name == "by-depth":
+            return self._by_depth(call)
+        if call.first and self.name.endswith("-flat"):
+            return Flat()
+        if call.kind == "linear" or self.name == "epsilon":
+            return Epsilon(self.rules.epsilon)
+        if self.name.startswith("epsilon-plus"):
+            return ZPlus()
+        if self.name.startswith("epsilon-alpha2-beta1"):
+            return AlphaBeta(2.0, 1.0)
+        return self.rules.box() if call.first else Gamma(self.rules.gamma)
+
+    def _by_depth(self, call: LinearCall) -> Rule:
+        if call.first:
+            return self.rules.box()
+        third = 3 * call.index // call.count
+        if third == 0:
+            return Gamma(self.rules.gamma)
+        return Epsilon(_MIDDLE, relative=True) if third == 1 else Epsilon(self.rules.epsilon)

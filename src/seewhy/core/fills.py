@@ -1,0 +1,62 @@
+"""Fills: take an input and what of it stays visible, give the input with the rest replaced; run no model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from seewhy.errors import CapabilityError
+
+__all__ = ["Fill", "Inpaint"]
+
+#: the range that a channel is scaled to for OpenCV: its rounding is then far below what can be seen
+_LEVELS = 2.0**16
+
+
+@dataclass(frozen=True, eq=False)
+class Fill:
+    """What takes the place of what is hidden: ``reference`` [B, C, *size], a colour, a blur or noise."""
+
+    reference: Tensor
+
+    def __call__(self, x: Tensor, samples: Tensor, visible: Tensor) -> Tensor:
+        """Rows ``samples`` [m] of ``x`` [B, C, *size], blended with the fill by ``visible`` [m, 1, *size] in [0, 1]:
+        1 shows the image, 0 the fill. Differentiable in ``visible``."""
+        shown = x[samples]
+        return torch.lerp(self.reference[samples], shown, visible.to(shown).expand_as(shown))
+
+
+@dataclass(frozen=True, eq=False)
+class Inpaint(Fill):
+    """The hidden part is painted in from its surroundings (Telea 2004, OpenCV), channel by channel.
+
+    Masks count as hidden below one half. Raises `CapabilityError` without OpenCV, and for inputs that are no pictures.
+    """
+
+    radius: float = 3.0
+
+    def __call__(self, x: Tensor, samples: Tensor, visible: Tensor) -> Tensor:
+        """Rows ``samples`` of ``x``, painted in where ``visible`` is under one half, the rest to the bit; not
+        differentiable."""
+        if x.ndim != 4:
+            raise CapabilityError(f"fill='inpaint' needs pictures [B, C, H, W], not {tuple(x.shape)}; use fill='blur'")
+        try:
+            import cv2
+        except ImportError as error:
+            raise CapabilityError("fill='inpaint' needs OpenCV: pip install 'seewhy[segment]'") from error
+        painted = []
+        for row, mask in zip(x[samples].detach().cpu(), visible.detach().cpu(), strict=True):
+            hidden = mask[0] < 0.5
+            channels = []
+            for channel in row:
+                # OpenCV adds a step of up to 1.4 in the channel's own units, meant for numbers up to 255
+                low, high = channel.amin(), channel.amax()
+                scale = _LEVELS / (high - low) if bool(high > low) else torch.zeros_like(low)
+                levels = ((channel - low) * scale).float().contiguous().numpy()
+                found = cv2.inpaint(levels, hidden.to(torch.uint8).numpy(), self.radius, cv2.INPAINT_TELEA)
+                patch = torch.from_numpy(found).to(channel) / scale.clamp(min=1e-30) + low
+                channels.append(torch.where(hidden, patch, channel))
+            painted.append(torch.stack(channels))
+        return torch.stack(painted).to(x)

@@ -1,0 +1,211 @@
+"""Relevance and multipliers of one batch: takes targets, a place and a composite, gives what arrives there; the
+forwards it needs are made once and kept for the call.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import GradientEdge
+
+from seewhy.core import asks
+from seewhy.core.composites import Composite
+from seewhy.core.crossings import refuse, uncovered
+from seewhy.core.differences import DifferenceWatch
+from seewhy.core.jobs import Event, Job, Settings
+from seewhy.core.layers import INPUT, Place
+from seewhy.core.network import Network
+from seewhy.core.passes import Pass, Request, run_forward
+from seewhy.core.relevance import RelevanceWatch
+from seewhy.core.relevance_arithmetic import Ledger, State
+from seewhy.core.targets import Target, scores
+from seewhy.errors import CapabilityError, TargetError, UsageError
+
+__all__ = ["Flow", "Lift", "Propagation"]
+
+
+@dataclass(frozen=True)
+class Flow:
+    """What arrived: ``values`` canonical [B, C, *positions]; ``start`` what set out, ``bias`` and ``stabiliser`` what
+    they took on the way, [B] each. ``elsewhere`` is what went to other places: paths beside the layer, padding."""
+
+    values: Tensor
+    start: Tensor
+    bias: Tensor
+    stabiliser: Tensor
+    depends: bool
+
+    @property
+    def elsewhere(self) -> Tensor:
+        """[B]."""
+        return self.start - self.values.detach().flatten(1).sum(1) - self.bias - self.stabiliser
+
+
+@dataclass(frozen=True)
+class Lift:
+    """Multipliers and the activation's difference from its reference, canonical; the score's difference, [B]."""
+
+    multipliers: Tensor
+    difference: Tensor
+    rise: Tensor
+    depends: bool
+
+
+@dataclass
+class Propagation:
+    """The propagating forwards of one call of the engine, for the batch ``x``.
+
+    ``find`` gives a place by name; ``places`` are what jobs are known to ask about, captured from the start.
+    """
+
+    network: Network
+    call: Callable[[Tensor], Any]
+    x: Tensor
+    settings: Settings
+    find: Callable[[str], Place]
+    places: set[str] = field(default_factory=set)
+    _relevance: tuple[Pass, RelevanceWatch, Event] | None = None
+    _lifts: dict[int, tuple[Pass, DifferenceWatch, Event]] = field(default_factory=dict)
+
+    def answer(self, ask: asks.Relevance | asks.Multipliers, place: str, job: Job) -> tuple[Flow | Lift, Event]:
+        """The answer, and the forward that it came from, which may be an earlier one."""
+        method, rule = job.outline.method.name, job.outline.rule
+        if rule != "none":
+            raise UsageError(f"{method} has rules of its own; backward_rule={rule!r} has no meaning for it")
+        if isinstance(ask, asks.Multipliers):
+            return self._multipliers(job.supplies["baseline"], place, job.targets)
+        return self._flow(ask.composite, ask.start, place, ask.targets or job.targets, method)
+
+    def _forward(self, x: Tensor, watch: RelevanceWatch | DifferenceWatch, names: Iterable[str]) -> tuple[Pass, Event]:
+        began = time.perf_counter()
+        request = Request(
+            {name: self.find(name) for name in sorted(set(names) - {INPUT})},
+            # what skips the layer takes part in sums as well, so relevance has to see it come from the image
+            at_input=self.network.hooked_backward or INPUT in names or isinstance(watch, RelevanceWatch),
+            attached=self.settings.differentiable,
+            reshape=self.settings.reshape,
+            watches=(watch.handlers,),
+        )
+
+        def call(given: Tensor) -> Any:
+            if isinstance(watch, RelevanceWatch):
+                watch.begin(given)
+            return self.call(given)
+
+        made = run_forward(self.network, call, x, request)
+        return made, Event(len(x) * made.runs, 0, time.perf_counter() - began)
+
+    def _flow(
+        self, composite: Composite, start: str, place: str, targets: Sequence[Target], method: str
+    ) -> tuple[Flow, Event]:
+        read = {name for target in targets for name in target.layers}
+        wanted = {place} | read | self.places
+        if self._relevance is None or not wanted <= self.places:
+            self.places = wanted
+            watch = RelevanceWatch(State(keep=self.settings.differentiable))
+            made, event = self._forward(self.x, watch, wanted)
+            watch.state.notes.clear()
+            self._relevance = made, watch, event
+        made, watch, event = self._relevance
+        source, seed = _start(made, targets, start, method, self.settings.differentiable)
+        return _relevance_at(made, watch, place, composite, source, seed, method, self.settings.differentiable), event
+
+    def _multipliers(self, baseline: Tensor, place: str, targets: Sequence[Target]) -> tuple[Lift, Event]:
+        keep, batch = self.settings.differentiable, len(self.x)
+        names = {place} | {name for target in targets for name in target.layers} | self.places
+        known = self._lifts.get(id(baseline))
+        if known is None or not names <= {INPUT, *known[0].tape.activations}:
+            both = torch.cat([self.x, baseline.to(self.x).expand_as(self.x)])
+            watch = DifferenceWatch()
+            made, event = self._forward(both, watch, names)
+            known = self._lifts[id(baseline)] = made, watch, event
+        made, watch, event = known
+        both_scores = scores(made.forward, (*targets, *targets))
+        raw = made.raw(place)
+        watch.active = True
+        try:
+            (found,) = made.gradients(both_scores, [made.source(place)], graph=keep)
+        finally:
+            watch.active = False
+        layout = made.layout(place)
+        activation = layout.canonical(raw)
+        multipliers = layout.canonical(torch.zeros_like(raw) if found is None else found)[:batch]
+        lift = Lift(
+            multipliers,
+            activation[:batch] - activation[batch:],
+            both_scores[:batch] - both_scores[batch:],
+            found is not None,
+        )
+        return lift if keep else _detached(lift), event
+
+
+def _detached(lift: Lift) -> Lift:
+    return Lift(lift.multipliers.detach(), lift.difference.detach(), lift.rise.detach(), lift.depends)
+
+
+def _start(made: Pass, targets: Sequence[Target], start: str, method: str, keep: bool) -> tuple[Tensor, Tensor | None]:
+    """Where relevance sets out, and with how much: at the scores, or at the layer whose unit is the target.
+
+    ``start="score"`` is the target's gradient there times the value, which for a class's score is that score;
+    ``"one"`` the gradient itself, which is 1 at that class.
+    """
+    layers = {name for target in targets for name in target.layers}
+    if len(layers) > 1:
+        raise CapabilityError(
+            f"{method} sets out from one layer, and these targets read {', '.join(sorted(layers))}; "
+            "explain them one by one"
+        )
+    try:
+        source = made.raw(layers.pop()) if layers else made.forward.logits
+    except TargetError as error:
+        raise CapabilityError(
+            f"{method} sets out from the model's scores, and finds none in its output ({error}); "
+            "input-x-gradient and integrated-gradients work with any target"
+        ) from None
+    score = made.scores(targets)
+    if not (score.requires_grad and source.requires_grad):
+        return source, None
+    (slope,) = torch.autograd.grad(score.sum(), source, retain_graph=True, allow_unused=True, create_graph=keep)
+    if slope is None:
+        raise CapabilityError(
+            f"{method} sets out from the model's scores, which this target does not read; "
+            "input-x-gradient and integrated-gradients work with any target"
+        )
+    return source, slope * source if start == "score" else slope
+
+
+def _relevance_at(
+    made: Pass,
+    watch: RelevanceWatch,
+    place: str,
+    composite: Composite,
+    source: Tensor,
+    seed: Tensor | None,
+    method: str,
+    keep: bool,
+) -> Flow:
+    batch, raw, goal = made.forward.batch, made.raw(place), made.source(place)
+    none = raw.new_zeros(batch)
+    ledger, found = Ledger(none.clone(), none.clone()), None
+    reachable = isinstance(goal, GradientEdge) or goal.requires_grad
+    if seed is not None and reachable:
+        if not keep:
+            seed = seed.detach()
+        known, own = uncovered(source, goal)
+        refuse(known, method)
+        watch.state.active = composite, ledger
+        try:
+            (found,) = torch.autograd.grad(
+                source, [goal], seed, retain_graph=True, allow_unused=True, create_graph=keep  # type: ignore[arg-type]
+            )  # fmt: skip
+        finally:
+            watch.state.active = None
+        refuse(own, method)
+    values = made.layout(place).canonical(torch.zeros_like(raw) if found is None else found)
+    start = none if seed is None else seed.detach().reshape(batch, -1).sum(1)
+    return Flow(values if keep else values.detach(), start, ledger.bias, ledger.stabiliser, found is not None)

@@ -1,0 +1,157 @@
+"""Sums, products and constants in a forward: takes intercepted calls of two arguments, gives backward passes that carry
+relevance by them; never changes a value.
+
+A sum of two activations shares in proportion to their values. In a product the signal takes all: the larger factor, or
+the one that is not a gate. Constants pass. What is left as it is (quotients by an activation, products of two
+signals) shows in the graph and is refused there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seewhy.core.composites import Composite
+from seewhy.core.functions import Call
+from seewhy.core.provenance import Notes
+from seewhy.core.relevance_sharing import share_sum
+from seewhy.core.ruled import is_live, ruled
+from seewhy.core.rules import RECTIFIERS, in_place
+
+__all__ = ["PRODUCTS", "SUMS", "Arithmetic", "Ledger", "State", "written_back"]
+
+SUMS = ("add", "sub")
+PRODUCTS = ("mul", "div", "true_divide")
+
+
+@dataclass
+class Ledger:
+    """What one backward pass took out of the flow, [B] each."""
+
+    bias: Tensor
+    stabiliser: Tensor
+
+    def book(self, bias: Tensor | None, stabiliser: Tensor) -> None:
+        """Enter what one call took, [rows] with the images' rows together."""
+        batch = len(self.bias)
+        if len(stabiliser) % batch == 0:
+            self.stabiliser += stabiliser.reshape(batch, -1).sum(1)
+            if bias is not None:
+                self.bias += bias.reshape(batch, -1).sum(1)
+
+
+@dataclass
+class State:
+    """What the calls of one forward share. ``active`` is None where the backward pass is to be the gradient; ``keep``
+    keeps graphs to gates and constants as well, for differentiable maps."""
+
+    keep: bool = False
+    active: tuple[Composite, Ledger] | None = None
+    notes: Notes = field(default_factory=Notes)
+
+    def passes(self, relevance: Tensor, tensors: Sequence[Any]) -> Any:
+        """A backward pass that hands relevance on to the first tensor as it is."""
+        if self.active is None:
+            return None
+        return relevance.sum_to_size(tensors[0].shape), *(None for _ in tensors[1:])
+
+
+def written_back(call: Call, first: Any, apply: Callable[[Any], Tensor]) -> Tensor:
+    """``apply`` on the first argument; on a copy and written back for calls that rewrite it."""
+    name = call.name
+    writes = in_place(call) if name.rstrip("_") in RECTIFIERS else name.endswith("_") and not name.startswith("__")
+    return first.copy_(apply(first.clone())) if writes else apply(first)
+
+
+@dataclass
+class Arithmetic:
+    """The handler of `SUMS`, `PRODUCTS` and negation."""
+
+    state: State
+
+    def handle(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
+        """The call, carrying relevance by what its arguments are."""
+        a = call.args[0] if call.args else call.kwargs["input"]
+        b: Any = None if call.name == "neg" else call.args[1] if len(call.args) > 1 else call.kwargs.get("other")
+        name = call.name.strip("_")
+        live = is_live(a), is_live(b)
+        if not any(live) or not torch.is_grad_enabled() or "out" in call.kwargs or len(call.args) > 2:
+            return proceed(call)
+        if name in ("rsub", "div", "true_divide") and live[1]:
+            return proceed(call)  # the graph shows it: a quotient by an activation has no rule
+        if all(live):
+            if name in SUMS:
+                return written_back(call, a, lambda at: self._sum(call, at, b))
+            signal = self._signal(a, b)
+            return (
+                proceed(call)
+                if signal is None
+                else written_back(call, a, lambda at: self._product(call, at, b, signal))
+            )
+        known = self.state.notes.of(a if live[0] else b)
+        function = _of_both(call)
+        constant = b if live[0] else a
+        order = (lambda t: function(t, constant)) if live[0] else (lambda t: function(constant, t))
+        out = written_back(call, a, lambda at: self._with_constant(function, at, b, live))
+        if out is not a:
+            self.state.notes.put(out, known.then(order))
+        return out
+
+    def _with_constant(self, function: Any, a: Any, b: Any, live: tuple[bool, bool]) -> Tensor:
+        """Relevance passes by the constant; its own gradient is wanted for differentiable maps only."""
+        if live[0]:
+            if not isinstance(b, Tensor):
+                return ruled(lambda t: function(t, b), self.state.passes, a)
+            return ruled(function, self.state.passes, a, b if self.state.keep else b.detach())
+        flipped = lambda t, c: function(c, t)  # noqa: E731 - the live tensor comes first, as `_pass` has it
+        return ruled(flipped, self.state.passes, b, a if self.state.keep or not isinstance(a, Tensor) else a.detach())
+
+    def _sum(self, call: Call, a: Tensor, b: Tensor) -> Tensor:
+        function = _of_both(call)
+        sign = call.kwargs.get("alpha", 1) * (-1 if "sub" in call.name else 1)
+
+        def back(relevance: Tensor, tensors: Sequence[Any]) -> Any:
+            if self.state.active is None:
+                return None
+            composite, ledger = self.state.active
+            shares, taken = share_sum((tensors[0], sign * tensors[1]), relevance, positive=composite.positive)
+            ledger.book(None, taken)
+            return tuple(shares)
+
+        # clones: sums do not keep their arguments, so a model may go on to rewrite them
+        return ruled(function, back, a.clone(), b.clone())
+
+    def _signal(self, a: Tensor, b: Tensor) -> int | None:
+        """Which of two factors carries: the larger one, or the one that does not come out of a squashing function."""
+        if a.numel() != b.numel():
+            return 0 if a.numel() > b.numel() else 1
+        gates = self.state.notes.of(a).gate, self.state.notes.of(b).gate
+        return None if gates[0] == gates[1] else int(gates[0])
+
+    def _product(self, call: Call, a: Tensor, b: Tensor, signal: int) -> Tensor:
+        function = _of_both(call)
+
+        def back(relevance: Tensor, tensors: Sequence[Any]) -> Any:
+            if self.state.active is None:
+                return None
+            carried = relevance.sum_to_size(tensors[signal].shape)
+            return (carried, None) if signal == 0 else (None, carried)
+
+        factors = [a, b]
+        if not self.state.keep:  # nothing flows into the gate, so that whatever computed it needs no rule
+            factors[1 - signal] = factors[1 - signal].detach()
+        return ruled(function, back, *factors)
+
+
+def _of_both(call: Call) -> Callable[..., Tensor]:
+    """The call as a pure function of both its arguments."""
+    func, kwargs = call.func, {key: value for key, value in call.kwargs.items() if key not in ("input", "other")}
+    if call.name == "neg":
+        return lambda a, b: func(a)
+    if call.name.endswith("_") and not call.name.startswith("__"):
+        return lambda a, b: func(a.clone(), b, **kwargs)
+    return lambda a, b: func(a, b, **kwargs)

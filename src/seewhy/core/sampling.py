@@ -1,0 +1,280 @@
+"""Sampling that knows how well it did: takes samples chunk by chunk, gives a mean with its standard error and when to
+stop; draws nothing.
+
+A stream with `rounds` asks its fold after 16, 32, 64... samples which images are settled. An `Estimator` answers: the
+root mean square of the map's standard error is under ``tolerance`` of the map's range (maximum minus minimum). The
+rounds are fixed numbers of samples, so that neither the memory budget nor the batch changes where an image stops.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seewhy.core.asks import Attribution
+from seewhy.errors import UsageError
+
+__all__ = ["Estimate", "Estimator", "Means", "Pairs", "Variances", "relative_error", "rounds", "student"]
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """A map [B, ...], its standard error of the same shape, that of the channel sum [B, *positions] where it is known,
+    and the samples it is made of [B]."""
+
+    values: Tensor
+    error: Tensor
+    counts: Tensor
+    summed: Tensor | None = None
+
+
+def rounds(n: int, first: int = 8) -> tuple[int, ...]:
+    """Numbers of samples after which to look: ``first``, doubled until ``n``.
+
+    >>> rounds(40)
+    (8, 16, 32, 40)
+    """
+    found = [min(first, n)]
+    while found[-1] < n:
+        found.append(min(2 * found[-1], n))
+    return tuple(found)
+
+
+def student(freedom: Tensor) -> Tensor:
+    """By how much a standard error from ``freedom`` + 1 samples is widened so that two of them cover 95 %.
+
+    Student's 97.5 % quantile over the normal one, by the Cornish-Fisher expansion (within 1 % from 3 degrees on).
+
+    >>> [round(float(student(torch.tensor(float(v)))), 2) for v in (7, 31, 1000)]
+    [1.21, 1.04, 1.0]
+    """
+    v = freedom.clamp(min=1).to(torch.float64)
+    z = 1.959964
+    terms = (z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96, (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
+    return 1 + (terms[0] / v + terms[1] / v**2 + terms[2] / v**3) / z
+
+
+def relative_error(found: Estimate) -> Tensor:
+    """Root mean square of the error over the map's range, [B]; infinite where a constant map has an error."""
+    values, error = found.values.detach().flatten(1), found.error.detach().flatten(1)
+    size, range_ = error.square().mean(1).sqrt(), values.amax(1) - values.amin(1)
+    return torch.where(size > 0, size / range_.clamp(min=torch.finfo(range_.dtype).tiny), torch.zeros_like(size))
+
+
+class Estimator(ABC):
+    """A fold whose result is an `Estimate`; ``tolerance`` says when an image needs no more samples.
+
+    Raises `UsageError` for a tolerance that is no positive number.
+    """
+
+    def __init__(self, batch: int, tolerance: float) -> None:
+        if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not tolerance >= 0:
+            raise UsageError(
+                f"tolerance={tolerance!r}: a share of the map's range, e.g. 0.05; 0 spends the whole budget"
+            )
+        self.batch, self.tolerance = batch, float(tolerance)
+
+    @abstractmethod
+    def add(self, samples: Tensor, indices: Tensor, *answers: Tensor) -> None:
+        """Add one chunk."""
+
+    @abstractmethod
+    def result(self) -> Estimate:
+        """What the samples amount to so far."""
+
+    @property
+    @abstractmethod
+    def ready(self) -> bool:
+        """Whether every image has samples enough for an estimate."""
+
+    def settled(self) -> Tensor:
+        """Which images need no more, [B]."""
+        return relative_error(self.result()) <= self.tolerance
+
+    def attribution(self, budget: int, unit: str, *, finished: bool = True) -> Attribution:
+        """The result as a formula returns it, with how it ended in words."""
+        found = self.result()
+        shares, notes = relative_error(found), []
+        converged = shares <= self.tolerance
+        for share, count, good in zip(shares.tolist(), found.counts.tolist(), converged.tolist(), strict=True):
+            known = f"standard error {share:.1%} of the map's range"
+            words = f"{count:.0f} of {budget} {unit}, {'too few for a standard error' if share == math.inf else known}"
+            if not finished:
+                notes.append(f"interrupted after {words}")
+            elif good:
+                notes.append(f"stopped after {words}: within tolerance={self.tolerance:g}")
+            else:
+                notes.append(f"budget spent: {words}, above tolerance={self.tolerance:g}; raise n, or the tolerance")
+        return Attribution(found.values, found.error, converged, tuple(notes), found.summed, finished)
+
+
+class Means(Estimator):
+    """The mean of ``formula(*answers)`` over independent samples, and its standard error.
+
+    Running mean and squared deviations are merged chunk by chunk (Chan's update: no cancellation); the sum over
+    channels has moments of its own, since the channels' errors are not independent.
+    """
+
+    def __init__(
+        self, batch: int, tolerance: float, formula: Callable[..., Tensor] = lambda answer: answer, powers: int = 2
+    ) -> None:
+        super().__init__(batch, tolerance)
+        self._formula, self._powers = formula, powers
+        self._whole: list[_Running] = [_Running(powers) for _ in range(batch)]
+        self._channels: list[_Running] = [_Running(2) for _ in range(batch)]
+
+    def add(self, samples: Tensor, indices: Tensor, *answers: Tensor) -> None:
+        """Add one chunk."""
+        values = self._formula(*answers)
+        for sample in sorted(set(samples.tolist())):
+            mine = values[(samples == sample).to(values.device)]
+            self._whole[sample].add(mine)
+            if mine.ndim > 2:
+                self._channels[sample].add(mine.sum(1))
+
+    @property
+    def ready(self) -> bool:
+        """Whether every image has two samples or more."""
+        return all(each.count >= 2 for each in self._whole)
+
+    def result(self) -> Estimate:
+        """Means, standard errors of them, and counts."""
+        counts = torch.tensor([float(each.count) for each in self._whole], dtype=torch.float64)
+        summed = None
+        if self._channels[0].count:
+            summed = torch.stack([each.error() for each in self._channels])
+        values = torch.stack([each.mean for each in self._whole])
+        return Estimate(values, torch.stack([each.error() for each in self._whole]), counts, summed)
+
+
+class Variances(Means):
+    """The unbiased variance over independent samples, and its standard error, from four running moments."""
+
+    def __init__(self, batch: int, tolerance: float) -> None:
+        super().__init__(batch, tolerance, powers=4)
+
+    def result(self) -> Estimate:
+        """Variances, standard errors of them, and counts."""
+        counts = torch.tensor([float(each.count) for each in self._whole], dtype=torch.float64)
+        values = torch.stack([each.variance() for each in self._whole])
+        return Estimate(values, torch.stack([each.error_of_variance() for each in self._whole]), counts)
+
+
+class Pairs:
+    """A fold of antithetic samples 2k and 2k + 1: hands the mean of each pair's answers to another fold, since only
+    pairs are independent of each other."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+        self._single: dict[tuple[int, int], list[Tensor]] = {}
+
+    def add(self, samples: Tensor, indices: Tensor, *answers: Tensor) -> None:
+        """Add one chunk; a sample whose partner is in the next one waits for it."""
+        found: list[tuple[int, int, list[Tensor]]] = []
+        for row, (sample, index) in enumerate(zip(samples.tolist(), indices.tolist(), strict=True)):
+            mine, key = [answer[row] for answer in answers], (sample, index // 2)
+            partner = self._single.pop(key, None)
+            if partner is None:
+                self._single[key] = mine
+            else:
+                found.append((*key, [(a + b) / 2 for a, b in zip(partner, mine, strict=True)]))
+        if found:
+            whose, which, values = zip(*found, strict=True)
+            columns = [torch.stack(column) for column in zip(*values, strict=True)]
+            self.inner.add(torch.tensor(whose), torch.tensor(which), *columns)
+
+    @property
+    def ready(self) -> bool:
+        """Whether every image has pairs enough."""
+        return bool(self.inner.ready)
+
+    def settled(self) -> Tensor:
+        """Which images need no more, [B]."""
+        return self.inner.settled()  # type: ignore[no-any-return]
+
+    def result(self) -> Any:
+        """The inner fold's result."""
+        return self.inner.result()
+
+    def attribution(self, budget: int, unit: str, *, finished: bool = True) -> Attribution:
+        """The inner fold's, counted in pairs."""
+        return self.inner.attribution(budget // 2, f"pairs of {unit}", finished=finished)  # type: ignore[no-any-return]
+
+
+class _Running:
+    """Mean and central power sums of one image's samples, merged chunk by chunk (Pébay 2008, SAND2008-6212, eq. 1.6)."""
+
+    def __init__(self, powers: int) -> None:
+        self.count, self._powers = 0, powers
+        self.mean = torch.zeros(())
+        self._sums: list[Tensor] = [torch.zeros(())] * (powers - 1)
+
+    def add(self, values: Tensor) -> None:
+        """Samples [m, ...]."""
+        n, m = self.count, values.shape[0]
+        mean = values.mean(0)
+        away = values - mean
+        theirs = [away.pow(p).sum(0) for p in range(2, self._powers + 1)]
+        if n == 0:
+            self.count, self.mean, self._sums = m, mean, theirs
+            return
+        delta, total, ours = mean - self.mean, n + m, self._sums
+        merged = [ours[0] + theirs[0] + delta**2 * (n * m / total)]
+        if self._powers == 4:
+            merged.append(
+                ours[1] + theirs[1] + delta**3 * (n * m * (n - m) / total**2)
+                + 3 * delta * (n * theirs[0] - m * ours[0]) / total
+            )  # fmt: skip
+            merged.append(
+                ours[2] + theirs[2] + delta**4 * (n * m * (n * n - n * m + m * m) / total**3)
+                + 6 * delta**2 * (n * n * theirs[0] + m * m * ours[0]) / total**2
+                + 4 * delta * (n * theirs[1] - m * ours[1]) / total
+            )  # fmt: skip
+        self.mean = self.mean + delta * (m / total)
+        self.count, self._sums = total, merged
+
+    def variance(self) -> Tensor:
+        """Unbiased; 0 for one sample."""
+        return self._sums[0] / max(self.count - 1, 1)
+
+    def error(self) -> Tensor:
+        """Of the mean; infinite for one sample, which says nothing of its spread. Wider where the samples are known to
+        be skewed: where four powers are kept."""
+        n = self.count
+        if n < 2:
+            return torch.full_like(self.mean, math.inf)
+        error = (self.variance() / n).sqrt() * self._wider
+        if self._powers < 4:
+            return error
+        spread = (self._sums[0] / n).clamp(min=torch.finfo(self.mean.dtype).tiny)
+        skewness, excess = self._sums[1] / n / spread**1.5, self._sums[2] / n / spread**2 - 3
+        return error * (1 + _short(skewness.square(), excess) / n)
+
+    def error_of_variance(self) -> Tensor:
+        """Of the unbiased variance: sqrt((m4 - (n - 3) / (n - 1) s^4) / n), wider by the skewness that squares of normal
+        samples have."""
+        n = self.count
+        if n < 2:
+            return torch.full_like(self.mean, math.inf)
+        fourth, square = self._sums[2] / n, self.variance() ** 2
+        error = ((fourth - square * ((n - 3) / max(n - 1, 1))).clamp(min=0) / n).sqrt() * self._wider
+        return error * (1 + _short(torch.tensor(8.0), torch.tensor(12.0)).to(error) / n)
+
+    @property
+    def _wider(self) -> float:
+        return float(student(torch.tensor(float(self.count - 1))))
+
+
+def _short(skewness: Tensor, excess: Tensor) -> Tensor:
+    """n times the share by which two standard errors of a skewed mean fall short of 95 %, beyond Student's: the terms of
+    squared skewness and excess kurtosis in the Edgeworth expansion of a studentised mean (Hall 1992, The Bootstrap and
+    Edgeworth Expansion, section 2.6)."""
+    z = 1.959964
+    terms = skewness * (z**4 + 2 * z**2 - 3) / 18 - excess * (z**2 - 3) / 12
+    return terms.clamp(min=0)

@@ -1,0 +1,128 @@
+"""Takes pictures of the inside of a network with what each shows, gives one record with a labelled grid; computes
+nothing."""
+
+from __future__ import annotations
+
+import base64
+import math
+from dataclasses import dataclass, field
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seewhy.errors import UsageError
+from seewhy.explanation.parts import Cost, Status
+from seewhy.render import SUFFIXES, Cell, check, grid, grid_svg, png, write, write_bytes
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from PIL import Image
+
+__all__ = ["Gallery", "Tile"]
+
+_COLUMNS = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Tile:
+    """One picture, uint8 ``[H, W, 3]``, its title lines, the number it stands for (a channel, a filter; None for none)
+    and its value (the evidence, the score)."""
+
+    pixels: NDArray[np.uint8]
+    title: tuple[str, ...]
+    index: int | None = None
+    value: float | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Gallery:
+    """Feature maps, filters, visualised features or factors: tiles, and the numbers they were drawn from.
+
+    ``values`` is what the tiles show, in the order of ``tiles`` or as `title` says; ``columns`` tiles make a row.
+    ``notes`` say how it was made, ``status`` whether it was finished.
+    """
+
+    title: str
+    tiles: tuple[Tile, ...]
+    values: NDArray[Any]
+    columns: int = _COLUMNS
+    cell: int = 128
+    notes: tuple[str, ...] = ()
+    status: Status = field(default_factory=Status)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    cost: Cost = field(default_factory=Cost)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.tiles)
+
+    def __iter__(self) -> Iterator[Tile]:
+        return iter(self.tiles)
+
+    def __getitem__(self, number: int) -> Tile:
+        return self.tiles[number]
+
+    def _cells(self) -> tuple[list[list[Cell]], dict[str, Any]]:
+        if not self.tiles:
+            raise UsageError(f"{self.title}: nothing to draw")
+        cells = [Cell(tile.pixels, tile.title) for tile in self.tiles]
+        columns = min(self.columns, len(cells))
+        rows = [cells[at : at + columns] for at in range(0, len(cells), columns)]
+        foot = "; ".join([str(self.status)] * (not self.status.ok) + list(self.notes))
+        return rows, {"cell": self.cell, "header": self.title, "footer": foot}
+
+    def figure(self) -> Image.Image:
+        """All tiles, titled, in rows, as one picture."""
+        cells, rest = self._cells()
+        return grid(cells, **rest)
+
+    def figure_svg(self) -> str:
+        """The figure of `figure` as an SVG document."""
+        cells, rest = self._cells()
+        return grid_svg(cells, **rest)
+
+    def save(self, path: str | os.PathLike[str], *, force: bool = False) -> Path:
+        """The file written: ``.png``, ``.jpg``, ``.svg`` hold the figure, ``.npy`` the values.
+
+        Raises `UsageError` for another suffix, and for a file that exists unless ``force``.
+        """
+        path = check(path, (*SUFFIXES, ".npy"), force=force)
+        suffix = path.suffix.lower()
+        if suffix == ".npy":
+            import io
+
+            buffer = io.BytesIO()
+            np.save(buffer, self.values, allow_pickle=False)
+            return write_bytes(buffer.getvalue(), path, force=force)
+        return write(self.figure_svg() if suffix == ".svg" else self.figure(), path, force=force)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What it shows as plain, strictly valid JSON: no arrays, null for numbers that are not finite."""
+
+        def number(value: float | None) -> float | None:
+            return value if value is not None and math.isfinite(value) else None
+
+        return {
+            "title": self.title,
+            "tiles": [{"title": list(t.title), "index": t.index, "value": number(t.value)} for t in self.tiles],
+            "status": self.status.code,
+            "cause": self.status.cause,
+            "notes": list(self.notes),
+            "parameters": {name: _plain(value) for name, value in self.parameters.items()},
+        }
+
+    def _repr_html_(self) -> str:
+        data = base64.b64encode(png(self.figure())).decode("ascii")
+        return f'<img alt="{escape(self.title)}" style="max-width:100%" src="data:image/png;base64,{data}"/>'
+
+    def __repr__(self) -> str:
+        return f"Gallery({self.title!r}, {len(self.tiles)} tiles, values={self.values.shape}, status={self.status!s})"
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, str | int | float | bool | None) else str(value)

@@ -1,0 +1,78 @@
+"""RISE's masks: takes a size, a grid and draws, gives random soft masks, their coarse features and exact covariances;
+never sees a score."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from seewhy.core.maps import upsample
+from seewhy.methods._hiding import Draws
+
+__all__ = ["SoftMasks"]
+
+
+class SoftMasks:
+    """Grids of ``cells`` a side, visible with probability ``p``, enlarged linearly to cells + 1 cells and cut out at a
+    random place (Petsiuk et al. 2018, section 3.2). ``paired`` masks 2k and 2k + 1 are each other's complement.
+
+    A feature is the mean of mask - p over one of (cells + 1) bins a side.
+    """
+
+    def __init__(self, draws: Draws, size: Sequence[int], cells: int, p: float, paired: bool) -> None:
+        self._draws, self._size, self._cells, self._p, self._paired = draws, tuple(size), cells, p, paired
+        self._sides = [-(-n // cells) for n in size]
+        #: how each axis is enlarged, [(cells + 1) * side, cells]
+        self._large = [_enlarging(cells, (cells + 1) * side) for side in self._sides]
+        self._bins = [_binning(n, min(cells + 1, n)) for n in size]
+
+    def __call__(self, samples: Tensor, indices: Tensor) -> Tensor:
+        """Masks [m, 1, *size] in [0, 1], float64."""
+        axes = len(self._size)
+        found = []
+        for sample, index in zip(samples.tolist(), indices.tolist(), strict=True):
+            drawn = self._draws.uniform(sample, index // 2 if self._paired else index, self._cells**axes + axes)
+            mask = (drawn[:-axes] < self._p).to(torch.float64).reshape(*(self._cells,) * axes)
+            if self._paired and index % 2:
+                mask = 1 - mask
+            for large, side, n, place in zip(self._large, self._sides, self._size, drawn[-axes:].tolist(), strict=True):
+                at = int(place * side)
+                mask = torch.tensordot(mask, large[at : at + n], dims=([0], [1]))
+            found.append(mask)
+        return torch.stack(found)[:, None]
+
+    def features(self, masks: Tensor) -> Tensor:
+        """What a linear model of the score is fitted on, [m, features], from ``masks`` [m, 1, *size]."""
+        found = masks[:, 0] - self._p
+        for bins in self._bins:
+            found = torch.tensordot(found, bins, dims=([1], [1]))
+        return found.flatten(1)
+
+    def expected(self, weights: Tensor) -> Tensor:
+        """E[(weights . features) (M - p)] at every pixel, exact, [*size]: over all visibilities and all shifts."""
+        found = weights.reshape([len(bins) for bins in self._bins])
+        for bins, large, side, n in zip(self._bins, self._large, self._sides, self._size, strict=True):
+            together = sum(large[at : at + n] @ large[at : at + n].T for at in range(side)) / side
+            found = torch.tensordot(found, bins @ together, dims=([0], [0]))
+        return self._p * (1 - self._p) * found
+
+    def spread(self) -> float:
+        """The mean variance of the features."""
+        total = self._p * (1 - self._p)
+        for bins, large, side, n in zip(self._bins, self._large, self._sides, self._size, strict=True):
+            pooled = [bins @ large[at : at + n] for at in range(side)]
+            total *= float(sum(each.square().sum(1) for each in pooled).mean()) / side  # type: ignore[union-attr]
+        return total
+
+
+def _enlarging(cells: int, length: int) -> Tensor:
+    """[length, cells]: linear interpolation, ends repeated."""
+    return upsample(torch.eye(cells, dtype=torch.float64)[:, None], (length,))[:, 0].T.contiguous()
+
+
+def _binning(n: int, bins: int) -> Tensor:
+    """[bins, n]: the mean of each of ``bins`` stretches of an axis."""
+    return F.adaptive_avg_pool1d(torch.eye(n, dtype=torch.float64)[:, None], bins)[:, 0].T.contiguous()

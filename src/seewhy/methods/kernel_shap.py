@@ -1,0 +1,170 @@
+"""Kernel SHAP: takes the input, its pieces and what hides them, asks for scores of random coalitions and their
+complements, gives the pieces' Shapley values by regression; always adds up."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seewhy.core.asks import Attribution, Score, Stream
+from seewhy.core.fills import Fill
+from seewhy.core.folds import Collect
+from seewhy.core.sampling import student
+from seewhy.core.streams import ChangedInput
+from seewhy.errors import UsageError
+from seewhy.methods._hiding import Draws, Scored, paint, piece_counts, piece_masks, unknown
+from seewhy.methods._sampling import sampled
+from seewhy.registry import Card, Need, method
+
+__all__ = ["kernel_shap"]
+
+
+@method(
+    Card(
+        name="kernel-shap",
+        family="perturbation",
+        paper="Lundberg & Lee 2017, arXiv:1705.07874, theorem 2; pairs: Covert & Lee 2021, arXiv:2012.01536, section 4.2",
+        formula="min_phi sum_i (S(z_i) - S(0) - phi z_i)^2 with sum phi = S(1) - S(0), z_i by the Shapley kernel",
+        cost="2 forwards, and up to n; 2^P - 2 for P pieces where that is no more than n",
+        needs=frozenset({Need.STREAM}),
+        at="input",
+        use="Shapley values of pieces in fewer forwards than shapley-sampling, with a standard error",
+        caveats=(
+            "shows the network images with most pieces hidden, which it never saw in training",
+            "unknown until there are more pairs of forwards than pieces; n counts forwards",
+        ),
+    )
+)
+def kernel_shap(
+    input: Tensor,
+    score: Tensor,
+    fill: Fill,
+    segments: Tensor,
+    *,
+    n: int = 5000,
+    tolerance: float = 0.05,
+    seed: int = 0,
+) -> Generator[Any, Any, Attribution]:
+    """Each piece's Shapley value, by least squares over coalitions of visible pieces.
+
+    ``input`` [B, C, *size], ``score`` [B], ``segments`` [B, *size] whole numbers; values [B, *size], signed, in score
+    units: every pixel has its piece's. The pieces' values add up to the score minus that of everything hidden, whatever
+    the budget. Coalitions have k of P pieces with probability proportional to (P - 1) / (k (P - k)) and come with their
+    complements; the standard error, which is returned, is the regression's over pairs (a sandwich with leave-one-out
+    residuals). Where all 2^P - 2 coalitions fit into ``n``, all are scored: the values are the Shapley values, the error
+    0. ``n`` counts forwards; fewer are made once the standard error is under ``tolerance`` of the map's range. With fewer
+    pairs than pieces the smallest values that fit are given, without a standard error. Raises `UsageError` for a budget
+    under 2.
+
+    >>> import torch, seewhy
+    >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 2))
+    >>> quarters = torch.tensor([[0, 0, 1, 1]] * 2 + [[2, 2, 3, 3]] * 2)
+    >>> e = seewhy.explain(net, torch.rand(1, 3, 4, 4), method="kernel-shap", segments=quarters)
+    >>> e.cost.forwards, float(e.error.max())
+    (16, 0.0)
+    """
+    if n == 1 and n is not True:
+        raise UsageError("kernel-shap n=1: coalitions come with their complements; n=2 or more")
+    batch, counts = input.shape[0], piece_counts(segments)
+    draws, source_count = Draws(input, "kernel-shap", seed), ChangedInput(n).count
+    whole = [2**pieces - 2 <= source_count for pieces in counts]
+
+    def shown(sample: int, index: int) -> Tensor:
+        pieces = counts[sample]
+        if whole[sample]:
+            return (torch.tensor(index + 1) >> torch.arange(pieces)).remainder(2).to(torch.float64)
+        return _coalition(draws, sample, index, pieces)
+
+    def hidden(samples: Tensor, indices: Tensor) -> Tensor:
+        rows = [shown(s, i) for s, i in zip(samples.tolist(), indices.tolist(), strict=True)]
+        return fill(input, samples, piece_masks(segments, samples, rows))
+
+    def nothing(samples: Tensor, indices: Tensor) -> Tensor:
+        return fill(input, samples, torch.zeros(len(samples), 1, *input.shape[2:]))
+
+    empty = yield Stream(ChangedInput(1, nothing), (Score(),), Collect(batch, 1))
+    needed = [2**p - 2 if all_ else source_count - source_count % 2 for p, all_ in zip(counts, whole, strict=True)]
+    items = torch.cat([torch.cartesian_prod(torch.tensor([b]), torch.arange(each)) for b, each in enumerate(needed)])
+    fold = _Coalitions(score, score - empty[:, 0], segments, shown, counts, whole, tolerance)
+    return (yield from sampled(ChangedInput(n, hidden), (Score(),), fold, "forwards", 64, items))
+
+
+def _coalition(draws: Draws, sample: int, index: int, pieces: int) -> Tensor:
+    """Visible pieces [P] of 0 and 1; odd ones are the complement of those before them."""
+    drawn = draws.uniform(sample, index // 2, pieces + 1)
+    sizes = torch.arange(1, pieces, dtype=torch.float64)
+    chances = (1 / (sizes * (pieces - sizes))).cumsum(0)
+    size = int(torch.searchsorted(chances / chances[-1], drawn[:1], right=True)) + 1
+    shows = torch.zeros(pieces, dtype=torch.float64)
+    shows[drawn[1:].argsort(stable=True)[: min(size, pieces - 1)]] = 1
+    return 1 - shows if index % 2 else shows
+
+
+class _Coalitions(Scored):
+    """The constrained regression, or the Shapley values themselves where every coalition is known."""
+
+    def __init__(
+        self, score: Tensor, total: Tensor, segments: Tensor, shown: Any, pieces: Sequence[int], whole: Sequence[bool],
+        tolerance: float,
+    ) -> None:  # fmt: skip
+        super().__init__(score, segments.shape[1:], tolerance)
+        self._total = total.to("cpu", torch.float64)
+        self._segments, self._shown, self._pieces, self._whole = segments, shown, pieces, whole
+
+    def least(self, sample: int) -> int:
+        """A pair, or every coalition where all are wanted."""
+        return 2 ** self._pieces[sample] - 2 if self._whole[sample] else 2
+
+    def count(self, sample: int) -> int:
+        """Only whole pairs count."""
+        return super().count(sample) // 2 * 2
+
+    def estimate(self, sample: int, drops: Tensor) -> tuple[Tensor, Tensor]:
+        """Values and errors, painted on the pieces."""
+        find = _exact if self._whole[sample] else self._regressed
+        values, error = find(sample, drops) if find is not _exact else _exact(drops, self._total[sample])
+        return paint(values, self._segments[sample]), paint(error, self._segments[sample])
+
+    def _regressed(self, sample: int, drops: Tensor) -> tuple[Tensor, Tensor]:
+        """Least squares over pairs: S(z) - S(1 - z) on 2 z - 1, which is all that pairs leave of the problem.
+
+        With sum phi = T fixed, phi = T / P + Q theta, Q an orthonormal basis of the directions that add up to 0.
+        """
+        pieces, total = self._pieces[sample], self._total[sample]
+        signs = 2 * torch.stack([self._shown(sample, index) for index in range(0, len(drops), 2)]) - 1
+        basis = torch.linalg.qr(torch.cat([torch.ones(pieces, 1), torch.eye(pieces)[:, :-1]], 1).double())[0][:, 1:]
+        rows = signs @ basis
+        inverse = torch.linalg.pinv(rows.T @ rows, hermitian=True)
+        wanted = drops[1::2] - drops[::2] - signs.sum(1) * total / pieces
+        theta = inverse @ (rows.T @ wanted)
+        values = total / pieces + basis @ theta
+        freedom = len(rows) - (pieces - 1)
+        if freedom < 1:
+            return values, unknown(values.detach())
+        moves = rows @ inverse
+        leverage = (moves * rows).sum(1)
+        left_out = (wanted - rows @ theta).detach() / (1 - leverage).clamp(min=1e-12)
+        away = (moves * left_out[:, None]) @ basis.T
+        return values, away.square().sum(0).sqrt() * student(torch.tensor(float(freedom)))
+
+
+def _exact(drops: Tensor, total: Tensor) -> tuple[Tensor, Tensor]:
+    """phi_j = sum over the coalitions S without j of |S|! (P - |S| - 1)! / P! (S(S and j) - S(S)); coalition i + 1 in
+    binary."""
+    lost = torch.cat([total.reshape(1), drops, torch.zeros(1, dtype=torch.float64)])
+    pieces = (len(lost) - 1).bit_length()
+    numbers = torch.arange(len(lost))
+    sizes = sum((numbers >> j).remainder(2) for j in range(pieces))
+    chance = [math.factorial(k) * math.factorial(pieces - k - 1) / math.factorial(pieces) for k in range(pieces)]
+    values = []
+    for j in range(pieces):
+        without = numbers[(numbers >> j).remainder(2) == 0]
+        weights = torch.tensor(chance, dtype=torch.float64)[sizes[without]]
+        values.append((weights * (lost[without] - lost[without + 2**j])).sum())
+    found = torch.stack(values)
+    # rounding alone keeps the sum from being exact
+    return found + (total - found.sum()) / pieces, torch.zeros(pieces, dtype=torch.float64)

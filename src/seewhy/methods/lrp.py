@@ -1,0 +1,72 @@
+"""Layer-wise relevance propagation: takes a target's score, sends it back layer by layer, gives each pixel's part of
+it; the rules live in `seewhy.core.relevance_rules`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any
+
+from torch import Tensor
+
+from seewhy.core.asks import Attribution, Relevance
+from seewhy.core.composites import LinearCall, find_composite
+from seewhy.methods._flows import account
+from seewhy.registry import Card, Need, method
+
+__all__ = ["lrp"]
+
+
+@method(
+    Card(
+        name="lrp",
+        family="propagation",
+        paper="Bach et al. 2015, On Pixel-Wise Explanations by Layer-Wise Relevance Propagation, PLOS ONE 10(7); "
+        "Montavon et al. 2019, Layer-Wise Relevance Propagation: An Overview",
+        formula="R_i = sum_j x_i rho(w_ij) / (sum_i x_i rho(w_ij) + eps) R_j, rho by layer",
+        cost="2 forwards, 1 backward of a few convolutions a layer",
+        needs=frozenset({Need.RELEVANCE}),
+        reduce="sum",
+        use="a score shared out among pixels layer by layer; what biases and stabilisers keep is measured",
+        caveats=(
+            "attention, layer norm and products of two signals have no rule and are refused",
+            "deep networks with batch norm: biases absorb most of the score, as the note says; compare maps, not sums",
+        ),
+    )
+)
+def lrp(
+    bounds: Any,
+    score: Tensor,
+    *,
+    composite: str | Callable[[LinearCall], Any] = "epsilon-gamma-box",
+    epsilon: float = 1e-6,
+    gamma: float = 0.25,
+) -> Generator[Any, Any, Attribution]:
+    """The score's relevance at the input, or at a layer: what each value there contributed under the composite's rules.
+
+    Values [B, C, *positions] in score units, signed; float32 or the model's float64. ``composite`` says which rule goes
+    where (`seewhy.core.composites`): ``"epsilon"``, ``"epsilon-plus"``, ``"epsilon-plus-flat"``,
+    ``"epsilon-alpha2-beta1"``, ``"epsilon-alpha2-beta1-flat"``, ``"epsilon-gamma-box"``, ``"by-depth"``, or a callable
+    from a `LinearCall` to a rule or one of ``"epsilon"``, ``"gamma"``, ``"zplus"``, ``"alpha-beta"``, ``"flat"``,
+    ``"w-square"``, ``"z-box"``. On 2x2 mosaics of four photos in
+    four arrangements (built-in model) the default put .72 of its positive relevance into the right quarter (chance
+    .25), epsilon-plus and its flat form .68 and .69, alpha2-beta1 .62 to .66, by-depth .51, epsilon .37: a small trial,
+    in which the first three are close. ``epsilon`` is
+    absolute; ``gamma`` favours what speaks for a unit's own sign.
+
+    Batch norm is taken into the layer that it follows; residual sums share in proportion; gates pass everything to the
+    signal. Relevance sets out from the scores before a final softmax, as d score / d scores times the scores: for a
+    class, its score. ``error`` [B] is the values' sum less the score, and the note says where the rest stayed.
+
+    Raises `CapabilityError` where relevance would have to cross a function without a rule (softmax inside the network,
+    layer norm, a product of two signals), `UnknownName` for a composite or rule that does not exist.
+
+    >>> import torch, seewhy
+    >>> from torch.nn import Conv2d, Flatten, Linear, ReLU, Sequential
+    >>> net = Sequential(Conv2d(3, 4, 3, bias=False), ReLU(), Flatten(), Linear(144, 2, bias=False))
+    >>> e = seewhy.explain(net, torch.rand(1, 3, 8, 8), method="lrp", target=1)
+    >>> e.values.shape, abs(float(e.values.sum()) - e.score) < 1e-3 * abs(e.score)
+    ((8, 8), True)
+    """
+    chosen = find_composite(composite, epsilon=epsilon, gamma=gamma, bounds=bounds)
+    flow = yield Relevance(chosen)
+    return account(flow, score)

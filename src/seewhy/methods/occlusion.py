@@ -1,0 +1,110 @@
+"""Occlusion: takes the input and what hides it, asks for the score with one window after the other hidden, gives by how
+much each place's windows lower it; never interpolates."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seewhy.core.asks import Score, Stream
+from seewhy.core.fills import Fill
+from seewhy.core.folds import Collect
+from seewhy.core.streams import ChangedInput
+from seewhy.errors import UsageError
+from seewhy.registry import Card, Need, method
+
+__all__ = ["occlusion"]
+
+
+@method(
+    Card(
+        name="occlusion",
+        family="perturbation",
+        paper="Zeiler & Fergus 2014, Visualizing and Understanding Convolutional Networks, arXiv:1311.2901, section 4.1",
+        formula="mean over the windows W that cover p of S(x) - S(x with W hidden)",
+        cost="1 forward, and one for every window (729 at 224 pixels)",
+        needs=frozenset({Need.STREAM}),
+        at="input",
+        use="what the score loses when a place is hidden, for any model that can be called",
+        caveats=(
+            "sees nothing that is spread over more than a window, or said twice",
+            "depends on the fill: what hides can itself be evidence",
+        ),
+    )
+)
+def occlusion(
+    input: Tensor,
+    score: Tensor,
+    fill: Fill,
+    *,
+    window: int | Sequence[int] | None = None,
+    stride: int | Sequence[int] | None = None,
+) -> Generator[Any, Any, Tensor]:
+    """By how much hiding the windows over each pixel lowers the score, averaged over those windows.
+
+    ``input`` [B, C, *size], any number of axes, ``score`` [B]; values [B, *size], signed, in score units. ``window`` and
+    ``stride`` are pixels, one number or one for each axis; left out, a window is a fourteenth of each axis (16 pixels of
+    224) and a stride half a window. Windows start at 0, stride, 2 stride... until one reaches the border, where it is cut
+    off: every pixel is covered. Raises `UsageError` for a window larger than the image, a stride of 0, or one larger
+    than the window, which would leave pixels out.
+
+    >>> import torch, seewhy
+    >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 2))
+    >>> seewhy.explain(net, torch.rand(1, 3, 8, 8), method="occlusion", window=4, stride=2).cost.forwards
+    10
+    """
+    size = tuple(input.shape[2:])
+    covers = [_covers(n, *each) for n, each in zip(size, _windows(size, window, stride), strict=True)]
+    grid = tuple(len(cover) for cover in covers)
+    count = torch.Size(grid).numel()
+
+    def hidden(samples: Tensor, indices: Tensor) -> Tensor:
+        masks = torch.ones(len(indices), 1, dtype=torch.float64)
+        for cover, along in zip(covers, torch.unravel_index(indices.cpu(), grid), strict=True):
+            masks = masks[..., None] * cover[along].reshape(len(indices), 1, *(1 for _ in masks.shape[2:]), -1)
+        return fill(input, samples, 1 - masks)
+
+    scores = yield Stream(ChangedInput(count, hidden), (Score(),), Collect(input.shape[0], count))
+    drops = (score[:, None] - scores).reshape(-1, *grid)
+    return _summed(drops, covers) / _summed(torch.ones_like(drops[:1]), covers)
+
+
+def _summed(windows: Tensor, covers: Sequence[Tensor]) -> Tensor:
+    """One number a window [B, *grid], added up over the pixels that it covers, [B, *size]: axis by axis."""
+    for cover in covers:
+        windows = torch.tensordot(windows, cover.to(windows), dims=([1], [0]))
+    return windows
+
+
+def _covers(n: int, window: int, stride: int) -> Tensor:
+    """Which pixels of an axis each window covers, [windows, n] of 0 and 1."""
+    starts = torch.arange(-(-(n - window) // stride) + 1, device="cpu")[:, None] * stride
+    pixels = torch.arange(n, device="cpu")
+    return ((pixels >= starts) & (pixels < starts + window)).to(torch.float64)
+
+
+def _windows(size: Sequence[int], window: Any, stride: Any) -> list[tuple[int, int]]:
+    """(window, stride) of every axis; refuses what cannot be meant."""
+    windows = [max(1, round(n / 14)) for n in size] if window is None else _each(window, "window", size)
+    strides = [max(1, each // 2) for each in windows] if stride is None else _each(stride, "stride", size)
+    for n, each, step in zip(size, windows, strides, strict=True):
+        if each > n:
+            raise UsageError(
+                f"window={window!r} for an image of {tuple(size)}: at most {min(size)}, e.g. window={max(1, n // 2)}"
+            )
+        if step > each:
+            raise UsageError(f"stride={stride!r} is larger than the window ({each}): pixels between would be left out")
+    return list(zip(windows, strides, strict=True))
+
+
+def _each(value: Any, name: str, size: Sequence[int]) -> list[int]:
+    """One positive whole number for each axis."""
+    several = [value] * len(size) if isinstance(value, int) else value
+    if not isinstance(several, Sequence) or isinstance(several, str) or len(several) != len(size):
+        raise UsageError(f"{name}={value!r}: a number of pixels, or one for each of the {len(size)} axes")
+    if any(isinstance(each, bool) or not isinstance(each, int) or each < 1 for each in several):
+        raise UsageError(f"{name}={value!r}: whole numbers of pixels from 1 on, e.g. {name}=8")
+    return list(several)
