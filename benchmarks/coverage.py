@@ -1,5 +1,5 @@
-"""``python -m benchmarks.coverage [--size 64] [--method NAME]... [--out FILE.md]``: whether reported standard errors are
-right; takes the built-in model and photos that packages ship, gives a Markdown table of methods and photos."""
+"""``python -m benchmarks.coverage [--size 64] [--method NAME]... [--out FILE.md]``: whether reported standard errors
+are right; takes the built-in model and photos that packages ship, gives a Markdown table of methods and photos."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 import seewhy
-import seewhy.methods  # noqa: F401 - fills the registry
+import seewhy.methods
 from seewhy.models import read_image
 from seewhy.registry import methods
 
@@ -39,22 +39,22 @@ def stochastic() -> list[str]:
     return [each.name for each in methods if {"seed", "n"} <= set(each.parameters)]
 
 
-def covered(
-    model: Any, x: Any, name: str, given: dict[str, Any], seed: int = 0, more: int = MORE
-) -> list[float] | None:
-    """For each image, the share of values within two reported standard errors of those of a run with ``more`` times the
-    budget and another seed; None for a method that reports none."""
+def covered(model: Any, x: Any, name: str, given: dict[str, Any], seeds: int) -> list[float] | None:
+    """For each image, the share of values within two reported standard errors of those of a run with 8 times the budget
+    and another seed, over several seeds; None for a method that reports no error."""
     card = methods[name].card
     asked = {"method": name, "tolerance": 0.0, **given} | ({"reduce": "none"} if card.reduce is not None else {})
     if "tolerance" not in methods[name].parameters:
         return None
-    short = seewhy.explain(model, x, seed=seed, **asked)
-    if any(not isinstance(each.error, np.ndarray) or each.error.shape != each.values.shape for each in short):
+    short = [seewhy.explain(model, x, seed=seed, **asked) for seed in range(seeds)]
+    if any(not isinstance(each.error, np.ndarray) or each.error.shape != each.values.shape for each in short[0]):
         return None
-    long = seewhy.explain(model, x, seed=seed + 1000, **asked | {"n": more * asked["n"]})
-    return [
-        float(np.mean(np.abs(a.values - b.values) <= 2 * np.asarray(a.error))) for a, b in zip(short, long, strict=True)
+    long = seewhy.explain(model, x, seed=1000, **asked | {"n": MORE * asked["n"]})
+    shares = [
+        [np.mean(np.abs(a.values - b.values) <= 2 * np.asarray(a.error)) for a, b in zip(each, long, strict=True)]
+        for each in short
     ]
+    return [float(share) for share in np.mean(shares, 0)]
 
 
 def photos(model: seewhy.Model, size: int) -> tuple[list[str], torch.Tensor]:
@@ -70,7 +70,7 @@ def photos(model: seewhy.Model, size: int) -> tuple[list[str], torch.Tensor]:
     return list(pictures), F.interpolate(inputs, (size, size), mode="bilinear", antialias=True)
 
 
-def run(names: Sequence[str], size: int) -> list[str]:
+def run(names: Sequence[str], size: int, seeds: int) -> list[str]:
     """The table's lines."""
     model = seewhy.load("builtin")
     columns, x = photos(model, size)
@@ -81,7 +81,7 @@ def run(names: Sequence[str], size: int) -> list[str]:
         given = {"n": 32} | SETTINGS.get(name, {})
         if given.get("fill") == "black":  # inputs are tensors here, so that they can be small: say it in their units
             given["fill"] = black
-        found = covered(model, x, name, given)
+        found = covered(model, x, name, given, seeds)
         if found is not None:
             shares = [f"{100 * share:.0f} %" for share in (*found, float(np.mean(found)))]
             words = ", ".join(f"{key}={value}" for key, value in given.items() if key != "fill")
@@ -94,14 +94,13 @@ def main() -> None:
     """Run what is asked and print it."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.coverage")
     parser.add_argument("--size", type=int, default=64, help="pixels a side; the built-in model takes any")
+    parser.add_argument("--seeds", type=int, default=4, help="short runs, all compared with one long run")
     parser.add_argument("--method", action="append", choices=stochastic())
     parser.add_argument("--out", type=Path, default=None)
     asked = parser.parse_args()
     warnings.simplefilter("ignore")
-    text = "\n".join(
-        [f"Values within two standard errors of a run with {MORE} times the budget, {asked.size} pixels", ""]
-        + run(asked.method or stochastic(), asked.size)
-    )
+    title = f"Values within two standard errors of a run with {MORE} times the budget, {asked.size} pixels"
+    text = "\n".join([f"{title}, {asked.seeds} seeds", "", *run(asked.method or stochastic(), asked.size, asked.seeds)])
     print(text)
     if asked.out is not None:
         asked.out.write_text(text + "\n", encoding="utf-8")

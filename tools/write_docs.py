@@ -10,20 +10,25 @@ import sys
 from pathlib import Path
 
 import seewhy.methods  # noqa: F401 - fills the registry
-from seewhy.registry import Method, methods
+from seewhy.methods._guide import GUIDE
+from seewhy.registry import FAMILIES, Method, methods
 
 PAGE = Path(__file__).parent.parent / "docs" / "methods.md"
+
+TITLES = {
+    "gradient": "Gradients",
+    "cam": "Class activation maps",
+    "perturbation": "Perturbation",
+    "propagation": "Propagation",
+    "attention": "Attention",
+    "inside": "Inside the network",
+}
 
 INTRO = """# Methods
 
 Every attribution method, from its card; this page is written by `python tools/write_docs.py`. S is the score that is
 explained, x the input, A a layer's activation (C channels), g = dS/dA. Values are signed and in score units per unit
 of the place unless said otherwise.
-
-Which to use first: **grad-cam** for where the evidence for a class lies (one backward); **hires-cam** at a middle
-layer for a finer and more faithful one; **saliency** or **smooth-grad** for pixels; **integrated-gradients** or
-**full-grad** when the numbers must add up; `contrast="top-10"` on any CAM for "why this and not that". Guided
-backpropagation and deconvnet look sharp whatever the network has learnt.
 
 Every CAM takes `layer=` (one or several, `fuse=`), `backward_rule=` and `contrast=`; every gradient method takes
 `layer=` where it says "any place", and `reduce=`.
@@ -32,13 +37,20 @@ Every CAM takes `layer=` (one or several, `fuse=`), `backward_rule=` and `contra
 
 def page() -> str:
     """The whole page."""
-    parts = [INTRO]
-    for family, title in (("gradient", "Gradients"), ("cam", "Class activation maps")):
+    parts = [INTRO, guide()]
+    for family, words in FAMILIES.items():
+        title = TITLES[family]
         mine = [method for method in methods if method.card.family == family]
         rows = [f"| [{m.name}](#{m.name}) | {m.card.use} | {m.card.cost} |" for m in mine]
-        parts.append("\n".join([f"## {title}", "", "| method | use it for | cost |", "|---|---|---|", *rows, ""]))
+        parts.append("\n".join([f"## {title}", "", f"{words[0].upper()}{words[1:]}.", "", "| method | use it for | cost |", "|---|---|---|", *rows, ""]))
         parts.extend(entry(method) for method in mine)
     return "\n".join(parts)
+
+
+def guide() -> str:
+    """Which method for which question."""
+    rows = [f"| {a.question} | {', '.join(f'[{n}](#{n})' for n in a.methods)} | {a.why} |" for a in GUIDE]
+    return "\n".join(["## Which one?", "", "| question | begin with | why |", "|---|---|---|", *rows, ""])
 
 
 def entry(method: Method) -> str:
@@ -46,6 +58,7 @@ def entry(method: Method) -> str:
     card = method.card
     where = {"any": "any place, the input unless a layer is given", "input": "the input", "layer": "a layer"}[card.at]
     parameters = ", ".join(f"`{name}={value!r}`" for name, value in method.parameters.items()) or "none of its own"
+    made = "" if card.call == "explain" else f"; made by `seewhy {card.call}`"
     lines = [
         f"### {method.name}",
         "",
@@ -53,7 +66,7 @@ def entry(method: Method) -> str:
         "",
         f"- formula: `{card.formula}`",
         f"- source: {card.paper}",
-        f"- explains: {where}; needs {', '.join(sorted(card.needs))}; {card.cost}",
+        f"- explains: {where}; needs {', '.join(sorted(card.needs))}; {card.cost}{made}",
         f"- parameters: {parameters}" + (f"; channels reduced by `{card.reduce}`" if card.reduce else ""),
     ]
     if not card.discriminative:

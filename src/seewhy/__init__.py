@@ -17,6 +17,9 @@ from seewhy._version import __version__
 
 if TYPE_CHECKING:
     from seewhy.api import explain, load, wrap
+    from seewhy.api.factoring import factors
+    from seewhy.api.featuring import feature_maps
+    from seewhy.api.filtering import filters
     from seewhy.api.listing import layers, methods
     from seewhy.api.maximising import maximise
     from seewhy.core import targets
@@ -32,6 +35,9 @@ __all__ = [
     "__version__",
     "errors",
     "explain",
+    "factors",
+    "feature_maps",
+    "filters",
     "layers",
     "load",
     "maximise",
@@ -47,6 +53,9 @@ _HOMES = {
     "Model": "seewhy.models",
     "Preprocess": "seewhy.models",
     "explain": "seewhy.api",
+    "factors": "seewhy.api.factoring",
+    "feature_maps": "seewhy.api.featuring",
+    "filters": "seewhy.api.filtering",
     "layers": "seewhy.api.listing",
     "load": "seewhy.api",
     "maximise": "seewhy.api.maximising",

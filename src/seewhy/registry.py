@@ -10,8 +10,17 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from seewhy.errors import UnknownName, UsageError
 
-__all__ = ["FORWARD_ONLY", "REDUCTIONS", "Card", "Method", "Need", "Registry", "method", "methods"]
+__all__ = ["FAMILIES", "FORWARD_ONLY", "REDUCTIONS", "Card", "Method", "Need", "Registry", "method", "methods"]
 
+#: the kinds of method, and what each looks at
+FAMILIES = {
+    "gradient": "how the score changes with every value of the input or of a layer",
+    "cam": "which places of a layer speak for a class",
+    "perturbation": "how the score changes when parts of the image are hidden; any function will do",
+    "propagation": "how the score is shared out backwards, layer by layer",
+    "attention": "what the tokens of a vision transformer look at",
+    "inside": "what layers, channels and filters show, whatever is explained",
+}
 #: how an input gradient's channels become one number a pixel
 REDUCTIONS = ("max-abs", "sum", "l2", "sum-abs", "none")
 
@@ -54,13 +63,13 @@ class Card:
     """What a method declares about itself; the CLI table, the docs and the tests' parameters come from it.
 
     ``name`` is the registry key, the command line's word and (with underscores) the file. ``family`` is
-    ``"gradient"`` or ``"cam"``. ``at`` says where it explains: ``"input"`` only, at a ``"layer"``, or ``"any"`` place,
+    one of `FAMILIES`. ``at`` says where it explains: ``"input"`` only, at a ``"layer"``, or ``"any"`` place,
     the input unless a layer is given; it follows from the family where left out (``any`` for gradients, ``layer`` for
     CAMs). ``needs`` is completed from the formula's own arguments. ``reduce`` is the default channel reduction of
     values that have channels; None for maps that have none. ``discriminative`` maps differ between classes and can be
     asked for in contrast. ``positive`` maps are drawn with their negative part cut off unless asked otherwise.
-    ``fill`` is what a perturbation method hides things behind unless told otherwise. ``call`` is the function, and the
-    command, that runs it.
+    ``fill`` is what a perturbation method hides things behind unless told otherwise. ``by_layer`` methods explain not a
+    class but the mean of each layer, one map a layer. ``call`` is the command that runs it.
     """
 
     name: str
@@ -75,6 +84,7 @@ class Card:
     discriminative: bool = True
     positive: bool = False
     several_layers: bool = False
+    by_layer: bool = False
     fill: str = "grey"
     call: str = "explain"
     use: str = ""
@@ -186,6 +196,8 @@ def method(card: Card) -> Callable[[F], F]:
             else:
                 known = ", ".join(_INJECTED)
                 raise UsageError(f"method {card.name!r}: nothing fills argument {name!r}; known: {known}")
+        if card.family not in FAMILIES:
+            raise UsageError(f"method {card.name!r}: no family {card.family!r}; known: {', '.join(FAMILIES)}")
         if card.reduce is not None and card.reduce not in REDUCTIONS:
             raise UsageError(f"method {card.name!r}: no reduction {card.reduce!r}; known: {', '.join(REDUCTIONS)}")
         needs = card.needs | {_INJECTED[name] for name in requires}

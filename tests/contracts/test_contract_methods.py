@@ -18,7 +18,8 @@ from torch import nn
 import seewhy
 from seewhy.cli.app import run
 from seewhy.errors import UnknownName, UsageError
-from seewhy.registry import REDUCTIONS, Card, method
+from seewhy.methods._guide import GUIDE
+from seewhy.registry import FAMILIES, REDUCTIONS, Card, method
 from seewhy.registry import methods as registry
 
 # `seewhy.methods` is also a function: the module is in sys.modules
@@ -196,7 +197,7 @@ def test_cards_are_complete(name: str) -> None:
     for text in (card.paper, card.formula, card.cost, card.use, entry.summary):
         assert text.strip()
         assert text == " ".join(text.split()), "one line"
-    assert card.family in ("gradient", "cam")
+    assert card.family in FAMILIES
     assert card.at in ("input", "layer", "any")
     assert card.reduce in (None, *REDUCTIONS)
     assert card.needs
@@ -231,3 +232,9 @@ def test_an_unknown_name_suggests_the_nearest() -> None:
         registry["smoothgrad"]
     with pytest.raises(UnknownName, match="nearest: 'layer-cam'"):
         seewhy.explain(_net(), _x(), method="layercam")
+
+
+def test_the_guide_names_methods_that_exist() -> None:
+    named = {name for advice in GUIDE for name in advice.methods}
+    assert named <= registry.keys()
+    assert len({advice.question for advice in GUIDE}) == len(GUIDE)

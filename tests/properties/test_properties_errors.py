@@ -48,8 +48,9 @@ def test_every_sampling_method_reports_an_error() -> None:
 
 @pytest.mark.parametrize("name", SAMPLED)
 def test_two_errors_hold_what_more_samples_find(name: str) -> None:
-    """Over images, networks and seeds together, between 88 % and 99.5 % of values; too wide is as wrong as too narrow."""
-    held = []
+    """Over images, networks and seeds together, between 88 % and 99.5 % of values; half an error holds a fifth to three
+    fifths of them (normal: 38 %): too wide is as wrong as too narrow."""
+    held, close = [], []
     for network in ("silu", "conv-bn-relu"):
         case, x = make(network, 3), image(3, batch=4)
         asked = _asked(name, case)
@@ -57,8 +58,11 @@ def test_two_errors_hold_what_more_samples_find(name: str) -> None:
         for seed in range(4):
             short = every(seewhy.explain(case.net, x, **asked, tolerance=0.0, seed=seed))
             for a, b in zip(short, long, strict=True):
-                held.append(np.mean(np.abs(a.values - b.values) <= 2 * np.asarray(a.error) + 1e-12))
+                away, error = np.abs(a.values - b.values), np.asarray(a.error)
+                held.append(np.mean(away <= 2 * error + 1e-12))
+                close.append(np.mean(away <= 0.5 * error))
     assert 0.88 <= np.mean(held) <= 0.995
+    assert 0.2 <= np.mean(close) <= 0.6
 
 
 @pytest.mark.parametrize("name", SAMPLED)

@@ -91,13 +91,27 @@ def test_difference_is_not_minus_both() -> None:
     assert list(scores.values()) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("name", ["saliency", "grad-cam", "hires-cam", "cam", "ablation-cam", "input-x-gradient"])
+_LINEAR = [
+    "saliency", "grad-cam", "hires-cam", "cam", "ablation-cam", "input-x-gradient",
+    "occlusion", "feature-ablation", "rise", "shapley-sampling", "lime", "kernel-shap",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", _LINEAR)
 def test_signed_methods_follow_the_sign_of_the_target(name: str) -> None:
     """Methods that are linear in the score turn over with it, and scale with it."""
     case, x = made(name, "conv-bn-relu", 9), image(9)
     plus = stacked(explain(case, x, name, t.Logit(1)))
     close(stacked(explain(case, x, name, -t.Logit(1))), -plus, 1e-12)
     close(stacked(explain(case, x, name, 2.5 * t.Logit(1))), 2.5 * plus, 1e-12)
+
+
+@pytest.mark.parametrize("name", ["sobol", "hsic"])
+def test_methods_without_units_are_blind_to_scale_and_sign(name: str) -> None:
+    """Shares of variance and dependences are those of the score, however it is measured."""
+    case, x = made(name, "conv-bn-relu", 9), image(9)
+    plus = stacked(explain(case, x, name, t.Logit(1)))
+    close(stacked(explain(case, x, name, -2.5 * t.Logit(1))), plus, 1e-9)
 
 
 @pytest.mark.parametrize("name", [name for name in METHODS if name != "finer-cam"])

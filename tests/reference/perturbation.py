@@ -245,11 +245,11 @@ def hsic(probe: Probe) -> np.ndarray:
     width = apart[(len(apart) - 1) // 2]
     found = []
     for j in range(cells * cells):
-        k, l = np.zeros((n, n)), np.zeros((n, n))
+        k, kernel = np.zeros((n, n)), np.zeros((n, n))
         for a, b in itertools.permutations(range(n), 2):
             k[a, b] = 0.5 if shown[a][j] == shown[b][j] else -0.5
-            l[a, b] = math.exp(-((scores[a] - scores[b]) ** 2) / (2 * width**2))
+            kernel[a, b] = math.exp(-((scores[a] - scores[b]) ** 2) / (2 * width**2))
         ones = np.ones(n)
-        value = np.trace(k @ l) + (ones @ k @ ones) * (ones @ l @ ones) / ((n - 1) * (n - 2))
-        found.append((value - 2 / (n - 2) * (ones @ k @ l @ ones)) / (n * (n - 3)))
+        value = np.trace(k @ kernel) + (ones @ k @ ones) * (ones @ kernel @ ones) / ((n - 1) * (n - 2))
+        found.append((value - 2 / (n - 2) * (ones @ k @ kernel @ ones)) / (n * (n - 3)))
     return bilinear(np.array(found).reshape(cells, cells), *size)

@@ -3,6 +3,8 @@ network."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 
 from seewhy.api.planning import Plan
@@ -23,7 +25,7 @@ def rival_jobs(plan: Plan, job: Job, forward: Forward) -> list[Job]:
     return [Job(job.outline, targets, job.parameters, job.supplies) for targets in zip(*rows, strict=True)]
 
 
-def combine(plan: Plan, outcome: Outcome, rivals: dict[int, list[Job]]) -> list[Finished]:
+def combine(plan: Plan, outcome: Outcome, rivals: Mapping[int, list[Job]]) -> list[Finished]:
     """The maps in the order method, layer, target; with ``fuse`` one for each method and target."""
     by_job: dict[int, Answer] = {id(answer.job): answer for answer in outcome.answers}
     count = len(outcome.answers) - sum(map(len, rivals.values()))

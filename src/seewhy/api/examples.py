@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from seewhy.api.inputs import read_items
 from seewhy.core.network import Network
@@ -46,7 +47,8 @@ def strongest(
     """
     if count < 1:
         raise UsageError(f"examples={count}: at least one, e.g. examples=4")
-    paths, best = photos_in(folder), []
+    paths = photos_in(folder)
+    best: list[tuple[float, str, Any]] = []
     for number, path in enumerate(paths, 1):
         try:
             ((item,), _) = read_items(model, str(path))
@@ -59,4 +61,3 @@ def strongest(
     if not best:
         raise UsageError(f"none of the {len(paths)} photos in {str(folder)!r:.80} can be read")
     return [Tile(view, (name, f"score {score:.3g}"), value=score) for score, name, view in best if view is not None]
-

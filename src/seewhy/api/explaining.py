@@ -7,19 +7,16 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from seewhy.api.combining import combine, rival_jobs
-from seewhy.api.inputs import Item, read_items, same_shape
+from seewhy.api.batches import Batch, batches
+from seewhy.api.combining import combine
+from seewhy.api.inputs import Item, read_items
 from seewhy.api.planning import Plan
-from seewhy.api.results import predictions, provenance, records
-from seewhy.api.supplying import Question, Supplier
-from seewhy.core.batching import Budget, in_chunks
-from seewhy.core.engine import run_jobs
-from seewhy.core.jobs import Job, Outcome, Settings
+from seewhy.api.results import predictions, records
+from seewhy.api.supplying import Question
+from seewhy.core.jobs import Settings
 from seewhy.core.layouts import Reshape
-from seewhy.core.outputs import Forward
 from seewhy.explanation import Cost, Explanation, Explanations
 from seewhy.models import Model, load, wrap
 
@@ -64,14 +61,15 @@ def explain(
     not that". ``fuse`` (``"mean"``, ``"max"``) makes one map of several layers. ``reduce`` (``"max-abs"``, ``"sum"``,
     ``"l2"``, ``"sum-abs"``, ``"none"``) takes the channels of gradient methods together. ``backward_rule``
     (``"none"``, ``"guided"``, ``"relu"``) applies to every rectifier in the backward pass. ``baseline`` is the
-    reference of path methods, ``fill`` what perturbation methods put in place of what they hide (``"grey"``, ``"mean"``,
-    ``"blur"``, ``"inpaint"``, ``"noise"``, ``"black"``, ``"white"``, a number or a tensor), ``segments`` the pieces that
-    they hide together (``"slic"``, ``"grid"``, a number of superpixels, an integer array [H, W], or a function), ``references`` the other
-    images that expected gradients compare with. ``reshape`` turns a raw activation into [B, C, H, W] for token layouts nobody foresaw.
-    An interruption (Ctrl-C) gives what is there: maps that were done, and what sampling methods have so far, with
-    status ``unfinished``. ``differentiable=True`` gives ``.tensor`` with a graph. ``prepare=False`` runs the eager model bit for bit, as
-    every value does for now. ``memory`` is the budget for passes in bytes. Further ``parameters`` are the methods'
-    own (``steps=50``, ``n=64``, ``seed=1``).
+    reference of path methods, ``fill`` what perturbation methods put in place of what they hide (``"grey"``,
+    ``"mean"``, ``"blur"``, ``"inpaint"``, ``"noise"``, ``"black"``, ``"white"``, a number or a tensor), ``segments``
+    the pieces that they hide together (``"slic"``, ``"grid"``, a number of superpixels, an integer array [H, W], or a
+    function), ``references`` the other images that expected gradients compare with. ``reshape`` turns a raw
+    activation into [B, C, H, W] for token layouts nobody foresaw. An interruption (Ctrl-C) gives what is there: maps
+    that were done, and what sampling methods have so far, with status ``unfinished``. ``differentiable=True`` gives
+    ``.tensor`` with a graph. ``prepare=False`` runs the eager model bit for bit, as every value does for now.
+    ``memory`` is the budget for passes in bytes. Further ``parameters`` are the methods' own (``steps=50``, ``n=64``,
+    ``seed=1``).
 
     Values are signed, in the target's units per unit of the place, float32 (float64 for float64 models). The model,
     its hooks, flags, gradients and random state are left as they were. Methods, layers and targets share their
@@ -114,57 +112,24 @@ def run_plan(plan: Plan, items: Sequence[Item]) -> Explanations:
     found: dict[int, list[Explanation]] = {}
     forwards = backwards = 0
     interrupted = False
-    for indices in same_shape(items):
-        budget = Budget(plan.settings.memory, first=8)
-        if plan.settings.differentiable:
-            budget.size = len(indices)
-
-        def work(start: int, stop: int, indices: list[int] = indices) -> tuple[list[list[Explanation]], Outcome]:
-            return _one_batch(plan, items, indices[start:stop])
-
-        for start, stop, (made, outcome) in in_chunks(len(indices), work, budget, recorded=True):
-            forwards += outcome.spent.forwards
-            backwards += outcome.spent.backwards
-            found |= dict(zip(indices[start:stop], made, strict=True))
-            interrupted = outcome.interrupted
-            if interrupted:
-                break
-        if interrupted:
-            break
+    for batch, made in batches(plan, items, lambda batch: _explanations(plan, batch)):
+        forwards += batch.outcome.spent.forwards
+        backwards += batch.outcome.spent.backwards
+        found |= dict(zip(batch.indices, made, strict=True))
+        interrupted = batch.outcome.interrupted
     ordered = [explanation for index in range(len(items)) for explanation in found.get(index, ())]
     cost = Cost(forwards, backwards, 0, time.perf_counter() - began)
     return Explanations(ordered, cost=cost, interrupted=interrupted)
 
 
-def _one_batch(plan: Plan, items: Sequence[Item], indices: Sequence[int]) -> tuple[list[list[Explanation]], Outcome]:
+def _explanations(plan: Plan, batch: Batch) -> list[list[Explanation]]:
     """All explanations of some images that share a shape: a list per image."""
-    mine = [items[i] for i in indices]
-    x = plan.network.like(torch.stack([item.tensor for item in mine]))
-    seed = next((p["seed"] for p in plan.parameters if "seed" in p), 0)
-    supplier = Supplier(plan.model, x, mine, plan.question, seed)
-    rivals: dict[int, list[Job]] = {}
-
-    def jobs(forward: Forward) -> list[Job]:
-        rivals.clear()
-        columns = plan.wanted.resolve(forward, indices)
-        main = [
-            Job(outline, targets, own, supplier.supplies(outline.method))
-            for outline, own in zip(plan.outlines, plan.parameters, strict=True)
-            for targets in columns
-        ]
-        if plan.contrast is not None:
-            for n, job in enumerate(main):
-                rivals[n] = rival_jobs(plan, job, forward)
-        return main + [rival for group in rivals.values() for rival in group]
-
-    outcome = run_jobs(plan.network, x, plan.outlines, jobs, plan.settings, plan.layers)
-    if outcome.interrupted and (plan.contrast is not None or plan.fuse is not None):
+    if batch.outcome.interrupted and (plan.contrast is not None or plan.fuse is not None):
         raise KeyboardInterrupt  # what is there cannot be put together
-    done = combine(plan, outcome, rivals)
-    origin = provenance(plan.model, x, plan.prepare) | supplier.described
-    guesses = predictions(plan.model, outcome.forward)
+    done = combine(plan, batch.outcome, batch.rivals)
+    guesses = predictions(plan.model, batch.outcome.forward)
+    keep = plan.settings.differentiable
     columns = [
-        records(plan.model, plan.network, each, mine, guesses, origin, keep_graph=plan.settings.differentiable)
-        for each in done
+        records(plan.model, plan.network, each, batch.items, guesses, batch.origin, keep_graph=keep) for each in done
     ]
-    return [list(row) for row in zip(*columns, strict=True)], outcome
+    return [list(row) for row in zip(*columns, strict=True)]

@@ -131,7 +131,8 @@ def _ends(model: Model, bounds: tuple[float, float] | None) -> tuple[Tensor, Ten
 
 
 def _pixels(values: Tensor, low: Tensor, high: Tensor) -> Pixels:
-    """An input [C, H, W] between ``low`` and ``high`` as a picture [H, W, 3]; the first channel in grey if not three."""
+    """An input [C, H, W] between ``low`` and ``high`` as a picture [H, W, 3]; the first channel in grey if not
+    three."""
     shown = ((values - low) / (high - low)).clamp(0, 1)
     shown = shown if len(shown) == 3 else shown[:1].expand(3, -1, -1)
     picture: Pixels = shown.mul(255).round().to(torch.uint8).permute(1, 2, 0).cpu().contiguous().numpy()

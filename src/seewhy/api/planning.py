@@ -67,16 +67,18 @@ class Plan:
         backward_rule: str = "none",
         question: Question | None = None,
         prepare: bool | str = "auto",
+        call: str = "explain",
     ) -> Plan:
-        """Check what is asked against what the model can do; raises `UsageError` and its kin."""
+        """Check what is asked against what the model, and the command ``call``, can do; raises `UsageError` and its
+        kin."""
         names = [method] if isinstance(method, str) else list(method)
         if not names:
             raise UsageError("no methods: the list given is empty. List them: seewhy methods")
         methods = [registry[name] for name in names]
-        if other := [m for m in methods if m.card.call != "explain"]:
+        if other := [m for m in methods if m.card.call != call]:
             raise UsageError(
-                f"{other[0].name} explains no photo: seewhy {other[0].card.call} (in Python: "
-                f"seewhy.{other[0].card.call}) makes it"
+                f"{other[0].name} is no method of {call}: seewhy {other[0].card.call} makes it (in Python: "
+                f"seewhy.{other[0].formula.__name__})"
             )
         network = Network(model.module)
         _check_capabilities(network, methods)
@@ -90,9 +92,14 @@ class Plan:
         layers = _layer_names(network, layer, model.spec)
         outlines, own, asked = [], [], []
         for number, (each, given) in enumerate(zip(methods, split_parameters(methods, parameters), strict=True)):
-            for place in _places(each, layers):
+            rule = _rule(each, backward_rule)
+            if each.card.by_layer:
+                made = _by_layer(network, each, layers, rule, target, fuse)
+            else:
+                made = [Outline(each, place, rule) for place in _places(each, layers)]
+            for outline in made:
                 asked.append(number)
-                outlines.append(Outline(each, place, _rule(each, backward_rule)))
+                outlines.append(outline)
                 own.append(given | ({"layers": layers} if each.card.several_layers else {}))
         wanted = Wanted(model, target, images)
         check_contrast(contrast, model)
@@ -102,7 +109,7 @@ class Plan:
             )
         fused = fuse is not None and len(layers) > 1
         several = len(names) > 1 or (len(outlines) > len(names) and not fused) or wanted.many
-        several = several or not isinstance(method, str)
+        several = several or not isinstance(method, str) or any(outline.optional for outline in outlines)
         extra = tuple(n for n in layers if any(m.card.several_layers for m in methods)) + wanted.layers
         return cls(
             model, network, tuple(outlines), tuple(own), wanted, several, contrast, fuse, reduce, question, extra,
@@ -114,8 +121,8 @@ def _check_capabilities(network: Network, methods: Sequence[Method]) -> None:
     for each in methods:
         if network.root is None and (missing := each.card.needs - FORWARD_ONLY):
             raise CapabilityError(
-                f"{each.name} needs {', '.join(sorted(missing))}; a callable has scores only: wrap the module itself, or "
-                "use a perturbation method such as occlusion or rise"
+                f"{each.name} needs {', '.join(sorted(missing))}; a callable has scores only: wrap the module itself, "
+                "or use a perturbation method such as occlusion or rise"
             )
         if network.root is not None and each.card.rule != "none" and isinstance(network.root, torch.jit.ScriptModule):
             raise CapabilityError(
@@ -124,7 +131,9 @@ def _check_capabilities(network: Network, methods: Sequence[Method]) -> None:
             )
 
 
-def _check_words(methods: Sequence[Method], fuse: Any, reduce: Any, contrast: Any, question: Question, prepare: Any) -> None:
+def _check_words(
+    methods: Sequence[Method], fuse: Any, reduce: Any, contrast: Any, question: Question, prepare: Any
+) -> None:
     if fuse is not None and fuse not in _FUSIONS:
         raise UnknownName("fusion", str(fuse), _FUSIONS, "fuse='mean' or fuse='max'")
     if reduce is not None:
@@ -181,6 +190,31 @@ def _places(method: Method, layers: tuple[str, ...]) -> tuple[str, ...]:
     if at == "layer" and INPUT in layers:
         raise UsageError(f"{method.name} explains a layer, not the input; leave layer= out to have one chosen")
     return layers or (INPUT if at == "any" else AUTO,)
+
+
+def _by_layer(
+    network: Network, method: Method, layers: tuple[str, ...], rule: str, target: Any, fuse: Any
+) -> list[Outline]:
+    """One outline for each layer given, else for each convolution and dense layer, as far as they run."""
+    if target is not None:
+        raise UsageError(
+            f"{method.name} explains the mean of each layer, no class: leave target= out; for a class's gradient at "
+            "a layer use saliency with layer="
+        )
+    if fuse is not None:
+        raise UsageError(f"fuse={fuse!r}: the maps of {method.name} have a target each, so nothing is one map of them")
+    if INPUT in layers:
+        raise UsageError(f"{method.name} explains layers; the input is none. Leave layer= out for all of them")
+    if layers:
+        return [Outline(method, INPUT, rule, name) for name in layers]
+    parts = network.module.named_modules()
+    found = [name for name, part in parts if name and isinstance(part, nn.modules.conv._ConvNd | nn.Linear)]
+    if not found:
+        raise CapabilityError(
+            f"{method.name}: no convolution and no dense layer in this {type(network.module).__name__}; name layers "
+            "with layer= (seewhy layers lists them)"
+        )
+    return [Outline(method, INPUT, rule, name, optional=True) for name in found]
 
 
 def _rule(method: Method, asked: str) -> str:

@@ -23,7 +23,7 @@ from seewhy.explanation import Cost, Explanation, Guess, Prediction, Status
 from seewhy.models import Model
 from seewhy.registry import Need
 
-__all__ = ["Finished", "predictions", "provenance", "records"]
+__all__ = ["Finished", "finish", "predictions", "provenance", "records", "status_of"]
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def records(
         array = _array(values)
         score = float(answer.scores[row])
         error = None if done.error is None else _array_or_number(done.error[row])
-        status = _status(network, item, array, score, done, row)
+        status = status_of(network, item, array, score, done, row)
         made.append(
             Explanation(
                 values=array,
@@ -147,7 +147,7 @@ def records(
                 target_index=target.index,
                 score=score,
                 prediction=guesses[row],
-                layer=None if done.place == INPUT else done.place,
+                layer=answer.job.outline.about or (None if done.place == INPUT else done.place),
                 parameters=done.parameters,
                 status=status,
                 error=error,
@@ -161,6 +161,7 @@ def records(
                 contrast=done.contrast,
                 notes=(*item.notes, *network.warned, *_ending(answer, row)),
                 tensor=values if keep_graph else None,
+                unit="activation" if answer.job.outline.about else "logit",
             )
         )
     return made
@@ -181,7 +182,7 @@ def _array(values: Tensor) -> np.ndarray[Any, Any]:
     return values.detach().to("cpu", dtype).numpy()
 
 
-def _status(
+def status_of(
     network: Network, item: Item, values: np.ndarray[Any, Any], score: float, done: Finished, row: int
 ) -> Status:
     """Whether the map is an answer, and if not, why."""

@@ -47,8 +47,8 @@ def segments(kind: Any, x: Tensor, items: Sequence[Item]) -> Tensor:
 
 
 def regions(kind: Any, x: Tensor, items: Sequence[Item]) -> Tensor:
-    """Several segmentations of each image at once, coarse and fine, [B, S, *size]: Felzenszwalb's at six scales, or what
-    `segments` gives where the user said which."""
+    """Several segmentations of each image at once, coarse and fine, [B, S, *size]: Felzenszwalb's at six scales, or
+    what `segments` gives where the user said which."""
     size = tuple(x.shape[2:])
     if kind is not None or len(size) != 2:
         return segments(kind, x, items)[:, None]
@@ -104,7 +104,8 @@ def _given(value: Any, size: Sequence[int], batch: int) -> Tensor:
 
 def _compact(labels: Tensor) -> Tensor:
     """Numbered from 0 without gaps."""
-    return torch.unique(labels, return_inverse=True)[1]
+    found: Tensor = torch.unique(labels, return_inverse=True)[1]
+    return found
 
 
 def _skimage() -> Any:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from seewhy.cli.demo import demo
 from seewhy.cli.explain import compare, explain
+from seewhy.cli.inside import factors, features, filters
 from seewhy.cli.lists import labels, layers, methods
+from seewhy.cli.maximise import maximise
 
-__all__ = ["compare", "demo", "explain", "labels", "layers", "methods"]
+__all__ = [
+    "compare", "demo", "explain", "factors", "features", "filters", "labels", "layers", "maximise", "methods",
+]  # fmt: skip

@@ -4,8 +4,9 @@ there is to choose from."""
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -108,35 +109,80 @@ def methods(
     name: Annotated[
         str, typer.Argument(metavar="NAME", help="Show one method's card in full.", show_default=False)
     ] = "",
-    family: Annotated[str | None, typer.Option(metavar="FAMILY", help="gradient or cam.")] = None,
+    family: Annotated[
+        str | None,
+        typer.Option(metavar="FAMILY", help="gradient, cam, perturbation, propagation, attention or inside."),
+    ] = None,
     json: o.Json = False,
 ) -> int:
-    """List the methods with what each is for and costs; with a NAME, its whole card.
+    """List the methods: what each is for, costs and needs, where it fails; and which to use when. With a NAME, its card.
 
     [dim]seewhy methods grad-cam[/dim]
     """
     import seewhy.methods  # noqa: F401 - fills the registry
     from seewhy.errors import UnknownName
+    from seewhy.registry import FAMILIES
     from seewhy.registry import methods as registry
 
-    families = sorted({method.card.family for method in registry})
-    if family is not None and family not in families:
-        raise UnknownName("family", family, families, "seewhy methods", f" (there are {', '.join(families)})")
+    if family is not None and family not in FAMILIES:
+        raise UnknownName("family", family, FAMILIES, "seewhy methods", f" (there are {', '.join(FAMILIES)})")
     chosen = [registry[name]] if name else [m for m in registry if family in (None, m.card.family)]
     if json:
         cards = [{**asdict(m.card), "needs": sorted(m.card.needs), "parameters": dict(m.parameters)} for m in chosen]
-        as_json({"methods": cards})
+        as_json({"methods": cards, "guide": _guide_entries()})
     elif name:
         _card(chosen[0])
     else:
-        console, table = _console(), _table("name", "family", "cost", "use it for")
+        _families(chosen)
+        if family is None:
+            _guide()
+    return 0
+
+
+#: narrower than this, a table of seven columns is no table
+_WIDE = 200
+
+
+def _families(chosen: Sequence[Method]) -> None:
+    """One table for each family; on a narrow terminal the columns that one needs first."""
+    from seewhy.registry import FAMILIES
+
+    console = _console()
+    wide = console.width >= _WIDE
+    for family, words in FAMILIES.items():
+        mine = [method for method in chosen if method.card.family == family]
+        if not mine:
+            continue
+        console.print(Text.assemble((family, "bold"), f"  {words}"))
+        columns = ("name", "cost", "use it for", "beware") + (("needs", "paper") if wide else ())
+        table = _table(*columns)
         table.columns[0].no_wrap = True
         if console.width < 120:
-            table.columns[2].max_width = 21  # "1 forward, 1 backward" on one line
-        for method in chosen:
-            table.add_row(*(escape(t) for t in (method.name, method.card.family, method.card.cost, method.card.use)))
+            table.columns[1].max_width = 21  # "1 forward, 1 backward" on one line
+        for method in mine:
+            card = method.card
+            row = [method.name, card.cost, card.use, "; ".join(card.caveats)]
+            row += [", ".join(sorted(card.needs)), card.paper] if wide else []
+            table.add_row(*(escape(text) for text in row))
         console.print(table)
-    return 0
+        console.print()
+    if not wide:
+        complain("the paper, what a method needs and its parameters: seewhy methods NAME")
+
+
+def _guide() -> None:
+    console = _console()
+    console.print(Text("Which one?", style="bold"))
+    grid = Table.grid(padding=(0, 2))
+    for question, names, why in _guide_entries(plain=False):
+        grid.add_row(Text(question), Text(", ".join(names), style="bold"), Text(why))
+    console.print(grid)
+
+
+def _guide_entries(plain: bool = True) -> list[Any]:
+    from seewhy.methods._guide import GUIDE
+
+    return [advice._asdict() for advice in GUIDE] if plain else list(GUIDE)
 
 
 def _card(method: Method) -> None:
@@ -148,6 +194,7 @@ def _card(method: Method) -> None:
         "family": card.family,
         "needs": ", ".join(sorted(card.needs)),
         "cost": card.cost,
+        "made by": "" if card.call == "explain" else f"seewhy {card.call}",
         "parameters": ", ".join(f"{key}={value!r}" for key, value in method.parameters.items()) or "none of its own",
         "use it for": card.use,
         "beware": "; ".join(card.caveats),

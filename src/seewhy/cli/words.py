@@ -67,8 +67,14 @@ def value_of(text: str) -> Any:
 
 
 def question_of(
-    methods: Sequence[str], *, pairs: Sequence[str] | None, seed: int | None, baseline: str | None, fill: str | None = None,
-    segments: str | None = None, **rest: Any
+    methods: Sequence[str],
+    *,
+    pairs: Sequence[str] | None,
+    seed: int | None,
+    baseline: str | None,
+    fill: str | None = None,
+    segments: str | None = None,
+    **rest: Any,
 ) -> dict[str, Any]:
     """The question, in the words of `seewhy.explain`; ``rest`` are those that need no reading.
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from seewhy.core.targets import Target
 
 if TYPE_CHECKING:
-    from seewhy.core.composites import Composite
+    from seewhy.core.relevance.composites import Composite
     from seewhy.core.streams import Source
 
 __all__ = [
@@ -55,7 +55,8 @@ class Supplied:
 
     ``baseline``: the reference input of path methods, [B, C, *size]. ``fill``: a `seewhy.core.fills.Fill`, what takes
     the place of what is hidden. ``segments``: the regions that are hidden together, integers from 0, [B, *size].
-    ``bounds``: the smallest and the largest input there can be, two of [B, C, 1...]. ``references``: other inputs to compare with, [N, C, *size], or None.
+    ``bounds``: the smallest and the largest input there can be, two of [B, C, 1...]. ``references``: other inputs to
+    compare with, [N, C, *size], or None.
     """
 
     name: str
@@ -167,8 +168,9 @@ class Stream:
     """Many variants of each image, each answered with ``wants`` and reduced by ``fold``.
 
     Streams over equal sources share their passes. ``samples`` restricts the stream to some of the B images.
-    ``targets`` as in `Gradient`. ``rounds`` are the numbers of variants after which the fold's ``settled()`` [B] is asked
-    which images need no more; without, every variant is run. ``quiet`` streams are one step of many, and tell no progress.
+    ``targets`` as in `Gradient`. ``rounds`` are the numbers of variants after which the fold's ``settled()`` [B] is
+    asked which images need no more; without, every variant is run. ``quiet`` streams are one step of many, and tell
+    no progress.
     """
 
     source: Source
@@ -215,7 +217,7 @@ class Attribution:
     ``error`` is a standard error shaped like ``values``, or a residual per image [B]; ``summed`` [B, *positions] is the
     standard error of the sum over channels, where it is known. ``converged`` [B] is False where a tolerance was not
     met, and ``notes`` (one for each image) say in words how it ended. ``finished`` is False for what an interruption
-    cut short.
+    cut short. ``evidence`` [B, C] is what each channel of the values says about the target, in score units.
     """
 
     values: Tensor
@@ -224,3 +226,4 @@ class Attribution:
     notes: tuple[str, ...] = ()
     summed: Tensor | None = None
     finished: bool = True
+    evidence: Tensor | None = None

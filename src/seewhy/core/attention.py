@@ -111,7 +111,7 @@ class AttentionWatch:
         q, k, v = split
         mask = given.get("attn_mask")
         if mask is not None and mask.ndim == 3:
-            mask = mask.unflatten(0, (-1, heads))
+            mask = mask.reshape(-1, heads, *mask.shape[1:])
         # a boolean mask says here what is hidden; in scaled_dot_product_attention it says what is seen
         mask = ~mask if mask is not None and mask.dtype == torch.bool else mask
         weights = _masked(q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1]), mask).softmax(-1)
@@ -125,7 +125,7 @@ class AttentionWatch:
 
 def _heads(tokens: Tensor, heads: int) -> Tensor:
     """[N, B, E] as [B, heads, N, E / heads]."""
-    return tokens.unflatten(-1, (heads, -1)).permute(1, 2, 0, 3)
+    return tokens.reshape(*tokens.shape[:2], heads, -1).permute(1, 2, 0, 3)
 
 
 def _masked(logits: Tensor, mask: Tensor | None) -> Tensor:
@@ -151,8 +151,8 @@ def check(weights: Sequence[Tensor], batch: int) -> None:
         square = each.shape[-2] == tokens or number == len(weights) - 1  # a pooling head has its own queries
         if each.shape[-1] != tokens or not square:
             raise CapabilityError(
-                f"attention {number + 1} of {len(weights)} has {tuple(each.shape[-2:])} queries and keys, the first has "
-                f"{tokens} tokens: the model's tokens change on the way; {_INSTEAD}"
+                f"attention {number + 1} of {len(weights)} has {tuple(each.shape[-2:])} queries and keys, the first "
+                f"has {tokens} tokens: the model's tokens change on the way; {_INSTEAD}"
             )
 
 

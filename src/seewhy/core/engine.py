@@ -12,7 +12,6 @@ from collections.abc import Callable, Generator, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from seewhy.core import asks
@@ -26,7 +25,7 @@ from seewhy.core.lens import attention_maps, lens_maps
 from seewhy.core.network import Network
 from seewhy.core.outputs import Forward
 from seewhy.core.passes import Pass, Request, run_forward
-from seewhy.core.propagation import Flow, Lift, Propagation
+from seewhy.core.relevance.propagation import Flow, Lift, Propagation
 from seewhy.core.streaming import Subscriber, run_stream
 from seewhy.errors import CapabilityError
 from seewhy.registry import Method, Need
@@ -168,6 +167,8 @@ class _Run:
         """The forward that everything shares; with the layer chosen where that was left to us."""
         size, needs = tuple(self.x.shape[2:]), {n for outline in outlines for n in outline.method.card.needs}
         names = {o.place for o in outlines} - {INPUT, AUTO} | set(layers)
+        optional = {o.about for o in outlines if o.optional} - names
+        names |= {o.about for o in outlines if o.about}
         auto = next((AUTO for o in outlines if o.place == AUTO), "")
         known = self.chooser.known(size) if auto else None
         if known is not None:
@@ -186,6 +187,7 @@ class _Run:
             curvature=Need.CURVATURE in needs,
             attention=Need.ATTENTION in needs,
             reshape=self.settings.reshape,
+            optional=frozenset(optional),
         )
         try:
             made = self._forward(request)
@@ -196,7 +198,8 @@ class _Run:
             self.chooser.forget(size)
             return self._open(outlines, plan, layers)
         jobs = plan(made.forward)
-        targets = jobs[0].targets if jobs else None
+        # a layer is chosen for what is asked about the scores, not for the mean of some other layer
+        targets = next((job.targets for job in jobs if not job.outline.about), None)
         if auto == AUTO:
             auto, intact, backwards = made.adopt(targets)
             self.chooser.remember(size, auto)
@@ -282,7 +285,9 @@ class _Run:
 
     def _lens(self, runner: _Runner) -> AttentionMaps:
         began = time.perf_counter()
-        maps, passes = lens_maps(self.network, self.call, self.x, runner.job.targets, self.chooser, self.settings.differentiable)
+        maps, passes = lens_maps(
+            self.network, self.call, self.x, runner.job.targets, self.chooser, self.settings.differentiable
+        )
         spent = passes * self.batch
         self._log(Event(spent, spent, time.perf_counter() - began), runner)
         return maps

@@ -20,11 +20,17 @@ __all__ = ["Answer", "Event", "Job", "Outcome", "Outline", "Settings", "Spent"]
 
 @dataclass(frozen=True)
 class Outline:
-    """A job as far as it is known before the forward: what to compute, where, under which rule."""
+    """A job as far as it is known before the forward: what to compute, where, under which rule.
+
+    ``about`` is a layer whose mean is the target, whatever else is asked for; an ``optional`` one may be a layer that
+    never runs, and then has no job.
+    """
 
     method: Method
     place: str
     rule: str = "none"
+    about: str = ""
+    optional: bool = False
 
 
 @dataclass(frozen=True)

@@ -42,8 +42,8 @@ def lens_maps(
     chooser: Chooser,
     keep: bool = False,
 ) -> tuple[AttentionMaps, int]:
-    """As `attention_maps`, but each block's gradient is that of the score which the head gives to *that block's* tokens,
-    put in the place of the last block's; with the number of forwards, each followed by a backward."""
+    """As `attention_maps`, but each block's gradient is that of the score which the head gives to *that block's*
+    tokens, put in the place of the last block's; with the number of forwards, each followed by a backward."""
     first = run_forward(network, call, x, Request(at_input=True, attention=True, survey=True, attached=keep))
     check(first.attention.weights, len(x))
     names = blocks(first.attention, first.tape.seen, len(x))

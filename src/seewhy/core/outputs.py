@@ -60,13 +60,16 @@ class Forward:
     """One forward's result, as targets see it.
 
     ``raw`` is what the model returned; ``main`` the scores in it; ``logits`` [B, K] what stood before a final
-    softmax or sigmoid, if the forward ended in one; ``batch`` the number of samples.
+    softmax or sigmoid, if the forward ended in one; ``batch`` the number of samples; ``captured`` the layers that
+    were, in the order in which they first ran.
     """
 
     raw: Any
     batch: int
     squashes: Sequence[Squash] = ()
     activations: Callable[[str], Tensor] | None = None
+    rows: Callable[[str], Tensor] | None = None
+    captured: tuple[str, ...] = ()
 
     @cached_property
     def main(self) -> Tensor:
@@ -103,3 +106,9 @@ class Forward:
         if self.activations is None:
             raise TargetError(f"layer {name!r} was not captured")
         return self.activations(name)
+
+    def everything(self, name: str) -> Tensor:
+        """All that a captured layer puts out, a row for each sample: [B, n]."""
+        if self.rows is None:
+            raise TargetError(f"layer {name!r} was not captured")
+        return self.rows(name)

@@ -44,7 +44,8 @@ class Request:
     in; ``edits`` change layers (canonical in, canonical out); ``gradients`` False records no graph; ``attached``
     keeps the caller's own graph, for differentiable maps; ``survey`` notes every module's output; ``curvature`` makes
     second derivatives possible; ``attention`` makes attention weights visible; ``swap`` puts the output of the second
-    layer in the place of the first one's, in the same forward; ``watches`` are handlers of a caller's own.
+    layer in the place of the first one's, in the same forward; ``watches`` are handlers of a caller's own;
+    ``optional`` places are captured if they run.
     """
 
     places: Mapping[str, Place] = field(default_factory=dict)
@@ -60,6 +61,7 @@ class Request:
     swap: tuple[str, str] | None = None
     reshape: Reshape | None = None
     watches: tuple[dict[str, Handler], ...] = ()
+    optional: frozenset[str] = frozenset()
 
     @property
     def graph(self) -> Graph:
@@ -109,6 +111,19 @@ class Pass:
     def activation(self, place: str) -> Tensor:
         """The activation at ``place``, canonical."""
         return self.layout(place).canonical(self.raw(place))
+
+    def rows(self, place: str) -> Tensor:
+        """Everything that ``place`` puts out, prefix tokens and all, a row for each image: [B, n].
+
+        The windows that shifted-window attention works on belong to the images in order.
+        """
+        raw, batch = self.raw(place), self.forward.batch
+        if self.request.reshape is not None:
+            return self.request.reshape(raw).flatten(1)
+        windows = raw.ndim > 1 and raw.shape[0] % batch == 0 and raw.shape[1] != batch
+        if batch > 1 and raw.shape[:1] != (batch,) and not windows:
+            self.layout(place)  # says what is wrong with its first axis
+        return raw.reshape(batch, -1)
 
     @property
     def recorded(self) -> bool:
@@ -238,7 +253,9 @@ def _forward(network: Network, call: Callable[[Tensor], Any], x: Tensor, request
         into, source = request.swap
         edits[into] = lambda raw: tape.activations[source]
     with ExitStack() as stack:
-        tape = stack.enter_context(capture(request.places, graph=request.graph, edits=edits))
+        tape = stack.enter_context(
+            capture(request.places, graph=request.graph, edits=edits, optional=request.optional)
+        )
         attention.surveyed = tape.seen
         if request.survey:
             stack.enter_context(record(network.module, tape))
@@ -250,7 +267,8 @@ def _forward(network: Network, call: Callable[[Tensor], Any], x: Tensor, request
     # left the contexts: backward rules run outside the interceptor
     forward = Forward(raw, x.shape[0], head.squashes)
     made = Pass(forward, size, request, tape, leaf, rule, head.linears, bias.terms, attention)
-    made.forward.activations = made.activation
+    made.forward.activations, made.forward.rows = made.activation, made.rows
+    made.forward.captured = tuple(tape.activations)
     _check_batch(made.forward, x.shape[0])
     return made
 

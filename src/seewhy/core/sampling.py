@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from seewhy.core.asks import Attribution
+from seewhy.core.moments import Running, student
 from seewhy.errors import UsageError
 
 __all__ = ["Estimate", "Estimator", "Means", "Pairs", "Variances", "relative_error", "rounds", "student"]
@@ -44,20 +45,6 @@ def rounds(n: int, first: int = 8) -> tuple[int, ...]:
     while found[-1] < n:
         found.append(min(2 * found[-1], n))
     return tuple(found)
-
-
-def student(freedom: Tensor) -> Tensor:
-    """By how much a standard error from ``freedom`` + 1 samples is widened so that two of them cover 95 %.
-
-    Student's 97.5 % quantile over the normal one, by the Cornish-Fisher expansion (within 1 % from 3 degrees on).
-
-    >>> [round(float(student(torch.tensor(float(v)))), 2) for v in (7, 31, 1000)]
-    [1.21, 1.04, 1.0]
-    """
-    v = freedom.clamp(min=1).to(torch.float64)
-    z = 1.959964
-    terms = (z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96, (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
-    return 1 + (terms[0] / v + terms[1] / v**2 + terms[2] / v**3) / z
 
 
 def relative_error(found: Estimate) -> Tensor:
@@ -126,8 +113,8 @@ class Means(Estimator):
     ) -> None:
         super().__init__(batch, tolerance)
         self._formula, self._powers = formula, powers
-        self._whole: list[_Running] = [_Running(powers) for _ in range(batch)]
-        self._channels: list[_Running] = [_Running(2) for _ in range(batch)]
+        self._whole: list[Running] = [Running(powers) for _ in range(batch)]
+        self._channels: list[Running] = [Running(2) for _ in range(batch)]
 
     def add(self, samples: Tensor, indices: Tensor, *answers: Tensor) -> None:
         """Add one chunk."""
@@ -205,76 +192,3 @@ class Pairs:
     def attribution(self, budget: int, unit: str, *, finished: bool = True) -> Attribution:
         """The inner fold's, counted in pairs."""
         return self.inner.attribution(budget // 2, f"pairs of {unit}", finished=finished)  # type: ignore[no-any-return]
-
-
-class _Running:
-    """Mean and central power sums of one image's samples, merged chunk by chunk (Pébay 2008, SAND2008-6212, eq. 1.6)."""
-
-    def __init__(self, powers: int) -> None:
-        self.count, self._powers = 0, powers
-        self.mean = torch.zeros(())
-        self._sums: list[Tensor] = [torch.zeros(())] * (powers - 1)
-
-    def add(self, values: Tensor) -> None:
-        """Samples [m, ...]."""
-        n, m = self.count, values.shape[0]
-        mean = values.mean(0)
-        away = values - mean
-        theirs = [away.pow(p).sum(0) for p in range(2, self._powers + 1)]
-        if n == 0:
-            self.count, self.mean, self._sums = m, mean, theirs
-            return
-        delta, total, ours = mean - self.mean, n + m, self._sums
-        merged = [ours[0] + theirs[0] + delta**2 * (n * m / total)]
-        if self._powers == 4:
-            merged.append(
-                ours[1] + theirs[1] + delta**3 * (n * m * (n - m) / total**2)
-                + 3 * delta * (n * theirs[0] - m * ours[0]) / total
-            )  # fmt: skip
-            merged.append(
-                ours[2] + theirs[2] + delta**4 * (n * m * (n * n - n * m + m * m) / total**3)
-                + 6 * delta**2 * (n * n * theirs[0] + m * m * ours[0]) / total**2
-                + 4 * delta * (n * theirs[1] - m * ours[1]) / total
-            )  # fmt: skip
-        self.mean = self.mean + delta * (m / total)
-        self.count, self._sums = total, merged
-
-    def variance(self) -> Tensor:
-        """Unbiased; 0 for one sample."""
-        return self._sums[0] / max(self.count - 1, 1)
-
-    def error(self) -> Tensor:
-        """Of the mean; infinite for one sample, which says nothing of its spread. Wider where the samples are known to
-        be skewed: where four powers are kept."""
-        n = self.count
-        if n < 2:
-            return torch.full_like(self.mean, math.inf)
-        error = (self.variance() / n).sqrt() * self._wider
-        if self._powers < 4:
-            return error
-        spread = (self._sums[0] / n).clamp(min=torch.finfo(self.mean.dtype).tiny)
-        skewness, excess = self._sums[1] / n / spread**1.5, self._sums[2] / n / spread**2 - 3
-        return error * (1 + _short(skewness.square(), excess) / n)
-
-    def error_of_variance(self) -> Tensor:
-        """Of the unbiased variance: sqrt((m4 - (n - 3) / (n - 1) s^4) / n), wider by the skewness that squares of normal
-        samples have."""
-        n = self.count
-        if n < 2:
-            return torch.full_like(self.mean, math.inf)
-        fourth, square = self._sums[2] / n, self.variance() ** 2
-        error = ((fourth - square * ((n - 3) / max(n - 1, 1))).clamp(min=0) / n).sqrt() * self._wider
-        return error * (1 + _short(torch.tensor(8.0), torch.tensor(12.0)).to(error) / n)
-
-    @property
-    def _wider(self) -> float:
-        return float(student(torch.tensor(float(self.count - 1))))
-
-
-def _short(skewness: Tensor, excess: Tensor) -> Tensor:
-    """n times the share by which two standard errors of a skewed mean fall short of 95 %, beyond Student's: the terms of
-    squared skewness and excess kurtosis in the Edgeworth expansion of a studentised mean (Hall 1992, The Bootstrap and
-    Edgeworth Expansion, section 2.6)."""
-    z = 1.959964
-    terms = skewness * (z**4 + 2 * z**2 - 3) / 18 - excess * (z**2 - 3) / 12
-    return terms.clamp(min=0)

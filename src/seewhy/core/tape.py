@@ -46,13 +46,17 @@ class Tape:
 
 @contextmanager
 def capture(
-    places: Mapping[str, Place], *, graph: Graph = "full", edits: Mapping[str, Edit] | None = None
+    places: Mapping[str, Place],
+    *,
+    graph: Graph = "full",
+    edits: Mapping[str, Edit] | None = None,
+    optional: frozenset[str] = frozenset(),
 ) -> Iterator[Tape]:
     """Capture ``places`` for the forwards run inside.
 
     ``graph`` says what is recorded for gradients: everything (``"full"``), what follows the first captured layer
     (``"lazy"``: nothing upstream is kept in memory or differentiated), or nothing (``"none"``). ``edits`` replace the
-    activation of a place. Raises `CapabilityError` when a layer gives no tensor or never runs.
+    activation of a place. Raises `CapabilityError` when a layer gives no tensor, or never runs and is not ``optional``.
     """
     tape, calls = Tape(), dict.fromkeys(places, 0)
     owner = threading.get_ident()
@@ -90,7 +94,7 @@ def capture(
         stack.enter_context(torch.set_grad_enabled(graph == "full"))
         yield tape
     tape.calls |= calls
-    missing = next((name for name in places if calls[name] == 0), None)
+    missing = next((name for name in places if calls[name] == 0 and name not in optional), None)
     if missing is not None:
         raise CapabilityError(
             f"layer {missing!r} did not run as a module in this forward (exported and TorchScript "

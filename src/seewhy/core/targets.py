@@ -257,7 +257,7 @@ class LayerMean(Target):
 
     def __call__(self, output: Forward) -> Tensor:
         """Every sample's score, [B]."""
-        return output.activation(self.layer).flatten(1).pow(self.power).mean(1)
+        return output.everything(self.layer).pow(self.power).mean(1)
 
     def describe(self, label: Label = _unnamed) -> str:
         """The target in words."""

@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 from seewhy.explanation.collection import Explanations, file_stems
-from seewhy.explanation.gallery import Gallery, Tile
+from seewhy.explanation.gallery import Gallery, Tile, columns_for
 from seewhy.explanation.parts import CODES, Cost, Guess, Prediction, Status
 from seewhy.explanation.result import Explanation
 
-__all__ = ["CODES", "Cost", "Explanation", "Explanations", "Gallery", "Guess", "Prediction", "Status", "Tile", "file_stems"]
+__all__ = [
+    "CODES",
+    "Cost",
+    "Explanation",
+    "Explanations",
+    "Gallery",
+    "Guess",
+    "Prediction",
+    "Status",
+    "Tile",
+    "columns_for",
+    "file_stems",
+]

@@ -55,11 +55,16 @@ def table(explanations: Sequence[Explanation]) -> list[list[int | None]]:
     """The explanations' positions as rows and columns; None where a row lacks what another one has.
 
     A row is an image and a target, a column a method, layer and contrast, both in order of appearance. With
-    a single method, layer and contrast the targets of an image lie side by side instead. What would fall on
-    a place already taken (say, the same method with other parameters) gets a further column next to it.
+    a single method, layer and contrast, or where every column has a target of its own (the layer's), the targets
+    of an image lie side by side instead. What would fall on a place already taken (say, the same method with
+    other parameters) gets a further column next to it.
     """
-    columns = {group(each): None for each in explanations}
-    by_target = len(columns) > 1
+    columns: dict[Key, set[Key]] = {}
+    for each in explanations:
+        columns.setdefault(group(each), set()).add((each.target, each.target_index))
+    several = any(len(targets) > 1 for targets in columns.values())
+    common = sum(map(len, columns.values())) > len(set().union(*columns.values()))
+    by_target = len(columns) > 1 and (several or common)
     rows: dict[Key, dict[Key, int]] = {}
     widths = dict.fromkeys(columns, 1)
     for position, each in enumerate(explanations):

@@ -34,9 +34,7 @@ class Explanations(Sequence[Explanation]):
 
     __slots__ = ("_cost", "_interrupted", "_items")
 
-    def __init__(
-        self, items: Iterable[Explanation], *, cost: Cost | None = None, interrupted: bool = False
-    ) -> None:
+    def __init__(self, items: Iterable[Explanation], *, cost: Cost | None = None, interrupted: bool = False) -> None:
         self._items = tuple(items)
         self._interrupted = interrupted
         self._cost = Cost.total(each.cost for each in self._items) if cost is None else cost

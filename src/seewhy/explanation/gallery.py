@@ -23,9 +23,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-__all__ = ["Gallery", "Tile"]
+    from seewhy.render import Colorbar
+
+__all__ = ["Gallery", "Tile", "columns_for"]
 
 _COLUMNS = 8
+
+
+def columns_for(count: int) -> int:
+    """In how many columns ``count`` tiles make the fullest rows: 6 to 11, next to 8 where several do.
+
+    >>> columns_for(64), columns_for(33), columns_for(4)
+    (8, 11, 4)
+    """
+    if count < 6:
+        return max(count, 1)
+    return min(range(6, 12), key=lambda columns: (-count % columns, abs(columns - _COLUMNS)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +56,9 @@ class Tile:
 class Gallery:
     """Feature maps, filters, visualised features or factors: tiles, and the numbers they were drawn from.
 
-    ``values`` is what the tiles show, in the order of ``tiles`` or as `title` says; ``columns`` tiles make a row.
-    ``notes`` say how it was made, ``status`` whether it was finished.
+    ``values`` is what the tiles show, in their order (photos left out); ``arrays`` are further numbers by name.
+    ``columns`` tiles make a row, each fitted into ``cell`` pixels; ``colorbar`` is ``(colormap, lowest, highest)``
+    where one scale holds for all. ``notes`` say how it was made, ``status`` whether it was finished.
     """
 
     title: str
@@ -52,6 +66,8 @@ class Gallery:
     values: NDArray[Any]
     columns: int = _COLUMNS
     cell: int = 128
+    colorbar: Colorbar | None = None
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     status: Status = field(default_factory=Status)
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -74,7 +90,7 @@ class Gallery:
         columns = min(self.columns, len(cells))
         rows = [cells[at : at + columns] for at in range(0, len(cells), columns)]
         foot = "; ".join([str(self.status)] * (not self.status.ok) + list(self.notes))
-        return rows, {"cell": self.cell, "header": self.title, "footer": foot}
+        return rows, {"cell": self.cell, "header": self.title, "footer": foot, "colorbar": self.colorbar}
 
     def figure(self) -> Image.Image:
         """All tiles, titled, in rows, as one picture."""

@@ -26,7 +26,7 @@ class _Room(ModuleType):
     """``seewhy.methods`` is this package and, for users, a function: Python allows one name to be only one of them."""
 
     def __call__(self, family: str | None = None) -> list[Card]:
-        """The cards of all methods, or of one family (``"gradient"``, ``"cam"``), by name."""
+        """The cards of all methods, or of one family (`seewhy.registry.FAMILIES`), by name."""
         return [method.card for method in _registry if family in (None, method.card.family)]
 
 

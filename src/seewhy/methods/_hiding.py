@@ -18,9 +18,9 @@ from seewhy.errors import UsageError
 __all__ = [
     "Draws",
     "Scored",
+    "cell_map",
     "cell_masks",
     "check_cells",
-    "cell_map",
     "paint",
     "piece_counts",
     "piece_masks",

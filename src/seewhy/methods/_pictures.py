@@ -23,8 +23,9 @@ def _recorrelated(image: Tensor) -> Tensor:
     """Independent colour channels as red, green and blue; other numbers of channels stay as they are."""
     if image.shape[1] != 3:
         return image
-    matrix = (COLOURS / COLOURS.norm(dim=0).max()).to(image)
-    return torch.einsum("rc,bchw->brhw", matrix, image)
+    matrix = (COLOURS / torch.linalg.vector_norm(COLOURS, dim=0).max()).to(image)
+    mixed: Tensor = torch.einsum("rc,bchw->brhw", matrix, image)
+    return mixed
 
 
 def _frequencies(height: int, width: int) -> Tensor:

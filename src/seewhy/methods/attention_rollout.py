@@ -11,7 +11,7 @@ from torch import Tensor
 
 from seewhy.core.asks import Attention
 from seewhy.errors import UnknownName
-from seewhy.methods._tokens import read_out
+from seewhy.methods._tokens import on_grid, read_out
 from seewhy.registry import Card, Need, method
 
 __all__ = ["attention_rollout"]
@@ -54,7 +54,7 @@ def attention_rollout(*, heads: str = "mean") -> Generator[Any, Any, Tensor]:
         joined = weights.mean(1) if heads == "mean" else weights.amax(1) if heads == "max" else weights.amin(1)
         if joined.shape[-2] != joined.shape[-1]:  # a pooling head reads the tokens out by its own queries
             assert total is not None
-            return (joined.mean(1, keepdim=True) @ total)[:, 0, found.prefix :].unflatten(1, found.grid)
+            return on_grid((joined.mean(1, keepdim=True) @ total)[:, 0], found)
         mixed = joined + torch.eye(joined.shape[-1], dtype=joined.dtype, device=joined.device)
         mixed = mixed / mixed.sum(-1, keepdim=True)
         total = mixed if total is None else mixed @ total

@@ -1,4 +1,5 @@
-"""Blur integrated gradients: takes the input, asks for gradients while it is blurred away, gives the path's integral."""
+"""Blur integrated gradients: takes the input, asks for gradients while it is blurred away, gives the path's
+integral."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from seewhy.core.asks import Relevance
-from seewhy.core.composites import excitation
+from seewhy.core.relevance.composites import excitation
 from seewhy.registry import Card, Need, method
 
 __all__ = ["c_excitation_backprop"]

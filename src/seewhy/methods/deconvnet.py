@@ -20,7 +20,10 @@ __all__ = ["deconvnet"]
         rule="deconvnet",
         discriminative=False,
         use="what patterns excite the score; keras-vis calls the rule relu",
-        caveats=("ignores which units were active, so without max pooling it barely depends on the image",),
+        caveats=(
+            "fails the weight-randomisation test (Nie et al. 2018)",
+            "ignores which units were active, so without max pooling it barely depends on the image",
+        ),
     )
 )
 def deconvnet(gradient: Tensor) -> Tensor:

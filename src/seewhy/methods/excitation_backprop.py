@@ -6,7 +6,7 @@ from collections.abc import Generator
 from typing import Any
 
 from seewhy.core.asks import Attribution, Relevance
-from seewhy.core.composites import excitation
+from seewhy.core.relevance.composites import excitation
 from seewhy.methods._flows import account
 from seewhy.registry import Card, Need, method
 
@@ -26,6 +26,7 @@ __all__ = ["excitation_backprop"]
         positive=True,
         use="a probability over a layer's positions: where the evidence for the class comes in",
         caveats=(
+            "nearly fails the weight-randomisation test: lower layers hardly matter (Sixt et al. 2020)",
             "classes share most of it; c-excitation-backprop sets them apart",
             "the paper's networks have activations that are never negative; elsewhere x- w- excites as well",
         ),

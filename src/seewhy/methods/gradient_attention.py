@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from seewhy.core.asks import Attention
-from seewhy.methods._tokens import read_out
+from seewhy.methods._tokens import on_grid, read_out
 from seewhy.registry import Card, Need, method
 
 __all__ = ["gradient_attention"]
@@ -41,7 +41,7 @@ def gradient_attention() -> Generator[Any, Any, Tensor]:
         effect = (gradient * weights).clamp(min=0).mean(1)
         if effect.shape[-2] != effect.shape[-1]:  # a pooling head reads the tokens out by its own queries
             assert total is not None
-            return (effect.mean(1, keepdim=True) @ total)[:, 0, found.prefix :].unflatten(1, found.grid)
+            return on_grid((effect.mean(1, keepdim=True) @ total)[:, 0], found)
         if total is None:
             total = torch.eye(effect.shape[-1], dtype=effect.dtype, device=effect.device).expand_as(effect)
         total = total + effect @ total

@@ -21,7 +21,7 @@ __all__ = ["guided_backprop"]
         rule="guided",
         discriminative=False,
         use="sharp outlines of what the network reacts to",
-        caveats=("much of it survives randomised weights: it shows edges whatever the class (Adebayo et al. 2018)",),
+        caveats=("fails the weight-randomisation test: it shows edges whatever the class (Adebayo et al. 2018)",),
     )
 )
 def guided_backprop(gradient: Tensor) -> Tensor:

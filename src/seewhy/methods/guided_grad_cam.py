@@ -27,7 +27,7 @@ __all__ = ["guided_grad_cam"]
         needs=frozenset({Need.RULE, Need.INPUT_GRADIENT}),
         reduce="max-abs",
         use="fine outlines, only where the class's evidence lies",
-        caveats=("the outlines themselves hardly depend on the class or on the weights",),
+        caveats=("fails the weight-randomisation test: the outlines hardly depend on class or weights (Adebayo et al. 2018)",),
     )
 )
 def guided_grad_cam(activation: Tensor, gradient: Tensor) -> Generator[Any, Any, Tensor]:

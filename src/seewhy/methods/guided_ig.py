@@ -1,5 +1,5 @@
-"""Guided integrated gradients: takes input and baseline, moves along the pixels that matter least first, gives the path's
-integral."""
+"""Guided integrated gradients: takes input and baseline, moves along the pixels that matter least first, gives the
+path's integral."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def guided_ig(
     ``input`` and ``baseline`` [B, C, *size]; values of that shape, in score units; they sum to the score minus the
     baseline's up to the residual, which is returned as ``error``. In each of ``steps`` the ``fraction`` of values with
     the smallest gradient moves first; none may be further than ``max_dist`` (a share of the path) from the straight
-    line: 0 is integrated gradients, 1 sets the path free. ``rule`` sums gradients over each step by ``trapezoid``, or by
-    ``riemann-left`` as published, which leaves a larger residual. Raises `UsageError` for values outside.
+    line: 0 is integrated gradients, 1 sets the path free. ``rule`` sums gradients over each step by ``trapezoid``, or
+    by ``riemann-left`` as published, which leaves a larger residual. Raises `UsageError` for values outside.
 
     >>> import torch, seewhy
     >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 2), torch.nn.Tanh())
@@ -60,8 +60,8 @@ def guided_ig(
     """
     if steps < 1 or not 0 < fraction <= 1 or not 0 <= max_dist <= 1:
         raise UsageError(
-            f"steps={steps}, fraction={fraction}, max_dist={max_dist}: at least 1, in (0, 1], in [0, 1], e.g. 100, 0.25, "
-            "0.02"
+            f"steps={steps}, fraction={fraction}, max_dist={max_dist}: at least 1, in (0, 1], in [0, 1], "
+            "e.g. 100, 0.25, 0.02"
         )
     if rule not in _RULES:
         raise UnknownName("rule", rule, _RULES, "seewhy methods guided-ig")
@@ -86,7 +86,9 @@ def guided_ig(
 def _look(point: Tensor) -> Generator[Any, Any, tuple[Tensor, Tensor]]:
     """Gradient [B, C, *size] and score [B] of one point for each image."""
     wants = Gradient(), Score()
-    gradient, score = yield Stream(ChangedInput(1, lambda samples, _: point[samples]), wants, Gather(len(point), 1), quiet=True)
+    gradient, score = yield Stream(
+        ChangedInput(1, lambda samples, _: point[samples]), wants, Gather(len(point), 1), quiet=True
+    )
     return gradient[:, 0], score[:, 0]
 
 

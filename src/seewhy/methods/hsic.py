@@ -56,12 +56,12 @@ def hsic(
 ) -> Generator[Any, Any, Attribution]:
     """The Hilbert-Schmidt independence criterion between each cell's visibility and the score.
 
-    ``input`` [B, C, *size] with one to three axes, ``score`` [B]; values [B, *size], 0 where nothing depends. Each cell of
-    a grid of ``cells`` a side is visible or not, in Latin hypercubes of 20 masks that show it in 10. The kernel on the
-    score is Gaussian, as wide as the median distance of two scores. The estimator is the unbiased one, and may fall below
-    0; the standard error, which is returned, is a jackknife over up to 20 groups of masks. The grid of values is enlarged
-    linearly. ``n`` counts forwards; fewer are made once the standard error is under ``tolerance`` of the map's range.
-    Raises `UsageError` for a budget under 4, and for cells that do not fit.
+    ``input`` [B, C, *size] with one to three axes, ``score`` [B]; values [B, *size], 0 where nothing depends. Each
+    cell of a grid of ``cells`` a side is visible or not, in Latin hypercubes of 20 masks that show it in 10. The
+    kernel on the score is Gaussian, as wide as the median distance of two scores. The estimator is the unbiased one,
+    and may fall below 0; the standard error, which is returned, is a jackknife over up to 20 groups of masks. The
+    grid of values is enlarged linearly. ``n`` counts forwards; fewer are made once the standard error is under
+    ``tolerance`` of the map's range. Raises `UsageError` for a budget under 4, and for cells that do not fit.
 
     >>> import torch, seewhy
     >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 2))
@@ -125,10 +125,11 @@ class _Dependence(Scored):
 
 
 def _unbiased(signs: Tensor, scores: Tensor, groups: Tensor) -> tuple[Tensor, Tensor]:
-    """HSIC [cells], and without each group of samples [groups, cells], from visibilities ``signs`` [n, cells] of -1 and 1,
-    ``scores`` [n], and the group of each sample [n], numbered in order (Song et al. 2012, eq. 5).
+    """HSIC [cells], and without each group of samples [groups, cells], from visibilities ``signs`` [n, cells] of -1
+    and 1, ``scores`` [n], and the group of each sample [n], numbered in order (Song et al. 2012, eq. 5).
 
-    K = z z^T / 2 off the diagonal, so that every product with it is one with z; no more than a group's rows of L are held.
+    K = z z^T / 2 off the diagonal, so that every product with it is one with z; no more than a group's rows of L are
+    held.
     """
     if not bool((scores.detach() != scores.detach()[0]).any()):  # exactly 0, without rounding
         nothing = 0 * (signs * scores[:, None]).sum(0)

@@ -27,7 +27,7 @@ __all__ = ["kernel_shap"]
     Card(
         name="kernel-shap",
         family="perturbation",
-        paper="Lundberg & Lee 2017, arXiv:1705.07874, theorem 2; pairs: Covert & Lee 2021, arXiv:2012.01536, section 4.2",
+        paper="Lundberg & Lee 2017, arXiv:1705.07874, theorem 2; Covert & Lee 2021, arXiv:2012.01536, section 4.2",
         formula="min_phi sum_i (S(z_i) - S(0) - phi z_i)^2 with sum phi = S(1) - S(0), z_i by the Shapley kernel",
         cost="2 forwards, and up to n; 2^P - 2 for P pieces where that is no more than n",
         needs=frozenset({Need.STREAM}),
@@ -52,13 +52,13 @@ def kernel_shap(
     """Each piece's Shapley value, by least squares over coalitions of visible pieces.
 
     ``input`` [B, C, *size], ``score`` [B], ``segments`` [B, *size] whole numbers; values [B, *size], signed, in score
-    units: every pixel has its piece's. The pieces' values add up to the score minus that of everything hidden, whatever
-    the budget. Coalitions have k of P pieces with probability proportional to (P - 1) / (k (P - k)) and come with their
-    complements; the standard error, which is returned, is the regression's over pairs (a sandwich with leave-one-out
-    residuals). Where all 2^P - 2 coalitions fit into ``n``, all are scored: the values are the Shapley values, the error
-    0. ``n`` counts forwards; fewer are made once the standard error is under ``tolerance`` of the map's range. With fewer
-    pairs than pieces the smallest values that fit are given, without a standard error. Raises `UsageError` for a budget
-    under 2.
+    units: every pixel has its piece's. The pieces' values add up to the score minus that of everything hidden,
+    whatever the budget. Coalitions have k of P pieces with probability proportional to (P - 1) / (k (P - k)) and come
+    with their complements; the standard error, which is returned, is the regression's over pairs (a sandwich with
+    leave-one-out residuals). Where all 2^P - 2 coalitions fit into ``n``, all are scored: the values are the Shapley
+    values, the error 0. ``n`` counts forwards; fewer are made once the standard error is under ``tolerance`` of the
+    map's range. With fewer pairs than pieces the smallest values that fit are given, without a standard error. Raises
+    `UsageError` for a budget under 2.
 
     >>> import torch, seewhy
     >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 2))
@@ -125,8 +125,8 @@ class _Coalitions(Scored):
 
     def estimate(self, sample: int, drops: Tensor) -> tuple[Tensor, Tensor]:
         """Values and errors, painted on the pieces."""
-        find = _exact if self._whole[sample] else self._regressed
-        values, error = find(sample, drops) if find is not _exact else _exact(drops, self._total[sample])
+        whole = self._whole[sample]
+        values, error = _exact(drops, self._total[sample]) if whole else self._regressed(sample, drops)
         return paint(values, self._segments[sample]), paint(error, self._segments[sample])
 
     def _regressed(self, sample: int, drops: Tensor) -> tuple[Tensor, Tensor]:
@@ -158,7 +158,7 @@ def _exact(drops: Tensor, total: Tensor) -> tuple[Tensor, Tensor]:
     lost = torch.cat([total.reshape(1), drops, torch.zeros(1, dtype=torch.float64)])
     pieces = (len(lost) - 1).bit_length()
     numbers = torch.arange(len(lost))
-    sizes = sum((numbers >> j).remainder(2) for j in range(pieces))
+    sizes = torch.stack([(numbers >> j).remainder(2) for j in range(pieces)]).sum(0)
     chance = [math.factorial(k) * math.factorial(pieces - k - 1) / math.factorial(pieces) for k in range(pieces)]
     values = []
     for j in range(pieces):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from seewhy.core.asks import Attention
+from seewhy.methods._tokens import on_grid
 from seewhy.registry import Card, Need, method
 
 __all__ = ["le_grad"]
@@ -19,7 +20,7 @@ __all__ = ["le_grad"]
     Card(
         name="le-grad",
         family="attention",
-        paper="Bousselham et al. 2024, LeGrad: An Explainability Method for Vision Transformers, arXiv:2404.03214, eq. 6-8",
+        paper="Bousselham et al. 2024, LeGrad, arXiv:2404.03214, eq. 6-8",
         formula="mean over blocks, heads and queries of max(dS_l/dA_l, 0), S_l the head's score of block l's tokens",
         cost="1 forward and 1 backward for every block",
         needs=frozenset({Need.ATTENTION}),
@@ -41,5 +42,5 @@ def le_grad() -> Generator[Any, Any, Tensor]:
     models without global attention.
     """
     found = yield Attention(lens=True)
-    maps = [gradient.clamp(min=0).mean((1, 2)) for gradient in found.gradients]
-    return torch.stack(maps).mean(0)[:, found.prefix :].unflatten(1, found.grid)
+    rows = [gradient.clamp(min=0).mean((1, 2)) for gradient in found.gradients]
+    return on_grid(torch.stack(rows).mean(0), found)

@@ -52,13 +52,13 @@ def lime(
     """Each piece's weight in a linear model of the score, fitted to images with random pieces hidden.
 
     ``input`` [B, C, *size], ``score`` [B], ``segments`` [B, *size] whole numbers; values [B, *size], signed, in score
-    units: every pixel has its piece's. Every piece is visible with probability 1/2. An image with k of P pieces visible is
-    d = 1 - sqrt(k / P) away (the cosine distance), and weighs exp(-d^2 / (2 ``kernel_width``^2)); ``alpha`` is the ridge,
-    which leaves the intercept alone. This is what the lime package does with its defaults, except that it explains
-    probabilities and counts the whole image as a sample. The standard error, which is returned, is the regression's,
-    robust against errors of unequal size (a sandwich with leave-one-out residuals), and what the ridge took counts as
-    error besides. ``n`` counts forwards; fewer are made once the error is under ``tolerance`` of the map's range. Raises `UsageError` for a width that is not
-    positive, a negative ridge.
+    units: every pixel has its piece's. Every piece is visible with probability 1/2. An image with k of P pieces
+    visible is d = 1 - sqrt(k / P) away (the cosine distance), and weighs exp(-d^2 / (2 ``kernel_width``^2));
+    ``alpha`` is the ridge, which leaves the intercept alone. This is what the lime package does with its defaults,
+    except that it explains probabilities and counts the whole image as a sample. The standard error, which is
+    returned, is the regression's, robust against errors of unequal size (a sandwich with leave-one-out residuals),
+    and what the ridge took counts as error besides. ``n`` counts forwards; fewer are made once the error is under
+    ``tolerance`` of the map's range. Raises `UsageError` for a width that is not positive, a negative ridge.
 
     >>> import torch, seewhy
     >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 2))
@@ -128,7 +128,8 @@ class _Ridge(Scored):
 
     @staticmethod
     def _error(centred: Tensor, weights: Tensor, residuals: Tensor, inverse: Tensor) -> Tensor:
-        """Square roots of the diagonal of A^-1 (sum_i w_i^2 e_i^2 z_i z_i^T) A^-1, e_i as if sample i had been left out."""
+        """Square roots of the diagonal of A^-1 (sum_i w_i^2 e_i^2 z_i z_i^T) A^-1, e_i as if sample i had been left
+        out."""
         freedom = len(centred) - centred.shape[1] - 1
         if freedom < 1:
             return unknown(inverse[0])

@@ -1,5 +1,5 @@
 """Layer-wise relevance propagation: takes a target's score, sends it back layer by layer, gives each pixel's part of
-it; the rules live in `seewhy.core.relevance_rules`."""
+it; the rules live in `seewhy.core.relevance.rules`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from seewhy.core.asks import Attribution, Relevance
-from seewhy.core.composites import LinearCall, find_composite
+from seewhy.core.relevance.composites import LinearCall, find_composite
 from seewhy.methods._flows import account
 from seewhy.registry import Card, Need, method
 
@@ -28,6 +28,7 @@ __all__ = ["lrp"]
         reduce="sum",
         use="a score shared out among pixels layer by layer; what biases and stabilisers keep is measured",
         caveats=(
+            "the plus and alpha-beta composites nearly fail the weight-randomisation test (Sixt et al. 2020)",
             "attention, layer norm and products of two signals have no rule and are refused",
             "deep networks with batch norm: biases absorb most of the score, as the note says; compare maps, not sums",
         ),
@@ -44,7 +45,7 @@ def lrp(
     """The score's relevance at the input, or at a layer: what each value there contributed under the composite's rules.
 
     Values [B, C, *positions] in score units, signed; float32 or the model's float64. ``composite`` says which rule goes
-    where (`seewhy.core.composites`): ``"epsilon"``, ``"epsilon-plus"``, ``"epsilon-plus-flat"``,
+    where (`seewhy.core.relevance.composites`): ``"epsilon"``, ``"epsilon-plus"``, ``"epsilon-plus-flat"``,
     ``"epsilon-alpha2-beta1"``, ``"epsilon-alpha2-beta1-flat"``, ``"epsilon-gamma-box"``, ``"by-depth"``, or a callable
     from a `LinearCall` to a rule or one of ``"epsilon"``, ``"gamma"``, ``"zplus"``, ``"alpha-beta"``, ``"flat"``,
     ``"w-square"``, ``"z-box"``. On 2x2 mosaics of four photos in

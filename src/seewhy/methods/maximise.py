@@ -1,5 +1,5 @@
-"""Feature visualisation: takes a size, changes an image step by step until the target is as strong as it gets, gives the
-image."""
+"""Feature visualisation: takes a size, changes an image step by step until the target is as strong as it gets, gives
+the image."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PICTURES = {"fourier": _pictures.fourier, "maco": _pictures.phases, "pixel": _p
         family="inside",
         paper="Olah, Mordvintsev & Schubert 2017, Feature Visualization, doi:10.23915/distill.00007; "
         "MACO: Fel et al. 2023, arXiv:2306.06805",
-        formula="argmax_z E_t S(t(image(z))), image(z) in Fourier space with decorrelated colours, t jitter, scale, rotation",
+        formula="argmax_z E_t S(t(image(z))), z in Fourier space with decorrelated colours, t jitter, scale, rotation",
         cost="steps x copies forwards and backwards",
         needs=frozenset({Need.GRADIENT, Need.STREAM}),
         at="input",
@@ -56,10 +56,10 @@ def maximise(
     """An image that makes the target as large as possible.
 
     ``input`` [B, C, H, W] gives the size and number of images (one start for each, from ``seed`` and its content);
-    values of that shape are the images, in input units, between ``bounds``. ``parametrisation`` is ``fourier``, ``maco``
-    (phases only, magnitudes of natural images) or ``pixel``. ``copies`` random views a step, moved by up to ``jitter``
-    pixels, scaled by 1 +- ``scale``, turned by +- ``rotate`` degrees. Raises `UsageError` for values that cannot be
-    meant; an interrupted run gives the image it has.
+    values of that shape are the images, in input units, between ``bounds``. ``parametrisation`` is ``fourier``,
+    ``maco`` (phases only, magnitudes of natural images) or ``pixel``. ``copies`` random views a step, moved by up to
+    ``jitter`` pixels, scaled by 1 +- ``scale``, turned by +- ``rotate`` degrees. Raises `UsageError` for values that
+    cannot be meant; an interrupted run gives the image it has.
     """
     if parametrisation not in _PICTURES:
         raise UnknownName("parametrisation", parametrisation, _PICTURES, "seewhy methods maximise")
@@ -73,7 +73,9 @@ def maximise(
     low, high = bounds
     batch, keys = input.shape[0], fingerprint(input)
     height, width = input.shape[2:]
-    shape = (input.shape[1], height, width) if parametrisation == "pixel" else (input.shape[1], height, width // 2 + 1, 2)
+    shape = (
+        (input.shape[1], height, width) if parametrisation == "pixel" else (input.shape[1], height, width // 2 + 1, 2)
+    )
     noise = gaussian([(key, 0) for key in keys], shape, family="maximise", seed=seed).to(input)
     free, picture = _PICTURES[parametrisation](noise, (height, width))
     free = free.clone().requires_grad_()
@@ -98,13 +100,14 @@ def maximise(
     with torch.no_grad():
         values = low + (high - low) * picture(free)
     done = len(scores)
-    note = f"{'' if done == steps else 'interrupted after '}{done} of {steps} steps, score {scores[0]:.3g} to {scores[-1]:.3g}"
+    cut = "" if done == steps else "interrupted after "
+    note = f"{cut}{done} of {steps} steps, score {scores[0]:.3g} to {scores[-1]:.3g}"
     return Attribution(values, notes=(note,) * batch, finished=done == steps)
 
 
 def _look(seen: Tensor, batch: int, copies: int) -> Generator[Any, Any, tuple[Tensor, Tensor]]:
     """Gradients [B, copies, C, H, W] and scores [B, copies] of the views."""
-    views = seen.detach().unflatten(0, (batch, copies))
+    views = seen.detach().reshape(batch, copies, *seen.shape[1:])
     source = ChangedInput(copies, lambda samples, indices: views[samples, indices])
     found = yield Stream(source, (Gradient(), Score()), Gather(batch, copies), quiet=True)
     return found  # type: ignore[no-any-return]

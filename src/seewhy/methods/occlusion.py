@@ -23,7 +23,7 @@ __all__ = ["occlusion"]
     Card(
         name="occlusion",
         family="perturbation",
-        paper="Zeiler & Fergus 2014, Visualizing and Understanding Convolutional Networks, arXiv:1311.2901, section 4.1",
+        paper="Zeiler & Fergus 2014, Visualizing and Understanding Convolutional Networks, arXiv:1311.2901, sec. 4.1",
         formula="mean over the windows W that cover p of S(x) - S(x with W hidden)",
         cost="1 forward, and one for every window (729 at 224 pixels)",
         needs=frozenset({Need.STREAM}),
@@ -45,11 +45,11 @@ def occlusion(
 ) -> Generator[Any, Any, Tensor]:
     """By how much hiding the windows over each pixel lowers the score, averaged over those windows.
 
-    ``input`` [B, C, *size], any number of axes, ``score`` [B]; values [B, *size], signed, in score units. ``window`` and
-    ``stride`` are pixels, one number or one for each axis; left out, a window is a fourteenth of each axis (16 pixels of
-    224) and a stride half a window. Windows start at 0, stride, 2 stride... until one reaches the border, where it is cut
-    off: every pixel is covered. Raises `UsageError` for a window larger than the image, a stride of 0, or one larger
-    than the window, which would leave pixels out.
+    ``input`` [B, C, *size], any number of axes, ``score`` [B]; values [B, *size], signed, in score units. ``window``
+    and ``stride`` are pixels, one number or one for each axis; left out, a window is a fourteenth of each axis (16
+    pixels of 224) and a stride half a window. Windows start at 0, stride, 2 stride... until one reaches the border,
+    where it is cut off: every pixel is covered. Raises `UsageError` for a window larger than the image, a stride of
+    0, or one larger than the window, which would leave pixels out.
 
     >>> import torch, seewhy
     >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 2))

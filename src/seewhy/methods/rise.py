@@ -57,15 +57,15 @@ def rise(
 ) -> Generator[Any, Any, Attribution]:
     """How the score varies with the visibility of each pixel under random masks.
 
-    ``input`` [B, C, *size] with one to three axes, ``score`` [B]; values [B, *size], signed, in score units. A mask is a
-    grid of ``cells`` a side, each visible with probability ``p``, enlarged linearly to cells + 1 cells of the image's and
-    cut out at a random place. The paper's map, sum_i S_i M_i / (n E[M]), is the mean score plus Cov(S, M) / E[M]: without
-    the mean it ranks pixels alike and varies far less. What a linear model of the score explains is taken from the exact
-    covariance of the masks, and only the rest is sampled (a control variate: the expectation stays the same). With
-    p = 0.5 masks come in pairs, one the complement of the other. The standard error, which is returned, is that of the
-    mean over pairs (over masks for other ``p``), each left out of the linear model that it is compared with. ``n`` counts
-    forwards; fewer are made once the standard error is under ``tolerance`` of the map's range. Raises `UsageError` for a
-    budget under 4, cells that do not fit, a ``p`` that is not between 0 and 1.
+    ``input`` [B, C, *size] with one to three axes, ``score`` [B]; values [B, *size], signed, in score units. A mask
+    is a grid of ``cells`` a side, each visible with probability ``p``, enlarged linearly to cells + 1 cells of the
+    image's and cut out at a random place. The paper's map, sum_i S_i M_i / (n E[M]), is the mean score plus Cov(S, M)
+    / E[M]: without the mean it ranks pixels alike and varies far less. What a linear model of the score explains is
+    taken from the exact covariance of the masks, and only the rest is sampled (a control variate: the expectation
+    stays the same). With p = 0.5 masks come in pairs, one the complement of the other. The standard error, which is
+    returned, is that of the mean over pairs (over masks for other ``p``), each left out of the linear model that it
+    is compared with. ``n`` counts forwards; fewer are made once the standard error is under ``tolerance`` of the
+    map's range. Raises `UsageError` for a budget under 4, cells that do not fit, a ``p`` that is not between 0 and 1.
 
     >>> import torch, seewhy
     >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 2))
@@ -90,11 +90,11 @@ def rise(
 
 
 class _Covariance(Scored):
-    """E[d m] with m = M - p and d the score, or half the difference of the scores of a pair: by a linear model of d whose
-    share is known exactly, and the mean of what it leaves.
+    """E[d m] with m = M - p and d the score, or half the difference of the scores of a pair: by a linear model of d
+    whose share is known exactly, and the mean of what it leaves.
 
-    Sample i's remainder is d_i - b_i g_i with b_i a ridge fitted to all samples but i, so that each term
-    b_i E[g m] + (d_i - b_i g_i) m_i has expectation E[d m], however badly the model fits.
+    Sample i's remainder is d_i - b_i g_i with b_i a ridge fitted to all samples but i, so that each term b_i E[g m] +
+    (d_i - b_i g_i) m_i has expectation E[d m], however badly the model fits.
     """
 
     def __init__(self, score: Tensor, size: Sequence[int], masks: SoftMasks, p: float, tolerance: float) -> None:

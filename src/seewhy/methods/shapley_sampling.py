@@ -52,10 +52,10 @@ def shapley_sampling(
     """Each piece's Shapley value: what hiding it takes from the score, averaged over random orders of hiding.
 
     ``input`` [B, C, *size], ``score`` [B], ``segments`` [B, *size] whole numbers; values [B, *size], signed, in score
-    units: every pixel has its piece's. The pieces' values add up to the score minus that of everything hidden, whatever
-    the budget. Orders come in pairs, one the reverse of the other; the standard error, which is returned, is that of pair
-    means. ``n`` counts forwards, of which whole pairs are used; fewer are made once the standard error is under
-    ``tolerance`` of the map's range. Raises `UsageError` for a budget under one pair of orders.
+    units: every pixel has its piece's. The pieces' values add up to the score minus that of everything hidden,
+    whatever the budget. Orders come in pairs, one the reverse of the other; the standard error, which is returned, is
+    that of pair means. ``n`` counts forwards, of which whole pairs are used; fewer are made once the standard error
+    is under ``tolerance`` of the map's range. Raises `UsageError` for a budget under one pair of orders.
 
     >>> import torch, seewhy
     >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 2))

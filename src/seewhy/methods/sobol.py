@@ -1,5 +1,5 @@
-"""Sobol indices: takes the input and what hides it, asks for scores under quasi-random masks, gives each cell's share of
-the score's variance; has no sign."""
+"""Sobol indices: takes the input and what hides it, asks for scores under quasi-random masks, gives each cell's share
+of the score's variance; has no sign."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _POINTS = 4
     Card(
         name="sobol",
         family="perturbation",
-        paper="Fel et al. 2021, Look at the Variance!, arXiv:2111.04138, section 3; Jansen 1999, Comput. Phys. Commun. 117",
+        paper="Fel et al. 2021, Look at the Variance!, arXiv:2111.04138, section 3; Jansen 1999, CPC 117, p. 35",
         formula="E[(S(A) - S(A with cell j of B))^2] / (2 Var S(A)), A and B independent masks",
         cost="1 forward, and up to n: designs of 4 (cells^2 + 2), 264 for 8 cells a side",
         needs=frozenset({Need.STREAM}),
@@ -53,14 +53,14 @@ def sobol(
 ) -> Generator[Any, Any, Attribution]:
     """Each cell's total Sobol index: the share of the score's variance that would stay if only that cell varied.
 
-    ``input`` [B, C, *size] with one to three axes, ``score`` [B]; values [B, *size], from 0, in shares of the variance
-    (they add up to more than 1 where cells interact). Masks give every cell of a grid of ``cells`` a side a visibility in
-    [0, 1]; a pixel has its cell's. They come from scrambled Sobol sequences in replicates of 4 points, randomised anew
-    for each: numerators (Jansen's) and the variance (of A and B) are averaged over all, and the standard error of their
-    quotient, which is returned, comes from the replicates. The grid of indices is enlarged linearly. ``n`` counts
-    forwards, of which whole replicates are used (2112 are the 32 points for 8 cells of the paper); fewer are made once the
-    standard error is under ``tolerance`` of the map's range. Raises `UsageError` for a budget under 2 replicates, and for
-    cells that do not fit.
+    ``input`` [B, C, *size] with one to three axes, ``score`` [B]; values [B, *size], from 0, in shares of the
+    variance (they add up to more than 1 where cells interact). Masks give every cell of a grid of ``cells`` a side a
+    visibility in [0, 1]; a pixel has its cell's. They come from scrambled Sobol sequences in replicates of 4 points,
+    randomised anew for each: numerators (Jansen's) and the variance (of A and B) are averaged over all, and the
+    standard error of their quotient, which is returned, comes from the replicates. The grid of indices is enlarged
+    linearly. ``n`` counts forwards, of which whole replicates are used (2112 are the 32 points for 8 cells of the
+    paper); fewer are made once the standard error is under ``tolerance`` of the map's range. Raises `UsageError` for
+    a budget under 2 replicates, and for cells that do not fit.
 
     >>> import torch, seewhy
     >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 2))
@@ -100,9 +100,12 @@ class _Design:
         which, index = divmod(index, _POINTS * (self._places + 2))
         block, point = divmod(index, _POINTS)
         if (sample, which) not in self._points:
-            engine = SobolEngine(2 * self._places, scramble=True, seed=self._draws.state(sample, which))
+            engine: Any = SobolEngine(  # type: ignore[no-untyped-call]
+                2 * self._places, scramble=True, seed=self._draws.state(sample, which)
+            )
             self._points[sample, which] = engine.draw(_POINTS, dtype=torch.float64)
-        a, b = self._points[sample, which][point].split(self._places)
+        row = self._points[sample, which][point]
+        a, b = row[: self._places], row[self._places :]
         if block < 2:
             return b if block else a
         mixed = a.clone()
@@ -116,7 +119,7 @@ class _Jansen(Scored):
     def __init__(self, score: Tensor, size: Sequence[int], cells: int, tolerance: float) -> None:
         super().__init__(score, size, tolerance)
         self._cells = cells
-        self._replicate = _POINTS * (cells ** len(self.size) + 2)
+        self._replicate = _POINTS * (int(cells ** len(self.size)) + 2)
 
     def least(self, sample: int) -> int:
         """One replicate."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from seewhy.render.colormaps import DIVERGING, SEQUENTIAL, colormap, colormap_names, lightness
+from seewhy.render.colormaps import DIVERGING, SEQUENTIAL, colormap, colormap_names, hues, lightness
 from seewhy.render.figure import Cell, Colorbar, caption, grid, grid_svg
 from seewhy.render.files import SUFFIXES, check, write, write_bytes
-from seewhy.render.heatmap import MODES, Mode, greyed, heatmap, overlay, side_by_side
+from seewhy.render.heatmap import MODES, Mode, greyed, heatmap, overlay, side_by_side, tinted
+from seewhy.render.kernels import kernel
 from seewhy.render.scale import PERCENTILE, limits, resize
 from seewhy.render.sheet import png
 
@@ -26,12 +27,15 @@ __all__ = [
     "grid",
     "grid_svg",
     "heatmap",
+    "hues",
+    "kernel",
     "lightness",
     "limits",
     "overlay",
     "png",
     "resize",
     "side_by_side",
+    "tinted",
     "write",
     "write_bytes",
 ]

@@ -19,7 +19,7 @@ from seewhy.errors import UnknownName
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["DIVERGING", "SEQUENTIAL", "colormap", "colormap_names", "lightness"]
+__all__ = ["DIVERGING", "SEQUENTIAL", "colormap", "colormap_names", "hues", "lightness"]
 
 #: the colormap of maps without a sign
 SEQUENTIAL = "ember"
@@ -92,6 +92,22 @@ def lightness(colours: NDArray[Any]) -> _Floats:
     return np.asarray((lms @ np.linalg.inv(_FROM_OKLAB).T)[..., 0])
 
 
+def hues(count: int) -> NDArray[np.uint8]:
+    """``count`` colours, uint8 ``[count, 3]``, of one lightness and evenly spread hues.
+
+    >>> hues(6).shape, lightness(hues(6)).round(1).tolist()
+    ((6, 3), [0.7, 0.7, 0.7, 0.7, 0.7, 0.7])
+    """
+    angles = np.deg2rad(25 + 360 * np.arange(count) / max(count, 1))
+    rgb = np.clip(_linear_rgb(np.full(count, 0.72), np.full(count, 0.13), angles), 0, 1)
+    return np.asarray(np.rint(_encoded(rgb) * 255), dtype=np.uint8)
+
+
+def _encoded(rgb: _Floats) -> _Floats:
+    """Linear light in [0, 1] as sRGB."""
+    return np.where(rgb <= 0.0031308, rgb * 12.92, 1.055 * rgb ** (1 / 2.4) - 0.055)
+
+
 def _linear_rgb(light: _Floats, chroma: _Floats, hue: _Floats) -> _Floats:
     lab = np.stack([light, chroma * np.cos(hue), chroma * np.sin(hue)], axis=-1)
     return np.asarray((lab @ _FROM_OKLAB.T) ** 3 @ _LMS_TO_RGB.T)
@@ -110,8 +126,7 @@ def _srgb(light: _Floats, chroma: _Floats, hue: _Floats) -> NDArray[np.uint8]:
     padded = np.pad(np.minimum(chroma, low), 20, mode="reflect", reflect_type="odd")
     chroma = np.clip(np.convolve(padded, window / window.sum(), mode="valid"), 0, low)
     rgb = np.clip(_linear_rgb(light, chroma, hue), 0, 1)
-    encoded = np.where(rgb <= 0.0031308, rgb * 12.92, 1.055 * rgb ** (1 / 2.4) - 0.055)
-    return np.asarray(np.rint(encoded * 255), dtype=np.uint8)
+    return np.asarray(np.rint(_encoded(rgb) * 255), dtype=np.uint8)
 
 
 def _along(position: _Floats, stops: tuple[tuple[float, float, float], ...]) -> tuple[_Floats, _Floats]:

@@ -101,6 +101,10 @@ class _Measures:
         return round(units * self.cell / 320)
 
     @property
+    def head(self) -> int:
+        return max(15, self(20))
+
+    @property
     def large(self) -> int:
         return max(12, self(16))
 
@@ -121,9 +125,9 @@ def _lay_out(cells: Sequence[Sequence[Cell]], cell: int, header: str, footer: st
     items: list[Item] = []
     y = float(margin)
     if header:
-        for line in wrap(header, px(20), inner, 2):
-            y += px(20)
-            items.append(Text(margin, y, line, px(20), _INK))
+        for line in wrap(header, px.head, inner, 2):
+            y += px.head
+            items.append(Text(margin, y, line, px.head, _INK))
             y += px(6)
         y += px(14)
     for row in cells:
@@ -138,7 +142,7 @@ def _row(items: list[Item], row: Sequence[Cell], left: int, top: float, px: _Mea
     """Add one row; gives its lower edge. Pictures of a row share their upper edge, whatever their titles."""
     titles = [_title(each, px) for each in row]
     # whole numbers, so that an SVG's pictures are as sharp as the raster's
-    below = math.ceil(max((title[-1][1] + px(9) for title in titles if title), default=0.0))
+    below = math.ceil(max((title[-1][1] + max(px(9), 6) for title in titles if title), default=0.0))
     sizes = [_fitted(each.pixels, px.cell) for each in row]
     panel = max((height for each, (_, height) in zip(row, sizes, strict=True) if each.pixels is not None), default=0)
     bottom = top + below
@@ -211,17 +215,18 @@ def _foot(
     bottom = y
     if colorbar is not None:
         name, low, high = colorbar
-        bar = min(px(240), inner)
+        bar, tall = min(max(px(240), 160), inner), max(px(10), 7)
+        under = max(px(26), tall + px.small + 3)  # where the numbers stand, however small the cells
         start = x + inner - bar
         ramp = np.ascontiguousarray(colormap(name)[None])
-        items.append(Picture(start, y, bar, px(10), ramp))
+        items.append(Picture(start, y, bar, tall, ramp))
         marks = [(low, 0.0, "start"), (high, 1.0, "end")]
         if low < 0 < high:
             marks.append((0.0, -low / (high - low), "middle"))
         for value, share, align in marks:
             words = "0" if value == 0 else f"{value:.3g}".replace("-", "−")
-            items.append(Text(start + share * bar, y + px(26), words, px.small, _SOFT, align))
-        bottom = y + px(30)
+            items.append(Text(start + share * bar, y + under, words, px.small, _SOFT, align))
+        bottom = y + under + px(4)
         room = inner - bar - px(24)
     if footer and room < px(160):  # one narrow column: the text goes under the bar
         y, room = bottom + px(6), inner

@@ -14,7 +14,7 @@ from seewhy.render.contours import draw_contours
 from seewhy.render.scale import limits as find_limits
 from seewhy.render.scale import resize
 
-__all__ = ["MODES", "Mode", "Pixels", "greyed", "heatmap", "overlay", "side_by_side"]
+__all__ = ["MODES", "Mode", "Pixels", "greyed", "heatmap", "overlay", "side_by_side", "tinted"]
 
 Pixels = NDArray[np.uint8]
 Mode = Literal["alpha", "blend", "mask"]
@@ -101,6 +101,32 @@ def overlay(
     if contour is None:
         return pixels
     return draw_contours(pixels, np.asarray(map), _levels(contour), top, signed=signed)
+
+
+def tinted(
+    image: Pixels | None, maps: Sequence[NDArray[Any]], colours: NDArray[np.uint8], limits: Sequence[float]
+) -> Pixels:
+    """Several maps >= 0 ``[h, w]``, each in a colour of its own, on the grey ``image``: uint8 ``[H, W, 3]``.
+
+    ``colours`` is uint8 ``[K, 3]``; map k is all but opaque where it reaches ``limits[k]``; where maps overlap the
+    stronger one's colour prevails. Without an image the ground is white and the size that of the first map. A limit of 0 draws nothing.
+
+    >>> tinted(None, [np.eye(2)], np.array([[200, 0, 0]], dtype=np.uint8), [1.0])[0].tolist()
+    [[200, 0, 0], [255, 255, 255]]
+    """
+    first = np.asarray(maps[0])
+    if image is None:
+        ground = np.full((*first.shape, 3), 255, dtype=np.float32)
+    else:
+        photo = _photo(image)
+        ground = np.repeat((photo @ _LUMA * 0.75 + 32)[..., None], 3, axis=2)
+    shape = (ground.shape[0], ground.shape[1])
+    shares = np.stack([_strength(_at_size(m, shape), False, 0.0, top) for m, top in zip(maps, limits, strict=True)])
+    opacity = shares.max(0) * (1.0 if image is None else 0.9)
+    weights = shares**2  # where one map is ahead, its colour is
+    mixed = np.tensordot(weights, colours.astype(np.float32), axes=(0, 0)) / np.maximum(weights.sum(0), 1e-12)[..., None]
+    pixels = ground * (1 - opacity[..., None]) + mixed * opacity[..., None]
+    return np.asarray(np.rint(np.clip(pixels, 0, 255)), dtype=np.uint8)
 
 
 def greyed(image: Pixels) -> Pixels:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from seewhy.report.folder import FORMATS, Folder
+from seewhy.report.folder import FORMATS, GALLERY_FORMATS, Folder
 
-__all__ = ["FORMATS", "Folder"]
+__all__ = ["FORMATS", "GALLERY_FORMATS", "Folder"]

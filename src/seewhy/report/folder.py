@@ -7,15 +7,24 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
 
 from seewhy.errors import UsageError
-from seewhy.explanation import Explanation, Explanations, file_stems
+from seewhy.explanation import Explanation, Explanations, Gallery, file_stems
 from seewhy.explanation.picture import drawable
+from seewhy.render import write
 
-__all__ = ["FORMATS", "Folder"]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["FORMATS", "GALLERY_FORMATS", "Folder"]
 
 FORMATS = ("png", "jpg", "svg", "npz")
+#: of pictures of the inside, whose numbers are one array
+GALLERY_FORMATS = ("png", "jpg", "svg", "npy")
 #: of a file's name, in bytes: what is left of the 255 that file systems allow is for numbers and suffixes
 _LONGEST = 180
 
@@ -81,11 +90,30 @@ class Folder:
     def save_grid(self, explanations: Explanations, word: str, suffix: str = "png", **options: Any) -> Path:
         """Write all of one image in one picture, named after the image and ``word``; ``options`` are the grid's."""
         _check_drawable(explanations)
-        name = re.sub(r"[^\w.]+", "-", Path(explanations[0].name).stem).strip("-.").encode()
-        stem = f"{name[:_LONGEST].decode(errors='ignore') or 'image'}_{word}"
-        path = self.free(stem, suffix)
+        path = self.free(f"{_slug(Path(explanations[0].name).stem) or 'image'}_{word}", suffix)
         explanations.grid(path, force=True, **options)
         return path
+
+    def save_gallery(self, gallery: Gallery, words: Sequence[str], formats: Sequence[str] = ("png",)) -> list[Path]:
+        """Write a gallery in every format, named after ``words``; gives the files. Raises `UsageError` for an unknown
+        format."""
+        for suffix in formats:
+            if suffix not in GALLERY_FORMATS:
+                raise UsageError(f"no format {suffix!r}; one of {', '.join(GALLERY_FORMATS)}")
+        first = self.free(self.stem(words), *formats)
+        files = [first.with_name(f"{first.name.removesuffix(formats[0])}{suffix}") for suffix in formats]
+        return [gallery.save(path, force=True) for path in files]
+
+    def save_pixels(self, pixels: NDArray[np.uint8], words: Sequence[str]) -> Path:
+        """Write one picture, uint8 ``[H, W, 3]``, as a PNG named after ``words``."""
+        path = self.free(self.stem(words), "png")
+        return write(Image.fromarray(pixels), path, force=True)
+
+    @staticmethod
+    def stem(words: Sequence[str]) -> str:
+        """``words`` as a file's name without suffix: what a file system might mind becomes a hyphen."""
+        joined = "_".join(slug for slug in map(_slug, words) if slug)
+        return joined.encode()[:_LONGEST].decode(errors="ignore") or "picture"
 
 
 def _check_place(path: Path) -> None:
@@ -107,6 +135,11 @@ def _check_drawable(explanations: Sequence[Explanation]) -> None:
                 f"{each.method}{where} has values of shape {each.values.shape}, of which there is no picture; "
                 "take a layer with two spatial axes, or explain into --format npz"
             )
+
+
+def _slug(text: str) -> str:
+    """Letters of any script and digits; at most as long as a name may be."""
+    return re.sub(r"[^\w.]+", "-", text).strip("-.").encode()[:_LONGEST].decode(errors="ignore")
 
 
 def _without_suffix(explanation: Explanation) -> Explanation:

@@ -118,7 +118,9 @@ def test_the_layer_is_found(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-@pytest.mark.parametrize("method", [m for m in METHODS if methods[m].card.family in ("cam", "gradient") and m not in SLOW])
+@pytest.mark.parametrize(
+    "method", [m for m in METHODS if methods[m].card.family in ("cam", "gradient") and m not in SLOW]
+)
 def test_every_cam_and_gradient_method(name: str, method: str) -> None:
     family, card = FAMILIES[name], methods[method]
     given = {key: value for key, value in QUICK.items() if key in card.parameters}

@@ -13,7 +13,7 @@ from seewhy.errors import UsageError
 #: the words after ``explain a.png``, and what the one line must hold
 WRONG: dict[str, tuple[list[str], list[str]]] = {
     "method": (["-M", "gradcam"], ["no method 'gradcam'", "nearest: 'grad-cam'", "seewhy methods"]),
-    "second method": (["-M", "saliency", "-M", "lime"], ["no method 'lime'", "seewhy methods"]),
+    "second method": (["-M", "saliency", "-M", "limes"], ["no method 'limes'", "nearest: 'lime'", "seewhy methods"]),
     "layer": (["--layer", "44"], ["no layer '44'", "seewhy layers --model python:seewhy_cli_networks:labelled"]),
     "label": (["-t", "expresso"], ["no label 'expresso'", "nearest: 'espresso'", "seewhy labels"]),
     "index": (["-t", "5"], ["no class 5", "the last is 4"]),

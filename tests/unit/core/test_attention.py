@@ -123,7 +123,7 @@ def test_explicit_softmax_is_seen_and_others_are_not() -> None:
 
 
 def test_what_cannot_be_followed() -> None:
-    with pytest.raises(CapabilityError, match="no transformer.*grad-cam"):
+    with pytest.raises(CapabilityError, match=r"no transformer.*grad-cam"):
         check([], 1)
     with pytest.raises(CapabilityError, match="within windows"):
         check([torch.zeros(4, 2, 3, 3)], 1)

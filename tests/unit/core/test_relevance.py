@@ -15,7 +15,7 @@ from torch import Tensor, nn
 import seewhy
 import seewhy.methods
 from networks import CLASSES, NETWORKS, image, make
-from seewhy.core.composites import COMPOSITES
+from seewhy.core.relevance.composites import COMPOSITES
 from unit.core.relevances import flow_of, lrp, noisy, same
 
 

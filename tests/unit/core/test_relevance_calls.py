@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import seewhy
 import seewhy.methods
 from networks import CLASSES, image
-from seewhy.core.composites import COMPOSITES
+from seewhy.core.relevance.composites import COMPOSITES
 from unit.core.relevances import flow_of, lrp, same, toy
 
 

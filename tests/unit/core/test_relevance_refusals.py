@@ -15,8 +15,8 @@ import seewhy
 import seewhy.methods
 from networks import image, make
 from seewhy import targets as t
-from seewhy.core.composites import LinearCall
-from seewhy.core.relevance_rules import AlphaBeta, Flat
+from seewhy.core.relevance.composites import LinearCall
+from seewhy.core.relevance.rules import AlphaBeta, Flat
 from seewhy.errors import CapabilityError, UnknownName, UsageError
 from unit.core.relevances import lrp, same, toy
 

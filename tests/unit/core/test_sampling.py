@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -127,7 +129,7 @@ def test_rounds_double_to_the_budget() -> None:
     for n in range(1, 200):
         found = rounds(n, 5)
         assert found[-1] == n
-        assert all(b <= 2 * a for a, b in zip(found, found[1:], strict=False))
+        assert all(b <= 2 * a for a, b in itertools.pairwise(found))
 
 
 @pytest.mark.parametrize(
@@ -171,5 +173,5 @@ def test_attribution_says_how_it_ended() -> None:
 
 @pytest.mark.parametrize("tolerance", [-0.1, float("nan"), "0.1", None, True])
 def test_a_tolerance_that_is_none(tolerance: object) -> None:
-    with pytest.raises(UsageError, match="tolerance=.*share of the map's range"):
+    with pytest.raises(UsageError, match=r"tolerance=.*share of the map's range"):
         Means(1, tolerance)  # type: ignore[arg-type]

@@ -14,15 +14,15 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
 from seewhy.core import asks
-from seewhy.core.composites import Composite
-from seewhy.core.crossings import refuse, uncovered
-from seewhy.core.differences import DifferenceWatch
 from seewhy.core.jobs import Event, Job, Settings
 from seewhy.core.layers import INPUT, Place
 from seewhy.core.network import Network
 from seewhy.core.passes import Pass, Request, run_forward
-from seewhy.core.relevance import RelevanceWatch
-from seewhy.core.relevance_arithmetic import Ledger, State
+from seewhy.core.relevance.arithmetic import Ledger, State
+from seewhy.core.relevance.composites import Composite
+from seewhy.core.relevance.crossings import refuse, uncovered
+from seewhy.core.relevance.differences import DifferenceWatch
+from seewhy.core.relevance.watch import RelevanceWatch
 from seewhy.core.targets import Target, scores
 from seewhy.errors import CapabilityError, TargetError, UsageError
 

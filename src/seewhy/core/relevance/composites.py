@@ -22,7 +22,7 @@ from typing import Any
 
 from torch import Tensor
 
-from seewhy.core.relevance_rules import AlphaBeta, Epsilon, Excitation, Flat, Gamma, Rule, WSquare, ZBox, ZPlus
+from seewhy.core.relevance.rules import AlphaBeta, Epsilon, Excitation, Flat, Gamma, Rule, WSquare, ZBox, ZPlus
 from seewhy.errors import UnknownName, UsageError
 
 __all__ = ["COMPOSITES", "Composite", "LinearCall", "excitation", "find_composite"]

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from seewhy.core.functions import Call, Handler
-from seewhy.core.linear_calls import pool_again
-from seewhy.core.relevance import ACTIVATIONS
-from seewhy.core.ruled import ruled
+from seewhy.core.relevance.linear import pool_again
+from seewhy.core.relevance.ruled import ruled
+from seewhy.core.relevance.watch import ACTIVATIONS
 from seewhy.core.rules import RECTIFIERS, in_place, out_of_place
 
 __all__ = ["SMALLEST", "DifferenceWatch"]

@@ -15,11 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seewhy.core.composites import Composite
 from seewhy.core.functions import Call
-from seewhy.core.provenance import Notes
-from seewhy.core.relevance_sharing import share_sum
-from seewhy.core.ruled import is_live, ruled
+from seewhy.core.relevance.composites import Composite
+from seewhy.core.relevance.origins import Notes
+from seewhy.core.relevance.ruled import is_live, ruled
+from seewhy.core.relevance.sharing import share_sum
 from seewhy.core.rules import RECTIFIERS, in_place
 
 __all__ = ["PRODUCTS", "SUMS", "Arithmetic", "Ledger", "State", "written_back"]

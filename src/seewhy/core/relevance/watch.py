@@ -21,9 +21,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seewhy.core.composites import LinearCall
 from seewhy.core.functions import Call, Handler
-from seewhy.core.linear_calls import (
+from seewhy.core.relevance.arithmetic import PRODUCTS, SUMS, Arithmetic, Ledger, State, written_back
+from seewhy.core.relevance.composites import LinearCall
+from seewhy.core.relevance.linear import (
     NORMS,
     POOLINGS,
     WEIGHTED,
@@ -33,10 +34,9 @@ from seewhy.core.linear_calls import (
     read_norm,
     read_weighted,
 )
-from seewhy.core.provenance import MOVES, Note
-from seewhy.core.relevance_arithmetic import PRODUCTS, SUMS, Arithmetic, Ledger, State, written_back
-from seewhy.core.relevance_sharing import LinearMap, Shares
-from seewhy.core.ruled import is_live, ruled
+from seewhy.core.relevance.origins import MOVES, Note
+from seewhy.core.relevance.ruled import is_live, ruled
+from seewhy.core.relevance.sharing import LinearMap, Shares
 from seewhy.core.rules import RECTIFIERS, out_of_place
 
 __all__ = ["ACTIVATIONS", "RelevanceWatch"]

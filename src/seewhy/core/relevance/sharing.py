@@ -1,5 +1,5 @@
 """Sharing relevance out: takes a linear map's parts and the relevance at its output, gives the relevance at its input
-and what the bias and the stabiliser took; knows no rules (see `seewhy.core.relevance_rules`).
+and what the bias and the stabiliser took; knows no rules (see `seewhy.core.relevance.rules`).
 """
 
 from __future__ import annotations
