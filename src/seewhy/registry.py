@@ -69,7 +69,8 @@ class Card:
     values that have channels; None for maps that have none. ``discriminative`` maps differ between classes and can be
     asked for in contrast. ``positive`` maps are drawn with their negative part cut off unless asked otherwise.
     ``fill`` is what a perturbation method hides things behind unless told otherwise. ``by_layer`` methods explain not a
-    class but the mean of each layer, one map a layer. ``call`` is the command that runs it.
+    class but the mean of each layer, one map a layer. ``call`` is the command that runs it. ``differentiable`` maps can
+    carry a graph.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Card:
     by_layer: bool = False
     fill: str = "grey"
     call: str = "explain"
+    differentiable: bool = True
     use: str = ""
     caveats: tuple[str, ...] = ()
 

@@ -41,7 +41,7 @@ def forwards(name: str) -> int:
 def test_a_module_that_raises_or_is_interrupted_midway(name: str, error: type[BaseException]) -> None:
     """At the first pass, in the middle and at the last one, which for streams is deep inside a chunk loop.
 
-    An interruption propagates, or, from the second pass on, gives what a method that samples has so far.
+    An interruption propagates, or, from the second pass on, gives what a method that samples or optimises has.
     """
     total = forwards(name)
     for n in sorted({1, (total + 1) // 2, total}):
@@ -61,7 +61,7 @@ def test_a_module_that_raises_or_is_interrupted_midway(name: str, error: type[Ba
         else:
             assert error is KeyboardInterrupt
             assert n > 1
-            assert "seed" in methods[name].parameters
+            assert "seed" in methods[name].parameters or not methods[name].card.differentiable
             assert {each.status.code for each in every(found)} == {"unfinished"}
         assert difference(before, snapshot(case.net)) == []
 

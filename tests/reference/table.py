@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from reference import attention, cams, gradients, lifting, paths, perturbation, propagation, scoring
+from reference import attention, cams, gradients, inside, lifting, optimised, paths, perturbation, propagation, scoring
 from reference.probing import Probe
 
 __all__ = ["REFERENCES"]
@@ -14,11 +14,11 @@ __all__ = ["REFERENCES"]
 _ALL = [
     *(
         getattr(module, name)
-        for module in (attention, cams, gradients, lifting, paths, perturbation, propagation, scoring)
+        for module in (attention, cams, gradients, inside, lifting, optimised, paths, perturbation, propagation, scoring)
         for name in module.__all__
     ),
 ]
-_HELPERS = {"grad_cam_pp_map", "jacobi", "nodes_and_weights"}
+_HELPERS = {"evidence", "factorise", "grad_cam_pp_map", "jacobi", "nodes_and_weights"}
 
 REFERENCES: dict[str, Callable[[Probe], np.ndarray]] = {
     formula.__name__.replace("_", "-"): formula for formula in _ALL if formula.__name__ not in _HELPERS

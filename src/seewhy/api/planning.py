@@ -82,10 +82,10 @@ class Plan:
             )
         network = Network(model.module)
         _check_capabilities(network, methods)
-        if settings.differentiable and (fixed := [m.name for m in methods if Need.BIASES in m.card.needs]):
+        if settings.differentiable and (fixed := [m for m in methods if not m.card.differentiable]):
             raise CapabilityError(
-                f"differentiable=True: {fixed[0]} takes implicit biases as constants, so its graph would be wrong; "
-                "input-x-gradient and every CAM have a whole one"
+                f"differentiable=True: {fixed[0].name} takes constants or optimises on its way, so its graph would be "
+                "wrong; input-x-gradient and every CAM have a whole one"
             )
         question = question or Question()
         _check_words(methods, fuse, reduce, contrast, question, prepare)

@@ -195,6 +195,8 @@ def status_of(
             return Status("non-finite", "the input holds NaN or infinity")
         what = "the score" if not math.isfinite(score) else "the map"
         return Status("non-finite", f"{what} overflowed in the forward or backward pass")
+    if not answer.attribution.finished:
+        return Status("unfinished", answer.attribution.notes[row])
     card = answer.job.outline.method.card
     if not answer.depends:
         if not answer.recorded:
@@ -210,8 +212,6 @@ def status_of(
             f"the map is 0 everywhere: at {place} nothing changes the score (constant output, dead or saturated units)",
         )
     converged = answer.attribution.converged
-    if not answer.attribution.finished:
-        return Status("unfinished", answer.attribution.notes[row])
     if converged is not None and not bool(converged[row]):
         return Status("not-converged", answer.attribution.notes[row])
     if card.positive and card.discriminative and values.max() <= 0:

@@ -35,6 +35,7 @@ _TEMPERATURE, _GROWTH = 1 / 20, 1.0035
         at="input",
         positive=True,
         fill="blur",
+        differentiable=False,
         use="the part of a given size that is enough for the class",
         caveats=(
             "an optimisation: slow, and it may end in another part of the same worth",
@@ -65,7 +66,8 @@ def extremal_perturbation(
     areas = (areas,) if isinstance(areas, int | float) else tuple(areas)
     if not areas or not all(0 < area < 1 for area in areas) or not weight > 0 or not (sigma is None or sigma > 0):
         raise UsageError(
-            f"areas={areas}, weight={weight}, sigma={sigma}: shares between 0 and 1, positive numbers, e.g. (0.1, 0.2), 30, 21"
+            f"areas={areas}, weight={weight}, sigma={sigma}: shares between 0 and 1, positive numbers, "
+            "e.g. (0.1, 0.2), 30, 21"
         )
     if input.ndim != 4:
         raise CapabilityError(f"extremal-perturbation needs pictures [B, C, H, W], not {tuple(input.shape)}")
@@ -74,11 +76,12 @@ def extremal_perturbation(
     masks: list[Tensor] = []
     notes, finished = ("",) * len(input), True
     for area in areas:
-        wanted = (torch.arange(size[0] * size[1], device=input.device) >= round((1 - area) * size[0] * size[1])).to(input)
+        hidden = round((1 - area) * size[0] * size[1])
 
-        def penalty(free: Tensor, step: int, wanted: Tensor = wanted) -> Tensor:
-            ordered = smooth(free).flatten(1).sort(1).values
-            return weight * _GROWTH**step * (ordered - wanted).square().mean(1)
+        def penalty(free: Tensor, step: int, hidden: int = hidden) -> Tensor:
+            mask = smooth(free).flatten(1)
+            wanted = torch.stack([_step(row, hidden) for row in mask.detach()])
+            return weight * _GROWTH**step * (mask - wanted).square().mean(1)
 
         start = torch.full((len(input), 1, *smooth.grid), 0.5, dtype=input.dtype, device=input.device)
         found = yield from search(
@@ -95,16 +98,29 @@ def extremal_perturbation(
     return Attribution(torch.stack(masks).mean(0), notes=notes, finished=finished)
 
 
+def _step(values: Tensor, hidden: int) -> Tensor:
+    """What each of ``values`` [n] would be if the ``hidden`` smallest were 0 and the others 1.
+
+    Equal values share: a mask starts out flat, and the order of pixels must not decide which part is kept.
+    """
+    _, which, counts = torch.unique((values * 1e5).round(), return_inverse=True, return_counts=True)
+    last = counts.cumsum(0)
+    kept = (last - hidden).clamp(min=0) - (last - counts - hidden).clamp(min=0)
+    return (kept / counts).to(values)[which]
+
+
 class _SmoothMask:
     """Numbers on a coarse grid as a mask at full size: m(u) = smooth maximum over v of k(|u - v| / sigma) free(v).
 
-    k is 1 up to half a sigma, and falls like a Gaussian beyond.
+    k is 1 up to half a sigma, and falls like a Gaussian beyond. The grid reaches beyond the image by the width of the
+    kernel, so that equal numbers make an even mask up to the border.
     """
 
     def __init__(self, size: tuple[int, int], sigma: float, like: Tensor) -> None:
         self.size, self.step = size, max(1, round(sigma / 3))
-        self.grid = tuple(math.ceil(n / self.step) for n in size)
-        self.reach = min(math.ceil(2 * sigma / self.step), max(self.grid))
+        self.reach = math.ceil(2 * sigma / self.step)
+        self.inside = tuple(math.ceil(n / self.step) for n in size)
+        self.grid = tuple(n + 2 * self.reach for n in self.inside)
         # distance of every pixel of a cell from the centres of the cells around it
         at = [(n + 0.5) / self.step - 0.5 for n in range(self.step)]
         cells = range(-self.reach, self.reach + 1)
@@ -117,8 +133,7 @@ class _SmoothMask:
 
     def __call__(self, free: Tensor) -> Tensor:
         """[B, 1, *grid] as [B, 1, H, W]."""
-        around = F.pad(free, (self.reach,) * 4)
-        windows = F.unfold(around, 2 * self.reach + 1).reshape(len(free), 1, -1, *self.grid)
+        windows = F.unfold(free, 2 * self.reach + 1).reshape(len(free), 1, -1, *self.inside)
         scaled = windows * self.kernel[None, :, :, None, None]
         share = (scaled / _TEMPERATURE).softmax(2)
         fine = F.pixel_shuffle((share * scaled).sum(2), self.step)

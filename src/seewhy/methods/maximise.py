@@ -33,6 +33,7 @@ _PICTURES = {"fourier": _pictures.fourier, "maco": _pictures.phases, "pixel": _p
         needs=frozenset({Need.GRADIENT, Need.STREAM}),
         at="input",
         call="maximise",
+        differentiable=False,
         use="what a class, channel, layer or single neuron responds to most",
         caveats=(
             "an extreme, not an example: see the real images that activate it beside it",

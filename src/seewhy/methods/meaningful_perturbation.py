@@ -30,6 +30,7 @@ __all__ = ["meaningful_perturbation"]
         at="input",
         positive=True,
         fill="blur",
+        differentiable=False,
         use="the smallest part without which the class is gone",
         caveats=(
             "an optimisation: another start or penalty finds another mask",

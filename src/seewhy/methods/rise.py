@@ -49,7 +49,7 @@ def rise(
     score: Tensor,
     fill: Fill,
     *,
-    n: int = 2000,
+    n: int = 4000,
     cells: int = 7,
     p: float = 0.5,
     tolerance: float = 0.05,

@@ -1,0 +1,109 @@
+"""Galleries on the command line: takes them as they are made, gives files, words on stdout and an exit code; makes
+none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from seewhy.cli import options as o
+from seewhy.cli.console import Bars, bars, complain, quiet_warnings
+from seewhy.cli.running import INTERRUPTED, Source
+from seewhy.cli.show import as_json, cost_dict
+from seewhy.errors import ImageError, UsageError
+
+if TYPE_CHECKING:
+    from seewhy.explanation import Gallery
+    from seewhy.models import Model
+    from seewhy.report import Folder
+
+__all__ = ["Format", "Show", "formats_of", "number", "showing"]
+
+Format = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--format", metavar="KIND", rich_help_panel="The pictures",
+        help="png (the default), jpg, svg, or npy for the numbers; repeatable.",
+    ),
+]  # fmt: skip
+
+
+def formats_of(typed: Sequence[str] | None) -> list[str]:
+    """The formats asked for, each once; raises `UsageError` for one that there is not."""
+    from seewhy.report import GALLERY_FORMATS
+
+    kinds = list(dict.fromkeys(each.lower().lstrip(".") for each in typed or ["png"]))
+    for kind in kinds:
+        if kind not in GALLERY_FORMATS:
+            raise UsageError(f"--format {kind}: no such thing; one of {', '.join(GALLERY_FORMATS)}")
+    return kinds
+
+
+@dataclass
+class Show:
+    """One run: the model, the folder, the progress bars, and what was made and lost so far."""
+
+    model: Model
+    folder: Folder
+    formats: Sequence[str]
+    bar: Bars
+    json: bool
+    made: list[dict[str, Any]] = field(default_factory=list)
+    failed: list[dict[str, str]] = field(default_factory=list)
+    stopped: bool = False
+
+    def keep(self, gallery: Gallery, words: Sequence[str], early: Sequence[Path] = (), **more: Any) -> None:
+        """Save a gallery under a name made of ``words`` and tell of it; ``early`` are files written on the way."""
+        files = [str(path) for path in (*self.folder.save_gallery(gallery, words, self.formats), *early)]
+        cost = cost_dict(gallery.cost)
+        self.made.append({**more, **gallery.to_dict(), "cost": cost, "files": files})
+        self.stopped = self.stopped or gallery.status.code == "unfinished"
+        if not self.json:
+            state = "" if gallery.status.ok else f"  [{gallery.status}]"
+            lines = [f"{gallery.title}{state}", *(f"  note: {n}" for n in gallery.notes), *(f"    {f}" for f in files)]
+            with self.bar.aside():
+                typer.echo("\n".join(lines))
+
+    def lose(self, photo: str, reason: str) -> None:
+        """Tell of a photo that gave nothing."""
+        self.failed.append({"image": photo, "reason": reason})
+        with self.bar.aside():
+            complain(reason)
+
+    @property
+    def code(self) -> int:
+        """0 done, 1 with failed photos, 4 with no other, 130 interrupted."""
+        if self.stopped:
+            return INTERRUPTED
+        if self.failed:
+            return 1 if self.made else ImageError.exit_code
+        return 0
+
+
+@contextmanager
+def showing(
+    source: Source, out: Path, formats: Sequence[str] | None, *, force: bool, json: bool, quiet: bool
+) -> Iterator[Show]:
+    """A run whose model is loaded when the folder is known to be usable; tells the whole at its end."""
+    from seewhy.report import Folder
+
+    kinds, folder = formats_of(formats), Folder(out, force=force)
+    with quiet_warnings(quiet), bars(quiet) as bar:
+        show = Show(source.load(), folder, kinds, bar, json)
+        yield show
+        with bar.aside():
+            if json:
+                name = show.model.spec or show.model.name
+                as_json({"model": name, "galleries": show.made, "failed": show.failed})
+            if show.stopped:
+                complain("interrupted: what was done is saved")
+
+
+def number(*names: str, help: str, panel: str = "The question") -> Any:
+    """An option that takes a whole number."""
+    return typer.Option(*names, metavar="N", help=help, rich_help_panel=panel)

@@ -1,0 +1,155 @@
+"""``seewhy features``, ``filters`` and ``factors``: takes photos or a model alone, gives pictures of what is inside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from seewhy.cli import options as o
+from seewhy.cli.galleries import Format, number, showing
+from seewhy.cli.running import Source
+from seewhy.errors import ImageError, OutOfMemory
+
+__all__ = ["factors", "features", "filters"]
+
+_PANEL = "The question"
+Order = Annotated[
+    str,
+    typer.Option(
+        "--order", metavar="HOW", rich_help_panel=_PANEL,
+        help="evidence (support for the target first), magnitude (for or against), or index.",
+    ),
+]  # fmt: skip
+FilterOrder = Annotated[
+    str, typer.Option("--order", metavar="HOW", rich_help_panel=_PANEL, help="norm (largest first) or index.")
+]
+Scale = Annotated[
+    str,
+    typer.Option("--scale", metavar="HOW", rich_help_panel="The pictures", help="Colours: shared by all, or each."),
+]
+FilterLayers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--layer", "-l", metavar="NAME", rich_help_panel=_PANEL,
+        help="A convolution (seewhy layers); repeatable. Left out: the first larger than 1x1.",
+    ),
+]  # fmt: skip
+FactorLayer = Annotated[
+    str | None,
+    typer.Option(
+        "--layer", "-l", metavar="NAME", rich_help_panel=_PANEL,
+        help="One of seewhy layers. Left out: the one chosen for CAMs.",
+    ),
+]  # fmt: skip
+
+
+def features(
+    photos: o.Photos,
+    layer: o.Layers = None,
+    target: o.Targets = None,
+    top: Annotated[int, number("--top", help="The most channels to show.")] = 32,
+    order: Order = "evidence",
+    scale: Scale = "shared",
+    format_: Format = None,
+    model: o.ModelSpec = "builtin",
+    weights: o.Weights = "auto",
+    trust_pickle: o.TrustPickle = False,
+    device: o.Device = "cpu",
+    out: o.Out = Path("seewhy-out"),
+    force: o.Force = False,
+    json: o.Json = False,
+    quiet: o.Quiet = False,
+) -> int:
+    """Show a layer's channels on photos, those that speak for the target first.
+
+    [dim]seewhy features chelsea.png --layer blocks.4 --target "tiger cat"[/dim]
+    """
+    from seewhy.api.featuring import feature_maps
+    from seewhy.explanation import Gallery
+
+    source = Source(model, weights, trust_pickle, device)
+    with showing(source, out, format_, force=force, json=json, quiet=quiet) as show:
+        for done, photo in enumerate(photos, 1):
+            try:
+                found = feature_maps(
+                    show.model, photo, list(dict.fromkeys(layer or [])) or None,
+                    list(dict.fromkeys(target or [])) or None, top=top, order=order, scale=scale,
+                )  # fmt: skip
+            except (ImageError, OutOfMemory) as error:
+                show.lose(photo, str(error))
+                continue
+            for each in [found] if isinstance(found, Gallery) else found:
+                words = (Path(photo).stem, str(each.parameters["target"]), "features", str(each.parameters["layer"]))
+                show.keep(each, words, image=photo)
+            if len(photos) > 1:
+                show.bar("photos", done, len(photos))
+    return show.code
+
+
+def filters(
+    layer: FilterLayers = None,
+    top: Annotated[int, number("--top", help="The most filters to show.")] = 64,
+    order: FilterOrder = "norm",
+    slices: Annotated[int, number("--slices", help="Input channels of each filter that reads no colours.")] = 4,
+    scale: Scale = "each",
+    format_: Format = None,
+    model: o.ModelSpec = "builtin",
+    weights: o.Weights = "auto",
+    trust_pickle: o.TrustPickle = False,
+    out: o.Out = Path("seewhy-out"),
+    force: o.Force = False,
+    json: o.Json = False,
+    quiet: o.Quiet = False,
+) -> int:
+    """Show a convolution's kernels: in colour in a first layer, by input channels in others.
+
+    [dim]seewhy filters --model torchvision:resnet18 --weights random[/dim]
+    """
+    from seewhy.api.filtering import filters as filters_of
+
+    source = Source(model, weights, trust_pickle, "cpu")
+    with showing(source, out, format_, force=force, json=json, quiet=quiet) as show:
+        for name in dict.fromkeys(layer or []) or [None]:
+            found = filters_of(show.model, name, top=top, order=order, slices=slices, scale=scale)
+            show.keep(found, (show.model.name, "filters", str(found.parameters["layer"])))
+    return show.code
+
+
+def factors(
+    photos: o.Photos,
+    layer: FactorLayer = None,
+    rank: Annotated[int, number("--rank", help="How many factors.")] = 6,
+    format_: Format = None,
+    model: o.ModelSpec = "builtin",
+    weights: o.Weights = "auto",
+    trust_pickle: o.TrustPickle = False,
+    device: o.Device = "cpu",
+    out: o.Out = Path("seewhy-out"),
+    force: o.Force = False,
+    json: o.Json = False,
+    quiet: o.Quiet = False,
+) -> int:
+    """Show the few patterns that a layer sees in photos, and where each is.
+
+    [dim]seewhy factors chelsea.png coffee.png --layer blocks.4 --rank 6[/dim]
+    """
+    from seewhy.api.factoring import factors as factors_of
+    from seewhy.models import read_image
+
+    source = Source(model, weights, trust_pickle, device)
+    with showing(source, out, format_, force=force, json=json, quiet=quiet) as show:
+        read = []
+        for photo in photos:
+            try:
+                read.append(read_image(photo))
+            except ImageError as error:
+                show.lose(photo, str(error))
+        if read:
+            found = factors_of(show.model, read, layer, rank=rank, progress=show.bar)
+            first = Path(read[0].name).stem or "photo"
+            more = f"and-{len(read) - 1}-more" if len(read) > 1 else ""
+            words = (first, more, "factors", str(found.parameters["layer"]))
+            show.keep(found, words, images=[each.name for each in read])
+    return show.code

@@ -1,0 +1,87 @@
+"""``seewhy maximise``: takes classes, layers, channels or neurons, gives the picture that makes each strong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from seewhy.cli import options as o
+from seewhy.cli.galleries import Format, number, showing
+from seewhy.cli.running import Source
+from seewhy.cli.words import settings_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["maximise"]
+
+_PANEL = "The question"
+Aims = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="TARGET", help="A class, LAYER, LAYER:CHANNEL or LAYER:CHANNEL:Y,X.", show_default=False
+    ),
+]  # fmt: skip
+Kind = Annotated[
+    str | None,
+    typer.Option(
+        "--parametrisation", metavar="KIND", rich_help_panel=_PANEL,
+        help="fourier (the default), maco (phases only) or pixel.",
+    ),
+]  # fmt: skip
+Photos = Annotated[
+    str | None,
+    typer.Option("--folder", metavar="DIR", rich_help_panel=_PANEL, help="Photos, to show those it is strongest on."),
+]
+
+
+def maximise(
+    targets: Aims,
+    size: Annotated[int | None, number("--size", help="Pixels a side. Left out: the model's own.")] = None,
+    steps: Annotated[int | None, number("--steps", help="Steps of the optimisation.")] = None,
+    seed: o.Seed = None,
+    parametrisation: Kind = None,
+    every: Annotated[int, number("--every", help="Write the picture so far every N steps.")] = 0,
+    folder: Photos = None,
+    examples: Annotated[int, number("--examples", help="How many of the folder's photos to show.")] = 4,
+    set_: o.Set = None,
+    format_: Format = None,
+    model: o.ModelSpec = "builtin",
+    weights: o.Weights = "auto",
+    trust_pickle: o.TrustPickle = False,
+    device: o.Device = "cpu",
+    out: o.Out = Path("seewhy-out"),
+    force: o.Force = False,
+    json: o.Json = False,
+    quiet: o.Quiet = False,
+) -> int:
+    """Make the image that a class, layer, channel or neuron responds to most.
+
+    [dim]seewhy maximise espresso blocks.4:12 --folder photos --every 64[/dim]
+    """
+    from seewhy.api.maximising import maximise as maximise_
+    from seewhy.registry import methods
+
+    asked: dict[str, Any] = settings_of(set_ or [], methods["maximise"].parameters)
+    said = {"steps": steps, "seed": seed, "parametrisation": parametrisation}
+    asked |= {name: value for name, value in said.items() if value is not None}
+    source = Source(model, weights, trust_pickle, device)
+    with showing(source, out, format_, force=force, json=json, quiet=quiet) as show:
+        for target in dict.fromkeys(targets):
+            early: list[Path] = []
+            words = (show.model.name, target, "maximise")
+
+            def preview(pixels: NDArray[np.uint8], step: int, words: tuple[str, ...] = words, early: list[Path] = early) -> None:
+                early.append(show.folder.save_pixels(pixels, [f"{show.folder.stem(words)}-step{step:04d}"]))
+
+            found = maximise_(
+                show.model, target, size=size, folder=folder, examples=examples, every=every, preview=preview,
+                progress=show.bar, **asked,
+            )  # fmt: skip
+            show.keep(found, words, early, target=target)
+            if show.stopped:
+                break
+    return show.code
