@@ -24,8 +24,8 @@ MODULES = sorted(
 )
 
 PUBLIC = [
-    "Explanation", "Explanations", "Gallery", "Model", "Preprocess", "__version__", "errors", "explain", "layers", "load",
-    "maximise", "methods", "targets", "wrap",
+    "Explanation", "Explanations", "Gallery", "Model", "Preprocess", "__version__", "errors", "explain", "factors",
+    "feature_maps", "filters", "layers", "load", "maximise", "methods", "targets", "wrap",
 ]  # fmt: skip
 
 

@@ -25,7 +25,9 @@ NETS = ("conv-bn-relu", "residual", "silu", "tokens")
 
 
 def _features(case: Case, x: Tensor, **given: Any) -> np.ndarray:
-    found = seewhy.feature_maps(case.net, x, given.pop("layer", case.early), given.pop("target", 1), order="index", **given)
+    found = seewhy.feature_maps(
+        case.net, x, given.pop("layer", case.early), given.pop("target", 1), order="index", **given
+    )
     galleries = [found] if isinstance(found, Gallery) else found
     return np.stack([np.concatenate([each.values.ravel(), each.arrays["evidence"]]) for each in galleries])
 

@@ -182,5 +182,3 @@ def _at(image: Tensor, y: float, x: float) -> Tensor:
     upper = (1 - across) * image[:, top, left] + across * image[:, top, right]
     lower = (1 - across) * image[:, bottom, left] + across * image[:, bottom, right]
     return (1 - down) * upper + down * lower
-
-

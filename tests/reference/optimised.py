@@ -63,8 +63,8 @@ def meaningful_perturbation(probe: Probe) -> np.ndarray:
 
 def _smooth(free: np.ndarray, step: int, sigma: float, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     """The smooth maximum over cells at every pixel, and its derivative by every cell [h, w, n, n]; a window reaches two
-    sigma, and so far does the grid beyond the image."""
-    reach = math.ceil(2 * sigma / step)
+    sigma, and beyond the image the border's cells go on."""
+    reach, (rows, columns) = math.ceil(2 * sigma / step), free.shape
     mask, slopes = np.zeros((height, width)), np.zeros((height, width, *free.shape))
     for y, x in np.ndindex(height, width):
         terms = []
@@ -72,36 +72,39 @@ def _smooth(free: np.ndarray, step: int, sigma: float, height: int, width: int) 
             for u in range(x // step - reach, x // step + reach + 1):
                 away = math.hypot((v + 0.5) * step - (y + 0.5), (u + 0.5) * step - (x + 0.5)) / sigma
                 weight = math.exp(-2 * max(away - 0.5, 0) ** 2)
-                terms.append((v + reach, u + reach, weight, weight * free[v + reach, u + reach]))
+                at = min(max(v, 0), rows - 1), min(max(u, 0), columns - 1)
+                terms.append((*at, weight, weight * free[at]))
         top = max(value for *_, value in terms)
         total = sum(math.exp(20 * (value - top)) for *_, value in terms)
         shares = [math.exp(20 * (value - top)) / total for *_, value in terms]
         mask[y, x] = sum(share * term[3] for share, term in zip(shares, terms, strict=True))
         for share, (v, u, weight, value) in zip(shares, terms, strict=True):
-            slopes[y, x, v, u] = weight * share * (1 + 20 * (value - mask[y, x]))
+            slopes[y, x, v, u] += weight * share * (1 + 20 * (value - mask[y, x]))
     return mask, slopes
 
 
 def extremal_perturbation(probe: Probe) -> np.ndarray:
     """The score stays, the sorted mask nears a step; the mean over areas."""
-    given = {"areas": (0.1,), "weight": 30.0, "learning_rate": 0.05, "fill": 0.0, "sigma": None} | probe.parameters
+    given = {"areas": (0.1,), "weight": 5.0, "learning_rate": 0.001, "fill": 0.0, "sigma": None} | probe.parameters
     height, width = probe.x.shape[2:]
     sigma = given["sigma"] or 21 / 224 * max(height, width)
     step = max(1, round(sigma / 3))
     masks, count = [], height * width
     for area in given["areas"]:
-        around = 2 * math.ceil(2 * sigma / step)
-        shape = math.ceil(height / step) + around, math.ceil(width / step) + around
-        adam = _Adam(np.full(shape, 0.5), given["learning_rate"])
+        shape = math.ceil(height / step), math.ceil(width / step)
+        free, pace = np.ones(shape), np.zeros(shape)
         for number in range(given["steps"]):
-            mask, slopes = _smooth(adam.values, step, sigma, height, width)
+            mask, slopes = _smooth(free, step, sigma, height, width)
             pull = -_pulled(probe, mask, given["fill"]) / _span(probe, given["fill"])
             rounded = np.round(mask.ravel() * 1e5)
             order, hidden = np.argsort(rounded), round((1 - area) * count)
             for pixel in range(count):
                 ranks = [rank for rank, other in enumerate(order) if rounded[other] == rounded[pixel]]
                 wanted = sum(rank >= hidden for rank in ranks) / len(ranks)
-                pull.ravel()[pixel] += given["weight"] * 1.0035**number * 2 * (mask.ravel()[pixel] - wanted) / count
-            adam.step(np.einsum("hw,hwvu->vu", pull, slopes))
-        masks.append(_smooth(adam.values, step, sigma, height, width)[0])
+                pull.ravel()[pixel] += (
+                    given["weight"] * 16 ** (number / given["steps"]) * 2 * (mask.ravel()[pixel] - wanted) / count
+                )
+            pace = 0.9 * pace + np.einsum("hw,hwvu->vu", pull, slopes)
+            free = np.clip(free - given["learning_rate"] * free.size * pace, 0, 1)
+        masks.append(_smooth(free, step, sigma, height, width)[0])
     return np.mean(masks, axis=0)

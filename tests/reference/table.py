@@ -14,7 +14,18 @@ __all__ = ["REFERENCES"]
 _ALL = [
     *(
         getattr(module, name)
-        for module in (attention, cams, gradients, inside, lifting, optimised, paths, perturbation, propagation, scoring)
+        for module in (
+            attention,
+            cams,
+            gradients,
+            inside,
+            lifting,
+            optimised,
+            paths,
+            perturbation,
+            propagation,
+            scoring,
+        )
         for name in module.__all__
     ),
 ]

@@ -82,9 +82,7 @@ def _run(plan: Plan, items: Sequence[Item], indices: Sequence[int]) -> Batch:
     return Batch(tuple(indices), mine, outcome, rivals, provenance(plan.model, x, plan.prepare) | supplier.described)
 
 
-def _targets(
-    outline: Outline, columns: list[tuple[Target, ...]], count: int
-) -> list[tuple[Target, ...]]:
+def _targets(outline: Outline, columns: list[tuple[Target, ...]], count: int) -> list[tuple[Target, ...]]:
     return [(LayerMean(outline.about),) * count] if outline.about else columns
 
 

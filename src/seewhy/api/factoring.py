@@ -50,8 +50,8 @@ def factors(
     total, and are drawn in the same colour and scale in every row. Further ``parameters`` are the method's: ``steps``,
     ``tolerance``.
 
-    ``values`` [N, rank, h, w] >= 0 are the maps, in the activation's units; ``arrays["directions"]`` [rank, C] say which
-    channels make up a factor (length one), ``arrays["shares"]`` [rank] what part of the activation it accounts for. A
+    ``values`` [N, rank, h, w] >= 0 are the maps, in the activation's units; ``arrays["directions"]`` [rank, C] say
+    which channels make up a factor (length one), ``arrays["shares"]`` [rank] what part of the activation it has. A
     tile's ``index`` is its factor (from 0) and its ``value`` the share within that image. ``notes`` hold the relative
     error and how much of the activation was negative and left out. Nothing is random. Raises `UsageError` for a rank
     that cannot be and for images of several sizes, `CapabilityError` for layers without a grid.
@@ -68,9 +68,7 @@ def factors(
     items, _ = read_items(wrapped, images)
     settings = Settings(reshape, False, memory, progress or (lambda what, done, total: None))
     asked = {"rank": rank, **parameters}
-    plan = Plan.make(
-        wrapped, len(items), "factors", None, layer, parameters=asked, settings=settings, call="factors"
-    )
+    plan = Plan.make(wrapped, len(items), "factors", None, layer, parameters=asked, settings=settings, call="factors")
     if len(plan.outlines) != 1:
         raise UsageError(f"factors takes one layer; got {len(plan.outlines)}: ask for one at a time")
     if len(list(same_shape(items))) > 1:
@@ -108,8 +106,8 @@ def factors(
 def _activations(plan: Plan, items: Sequence[Item]) -> tuple[Tensor, str, Cost, Any]:
     """The activations of all images [N, C, *positions], the layer they are of, what they cost and where they come
     from."""
-    own = registry["factors"]
-    look = Method(replace(own.card, needs=frozenset({Need.ACTIVATION})), lambda activation: activation, {}, ("activation",), "")
+    card = replace(registry["factors"].card, needs=frozenset({Need.ACTIVATION}))
+    look = Method(card, lambda activation: activation, {}, ("activation",), "")
     place = plan.outlines[0].place
     # no class matters: the score of a job about a layer is that layer's mean
     outline = Outline(look, place, about="" if place == AUTO else place)
@@ -119,10 +117,11 @@ def _activations(plan: Plan, items: Sequence[Item]) -> tuple[Tensor, str, Cost, 
         (answer,) = batch.outcome.answers
         return answer.attribution.values.detach(), answer.place
 
-    rows, found, cost, origin = [], place, Cost(), {}
+    rows, cost, origin = [], Cost(), {}
     try:
-        for batch, (values, found) in batches(gathering, items, kept):
+        for batch, (values, chosen) in batches(gathering, items, kept):
             rows.append(values)
+            place = chosen
             cost += Cost(batch.outcome.spent.forwards, batch.outcome.spent.backwards)
             origin = dict(batch.origin)
             plan.settings.progress("images", sum(map(len, rows)), len(items))
@@ -131,7 +130,7 @@ def _activations(plan: Plan, items: Sequence[Item]) -> tuple[Tensor, str, Cost, 
             f"no layer can be chosen for this model, whose output is no row of class scores; name one with layer= "
             f"(seewhy layers). In full: {error}"
         ) from error
-    return torch.cat(rows), found, cost, origin
+    return torch.cat(rows), place, cost, origin
 
 
 def _tiles(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from seewhy.api.batches import Batch, batches
 from seewhy.api.inputs import Item, read_items
@@ -140,6 +140,7 @@ def _notes(evidence: NDArray[Any], chosen: NDArray[np.intp], asked: dict[str, An
     colours = "one colour scale for all" if asked["scale"] == "shared" else "each channel has its own colour scale"
     return (
         f"{number}, {_WORDS[asked['order']]}",
-        f"evidence is gradient x activation, summed: {evidence[chosen].sum():+.3g} in these, {evidence.sum():+.3g} in all",
+        f"evidence is gradient x activation, summed: {evidence[chosen].sum():+.3g} in these, "
+        f"{evidence.sum():+.3g} in all",
         colours,
     )

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+import seewhy.methods  # noqa: F401 - every method registers itself on import
 from seewhy.api.looking import array, check_word
 from seewhy.api.results import provenance
 from seewhy.core.layers import find_place, place_name
 from seewhy.core.network import Network
 from seewhy.errors import CapabilityError
-from seewhy.explanation import Gallery, Tile, columns_for
+from seewhy.explanation import Gallery, Status, Tile, columns_for
 from seewhy.models import Model, load, wrap
 from seewhy.registry import methods as registry
-from seewhy.render import DIVERGING, Colorbar, kernel
-
-import seewhy.methods  # noqa: F401 - every method registers itself on import
+from seewhy.render import DIVERGING, kernel
 
 __all__ = ["filters"]
 
@@ -64,22 +61,20 @@ def filters(
     values, numbers, inputs = array(shown), which.tolist(), _inputs(conv, which.cpu(), channels.cpu())
     norms = array(torch.linalg.vector_norm(weights, dim=(1, 2, 3)))
     colour = conv.in_channels == 3 and conv.groups == 1
-    largest = [float(np.abs(each).max()) for each in values]
-    # a dead filter's rounding errors are no pattern: no filter is enlarged more than that
+    cmap = "gray" if conv.in_channels == 1 else DIVERGING
+    largest = [float(np.abs(each[np.isfinite(each)]).max(initial=0.0)) for each in values]
     most = max(largest)
-    floor = most * _FAINTEST
+    # a dead filter's rounding errors are no pattern: faint ones stay faint
+    ends = [most if shared else max(own, most * _FAINTEST) for own in largest]
     tiles = tuple(
         Tile(
-            kernel(each, limit=most if shared else max(own, floor), colour=colour, cmap="gray" if conv.in_channels == 1 else None),
+            kernel(each, limit=end, colour=colour, cmap=cmap),
             (f"filter {number}", f"norm {norms[number]:.3g}", "" if colour else _words(mine)),
             number,
             float(norms[number]),
         )
-        for each, own, number, mine in zip(values, largest, numbers, inputs, strict=True)
+        for each, end, number, mine in zip(values, ends, numbers, inputs, strict=True)
     )
-    bar: Colorbar | None = None
-    if shared and not colour and most > 0:
-        bar = ("gray" if conv.in_channels == 1 else DIVERGING, -most, most)
     size = "×".join(map(str, conv.kernel_size))
     return Gallery(
         title=f"{wrapped.name}: {name}, {conv.out_channels} filters of {size} over {_over(conv)}",
@@ -87,9 +82,10 @@ def filters(
         values=values,
         columns=columns_for(len(tiles)),
         cell=96 if colour else 128,
-        colorbar=bar,
+        colorbar=(cmap, -most, most) if shared and not colour and most > 0 else None,
         arrays={"channels": np.asarray(inputs), "norms": norms},
         notes=_notes(conv, len(tiles), order, shared, slices, colour),
+        status=Status() if np.isfinite(norms).all() else Status("non-finite", "the weights hold NaN or infinity"),
         parameters={"layer": name, "top": top, "order": order, "slices": slices, "scale": scale},
         provenance=provenance(wrapped, weights, "auto"),
     )
@@ -105,7 +101,7 @@ def _convolution(network: Network, layer: str | nn.Module | None, spec: str) -> 
                 "has none: see what its layers respond to with feature-maps"
             )
         name = next(iter(drawable))
-        return name, drawable[name]  # type: ignore[return-value]
+        return name, drawable[name]
     name = place_name(network.module, layer)
     place = find_place(network.module, name, spec)
     if reason := _reason(place.module):
@@ -136,7 +132,7 @@ def _weights(network: Network, conv: nn.Conv2d) -> Tensor:
 def _inputs(conv: nn.Conv2d, which: Tensor, channels: Tensor) -> list[list[int]]:
     """The layer's input channels that the shown planes read: a group's filters read their own share of them."""
     first = which.div(conv.out_channels // conv.groups, rounding_mode="floor") * (conv.in_channels // conv.groups)
-    return (first[:, None] + channels).tolist()  # type: ignore[no-any-return]
+    return (first[:, None] + channels).tolist()
 
 
 def _words(inputs: list[int]) -> str:
@@ -151,7 +147,8 @@ def _over(conv: nn.Conv2d) -> str:
 def _notes(conv: nn.Conv2d, count: int, order: str, shared: bool, slices: int, colour: bool) -> tuple[str, ...]:
     number = f"{count} of {conv.out_channels} filters" if count < conv.out_channels else "all filters"
     first = "largest norm first" if order == "norm" else "in the order of the layer"
-    scale = "one scale for all" if shared else "each filter has its own scale, the faintest at most 20 times that of the strongest"
+    own = f"each filter has its own scale, down to {_FAINTEST:.0%} of the strongest one's"
+    scale = "one scale for all" if shared else own
     zero = "mid-grey is 0" if colour or conv.in_channels == 1 else "red above 0, blue below"
     each = conv.in_channels // conv.groups
     parts = f"; of each the {slices} input channels with the largest norm" if each > slices and not colour else ""

@@ -1,4 +1,5 @@
-"""Looking inside, what its functions share: takes what a layer put out, gives it checked or as numbers; draws nothing."""
+"""Looking inside, what its functions share: takes what a layer put out, gives it checked or as numbers; draws
+nothing."""
 
 from __future__ import annotations
 
@@ -9,10 +10,10 @@ import torch
 from torch import Tensor
 
 from seewhy.api.listing import layers
+from seewhy.core.jobs import Spent
 from seewhy.core.layers import INPUT
 from seewhy.errors import CapabilityError, UsageError
 from seewhy.explanation import Cost
-from seewhy.core.jobs import Spent
 from seewhy.models import Model
 
 __all__ = ["array", "check_count", "check_grid", "check_word", "share_of"]

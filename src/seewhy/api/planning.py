@@ -20,7 +20,7 @@ from seewhy.core.network import Network
 from seewhy.core.rules import rule_name
 from seewhy.errors import CapabilityError, UnknownName, UsageError
 from seewhy.models import Model
-from seewhy.registry import FORWARD_ONLY, REDUCTIONS, Method, Need
+from seewhy.registry import FORWARD_ONLY, REDUCTIONS, Method
 from seewhy.registry import methods as registry
 
 __all__ = ["Plan"]

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seewhy.cli import options as o
 from seewhy.cli.console import Bars, bars, complain, quiet_warnings
 from seewhy.cli.running import INTERRUPTED, Source
 from seewhy.cli.show import as_json, cost_dict
@@ -100,10 +99,8 @@ def showing(
             if json:
                 name = show.model.spec or show.model.name
                 as_json({"model": name, "galleries": show.made, "failed": show.failed})
-            if show.stopped:
-                complain("interrupted: what was done is saved")
 
 
-def number(*names: str, help: str, panel: str = "The question") -> Any:
+def number(name: str, help: str, **more: Any) -> Any:
     """An option that takes a whole number."""
-    return typer.Option(*names, metavar="N", help=help, rich_help_panel=panel)
+    return typer.Option(name, metavar="N", help=help, rich_help_panel="The question", **more)

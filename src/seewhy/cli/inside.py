@@ -1,4 +1,5 @@
-"""``seewhy features``, ``filters`` and ``factors``: takes photos or a model alone, gives pictures of what is inside it."""
+"""``seewhy features``, ``filters`` and ``factors``: takes photos or a model alone, gives pictures of what is inside
+it."""
 
 from __future__ import annotations
 
@@ -29,6 +30,13 @@ Scale = Annotated[
     str,
     typer.Option("--scale", metavar="HOW", rich_help_panel="The pictures", help="Colours: shared by all, or each."),
 ]
+FeatureLayers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--layer", "-l", metavar="NAME", rich_help_panel=_PANEL,
+        help="One of seewhy layers; repeatable. Left out: the one chosen for CAMs.",
+    ),
+]  # fmt: skip
 FilterLayers = Annotated[
     list[str] | None,
     typer.Option(
@@ -47,7 +55,7 @@ FactorLayer = Annotated[
 
 def features(
     photos: o.Photos,
-    layer: o.Layers = None,
+    layer: FeatureLayers = None,
     target: o.Targets = None,
     top: Annotated[int, number("--top", help="The most channels to show.")] = 32,
     order: Order = "evidence",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,8 @@ from seewhy.cli.words import settings_of
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from seewhy.report import Folder
 
 __all__ = ["maximise"]
 
@@ -38,13 +41,26 @@ Photos = Annotated[
 ]
 
 
+@dataclass
+class Early:
+    """Writes the pictures on the way, NAME-step0064.png and so on."""
+
+    folder: Folder
+    words: tuple[str, ...]
+    files: list[Path] = field(default_factory=list)
+
+    def __call__(self, pixels: NDArray[np.uint8], step: int) -> None:
+        """Write the picture after ``step`` steps."""
+        self.files.append(self.folder.save_pixels(pixels, f"{self.folder.stem(self.words)}-step{step:04d}"))
+
+
 def maximise(
     targets: Aims,
     size: Annotated[int | None, number("--size", help="Pixels a side. Left out: the model's own.")] = None,
     steps: Annotated[int | None, number("--steps", help="Steps of the optimisation.")] = None,
     seed: o.Seed = None,
     parametrisation: Kind = None,
-    every: Annotated[int, number("--every", help="Write the picture so far every N steps.")] = 0,
+    every: Annotated[int, number("--every", help="Write the picture so far every N steps.", show_default=False)] = 0,
     folder: Photos = None,
     examples: Annotated[int, number("--examples", help="How many of the folder's photos to show.")] = 4,
     set_: o.Set = None,
@@ -62,7 +78,9 @@ def maximise(
 
     [dim]seewhy maximise espresso blocks.4:12 --folder photos --every 64[/dim]
     """
+    from seewhy.api.aims import aim
     from seewhy.api.maximising import maximise as maximise_
+    from seewhy.core.network import Network
     from seewhy.registry import methods
 
     asked: dict[str, Any] = settings_of(set_ or [], methods["maximise"].parameters)
@@ -70,18 +88,15 @@ def maximise(
     asked |= {name: value for name, value in said.items() if value is not None}
     source = Source(model, weights, trust_pickle, device)
     with showing(source, out, format_, force=force, json=json, quiet=quiet) as show:
+        for target in targets:  # a misspelt one is found out before minutes are spent on the others
+            aim(show.model, Network(show.model.module), target)
         for target in dict.fromkeys(targets):
-            early: list[Path] = []
-            words = (show.model.name, target, "maximise")
-
-            def preview(pixels: NDArray[np.uint8], step: int, words: tuple[str, ...] = words, early: list[Path] = early) -> None:
-                early.append(show.folder.save_pixels(pixels, [f"{show.folder.stem(words)}-step{step:04d}"]))
-
+            early = Early(show.folder, (show.model.name, target, "maximise"))
             found = maximise_(
-                show.model, target, size=size, folder=folder, examples=examples, every=every, preview=preview,
+                show.model, target, size=size, folder=folder, examples=examples, every=every, preview=early,
                 progress=show.bar, **asked,
             )  # fmt: skip
-            show.keep(found, words, early, target=target)
+            show.keep(found, early.words, early.files, target=target)
             if show.stopped:
                 break
     return show.code

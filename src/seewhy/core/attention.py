@@ -48,10 +48,12 @@ class AttentionWatch:
     weights: list[Tensor] = field(default_factory=list)
     before: list[int] = field(default_factory=list)
     surveyed: Sequence[Seen] = ()
-    handlers: dict[str, Handler] = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.handlers = {
+    @property
+    def handlers(self) -> dict[str, Handler]:
+        """By function name. Made when asked for: kept, they would tie the watch and the graph that it holds into a
+        cycle, which only the garbage collector could undo."""
+        return {
             "scaled_dot_product_attention": self._dot_product,
             "multi_head_attention_forward": self._multi_head,
             "softmax": self._softmax,

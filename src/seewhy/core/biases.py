@@ -48,13 +48,16 @@ class BiasWatch:
     """Collects the bias terms of a forward, in order."""
 
     terms: list[BiasTerm] = field(default_factory=list)
-    handlers: dict[str, Handler] = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.handlers = dict.fromkeys(_AFFINE, self._affine)
+    @property
+    def handlers(self) -> dict[str, Handler]:
+        """By function name. Made when asked for: kept, they would tie the watch and the graph that it holds into a
+        cycle, which only the garbage collector could undo."""
+        table: dict[str, Handler] = dict.fromkeys(_AFFINE, self._affine)
         for name in (*RECTIFIERS, *_CURVED):
             if name not in _HOMOGENEOUS:
-                self.handlers |= {name: self._curved, f"{name}_": self._curved}
+                table |= {name: self._curved, f"{name}_": self._curved}
+        return table
 
     def _affine(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
         out = proceed(call)

@@ -8,8 +8,9 @@ over equal sources share their passes too.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Hashable, Sequence
+from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -50,9 +51,11 @@ def run_jobs(
     read them.
     """
     with network.borrowed() as call:
-        return _Run(network, call, x.clone() if x.is_inference() else x, settings or Settings()).all(
-            outlines, plan, layers
-        )
+        run = _Run(network, call, x.clone() if x.is_inference() else x, settings or Settings())
+        try:
+            return run.all(outlines, plan, layers)
+        finally:
+            run.propagation.close()
 
 
 @dataclass
@@ -101,7 +104,11 @@ class _Run:
         self.chooser = Chooser(network)
         self.spent = Spent()
         self.batch = x.shape[0]
-        self.propagation = Propagation(network, call, x, self.settings, self._last_call)
+        # the last call of every layer, by number, once the shared forward has counted them; what is given away to be
+        # called holds these two and not the run: a cycle would keep its graph until the garbage collector comes by
+        self.calls: dict[str, int] = {}
+        self.find = partial(_last_call, self.chooser, self.calls)
+        self.propagation = Propagation(network, call, x, self.settings, self.find)
         self.budgets: dict[bool, Budget] = {}
 
     def all(
@@ -109,6 +116,7 @@ class _Run:
     ) -> Outcome:
         """Run the shared forward, then every job to its end."""
         made, jobs, auto = self._open(outlines, plan, layers)
+        self.calls |= made.tape.calls
         opened = list(self.spent.events)
         self.made = made
         runners = [_Runner(job, auto if job.outline.place == AUTO else job.outline.place, _steps(job)) for job in jobs]
@@ -302,11 +310,6 @@ class _Run:
             log.events.extend(event for event in (forward, spent) if event not in log.events)
         return found
 
-    def _last_call(self, name: str) -> Place:
-        """The place called ``name``, its last call by number: an edit must not meet the earlier ones."""
-        place = self.chooser.find(name)
-        return place if place.call is not None else replace(place, call=self.made.tape.calls.get(name))
-
     def _pending(self, runners: Sequence[_Runner], kind: type) -> list[tuple[_Runner, int, Any]]:
         return [
             (runner, at, ask)
@@ -349,7 +352,7 @@ class _Run:
             self.call,
             self.x,
             subscribers,
-            self._last_call,
+            self.find,
             budget=self.budgets.setdefault(recorded, Budget(self.settings.memory)),
             reshape=self.settings.reshape,
             keep=self.settings.differentiable,
@@ -362,6 +365,12 @@ class _Run:
             runner.answers[at] = ask.fold.result()
         for runner in _distinct(mine):
             self._resume(runner)
+
+
+def _last_call(chooser: Chooser, calls: Mapping[str, int], name: str) -> Place:
+    """The place called ``name``, its last call by number: an edit must not meet the earlier ones."""
+    place = chooser.find(name)
+    return place if place.call is not None else replace(place, call=calls.get(name))
 
 
 def _attribution(value: Any) -> asks.Attribution:

@@ -54,10 +54,12 @@ class HeadWatch:
 
     squashes: list[Squash] = field(default_factory=list)
     linears: list[Linear] = field(default_factory=list)
-    handlers: dict[str, Handler] = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.handlers = dict.fromkeys(_SQUASHES, self._squashed) | {"linear": self._linear}
+    @property
+    def handlers(self) -> dict[str, Handler]:
+        """By function name. Made when asked for: kept, they would tie the watch and the graph that it holds into a
+        cycle, which only the garbage collector could undo."""
+        return dict.fromkeys(_SQUASHES, self._squashed) | {"linear": self._linear}
 
     def _squashed(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
         source = call.args[0] if call.args else call.kwargs["input"]

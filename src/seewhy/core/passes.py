@@ -6,6 +6,7 @@ stops at the layer.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -253,9 +254,7 @@ def _forward(network: Network, call: Callable[[Tensor], Any], x: Tensor, request
         into, source = request.swap
         edits[into] = lambda raw: tape.activations[source]
     with ExitStack() as stack:
-        tape = stack.enter_context(
-            capture(request.places, graph=request.graph, edits=edits, optional=request.optional)
-        )
+        tape = stack.enter_context(capture(request.places, graph=request.graph, edits=edits, optional=request.optional))
         attention.surveyed = tape.seen
         if request.survey:
             stack.enter_context(record(network.module, tape))
@@ -267,10 +266,23 @@ def _forward(network: Network, call: Callable[[Tensor], Any], x: Tensor, request
     # left the contexts: backward rules run outside the interceptor
     forward = Forward(raw, x.shape[0], head.squashes)
     made = Pass(forward, size, request, tape, leaf, rule, head.linears, bias.terms, attention)
-    made.forward.activations, made.forward.rows = made.activation, made.rows
+    # weakly: a cycle would keep the whole graph until the garbage collector comes by
+    made.forward.activations, made.forward.rows = _weakly(made.activation), _weakly(made.rows)
     made.forward.captured = tuple(tape.activations)
     _check_batch(made.forward, x.shape[0])
     return made
+
+
+def _weakly(method: Callable[[str], Tensor]) -> Callable[[str], Tensor]:
+    """A method of a pass that does not keep the pass."""
+    reference: weakref.WeakMethod[Callable[[str], Tensor]] = weakref.WeakMethod(method)
+
+    def call(name: str) -> Tensor:
+        found = reference()
+        assert found is not None, "a forward was read after its pass had gone"
+        return found(name)
+
+    return call
 
 
 def _check_batch(forward: Forward, batch: int) -> None:

@@ -14,7 +14,7 @@ rule shares one forward.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -120,11 +120,13 @@ class RuleWatch:
 
     active: str = "none"
     seen: int = 0
-    handlers: dict[str, Handler] = field(init=False)
 
-    def __post_init__(self) -> None:
+    @property
+    def handlers(self) -> dict[str, Handler]:
+        """By function name. Made when asked for: kept, they would tie the watch and the graph that it holds into a
+        cycle, which only the garbage collector could undo."""
         spellings = [name + tail for name in RECTIFIERS for tail in ("", "_")]
-        self.handlers = dict.fromkeys(spellings, self._rectify)
+        return dict.fromkeys(spellings, self._rectify)
 
     def _rectify(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
         self.seen += 1

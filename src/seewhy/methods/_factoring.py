@@ -36,7 +36,8 @@ def start(rows: Tensor, rank: int) -> Factors:
 
 
 def sweep(rows: Tensor, maps: Tensor, directions: Tensor) -> Factors:
-    """Every column of ``maps`` [M, rank], then every row of ``directions`` [rank, C], set to its best given the rest."""
+    """Every column of ``maps`` [M, rank], then every row of ``directions`` [rank, C], set to its best given the
+    rest."""
     maps = _columns(rows @ directions.T, directions @ directions.T, maps)
     return maps, _columns(rows.T @ maps, maps.T @ maps, directions.T).T
 

@@ -47,9 +47,11 @@ def search(
     keep: bool,
     steps: int,
     learning_rate: float,
+    momentum: float | None = None,
 ) -> Generator[Any, Any, Search]:
     """Find ``free`` in [0, 1] so that ``visible(free)`` [B, 1, *size] keeps the score (``keep``) or destroys it, at the
-    least ``penalty(free, step)`` [B], by Adam.
+    least ``penalty(free, step)`` [B], by Adam, or by plain gradients with ``momentum``, in which a
+    number that matters little moves little.
 
     The score is measured in units of what hiding everything costs, so that penalties mean the same for every network.
     Raises `UsageError` for numbers that cannot be meant, `CapabilityError` for a fill that has no derivative.
@@ -64,7 +66,10 @@ def search(
     span = (score - hidden).abs()
     span = torch.where(span > 0, span, torch.ones_like(span)).reshape(-1, *(1 for _ in input.shape[1:]))
     free = free.clone().requires_grad_()
-    adam = torch.optim.Adam([free], lr=learning_rate)
+    if momentum is None:
+        descent: torch.optim.Optimizer = torch.optim.Adam([free], lr=learning_rate)
+    else:  # per number as if there were one: grids of any fineness move alike
+        descent = torch.optim.SGD([free], lr=learning_rate * free[0].numel(), momentum=momentum)
     moved, last, done = torch.zeros_like(score, dtype=torch.bool), score, 0
     try:
         while done < steps:
@@ -74,7 +79,7 @@ def search(
             towards = -gradient / span if keep else gradient / span
             cost = penalty(free, done)
             (free.grad,) = torch.autograd.grad([shown, cost], free, [towards, torch.ones_like(cost)])
-            adam.step()
+            descent.step()
             with torch.no_grad():
                 free.clamp_(0, 1)
             done += 1

@@ -19,8 +19,8 @@ from seewhy.registry import Card, Need, method
 
 __all__ = ["extremal_perturbation"]
 
-#: the smooth maximum's temperature, and how fast the area's weight grows, as published
-_TEMPERATURE, _GROWTH = 1 / 20, 1.0035
+#: the smooth maximum's temperature, and by how much the area's weight grows over the run, as published
+_TEMPERATURE, _GROWTH = 1 / 20, 16.0
 
 
 @method(
@@ -52,14 +52,14 @@ def extremal_perturbation(
     areas: tuple[float, ...] = (0.1,),
     steps: int = 400,
     sigma: float | None = None,
-    weight: float = 30.0,
-    learning_rate: float = 0.05,
+    weight: float = 5.0,
+    learning_rate: float = 0.001,
 ) -> Generator[Any, Any, Attribution]:
     """The part of the image, of a given area, through which the network still sees the most of the class.
 
     ``input`` [B, C, H, W]; values [B, H, W] in [0, 1], 1 where the image is kept, the mean over ``areas`` (shares of
     the image, each an optimisation of its own). Masks are smooth: discs of about ``sigma`` pixels (21 at 224) joined by
-    a smooth maximum. ``weight`` holds the area, and grows; the score is in units of what hiding everything costs. Zero
+    a smooth maximum. ``weight`` holds the area, and grows sixteenfold; the score is in units of what hiding everything costs. Zero
     where the score does not depend on the input. Raises `UsageError` for areas outside (0, 1) and numbers that cannot
     be meant, `CapabilityError` for inputs that are no pictures. An interrupted run gives the masks it has.
     """
@@ -81,11 +81,20 @@ def extremal_perturbation(
         def penalty(free: Tensor, step: int, hidden: int = hidden) -> Tensor:
             mask = smooth(free).flatten(1)
             wanted = torch.stack([_step(row, hidden) for row in mask.detach()])
-            return weight * _GROWTH**step * (mask - wanted).square().mean(1)
+            return weight * _GROWTH ** (step / steps) * (mask - wanted).square().mean(1)
 
-        start = torch.full((len(input), 1, *smooth.grid), 0.5, dtype=input.dtype, device=input.device)
+        start = torch.ones((len(input), 1, *smooth.grid), dtype=input.dtype, device=input.device)
         found = yield from search(
-            input, fill, score, start, smooth, penalty, keep=True, steps=steps, learning_rate=learning_rate
+            input,
+            fill,
+            score,
+            start,
+            smooth,
+            penalty,
+            keep=True,
+            steps=steps,
+            learning_rate=learning_rate,
+            momentum=0.9,
         )
         masks.append(found.mask[:, 0] * found.moved.reshape(-1, 1, 1))
         notes = tuple(
@@ -112,15 +121,14 @@ def _step(values: Tensor, hidden: int) -> Tensor:
 class _SmoothMask:
     """Numbers on a coarse grid as a mask at full size: m(u) = smooth maximum over v of k(|u - v| / sigma) free(v).
 
-    k is 1 up to half a sigma, and falls like a Gaussian beyond. The grid reaches beyond the image by the width of the
-    kernel, so that equal numbers make an even mask up to the border.
+    k is 1 up to half a sigma, and falls like a Gaussian beyond. Beyond the image the border's numbers go on, so
+    that equal numbers make an even mask.
     """
 
     def __init__(self, size: tuple[int, int], sigma: float, like: Tensor) -> None:
         self.size, self.step = size, max(1, round(sigma / 3))
         self.reach = math.ceil(2 * sigma / self.step)
-        self.inside = tuple(math.ceil(n / self.step) for n in size)
-        self.grid = tuple(n + 2 * self.reach for n in self.inside)
+        self.grid = tuple(math.ceil(n / self.step) for n in size)
         # distance of every pixel of a cell from the centres of the cells around it
         at = [(n + 0.5) / self.step - 0.5 for n in range(self.step)]
         cells = range(-self.reach, self.reach + 1)
@@ -133,7 +141,8 @@ class _SmoothMask:
 
     def __call__(self, free: Tensor) -> Tensor:
         """[B, 1, *grid] as [B, 1, H, W]."""
-        windows = F.unfold(free, 2 * self.reach + 1).reshape(len(free), 1, -1, *self.inside)
+        around = F.pad(free, (self.reach,) * 4, mode="replicate")
+        windows = F.unfold(around, 2 * self.reach + 1).reshape(len(free), 1, -1, *self.grid)
         scaled = windows * self.kernel[None, :, :, None, None]
         share = (scaled / _TEMPERATURE).softmax(2)
         fine = F.pixel_shuffle((share * scaled).sum(2), self.step)

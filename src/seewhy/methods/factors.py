@@ -59,13 +59,11 @@ def factors(
     if rows.dtype not in (torch.float32, torch.float64):
         rows = rows.float()
     maps, directions = start(rows, rank)
-    before, sweeps = error_of(rows, maps, directions), 0
-    for sweeps in range(1, steps + 1):
+    error, sweeps, going = error_of(rows, maps, directions), 0, True
+    while going and sweeps < steps:
         maps, directions = sweep(rows, maps, directions)
-        error = error_of(rows, maps, directions)
-        if before - error <= tolerance * before:
-            break
-        before = error
+        before, error = error, error_of(rows, maps, directions)
+        sweeps, going = sweeps + 1, before - error > tolerance * before
     maps, directions, shares = scaled(rows, maps, directions)
     stacked = maps.reshape(len(activation), *grid, rank).movedim(-1, 1)
-    return stacked, directions, shares, error_of(rows, maps, directions), sweeps
+    return stacked, directions, shares, error, sweeps

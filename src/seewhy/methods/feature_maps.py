@@ -15,7 +15,7 @@ __all__ = ["feature_maps"]
     Card(
         name="feature-maps",
         family="inside",
-        paper="Zeiler & Fergus 2013, Visualizing and Understanding Convolutional Networks, arXiv:1311.2901, section 4.1",
+        paper="Zeiler & Fergus 2013, Visualizing and Understanding Convolutional Networks, arXiv:1311.2901, section 4",
         formula="A_c, in the order of sum_xy g_c A_c",
         cost="1 forward, 1 backward",
         at="layer",
@@ -38,7 +38,7 @@ def feature_maps(activation: Tensor, gradient: Tensor) -> Attribution:
     >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Flatten(), torch.nn.Linear(144, 2))
     >>> found = seewhy.feature_maps(net, torch.rand(1, 3, 8, 8), layer="0", target=1)
     >>> found.values.shape, len(found)
-    ((4, 6, 6), 5)
+    ((4, 6, 6), 4)
     """
     product = gradient * activation
     return Attribution(activation, evidence=product.reshape(*product.shape[:2], -1).sum(2))

@@ -25,9 +25,7 @@ __all__ = ["filters"]
         caveats=("a deeper filter reads features, not colours: its slices say little by themselves",),
     )
 )
-def filters(
-    weights: Tensor, *, top: int = 64, order: str = "norm", slices: int = 4
-) -> tuple[Tensor, Tensor, Tensor]:
+def filters(weights: Tensor, *, top: int = 64, order: str = "norm", slices: int = 4) -> tuple[Tensor, Tensor, Tensor]:
     """The kernels of a layer: pictures, which filter each is of, and of which of its input channels.
 
     ``weights`` [O, I, kh, kw] to pictures [n, P, kh, kw], filters [n] and channels [n, P] with n the ``top`` filters

@@ -43,7 +43,7 @@ def lime(
     fill: Fill,
     segments: Tensor,
     *,
-    n: int = 2000,
+    n: int = 3000,
     kernel_width: float = 0.25,
     alpha: float = 1.0,
     tolerance: float = 0.05,

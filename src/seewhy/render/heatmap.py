@@ -108,8 +108,9 @@ def tinted(
 ) -> Pixels:
     """Several maps >= 0 ``[h, w]``, each in a colour of its own, on the grey ``image``: uint8 ``[H, W, 3]``.
 
-    ``colours`` is uint8 ``[K, 3]``; map k is all but opaque where it reaches ``limits[k]``; where maps overlap the
-    stronger one's colour prevails. Without an image the ground is white and the size that of the first map. A limit of 0 draws nothing.
+    ``colours`` is uint8 ``[K, 3]``; map k is all but opaque where it reaches ``limits[k]``; where maps overlap, the
+    stronger one's colour prevails. Without an image the ground is white and the size that of the first map. A limit of
+    0 draws nothing.
 
     >>> tinted(None, [np.eye(2)], np.array([[200, 0, 0]], dtype=np.uint8), [1.0])[0].tolist()
     [[200, 0, 0], [255, 255, 255]]
@@ -124,7 +125,9 @@ def tinted(
     shares = np.stack([_strength(_at_size(m, shape), False, 0.0, top) for m, top in zip(maps, limits, strict=True)])
     opacity = shares.max(0) * (1.0 if image is None else 0.9)
     weights = shares**2  # where one map is ahead, its colour is
-    mixed = np.tensordot(weights, colours.astype(np.float32), axes=(0, 0)) / np.maximum(weights.sum(0), 1e-12)[..., None]
+    mixed = (
+        np.tensordot(weights, colours.astype(np.float32), axes=(0, 0)) / np.maximum(weights.sum(0), 1e-12)[..., None]
+    )
     pixels = ground * (1 - opacity[..., None]) + mixed * opacity[..., None]
     return np.asarray(np.rint(np.clip(pixels, 0, 255)), dtype=np.uint8)
 

@@ -104,10 +104,9 @@ class Folder:
         files = [first.with_name(f"{first.name.removesuffix(formats[0])}{suffix}") for suffix in formats]
         return [gallery.save(path, force=True) for path in files]
 
-    def save_pixels(self, pixels: NDArray[np.uint8], words: Sequence[str]) -> Path:
-        """Write one picture, uint8 ``[H, W, 3]``, as a PNG named after ``words``."""
-        path = self.free(self.stem(words), "png")
-        return write(Image.fromarray(pixels), path, force=True)
+    def save_pixels(self, pixels: NDArray[np.uint8], stem: str) -> Path:
+        """Write one picture, uint8 ``[H, W, 3]``, as a PNG."""
+        return write(Image.fromarray(pixels), self.free(stem, "png"), force=True)
 
     @staticmethod
     def stem(words: Sequence[str]) -> str:

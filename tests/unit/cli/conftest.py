@@ -114,6 +114,8 @@ def warning():
 number = 3
 """
 MODULE = "seewhy_cli_networks"
+#: the commands that take a model
+TAKING = ("explain", "compare", "layers", "labels", "features", "filters", "factors", "maximise")
 
 
 @dataclass
@@ -158,7 +160,7 @@ def say(work: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
 
     def run_it(*words: str | Path, model: str | None = "labelled") -> Said:
         argv = [str(word) for word in words]
-        if model is not None and argv[0] in ("explain", "compare", "layers", "labels"):
+        if model is not None and argv[0] in TAKING:
             argv += ["--model", f"python:{MODULE}:{model}"]
         capsys.readouterr()
         code = run(argv)

@@ -81,7 +81,10 @@ def test_the_version(say: Any) -> None:
     assert say("--version").out == f"seewhy {seewhy.__version__}\n"
 
 
-@pytest.mark.parametrize("command", ["demo", "explain", "compare", "layers", "labels", "methods"])
+@pytest.mark.parametrize(
+    "command",
+    ["demo", "explain", "compare", "features", "filters", "factors", "maximise", "layers", "labels", "methods"],
+)
 def test_every_command_has_help_that_fits_80_columns(say: Any, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     said = say(command, "--help", model=None)

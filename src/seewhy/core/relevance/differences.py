@@ -10,7 +10,7 @@ products of activations included, keeps its gradient.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -35,10 +35,12 @@ class DifferenceWatch:
     """Lets activation functions and max pooling carry multipliers while ``active``; the gradient otherwise."""
 
     active: bool = False
-    handlers: dict[str, Handler] = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.handlers = {
+    @property
+    def handlers(self) -> dict[str, Handler]:
+        """By function name. Made when asked for: kept, they would tie the watch and the graph that it holds into a
+        cycle, which only the garbage collector could undo."""
+        return {
             **{name + tail: self._activation for name in ACTIVATIONS for tail in ("", "_")},
             **dict.fromkeys(_MAXIMA, self._maximum),
         }

@@ -5,7 +5,7 @@ forwards it needs are made once and kept for the call.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,7 @@ from seewhy.core.relevance.arithmetic import Ledger, State
 from seewhy.core.relevance.composites import Composite
 from seewhy.core.relevance.crossings import refuse, uncovered
 from seewhy.core.relevance.differences import DifferenceWatch
+from seewhy.core.relevance.ruled import release
 from seewhy.core.relevance.watch import RelevanceWatch
 from seewhy.core.targets import Target, scores
 from seewhy.errors import CapabilityError, TargetError, UsageError
@@ -80,6 +81,13 @@ class Propagation:
         if isinstance(ask, asks.Multipliers):
             return self._multipliers(job.supplies["baseline"], place, job.targets)
         return self._flow(ask.composite, ask.start, place, ask.targets or job.targets, method)
+
+    def close(self) -> None:
+        """Let go of every graph; unless maps were asked for that carry it."""
+        held = [made for made, _, _ in self._lifts.values()] + ([self._relevance[0]] if self._relevance else [])
+        self._lifts, self._relevance = {}, None
+        if not self.settings.differentiable:
+            release(tensor for made in held for tensor in (*made.tape.activations.values(), *_outputs(made)))
 
     def _forward(self, x: Tensor, watch: RelevanceWatch | DifferenceWatch, names: Iterable[str]) -> tuple[Pass, Event]:
         began = time.perf_counter()
@@ -209,3 +217,10 @@ def _relevance_at(
     values = made.layout(place).canonical(torch.zeros_like(raw) if found is None else found)
     start = none if seed is None else seed.detach().reshape(batch, -1).sum(1)
     return Flow(values if keep else values.detach(), start, ledger.bias, ledger.stabiliser, found is not None)
+
+
+def _outputs(made: Pass) -> list[Tensor]:
+    """The tensors in what the model returned."""
+    raw = made.forward.raw
+    values = raw.values() if isinstance(raw, Mapping) else raw if isinstance(raw, list | tuple) else (raw,)
+    return [value for value in values if isinstance(value, Tensor)]

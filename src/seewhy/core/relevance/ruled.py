@@ -4,13 +4,13 @@ never decides what the backward pass is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-__all__ = ["Backward", "Ruled", "is_live", "ruled"]
+__all__ = ["Backward", "Ruled", "is_live", "release", "ruled"]
 
 #: what arrives, the tensors of the call -> what goes on to each of them; None stands for the plain gradient
 Backward = Callable[[Tensor, Sequence[Any]], "tuple[Tensor | None, ...] | None"]
@@ -63,6 +63,24 @@ def _gradient(
         leaves = [tensor for tensor, want in zip(at, wanted, strict=True) if want]
         found = iter(torch.autograd.grad(out, leaves, g, create_graph=graph, allow_unused=True))
     return tuple(next(found) if want else None for want in wanted)
+
+
+def release(tensors: Iterable[Tensor]) -> None:
+    """Take the rules out of the graph behind ``tensors``, which can pass nothing back any more.
+
+    A rule may know of calls that came after its own, and so hold the graph that holds it; only the garbage collector
+    would notice, and a graph is large.
+    """
+    waiting: list[Any] = [tensor.grad_fn for tensor in tensors]
+    seen = set()
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        waiting.extend(following for following, _ in node.next_functions)
+        if node.name() == "RuledBackward":
+            node.function = node.rule = None
 
 
 def is_live(value: Any) -> bool:

@@ -65,12 +65,14 @@ class RelevanceWatch:
 
     state: State = field(default_factory=State)
     count: int = 0
-    handlers: dict[str, Handler] = field(init=False)
     _size: torch.Size = field(default_factory=torch.Size)
 
-    def __post_init__(self) -> None:
+    @property
+    def handlers(self) -> dict[str, Handler]:
+        """By function name. Made when asked for: kept, they would tie the watch and the graph that it holds into a
+        cycle, which only the garbage collector could undo."""
         both, arithmetic = ("", "_"), Arithmetic(self.state).handle
-        self.handlers = {
+        return {
             **dict.fromkeys(WEIGHTED, self._weighted),
             **dict.fromkeys(NORMS, self._norm),
             **dict.fromkeys(POOLINGS, self._pooling),

@@ -1,0 +1,189 @@
+"""Features, filters, factors and maximise from the command line: files, words, JSON, exit codes; saliency of every layer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import seewhy
+
+_QUICK = ("--steps", "4", "--size", "16", "--set", "copies=1")
+
+
+def _names(said: Any) -> list[list[str]]:
+    return [each["files"] for each in said.document["galleries"]]
+
+
+def test_features_of_photos(say: Any, work: Path) -> None:
+    (work / "b.png").write_bytes((work / "a.png").read_bytes())
+    said = say("features", "a.png", "b.png", "--layer", "1", "-l", "4", "--target", "hen", "-t", "hen", "--json")
+    assert (said.code, said.err) == (0, "")
+    assert _names(said) == [
+        [f"seewhy-out/{name}_hen_features_{layer}.png"] for name in ("a", "b") for layer in ("1", "4")
+    ]
+    assert all(Path(file).read_bytes().startswith(b"\x89PNG") for files in _names(said) for file in files)
+    first = said.document["galleries"][0]
+    assert (first["image"], first["parameters"]["layer"], first["status"]) == ("a.png", "1", "ok")
+    assert first["tiles"][0]["index"] is None
+    found = seewhy.feature_maps(seewhy.load("python:seewhy_cli_networks:labelled"), "a.png", "1", "hen")
+    assert [tile["value"] for tile in first["tiles"]] == [tile.value for tile in found]
+    assert (first["cost"]["forwards"], first["cost"]["backwards"]) == (1, 1)
+    text = say("features", "a.png", "--top", "2", "--order", "magnitude", "--scale", "each").out
+    assert text.startswith("a.png: 4, 8 channels of 5×7, for ")
+    assert "note: 2 of 8 channels, strongest evidence for or against the target first" in text
+
+
+def test_a_photo_that_cannot_be_read_is_passed_over(say: Any) -> None:
+    said = say("features", "no.png", "a.png", "--json")
+    assert said.code == 1
+    assert "no.png" in said.complaint
+    assert [each["image"] for each in said.document["failed"]] == ["no.png"]
+    assert len(said.document["galleries"]) == 1
+    assert say("features", "no.png").code == 4
+    said = say("factors", "no.png", "a.png", "--rank", "2", "--json")
+    assert said.code == 1
+    assert len(said.document["galleries"]) == 1
+    assert say("factors", "no.png").code == 4
+
+
+def test_filters_of_layers(say: Any) -> None:
+    said = say("filters", "--layer", "0", "--layer", "3", "--slices", "2", "--json")
+    assert said.code == 0
+    assert _names(said) == [["seewhy-out/Sequential_filters_0.png"], ["seewhy-out/Sequential_filters_3.png"]]
+    assert [len(each["tiles"]) for each in said.document["galleries"]] == [6, 8]
+    assert len(say("filters", "--top", "2", "--json").document["galleries"][0]["tiles"]) == 2
+    assert "layer '1' is a ReLU: take '0'" in say("filters", "--layer", "1").complaint
+
+
+def test_factors_of_photos_together(say: Any, work: Path) -> None:
+    (work / "b.png").write_bytes((work / "a.png").read_bytes())
+    said = say(
+        "factors", "a.png", "b.png", "--layer", "1", "--rank", "2", "--format", "png", "--format", "npy", "--json"
+    )
+    (gallery,) = said.document["galleries"]
+    assert gallery["images"] == ["a.png", "b.png"]
+    assert gallery["files"] == [f"seewhy-out/a_and-1-more_factors_1.{suffix}" for suffix in ("png", "npy")]
+    assert np.load(gallery["files"][1]).shape == (2, 2, 14, 18)
+    assert "a rank from 1 to 6" in say("factors", "a.png", "--layer", "1", "--rank", "9").complaint
+
+
+def test_maximise_writes_early_pictures_and_the_last(say: Any, work: Path) -> None:
+    (work / "photos").mkdir()
+    (work / "photos" / "one.png").write_bytes((work / "a.png").read_bytes())
+    said = say("maximise", "hen", "3:1", *_QUICK, "--every", "2", "--folder", "photos", "--examples", "1", "--json")
+    assert said.code == 0
+    first, second = said.document["galleries"]
+    assert first["files"] == [
+        "seewhy-out/Sequential_hen_maximise.png",
+        "seewhy-out/Sequential_hen_maximise-step0002.png",
+        "seewhy-out/Sequential_hen_maximise-step0004.png",
+    ]
+    assert second["files"][0] == "seewhy-out/Sequential_3-1_maximise.png"
+    with Image.open(first["files"][1]) as early:
+        assert early.size == (16, 16)
+    assert [tile["title"][0] for tile in first["tiles"]] == ["hen", "one.png"]
+    assert first["parameters"] | {"steps": 4, "copies": 1} == first["parameters"]
+    assert (first["target"], second["target"]) == ("hen", "3:1")
+
+
+def test_the_seed_and_the_parametrisation_are_passed_on(say: Any) -> None:
+    def made(*words: str) -> np.ndarray:
+        said = say("maximise", "hen", *_QUICK, "--format", "npy", "--json", *words)
+        return np.load(said.document["galleries"][0]["files"][0])
+
+    plain = made("--seed", "0")
+    np.testing.assert_array_equal(made(), plain)
+    assert np.abs(made("--seed", "1") - plain).max() > 1e-3
+    assert np.abs(made("--parametrisation", "maco") - plain).max() > 1e-3
+    assert np.abs(made("--set", "jitter=0") - plain).max() > 1e-6
+
+
+def test_an_interrupted_run_is_saved_and_ends_with_130(say: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from seewhy.cli.maximise import Early
+
+    def stop(self: Early, pixels: np.ndarray, step: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Early, "__call__", stop)
+    said = say("maximise", "hen", "tench", *_QUICK, "--every", "2", "--json")
+    assert said.code == 130
+    assert "interrupted" in said.complaint
+    (gallery,) = said.document["galleries"]
+    assert gallery["status"] == "unfinished"
+    assert "interrupted after 2 of 4 steps" in gallery["cause"]
+    assert Path(gallery["files"][0]).is_file()
+
+
+def test_a_misspelt_target_is_found_before_any_work(say: Any, work: Path) -> None:
+    said = say("maximise", "hen", "henn", *_QUICK)
+    assert said.code == 2
+    assert "no class or layer 'henn'; nearest: 'hen'" in said.complaint
+    assert not (work / "seewhy-out").exists()
+
+
+def test_names_never_collide_and_nothing_is_replaced_unless_forced(say: Any) -> None:
+    first = _names(say("filters", "--json"))[0][0]
+    Path(first).write_bytes(b"mine")
+    assert _names(say("filters", "--json")) == [["seewhy-out/Sequential_filters_0-2.png"]]
+    assert Path(first).read_bytes() == b"mine"
+    assert _names(say("filters", "--json", "--force")) == [[first]]
+    assert Path(first).read_bytes() != b"mine"
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("features", "a.png", "--format", "npz"), "--format npz: no such thing; one of png, jpg, svg, npy"),
+        (("features", "a.png", "--order", "size"), "order='size'"),
+        (("features", "a.png", "--layer", "7"), "layer '7' puts out 5 an image: take '4'"),
+        (("features", "a.png", "--layer", "no"), "no layer 'no'"),
+        (("features", "a.png", "--target", "zebra"), "no label 'zebra'"),
+        (("filters", "--top", "0"), "top=0"),
+        (("maximise", "hen", "--set", "stps=3"), "no parameter 'stps' of maximise; nearest: 'steps'"),
+        (("maximise", "hen", "--size", "2"), "at least 4 x 4 pixels"),
+        (("maximise", "hen", "--folder", "nowhere"), "there is no such folder"),
+        (("maximise", "hen", "--parametrisation", "foto"), "no parametrisation 'foto'"),
+        (("explain", "a.png", "--method", "feature-maps"), "seewhy features makes it"),
+        (("explain", "a.png", "--method", "saliency-by-layer", "--target", "1"), "no class: leave target= out"),
+    ],
+)
+def test_every_mistake_is_one_line(say: Any, work: Path, words: tuple[str, ...], complaint: str) -> None:
+    said = say(*words)
+    assert said.code == 2
+    assert complaint in said.complaint
+    assert not (work / "seewhy-out").exists()
+
+
+@pytest.mark.parametrize("command", [("features", "a.png"), ("filters",), ("factors", "a.png"), ("maximise", "hen")])
+def test_a_folder_that_cannot_be_is_refused_at_once(say: Any, command: tuple[str, ...]) -> None:
+    said = say(*command, "--out", "a.png", "--model", "python:seewhy_no_such_module:x", model=None)
+    assert said.code == 2
+    assert "that is a file" in said.complaint
+
+
+def test_saliency_by_layer_gives_a_picture_a_layer(say: Any) -> None:
+    said = say("explain", "a.png", "--method", "saliency-by-layer", "--json")
+    assert said.code == 0
+    found = said.document["images"][0]["explanations"]
+    assert [each["layer"] for each in found] == ["0", "3", "7"]
+    assert [each["files"] for each in found] == [
+        [f"seewhy-out/a_mean-of-{layer}_saliency-by-layer_{layer}.png"] for layer in ("0", "3", "7")
+    ]
+    assert all(Path(each["files"][0]).is_file() for each in found)
+    assert (said.document["cost"]["forwards"], said.document["cost"]["backwards"]) == (1, 3)
+    assert said.document["images"][0]["prediction"]["label"]
+    compared = say("compare", "a.png", "-M", "saliency-by-layer", "--json").document["images"][0]["explanations"]
+    assert {file for each in compared for file in each["files"]} == {"seewhy-out/a_compare.png"}
+
+
+def test_cards_name_the_command(say: Any) -> None:
+    cards = {card["name"]: card["call"] for card in say("methods", "--family", "inside", "--json").document["methods"]}
+    assert cards == {
+        "factors": "factors", "feature-maps": "features", "filters": "filters", "maximise": "maximise",
+        "saliency-by-layer": "explain",
+    }  # fmt: skip
+    assert "seewhy features" in say("methods", "feature-maps").out
