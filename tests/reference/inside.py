@@ -109,6 +109,7 @@ def maximise(probe: Probe) -> np.ndarray:
     steps, copies, seed = (probe.parameters[name] for name in ("steps", "copies", "seed"))
     rate, (low, high) = probe.parameters.get("learning_rate", 0.05), probe.parameters.get("bounds", (0.0, 1.0))
     channels, height, width = probe.x.shape[1:]
+    decay = probe.parameters.get("decay", 1.25)
     start = noise(probe.x, 0, (channels, height, width // 2 + 1, 2), "maximise", seed)
     free = torch.from_numpy(0.01 * start)
     mean, spread = torch.zeros_like(free), torch.zeros_like(free)
@@ -116,14 +117,14 @@ def maximise(probe: Probe) -> np.ndarray:
         free.requires_grad_()
         total = torch.zeros((), dtype=torch.float64)
         for draw in _draws(probe.x, step, copies, seed):
-            image = low + (high - low) * _picture(free, height, width)
+            image = low + (high - low) * _picture(free, height, width, decay)
             total = total + probe.net(_view(image, draw, probe.parameters)[None])[0, probe.k]
         (gradient,) = torch.autograd.grad(-total / copies, free)
         free = free.detach()
         mean, spread = 0.9 * mean + 0.1 * gradient, 0.999 * spread + 0.001 * gradient**2
         up, down = mean / (1 - 0.9 ** (step + 1)), spread / (1 - 0.999 ** (step + 1))
         free = free - rate * up / (down.sqrt() + 1e-8)
-    return (low + (high - low) * _picture(free, height, width)).numpy()
+    return (low + (high - low) * _picture(free, height, width, decay)).numpy()
 
 
 def _draws(x: Tensor, step: int, copies: int, seed: int) -> np.ndarray:
@@ -134,14 +135,21 @@ def _draws(x: Tensor, step: int, copies: int, seed: int) -> np.ndarray:
     return torch.rand((copies, 4), generator=generator, dtype=torch.float64).numpy()
 
 
-def _picture(free: Tensor, height: int, width: int) -> Tensor:
-    """sigmoid(colours x a quarter of the inverse transform of free / f), term by term."""
+def _picture(free: Tensor, height: int, width: int, decay: float) -> Tensor:
+    """sigmoid(colours x a quarter of the inverse transform of free / f^decay), term by term; all terms together as large
+    as with a decay of 1."""
+    fs = [
+        max(math.hypot(min(k, height - k) / height, m / width), 1 / max(height, width))
+        for k in range(height)
+        for m in range(width // 2 + 1)
+    ]
+    level = math.sqrt(sum(f**-2 for f in fs) / sum(f ** (-2 * decay) for f in fs))
     image = torch.zeros(free.shape[0], height, width, dtype=torch.float64)
     y, x = torch.meshgrid(torch.arange(height).double(), torch.arange(width).double(), indexing="ij")
     for k in range(height):
         for m in range(width // 2 + 1):
             f = math.hypot(min(k, height - k) / height, m / width)
-            scale = math.sqrt(height * width) / max(f, 1 / max(height, width))
+            scale = level * math.sqrt(height * width) / max(f, 1 / max(height, width)) ** decay
             twice = 1 if m == 0 or 2 * m == width else 2
             angle = 2 * math.pi * (k * y / height + m * x / width)
             wave = free[:, k, m, 0, None, None] * angle.cos() - free[:, k, m, 1, None, None] * angle.sin()

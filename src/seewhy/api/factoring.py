@@ -78,11 +78,9 @@ def factors(
     if not bool(activation.isfinite().all()):
         raise CapabilityError(f"factors: layer {place!r} puts out NaN or infinity; check the weights and the images")
     maps, directions, shares, error, sweeps = registry["factors"].formula(activation, **plan.parameters[0])
-    total = float(activation.abs().sum())
-    cut = float(activation.clamp(max=0).abs().sum()) / total if total else 0.0
     values, parts = array(maps), array(shares)
     tiles = _tiles(items, values, array(directions), parts, array(activation.clamp(min=0).flatten(1).sum(1)))
-    most = plan.parameters[0]["steps"]
+    ended = f"after {sweeps} sweeps{' (the most allowed)' if sweeps == plan.parameters[0]['steps'] else ''}"
     return Gallery(
         title=f"{wrapped.name}: {rank} factors of {place} on {len(items)} image{'' if len(items) == 1 else 's'}",
         tiles=tuple(tiles),
@@ -91,8 +89,8 @@ def factors(
         cell=160,
         arrays={"directions": array(directions), "shares": parts},
         notes=(
-            f"relative error {error:.3g} after {sweeps} sweeps{' (the most allowed)' if sweeps == most else ''}",
-            f"{cut:.0%} of the activation is negative and left out" if cut else "no activation is negative",
+            f"relative error {error:.3g} {ended}",
+            _left_out(activation),
             "a factor has one colour and one scale in all rows; shares are of the activation's total",
             *dict.fromkeys(note for item in items for note in item.notes),
             *plan.network.warned,
@@ -101,6 +99,12 @@ def factors(
         cost=Cost(cost.forwards, cost.backwards, 0, time.perf_counter() - began),
         provenance=origin,
     )
+
+
+def _left_out(activation: Tensor) -> str:
+    """What part of the activation's size is below zero, in words."""
+    total, below = float(activation.abs().sum()), float(activation.clamp(max=0).abs().sum())
+    return f"{below / total:.0%} of the activation is negative and left out" if below else "no activation is negative"
 
 
 def _activations(plan: Plan, items: Sequence[Item]) -> tuple[Tensor, str, Cost, Any]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
@@ -20,6 +23,7 @@ from seewhy.render import DIVERGING, kernel
 
 __all__ = ["filters"]
 
+Pixels = NDArray[np.uint8]
 #: of the largest weight shown: filters fainter than that stay faint
 _FAINTEST = 1 / 20
 
@@ -67,12 +71,7 @@ def filters(
     # a dead filter's rounding errors are no pattern: faint ones stay faint
     ends = [most if shared else max(own, most * _FAINTEST) for own in largest]
     tiles = tuple(
-        Tile(
-            kernel(each, limit=end, colour=colour, cmap=cmap),
-            (f"filter {number}", f"norm {norms[number]:.3g}", "" if colour else _words(mine)),
-            number,
-            float(norms[number]),
-        )
+        _tile(kernel(each, limit=end, colour=colour, cmap=cmap), number, float(norms[number]), () if colour else mine)
         for each, end, number, mine in zip(values, ends, numbers, inputs, strict=True)
     )
     size = "×".join(map(str, conv.kernel_size))
@@ -135,8 +134,9 @@ def _inputs(conv: nn.Conv2d, which: Tensor, channels: Tensor) -> list[list[int]]
     return (first[:, None] + channels).tolist()
 
 
-def _words(inputs: list[int]) -> str:
-    return f"input{'s' if len(inputs) > 1 else ''} {', '.join(map(str, inputs))}"
+def _tile(pixels: Pixels, number: int, norm: float, inputs: Sequence[int]) -> Tile:
+    words = f"input{'s' if len(inputs) > 1 else ''} {', '.join(map(str, inputs))}" if inputs else ""
+    return Tile(pixels, (f"filter {number}", f"norm {norm:.3g}", words), number, norm)
 
 
 def _over(conv: nn.Conv2d) -> str:

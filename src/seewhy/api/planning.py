@@ -72,14 +72,7 @@ class Plan:
         """Check what is asked against what the model, and the command ``call``, can do; raises `UsageError` and its
         kin."""
         names = [method] if isinstance(method, str) else list(method)
-        if not names:
-            raise UsageError("no methods: the list given is empty. List them: seewhy methods")
-        methods = [registry[name] for name in names]
-        if other := [m for m in methods if m.card.call != call]:
-            raise UsageError(
-                f"{other[0].name} is no method of {call}: seewhy {other[0].card.call} makes it (in Python: "
-                f"seewhy.{other[0].formula.__name__})"
-            )
+        methods = _methods(names, call)
         network = Network(model.module)
         _check_capabilities(network, methods)
         if settings.differentiable and (fixed := [m for m in methods if not m.card.differentiable]):
@@ -115,6 +108,19 @@ class Plan:
             model, network, tuple(outlines), tuple(own), wanted, several, contrast, fuse, reduce, question, extra,
             prepare, settings, tuple(asked),
         )  # fmt: skip
+
+
+def _methods(names: Sequence[str], call: str) -> list[Method]:
+    """The methods called ``names``, all of which ``call`` makes."""
+    if not names:
+        raise UsageError("no methods: the list given is empty. List them: seewhy methods")
+    methods = [registry[name] for name in names]
+    if other := [m for m in methods if m.card.call != call]:
+        raise UsageError(
+            f"{other[0].name} is no method of {call}: seewhy {other[0].card.call} makes it (in Python: "
+            f"seewhy.{other[0].formula.__name__})"
+        )
+    return methods
 
 
 def _check_capabilities(network: Network, methods: Sequence[Method]) -> None:

@@ -115,7 +115,8 @@ def methods(
     ] = None,
     json: o.Json = False,
 ) -> int:
-    """List the methods: what each is for, costs and needs, where it fails; and which to use when. With a NAME, its card.
+    """List the methods: what each is for, costs and needs, where it fails; and which to use when. With a NAME, its
+    card.
 
     [dim]seewhy methods grad-cam[/dim]
     """

@@ -174,9 +174,7 @@ class _Run:
     ) -> tuple[Pass, Sequence[Job], str]:
         """The forward that everything shares; with the layer chosen where that was left to us."""
         size, needs = tuple(self.x.shape[2:]), {n for outline in outlines for n in outline.method.card.needs}
-        names = {o.place for o in outlines} - {INPUT, AUTO} | set(layers)
-        optional = {o.about for o in outlines if o.optional} - names
-        names |= {o.about for o in outlines if o.about}
+        names = {o.place for o in outlines} - {INPUT, AUTO} | set(layers) | {o.about for o in outlines if o.about}
         auto = next((AUTO for o in outlines if o.place == AUTO), "")
         known = self.chooser.known(size) if auto else None
         if known is not None:
@@ -195,7 +193,7 @@ class _Run:
             curvature=Need.CURVATURE in needs,
             attention=Need.ATTENTION in needs,
             reshape=self.settings.reshape,
-            optional=frozenset(optional),
+            optional=frozenset(o.about for o in outlines if o.optional and o.about not in (known, *layers)),
         )
         try:
             made = self._forward(request)

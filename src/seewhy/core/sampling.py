@@ -105,14 +105,21 @@ class Means(Estimator):
     """The mean of ``formula(*answers)`` over independent samples, and its standard error.
 
     Running mean and squared deviations are merged chunk by chunk (Chan's update: no cancellation); the sum over
-    channels has moments of its own, since the channels' errors are not independent.
+    channels has moments of its own, since the channels' errors are not independent. ``skewed`` says that samples are
+    squares, of which few draws tell too little.
     """
 
     def __init__(
-        self, batch: int, tolerance: float, formula: Callable[..., Tensor] = lambda answer: answer, powers: int = 2
+        self,
+        batch: int,
+        tolerance: float,
+        formula: Callable[..., Tensor] = lambda answer: answer,
+        *,
+        skewed: bool = False,
+        powers: int = 2,
     ) -> None:
         super().__init__(batch, tolerance)
-        self._formula, self._powers = formula, powers
+        self._formula, self._skewed = formula, skewed
         self._whole: list[Running] = [Running(powers) for _ in range(batch)]
         self._channels: list[Running] = [Running(2) for _ in range(batch)]
 
@@ -135,9 +142,9 @@ class Means(Estimator):
         counts = torch.tensor([float(each.count) for each in self._whole], dtype=torch.float64)
         summed = None
         if self._channels[0].count:
-            summed = torch.stack([each.error() for each in self._channels])
+            summed = torch.stack([each.error(skewed=self._skewed) for each in self._channels])
         values = torch.stack([each.mean for each in self._whole])
-        return Estimate(values, torch.stack([each.error() for each in self._whole]), counts, summed)
+        return Estimate(values, torch.stack([each.error(skewed=self._skewed) for each in self._whole]), counts, summed)
 
 
 class Variances(Means):

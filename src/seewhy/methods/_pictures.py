@@ -28,18 +28,23 @@ def _recorrelated(image: Tensor) -> Tensor:
     return mixed
 
 
-def _frequencies(height: int, width: int) -> Tensor:
-    """|f| of every coefficient of a real 2-D transform, in cycles a pixel, [H, W // 2 + 1]."""
-    return (torch.fft.fftfreq(height)[:, None] ** 2 + torch.fft.rfftfreq(width) ** 2).sqrt()
-
-
-def fourier(noise: Tensor, size: tuple[int, int]) -> Parametrisation:
-    """Coefficients scaled by 1 / f, colours decorrelated, then a sigmoid: Adam then moves all scales alike.
-
-    ``noise`` [B, C, H, W // 2 + 1, 2], standard normal.
-    """
+def _falling(size: tuple[int, int]) -> Tensor:
+    """1 / |f| for every coefficient of a real 2-D transform, [H, W // 2 + 1], float64; f in cycles a pixel."""
     height, width = size
-    scale = 1 / _frequencies(height, width).clamp(min=1 / max(size)) * math.sqrt(height * width)
+    rows, columns = (torch.fft.fftfreq(height, dtype=torch.float64), torch.fft.rfftfreq(width, dtype=torch.float64))
+    return 1 / (rows[:, None].square() + columns.square()).sqrt().clamp(min=1 / max(size))
+
+
+def fourier(noise: Tensor, size: tuple[int, int], decay: float) -> Parametrisation:
+    """Coefficients scaled by 1 / f^decay, colours decorrelated, then a sigmoid: Adam then moves coarse scales further
+    than fine ones.
+
+    ``noise`` [B, C, H, W // 2 + 1, 2], standard normal. Whatever the decay, all scales together have the energy that
+    the published 1 / f has.
+    """
+    falling = _falling(size)
+    steep = falling**decay
+    scale = steep * (falling.square().sum() / steep.square().sum()).sqrt() * math.sqrt(size[0] * size[1])
 
     def picture(free: Tensor) -> Tensor:
         spectrum = torch.view_as_complex(free) * scale.to(free)
@@ -49,15 +54,16 @@ def fourier(noise: Tensor, size: tuple[int, int]) -> Parametrisation:
     return 0.01 * noise, picture
 
 
-def phases(noise: Tensor, size: tuple[int, int]) -> Parametrisation:
+def phases(noise: Tensor, size: tuple[int, int], decay: float) -> Parametrisation:
     """Only the phases are free: magnitudes stay those of natural images, 1 / f in every channel (MACO).
 
-    ``noise`` as in `fourier`.
+    ``noise`` as in `fourier`; ``decay`` has no part in it.
     """
-    magnitude = 1 / _frequencies(*size).clamp(min=1 / max(size))
+    magnitude = _falling(size)
 
     def picture(free: Tensor) -> Tensor:
-        angles = (free - free.mean()) / (free.std() + 1e-5)
+        middle, spread = free.flatten(1).mean(1), free.flatten(1).std(1) + 1e-5
+        angles = (free - middle[:, None, None, None]) / spread[:, None, None, None]
         image = torch.fft.irfft2(torch.polar(magnitude.to(free).expand_as(angles), angles), s=size, norm="ortho")
         image = (image - image.mean((2, 3), keepdim=True)) / (image.std((2, 3), keepdim=True) + 1e-5)
         return _recorrelated(2 * image).sigmoid()
@@ -65,7 +71,7 @@ def phases(noise: Tensor, size: tuple[int, int]) -> Parametrisation:
     return noise[..., 0].clone(), picture
 
 
-def pixels(noise: Tensor, size: tuple[int, int]) -> Parametrisation:
+def pixels(noise: Tensor, size: tuple[int, int], decay: float) -> Parametrisation:
     """The pixels themselves: what the others are there to avoid."""
     return 0.01 * noise, lambda free: free.sigmoid()
 

@@ -59,9 +59,10 @@ def extremal_perturbation(
 
     ``input`` [B, C, H, W]; values [B, H, W] in [0, 1], 1 where the image is kept, the mean over ``areas`` (shares of
     the image, each an optimisation of its own). Masks are smooth: discs of about ``sigma`` pixels (21 at 224) joined by
-    a smooth maximum. ``weight`` holds the area, and grows sixteenfold; the score is in units of what hiding everything costs. Zero
-    where the score does not depend on the input. Raises `UsageError` for areas outside (0, 1) and numbers that cannot
-    be meant, `CapabilityError` for inputs that are no pictures. An interrupted run gives the masks it has.
+    a smooth maximum. ``weight`` holds the area, and grows sixteenfold; the score is in units of what hiding
+    everything costs. Zero where the score does not depend on the input. Raises `UsageError` for areas outside (0, 1)
+    and numbers that cannot be meant, `CapabilityError` for inputs that are no pictures. An interrupted run gives the
+    masks it has.
     """
     areas = (areas,) if isinstance(areas, int | float) else tuple(areas)
     if not areas or not all(0 < area < 1 for area in areas) or not weight > 0 or not (sigma is None or sigma > 0):

@@ -46,7 +46,7 @@ def kernel_shap(
     segments: Tensor,
     *,
     n: int = 5000,
-    tolerance: float = 0.05,
+    tolerance: float = 0.1,
     seed: int = 0,
 ) -> Generator[Any, Any, Attribution]:
     """Each piece's Shapley value, by least squares over coalitions of visible pieces.

@@ -48,6 +48,7 @@ def maximise(
     parametrisation: str = "fourier",
     steps: int = 256,
     learning_rate: float = 0.05,
+    decay: float = 1.25,
     copies: int = 4,
     jitter: int = 16,
     scale: float = 0.1,
@@ -58,9 +59,10 @@ def maximise(
 
     ``input`` [B, C, H, W] gives the size and number of images (one start for each, from ``seed`` and its content);
     values of that shape are the images, in input units, between ``bounds``. ``parametrisation`` is ``fourier``,
-    ``maco`` (phases only, magnitudes of natural images) or ``pixel``. ``copies`` random views a step, moved by up to
-    ``jitter`` pixels, scaled by 1 +- ``scale``, turned by +- ``rotate`` degrees. Raises `UsageError` for values that
-    cannot be meant; an interrupted run gives the image it has.
+    ``maco`` (phases only, magnitudes of natural images) or ``pixel``; ``decay`` is how much more coarse scales move
+    than fine ones in ``fourier`` (Lucid: 1). ``copies`` random views a step, moved by up to ``jitter`` pixels, scaled
+    by 1 +- ``scale``, turned by +- ``rotate`` degrees. Raises `UsageError` for values that cannot be meant; an
+    interrupted run gives the image it has.
     """
     if parametrisation not in _PICTURES:
         raise UnknownName("parametrisation", parametrisation, _PICTURES, "seewhy methods maximise")
@@ -78,7 +80,7 @@ def maximise(
         (input.shape[1], height, width) if parametrisation == "pixel" else (input.shape[1], height, width // 2 + 1, 2)
     )
     noise = gaussian([(key, 0) for key in keys], shape, family="maximise", seed=seed).to(input)
-    free, picture = _PICTURES[parametrisation](noise, (height, width))
+    free, picture = _PICTURES[parametrisation](noise, (height, width), decay)
     free = free.clone().requires_grad_()
     adam = torch.optim.Adam([free], lr=learning_rate)
     scores: list[float] = []

@@ -46,7 +46,7 @@ def shapley_sampling(
     segments: Tensor,
     *,
     n: int = 5000,
-    tolerance: float = 0.05,
+    tolerance: float = 0.1,
     seed: int = 0,
 ) -> Generator[Any, Any, Attribution]:
     """Each piece's Shapley value: what hiding it takes from the score, averaged over random orders of hiding.

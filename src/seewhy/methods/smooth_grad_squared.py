@@ -46,5 +46,5 @@ def smooth_grad_squared(
     >>> seewhy.explain(net, torch.rand(1, 3, 4, 4), method="smooth-grad-squared", n=4).cost.forwards
     5
     """
-    squares = Means(input.shape[0], tolerance, Tensor.square, powers=4)  # squares are skewed
+    squares = Means(input.shape[0], tolerance, Tensor.square, skewed=True)
     return (yield from sampled(GaussianNoise(n, sigma, seed), (Gradient(),), squares))

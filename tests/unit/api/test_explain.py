@@ -445,5 +445,5 @@ def test_layers_lists_shapes_and_marks_the_choice(net: nn.Module, x: Tensor) -> 
 
 def test_methods_lists_cards() -> None:
     cards = seewhy.methods()
-    assert len(cards) == 32
+    assert len(cards) > 50
     assert [c.name for c in seewhy.methods("cam")] == sorted(c.name for c in cards if c.family == "cam")

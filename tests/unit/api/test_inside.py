@@ -521,3 +521,23 @@ def test_explain_says_who_makes_what_it_does_not(method: str, command: str, func
     assert command in str(raised.value)
     assert function in str(raised.value)
     assert callable(getattr(seewhy, function.removeprefix("seewhy.")))
+
+
+class _TwoWays(nn.Module):
+    """Takes another way, through other layers, from the second call on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.calls = nn.Conv2d(3, 4, 3), nn.Conv2d(3, 4, 3), 0
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        return self.head((self.first if self.calls == 1 else self.second)(x).mean((2, 3)))
+
+
+def test_a_chosen_layer_that_does_not_run_this_time_is_chosen_anew() -> None:
+    net, x = _TwoWays().eval(), image(21, batch=1).float()
+    assert seewhy.explain(net, x, method="grad-cam").layer == "first"
+    found = seewhy.explain(net, x, method=["grad-cam", "saliency-by-layer"])
+    assert [each.layer for each in found] == ["second", "second", "head"]
