@@ -140,35 +140,45 @@ def methods(
     return 0
 
 
-#: narrower than this, a table of seven columns is no table
-_WIDE = 200
+#: narrower than this, a table of six columns is no table
+_WIDE = 160
 
 
 def _families(chosen: Sequence[Method]) -> None:
-    """One table for each family; on a narrow terminal the columns that one needs first."""
+    """One table for each family; on a narrow terminal a paragraph for each method."""
     from seewhy.registry import FAMILIES
 
     console = _console()
     wide = console.width >= _WIDE
     for family, words in FAMILIES.items():
         mine = [method for method in chosen if method.card.family == family]
-        if not mine:
-            continue
-        console.print(Text.assemble((family, "bold"), f"  {words}"))
-        columns = ("name", "cost", "use it for", "beware") + (("needs", "paper") if wide else ())
-        table = _table(*columns)
-        table.columns[0].no_wrap = True
-        if console.width < 120:
-            table.columns[1].max_width = 21  # "1 forward, 1 backward" on one line
-        for method in mine:
-            card = method.card
-            row = [method.name, card.cost, card.use, "; ".join(card.caveats)]
-            row += [", ".join(sorted(card.needs)), card.paper] if wide else []
-            table.add_row(*(escape(text) for text in row))
-        console.print(table)
-        console.print()
-    if not wide:
-        complain("the paper, what a method needs and its parameters: seewhy methods NAME")
+        if mine:
+            console.print(Text.assemble((family, "bold"), f"  {words}"))
+            console.print(_rows(mine) if wide else _paragraphs(mine))
+            console.print()
+
+
+def _rows(mine: Sequence[Method]) -> Table:
+    table = _table("name", "use it for", "cost", "needs", "beware", "paper")
+    table.columns[0].no_wrap = True
+    for column in table.columns[1:]:
+        column.overflow = "fold"  # a word that is too long is broken, never cut
+    for method in mine:
+        card = method.card
+        cells = card.use, card.cost, ", ".join(sorted(card.needs)), "; ".join(card.caveats), card.paper
+        table.add_row(method.name, *(escape(text) for text in cells))
+    return table
+
+
+def _paragraphs(mine: Sequence[Method]) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    for method in mine:
+        card = method.card
+        lines = [card.use, f"costs {card.cost}; needs {', '.join(sorted(card.needs))}"]
+        lines += [f"beware: {'; '.join(card.caveats)}"] * bool(card.caveats) + [card.paper]
+        grid.add_row(Text(method.name, style="bold"), Text("\n".join(lines)))
+    return grid
 
 
 def _guide() -> None:

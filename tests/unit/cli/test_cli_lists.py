@@ -7,21 +7,28 @@ from typing import Any
 import pytest
 
 import seewhy
+from seewhy.methods._guide import GUIDE
+from seewhy.registry import FAMILIES
 
 
 def test_methods_are_one_line_each_off_a_terminal(say: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By family, with what each is for, costs, needs and fails at, and its paper; then which to use when."""
     monkeypatch.delenv("COLUMNS", raising=False)
     said = say("methods")
     assert said.code == 0
     assert said.err == ""
-    rows = [line.split() for line in said.out.splitlines()[2:]]
-    assert [row[0] for row in rows] == [card.name for card in seewhy.methods()]
-    for card, line in zip(seewhy.methods(), said.out.splitlines()[2:], strict=True):
-        assert card.cost in line
-        assert card.use in line
+    lines = {line.split()[0]: line for line in said.out.splitlines() if line.strip()}
+    for card in seewhy.methods():
+        for word in (card.use, card.cost, ", ".join(sorted(card.needs)), card.paper, *card.caveats):
+            assert word in lines[card.name]
+    order = [line.split()[0] for line in said.out.splitlines() if line.split()[:1] and line.split()[0] in FAMILIES]
+    assert list(dict.fromkeys(order)) == list(FAMILIES)
+    for advice in GUIDE:
+        assert advice.question in said.out
+        assert ", ".join(advice.methods) in said.out
 
 
-@pytest.mark.parametrize("columns", [80, 200])
+@pytest.mark.parametrize("columns", [80, 170, 200])
 def test_methods_fit_the_width_asked_for_and_lose_no_word(
     say: Any, monkeypatch: pytest.MonkeyPatch, columns: int
 ) -> None:

@@ -103,7 +103,7 @@ def test_weights_that_are_not_there_cannot_be_loaded(say: Any) -> None:
         (["explian", "a.png"], ["no such command 'explian'", "'explain'", "seewhy --help"]),
         (["explain"], ["missing argument 'PHOTO", "seewhy explain --help"]),
         (["methods", "gradcam"], ["no method 'gradcam'", "nearest: 'grad-cam'"]),
-        (["methods", "--family", "cams"], ["no family 'cams'", "nearest: 'cam'", "cam, gradient"]),
+        (["methods", "--family", "cams"], ["no family 'cams'", "nearest: 'cam'", "gradient, cam"]),
         (["compare", "a.png", "-M", "gradcam"], ["no method 'gradcam'", "nearest: 'grad-cam'"]),
         (["demo", "--out", "a.png"], ["a.png", "that is a file"]),
     ],
