@@ -42,7 +42,8 @@ def page() -> str:
         title = TITLES[family]
         mine = [method for method in methods if method.card.family == family]
         rows = [f"| [{m.name}](#{m.name}) | {m.card.use} | {m.card.cost} |" for m in mine]
-        parts.append("\n".join([f"## {title}", "", f"{words[0].upper()}{words[1:]}.", "", "| method | use it for | cost |", "|---|---|---|", *rows, ""]))
+        head = [f"## {title}", "", f"{words.capitalize()}.", "", "| method | use it for | cost |", "|---|---|---|"]
+        parts.append("\n".join([*head, *rows, ""]))
         parts.extend(entry(method) for method in mine)
     return "\n".join(parts)
 

@@ -50,9 +50,13 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "finer-cam": [{}, {"gamma": 1.0, "classes": 1}, {"classes": 2}],
     "kpca-cam": [{}, {"kernel": "rbf"}, {"kernel": "linear"}, {"kernel": "sigmoid", "gamma": 0.5}],
     "fem": [{}, {"k": 1.0}, {"k": 0.0}],
-    "meaningful-perturbation": [{"steps": 3, "cells": 4}, {"steps": 4, "fill": 0.4, "size": 0.3, "smoothness": 1.0, "beta": 2.0}],
+    "meaningful-perturbation": [
+        {"steps": 3, "cells": 4},
+        {"steps": 4, "fill": 0.4, "size": 0.3, "smoothness": 1.0, "beta": 2.0},
+    ],
     "extremal-perturbation": [
-        {"steps": 2, "sigma": 3.0}, {"steps": 2, "areas": (0.2, 0.5), "sigma": 6.5, "fill": 0.4, "weight": 9.0},
+        {"steps": 2, "sigma": 3.0},
+        {"steps": 2, "areas": (0.2, 0.5), "sigma": 6.5, "fill": 0.4, "weight": 9.0},
     ],
     "blur-ig": [{"steps": 6}, {"steps": 3, "max_sigma": 4.0}],
     "guided-ig": [

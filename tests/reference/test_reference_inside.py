@@ -132,7 +132,16 @@ def test_maximise_by_the_fourier_parametrisation(network: str) -> None:
     """Two steps, with and without moving the image; bounds other than 0 and 1."""
     case = make(network, 9)
     still = {"steps": 2, "copies": 1, "jitter": 0, "scale": 0.0, "rotate": 0.0, "seed": 3}
-    moving = {"steps": 2, "copies": 2, "jitter": 2, "scale": 0.3, "rotate": 30.0, "seed": 4, "learning_rate": 0.2, "decay": 1.0}
+    moving = {
+        "steps": 2,
+        "copies": 2,
+        "jitter": 2,
+        "scale": 0.3,
+        "rotate": 30.0,
+        "seed": 4,
+        "learning_rate": 0.2,
+        "decay": 1.0,
+    }
     for asked, bounds in ((still, (0.0, 1.0)), (moving, (-1.5, 2.0))):
         found = seewhy.maximise(case.net, 1, size=8, bounds=bounds, **asked)
         x = torch.zeros(1, 3, 8, 8, dtype=torch.float64)

@@ -85,7 +85,9 @@ def _pictures(x: Tensor, items: Sequence[Item]) -> list[np.ndarray[Any, Any]]:
             continue
         low, high = row.amin(), row.amax()
         scaled = ((row - low) / (high - low).clamp(min=1e-12) * 255).round().to(torch.uint8).cpu()
-        three = scaled if scaled.shape[0] == 3 else scaled.float().mean(0, keepdim=True).to(torch.uint8).expand(3, -1, -1)
+        three = (
+            scaled if scaled.shape[0] == 3 else scaled.float().mean(0, keepdim=True).to(torch.uint8).expand(3, -1, -1)
+        )
         found.append(three.permute(1, 2, 0).contiguous().numpy())
     return found
 
@@ -116,5 +118,3 @@ def _skimage() -> Any:
             "superpixels need scikit-image: pip install 'seewhy[segment]', or say segments='grid'"
         ) from error
     return skimage.segmentation
-
-

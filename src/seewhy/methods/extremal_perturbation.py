@@ -49,7 +49,7 @@ def extremal_perturbation(
     fill: Fill,
     score: Tensor,
     *,
-    areas: tuple[float, ...] = (0.1,),
+    areas: float | tuple[float, ...] = (0.1,),
     steps: int = 400,
     sigma: float | None = None,
     weight: float = 5.0,
@@ -64,7 +64,7 @@ def extremal_perturbation(
     and numbers that cannot be meant, `CapabilityError` for inputs that are no pictures. An interrupted run gives the
     masks it has.
     """
-    areas = (areas,) if isinstance(areas, int | float) else tuple(areas)
+    areas = tuple(areas) if isinstance(areas, tuple | list) else (float(areas),)
     if not areas or not all(0 < area < 1 for area in areas) or not weight > 0 or not (sigma is None or sigma > 0):
         raise UsageError(
             f"areas={areas}, weight={weight}, sigma={sigma}: shares between 0 and 1, positive numbers, "
@@ -82,7 +82,8 @@ def extremal_perturbation(
         def penalty(free: Tensor, step: int, hidden: int = hidden) -> Tensor:
             mask = smooth(free).flatten(1)
             wanted = torch.stack([_step(row, hidden) for row in mask.detach()])
-            return weight * _GROWTH ** (step / steps) * (mask - wanted).square().mean(1)
+            held: Tensor = weight * _GROWTH ** (step / steps) * (mask - wanted).square().mean(1)
+            return held
 
         start = torch.ones((len(input), 1, *smooth.grid), dtype=input.dtype, device=input.device)
         found = yield from search(
@@ -116,7 +117,8 @@ def _step(values: Tensor, hidden: int) -> Tensor:
     _, which, counts = torch.unique((values * 1e5).round(), return_inverse=True, return_counts=True)
     last = counts.cumsum(0)
     kept = (last - hidden).clamp(min=0) - (last - counts - hidden).clamp(min=0)
-    return (kept / counts).to(values)[which]
+    found: Tensor = (kept / counts).to(values)[which]
+    return found
 
 
 class _SmoothMask:

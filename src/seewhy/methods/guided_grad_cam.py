@@ -27,7 +27,9 @@ __all__ = ["guided_grad_cam"]
         needs=frozenset({Need.RULE, Need.INPUT_GRADIENT}),
         reduce="max-abs",
         use="fine outlines, only where the class's evidence lies",
-        caveats=("fails the weight-randomisation test: the outlines hardly depend on class or weights (Adebayo et al. 2018)",),
+        caveats=(
+            "fails the weight-randomisation test: its outlines hardly depend on the weights (Adebayo et al. 2018)",
+        ),
     )
 )
 def guided_grad_cam(activation: Tensor, gradient: Tensor) -> Generator[Any, Any, Tensor]:

@@ -13,8 +13,8 @@ from torch import nn
 
 import seewhy
 import seewhy.methods
-from properties.asking import METHODS, explain, made
 from networks import image
+from properties.asking import METHODS, explain, made
 from seewhy.core.layers import find_place
 from seewhy.core.network import Network
 from seewhy.core.passes import Request, run_forward
