@@ -129,13 +129,13 @@ def records(
     answer, method = done.answer, done.answer.job.outline.method
     batch = len(items)
     spent = done.spent
-    cost = Cost(round(spent.forwards / batch), round(spent.backwards / batch), 0, spent.seconds / batch)
     made = []
     for row, item in enumerate(items):
         target = answer.job.targets[row]
         values = done.values[row]
         array = _array(values)
         score = float(answer.scores[row])
+        cost = Cost(*spent.of(row, batch), 0, spent.seconds / batch)
         error = None if done.error is None else _array_or_number(done.error[row])
         status = status_of(network, item, array, score, done, row)
         made.append(

@@ -345,7 +345,7 @@ class _Run:
         label = " + ".join(dict.fromkeys(r.job.outline.method.name for r, _, _ in mine))
         began = time.perf_counter()
         recorded = any(isinstance(w, asks.Gradient) for s in subscribers for w in s.stream.wants)
-        forwards, backwards = run_stream(
+        each = run_stream(
             self.network,
             self.call,
             self.x,
@@ -358,7 +358,8 @@ class _Run:
             if pending[0][2].quiet
             else lambda done, total: self.settings.progress(label, done, total),
         )
-        self._log(Event(forwards, backwards, time.perf_counter() - began), *_distinct(mine))
+        forwards, backwards = (sum(column) for column in zip(*each, strict=True))
+        self._log(Event(forwards, backwards, time.perf_counter() - began, tuple(each)), *_distinct(mine))
         for runner, at, ask in mine:
             runner.answers[at] = ask.fold.result()
         for runner in _distinct(mine):

@@ -46,11 +46,19 @@ class Job:
 
 @dataclass(frozen=True, eq=False)
 class Event:
-    """One forward, backward or stream: passes counted in samples that went through the network, and seconds."""
+    """One forward, backward or stream: passes counted in samples that went through the network, and seconds.
+
+    ``each`` says how many forwards and backwards every image took, where they do not share alike.
+    """
 
     forwards: int = 0
     backwards: int = 0
     seconds: float = 0.0
+    each: tuple[tuple[int, int], ...] = ()
+
+    def of(self, image: int, batch: int) -> tuple[float, float]:
+        """What one image of ``batch`` took: (forwards, backwards)."""
+        return self.each[image] if self.each else (self.forwards / batch, self.backwards / batch)
 
 
 @dataclass
@@ -74,6 +82,11 @@ class Spent:
     def seconds(self) -> float:
         """Wall time."""
         return sum(event.seconds for event in self.events)
+
+    def of(self, image: int, batch: int) -> tuple[int, int]:
+        """What one image of ``batch`` took: (forwards, backwards)."""
+        pairs = [event.of(image, batch) for event in self.events]
+        return round(sum(forwards for forwards, _ in pairs)), round(sum(backwards for _, backwards in pairs))
 
     def united(self, *others: Spent) -> Spent:
         """This log and the others, every event once."""

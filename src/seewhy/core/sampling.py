@@ -88,12 +88,15 @@ class Estimator(ABC):
         """The result as a formula returns it, with how it ended in words."""
         found = self.result()
         shares, notes = relative_error(found), []
-        converged = shares <= self.tolerance
+        # a tolerance of 0 asks for the whole budget, and gets it
+        converged = (shares <= self.tolerance) | (self.tolerance == 0)
         for share, count, good in zip(shares.tolist(), found.counts.tolist(), converged.tolist(), strict=True):
             known = f"standard error {share:.1%} of the map's range"
             words = f"{count:.0f} of {budget} {unit}, {'too few for a standard error' if share == math.inf else known}"
             if not finished:
                 notes.append(f"interrupted after {words}")
+            elif self.tolerance == 0:
+                notes.append(f"budget spent: {words}")
             elif good:
                 notes.append(f"stopped after {words}: within tolerance={self.tolerance:g}")
             else:

@@ -47,8 +47,8 @@ def run_stream(
     reshape: Reshape | None,
     keep: bool,
     progress: Callable[[int, int], None],
-) -> tuple[int, int]:
-    """Run the source that all ``subscribers`` share; gives (forwards, backwards), counted in samples.
+) -> list[tuple[int, int]]:
+    """Run the source that all ``subscribers`` share; gives every image's (forwards, backwards), counted in samples.
 
     With ``keep`` the answers carry their graphs, and then all samples are held at once.
     """
@@ -58,7 +58,7 @@ def run_stream(
     items = all_items(x.shape[0], source.count) if items is None else items
     rounds = subscribers[0].stream.rounds or (source.count,)
     request = _request(subscribers, edited, find, reshape, keep)
-    spent = [0, 0]
+    spent = torch.zeros(2, x.shape[0], dtype=torch.long)
 
     def work(start: int, stop: int) -> list[list[Tensor]]:
         samples, indices = mine[start:stop].unbind(1)
@@ -68,7 +68,7 @@ def run_stream(
             chosen = replace(request, edits=edit)
         variants = source.inputs(x, samples, indices)
         made = run_forward(network, call, variants if keep else variants.detach(), chosen)
-        spent[0] += (stop - start) * made.runs
+        spent[0] += made.runs * torch.bincount(samples.cpu(), minlength=x.shape[0])
         return _chunk_answers(made, subscribers, samples.tolist(), spent, keep)
 
     total, done, first = len(items), 0, 0
@@ -91,7 +91,7 @@ def run_stream(
             ]
     if done:
         progress(total, total)
-    return spent[0], spent[1]
+    return [(int(forwards), int(backwards)) for forwards, backwards in spent.T]
 
 
 def _feed(fold: asks.Fold, samples: Tensor, indices: Tensor, values: Sequence[Tensor], wanted: Tensor) -> None:
@@ -130,7 +130,7 @@ def _request(
 
 
 def _chunk_answers(
-    made: Pass, subscribers: Sequence[Subscriber], samples: Sequence[int], spent: list[int], keep: bool
+    made: Pass, subscribers: Sequence[Subscriber], samples: Sequence[int], spent: Tensor, keep: bool
 ) -> list[list[Tensor]]:
     """Every subscriber's answers for one chunk; equal gradients are computed once."""
     wanted: dict[GradientKey, set[str]] = {}
@@ -141,7 +141,7 @@ def _chunk_answers(
                 key = GradientKey(targets, want.rule or subscriber.rule)
                 wanted.setdefault(key, set()).add(want.place or subscriber.place)
     found = {key: gradients_at(made, key, sorted(places), keep=keep) for key, places in wanted.items()}
-    spent[1] += len(found) * len(samples)
+    spent[1] += len(found) * torch.bincount(torch.tensor(samples), minlength=spent.shape[1])
     answers = []
     for subscriber in subscribers:
         targets = tuple(subscriber.targets[s] for s in samples)
