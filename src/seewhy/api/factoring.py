@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from seewhy.api.batches import Batch, batches
 from seewhy.api.inputs import Item, read_items, same_shape
-from seewhy.api.looking import array, check_grid
+from seewhy.api.looking import check_grid
 from seewhy.api.planning import Plan
+from seewhy.api.results import array
 from seewhy.core.jobs import Outline, Settings
 from seewhy.core.layers import AUTO
 from seewhy.core.layouts import Reshape

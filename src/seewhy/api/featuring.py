@@ -12,9 +12,9 @@ from torch import nn
 
 from seewhy.api.batches import Batch, batches
 from seewhy.api.inputs import Item, read_items
-from seewhy.api.looking import array, check_count, check_grid, check_word, share_of
+from seewhy.api.looking import check_count, check_grid, check_word
 from seewhy.api.planning import Plan
-from seewhy.api.results import finish, status_of
+from seewhy.api.results import array, cost_of, finish, status_of
 from seewhy.core.jobs import Answer, Settings
 from seewhy.core.layouts import Reshape
 from seewhy.explanation import Gallery, Tile, columns_for
@@ -124,7 +124,7 @@ def _gallery(plan: Plan, batch: Batch, answer: Answer, row: int, item: Item, ask
         notes=(*_notes(evidence, chosen, asked), *item.notes, *plan.network.warned),
         status=status_of(plan.network, item, evidence, score, done, row),
         parameters={"layer": answer.place, "target": what, **asked},
-        cost=share_of(answer.spent, len(batch.items)),
+        cost=cost_of(answer.spent, row, len(batch.items)),
         provenance=batch.origin,
     )
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 import seewhy.methods  # noqa: F401 - every method registers itself on import
-from seewhy.api.looking import array, check_word
-from seewhy.api.results import provenance
+from seewhy.api.looking import check_word
+from seewhy.api.results import array, provenance
 from seewhy.core.layers import find_place, place_name
 from seewhy.core.network import Network
 from seewhy.errors import CapabilityError

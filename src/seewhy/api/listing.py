@@ -18,7 +18,7 @@ from seewhy.models import Model, Preprocess, load, wrap
 from seewhy.registry import Card
 from seewhy.registry import methods as registry
 
-__all__ = ["LayerInfo", "layers", "methods"]
+__all__ = ["LayerInfo", "blank", "layers", "methods"]
 
 
 def methods(family: str | None = None) -> list[Card]:
@@ -59,7 +59,7 @@ def layers(model: Model | nn.Module | Callable[[Tensor], Any] | str, input: Tens
     wrapped = load(model) if isinstance(model, str) else wrap(model)
     network = Network(wrapped.module)
     root = network.module
-    x = network.like(_probe(wrapped) if input is None else input)
+    x = network.like(blank(wrapped) if input is None else input)
     with network.borrowed() as call:
         made = run_forward(network, call, x, Request(survey=True))
     size = tuple(x.shape[2:])
@@ -85,7 +85,8 @@ def layers(model: Model | nn.Module | Callable[[Tensor], Any] | str, input: Tens
     return found
 
 
-def _probe(model: Model) -> Tensor:
-    if isinstance(model.preprocess, Preprocess):
-        return torch.zeros(1, model.preprocess.channels, *model.preprocess.size)
-    return torch.zeros(1, 3, 224, 224)
+def blank(model: Model, size: tuple[int, int] | None = None) -> Tensor:
+    """An empty input [1, C, H, W] of ``size``, or of the model's own (3 x 224 x 224 where it has none)."""
+    ours = model.preprocess if isinstance(model.preprocess, Preprocess) else None
+    own = (224, 224) if ours is None else ours.size
+    return torch.zeros(1, 3 if ours is None else ours.channels, *(own if size is None else size))

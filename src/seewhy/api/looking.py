@@ -1,22 +1,17 @@
-"""Looking inside, what its functions share: takes what a layer put out, gives it checked or as numbers; draws
-nothing."""
+"""Looking inside, what its functions share: takes what was asked and what a layer put out, checks it; draws nothing."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from seewhy.api.listing import layers
-from seewhy.core.jobs import Spent
 from seewhy.core.layers import INPUT
 from seewhy.errors import CapabilityError, UsageError
-from seewhy.explanation import Cost
 from seewhy.models import Model
 
-__all__ = ["array", "check_count", "check_grid", "check_word", "share_of"]
+__all__ = ["check_count", "check_grid", "check_word"]
 
 
 def check_grid(model: Model, x: Tensor, method: str, place: str, shape: tuple[int, ...]) -> None:
@@ -43,14 +38,3 @@ def check_word(name: str, value: Any, known: tuple[str, ...]) -> str:
     if value not in known:
         raise UsageError(f"{name}={value!r}: one of {', '.join(map(repr, known))}")
     return str(value)
-
-
-def array(values: Tensor) -> np.ndarray[Any, Any]:
-    """Float32, or float64 where it was computed so."""
-    dtype = torch.float64 if values.dtype == torch.float64 else torch.float32
-    return values.detach().to("cpu", dtype).numpy()
-
-
-def share_of(spent: Spent, batch: int) -> Cost:
-    """What one of ``batch`` images cost."""
-    return Cost(round(spent.forwards / batch), round(spent.backwards / batch), 0, spent.seconds / batch)

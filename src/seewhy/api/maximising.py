@@ -15,6 +15,7 @@ from torch import Tensor, nn
 import seewhy.methods  # noqa: F401 - every method registers itself on import
 from seewhy.api.aims import aim
 from seewhy.api.examples import strongest
+from seewhy.api.listing import blank
 from seewhy.api.parameters import split_parameters
 from seewhy.api.results import provenance
 from seewhy.core.engine import run_jobs
@@ -24,7 +25,7 @@ from seewhy.core.network import Network
 from seewhy.core.scoring import score_batch
 from seewhy.errors import CapabilityError, UsageError
 from seewhy.explanation import Cost, Gallery, Status, Tile
-from seewhy.models import Model, Preprocess, load, wrap
+from seewhy.models import Model, load, wrap
 from seewhy.registry import methods as registry
 
 __all__ = ["maximise"]
@@ -106,15 +107,11 @@ def maximise(
 
 
 def _blank(model: Model, size: int | tuple[int, int] | None) -> Tensor:
-    """An empty input [1, C, H, W] of the size asked for, or of the model's own (224 if it has none)."""
-    ours = model.preprocess if isinstance(model.preprocess, Preprocess) else None
-    if size is None:
-        height, width = (224, 224) if ours is None else ours.size
-    else:
-        height, width = (size, size) if isinstance(size, int) else size
-    if min(height, width) < 4:
+    """An empty input of the size asked for; raises `UsageError` for one too small to be a picture."""
+    x = blank(model, (size, size) if isinstance(size, int) else size)
+    if min(x.shape[2:]) < 4:
         raise UsageError(f"size={size}: a picture has at least 4 x 4 pixels, e.g. size=224")
-    return torch.zeros(1, 3 if ours is None else ours.channels, height, width)
+    return x
 
 
 def _ends(model: Model, bounds: tuple[float, float] | None) -> tuple[Tensor, Tensor]:

@@ -23,7 +23,7 @@ from seewhy.explanation import Cost, Explanation, Guess, Prediction, Status
 from seewhy.models import Model
 from seewhy.registry import Need
 
-__all__ = ["Finished", "finish", "predictions", "provenance", "records", "status_of"]
+__all__ = ["Finished", "array", "cost_of", "finish", "predictions", "provenance", "records", "status_of"]
 
 
 @dataclass(frozen=True)
@@ -128,19 +128,17 @@ def records(
     """One explanation per image of the batch."""
     answer, method = done.answer, done.answer.job.outline.method
     batch = len(items)
-    spent = done.spent
     made = []
     for row, item in enumerate(items):
         target = answer.job.targets[row]
         values = done.values[row]
-        array = _array(values)
+        numbers = array(values)
         score = float(answer.scores[row])
-        cost = Cost(*spent.of(row, batch), 0, spent.seconds / batch)
         error = None if done.error is None else _array_or_number(done.error[row])
-        status = status_of(network, item, array, score, done, row)
+        status = status_of(network, item, numbers, score, done, row)
         made.append(
             Explanation(
-                values=array,
+                values=numbers,
                 size=tuple(item.tensor.shape[1:]),
                 method=method.name,
                 target=target.describe(model.label),
@@ -151,9 +149,9 @@ def records(
                 parameters=done.parameters,
                 status=status,
                 error=error,
-                cost=cost,
+                cost=cost_of(done.spent, row, batch),
                 provenance=origin,
-                input=_array(item.tensor),
+                input=array(item.tensor),
                 image=item.view,
                 name=item.name,
                 positive=method.card.positive,
@@ -167,16 +165,21 @@ def records(
     return made
 
 
+def cost_of(spent: Spent, row: int, batch: int) -> Cost:
+    """What one image of ``batch`` cost."""
+    return Cost(*spent.of(row, batch), 0, spent.seconds / batch)
+
+
 def _ending(answer: Answer, row: int) -> tuple[str, ...]:
     """How a sampled, integrated or propagated map ended, in the method's words."""
     return answer.attribution.notes[row : row + 1]
 
 
 def _array_or_number(value: Tensor) -> np.ndarray[Any, Any] | float:
-    return float(value.detach()) if value.ndim == 0 else _array(value)
+    return float(value.detach()) if value.ndim == 0 else array(value)
 
 
-def _array(values: Tensor) -> np.ndarray[Any, Any]:
+def array(values: Tensor) -> np.ndarray[Any, Any]:
     """Float32, or float64 where it was computed so; numpy has no bfloat16, and half precision is for computing."""
     dtype = torch.float64 if values.dtype == torch.float64 else torch.float32
     return values.detach().to("cpu", dtype).numpy()

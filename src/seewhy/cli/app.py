@@ -11,13 +11,13 @@ import typer
 from seewhy._version import __version__
 from seewhy.cli import commands
 from seewhy.cli.console import complain
+from seewhy.cli.running import INTERRUPTED
 from seewhy.errors import SeewhyError
 
 __all__ = ["app", "run"]
 
 #: set to anything, it lets errors that nobody foresaw through with their traceback
 DEBUG = "SEEWHY_DEBUG"
-_INTERRUPTED = 130
 
 app = typer.Typer(
     name="seewhy",
@@ -74,12 +74,12 @@ def run(argv: Sequence[str] | None = None) -> int:
         complain(str(error))
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):  # Abort is what older typers make of an interrupt
-        code = _INTERRUPTED
+        code = INTERRUPTED
     except SystemExit as stop:  # the reader of stdout went away
         return stop.code if isinstance(stop.code, int) else 1
     except Exception as error:
         return _unforeseen(error)
-    if code == _INTERRUPTED:
+    if code == INTERRUPTED:
         complain("interrupted; files finished so far are kept")
     return code if isinstance(code, int) else 0
 

@@ -105,7 +105,6 @@ def _all(
             lost = f", {len(failed)} failed" if failed else ""
             complain(f"{len(images)} photo{'' if len(images) == 1 else 's'} explained{lost}: {total}")
     if stopped:
-        complain("interrupted: what was done is saved")
         return INTERRUPTED
     if failed:
         return 1 if images else ImageError.exit_code

@@ -10,11 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seewhy.core.asks import Gradient, Interrupted, Progress, Score, Stream
+from seewhy.core.asks import Interrupted, Progress
 from seewhy.core.fills import Fill
-from seewhy.core.folds import Gather
-from seewhy.core.streams import ChangedInput
 from seewhy.errors import CapabilityError, UsageError
+from seewhy.methods._looking import look
 
 __all__ = ["Search", "search"]
 
@@ -62,7 +61,7 @@ def search(
         raise CapabilityError("a mask that is optimised needs a fill with a derivative; use fill='blur' or 'grey'")
     every = torch.arange(len(input), device=input.device)
     nothing = fill(input, every, torch.zeros_like(input[:, :1]))
-    _, hidden = yield from _look(nothing)
+    _, hidden = yield from look(nothing)
     span = (score - hidden).abs()
     span = torch.where(span > 0, span, torch.ones_like(span)).reshape(-1, *(1 for _ in input.shape[1:]))
     free = free.clone().requires_grad_()
@@ -74,7 +73,7 @@ def search(
     try:
         while done < steps:
             shown = fill(input, every, visible(free))
-            gradient, last = yield from _look(shown.detach())
+            gradient, last = yield from look(shown.detach())
             moved = moved | (gradient.flatten(1) != 0).any(1)
             towards = -gradient / span if keep else gradient / span
             cost = penalty(free, done)
@@ -89,10 +88,3 @@ def search(
             raise
     with torch.no_grad():
         return Search(visible(free), done, done == steps, moved, last)
-
-
-def _look(x: Tensor) -> Generator[Any, Any, tuple[Tensor, Tensor]]:
-    """Gradients [B, C, *size] and scores [B] of inputs [B, C, *size]."""
-    source = ChangedInput(1, lambda samples, indices: x[samples])
-    gradient, score = yield Stream(source, (Gradient(), Score()), Gather(len(x), 1), quiet=True)
-    return gradient[:, 0], score[:, 0]

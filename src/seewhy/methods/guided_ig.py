@@ -9,10 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seewhy.core.asks import Attribution, Gradient, Progress, Score, Stream
-from seewhy.core.folds import Gather
-from seewhy.core.streams import ChangedInput
+from seewhy.core.asks import Attribution, Progress
 from seewhy.errors import UnknownName, UsageError
+from seewhy.methods._looking import look
 from seewhy.registry import Card, Need, method
 
 __all__ = ["guided_ig"]
@@ -66,7 +65,7 @@ def guided_ig(
     if rule not in _RULES:
         raise UnknownName("rule", rule, _RULES, "seewhy methods guided-ig")
     batch, point, values = input.shape[0], baseline, torch.zeros_like(input)
-    gradient, start = yield from _look(point)
+    gradient, start = yield from look(point)
     for step in range(steps):
         yield Progress(step + 1, steps)
         moved = [
@@ -75,21 +74,12 @@ def guided_ig(
         ]
         after, before = torch.stack(moved), gradient
         if rule == "trapezoid" or step < steps - 1:
-            gradient, _ = yield from _look(after)
+            gradient, _ = yield from look(after)
         slope = (before + gradient) / 2 if rule == "trapezoid" else before
         values = values + (after - point) * slope
         point = after
     residual = values.flatten(1).sum(1) - (score - start)
     return Attribution(values, error=residual)
-
-
-def _look(point: Tensor) -> Generator[Any, Any, tuple[Tensor, Tensor]]:
-    """Gradient [B, C, *size] and score [B] of one point for each image."""
-    wants = Gradient(), Score()
-    gradient, score = yield Stream(
-        ChangedInput(1, lambda samples, _: point[samples]), wants, Gather(len(point), 1), quiet=True
-    )
-    return gradient[:, 0], score[:, 0]
 
 
 def _advance(

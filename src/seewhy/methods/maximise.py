@@ -9,12 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seewhy.core.asks import Attribution, Gradient, Interrupted, Progress, Score, Stream
-from seewhy.core.folds import Gather
+from seewhy.core.asks import Attribution, Interrupted, Progress
 from seewhy.core.noise import fingerprint, gaussian, uniform
-from seewhy.core.streams import ChangedInput
 from seewhy.errors import CapabilityError, UnknownName, UsageError
 from seewhy.methods import _pictures
+from seewhy.methods._looking import look_at_views
 from seewhy.registry import Card, Need, method
 
 __all__ = ["maximise"]
@@ -91,7 +90,7 @@ def maximise(
             seen = _pictures.views(
                 image.repeat_interleave(copies, 0), draws.flatten(0, 1), jitter=jitter, scale=scale, rotate=rotate
             )
-            gradient, score = yield from _look(seen, batch, copies)
+            gradient, score = yield from look_at_views(seen.detach().reshape(batch, copies, *seen.shape[1:]))
             # ascent: Adam goes down
             (free.grad,) = torch.autograd.grad(seen, free, -gradient.flatten(0, 1) / copies)
             adam.step()
@@ -106,11 +105,3 @@ def maximise(
     cut = "" if done == steps else "interrupted after "
     note = f"{cut}{done} of {steps} steps, score {scores[0]:.3g} to {scores[-1]:.3g}"
     return Attribution(values, notes=(note,) * batch, finished=done == steps)
-
-
-def _look(seen: Tensor, batch: int, copies: int) -> Generator[Any, Any, tuple[Tensor, Tensor]]:
-    """Gradients [B, copies, C, H, W] and scores [B, copies] of the views."""
-    views = seen.detach().reshape(batch, copies, *seen.shape[1:])
-    source = ChangedInput(copies, lambda samples, indices: views[samples, indices])
-    found = yield Stream(source, (Gradient(), Score()), Gather(batch, copies), quiet=True)
-    return found  # type: ignore[no-any-return]
