@@ -93,16 +93,19 @@ class Supplier:
         asked = self.question.references
         if asked is None:
             return None
-        rows = torch.stack([item.tensor for item in read_items(self.model, asked)[0]])
+        rows = self._once(
+            "references", lambda: torch.stack([item.tensor for item in read_items(self.model, asked)[0]]).to(self.x)
+        )
         if rows.shape[1:] != self.x.shape[1:]:
             raise UsageError(
                 f"references of shape {tuple(rows.shape[1:])} for inputs {tuple(self.x.shape[1:])}; give images of the "
                 "same size"
             )
         self.described["references"] = f"{len(rows)} given"
-        return rows.to(self.x)
+        return rows
 
     def _once(self, name: str, make: Any) -> Tensor:
+        """One object for all methods and targets of the batch: it is part of what names a stream that they share."""
         if (name, None) not in self._made:
             self._made[name, None] = make()
         found: Tensor = self._made[name, None]

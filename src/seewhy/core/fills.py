@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +21,11 @@ class Fill:
     """What takes the place of what is hidden: ``reference`` [B, C, *size], a colour, a blur or noise."""
 
     reference: Tensor
+
+    @property
+    def key(self) -> Hashable:
+        """What the fill depends on: equal for fills that paint alike, while their reference lives."""
+        return type(self).__name__, id(self.reference)
 
     def __call__(self, x: Tensor, samples: Tensor, visible: Tensor) -> Tensor:
         """Rows ``samples`` [m] of ``x`` [B, C, *size], blended with the fill by ``visible`` [m, 1, *size] in [0, 1]:

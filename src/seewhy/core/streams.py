@@ -59,7 +59,7 @@ class StraightPath(Source):
     @property
     def key(self) -> Hashable:
         """What the variants depend on."""
-        return "path", self.nodes, None if self.baseline is None else id(self.baseline)
+        return "path", self.nodes, None if self.baseline is None else tuple(fingerprint(self.baseline))
 
     def inputs(self, x: Tensor, samples: Tensor, indices: Tensor) -> Tensor:
         """The changed inputs of a chunk."""
@@ -102,9 +102,16 @@ class GaussianNoise(Source):
 
 @dataclass(frozen=True, eq=False)
 class ChangedInput(Source):
-    """Whatever ``change(samples, indices)`` makes of a chunk: inputs [m, C, *size]."""
+    """Whatever ``change(samples, indices)`` makes of a chunk: inputs [m, C, *size]; ``name`` says which change it is,
+    with all that it depends on, so that several targets share it. Without a name nothing is shared."""
 
     change: Callable[[Tensor, Tensor], Tensor] = field(default=lambda samples, indices: torch.zeros(0))
+    name: Hashable = None
+
+    @property
+    def key(self) -> Hashable:
+        """What the variants depend on."""
+        return super().key if self.name is None else ("changed", self.name, self.count)
 
     def inputs(self, x: Tensor, samples: Tensor, indices: Tensor) -> Tensor:
         """The changed inputs of a chunk."""

@@ -10,14 +10,17 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from seewhy.core.fills import Fill
 from seewhy.core.maps import upsample
 from seewhy.core.noise import fingerprint, state, uniform
 from seewhy.core.sampling import Estimate, Estimator
+from seewhy.core.streams import ChangedInput
 from seewhy.errors import UsageError
 
 __all__ = [
     "Draws",
     "Scored",
+    "all_hidden",
     "cell_map",
     "cell_masks",
     "check_cells",
@@ -101,6 +104,15 @@ class Scored(Estimator):
             drops = torch.cat([*self._drops[sample], torch.zeros(0, dtype=torch.float64)])[:count]
             self._known[sample] = count, self.estimate(sample, drops)
         return self._known[sample][1]
+
+
+def all_hidden(input: Tensor, fill: Fill) -> ChangedInput:
+    """The one variant of each image of which nothing is visible."""
+
+    def hidden(samples: Tensor, indices: Tensor) -> Tensor:
+        return fill(input, samples, torch.zeros(len(samples), 1, *input.shape[2:]))
+
+    return ChangedInput(1, hidden, ("all hidden", fill.key))
 
 
 def piece_counts(segments: Tensor) -> list[int]:

@@ -65,7 +65,7 @@ def blur_ig(
         rows = [_blur(input[s : s + 1], sigmas[i]) for s, i in zip(samples.tolist(), indices.tolist(), strict=True)]
         return torch.cat(rows)
 
-    path, batch = ChangedInput(steps + 1, blurred), input.shape[0]
+    path, batch = ChangedInput(steps + 1, blurred, ("blur-ig", most)), input.shape[0]
     values, scores = yield (
         Stream(path, (Activation(), Gradient()), Telescope(batch)),
         Stream(path, (Score(),), Collect(batch, steps + 1)),

@@ -80,7 +80,8 @@ def expected_gradients(
             super().add(samples, indices, answers[0] * (ends - starts))
 
     shares = Pairs(Shares(input.shape[0], tolerance))
-    return (yield from sampled(ChangedInput(n, between), (Gradient(),), shares, first=32))
+    source = ChangedInput(n, between, ("expected-gradients", sigma, seed, id(references)))
+    return (yield from sampled(source, (Gradient(),), shares, first=32))
 
 
 class _Draws:

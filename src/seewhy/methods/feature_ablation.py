@@ -56,6 +56,7 @@ def feature_ablation(input: Tensor, score: Tensor, fill: Fill, segments: Tensor)
         return fill(input, samples, shown[:, None])
 
     items = torch.cat([torch.cartesian_prod(torch.tensor([b]), torch.arange(n)) for b, n in enumerate(counts)])
-    stream = Stream(ChangedInput(most, hidden), (Score(),), Collect(input.shape[0], most), items)
+    source = ChangedInput(most, hidden, ("feature-ablation", fill.key, id(segments)))
+    stream = Stream(source, (Score(),), Collect(input.shape[0], most), items)
     scores = yield stream
     return torch.stack([paint(row, labels) for row, labels in zip(score[:, None] - scores, segments, strict=True)])

@@ -80,7 +80,8 @@ def hsic(
         return fill(input, samples, cell_masks(torch.stack(rows).reshape(-1, *(cells for _ in size)), size))
 
     fold = _Dependence(score, size, design, cells, tolerance)
-    return (yield from sampled(ChangedInput(n, hidden), (Score(),), fold, "forwards", 5 * _BLOCK))
+    source = ChangedInput(n, hidden, ("hsic", cells, seed, fill.key))
+    return (yield from sampled(source, (Score(),), fold, "forwards", 5 * _BLOCK))
 
 
 class _Hypercubes:

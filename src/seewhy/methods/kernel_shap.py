@@ -16,7 +16,7 @@ from seewhy.core.folds import Collect
 from seewhy.core.sampling import student
 from seewhy.core.streams import ChangedInput
 from seewhy.errors import UsageError
-from seewhy.methods._hiding import Draws, Scored, paint, piece_counts, piece_masks, unknown
+from seewhy.methods._hiding import Draws, Scored, all_hidden, paint, piece_counts, piece_masks, unknown
 from seewhy.methods._sampling import sampled
 from seewhy.registry import Card, Need, method
 
@@ -83,14 +83,12 @@ def kernel_shap(
         rows = [shown(s, i) for s, i in zip(samples.tolist(), indices.tolist(), strict=True)]
         return fill(input, samples, piece_masks(segments, samples, rows))
 
-    def nothing(samples: Tensor, indices: Tensor) -> Tensor:
-        return fill(input, samples, torch.zeros(len(samples), 1, *input.shape[2:]))
-
-    empty = yield Stream(ChangedInput(1, nothing), (Score(),), Collect(batch, 1))
+    empty = yield Stream(all_hidden(input, fill), (Score(),), Collect(batch, 1))
     needed = [2**p - 2 if all_ else source_count - source_count % 2 for p, all_ in zip(counts, whole, strict=True)]
     items = torch.cat([torch.cartesian_prod(torch.tensor([b]), torch.arange(each)) for b, each in enumerate(needed)])
     fold = _Coalitions(score, score - empty[:, 0], segments, shown, counts, whole, tolerance)
-    return (yield from sampled(ChangedInput(n, hidden), (Score(),), fold, "forwards", 64, items))
+    source = ChangedInput(n, hidden, ("kernel-shap", seed, fill.key, id(segments)))
+    return (yield from sampled(source, (Score(),), fold, "forwards", 64, items))
 
 
 def _coalition(draws: Draws, sample: int, index: int, pieces: int) -> Tensor:

@@ -84,7 +84,8 @@ def lime(
         return fill(input, samples, piece_masks(segments, samples, rows))
 
     fold = _Ridge(score, segments, shown, kernel_width, alpha, tolerance)
-    return (yield from sampled(ChangedInput(n, hidden), (Score(),), fold, "forwards", 64))
+    source = ChangedInput(n, hidden, ("lime", seed, fill.key, id(segments)))
+    return (yield from sampled(source, (Score(),), fold, "forwards", 64))
 
 
 def _number(value: object) -> bool:

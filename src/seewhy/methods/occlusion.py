@@ -57,7 +57,8 @@ def occlusion(
     10
     """
     size = tuple(input.shape[2:])
-    covers = [_covers(n, *each) for n, each in zip(size, _windows(size, window, stride), strict=True)]
+    windows = _windows(size, window, stride)
+    covers = [_covers(n, *each) for n, each in zip(size, windows, strict=True)]
     grid = tuple(len(cover) for cover in covers)
     count = torch.Size(grid).numel()
 
@@ -67,7 +68,8 @@ def occlusion(
             masks = masks[..., None] * cover[along].reshape(len(indices), 1, *(1 for _ in masks.shape[2:]), -1)
         return fill(input, samples, 1 - masks)
 
-    scores = yield Stream(ChangedInput(count, hidden), (Score(),), Collect(input.shape[0], count))
+    name = "occlusion", tuple(windows), fill.key
+    scores = yield Stream(ChangedInput(count, hidden, name), (Score(),), Collect(input.shape[0], count))
     drops = (score[:, None] - scores).reshape(-1, *grid)
     return _summed(drops, covers) / _summed(torch.ones_like(drops[:1]), covers)
 

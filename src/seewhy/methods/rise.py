@@ -85,6 +85,7 @@ def rise(
     source = ChangedInput(
         count - count % 2 if paired else count,
         lambda samples, indices: fill(input, samples, masks(samples, indices)),
+        ("rise", cells, p, seed, fill.key),
     )
     return (yield from sampled(source, (Score(),), _Covariance(score, size, masks, p, tolerance), "forwards", 64))
 

@@ -15,7 +15,7 @@ from seewhy.core.folds import Collect
 from seewhy.core.sampling import student
 from seewhy.core.streams import ChangedInput
 from seewhy.errors import UsageError
-from seewhy.methods._hiding import Draws, Scored, paint, piece_counts, piece_masks, unknown
+from seewhy.methods._hiding import Draws, Scored, all_hidden, paint, piece_counts, piece_masks, unknown
 from seewhy.methods._sampling import sampled
 from seewhy.registry import Card, Need, method
 
@@ -83,15 +83,13 @@ def shapley_sampling(
             shown.append(shows)
         return fill(input, samples, piece_masks(segments, samples, shown))
 
-    def nothing(samples: Tensor, indices: Tensor) -> Tensor:
-        return fill(input, samples, torch.zeros(len(samples), 1, *input.shape[2:]))
-
     batch = input.shape[0]
-    empty = yield Stream(ChangedInput(1, nothing), (Score(),), Collect(batch, 1))
+    empty = yield Stream(all_hidden(input, fill), (Score(),), Collect(batch, 1))
     whole = [torch.arange(2 * of * (pieces - 1)) for pieces, of in zip(counts, pairs, strict=True)]
     items = torch.cat([torch.cartesian_prod(torch.tensor([b]), each) for b, each in enumerate(whole)])
     fold = _Orders(score, score - empty[:, 0], segments, counts, draws, tolerance)
-    return (yield from sampled(ChangedInput(n, hidden), (Score(),), fold, "forwards", 64, items))
+    source = ChangedInput(n, hidden, ("shapley-sampling", seed, fill.key, id(segments)))
+    return (yield from sampled(source, (Score(),), fold, "forwards", 64, items))
 
 
 def _order(draws: Draws, sample: int, which: int, pieces: int) -> Tensor:

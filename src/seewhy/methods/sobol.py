@@ -85,7 +85,8 @@ def sobol(
         return fill(input, samples, cell_masks(torch.stack(rows).reshape(-1, *(cells for _ in size)), size))
 
     fold = _Jansen(score, size, cells, tolerance)
-    return (yield from sampled(ChangedInput(count, hidden), (Score(),), fold, "forwards", 4 * replicate))
+    source = ChangedInput(count, hidden, ("sobol", cells, seed, fill.key))
+    return (yield from sampled(source, (Score(),), fold, "forwards", 4 * replicate))
 
 
 class _Design:
