@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from seewhy.cli.bundles import Output, Source
 from seewhy.cli.console import Bars, bars, complain, quiet_warnings
-from seewhy.cli.running import INTERRUPTED, Source
+from seewhy.cli.running import INTERRUPTED
 from seewhy.cli.show import as_json, cost_dict
 from seewhy.errors import ImageError, UsageError
 
@@ -85,18 +86,16 @@ class Show:
 
 
 @contextmanager
-def showing(
-    source: Source, out: Path, formats: Sequence[str] | None, *, force: bool, json: bool, quiet: bool
-) -> Iterator[Show]:
+def showing(source: Source, output: Output, formats: Sequence[str] | None) -> Iterator[Show]:
     """A run whose model is loaded when the folder is known to be usable; tells the whole at its end."""
     from seewhy.report import Folder
 
-    kinds, folder = formats_of(formats), Folder(out, force=force)
-    with quiet_warnings(quiet), bars(quiet) as bar:
-        show = Show(source.load(), folder, kinds, bar, json)
+    kinds, folder = formats_of(formats), Folder(output.out, force=output.force)
+    with quiet_warnings(output.quiet), bars(output.quiet) as bar:
+        show = Show(source.load(), folder, kinds, bar, output.json)
         yield show
         with bar.aside():
-            if json:
+            if output.json:
                 name = show.model.spec or show.model.name
                 as_json({"model": name, "galleries": show.made, "failed": show.failed})
 

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from seewhy.cli import options as o
+from seewhy.cli.bundles import Output, Source, bundled
 from seewhy.cli.galleries import Format, number, showing
-from seewhy.cli.running import Source
 from seewhy.errors import ImageError, OutOfMemory
 
 __all__ = ["factors", "features", "filters"]
@@ -53,6 +53,7 @@ FactorLayer = Annotated[
 ]  # fmt: skip
 
 
+@bundled
 def features(
     photos: o.Photos,
     layer: FeatureLayers = None,
@@ -61,14 +62,9 @@ def features(
     order: Order = "evidence",
     scale: Scale = "shared",
     format_: Format = None,
-    model: o.ModelSpec = "builtin",
-    weights: o.Weights = "auto",
-    trust_pickle: o.TrustPickle = False,
-    device: o.Device = "cpu",
-    out: o.Out = Path("seewhy-out"),
-    force: o.Force = False,
-    json: o.Json = False,
-    quiet: o.Quiet = False,
+    *,
+    source: Source,
+    output: Output,
 ) -> int:
     """Show a layer's channels on photos, those that speak for the target first.
 
@@ -77,8 +73,7 @@ def features(
     from seewhy.api.featuring import feature_maps
     from seewhy.explanation import Gallery
 
-    source = Source(model, weights, trust_pickle, device)
-    with showing(source, out, format_, force=force, json=json, quiet=quiet) as show:
+    with showing(source, output, format_) as show:
         for done, photo in enumerate(photos, 1):
             try:
                 found = feature_maps(
@@ -96,6 +91,7 @@ def features(
     return show.code
 
 
+@bundled
 def filters(
     layer: FilterLayers = None,
     top: Annotated[int, number("--top", help="The most filters to show.")] = 64,
@@ -103,13 +99,9 @@ def filters(
     slices: Annotated[int, number("--slices", help="Input channels of each filter that reads no colours.")] = 4,
     scale: Scale = "each",
     format_: Format = None,
-    model: o.ModelSpec = "builtin",
-    weights: o.Weights = "auto",
-    trust_pickle: o.TrustPickle = False,
-    out: o.Out = Path("seewhy-out"),
-    force: o.Force = False,
-    json: o.Json = False,
-    quiet: o.Quiet = False,
+    *,
+    source: Source,
+    output: Output,
 ) -> int:
     """Show a convolution's kernels: in colour in a first layer, by input channels in others.
 
@@ -117,27 +109,22 @@ def filters(
     """
     from seewhy.api.filtering import filters as filters_of
 
-    source = Source(model, weights, trust_pickle, "cpu")
-    with showing(source, out, format_, force=force, json=json, quiet=quiet) as show:
+    with showing(source, output, format_) as show:
         for name in dict.fromkeys(layer or []) or [None]:
             found = filters_of(show.model, name, top=top, order=order, slices=slices, scale=scale)
             show.keep(found, (show.model.name, "filters", str(found.parameters["layer"])))
     return show.code
 
 
+@bundled
 def factors(
     photos: o.Photos,
     layer: FactorLayer = None,
     rank: Annotated[int, number("--rank", help="How many factors.")] = 6,
     format_: Format = None,
-    model: o.ModelSpec = "builtin",
-    weights: o.Weights = "auto",
-    trust_pickle: o.TrustPickle = False,
-    device: o.Device = "cpu",
-    out: o.Out = Path("seewhy-out"),
-    force: o.Force = False,
-    json: o.Json = False,
-    quiet: o.Quiet = False,
+    *,
+    source: Source,
+    output: Output,
 ) -> int:
     """Show the few patterns that a layer sees in photos, and where each is.
 
@@ -146,8 +133,7 @@ def factors(
     from seewhy.api.factoring import factors as factors_of
     from seewhy.models import read_image
 
-    source = Source(model, weights, trust_pickle, device)
-    with showing(source, out, format_, force=force, json=json, quiet=quiet) as show:
+    with showing(source, output, format_) as show:
         read = []
         for photo in photos:
             try:

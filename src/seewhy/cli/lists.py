@@ -16,8 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from seewhy.cli import options as o
+from seewhy.cli.bundles import Source, bundled
 from seewhy.cli.console import complain, quiet_warnings
-from seewhy.cli.running import Source
 from seewhy.cli.show import as_json
 
 if TYPE_CHECKING:
@@ -39,11 +39,10 @@ def _table(*columns: str) -> Table:
     return table
 
 
+@bundled
 def layers(
-    model: o.ModelSpec = "builtin",
-    weights: o.Weights = "auto",
-    trust_pickle: o.TrustPickle = False,
-    device: o.Device = "cpu",
+    *,
+    source: Source,
     json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> int:
@@ -54,9 +53,9 @@ def layers(
     from seewhy.api.listing import layers as list_layers
 
     with quiet_warnings(quiet):
-        found = list_layers(Source(model, weights, trust_pickle, device).load())
+        found = list_layers(source.load())
     if json:
-        as_json({"model": model, "layers": [asdict(layer) for layer in found]})
+        as_json({"model": source.model, "layers": [asdict(layer) for layer in found]})
         return 0
     table = _table("", "name", "kind", "output", "grid", "parameters")
     table.columns[1].overflow = "fold"  # a name that is cut cannot be typed
@@ -72,13 +71,13 @@ def layers(
     return 0
 
 
+@bundled
 def labels(
     search: Annotated[
         str, typer.Argument(metavar="TEXT", help="Show only labels that contain this.", show_default=False)
     ] = "",
-    model: o.ModelSpec = "builtin",
-    weights: o.Weights = "auto",
-    trust_pickle: o.TrustPickle = False,
+    *,
+    source: Source,
     json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> int:
@@ -89,18 +88,19 @@ def labels(
     from seewhy.errors import UsageError
 
     with quiet_warnings(quiet):
-        loaded = Source(model, weights, trust_pickle, "cpu").load()
+        loaded = source.load()
     if loaded.labels is None:
-        raise UsageError(f"{model} has no class labels; give targets as numbers, e.g. --target 3")
+        raise UsageError(f"{source.model} has no class labels; give targets as numbers, e.g. --target 3")
     found = [(n, text) for n, text in enumerate(loaded.labels) if search.lower() in text.lower()]
     if json:
-        as_json({"model": model, "labels": [{"index": n, "label": text} for n, text in found]})
+        as_json({"model": source.model, "labels": [{"index": n, "label": text} for n, text in found]})
         return 0
     for n, text in found:
         typer.echo(f"{n:5d}  {text}")
     if not found and not quiet:
         complain(
-            f"none of the {len(loaded.labels)} labels contains {search!r}; all of them: seewhy labels --model {model}"
+            f"none of the {len(loaded.labels)} labels contains {search!r}; "
+            f"all of them: seewhy labels --model {source.model}"
         )
     return 0
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seewhy.cli import options as o
+from seewhy.cli.bundles import Output, Source, bundled
 from seewhy.cli.galleries import Format, number, showing
-from seewhy.cli.running import Source
 from seewhy.cli.words import settings_of
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ class Early:
         self.files.append(self.folder.save_pixels(pixels, f"{self.folder.stem(self.words)}-step{step:04d}"))
 
 
+@bundled
 def maximise(
     targets: Aims,
     size: Annotated[int | None, number("--size", help="Pixels a side. Left out: the model's own.")] = None,
@@ -65,14 +66,9 @@ def maximise(
     examples: Annotated[int, number("--examples", help="How many of the folder's photos to show.")] = 4,
     set_: o.Set = None,
     format_: Format = None,
-    model: o.ModelSpec = "builtin",
-    weights: o.Weights = "auto",
-    trust_pickle: o.TrustPickle = False,
-    device: o.Device = "cpu",
-    out: o.Out = Path("seewhy-out"),
-    force: o.Force = False,
-    json: o.Json = False,
-    quiet: o.Quiet = False,
+    *,
+    source: Source,
+    output: Output,
 ) -> int:
     """Make the image that a class, layer, channel or neuron responds to most.
 
@@ -86,8 +82,7 @@ def maximise(
     asked: dict[str, Any] = settings_of(set_ or [], methods["maximise"].parameters)
     said = {"steps": steps, "seed": seed, "parametrisation": parametrisation}
     asked |= {name: value for name, value in said.items() if value is not None}
-    source = Source(model, weights, trust_pickle, device)
-    with showing(source, out, format_, force=force, json=json, quiet=quiet) as show:
+    with showing(source, output, format_) as show:
         for target in targets:  # a misspelt one is found out before minutes are spent on the others
             aim(show.model, Network(show.model.module), target)
         for target in dict.fromkeys(targets):

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 
 __all__ = [
-    "Backward", "Baseline", "Cmap", "Contour", "Contrast", "Device", "Force", "Format", "Fuse", "Json", "Layers",
-    "Methods", "Mode", "ModelSpec", "Opacity", "Out", "Photos", "Picture", "Quiet", "Reduce", "Seed", "Set", "Targets",
-    "TrustPickle", "Weights",
+    "Backward", "Baseline", "Cmap", "Contour", "Contrast", "Device", "Fill", "Force", "Format", "Fuse", "Json",
+    "LabelFile", "Layers", "Methods", "Mode", "ModelSpec", "Opacity", "Out", "Photos", "Picture", "Preset", "Quiet",
+    "Reduce", "Seed", "Segments", "Set", "Targets", "TrustPickle", "Weights",
 ]  # fmt: skip
 
 _QUESTION, _PICTURES, _MODEL, _RUN = "The question", "The pictures", "The model", "The run"
@@ -137,6 +137,17 @@ Weights = Annotated[
     _option(
         "--weights", show="FILE", panel=_MODEL,
         help="auto (what is on this machine), random, or a file: safetensors, or .pth without code in it.",
+    ),
+]  # fmt: skip
+LabelFile = Annotated[
+    str | None,
+    _option("--labels", show="FILE", panel=_MODEL, help="Class names, .txt or .json, instead of the model's own."),
+]
+Preset = Annotated[
+    str | None,
+    _option(
+        "--preprocess", show="KIND", panel=_MODEL,
+        help="What pixels become, instead of the model's own: unit, signed, bytes, imagenet, caffe.",
     ),
 ]  # fmt: skip
 TrustPickle = Annotated[

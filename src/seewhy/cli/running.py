@@ -4,12 +4,12 @@ itself."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from seewhy.cli.bundles import Output, Source
 from seewhy.cli.console import Bars, bars, complain, quiet_warnings
 from seewhy.cli.show import as_json, cost_dict, image_dict, image_lines
 from seewhy.errors import ImageError
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from seewhy.models import Model
     from seewhy.report import Folder
 
-__all__ = ["Save", "Source", "run"]
+__all__ = ["INTERRUPTED", "Save", "run"]
 
 #: what a shell expects of a program that Ctrl-C ended
 INTERRUPTED = 130
@@ -27,39 +27,19 @@ INTERRUPTED = 130
 Save = Callable[["Folder", "Explanations"], Sequence[Sequence[Path]]]
 
 
-@dataclass(frozen=True)
-class Source:
-    """The model, as typed."""
-
-    spec: str
-    weights: str
-    trust_pickle: bool
-    device: str
-
-    def load(self) -> Model:
-        """The model itself."""
-        from seewhy.models import load
-
-        return load(self.spec, weights=self.weights, trust_pickle=self.trust_pickle, device=self.device)
-
-
 def run(
     photos: Sequence[str],
     source: Source,
-    out: Path,
+    output: Output,
     asked: dict[str, Any],
     save: Save,
-    *,
-    force: bool,
-    json: bool,
-    quiet: bool,
 ) -> int:
     """Explain, save and tell; gives the exit code."""
     from seewhy.report import Folder
 
-    folder = Folder(out, force=force)
-    with quiet_warnings(quiet), bars(quiet) as bar:
-        return _all(photos, source.load(), folder, asked, save, bar, json=json, quiet=quiet)
+    folder = Folder(output.out, force=output.force)
+    with quiet_warnings(output.quiet), bars(output.quiet) as bar:
+        return _all(photos, source.load(), folder, asked, save, bar, json=output.json, quiet=output.quiet)
 
 
 def _all(

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seewhy.errors import UnknownName, UsageError, nearest
+
+if TYPE_CHECKING:
+    from seewhy.cli.bundles import Drawing, Question
 
 __all__ = ["PICTURES", "drawing_of", "question_of", "settings_of", "value_of"]
 
@@ -66,37 +69,29 @@ def value_of(text: str) -> Any:
         return text
 
 
-def question_of(
-    methods: Sequence[str],
-    *,
-    pairs: Sequence[str] | None,
-    seed: int | None,
-    baseline: str | None,
-    fill: str | None = None,
-    segments: str | None = None,
-    **rest: Any,
-) -> dict[str, Any]:
-    """The question, in the words of `seewhy.explain`; ``rest`` are those that need no reading.
+def question_of(methods: Sequence[str], typed: Question, **rest: Any) -> dict[str, Any]:
+    """The question, in the words of `seewhy.explain`; ``rest`` is what a command asks besides.
 
     What is said twice counts once. Raises `UnknownName` for a method and `UsageError` for a value.
     """
     import seewhy.methods  # noqa: F401 - fills the registry
-    from seewhy.api.supplying import Question
+    from seewhy.api import supplying
     from seewhy.registry import methods as registry
 
     names = list(dict.fromkeys(methods))
     defaults = {key: value for name in names for key, value in registry[name].parameters.items()}
-    parameters = settings_of(pairs or [], defaults)
-    if seed is not None and "seed" in defaults:
-        parameters["seed"] = seed
+    parameters = settings_of(typed.pairs or [], defaults)
+    if typed.seed is not None and "seed" in defaults:
+        parameters["seed"] = typed.seed
+    rest |= {name: getattr(typed, name) for name in ("target", "layer", "contrast", "reduce", "backward_rule")}
     asked = {name: list(dict.fromkeys(value)) if isinstance(value, list) else value for name, value in rest.items()}
     asked = {name: value or None for name, value in asked.items()}
-    said = {"baseline": baseline, "fill": fill, "segments": segments}
+    said = {name: getattr(typed, name) for name in ("baseline", "fill", "segments")}
     values = {name: None if text is None else value_of(text) for name, text in said.items()}
-    return {"method": names, "parameters": parameters, "question": Question(**values)} | asked
+    return {"method": names, "parameters": parameters, "question": supplying.Question(**values)} | asked
 
 
-def drawing_of(picture: str, formats: Sequence[str] | None, **options: Any) -> tuple[list[str], dict[str, Any]]:
+def drawing_of(picture: str, formats: Sequence[str] | None, typed: Drawing) -> tuple[list[str], dict[str, Any]]:
     """The formats, and the arguments of `Explanation.save`, checked; what is None or empty was not asked for."""
     from seewhy.render import MODES, colormap
     from seewhy.report import FORMATS
@@ -105,7 +100,7 @@ def drawing_of(picture: str, formats: Sequence[str] | None, **options: Any) -> t
     for kind, known, asked in (("format", FORMATS, kinds), ("picture", PICTURES, [picture])):
         for each in asked:
             _known(f"--{kind} {each}", each, known)
-    given = {name: value for name, value in options.items() if value is not None and value != []}
+    given = {name: value for name, value in vars(typed).items() if value is not None and value != []}
     if "mode" in given:
         _known(f"--mode {given['mode']}", given["mode"], MODES)
     if "cmap" in given:

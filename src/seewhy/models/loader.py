@@ -31,7 +31,7 @@ schemes: Registry[Scheme] = Registry("model scheme", _LISTING)
 for _module in (builtin, torchvision_, timm_, python_):
     schemes.add(_module.SCHEME)
 
-PreprocessLike = Preprocess | Callable[[Image.Image], Tensor]
+PreprocessLike = Preprocess | Callable[[Image.Image], Tensor] | str
 
 
 def load(
@@ -49,7 +49,8 @@ def load(
     ``spec`` is ``builtin``, ``torchvision:NAME``, ``timm:NAME`` or ``python:package.module:callable``.
     ``weights`` is "auto" (what is already on this machine), "random" (untrained, the same every time) or a
     file; nothing is ever downloaded. A file with another number of classes gives the network that many,
-    without labels. ``labels`` and ``preprocess`` replace the network's own. Raises `UnknownName` for a name,
+    without labels. ``labels`` and ``preprocess`` (a `Preprocess`, a callable, or the name of a
+    `Preprocess.preset`) replace the network's own. Raises `UnknownName` for a name,
     `ModelError` for weights or code that cannot be loaded, `UnsafeModel` for a file that would run code
     (unless ``trust_pickle``), `UsageError` else.
     """
@@ -132,25 +133,29 @@ def _override(model: Model, labels: Labels | None, preprocess: PreprocessLike | 
     if labels is not None:
         model = dataclasses.replace(model, labels=read_labels(labels), synonyms=False)
     if preprocess is not None:
-        model = dataclasses.replace(model, preprocess=_understood(preprocess))
+        model = dataclasses.replace(model, preprocess=_understood(preprocess, model.preprocess), assumed="")
     return model
 
 
-def _understood(preprocess: Any) -> PreprocessLike:
-    """A torchvision transform as our own, so that the exact crop can be shown; others as they are."""
+def _understood(preprocess: Any, own: Any) -> Preprocess | Callable[[Image.Image], Tensor]:
+    """A torchvision transform as our own, so that the exact crop can be shown; a preset at the size of the network's
+    ``own``; others as they are."""
+    if isinstance(preprocess, str):
+        known = own if isinstance(own, Preprocess) else Preprocess()
+        return Preprocess.preset(preprocess, known.size, known.channels)
     if not callable(preprocess):
         raise UsageError(
             f"preprocess must be a seewhy Preprocess or a callable from a PIL image to a tensor, "
             f"not {one_line(repr(preprocess), 60)}"
         )
     if isinstance(preprocess, Preprocess) or not type(preprocess).__module__.startswith("torchvision.transforms"):
-        chosen: PreprocessLike = preprocess
+        chosen: Preprocess | Callable[[Image.Image], Tensor] = preprocess
         return chosen
     try:
         return Preprocess.from_torchvision(preprocess)
     except UsageError:  # steps without a counterpart here: then it is just a callable, and Model.view_note says so
-        own: PreprocessLike = preprocess
-        return own
+        given: Callable[[Image.Image], Tensor] = preprocess
+        return given
 
 
 def _unknown(spec: str) -> UsageError:

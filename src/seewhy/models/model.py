@@ -31,7 +31,8 @@ class Model:
     ``module`` is a `torch.nn.Module`, or any callable from inputs to outputs (forward only). ``spec`` is what
     to type to load it again ('' for one wrapped by hand), ``weights`` says in words where they came from.
     ``preprocess`` is a `Preprocess`, a callable from a PIL image to a tensor [C, H, W], or None. With
-    ``synonyms`` each label is a comma-separated list of which the first is shown.
+    ``synonyms`` each label is a comma-separated list of which the first is shown. ``assumed`` says what had to
+    be guessed about the preprocessing; '' for nothing.
     """
 
     module: Any
@@ -41,6 +42,7 @@ class Model:
     labels: tuple[str, ...] | None = None
     weights: str = ""
     synonyms: bool = False
+    assumed: str = ""
 
     def label(self, index: int) -> str | None:
         """What class ``index`` is called on pictures; None without labels or beyond their end."""
@@ -58,9 +60,9 @@ class Model:
 
     @property
     def view_note(self) -> str:
-        """How the picture that `prepare` gives differs from what the network sees; '' when it does not."""
+        """How the picture that `prepare` gives differs from what the network sees, or what was `assumed`; else ''."""
         if self.preprocess is None or isinstance(self.preprocess, Preprocess):
-            return ""
+            return self.assumed
         return "the preprocess is a callable: the picture shown is the whole photo, resized to the input's size"
 
     def prepare(self, photo: Photo) -> tuple[Tensor, np.ndarray[Any, np.dtype[np.uint8]]]:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from seewhy.errors import UsageError
+from seewhy.errors import UnknownName, UsageError
 from seewhy.models._transforms import read_transform
 
 if TYPE_CHECKING:
@@ -31,6 +31,14 @@ _RESAMPLING = {
     "hamming": Image.Resampling.HAMMING,
 }
 _MODES = ("crop", "squash", "border")
+#: mean and standard deviation in [0, 1], and the order of channels they are in
+_PRESETS = {
+    "unit": ((0.0,) * 3, (1.0,) * 3, "rgb"),
+    "signed": ((0.5,) * 3, (0.5,) * 3, "rgb"),
+    "bytes": ((0.0,) * 3, (1 / 255,) * 3, "rgb"),
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "rgb"),
+    "caffe": ((103.939 / 255, 116.779 / 255, 123.68 / 255), (1 / 255,) * 3, "bgr"),
+}
 #: a resized picture larger than this is never made whole: only the part under the crop is computed
 _WHOLE = 32_000_000
 
@@ -43,7 +51,8 @@ class Preprocess:
     length of the shorter side, a (height, width) pair is a box, None is no resizing (``"squash"``: straight
     to ``size``). ``mode`` says how the box is met: ``"crop"`` keeps the aspect and covers it, ``"squash"``
     fills it exactly, ``"border"`` keeps the aspect, fits inside and pads with ``mean``. A crop larger than
-    the picture is padded with black. ``channels`` 1 takes the luminance. Raises `UsageError` for values that
+    the picture is padded with black. ``channels`` 1 takes the luminance. With ``order`` "bgr" the input's channels, and
+    ``mean`` and ``std`` with them, are blue, green, red. Raises `UsageError` for values that
     cannot be meant.
 
     >>> one = Preprocess(size=(4, 6), resize=8)
@@ -58,6 +67,7 @@ class Preprocess:
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
     interpolation: str = "bilinear"
     channels: int = 3
+    order: str = "rgb"
 
     def __post_init__(self) -> None:
         pairs = [self.size] if self.resize is None or isinstance(self.resize, int) else [self.size, self.resize]
@@ -73,6 +83,8 @@ class Preprocess:
             raise UsageError(f"no interpolation {self.interpolation!r}; known: {', '.join(_RESAMPLING)}")
         if self.channels not in (1, 3):
             raise UsageError(f"a picture gives 1 or 3 channels, not {self.channels}; pass a callable preprocess")
+        if self.order not in ("rgb", "bgr") or (self.order == "bgr" and self.channels == 1):
+            raise UsageError(f"order is 'rgb', or 'bgr' for three channels; got {self.order!r}")
         if {len(self.mean), len(self.std)} != {self.channels}:
             raise UsageError(
                 f"mean and std need {self.channels} numbers each; got {len(self.mean)} and {len(self.std)}"
@@ -97,7 +109,8 @@ class Preprocess:
             top, left = min(top, 0), min(left, 0)
         else:
             part = image.resize((full[1], full[0]), _RESAMPLING[self.interpolation])
-        fill = tuple(round(255 * value) for value in self.mean) if self.mode == "border" else (0,) * self.channels
+        mean = self.mean[::-1] if self.order == "bgr" else self.mean
+        fill = tuple(round(255 * value) for value in mean) if self.mode == "border" else (0,) * self.channels
         canvas = Image.new(image.mode, (width, height), fill if self.channels == 3 else fill[0])
         canvas.paste(part, (-left, -top))
         return canvas
@@ -110,11 +123,15 @@ class Preprocess:
 
     def normalise(self, image: Tensor) -> Tensor:
         """Values in [0, 1], [..., C, H, W], to input units; same dtype and device."""
+        image = self._reordered(image)
         return (image - self._column(self.mean, image)) / self._column(self.std, image)
 
     def denormalise(self, input: Tensor) -> Tensor:
         """Input units, [..., C, H, W], back to [0, 1] for a picture's values; nothing is clipped."""
-        return input * self._column(self.std, input) + self._column(self.mean, input)
+        return self._reordered(input * self._column(self.std, input) + self._column(self.mean, input))
+
+    def _reordered(self, values: Tensor) -> Tensor:
+        return values.flip(-3) if self.order == "bgr" else values
 
     @staticmethod
     def _column(values: Sequence[float], like: Tensor) -> Tensor:
@@ -132,6 +149,24 @@ class Preprocess:
             return max(1, round(height / ratio)), max(1, round(width / ratio))
         long = int(self.resize * max(height, width) / min(height, width))
         return (self.resize, long) if height <= width else (long, self.resize)
+
+    @classmethod
+    def preset(cls, name: str, size: tuple[int, int] = (224, 224), channels: int = 3) -> Preprocess:
+        """One of the usual ways, by name: straight to ``size``, then pixels to ``"unit"`` ([0, 1]), ``"signed"`` ([-1,
+        1]), ``"bytes"`` ([0, 255]), ``"imagenet"`` (ImageNet's mean and standard deviation) or ``"caffe"`` (bytes
+        minus ImageNet's mean, channels blue, green, red).
+
+        Raises `UnknownName` for another name, `UsageError` where it needs three channels.
+
+        >>> round(Preprocess.preset("bytes", (2, 2))(Image.new("RGB", (9, 9), "white")).max().item())
+        255
+        """
+        if name not in _PRESETS:
+            raise UnknownName("preprocessing", name, _PRESETS, f"one of {', '.join(_PRESETS)}")
+        mean, std, order = _PRESETS[name]
+        if channels == 1 and len(set(mean)) > 1:
+            raise UsageError(f"preprocessing {name!r} is for three channels, and this network takes one; use 'unit'")
+        return cls(size, None, "squash", mean[:channels], std[:channels], channels=channels, order=order)
 
     @classmethod
     def from_torchvision(cls, transform: Any) -> Preprocess:

@@ -14,7 +14,7 @@ from torch import nn
 
 import seewhy.models as models
 from seewhy.errors import ModelError, SeewhyError, UnknownName, UnsafeModel, UsageError
-from seewhy.models import builtin, load, wrap
+from seewhy.models import Preprocess, builtin, load, wrap
 from seewhy.models.loader import schemes
 
 
@@ -375,7 +375,14 @@ def test_what_cannot_be_wrapped(wrong, words):
 
 def test_a_preprocess_that_cannot_be_called():
     with pytest.raises(UsageError, match="preprocess must be"):
-        wrap(nn.Flatten(), preprocess="imagenet")
+        wrap(nn.Flatten(), preprocess=3)
+
+
+def test_a_preset_by_name_keeps_the_size_of_the_network():
+    known = wrap(nn.Flatten(), preprocess=Preprocess(size=(5, 7), resize=None, mode="squash"))
+    assert wrap(known, preprocess="signed").preprocess == Preprocess.preset("signed", (5, 7))
+    with pytest.raises(UnknownName, match="nearest: 'signed'"):
+        wrap(known, preprocess="singed")
 
 
 def test_a_timm_network_brings_its_own_metadata():

@@ -178,3 +178,27 @@ def test_timm_metadata_follows_the_network_that_was_built():
     assert len(grey.mean) == 1
     with pytest.raises(UsageError, match="1 or 3 channels, not 5"):
         Preprocess.from_timm(timm.create_model("test_resnet", in_chans=5))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("unit", (1.0, 0.0, 0.2)),
+        ("signed", (1.0, -1.0, -0.6)),
+        ("bytes", (255.0, 0.0, 51.0)),
+        ("imagenet", ((1 - 0.485) / 0.229, -0.456 / 0.224, (0.2 - 0.406) / 0.225)),
+        ("caffe", (51 - 103.939, 0 - 116.779, 255 - 123.68)),  # blue comes first
+    ],
+)
+def test_a_preset_by_hand(name, expected):
+    preset = Preprocess.preset(name, (2, 3))
+    input = preset(Image.new("RGB", (9, 5), (255, 0, 51)))
+    assert input.shape == (3, 2, 3)
+    assert input[:, 1, 2].tolist() == pytest.approx(expected, abs=1e-4)
+    assert preset.denormalise(input)[:, 0, 0].tolist() == pytest.approx([1, 0, 0.2], abs=1e-5)
+
+
+def test_a_preset_for_one_channel():
+    assert Preprocess.preset("bytes", (2, 2), 1)(Image.new("L", (4, 4), 51)).shape == (1, 2, 2)
+    with pytest.raises(UsageError, match="three channels"):
+        Preprocess.preset("imagenet", (2, 2), 1)

@@ -1,0 +1,116 @@
+"""Options that several commands take together: takes a command with bundles for parameters, gives it with their options
+instead; parses none of them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+from seewhy.cli import options as o
+
+if TYPE_CHECKING:
+    from seewhy.models import Model
+
+__all__ = ["Drawing", "Output", "Question", "Source", "bundled"]
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked about a photo, beside the methods."""
+
+    target: o.Targets = None
+    layer: o.Layers = None
+    contrast: o.Contrast = None
+    reduce: o.Reduce = None
+    backward_rule: o.Backward = "none"
+    baseline: o.Baseline = None
+    fill: o.Fill = None
+    segments: o.Segments = None
+    pairs: o.Set = None
+    seed: o.Seed = None
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How a map is laid over its photo."""
+
+    opacity: o.Opacity = None
+    cmap: o.Cmap = None
+    contour: o.Contour = None
+    mode: o.Mode = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """The model, as typed."""
+
+    model: o.ModelSpec = "builtin"
+    weights: o.Weights = "auto"
+    labels: o.LabelFile = None
+    preprocess: o.Preset = None
+    trust_pickle: o.TrustPickle = False
+    device: o.Device = "cpu"
+
+    def load(self) -> Model:
+        """The model itself."""
+        from seewhy.models import load
+
+        return load(
+            self.model,
+            weights=self.weights,
+            trust_pickle=self.trust_pickle,
+            labels=self.labels,
+            preprocess=self.preprocess,
+            device=self.device,
+        )
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where files and words go."""
+
+    out: o.Out = Path("seewhy-out")
+    force: o.Force = False
+    json: o.Json = False
+    quiet: o.Quiet = False
+
+
+def bundled(command: Callable[..., int]) -> Callable[..., int]:
+    """``command`` with every parameter that is one of the classes above replaced by that class's fields.
+
+    typer reads options off a signature: this writes the signature, so that an option is stated once for all commands.
+    """
+    hints = get_type_hints(command, include_extras=True)
+    hints.pop("return")
+    bundles = {name: kind for name, kind in hints.items() if is_dataclass(kind)}
+    parameters = []
+    for name, parameter in inspect.signature(command).parameters.items():
+        if name not in bundles:
+            parameters.append(parameter.replace(kind=parameter.KEYWORD_ONLY, annotation=hints[name]))
+            continue
+        own = get_type_hints(bundles[name], include_extras=True)
+        parameters += [
+            inspect.Parameter(
+                each.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=inspect.Parameter.empty if each.default is MISSING else each.default,
+                annotation=own[each.name],
+            )
+            for each in fields(bundles[name])
+        ]
+
+    @wraps(command)
+    def flat(**typed: Any) -> int:
+        given = {
+            name: kind(**{each.name: typed.pop(each.name) for each in fields(kind)})  # type: ignore[operator]
+            for name, kind in bundles.items()
+        }
+        return command(**typed, **given)
+
+    flat.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    flat.__annotations__ = {each.name: each.annotation for each in parameters}
+    return flat
