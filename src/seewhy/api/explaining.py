@@ -53,9 +53,9 @@ def explain(
     ``image``: a path, PIL image or uint8 array [H, W, 3] (preprocessed by the model), or a float array or tensor
     [C, H, W] or [B, C, H, W] (already preprocessed, in the model's own layout); a sequence of any, for several.
     ``method``: names from `seewhy.methods`. ``target``: an index, a label, a `Target`, any callable from the model's
-    output to one scalar per sample, ``"all"``, ``"top-3"``, or None for each image's top class; for several images a
-    list gives each its own. ``layer``: dotted names or submodules (``name#k`` for the k-th call); None lets the
-    library choose for CAMs and means the input for gradient methods.
+    output to one scalar per sample, ``"all"``, ``"present"``, ``"top-3"``, or None for each image's top class; for
+    several images a list gives each its own. ``layer``: dotted names or submodules (``name#k`` for the k-th call);
+    None lets the library choose for CAMs and means the input for gradient methods.
 
     ``contrast`` (a class, or ``"top-10"``) subtracts the strongest competing evidence at each place: "why this and
     not that". ``fuse`` (``"mean"``, ``"max"``) makes one map of several layers. ``reduce`` (``"max-abs"``, ``"sum"``,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from seewhy.core import targets as t
+from seewhy.core.detections import best
 from seewhy.core.outputs import Forward
 from seewhy.errors import TargetError, UsageError
 from seewhy.models import Model
@@ -18,13 +19,22 @@ from seewhy.models import Model
 __all__ = ["Wanted", "check_contrast", "competitors"]
 
 _TOP = re.compile(r"top-(\d+)")
+#: every class of a multi-label model that it says is there
+_PRESENT = "present"
+_VERSUS = re.compile(r"(.+?)\s+vs\.?\s+(.+)")
+#: those that are about one class alone
+_CLASSES = t.Logit | t.Probability | t.LogProbability | t.Centred
+_OUTPUT = re.compile(r"output (\d+)")
+_SHARE = re.compile(r"P\((.+)\)")
 
 
 class Wanted:
     """What is to be explained: parsed once, turned into targets when the scores are known.
 
     ``target`` is None (each image's top class), an index, a label, a `Target`, a callable from the model's output to
-    one scalar per sample, ``"all"`` (every class) or ``"top-k"``. For one image, a list explains each of its
+    one scalar per sample, ``"all"`` (every class), ``"present"`` (every class with a positive score, for several labels
+    at once) or ``"top-k"``. Words also make ``"cat vs dog"`` (a margin), ``"P(cat)"`` (a probability) and ``"output
+    0"`` (a regression). Of a detector the top class is the surest object. For one image, a list explains each of its
     entries; for several images a list has one entry (or one list) per image.
     """
 
@@ -32,7 +42,7 @@ class Wanted:
         self._model = model
         if isinstance(target, Tensor | np.ndarray):
             target = target.tolist()
-        self.many = isinstance(target, list | tuple | range) or target == "all" or _is_top(target)
+        self.many = isinstance(target, list | tuple | range) or _depends(target)
         if isinstance(target, list | tuple | range):
             per_image = list(target) if images > 1 else [list(target)]
             if not per_image or per_image == [[]]:
@@ -68,7 +78,7 @@ class Wanted:
 
     def _fixed(self, spec: Any) -> t.Target | None:
         """The target that ``spec`` means whatever the scores are; None if it depends on them."""
-        if spec is None or (isinstance(spec, str) and (spec == "all" or _is_top(spec))):
+        if spec is None or _depends(spec):
             return None
         if isinstance(spec, t.Target):
             return spec
@@ -79,17 +89,31 @@ class Wanted:
         if isinstance(spec, int | np.integer):
             return t.Logit(int(spec))
         if isinstance(spec, str):
-            return t.Logit(self._model.find_label(spec))
+            return self._read(spec)
         if callable(spec):
             return t.Custom(spec)
         raise UsageError(
             f"target is {type(spec).__name__}; give an index, a label, a Target, a callable, 'top-3', 'all' or None"
         )
 
+    def _read(self, words: str) -> t.Target:
+        """A class by its label, or one of the other targets in words; a label comes first."""
+        find = self._model.find_label
+        if self._model.labels is None or words not in self._model.labels:
+            if match := _VERSUS.fullmatch(words):
+                return t.Margin(find(match[1]), find(match[2]))
+            if match := _SHARE.fullmatch(words):
+                return t.Probability(find(match[1]))
+            if match := _OUTPUT.fullmatch(words):
+                return t.Output(int(match[1]))
+        return t.Logit(find(words))
+
     def _expand(self, spec: Any, forward: Forward, row: int) -> list[t.Target]:
         fixed = self._fixed(spec)
         if fixed is not None:
             return [_in_range(fixed, forward)]
+        if forward.found is not None:
+            return _objects(forward.found[row], spec)
         logits = forward.logits
         if logits.ndim != 2:
             raise TargetError(
@@ -103,15 +127,31 @@ class Wanted:
             return [t.Logit(order[0])]
         if spec == "all":
             return [t.Logit(k) for k in range(len(order))]
+        if spec == _PRESENT:
+            # every class by itself, whether or not the model ends in its sigmoid
+            return [t.Logit(k) for k in order if k == order[0] or float(logits[row, k]) > 0]
         return [t.Logit(k) for k in order[: _top_count(spec)]]
+
+
+def _objects(found: Mapping[str, Tensor], spec: Any) -> list[t.Target]:
+    """The surest object a detector found, or as many as ``spec`` asks for."""
+    most = len(found["scores"]) if spec in ("all", _PRESENT) else 1 if spec is None else _top_count(spec)
+    if not len(found["scores"]):
+        raise TargetError("the model finds no object here; name a box: seewhy.targets.Box((10, 20, 90, 80), k=1)")
+    return [t.Box(box, k) for box, k in best(found, most)]  # type: ignore[arg-type]  # four edges
 
 
 def _in_range(target: t.Target, forward: Forward) -> t.Target:
     """A class target with its index from 0, checked against the output."""
-    if isinstance(target, t.Logit | t.Probability | t.Centred):
+    if isinstance(target, _CLASSES):
         target(forward)
         return replace(target, k=target.k % forward.logits.shape[1])
     return target
+
+
+def _depends(spec: Any) -> bool:
+    """Whether ``spec`` is a word for several targets that the scores decide on."""
+    return isinstance(spec, str) and (spec in ("all", _PRESENT) or _is_top(spec))
 
 
 def _is_top(spec: Any) -> bool:
@@ -142,7 +182,7 @@ def check_contrast(contrast: Any, model: Model) -> None:
 def competitors(contrast: Any, model: Model, target: t.Target, forward: Forward, row: int) -> list[t.Target]:
     """What ``contrast`` sets against ``target``: the same kind of target for one class, or for the ``"top-k"`` best
     others."""
-    if not isinstance(target, t.Logit | t.Probability | t.Centred):
+    if not isinstance(target, _CLASSES):
         raise TargetError(f"contrast needs a target that is one class; {target.describe(model.label)!r} is not")
     count = forward.logits.shape[1]
     own = target.k % count

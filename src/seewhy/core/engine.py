@@ -205,10 +205,12 @@ class _Run:
             return self._open(outlines, plan, layers)
         jobs = plan(made.forward)
         # a layer is chosen for what is asked about the scores, not for the mean of some other layer
-        targets = next((job.targets for job in jobs if not job.outline.about), None)
+        asked = list(dict.fromkeys(job.targets for job in jobs if not job.outline.about))
+        targets = asked[0] if asked else None
         if auto == AUTO:
-            auto, intact, backwards = made.adopt(targets)
-            self.chooser.remember(size, auto)
+            auto, intact, backwards = made.adopt(asked)
+            if made.forward.found is None:  # which branch of a detector matters is each object's own
+                self.chooser.remember(size, auto)
             self.spent.events.append(Event(0, backwards * self.batch))
             if not intact:  # rewritten in place later in the forward: capture it this time
                 made = self._forward(self.chooser.settled(request, auto))

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seewhy.core.detections import detections
 from seewhy.core.head import Squash
 from seewhy.errors import TargetError
 
@@ -45,6 +46,10 @@ def main_tensor(raw: Any) -> Tensor:
             f"the model returns {type(raw).__name__} with keys {', '.join(map(str, raw))}: which one is the score? "
             "Pass target=lambda output: output[KEY][:, CLASS]"
         )
+    if detections(raw) is not None:
+        raise TargetError(
+            "the model finds objects: what is explained is one of them, e.g. seewhy.targets.Box((10, 20, 90, 80), k=1)"
+        )
     if isinstance(raw, Sequence) and not isinstance(raw, str):
         for item in raw:
             if isinstance(item, Tensor | np.ndarray | Sequence | Mapping):
@@ -75,6 +80,11 @@ class Forward:
     def main(self) -> Tensor:
         """The scores as the model gives them."""
         return main_tensor(self.raw)
+
+    @property
+    def found(self) -> Sequence[Mapping[str, Tensor]] | None:
+        """What a detector found in each image; None for models that are none."""
+        return detections(self.raw)
 
     @cached_property
     def _final(self) -> Squash | None:

@@ -163,13 +163,16 @@ class Pass:
             self.rule.active = "none"
         return [next(found) if _differentiable(tensor) else None for tensor in tensors]
 
-    def adopt(self, targets: Sequence[Target] | None) -> tuple[str, bool, int]:
-        """Choose a layer from a survey: its name, whether its tensor is still as it was, and backwards spent.
+    def adopt(self, asked: Sequence[Sequence[Target]]) -> tuple[str, bool, int]:
+        """Choose a layer from a survey, for all targets ``asked``: its name, whether its tensor is still as it was, and
+        backwards spent.
 
         For token sequences with a class token, the last block's patch tokens may carry no gradient: such
-        candidates are passed over, which takes one backward.
+        candidates are passed over, which takes one backward. A detector has a branch for each size of object: one that
+        every target depends on is found by a backward each.
         """
         candidates = choose_layer(self.tape.seen, self.size, self.forward.batch)
+        targets = asked[0] if asked else None
         if targets is not None:
             candidates = self._reached(candidates, self.scores(targets)) or candidates
         if not candidates:
@@ -180,6 +183,8 @@ class Pass:
         best, spent = candidates[0], 0
         if find_layout(best.shape, self.size).prefix and targets is not None:
             best, spent = self._with_gradient(candidates[:32], targets), 1
+        elif self.forward.found is not None:
+            best, spent = self._shared_by(candidates, asked), len(asked)
         tensor = self.tape.outputs[best.identity]
         intact = tensor._version == best.identity[1] and tensor.requires_grad
         self.tape.calls[best.name] = sum(seen.name == best.name for seen in self.tape.seen)
@@ -208,6 +213,16 @@ class Pass:
             if grad is not None and bool(layout.canonical(grad).any()):
                 return candidate
         return candidates[0]
+
+    def _shared_by(self, candidates: list[Seen], asked: Sequence[Sequence[Target]]) -> Seen:
+        """The last candidate that changes every target and runs once: a head runs over every level of a pyramid."""
+        usable = [c for c in candidates if self.tape.outputs[c.identity].requires_grad]
+        once = [c for c in usable if sum(seen.name == c.name for seen in self.tape.seen) == 1] or usable
+        for targets in asked:
+            grads = self.gradients(self.scores(targets), [self.tape.outputs[c.identity] for c in once])
+            changed = [c for c, grad in zip(once, grads, strict=True) if grad is not None and bool(grad.any())]
+            once = changed or once
+        return once[0] if once else candidates[0]
 
 
 def _differentiable(source: Tensor | GradientEdge) -> bool:

@@ -1,0 +1,34 @@
+"""Targets: take what a model put out, give the one number per sample that is explained; never run a model.
+
+A target is a value: two equal targets share their backward pass. They add, subtract and scale::
+
+    Logit(281) - Logit(282)          # why a tabby and not a tiger cat
+    0.5 * Logit(1) + 0.5 * Logit(2)
+"""
+
+from __future__ import annotations
+
+from seewhy.core.targets.base import Combination, Label, Target, scores
+from seewhy.core.targets.classes import Centred, Logit, LogProbability, Margin, Probability
+from seewhy.core.targets.dense import Box, Region
+from seewhy.core.targets.inside import LayerMean, Neuron
+from seewhy.core.targets.whole import Custom, Output, Similarity
+
+__all__ = [
+    "Box",
+    "Centred",
+    "Combination",
+    "Custom",
+    "Label",
+    "LayerMean",
+    "LogProbability",
+    "Logit",
+    "Margin",
+    "Neuron",
+    "Output",
+    "Probability",
+    "Region",
+    "Similarity",
+    "Target",
+    "scores",
+]

@@ -1,0 +1,71 @@
+"""Targets inside the network: take a layer's activation, give one unit of it, or the mean of all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from seewhy.core.targets.base import Label, Target, unnamed
+from seewhy.errors import TargetError
+
+if TYPE_CHECKING:
+    from seewhy.core.outputs import Forward
+
+__all__ = ["LayerMean", "Neuron"]
+
+
+@dataclass(frozen=True)
+class Neuron(Target):
+    """One unit of ``layer``: ``channel``, at ``position`` (grid indices), or its mean over positions."""
+
+    layer: str
+    channel: int
+    position: tuple[int, ...] | None = None
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Layers whose activations the target reads."""
+        return (self.layer,)
+
+    def __call__(self, output: Forward) -> Tensor:
+        """Every sample's score, [B]."""
+        activation = output.activation(self.layer)
+        if not -activation.shape[1] <= self.channel < activation.shape[1]:
+            raise TargetError(f"no channel {self.channel}: layer {self.layer!r} has {activation.shape[1]}")
+        unit = activation[:, self.channel]
+        if self.position is None:
+            return unit.flatten(1).mean(1) if unit.ndim > 1 else unit
+        grid = tuple(unit.shape[1:])
+        if len(self.position) != len(grid) or any(not -n <= p < n for p, n in zip(self.position, grid, strict=True)):
+            raise TargetError(f"no position {self.position}: layer {self.layer!r} has a grid of {grid}")
+        for p in self.position:
+            unit = unit[:, p]
+        return unit
+
+    def describe(self, label: Label = unnamed) -> str:
+        """The target in words."""
+        at = "" if self.position is None else f" at {','.join(map(str, self.position))}"
+        return f"{self.layer}[{self.channel}]{at}"
+
+
+@dataclass(frozen=True)
+class LayerMean(Target):
+    """Mean of everything that ``layer`` puts out; of its squares with ``power=2`` (what DeepDream makes larger)."""
+
+    layer: str
+    power: int = 1
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Layers whose activations the target reads."""
+        return (self.layer,)
+
+    def __call__(self, output: Forward) -> Tensor:
+        """Every sample's score, [B]."""
+        return output.everything(self.layer).pow(self.power).mean(1)
+
+    def describe(self, label: Label = unnamed) -> str:
+        """The target in words."""
+        return f"mean of {self.layer}" if self.power == 1 else f"mean of {self.layer} to the power {self.power}"

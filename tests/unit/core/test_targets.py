@@ -1,0 +1,227 @@
+"""Targets by the numbers: each is computed by hand from one output, and sums of them from those."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import seewhy
+from seewhy import targets as t
+from seewhy.core.outputs import Forward
+from seewhy.errors import TargetError, UsageError
+
+_ROWS = torch.tensor([[2.0, -1.0, 0.5], [0.0, 3.0, -2.0]])
+
+
+def _of(target: t.Target, raw: object = _ROWS, batch: int = 2) -> list[float]:
+    return target(Forward(raw, batch)).tolist()
+
+
+def _softmax(row: list[float], k: int) -> float:
+    return math.exp(row[k]) / sum(math.exp(value) for value in row)
+
+
+@pytest.mark.parametrize(
+    ("target", "number"),
+    [
+        (t.Logit(1), lambda row: row[1]),
+        (t.Probability(1), lambda row: _softmax(row, 1)),
+        (t.LogProbability(2), lambda row: math.log(_softmax(row, 2))),
+        (t.Centred(0), lambda row: row[0] - sum(row) / 3),
+        (t.Margin(0, 2), lambda row: row[0] - row[2]),
+        (t.Output(2), lambda row: row[2]),
+        (t.Logit(0) - t.Logit(1), lambda row: row[0] - row[1]),
+        (2 * t.Logit(0) + t.Margin(1, 2) / 4, lambda row: 2 * row[0] + (row[1] - row[2]) / 4),
+        (-(t.Logit(0) - 3 * t.Output(1)), lambda row: -row[0] + 3 * row[1]),
+        (t.Probability(0) - t.Probability(1), lambda row: _softmax(row, 0) - _softmax(row, 1)),
+        (sum([t.Logit(0), t.Logit(1), t.Logit(2)]), sum),
+    ],
+    ids=str,
+)
+def test_a_target_by_hand(target: t.Target, number: Callable[[list[float]], float]) -> None:
+    assert _of(target) == pytest.approx([number(row) for row in _ROWS.tolist()], abs=1e-6)
+
+
+def test_log_probability_of_several_labels_at_once() -> None:
+    """Behind a sigmoid every class is a yes or no of its own."""
+    net = nn.Sequential(nn.Flatten(), nn.Linear(4, 2), nn.Sigmoid()).requires_grad_(False)
+    x = torch.rand(1, 1, 2, 2)
+    found = seewhy.explain(net, x, method="saliency", target=t.LogProbability(1))
+    assert found.score == pytest.approx(math.log(float(net(x)[0, 1])), abs=1e-6)
+
+
+def test_regression_looks_through_nothing() -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(4, 1), nn.Tanh()).requires_grad_(False)
+    x = torch.rand(1, 1, 2, 2)
+    found = seewhy.explain(net, x, method="input-x-gradient", reduce="sum")
+    assert found.target == "output 0"
+    assert found.score == pytest.approx(float(net(x)), abs=1e-6)
+    assert found.values == pytest.approx(
+        ((1 - found.score**2) * net[1].weight.detach().reshape(2, 2) * x[0, 0]).numpy(), abs=1e-6
+    )
+
+
+def test_region_is_the_mean_over_the_mask() -> None:
+    maps = torch.arange(32.0).reshape(1, 2, 4, 4)
+    mask = np.zeros((4, 4), dtype=bool)
+    mask[1, 2] = mask[3, 0] = True
+    assert _of(t.Region(mask, 1), maps, 1) == [(16 + 6 + 16 + 12) / 2]
+    # a mask of twice the size is averaged down: half a pixel weighs half
+    fine = np.zeros((8, 8), dtype=bool)
+    fine[2, 4] = fine[3, 4] = True
+    fine[6:8, 0:2] = True
+    assert _of(t.Region(fine, 0), maps, 1) == pytest.approx([(0.5 * 6 + 12) / 1.5])
+
+
+def test_similarity_is_the_cosine() -> None:
+    assert _of(t.Similarity([1.0, 2.0, 0.0])) == pytest.approx([0.0, 6 / math.sqrt(13) / math.sqrt(5)], abs=1e-6)
+
+
+_FOUND = [
+    {
+        "boxes": torch.tensor([[0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 10.0, 5.0], [20.0, 20.0, 30.0, 30.0]]),
+        "labels": torch.tensor([1, 1, 2]),
+        "scores": torch.tensor([0.6, 0.9, 0.8]),
+    },
+    {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.long), "scores": torch.zeros(0)},
+]
+
+
+def test_box_is_overlap_times_score() -> None:
+    # the whole box at 0.6 against half of it at 0.9; in the second image nothing was found
+    assert _of(t.Box((0, 0, 10, 10), 1), _FOUND) == pytest.approx([0.6, 0.0])
+    assert _of(t.Box((0, 0, 10, 6), 1), _FOUND) == pytest.approx([0.9 * 50 / 60, 0.0])
+    assert _of(t.Box((0, 0, 10, 10), 2), _FOUND) == [0.0, 0.0]
+    assert _of(t.Box((15, 20, 25, 30), 2) * 3, _FOUND) == pytest.approx([3 * 0.8 * 50 / 150, 0.0])
+
+
+def test_boxes_that_cannot_be() -> None:
+    with pytest.raises(TargetError, match="left < right"):
+        t.Box((10, 0, 5, 5), 1)
+    with pytest.raises(TargetError, match="boxes, labels and scores"):
+        _of(t.Box((0, 0, 5, 5), 1))
+    with pytest.raises(TargetError, match="finds objects"):
+        _of(t.Logit(1), _FOUND)
+
+
+@pytest.mark.parametrize(
+    ("words", "target"),
+    [
+        ("cat vs dog", t.Margin(0, 1)),
+        ("cat vs. 2", t.Margin(0, 2)),
+        ("P(dog)", t.Probability(1)),
+        ("output 2", t.Output(2)),
+        ("a vs b", t.Logit(2)),
+    ],
+)
+def test_words_for_targets(words: str, target: t.Target) -> None:
+    """A label comes before what its words would mean."""
+    net = seewhy.wrap(nn.Sequential(nn.Flatten(), nn.Linear(4, 3)), labels=["cat", "dog", "a vs b"])
+    x = torch.rand(1, 1, 2, 2)
+    named, meant = (seewhy.explain(net, x, method="saliency", target=each) for each in (words, target))
+    assert (named.target, named.score) == (meant.target, meant.score)
+
+
+def test_present_is_every_class_with_a_positive_score() -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(4, 4), nn.Sigmoid())
+    with torch.no_grad():
+        net[1].weight.zero_()
+        net[1].bias.copy_(torch.tensor([-1.0, 2.0, 0.5, -3.0]))
+    found = seewhy.explain(net, torch.rand(1, 1, 2, 2), method="saliency", target="present")
+    assert [each.target_index for each in found] == [1, 2]
+
+
+def _detector(kind: str) -> nn.Module:
+    from torchvision.models import detection
+
+    torch.manual_seed(0)
+    if kind == "faster-rcnn":
+        net = detection.fasterrcnn_mobilenet_v3_large_320_fpn(
+            weights=None,
+            weights_backbone=None,
+            num_classes=3,
+            min_size=96,
+            max_size=128,
+            box_score_thresh=0.0,
+            rpn_post_nms_top_n_test=20,
+            rpn_pre_nms_top_n_test=50,
+            box_detections_per_img=10,
+        )
+    else:
+        net = detection.retinanet_resnet50_fpn(
+            weights=None,
+            weights_backbone=None,
+            num_classes=3,
+            min_size=96,
+            max_size=128,
+            score_thresh=0.0,
+            detections_per_img=10,
+            topk_candidates=50,
+        )
+    return net.eval()
+
+
+@pytest.mark.parametrize("kind", ["faster-rcnn", "retinanet"])
+def test_a_detection_is_explained(kind: str) -> None:
+    """The surest object by default; the gradient agrees with differences of the model's own output."""
+    net = _detector(kind).double()
+    x = torch.rand(1, 3, 96, 128, dtype=torch.float64)
+    found = seewhy.explain(net, x, method="saliency", reduce="none")
+    with torch.no_grad():
+        (own,) = net(x)
+    n = int(own["scores"].argmax())
+    assert found.score == pytest.approx(float(own["scores"][n]), abs=1e-9)  # it overlaps itself wholly
+    assert found.target_index == int(own["labels"][n])
+    target = t.Box(tuple(own["boxes"][n].tolist()), int(own["labels"][n]))
+    direction = torch.from_numpy(found.values).sign()[None].double()
+    step = 1e-7
+    with torch.no_grad():
+        up, down = (float(target(Forward(net(x + sign * step * direction), 1))) for sign in (1, -1))
+    assert np.abs(found.values).sum() == pytest.approx((up - down) / (2 * step), rel=2e-2)
+
+
+@pytest.mark.parametrize("kind", ["faster-rcnn", "retinanet"])
+def test_a_detector_takes_cams_and_masks(kind: str) -> None:
+    net, x = _detector(kind), torch.rand(3, 96, 128)
+    cam = seewhy.explain(net, x, method="grad-cam", target="top-5")
+    assert len(cam) == 5
+    assert all(np.abs(each.values).max() > 0 for each in cam)
+    hidden = seewhy.explain(net, x, method="occlusion", window=48, stride=48)
+    assert hidden.map.shape == (96, 128)
+    assert hidden.cost.forwards == 1 + 6
+
+
+def test_detectors_have_no_classes() -> None:
+    net, x = _detector("retinanet"), torch.rand(3, 96, 128)
+    with pytest.raises(TargetError, match="finds objects"):
+        seewhy.explain(net, x, method="saliency", target=1)
+
+
+def test_a_segmentation_region_is_explained() -> None:
+    from torchvision.models import segmentation
+
+    torch.manual_seed(0)
+    net = segmentation.lraspp_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=3).eval()
+    x, mask = torch.rand(1, 3, 64, 64), np.zeros((64, 64), dtype=bool)
+    mask[10:30, 20:50] = True
+    found = seewhy.explain(net, x, method=["saliency", "grad-cam"], target=t.Region(mask, 2))
+    with torch.no_grad():
+        expected = float(net(x)["out"][0, 2][torch.from_numpy(mask)].mean())
+    assert [each.score for each in found] == pytest.approx([expected] * 2, abs=1e-5)
+    with pytest.raises((TargetError, UsageError), match="Region"):
+        seewhy.explain(net, x, method="saliency")
+
+
+def test_an_embedding_is_explained() -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(4, 3, bias=False))
+    x, wanted = torch.rand(1, 1, 2, 2), torch.tensor([1.0, -1.0, 0.5])
+    found = seewhy.explain(net, x, method="saliency", target=t.Similarity(wanted), reduce="none")
+    leaf = x.clone().requires_grad_()
+    score = torch.cosine_similarity(net(leaf), wanted[None]).sum()
+    (gradient,) = torch.autograd.grad(score, leaf)
+    assert found.values == pytest.approx(gradient[0].numpy(), abs=1e-6)
