@@ -90,8 +90,13 @@ def maximise(
     outcome = run_jobs(network, x, [outline], lambda forward: [job], settings, what.layers)
     found, spent = outcome.answers[0].attribution, outcome.spent
     # the optimisation's own scores are those of random views; this is the picture's
-    score, words = float(score_batch(network, found.values, what)[0]), what.describe(wrapped.label)
-    tile = Tile(drawn(found.values), (words, f"score {score:.3g}"), value=score)
+    words, status = what.describe(wrapped.label), Status() if found.finished else Status("unfinished", found.notes[0])
+    score: float | None = None
+    try:
+        score = float(score_batch(network, found.values, what)[0])
+    except KeyboardInterrupt:  # the picture of many minutes is finished: it is worth more than its number
+        status = Status("unfinished", "interrupted before the finished picture had its score")
+    tile = Tile(drawn(found.values), (words, *(() if score is None else (f"score {score:.3g}",))), value=score)
     return Gallery(
         title=f"What makes {words} strong in {wrapped.name}",
         tiles=(tile, *real),
@@ -99,7 +104,7 @@ def maximise(
         columns=1 + len(real),
         cell=224,
         notes=found.notes,
-        status=Status() if found.finished else Status("unfinished", found.notes[0]),
+        status=status,
         parameters={"target": words, **own},
         cost=Cost(spent.forwards + 1, spent.backwards, 0, time.perf_counter() - began),
         provenance=provenance(wrapped, x, "auto"),

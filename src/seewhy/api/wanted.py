@@ -114,7 +114,7 @@ class Wanted:
             return [_in_range(fixed, forward)]
         if forward.found is not None:
             return _objects(forward.found[row], spec)
-        logits = forward.logits
+        logits = forward.logits.detach()
         if logits.ndim != 2:
             raise TargetError(
                 f"the model's output has shape {tuple(logits.shape)}, so there is no top class; name a target, e.g. "
@@ -122,7 +122,7 @@ class Wanted:
             )
         if logits.shape[1] == 1:
             return [t.Output(0)]
-        order = logits[row].detach().argsort(descending=True).tolist()
+        order = logits[row].argsort(descending=True).tolist()
         if spec is None:
             return [t.Logit(order[0])]
         if spec == "all":

@@ -107,3 +107,15 @@ def test_methods_that_cannot_stop_early_are_not_given() -> None:
     case.net[-1].register_forward_hook(Interrupt(5))
     with pytest.raises(KeyboardInterrupt):
         seewhy.explain(case.net, x, method="occlusion", target=1, window=4, memory=1)
+
+
+def test_a_finished_picture_outlives_an_interruption_of_its_score(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("seewhy.api.maximising.score_batch", interrupted)
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU())
+    found = seewhy.maximise(net, "1:2", size=16, steps=3)
+    assert found.status.code == "unfinished"
+    assert found.values.shape == (1, 3, 16, 16)
+    assert found.tiles[0].value is None
