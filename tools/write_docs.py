@@ -21,6 +21,7 @@ TITLES = {
     "perturbation": "Perturbation",
     "propagation": "Propagation",
     "attention": "Attention",
+    "adversarial": "Adversarial attacks",
     "inside": "Inside the network",
 }
 

@@ -17,22 +17,25 @@ from seewhy._version import __version__
 
 if TYPE_CHECKING:
     from seewhy.api import explain, load, wrap
+    from seewhy.api.attacking import attack
     from seewhy.api.factoring import factors
     from seewhy.api.featuring import feature_maps
     from seewhy.api.filtering import filters
     from seewhy.api.listing import layers, methods
     from seewhy.api.maximising import maximise
     from seewhy.core import targets
-    from seewhy.explanation import Explanation, Explanations, Gallery
+    from seewhy.explanation import Attack, Explanation, Explanations, Gallery
     from seewhy.models import Model, Preprocess
 
 __all__ = [
+    "Attack",
     "Explanation",
     "Explanations",
     "Gallery",
     "Model",
     "Preprocess",
     "__version__",
+    "attack",
     "errors",
     "explain",
     "factors",
@@ -47,11 +50,13 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Attack": "seewhy.explanation",
     "Explanation": "seewhy.explanation",
     "Explanations": "seewhy.explanation",
     "Gallery": "seewhy.explanation",
     "Model": "seewhy.models",
     "Preprocess": "seewhy.models",
+    "attack": "seewhy.api.attacking",
     "explain": "seewhy.api",
     "factors": "seewhy.api.factoring",
     "feature_maps": "seewhy.api.featuring",

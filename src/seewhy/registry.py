@@ -19,6 +19,7 @@ FAMILIES = {
     "perturbation": "how the score changes when parts of the image are hidden; any function will do",
     "propagation": "how the score is shared out backwards, layer by layer",
     "attention": "what the tokens of a vision transformer look at",
+    "adversarial": "the small change of the pixels that changes the answer most",
     "inside": "what layers, channels and filters show, whatever is explained",
 }
 #: how an input gradient's channels become one number a pixel

@@ -17,7 +17,7 @@ from seewhy.registry import methods
 __all__ = ["METHODS", "SEEDED", "close", "every", "explain", "made", "stacked"]
 
 #: those that explain a score; what looks inside has properties of its own
-METHODS = sorted(method.name for method in methods if method.card.family != "inside")
+METHODS = sorted(method.name for method in methods if method.card.call == "explain" and not method.card.by_layer)
 SEEDED = [name for name in METHODS if "seed" in methods[name].parameters]
 #: budgets, by the names that parameters have
 _QUICK = {"n": 4, "steps": 8, "max_steps": 16, "window": 4, "cells": 2}

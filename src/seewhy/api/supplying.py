@@ -18,7 +18,7 @@ from seewhy.errors import UnknownName, UsageError
 from seewhy.models import Model
 from seewhy.registry import Method
 
-__all__ = ["FILLS", "Question", "Supplier"]
+__all__ = ["FILLS", "Question", "Supplier", "bounds_of"]
 
 FILLS = (*BASELINES, "inpaint")
 
@@ -112,15 +112,20 @@ class Supplier:
         return found
 
     def _bounds(self, method: Method) -> tuple[Tensor, Tensor]:
-        """What black and white come to, or the input's own extremes where that is not known; [B, C, 1...] each."""
-        ones = (1,) * (self.x.ndim - 2)
-        ends = self.model.colour_to_input((0.0, 0.0, 0.0)), self.model.colour_to_input((1.0, 1.0, 1.0))
-        flat = self.x.flatten(2)
-        if ends[0] is None or ends[1] is None or len(ends[0]) != self.x.shape[1]:
-            low, high = flat.amin(2), flat.amax(2)
-        else:
-            both = torch.stack([end.to(self.x) for end in ends if end is not None])
-            low, high = both.amin(0).expand(len(self.x), -1), both.amax(0).expand(len(self.x), -1)
-            # a tensor given by hand may go beyond what a picture can
-            low, high = torch.minimum(low, flat.amin(2)), torch.maximum(high, flat.amax(2))
-        return low.reshape(*low.shape, *ones), high.reshape(*high.shape, *ones)
+        return bounds_of(self.model, self.x)
+
+
+def bounds_of(model: Model, x: Tensor) -> tuple[Tensor, Tensor]:
+    """What black and white come to for inputs ``x`` [B, C, *size], or their own extremes where that is not known; [B,
+    C, 1...] each."""
+    ones = (1,) * (x.ndim - 2)
+    ends = model.colour_to_input((0.0, 0.0, 0.0)), model.colour_to_input((1.0, 1.0, 1.0))
+    flat = x.flatten(2)
+    if ends[0] is None or ends[1] is None or len(ends[0]) != x.shape[1]:
+        low, high = flat.amin(2), flat.amax(2)
+    else:
+        both = torch.stack([end.to(x) for end in ends if end is not None])
+        low, high = both.amin(0).expand(len(x), -1), both.amax(0).expand(len(x), -1)
+        # a tensor given by hand may go beyond what a picture can
+        low, high = torch.minimum(low, flat.amin(2)), torch.maximum(high, flat.amax(2))
+    return low.reshape(*low.shape, *ones), high.reshape(*high.shape, *ones)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from seewhy.explanation.attack import Attack
 from seewhy.explanation.collection import Explanations, file_stems
 from seewhy.explanation.gallery import Gallery, Tile, columns_for
 from seewhy.explanation.parts import CODES, Cost, Guess, Prediction, Status
@@ -9,6 +10,7 @@ from seewhy.explanation.result import Explanation
 
 __all__ = [
     "CODES",
+    "Attack",
     "Cost",
     "Explanation",
     "Explanations",

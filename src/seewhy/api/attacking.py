@@ -1,0 +1,265 @@
+"""Attacks: takes a model, images and a goal, gives pictures that fool it, and how many of a folder it still gets right;
+draws nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seewhy.api.explaining import run_plan
+from seewhy.api.inputs import Item, read_items
+from seewhy.api.planning import Plan
+from seewhy.api.predicting import Scored, predict_items
+from seewhy.api.supplying import bounds_of
+from seewhy.core.jobs import Settings
+from seewhy.core.network import Network
+from seewhy.core.scoring import score_batch
+from seewhy.core.targets import LogProbability, Target
+from seewhy.errors import TargetError, UsageError
+from seewhy.explanation import Attack, Cost, Explanation, Status
+from seewhy.models import Model, Preprocess, load, wrap
+
+__all__ = ["Goal", "attack", "attack_items"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Goal:
+    """What an attack raises, in words, and which class that is about: one to leave, one to reach, or none."""
+
+    target: Target
+    words: str
+    leave: int | None = None
+    reach: int | None = None
+
+    def met(self, after: Scored) -> bool | None:
+        """Whether ``after`` is what was wanted; None where there is no class."""
+        if self.leave is None and self.reach is None:
+            return None
+        return after.index == self.reach if self.reach is not None else after.index != self.leave
+
+
+def attack(
+    model: Any,
+    image: Any,
+    *,
+    method: str = "pgd",
+    target: Any = None,
+    towards: Any = None,
+    maps: str | None = "grad-cam",
+    memory: int | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+    **parameters: Any,
+) -> Attack | list[Attack]:
+    """The image, changed by a few levels of 255, so that the model no longer answers ``target``, or answers
+    ``towards``.
+
+    ``model`` and ``image`` as for `seewhy.explain`; several images give a list. ``method`` is one of family
+    ``adversarial`` (``fgsm``, ``i-fgsm``, ``pgd``), ``parameters`` are its own, most of all ``epsilon``, the levels
+    that a pixel may move. ``target`` is the class to leave, each image's top class unless given (pass the true one
+    where it is known), or any `Target`, whose score is then lowered; ``towards`` is a class to reach instead.
+    Pictures are rounded to 8 bits within the ball and judged as they will be saved; ``maps`` explains both (None:
+    neither). Raises `UsageError` and its kin for what cannot be meant, `CapabilityError` for models without
+    gradients.
+
+    >>> import torch, seewhy
+    >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 3))
+    >>> found = seewhy.attack(net, torch.rand(3, 4, 4), method="fgsm", epsilon=100, maps=None)
+    >>> found.attacked_score < found.score
+    True
+    """
+    wrapped = load(model) if isinstance(model, str) else wrap(model)
+    items, single = read_items(wrapped, image)
+    found = attack_items(
+        wrapped, items, method=method, target=target, towards=towards, maps=maps, memory=memory, progress=progress,
+        **parameters,
+    )  # fmt: skip
+    return found[0] if single else found
+
+
+def attack_items(
+    model: Model,
+    items: Sequence[Item],
+    *,
+    method: str,
+    target: Any = None,
+    towards: Any = None,
+    maps: str | None = None,
+    memory: int | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+    **parameters: Any,
+) -> list[Attack]:
+    """`attack` for images read already; ``target`` and ``towards`` may be lists, one for each."""
+    began = time.perf_counter()
+    _check_whole_levels(items, parameters)
+    before = predict_items(model, items, memory=memory)
+    goals = [
+        _goal(model, one, each, to)
+        for one, each, to in zip(before, _each(target, items), _each(towards, items), strict=True)
+    ]
+    settings = Settings(memory=memory, progress=progress or (lambda *_: None))
+    wanted = [goal.target for goal in goals]
+    plan = Plan.make(
+        model, len(items), method, wanted, None, parameters=parameters, settings=settings, call="attack"
+    )  # fmt: skip
+    changes = run_plan(plan, items)
+    items = items[: len(changes)]
+    attacked = [_changed(model, item, change) for item, change in zip(items, changes, strict=True)]
+    after = predict_items(model, [each.item for each in attacked], memory=memory)
+    network = Network(model.module)
+    scores = [
+        [float(score_batch(network, network.like(each.tensor[None]), _said(goal))[0]) for each in (item, now.item)]
+        for item, now, goal in zip(items, attacked, goals, strict=False)
+    ]
+    pairs = _explained(model, items, attacked, before, after, maps, memory)
+    count = max(len(items), 1)
+    spent = Cost(
+        changes.cost.forwards // count + 4, changes.cost.backwards // count, 0, (time.perf_counter() - began) / count
+    )
+    return [
+        Attack(
+            image=_picture(model, item.view, item.tensor),
+            adversarial=now.pixels,
+            perturbation=now.levels,
+            goal=goal.words,
+            success=goal.met(then),
+            before=first.prediction,
+            after=then.prediction,
+            score=score,
+            attacked_score=attacked_score,
+            method=method,
+            parameters=change.parameters,
+            maps=pair,
+            name=item.name,
+            notes=(*change.notes, *now.notes),
+            status=change.status if change.status.code == "unfinished" else Status(),
+            cost=spent + (Cost() if pair is None else pair[0].cost + pair[1].cost),
+            provenance=change.provenance,
+        )
+        for item, now, goal, first, then, (score, attacked_score), change, pair in zip(
+            items, attacked, goals, before, after, scores, changes, pairs, strict=False
+        )
+    ]
+
+
+def _each(asked: Any, items: Sequence[Item]) -> list[Any]:
+    """One entry an image."""
+    if not isinstance(asked, list | tuple):
+        return [asked] * len(items)
+    if len(asked) != len(items):
+        raise UsageError(f"{len(asked)} targets for {len(items)} images: give one for each, or one for all")
+    return list(asked)
+
+
+def _check_whole_levels(items: Sequence[Item], parameters: dict[str, Any]) -> None:
+    """A picture of 8 bits changes by whole levels."""
+    epsilon = parameters.get("epsilon")
+    if isinstance(epsilon, int | float) and 0 < epsilon < 1 and any(item.pictured for item in items):
+        raise UsageError(
+            f"epsilon={epsilon}: pictures have 8 bits, so a change of less than one level is rounded away; give "
+            "epsilon=1 or more, or a float input"
+        )
+
+
+def _goal(model: Model, before: Scored, target: Any, towards: Any) -> Goal:
+    if isinstance(target, Target):
+        if towards is not None:
+            raise UsageError("an attack lowers target= or reaches towards=; give one of them")
+        return Goal(-1.0 * target, f"lower {target.describe(model.label)}")
+    if before.prediction is None:
+        raise TargetError(
+            "this model's output is no row of class scores; say what the attack should lower, e.g. "
+            "target=seewhy.targets.Output(0), or minus it to raise it"
+        )
+    count = len(before.probabilities) if before.probabilities is not None else 0
+    if towards is not None:
+        reach = _class(model, towards, count)
+        return Goal(LogProbability(reach), f"towards {_name(model, reach)}", reach=reach)
+    leave = before.index if target is None else _class(model, target, count)
+    return Goal(-1.0 * LogProbability(leave), f"away from {_name(model, leave)}", leave=leave)
+
+
+def _class(model: Model, asked: Any, count: int) -> int:
+    index = model.find_label(asked) if isinstance(asked, str) else asked
+    if isinstance(index, bool) or not isinstance(index, int | np.integer) or not 0 <= index < count:
+        raise UsageError(f"class {asked!r}: an index from 0 to {count - 1}, or a label")
+    return int(index)
+
+
+def _name(model: Model, index: int) -> str:
+    return model.label(index) or f"class {index}"
+
+
+def _said(goal: Goal) -> Target:
+    """The number reported: the one that the attack raises or lowers, without its sign."""
+    return -1.0 * goal.target if goal.reach is None else goal.target
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Changed:
+    """An attacked image: as the model's input, as a picture, and its change in levels."""
+
+    item: Item
+    pixels: np.ndarray[Any, Any]
+    levels: np.ndarray[Any, Any]
+    notes: tuple[str, ...] = ()
+
+
+def _changed(model: Model, item: Item, change: Explanation) -> _Changed:
+    """The attacked input; a picture rounded to 8 bits, inside the ball."""
+    delta = torch.from_numpy(np.asarray(change.values)).to(item.tensor)
+    ours = model.preprocess
+    if item.pictured and isinstance(ours, Preprocess) and item.view is not None:
+        view = torch.from_numpy(item.view).permute(2, 0, 1)[: ours.channels].to(torch.float64)
+        moved = ours.denormalise(item.tensor.double() + delta.double()) * 255
+        reach = float(np.floor(change.parameters["epsilon"]))
+        pixels = (view + (moved - view).round().clamp(-reach, reach)).clamp(0, 255)
+        levels = (pixels - view).float().numpy()
+        picture = pixels.to(torch.uint8).expand(3, -1, -1).permute(1, 2, 0).contiguous().numpy()
+        scaled = (pixels / 255).to(torch.float32)
+        return _Changed(dataclasses.replace(item, tensor=ours.normalise(scaled), view=picture), picture, levels)
+    low, high = (end.reshape(-1, *(1 for _ in delta.shape[1:])) for end in bounds_of(model, item.tensor[None]))
+    tensor = item.tensor + delta
+    levels = (delta / (high - low) * 255).float().numpy()
+    note = ("the input is no picture of ours: nothing was rounded to 8 bits",)
+    return _Changed(dataclasses.replace(item, tensor=tensor, view=None), _picture(model, None, tensor), levels, note)
+
+
+def _picture(model: Model, view: np.ndarray[Any, Any] | None, tensor: Tensor) -> np.ndarray[Any, Any]:
+    """Something to look at, uint8 [H, W, 3]: the picture, or the input between its extremes."""
+    if view is None:
+        view = model.to_image(tensor)
+    if view is None:
+        shown = tensor.detach().float().cpu()
+        shown = shown.reshape(shown.shape[0], -1, shown.shape[-1])[:3]
+        shown = (shown - shown.amin()) / (shown.amax() - shown.amin()).clamp(min=1e-12)
+        shown = shown if len(shown) == 3 else shown[:1].expand(3, -1, -1)
+        view = np.ascontiguousarray(shown.mul(255).round().to(torch.uint8).permute(1, 2, 0).numpy())
+    return view
+
+
+def _explained(
+    model: Model,
+    items: Sequence[Item],
+    attacked: Sequence[_Changed],
+    before: Sequence[Scored],
+    after: Sequence[Scored],
+    method: str | None,
+    memory: int | None,
+) -> list[tuple[Explanation, Explanation] | None]:
+    """The top class of each image before, and after."""
+    if method is None or any(scored.prediction is None for scored in (*before, *after)):
+        return [None] * len(items)
+    pairs: list[tuple[Explanation, Explanation] | None] = []
+    for item, now, first, then in zip(items, attacked, before, after, strict=False):
+        plan = Plan.make(
+            model, 2, method, [first.index, then.index], None, parameters={}, settings=Settings(memory=memory)
+        )  # fmt: skip
+        was, is_now = run_plan(plan, [item, now.item])
+        pairs.append((was, is_now))
+    return pairs

@@ -1,0 +1,62 @@
+"""Predictions alone: takes a model and images, gives every image's class scores; explains nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seewhy.api.inputs import Item, same_shape
+from seewhy.api.results import predictions
+from seewhy.core.batching import Budget, in_chunks
+from seewhy.core.network import Network
+from seewhy.core.passes import Request, run_forward
+from seewhy.errors import TargetError
+from seewhy.explanation import Prediction
+from seewhy.models import Model
+
+__all__ = ["Scored", "predict_items"]
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """One image's best classes (None where the output is no row of class scores), and its probabilities [K]."""
+
+    prediction: Prediction | None
+    probabilities: Tensor | None
+
+    @property
+    def index(self) -> int:
+        """The top class; raises `TargetError` where there are no classes."""
+        if self.prediction is None:
+            raise TargetError("the model's output is no row of class scores, so there is no class to compare")
+        return self.prediction.index
+
+
+def predict_items(
+    model: Model,
+    items: Sequence[Item],
+    *,
+    memory: int | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> list[Scored]:
+    """What the model says of every item, in their order; one forward each, in chunks that fit into ``memory``."""
+    network, found = Network(model.module), dict[int, Scored]()
+    with network.borrowed() as call:
+        for indices in same_shape(items):
+
+            def work(start: int, stop: int, indices: list[int] = indices) -> list[Scored]:
+                x = network.like(torch.stack([items[i].tensor for i in indices[start:stop]]))
+                made = run_forward(network, call, x, Request({}, gradients=False))
+                guesses = predictions(model, made.forward)
+                rows: Any = made.forward.probabilities.detach().cpu() if guesses[0] is not None else guesses
+                return [Scored(guess, row) for guess, row in zip(guesses, rows, strict=True)]
+
+            for start, stop, scored in in_chunks(len(indices), work, Budget(memory), recorded=False):
+                found |= dict(zip(indices[start:stop], scored, strict=True))
+                if progress is not None:
+                    progress("predictions", len(found), len(items))
+    return [found[i] for i in range(len(items))]
