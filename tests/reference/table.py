@@ -6,7 +6,19 @@ from collections.abc import Callable
 
 import numpy as np
 
-from reference import attention, cams, gradients, inside, lifting, optimised, paths, perturbation, propagation, scoring
+from reference import (
+    adversarial,
+    attention,
+    cams,
+    gradients,
+    inside,
+    lifting,
+    optimised,
+    paths,
+    perturbation,
+    propagation,
+    scoring,
+)
 from reference.probing import Probe
 
 __all__ = ["REFERENCES"]
@@ -15,6 +27,7 @@ _ALL = [
     *(
         getattr(module, name)
         for module in (
+            adversarial,
             attention,
             cams,
             gradients,

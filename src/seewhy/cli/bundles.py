@@ -52,14 +52,16 @@ class Source:
     weights: o.Weights = "auto"
     labels: o.LabelFile = None
     preprocess: o.Preset = None
+    as_is: o.AsIs = False
     trust_pickle: o.TrustPickle = False
     device: o.Device = "cpu"
 
     def load(self) -> Model:
         """The model itself."""
-        from seewhy.models import load
+        from seewhy.errors import UsageError
+        from seewhy.models import Preprocess, load, wrap
 
-        return load(
+        model = load(
             self.model,
             weights=self.weights,
             trust_pickle=self.trust_pickle,
@@ -67,6 +69,11 @@ class Source:
             preprocess=self.preprocess,
             device=self.device,
         )
+        if not self.as_is:
+            return model
+        if not isinstance(model.preprocess, Preprocess):
+            raise UsageError(f"--as-is: how {self.model} makes its input from a photo is not known; leave it out")
+        return wrap(model, preprocess=model.preprocess.as_is())
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from seewhy.cli.attack import attack
 from seewhy.cli.demo import demo
 from seewhy.cli.explain import compare, explain
 from seewhy.cli.inside import factors, features, filters
@@ -9,5 +10,5 @@ from seewhy.cli.lists import labels, layers, methods
 from seewhy.cli.maximise import maximise
 
 __all__ = [
-    "compare", "demo", "explain", "factors", "features", "filters", "labels", "layers", "maximise", "methods",
+    "attack", "compare", "demo", "explain", "factors", "features", "filters", "labels", "layers", "maximise", "methods",
 ]  # fmt: skip

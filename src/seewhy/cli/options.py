@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 
 __all__ = [
-    "Backward", "Baseline", "Cmap", "Contour", "Contrast", "Device", "Fill", "Force", "Format", "Fuse", "Json",
-    "LabelFile", "Layers", "Methods", "Mode", "ModelSpec", "Opacity", "Out", "Photos", "Picture", "Preset", "Quiet",
-    "Reduce", "Seed", "Segments", "Set", "Targets", "TrustPickle", "Weights",
+    "AsIs", "Backward", "Baseline", "Cmap", "Contour", "Contrast", "Device", "Fill", "Force", "Format", "Fuse",
+    "Json", "LabelFile", "Layers", "Methods", "Mode", "ModelSpec", "Opacity", "Out", "Photos", "Picture", "Preset",
+    "Quiet", "Reduce", "Seed", "Segments", "Set", "Targets", "TrustPickle", "Weights",
 ]  # fmt: skip
 
 _QUESTION, _PICTURES, _MODEL, _RUN = "The question", "The pictures", "The model", "The run"
@@ -151,6 +151,10 @@ Preset = Annotated[
         help="What pixels become, instead of the model's own: unit, signed, bytes, imagenet, caffe.",
     ),
 ]  # fmt: skip
+AsIs = Annotated[
+    bool,
+    _option("--as-is", show="", panel=_MODEL, help="Photos are crops of the model's size already: resize nothing."),
+]
 TrustPickle = Annotated[
     bool,
     _option(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -149,6 +149,10 @@ class Preprocess:
             return max(1, round(height / ratio)), max(1, round(width / ratio))
         long = int(self.resize * max(height, width) / min(height, width))
         return (self.resize, long) if height <= width else (long, self.resize)
+
+    def as_is(self) -> Preprocess:
+        """The same for pictures that are the network's crop already: nothing is resized, larger ones are cropped."""
+        return replace(self, resize=None, mode="crop")
 
     @classmethod
     def preset(cls, name: str, size: tuple[int, int] = (224, 224), channels: int = 3) -> Preprocess:
