@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from seewhy.api.filtering import filters
     from seewhy.api.listing import layers, methods
     from seewhy.api.maximising import maximise
+    from seewhy.api.segmenting import segment
     from seewhy.core import targets
-    from seewhy.explanation import Attack, Explanation, Explanations, Gallery
+    from seewhy.explanation import Attack, Explanation, Explanations, Gallery, Segmentation
     from seewhy.models import Model, Preprocess
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "Gallery",
     "Model",
     "Preprocess",
+    "Segmentation",
     "__version__",
     "attack",
     "errors",
@@ -45,6 +47,7 @@ __all__ = [
     "load",
     "maximise",
     "methods",
+    "segment",
     "targets",
     "wrap",
 ]
@@ -56,6 +59,7 @@ _HOMES = {
     "Gallery": "seewhy.explanation",
     "Model": "seewhy.models",
     "Preprocess": "seewhy.models",
+    "Segmentation": "seewhy.explanation",
     "attack": "seewhy.api.attacking",
     "explain": "seewhy.api",
     "factors": "seewhy.api.factoring",
@@ -65,6 +69,7 @@ _HOMES = {
     "load": "seewhy.api",
     "maximise": "seewhy.api.maximising",
     "methods": "seewhy.methods",
+    "segment": "seewhy.api.segmenting",
     "targets": "seewhy.core.targets",
     "wrap": "seewhy.api",
 }

@@ -8,7 +8,9 @@ from seewhy.cli.explain import compare, explain
 from seewhy.cli.inside import factors, features, filters
 from seewhy.cli.lists import labels, layers, methods
 from seewhy.cli.maximise import maximise
+from seewhy.cli.segment import segment
 
 __all__ = [
     "attack", "compare", "demo", "explain", "factors", "features", "filters", "labels", "layers", "maximise", "methods",
+    "segment",
 ]  # fmt: skip

@@ -7,6 +7,7 @@ from seewhy.explanation.collection import Explanations, file_stems
 from seewhy.explanation.gallery import Gallery, Tile, columns_for
 from seewhy.explanation.parts import CODES, Cost, Guess, Prediction, Status
 from seewhy.explanation.result import Explanation
+from seewhy.explanation.segmentation import Segmentation, graph_cut
 
 __all__ = [
     "CODES",
@@ -17,8 +18,10 @@ __all__ = [
     "Gallery",
     "Guess",
     "Prediction",
+    "Segmentation",
     "Status",
     "Tile",
     "columns_for",
     "file_stems",
+    "graph_cut",
 ]

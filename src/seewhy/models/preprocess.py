@@ -115,6 +115,18 @@ class Preprocess:
         canvas.paste(part, (-left, -top))
         return canvas
 
+    def window(self, height: int, width: int) -> tuple[float, float, float, float]:
+        """The part of a picture of that size that the network sees, in the picture's pixels: (left, top, right,
+        bottom); beyond its edges where it is padded.
+
+        >>> Preprocess(size=(2, 2), resize=4).window(8, 16)
+        (6.0, 2.0, 10.0, 6.0)
+        """
+        full = self._resized_size(height, width)
+        top, left = _offset(full[0], self.size[0]), _offset(full[1], self.size[1])
+        down, across = height / full[0], width / full[1]
+        return left * across, top * down, (left + self.size[1]) * across, (top + self.size[0]) * down
+
     def __call__(self, image: Image.Image) -> Tensor:
         """The normalised input of one picture: float32 [C, H, W] on the CPU."""
         pixels = np.array(self.view(image), dtype=np.uint8).reshape(*self.size, self.channels)

@@ -1,0 +1,97 @@
+"""``seewhy segment``: takes photos, gives the object of each as a mask and cut out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from seewhy.cli import options as o
+from seewhy.cli.bundles import Output, Source, bundled
+from seewhy.cli.galleries import showing
+from seewhy.cli.words import settings_of
+from seewhy.errors import ImageError
+
+if TYPE_CHECKING:
+    from seewhy.explanation import Segmentation
+    from seewhy.report import Folder
+
+__all__ = ["segment"]
+
+_PANEL = "The question"
+#: the graph cut's own parameters: see `seewhy.explanation.graph_cut`
+_CUT: dict[str, Any] = {"inside": 0.95, "likely": 0.8, "outside": 0.3, "smooth": 0.027, "iterations": 5}
+Method = Annotated[
+    str,
+    typer.Option("--method", "-M", metavar="NAME", rich_help_panel=_PANEL, help="Whose map the cut starts from."),
+]
+Target = Annotated[
+    str | None,
+    typer.Option(
+        "--target", "-t", metavar="CLASS", rich_help_panel=_PANEL, help="What to cut out. Left out: the top class."
+    ),
+]
+Layer = Annotated[
+    str | None,
+    typer.Option("--layer", "-l", metavar="NAME", rich_help_panel=_PANEL, help="For methods that explain a layer."),
+]
+Resolution = Annotated[
+    str,
+    typer.Option("--resolution", metavar="WHICH", rich_help_panel=_PANEL, help="photo (its own pixels) or input."),
+]
+
+
+@bundled
+def segment(
+    photos: o.Photos,
+    method: Method = "smooth-grad",
+    target: Target = None,
+    layer: Layer = None,
+    resolution: Resolution = "photo",
+    seed: o.Seed = None,
+    set_: o.Set = None,
+    *,
+    source: Source,
+    output: Output,
+) -> int:
+    """Cut the object of a class out of photos: a map says where, colours and edges say how far.
+
+    Writes the mask, the cut-out with transparency, and both beside photo and map. --set inside=0.95, likely, outside,
+    smooth, iterations tune the cut.
+
+    [dim]seewhy segment chelsea.png --target "tiger cat"[/dim]
+    """
+    import seewhy.methods  # noqa: F401 - fills the registry
+    from seewhy.api.segmenting import segment as segment_
+    from seewhy.registry import methods
+
+    defaults = methods[method].parameters
+    given = settings_of(set_ or [], {**defaults, **_CUT})
+    if seed is not None and "seed" in defaults:
+        given["seed"] = seed
+    with showing(source, output, None) as show:
+        for done, photo in enumerate(photos, 1):
+            try:
+                found = segment_(
+                    show.model, photo, method=method, target=target, layer=layer, resolution=resolution,
+                    progress=show.bar, **given,
+                )  # fmt: skip
+            except ImageError as error:
+                show.lose(photo, str(error))
+                continue
+            assert not isinstance(found, list)
+            words = (Path(photo).stem, found.explanation.target, "object")
+            show.keep(found.gallery(), words, _files(show.folder, found, words), image=photo, object=found.to_dict())
+            if len(photos) > 1:
+                show.bar("photos", done, len(photos))
+    return show.code
+
+
+def _files(folder: Folder, found: Segmentation, words: tuple[str, ...]) -> list[Path]:
+    """The mask and the cut-out."""
+    stem = folder.stem(words)
+    mask, alone = folder.free(f"{stem}_mask", "png"), folder.free(f"{stem}_cutout", "png")
+    found.save(mask, force=True)
+    found.cutout().save(alone)
+    return [mask, alone]
