@@ -18,6 +18,7 @@ from seewhy._version import __version__
 if TYPE_CHECKING:
     from seewhy.api import explain, load, wrap
     from seewhy.api.attacking import attack
+    from seewhy.api.evaluating import evaluate_model
     from seewhy.api.factoring import factors
     from seewhy.api.featuring import feature_maps
     from seewhy.api.filtering import filters
@@ -39,6 +40,7 @@ __all__ = [
     "__version__",
     "attack",
     "errors",
+    "evaluate_model",
     "explain",
     "factors",
     "feature_maps",
@@ -61,6 +63,7 @@ _HOMES = {
     "Preprocess": "seewhy.models",
     "Segmentation": "seewhy.explanation",
     "attack": "seewhy.api.attacking",
+    "evaluate_model": "seewhy.api.evaluating",
     "explain": "seewhy.api",
     "factors": "seewhy.api.factoring",
     "feature_maps": "seewhy.api.featuring",

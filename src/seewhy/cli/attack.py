@@ -13,7 +13,7 @@ from seewhy.cli.console import bars, complain, quiet_warnings
 from seewhy.cli.galleries import Show, showing
 from seewhy.cli.show import as_json
 from seewhy.cli.words import settings_of
-from seewhy.errors import ImageError, UsageError
+from seewhy.errors import CapabilityError, ImageError, UsageError
 
 if TYPE_CHECKING:
     from seewhy.api.robustness import Curve
@@ -159,22 +159,16 @@ def _curve(photos: list[str], typed: str, method: str, given: dict[str, Any], so
 
 def _drawn(found: Curve, output: Output) -> Path | None:
     """The curve as a picture, if matplotlib is there."""
+    from seewhy.render import write
+    from seewhy.render.plots import curve
     from seewhy.report import Folder
 
+    x, y = [p.epsilon for p in found.points], [100 * p.accuracy for p in found.points]
+    title = f"{found.method}, {found.truth}"
     try:
-        from matplotlib.figure import Figure
-    except ImportError:
+        picture = curve(x, y, title=title, x_label="epsilon, levels of 255", y_label="accuracy, %")
+    except CapabilityError as error:
         if not output.quiet:
-            complain("no picture of the curve: matplotlib is not installed (pip install 'seewhy[plot]')")
+            complain(str(error))
         return None
-    figure = Figure(figsize=(5, 3.5), layout="constrained")
-    axes = figure.add_subplot()
-    axes.plot([p.epsilon for p in found.points], [100 * p.accuracy for p in found.points], marker="o")
-    axes.set(
-        xlabel="epsilon, levels of 255", ylabel="accuracy, %", ylim=(-3, 103), title=f"{found.method}, {found.truth}"
-    )
-    axes.grid(alpha=0.3)
-    path = Folder(output.out, force=output.force).free(f"robustness_{found.method}", "png")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
-    return path
+    return write(picture, Folder(output.out, force=output.force).free(f"robustness_{found.method}", "png"), force=True)

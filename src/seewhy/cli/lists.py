@@ -3,14 +3,11 @@ there is to choose from."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
@@ -19,24 +16,12 @@ from seewhy.cli import options as o
 from seewhy.cli.bundles import Source, bundled
 from seewhy.cli.console import complain, quiet_warnings
 from seewhy.cli.show import as_json
+from seewhy.cli.tables import console, table
 
 if TYPE_CHECKING:
     from seewhy.registry import Method
 
 __all__ = ["labels", "layers", "methods"]
-
-
-def _console() -> Console:
-    """A console as wide as the terminal; off a terminal as wide as need be: one row is one line, for grep."""
-    console = Console()
-    return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=1000)
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for column in columns:
-        table.add_column(column)
-    return table
 
 
 @bundled
@@ -57,15 +42,15 @@ def layers(
     if json:
         as_json({"model": source.model, "layers": [asdict(layer) for layer in found]})
         return 0
-    table = _table("", "name", "kind", "output", "grid", "parameters")
-    table.columns[1].overflow = "fold"  # a name that is cut cannot be typed
-    table.columns[-1].justify = "right"
+    shown = table("", "name", "kind", "output", "grid", "parameters")
+    shown.columns[1].overflow = "fold"  # a name that is cut cannot be typed
+    shown.columns[-1].justify = "right"
     for layer in found:
         shape = "did not run" if layer.shape is None else "×".join(map(str, layer.shape[1:]))
         grid = "" if not layer.grid else "×".join(map(str, layer.grid))
         mark = "*" if layer.chosen else ""
-        table.add_row(mark, escape(layer.name), escape(layer.kind), shape, grid, f"{layer.parameters:,}")
-    _console().print(table)
+        shown.add_row(mark, escape(layer.name), escape(layer.kind), shape, grid, f"{layer.parameters:,}")
+    console().print(shown)
     if not quiet:
         complain("* is chosen for class activation maps; choose another: seewhy explain PHOTO --layer NAME")
     return 0
@@ -148,26 +133,26 @@ def _families(chosen: Sequence[Method]) -> None:
     """One table for each family; on a narrow terminal a paragraph for each method."""
     from seewhy.registry import FAMILIES
 
-    console = _console()
-    wide = console.width >= _WIDE
+    out = console()
+    wide = out.width >= _WIDE
     for family, words in FAMILIES.items():
         mine = [method for method in chosen if method.card.family == family]
         if mine:
-            console.print(Text.assemble((family, "bold"), f"  {words}"))
-            console.print(_rows(mine) if wide else _paragraphs(mine))
-            console.print()
+            out.print(Text.assemble((family, "bold"), f"  {words}"))
+            out.print(_rows(mine) if wide else _paragraphs(mine))
+            out.print()
 
 
 def _rows(mine: Sequence[Method]) -> Table:
-    table = _table("name", "use it for", "cost", "needs", "beware", "paper")
-    table.columns[0].no_wrap = True
-    for column in table.columns[1:]:
+    shown = table("name", "use it for", "cost", "needs", "beware", "paper")
+    shown.columns[0].no_wrap = True
+    for column in shown.columns[1:]:
         column.overflow = "fold"  # a word that is too long is broken, never cut
     for method in mine:
         card = method.card
         cells = card.use, card.cost, ", ".join(sorted(card.needs)), "; ".join(card.caveats), card.paper
-        table.add_row(method.name, *(escape(text) for text in cells))
-    return table
+        shown.add_row(method.name, *(escape(text) for text in cells))
+    return shown
 
 
 def _paragraphs(mine: Sequence[Method]) -> Table:
@@ -182,12 +167,12 @@ def _paragraphs(mine: Sequence[Method]) -> Table:
 
 
 def _guide() -> None:
-    console = _console()
-    console.print(Text("Which one?", style="bold"))
+    out = console()
+    out.print(Text("Which one?", style="bold"))
     grid = Table.grid(padding=(0, 2))
     for question, names, why in _guide_entries(plain=False):
         grid.add_row(Text(question), Text(", ".join(names), style="bold"), Text(why))
-    console.print(grid)
+    out.print(grid)
 
 
 def _guide_entries(plain: bool = True) -> list[Any]:
@@ -214,5 +199,5 @@ def _card(method: Method) -> None:
     for title, text in rows.items():
         if text:
             grid.add_row(Text(title, style="bold"), Text(text))
-    console = _console()
-    console.print(Text(method.name, style="bold"), grid, sep="\n")
+    out = console()
+    out.print(Text(method.name, style="bold"), grid, sep="\n")

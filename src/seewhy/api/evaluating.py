@@ -1,0 +1,178 @@
+"""Evaluation: takes a model and photos with their classes, gives how often it is right, and where not; explains
+nothing."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seewhy.api.inputs import Item, read_items
+from seewhy.api.labelled import labelled
+from seewhy.api.predicting import predict_items
+from seewhy.errors import ImageError, TargetError, UsageError
+from seewhy.explanation.plain import plain
+from seewhy.metrics import Classification, classification
+from seewhy.models import Model, load, wrap
+from seewhy.render import SUFFIXES, check, write, write_bytes
+from seewhy.render.plots import matrix
+
+__all__ = ["Evaluation", "Mistake", "evaluate_model"]
+
+#: photos read before they are answered: pictures are large, numbers are not
+_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A photo that was called something else: its name, its class, the answer, and how sure it was."""
+
+    name: str
+    truth: int
+    said: int
+    probability: float
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """A model on photos of known classes: ``numbers`` (the confusion matrix and all that follows from it), every
+    mistake, the surest first, and the photos that could not be read."""
+
+    numbers: Classification
+    mistakes: tuple[Mistake, ...]
+    labels: tuple[str, ...]
+    model: str
+    failed: tuple[str, ...] = ()
+
+    @property
+    def accuracy(self) -> float:
+        """The share that is right."""
+        return self.numbers.accuracy
+
+    def label(self, index: int) -> str:
+        """What class ``index`` is called."""
+        return self.labels[self.numbers.classes.index(index)]
+
+    def figure(self) -> Any:
+        """The confusion matrix as a PIL image; raises `CapabilityError` without matplotlib."""
+        title = f"{self.model}: {self.accuracy:.1%} of {self.numbers.count} right"
+        return matrix(self.numbers.confusion, self.labels, title=title)
+
+    def table(self) -> list[dict[str, Any]]:
+        """A row for each class: class, label, support, precision, recall, f1."""
+        return [
+            {
+                "class": each.index, "label": self.label(each.index), "support": each.support,
+                "precision": each.precision, "recall": each.recall, "f1": each.f1,
+            }
+            for each in self.numbers.scores
+        ]  # fmt: skip
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain, strictly valid JSON."""
+        mean = ("count", "accuracy", "balanced_accuracy", "macro_f1", "top5", "confidence", "calibration_error")
+        numbers = {name: getattr(self.numbers, name) for name in mean}
+        confused = [{"truth": self.label(t), "said": self.label(s), "count": n} for t, s, n in self.numbers.mixed_up()]
+        mistakes = [
+            {"image": m.name, "truth": self.label(m.truth), "said": self.label(m.said), "probability": m.probability}
+            for m in self.mistakes
+        ]
+        found: dict[str, Any] = plain(
+            {"model": self.model, **numbers, "classes": self.table(), "mixed_up": confused, "mistakes": mistakes}
+        )
+        return found | {"confusion": self.numbers.confusion.tolist(), "failed": list(self.failed)}
+
+    def save(self, path: str | Path, *, force: bool = False) -> Path:
+        """The file written: ``.csv`` the table of classes, ``.png``, ``.jpg`` the confusion matrix.
+
+        Raises `UsageError` for another suffix, and for a file that exists unless ``force``.
+        """
+        kinds = tuple(suffix for suffix in SUFFIXES if suffix != ".svg")
+        path = check(path, (*kinds, ".csv"), force=force)
+        if path.suffix.lower() != ".csv":
+            return write(self.figure(), path, force=force)
+        text = io.StringIO()
+        rows = self.table()
+        writer = csv.DictWriter(text, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+        return write_bytes(text.getvalue().encode(), path, force=force)
+
+
+def evaluate_model(
+    model: Any,
+    images: Any,
+    truths: Sequence[int | str] | None = None,
+    *,
+    labels: str | Path | None = None,
+    memory: int | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Evaluation:
+    """How often a model is right on photos of known classes: confusion matrix, and numbers for every class.
+
+    ``model`` as for `seewhy.explain`. ``images`` is a folder, whose sub-folders name the classes or which has a table
+    ``labels.csv`` (``labels`` names another), or any images that `seewhy.explain` takes, with ``truths`` [N], class
+    numbers or labels. Photos that cannot be read are left out and named. Raises `UsageError` for photos without a
+    class, `TargetError` for models without a row of class scores.
+
+    >>> import torch, seewhy
+    >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 2))
+    >>> seewhy.evaluate_model(net, torch.rand(6, 3, 4, 4), [0, 1, 0, 1, 0, 1]).numbers.count
+    6
+    """
+    wrapped = load(model) if isinstance(model, str) else wrap(model)
+    if truths is None:
+        if not isinstance(images, str | Path):
+            raise UsageError("evaluate_model needs the true classes: truths=[...], or a folder with one for each class")
+        known, source = _folder(wrapped, images, labels)
+    else:
+        source = list(images) if not isinstance(images, str | Path) else [images]
+        known = [wrapped.find_label(each) if isinstance(each, str) else int(each) for each in truths]
+        if len(known) != len(source):
+            raise UsageError(f"{len(known)} truths for {len(source)} images: one for each")
+    names, true, rows, failed = list[str](), list[int](), list[Any](), list[str]()
+    for start in range(0, len(source), _AT_ONCE):
+        items = list[Item]()
+        for number, (one, truth) in enumerate(zip(source[start:][:_AT_ONCE], known[start:], strict=False), start):
+            try:
+                (item,), _ = read_items(wrapped, one)
+            except ImageError as error:
+                failed.append(str(error))
+                continue
+            items.append(item)
+            names.append(str(one) if isinstance(one, str | Path) else item.name or f"image {number}")
+            true.append(truth)
+        for scored in predict_items(wrapped, items, memory=memory):
+            if scored.probabilities is None:
+                raise TargetError("the model's output is no row of class scores, so nothing can be right or wrong")
+            rows.append(scored.probabilities.double().numpy())
+        if progress is not None:
+            progress("photos", min(start + _AT_ONCE, len(source)), len(source))
+    if not rows:
+        raise UsageError(f"none of the {len(source)} photos can be read")
+    shares = np.stack(rows)
+    numbers, said = classification(true, shares), shares.argmax(1)
+    mistakes = [
+        Mistake(name, truth, int(answer), float(row[answer]))
+        for name, truth, answer, row in zip(names, true, said, shares, strict=True)
+        if truth != answer
+    ]
+    mistakes.sort(key=lambda each: -each.probability)
+    called = tuple(wrapped.label(index) or f"class {index}" for index in numbers.classes)
+    return Evaluation(numbers, tuple(mistakes), called, wrapped.spec or wrapped.name, tuple(failed))
+
+
+def _folder(model: Model, folder: str | Path, table: str | Path | None) -> tuple[list[int], list[Any]]:
+    photos = labelled(model, folder, table)
+    known = [photo.truth for photo in photos if photo.truth is not None]
+    if len(known) != len(photos):
+        raise UsageError(
+            f"{len(photos) - len(known)} of {len(photos)} photos in {folder} have no class: sort them into a "
+            "sub-folder for each class, or write labels.csv with a line file,label for each"
+        )
+    return known, [photo.path for photo in photos]

@@ -1,0 +1,72 @@
+"""``seewhy evaluate-model``: takes a folder of photos with their classes, gives how often a model is right, and where
+not."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from seewhy.cli.bundles import Output, Source, bundled
+from seewhy.cli.console import bars, complain, quiet_warnings
+from seewhy.cli.show import as_json
+from seewhy.cli.tables import console, table
+from seewhy.errors import CapabilityError
+
+__all__ = ["evaluate_model"]
+
+#: rows of the table of classes that are printed; the CSV has all
+_SHOWN = 40
+
+
+@bundled
+def evaluate_model(
+    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="Photos, in a sub-folder for each class.")],
+    truths: Annotated[
+        str | None,
+        typer.Option("--truths", metavar="FILE", help="A table with lines file,label instead of sub-folders."),
+    ] = None,
+    *,
+    source: Source,
+    output: Output,
+) -> int:
+    """Count how often a model is right: accuracy, precision and recall of each class, confusion matrix.
+
+    Writes the matrix as a picture and the classes as CSV; --json has every mistake.
+
+    [dim]seewhy evaluate-model photos --model torchvision:resnet50[/dim]
+    """
+    from seewhy.api.evaluating import evaluate_model as evaluate
+    from seewhy.report import Folder
+
+    files = Folder(output.out, force=output.force)
+    with quiet_warnings(output.quiet), bars(output.quiet) as bar:
+        found = evaluate(source.load(), folder, labels=truths, progress=bar)
+    for reason in found.failed:
+        complain(reason)
+    paths = [found.save(files.free("classes", "csv"), force=True)]
+    try:
+        paths.append(found.save(files.free("confusion", "png"), force=True))
+    except CapabilityError as error:
+        if not output.quiet:
+            complain(str(error))
+    if output.json:
+        as_json({**found.to_dict(), "files": [str(path) for path in paths]})
+        return 1 if found.failed else 0
+    shown = table("class", "label", "support", "precision", "recall", "f1")
+    for row in found.table()[:_SHOWN]:
+        numbers = ["-" if row[name] != row[name] else f"{row[name]:.2f}" for name in ("precision", "recall", "f1")]
+        shown.add_row(str(row["class"]), escape(row["label"]), str(row["support"]), *numbers)
+    console().print(shown)
+    numbers_ = found.numbers
+    typer.echo(
+        f"{numbers_.accuracy:.1%} of {numbers_.count} right, top 5 {numbers_.top5:.1%}, "
+        f"balanced {numbers_.balanced_accuracy:.1%}, macro F1 {numbers_.macro_f1:.2f}, "
+        f"mean confidence {numbers_.confidence:.1%}, calibration error {numbers_.calibration_error:.1%}"
+    )
+    for truth, said, count in numbers_.mixed_up(5):
+        typer.echo(f"  {count} x {found.label(truth)!r} called {found.label(said)!r}")
+    for path in paths:
+        typer.echo(f"    {path}")
+    return 1 if found.failed else 0

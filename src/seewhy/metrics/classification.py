@@ -1,0 +1,138 @@
+"""How good a classifier is: takes true classes and probabilities, gives the confusion matrix and what follows from it;
+runs no model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seewhy.errors import UsageError
+
+__all__ = ["ClassScore", "Classification", "classification"]
+
+#: bins of confidence for the calibration error (Guo et al. 2017)
+_BINS = 15
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """One class: how many images show it (``support``), how many were called it (``called``), and the shares of those
+    that are right: ``recall`` and ``precision``, NaN where there are none, and ``f1``, their harmonic mean (0 where
+    nothing is right)."""
+
+    index: int
+    support: int
+    called: int
+    right: int
+
+    @property
+    def recall(self) -> float:
+        """Right of those that show it."""
+        return self.right / self.support if self.support else float("nan")
+
+    @property
+    def precision(self) -> float:
+        """Right of those that were called it."""
+        return self.right / self.called if self.called else float("nan")
+
+    @property
+    def f1(self) -> float:
+        """2 right / (support + called)."""
+        both = self.support + self.called
+        return 2 * self.right / both if both else float("nan")
+
+
+@dataclass(frozen=True, eq=False)
+class Classification:
+    """Answers against truths.
+
+    ``classes`` are the indices that occur in either, in order; ``confusion[i, j]`` counts the images of class
+    ``classes[i]`` that were called ``classes[j]``. ``top5`` is the share whose class is among the five surest,
+    ``confidence`` the mean probability of the answers, ``calibration_error`` the mean gap between confidence and
+    accuracy over 15 bins of equal width, weighted by their counts (Guo et al. 2017, arXiv:1706.04599, eq. 5).
+    """
+
+    classes: tuple[int, ...]
+    confusion: NDArray[np.int64]
+    top5: float
+    confidence: float
+    calibration_error: float
+
+    @property
+    def count(self) -> int:
+        """Images."""
+        return int(self.confusion.sum())
+
+    @property
+    def accuracy(self) -> float:
+        """The share that is right."""
+        return float(np.trace(self.confusion) / self.count)
+
+    @property
+    def scores(self) -> tuple[ClassScore, ...]:
+        """Every class of its own, in the order of ``classes``."""
+        rows, columns = self.confusion.sum(1), self.confusion.sum(0)
+        return tuple(
+            ClassScore(index, int(rows[n]), int(columns[n]), int(self.confusion[n, n]))
+            for n, index in enumerate(self.classes)
+        )
+
+    @property
+    def balanced_accuracy(self) -> float:
+        """The mean recall of the classes that were shown: what a rare class counts for as much as a frequent one."""
+        return float(np.mean([each.recall for each in self.scores if each.support]))
+
+    @property
+    def macro_f1(self) -> float:
+        """The mean F1 of the classes that were shown."""
+        return float(np.mean([each.f1 for each in self.scores if each.support]))
+
+    def mixed_up(self, most: int = 10) -> list[tuple[int, int, int]]:
+        """The commonest mistakes as (true class, answer, count), the commonest first."""
+        wrong = self.confusion.copy()
+        np.fill_diagonal(wrong, 0)
+        order = np.argsort(-wrong, axis=None, kind="stable")[:most]
+        pairs = [divmod(int(n), len(self.classes)) for n in order]
+        return [(self.classes[i], self.classes[j], int(wrong[i, j])) for i, j in pairs if wrong[i, j]]
+
+
+def classification(truths: Sequence[int], probabilities: NDArray[Any]) -> Classification:
+    """Everything about answers of a classifier.
+
+    ``truths`` [N] are class numbers, ``probabilities`` [N, K] what the model gives each class; its answer is the
+    largest. Raises `UsageError` for no images, and for classes that the model does not have.
+
+    >>> found = classification([0, 0, 1], np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8]]))
+    >>> found.confusion.tolist(), round(found.accuracy, 3)
+    ([[1, 1], [0, 1]], 0.667)
+    """
+    shares, true = np.asarray(probabilities, dtype=np.float64), np.asarray(truths, dtype=np.int64)
+    if shares.ndim != 2 or true.shape != shares.shape[:1] or not len(true):
+        raise UsageError(f"truths {true.shape} and probabilities {shares.shape}: one class and one row for each image")
+    if true.min() < 0 or true.max() >= shares.shape[1]:
+        raise UsageError(f"true classes from {true.min()} to {true.max()}; the model has 0 to {shares.shape[1] - 1}")
+    answers = shares.argmax(1)
+    classes = np.unique(np.concatenate([true, answers]))
+    place = {int(index): n for n, index in enumerate(classes)}
+    confusion = np.zeros((len(classes), len(classes)), dtype=np.int64)
+    for t, a in zip(true.tolist(), answers.tolist(), strict=True):
+        confusion[place[t], place[a]] += 1
+    best = np.argsort(-shares, axis=1, kind="stable")[:, :5]
+    sure = shares.max(1)
+    return Classification(
+        tuple(int(index) for index in classes),
+        confusion,
+        float((best == true[:, None]).any(1).mean()),
+        float(sure.mean()),
+        _calibration_error(sure, answers == true),
+    )
+
+
+def _calibration_error(sure: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
+    bins = np.minimum((sure * _BINS).astype(np.int64), _BINS - 1)
+    gaps = [abs(sure[bins == n].mean() - right[bins == n].mean()) * (bins == n).mean() for n in np.unique(bins)]
+    return float(sum(gaps))
