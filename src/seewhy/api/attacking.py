@@ -21,7 +21,7 @@ from seewhy.core.jobs import Settings
 from seewhy.core.network import Network
 from seewhy.core.scoring import score_batch
 from seewhy.core.targets import LogProbability, Target
-from seewhy.errors import TargetError, UsageError
+from seewhy.errors import CapabilityError, TargetError, UsageError
 from seewhy.explanation import Attack, Cost, Explanation, Status
 from seewhy.models import Model, Preprocess, load, wrap
 
@@ -51,7 +51,7 @@ def attack(
     method: str = "pgd",
     target: Any = None,
     towards: Any = None,
-    maps: str | None = "grad-cam",
+    maps: str | None = "auto",
     memory: int | None = None,
     progress: Callable[[str, int, int], None] | None = None,
     **parameters: Any,
@@ -256,10 +256,18 @@ def _explained(
     if method is None or any(scored.prediction is None for scored in (*before, *after)):
         return [None] * len(items)
     pairs: list[tuple[Explanation, Explanation] | None] = []
+    settings = Settings(memory=memory)
     for item, now, first, then in zip(items, attacked, before, after, strict=False):
-        plan = Plan.make(
-            model, 2, method, [first.index, then.index], None, parameters={}, settings=Settings(memory=memory)
-        )  # fmt: skip
-        was, is_now = run_plan(plan, [item, now.item])
-        pairs.append((was, is_now))
+
+        def both(name: str, rows: list[Item], classes: list[int]) -> tuple[Explanation, Explanation]:
+            was, is_now = run_plan(Plan.make(model, 2, name, classes, None, parameters={}, settings=settings), rows)
+            return was, is_now
+
+        rows, classes = [item, now.item], [first.index, then.index]
+        try:
+            pairs.append(both("grad-cam" if method == "auto" else method, rows, classes))
+        except CapabilityError:
+            if method != "auto":
+                raise
+            pairs.append(both("saliency", rows, classes))
     return pairs

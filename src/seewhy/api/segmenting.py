@@ -83,8 +83,12 @@ def _cut(
         raise UsageError("a graph cut needs the colours of a picture; the input given is none that can be shown")
     image, evidence, corner, scale = item.view, np.asarray(explanation.map), (0.0, 0.0), (1.0, 1.0)
     ours, pixels = model.preprocess, getattr(read, "pixels", None)
-    if resolution == "photo" and isinstance(ours, Preprocess) and isinstance(pixels, Image.Image):
-        image, evidence, corner, scale = _at_full_size(ours, pixels, evidence)
+    if isinstance(ours, Preprocess) and isinstance(pixels, Image.Image):
+        if resolution == "photo":
+            image, evidence, corner, scale = _at_full_size(ours, pixels, evidence)
+        else:
+            left, top, right, bottom = ours.window(pixels.height, pixels.width)
+            corner, scale = (left, top), ((right - left) / image.shape[1], (bottom - top) / image.shape[0])
     mask = graph_cut(image, evidence, **cut)
     positive = np.maximum(np.nan_to_num(evidence), 0)
     return Segmentation(

@@ -46,7 +46,7 @@ Towards = Annotated[
 Maps = Annotated[
     str,
     typer.Option(
-        "--maps", metavar="NAME", rich_help_panel=_PANEL, help="Method of the maps before and after, or none."
+        "--maps", metavar="NAME", rich_help_panel=_PANEL, help="Method of the maps before and after; none for none."
     ),
 ]
 Curve_ = Annotated[
@@ -66,7 +66,7 @@ def attack(
     steps: Steps = None,
     target: Leave = None,
     towards: Towards = None,
-    maps: Maps = "grad-cam",
+    maps: Maps = "auto",
     curve: Curve_ = None,
     seed: o.Seed = None,
     set_: o.Set = None,
