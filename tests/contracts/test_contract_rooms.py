@@ -24,8 +24,28 @@ MODULES = sorted(
 )
 
 PUBLIC = [
-    "Explanation", "Explanations", "Gallery", "Model", "Preprocess", "__version__", "errors", "explain", "factors",
-    "feature_maps", "filters", "layers", "load", "maximise", "methods", "targets", "wrap",
+    "Attack",
+    "Explanation",
+    "Explanations",
+    "Gallery",
+    "Model",
+    "Preprocess",
+    "Segmentation",
+    "__version__",
+    "attack",
+    "errors",
+    "evaluate_model",
+    "explain",
+    "factors",
+    "feature_maps",
+    "filters",
+    "layers",
+    "load",
+    "maximise",
+    "methods",
+    "segment",
+    "targets",
+    "wrap",
 ]  # fmt: skip
 
 

@@ -8,8 +8,8 @@ over equal sources share their passes too.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -27,13 +27,12 @@ from seewhy.core.network import Network
 from seewhy.core.outputs import Forward
 from seewhy.core.passes import Pass, Request, run_forward
 from seewhy.core.relevance.propagation import Flow, Lift, Propagation
+from seewhy.core.runners import UNANSWERED, Runner, attribution, distinct, salvage, source_key, steps_of
 from seewhy.core.streaming import Subscriber, run_stream
 from seewhy.errors import CapabilityError
 from seewhy.registry import Method, Need
 
 __all__ = ["run_jobs"]
-
-Steps = Generator[Any, Any, Any]
 
 
 def run_jobs(
@@ -56,44 +55,6 @@ def run_jobs(
             return run.all(outlines, plan, layers)
         finally:
             run.propagation.close()
-
-
-@dataclass
-class _Runner:
-    """A job under way: its generator, what it waits for, and what it has cost."""
-
-    job: Job
-    place: str
-    steps: Steps
-    waiting: list[Any] = field(default_factory=list)
-    answers: list[Any] = field(default_factory=list)
-    single: bool = True
-    depends: bool = True
-    spent: Spent = field(default_factory=Spent)
-    result: asks.Attribution | None = None
-
-
-_UNANSWERED = object()
-_NEEDS = {
-    "input": asks.Input(),
-    "activation": asks.Activation(),
-    "gradient": asks.Gradient(),
-    "logits": asks.Logits(),
-    "score": asks.Score(),
-    **{name: asks.Supplied(name) for name in ("baseline", "fill", "segments", "regions", "bounds", "references")},
-}
-
-
-def _steps(job: Job) -> Steps:
-    """The job's formula as a generator, whether it was written as one or not."""
-    method = job.outline.method
-    given = []
-    if method.requires:
-        given = list((yield tuple(_NEEDS[name] for name in method.requires)))
-    result = method.formula(*given, **job.parameters)
-    if isinstance(result, Generator):
-        result = yield from result
-    return result
 
 
 class _Run:
@@ -119,7 +80,7 @@ class _Run:
         self.calls |= made.tape.calls
         opened = list(self.spent.events)
         self.made = made
-        runners = [_Runner(job, auto if job.outline.place == AUTO else job.outline.place, _steps(job)) for job in jobs]
+        runners = [Runner(job, auto if job.outline.place == AUTO else job.outline.place, steps_of(job)) for job in jobs]
         for runner in runners:
             self._check_positions(runner)
             runner.spent.events.extend(opened)
@@ -130,7 +91,7 @@ class _Run:
                 if not self._backward(runners):
                     self._stream(runners)
         except KeyboardInterrupt:
-            if not self._salvage(runners):
+            if not salvage(runners):
                 raise
             interrupted = True
         answers, recorded = [], made.recorded
@@ -143,21 +104,7 @@ class _Run:
             )
         return Outcome(answers, made.forward, self.spent, interrupted)
 
-    @staticmethod
-    def _salvage(runners: Sequence[_Runner]) -> bool:
-        """Let jobs that can stop early return what they have. False if there is nothing to return."""
-        for runner in runners:
-            if runner.result is not None:
-                continue
-            try:
-                runner.steps.throw(asks.Interrupted())
-            except StopIteration as stop:
-                runner.result = _attribution(stop.value)
-            except asks.Interrupted:  # it cannot stop early
-                continue
-        return any(runner.result is not None for runner in runners)
-
-    def _check_positions(self, runner: _Runner) -> None:
+    def _check_positions(self, runner: Runner) -> None:
         """Refuse a class activation map of a layer that has none to map."""
         if runner.job.outline.method.card.family != "cam" or self.settings.reshape is not None:
             return
@@ -227,13 +174,13 @@ class _Run:
         self.spent.events.append(Event(self.batch * made.runs, 0, time.perf_counter() - began))
         return made
 
-    def _advance(self, runner: _Runner, answers: Any) -> None:
+    def _advance(self, runner: Runner, answers: Any) -> None:
         """Hand over answers until the job waits for a backward or a stream, or ends."""
         while True:
             try:
                 asked = runner.steps.send(answers)
             except StopIteration as stop:
-                runner.result = _attribution(stop.value)
+                runner.result = attribution(stop.value)
                 runner.waiting, runner.answers = [], []
                 if not runner.result.finished:  # interrupted while it was itself at work
                     raise KeyboardInterrupt from None
@@ -241,20 +188,20 @@ class _Run:
             runner.single = not isinstance(asked, tuple)
             runner.waiting = [asked] if runner.single else list(asked)
             runner.answers = [self._at_once(runner, ask) for ask in runner.waiting]
-            if any(a is _UNANSWERED for a in runner.answers):
+            if any(a is UNANSWERED for a in runner.answers):
                 return
             answers = runner.answers[0] if runner.single else tuple(runner.answers)
 
-    def _resume(self, runner: _Runner) -> None:
-        if not any(a is _UNANSWERED for a in runner.answers):
+    def _resume(self, runner: Runner) -> None:
+        if not any(a is UNANSWERED for a in runner.answers):
             self._advance(runner, runner.answers[0] if runner.single else tuple(runner.answers))
 
-    def _at_once(self, runner: _Runner, ask: asks.Ask) -> Any:
+    def _at_once(self, runner: Runner, ask: asks.Ask) -> Any:
         """What needs no pass, or a pass of this job's own."""
         job, keep = runner.job, self.settings.differentiable
         match ask:
             case asks.Gradient() | asks.Stream():
-                return _UNANSWERED
+                return UNANSWERED
             case asks.Targets():
                 return job.targets
             case asks.Supplied():
@@ -281,17 +228,17 @@ class _Run:
                 return self._own(runner, 1, lambda: bias_maps(self.made, job.targets))
         return answer(self.made, ask, runner.place, job.targets, keep)
 
-    def _log(self, event: Event, *runners: _Runner) -> None:
+    def _log(self, event: Event, *runners: Runner) -> None:
         for spent in (self.spent, *(runner.spent for runner in runners)):
             spent.events.append(event)
 
-    def _own(self, runner: _Runner, backwards: int, compute: Callable[[], Any]) -> Any:
+    def _own(self, runner: Runner, backwards: int, compute: Callable[[], Any]) -> Any:
         began = time.perf_counter()
         value = compute()
         self._log(Event(0, backwards * self.batch, time.perf_counter() - began), runner)
         return value
 
-    def _lens(self, runner: _Runner) -> AttentionMaps:
+    def _lens(self, runner: Runner) -> AttentionMaps:
         began = time.perf_counter()
         maps, passes = lens_maps(
             self.network, self.call, self.x, runner.job.targets, self.chooser, self.settings.differentiable
@@ -300,7 +247,7 @@ class _Run:
         self._log(Event(spent, spent, time.perf_counter() - began), runner)
         return maps
 
-    def _propagated(self, runner: _Runner, ask: asks.Relevance | asks.Multipliers) -> Flow | Lift:
+    def _propagated(self, runner: Runner, ask: asks.Relevance | asks.Multipliers) -> Flow | Lift:
         """One backward pass of relevance or multipliers, and the forward that all of them share."""
         began, job = time.perf_counter(), runner.job
         found, forward = self.propagation.answer(ask, ask.place or runner.place, job)
@@ -310,39 +257,39 @@ class _Run:
             log.events.extend(event for event in (forward, spent) if event not in log.events)
         return found
 
-    def _pending(self, runners: Sequence[_Runner], kind: type) -> list[tuple[_Runner, int, Any]]:
+    def _pending(self, runners: Sequence[Runner], kind: type) -> list[tuple[Runner, int, Any]]:
         return [
             (runner, at, ask)
             for runner in runners
             for at, ask in enumerate(runner.waiting)
-            if isinstance(ask, kind) and runner.answers[at] is _UNANSWERED
+            if isinstance(ask, kind) and runner.answers[at] is UNANSWERED
         ]
 
-    def _backward(self, runners: Sequence[_Runner]) -> bool:
+    def _backward(self, runners: Sequence[Runner]) -> bool:
         """Run the backward passes that are waited for, each once for all that wait for it. False if nobody does."""
-        groups: dict[GradientKey, list[tuple[_Runner, int, str]]] = {}
+        groups: dict[GradientKey, list[tuple[Runner, int, str]]] = {}
         for runner, at, ask in self._pending(runners, asks.Gradient):
             key = GradientKey(ask.targets or runner.job.targets, ask.rule or runner.job.outline.rule)
             groups.setdefault(key, []).append((runner, at, ask.place or runner.place))
         for key, mine in groups.items():
             began = time.perf_counter()
             found = gradients_at(self.made, key, (place for _, _, place in mine), keep=self.settings.differentiable)
-            self._log(Event(0, self.batch, time.perf_counter() - began), *_distinct(mine))
+            self._log(Event(0, self.batch, time.perf_counter() - began), *distinct(mine))
             for runner, at, place in mine:
                 runner.answers[at], depends = found[place]
                 runner.depends &= depends
             del found
-            for runner in _distinct(mine):
+            for runner in distinct(mine):
                 self._resume(runner)
         return bool(groups)
 
-    def _stream(self, runners: Sequence[_Runner]) -> None:
+    def _stream(self, runners: Sequence[Runner]) -> None:
         """Run one source of variants, for all jobs that wait for it."""
         pending = self._pending(runners, asks.Stream)
         if not pending:
             raise CapabilityError("a method waits for something that no pass answers; see seewhy.core.asks")
-        key = _source_key(*pending[0])
-        mine = [(r, at, ask) for r, at, ask in pending if _source_key(r, at, ask) == key]
+        key = source_key(*pending[0])
+        mine = [(r, at, ask) for r, at, ask in pending if source_key(r, at, ask) == key]
         subscribers = [Subscriber(ask, r.place, r.job.targets, r.job.outline.rule) for r, _, ask in mine]
         label = " + ".join(dict.fromkeys(r.job.outline.method.name for r, _, _ in mine))
         began = time.perf_counter()
@@ -361,10 +308,10 @@ class _Run:
             else lambda done, total: self.settings.progress(label, done, total),
         )
         forwards, backwards = (sum(column) for column in zip(*each, strict=True))
-        self._log(Event(forwards, backwards, time.perf_counter() - began, tuple(each)), *_distinct(mine))
+        self._log(Event(forwards, backwards, time.perf_counter() - began, tuple(each)), *distinct(mine))
         for runner, at, ask in mine:
             runner.answers[at] = ask.fold.result()
-        for runner in _distinct(mine):
+        for runner in distinct(mine):
             self._resume(runner)
 
 
@@ -372,22 +319,6 @@ def _last_call(chooser: Chooser, calls: Mapping[str, int], name: str) -> Place:
     """The place called ``name``, its last call by number: an edit must not meet the earlier ones."""
     place = chooser.find(name)
     return place if place.call is not None else replace(place, call=calls.get(name))
-
-
-def _attribution(value: Any) -> asks.Attribution:
-    return value if isinstance(value, asks.Attribution) else asks.Attribution(value)
-
-
-def _distinct(waiting: Sequence[tuple[_Runner, int, Any]]) -> list[_Runner]:
-    return list({id(runner): runner for runner, _, _ in waiting}.values())
-
-
-def _source_key(runner: _Runner, at: int, ask: asks.Stream) -> Hashable:
-    """What makes two streams one: the same variants of the same images, of the same layer where one is looked
-    through."""
-    items = None if ask.items is None else ask.items.numpy().tobytes()
-    place = runner.place if ask.source.local else None
-    return ask.source.key, place, items, ask.rounds
 
 
 def _differentiates_here(method: Method) -> bool:

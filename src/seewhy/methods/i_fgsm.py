@@ -43,7 +43,7 @@ def i_fgsm(
 
     >>> import torch, seewhy
     >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 2))
-    >>> seewhy.attack(net, torch.rand(1, 3, 4, 4), method="i-fgsm", steps=3).cost.backwards
+    >>> seewhy.attack(net, torch.rand(1, 3, 4, 4), method="i-fgsm", steps=3, maps=None).cost.backwards
     3
     """
     ball = Ball(input, bounds, epsilon)

@@ -115,7 +115,10 @@ number = 3
 """
 MODULE = "seewhy_cli_networks"
 #: the commands that take a model
-TAKING = ("explain", "compare", "layers", "labels", "features", "filters", "factors", "maximise")
+TAKING = (
+    "explain", "compare", "layers", "labels", "features", "filters", "factors", "maximise", "attack", "segment",
+    "evaluate-model",
+)  # fmt: skip
 
 
 @dataclass

@@ -1,0 +1,85 @@
+"""Jobs under way: takes jobs, gives what each waits for and what it has cost; runs no pass."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from seewhy.core import asks
+from seewhy.core.jobs import Job, Spent
+
+__all__ = ["UNANSWERED", "Runner", "Steps", "attribution", "distinct", "salvage", "source_key", "steps_of"]
+
+Steps = Generator[Any, Any, Any]
+
+
+@dataclass
+class Runner:
+    """A job under way: its generator, what it waits for, and what it has cost."""
+
+    job: Job
+    place: str
+    steps: Steps
+    waiting: list[Any] = field(default_factory=list)
+    answers: list[Any] = field(default_factory=list)
+    single: bool = True
+    depends: bool = True
+    spent: Spent = field(default_factory=Spent)
+    result: asks.Attribution | None = None
+
+
+#: what stands where an answer takes a pass
+UNANSWERED = object()
+_NEEDS = {
+    "input": asks.Input(),
+    "activation": asks.Activation(),
+    "gradient": asks.Gradient(),
+    "logits": asks.Logits(),
+    "score": asks.Score(),
+    **{name: asks.Supplied(name) for name in ("baseline", "fill", "segments", "regions", "bounds", "references")},
+}
+
+
+def steps_of(job: Job) -> Steps:
+    """The job's formula as a generator, whether it was written as one or not."""
+    method = job.outline.method
+    given = []
+    if method.requires:
+        given = list((yield tuple(_NEEDS[name] for name in method.requires)))
+    result = method.formula(*given, **job.parameters)
+    if isinstance(result, Generator):
+        result = yield from result
+    return result
+
+
+def salvage(runners: Sequence[Runner]) -> bool:
+    """Let jobs that can stop early return what they have. False if there is nothing to return."""
+    for runner in runners:
+        if runner.result is not None:
+            continue
+        try:
+            runner.steps.throw(asks.Interrupted())
+        except StopIteration as stop:
+            runner.result = attribution(stop.value)
+        except asks.Interrupted:  # it cannot stop early
+            continue
+    return any(runner.result is not None for runner in runners)
+
+
+def attribution(value: Any) -> asks.Attribution:
+    """What a formula returned, as an attribution: most return their values alone."""
+    return value if isinstance(value, asks.Attribution) else asks.Attribution(value)
+
+
+def distinct(waiting: Sequence[tuple[Runner, int, Any]]) -> list[Runner]:
+    """Those who wait, each once."""
+    return list({id(runner): runner for runner, _, _ in waiting}.values())
+
+
+def source_key(runner: Runner, at: int, ask: asks.Stream) -> Hashable:
+    """What makes two streams one: the same variants of the same images, of the same layer where one is looked
+    through."""
+    items = None if ask.items is None else ask.items.numpy().tobytes()
+    place = runner.place if ask.source.local else None
+    return ask.source.key, place, items, ask.rounds

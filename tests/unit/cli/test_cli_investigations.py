@@ -1,0 +1,116 @@
+"""Attack, segment and evaluate-model from the command line: files, words, JSON, exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+def _read(path: str | Path) -> np.ndarray:
+    with Image.open(path) as file:
+        return np.asarray(file)
+
+
+def _folder(work: Path) -> Path:
+    """Three photos, of which two are in the folder of the model's own answer."""
+    said, other = json.loads((work / "said.json").read_text())
+    names = [(work / "set" / said, "one.png"), (work / "set" / said, "two.png"), (work / "set" / other, "three.png")]
+    for folder, name in names:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes((work / "a.png").read_bytes())
+    return work / "set"
+
+
+@pytest.fixture
+def truths(say: Any, work: Path) -> Path:
+    said = say("explain", "a.png", "-M", "saliency", "--json", "--out", "elsewhere").document
+    label = said["images"][0]["prediction"]["label"]
+    other = "tench" if label != "tench" else "hen"
+    (work / "said.json").write_text(json.dumps([label, other]))
+    return _folder(work)
+
+
+def test_attack_writes_a_picture_that_can_be_explained_again(say: Any, work: Path) -> None:
+    said = say("attack", "a.png", "--epsilon", "12", "--steps", "6", "--json")
+    assert (said.code, said.err) == (0, "")
+    (made,) = said.document["galleries"]
+    figure, attacked, change = made["files"]
+    assert attacked.endswith("_attacked.png")
+    assert "_change-x" in change
+    picture = _read(attacked)
+    assert picture.shape == (16, 20, 3)
+    assert made["attack"]["largest"] <= 12
+    assert _read(figure).shape[1] > 5 * 200
+    again = say("explain", attacked, "--as-is", "-M", "saliency", "--json").document["images"][0]
+    assert again["prediction"]["index"] == made["attack"]["after"]["index"]
+    assert again["prediction"]["probability"] == pytest.approx(made["attack"]["after"]["probability"], abs=1e-5)
+
+
+def test_attack_in_words(say: Any) -> None:
+    said = say(
+        "attack",
+        "a.png",
+        "--towards",
+        "hen",
+        "--epsilon",
+        "2",
+        "--method",
+        "i-fgsm",
+        "--set",
+        "step=0.5",
+        "--maps",
+        "none",
+    )
+    assert said.code == 0
+    assert said.out.startswith("i-fgsm, towards hen: ")
+    assert say("attack", "a.png", "--method", "pgdx").code == 2
+    assert "nearest: 'pgd'" in say("attack", "a.png", "--method", "pgdx").complaint
+    assert say("attack", "a.png", "--epsilon", "0.2").code == 2
+    assert say("attack", "nothing.png").code == 4
+
+
+def test_a_curve_over_a_folder(say: Any, truths: Path) -> None:
+    said = say("attack", "set", "--curve", "1,40", "--method", "fgsm", "--json")
+    assert said.code == 0
+    points = said.document["points"]
+    assert [(p["epsilon"], p["count"]) for p in points] == [(0, 3), (1, 3), (40, 3)]
+    assert points[0]["right"] == 2
+    assert said.document["truth"] == "labels"
+    assert Path(said.document["file"]).read_bytes().startswith(b"\x89PNG")
+    lines = say("attack", "set", "--curve", "1", "--method", "fgsm", "--steps", "3").out.splitlines()
+    assert lines[0] == "epsilon     0:    2 of 3 right, 66.7%"
+    assert say("attack", "set", "--curve", "some").code == 2
+    assert "no meaning" in say("attack", "set", "--curve", "1", "--target", "hen").complaint
+
+
+def test_segment_writes_mask_cutout_and_figure(say: Any) -> None:
+    pytest.importorskip("cv2")
+    said = say("segment", "a.png", "--set", "n=4", "--set", "inside=0.9", "--json")
+    assert (said.code, said.err) == (0, "")
+    (made,) = said.document["galleries"]
+    _, mask, alone = (_read(path) for path in made["files"])
+    assert mask.ndim == 2
+    left, top, right, bottom = made["object"]["box"]
+    assert alone.shape == (bottom - top, right - left, 4)
+    assert made["object"]["parameters"]["inside"] == 0.9
+    assert say("segment", "nothing.png").code == 4
+    assert say("segment", "a.png", "--method", "nothing").code == 2
+
+
+def test_evaluate_model(say: Any, truths: Path) -> None:
+    said = say("evaluate-model", "set", "--json")
+    assert (said.code, said.err) == (0, "")
+    assert (said.document["count"], said.document["accuracy"]) == (3, pytest.approx(2 / 3))
+    assert [Path(path).suffix for path in said.document["files"]] == [".csv", ".png"]
+    text = say("evaluate-model", "set").out
+    assert "66.7% of 3 right" in text
+    assert "1 x '" in text
+    (truths / "cow").mkdir()
+    (truths / "cow" / "x.png").write_bytes(b"")
+    assert say("evaluate-model", "set").code == 2
+    assert "'cow'" in say("evaluate-model", "set").complaint
