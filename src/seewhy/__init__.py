@@ -18,6 +18,7 @@ from seewhy._version import __version__
 if TYPE_CHECKING:
     from seewhy.api import explain, load, wrap
     from seewhy.api.attacking import attack
+    from seewhy.api.doctoring import diagnose
     from seewhy.api.evaluating import evaluate_model
     from seewhy.api.factoring import factors
     from seewhy.api.featuring import feature_maps
@@ -39,6 +40,7 @@ __all__ = [
     "Segmentation",
     "__version__",
     "attack",
+    "diagnose",
     "errors",
     "evaluate_model",
     "explain",
@@ -63,6 +65,7 @@ _HOMES = {
     "Preprocess": "seewhy.models",
     "Segmentation": "seewhy.explanation",
     "attack": "seewhy.api.attacking",
+    "diagnose": "seewhy.api.doctoring",
     "evaluate_model": "seewhy.api.evaluating",
     "explain": "seewhy.api",
     "factors": "seewhy.api.factoring",

@@ -33,6 +33,7 @@ PUBLIC = [
     "Segmentation",
     "__version__",
     "attack",
+    "diagnose",
     "errors",
     "evaluate_model",
     "explain",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from seewhy.cli.attack import attack
 from seewhy.cli.demo import demo
+from seewhy.cli.doctor import doctor
 from seewhy.cli.evaluate import evaluate_model
 from seewhy.cli.explain import compare, explain
 from seewhy.cli.inside import factors, features, filters
@@ -12,6 +13,6 @@ from seewhy.cli.maximise import maximise
 from seewhy.cli.segment import segment
 
 __all__ = [
-    "attack", "compare", "demo", "evaluate_model", "explain", "factors", "features", "filters", "labels", "layers",
-    "maximise", "methods", "segment",
+    "attack", "compare", "demo", "doctor", "evaluate_model", "explain", "factors", "features", "filters", "labels",
+    "layers", "maximise", "methods", "segment",
 ]  # fmt: skip

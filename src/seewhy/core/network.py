@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from seewhy.errors import CapabilityError
 
-__all__ = ["Network", "unwrap"]
+__all__ = ["Network", "mode_matters", "unwrap"]
 
 _serials = itertools.count()
 _locks: WeakKeyDictionary[nn.Module, tuple[int, threading.RLock]] = WeakKeyDictionary()
@@ -54,7 +54,7 @@ def _eval_flags(parts: Sequence[nn.Module]) -> Iterator[bool]:
     try:
         for part in training:
             part.training = False
-        yield any(_mode_matters(part) for part in training)
+        yield any(mode_matters(part) for part in training)
     finally:
         for part in training:
             part.training = True
@@ -67,7 +67,8 @@ def _mixes_samples(part: nn.Module) -> bool:
     return isinstance(part, nn.modules.batchnorm._BatchNorm) and part.running_mean is None
 
 
-def _mode_matters(part: nn.Module) -> bool:
+def mode_matters(part: nn.Module) -> bool:
+    """Whether a layer does something else in train mode."""
     name = type(part).__name__
     return any(word in name for word in ("Dropout", "BatchNorm", "InstanceNorm", "DropPath", "StochasticDepth"))
 

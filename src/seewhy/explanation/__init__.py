@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from seewhy.explanation.attack import Attack
 from seewhy.explanation.collection import Explanations, file_stems
+from seewhy.explanation.diagnosis import Diagnosis, Finding, MethodCheck
 from seewhy.explanation.gallery import Gallery, Tile, columns_for
 from seewhy.explanation.parts import CODES, Cost, Guess, Prediction, Status
 from seewhy.explanation.result import Explanation
@@ -13,10 +14,13 @@ __all__ = [
     "CODES",
     "Attack",
     "Cost",
+    "Diagnosis",
     "Explanation",
     "Explanations",
+    "Finding",
     "Gallery",
     "Guess",
+    "MethodCheck",
     "Prediction",
     "Segmentation",
     "Status",

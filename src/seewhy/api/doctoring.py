@@ -1,0 +1,212 @@
+"""The doctor: takes a model, gives what is the matter with it, what each method makes of it, and what a map costs
+here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from importlib import resources
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import seewhy.methods  # noqa: F401 - fills the registry
+from seewhy.api.defects import Patient, findings
+from seewhy.api.explaining import run_plan
+from seewhy.api.inputs import Item, read_items
+from seewhy.api.listing import blank
+from seewhy.api.planning import Plan
+from seewhy.core.examining import Examination, examine
+from seewhy.core.jobs import Settings
+from seewhy.core.layouts import find_layout
+from seewhy.core.network import Network, mode_matters
+from seewhy.core.outputs import Forward
+from seewhy.errors import SeewhyError
+from seewhy.explanation import Diagnosis, Explanations, MethodCheck
+from seewhy.explanation.diagnosis import SEVERITIES
+from seewhy.models import Model, Preprocess, load, wrap
+from seewhy.registry import FAMILIES, Method
+from seewhy.registry import methods as registry
+
+__all__ = ["diagnose"]
+
+#: a method whose map takes longer is cut short here, and its cost reckoned from how far it came
+_SECONDS = 1.0
+_PHOTOS = ("chelsea.png", "coffee.png")
+
+
+def diagnose(
+    model: Any,
+    image: Any = None,
+    *,
+    methods: Sequence[str] | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Diagnosis:
+    """What is the matter with a model, in plain words with the fix, and which methods work on it at what cost.
+
+    ``model`` as for `seewhy.explain`. ``image`` is what it is tried on: a photo that comes along unless given, or noise
+    where nothing says how a photo becomes the input. ``methods`` are those to try: all unless given, none for ``[]``;
+    one that takes more than a second is cut short and its cost reckoned. The defects that are known are listed in
+    ``docs/doctor.md``. The model is left as it was.
+
+    >>> import torch, seewhy
+    >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Softmax(1))
+    >>> seewhy.diagnose(net.eval(), torch.rand(3, 8, 8), methods=[]).codes()
+    ['no-preprocess']
+    """
+    wrapped = load(model) if isinstance(model, str) else wrap(model)
+    network = Network(wrapped.module)
+    items = _probes(wrapped, image)
+    x, other = (network.like(item.tensor[None]) for item in items)
+    training = (
+        ()
+        if network.root is None
+        else tuple(name for name, part in network.root.named_modules() if part.training and mode_matters(part))
+    )
+    seen = examine(network, x, other, _top)
+    patient = Patient(wrapped, network, seen, x, training)
+    found = sorted(findings(patient), key=lambda each: SEVERITIES.index(each.severity))
+    checks: list[MethodCheck] = []
+    names = [m.name for m in registry if m.card.call == "explain"] if methods is None else list(methods)
+    if not seen.failure:
+        order = list(FAMILIES)
+        chosen = sorted((registry[name] for name in names), key=lambda m: (order.index(m.card.family), m.name))
+        for number, method in enumerate(chosen, 1):
+            checks.append(_try(wrapped, items[0], method))
+            if progress is not None:
+                progress("methods", number, len(chosen))
+    return Diagnosis(wrapped.spec or wrapped.name, _facts(patient, checks), tuple(found), tuple(checks))
+
+
+def _probes(model: Model, image: Any) -> list[Item]:
+    """The input that the model is tried on, and another one."""
+    if image is not None:
+        items, _ = read_items(model, image)
+        first = items[0]
+    elif isinstance(model.preprocess, Preprocess):
+        with resources.as_file(resources.files("seewhy.photos") / _PHOTOS[0]) as path:
+            first = read_items(model, path)[0][0]
+    else:
+        with torch.random.fork_rng([]):
+            torch.default_generator.manual_seed(0)
+            first = Item(torch.rand(_shape(model)), None, "noise", False)
+    if isinstance(model.preprocess, Preprocess) and image is None:
+        with resources.as_file(resources.files("seewhy.photos") / _PHOTOS[1]) as path:
+            return [first, read_items(model, path)[0][0]]
+    mirrored = first.tensor.flip(-1) * 0.7
+    return [first, Item(mirrored, None, "the same, mirrored and fainter", False)]
+
+
+def _shape(model: Model) -> tuple[int, ...]:
+    """Of an input, as far as the first layer says: its channels, or the length of a flat one."""
+    parts = list(model.module.modules()) if isinstance(model.module, nn.Module) else []
+    for part in parts:
+        if isinstance(part, nn.modules.conv._ConvNd):
+            axes = part.weight.ndim - 2
+            return (part.in_channels, *((224,) * axes if axes < 3 else (16, 64, 64)))
+        if isinstance(part, nn.Linear):
+            side = round((part.in_features / 3) ** 0.5)
+            return (3, side, side) if 3 * side * side == part.in_features else (part.in_features,)
+    return tuple(blank(model).shape[1:])
+
+
+def _top(forward: Forward) -> Tensor:
+    """The top class's score, or all of the output where there are no classes."""
+    if forward.found is not None:
+        return sum((each["scores"].sum() for each in forward.found), torch.zeros(()))
+    logits = forward.logits
+    return logits.amax(1) if logits.ndim == 2 else logits.flatten(1).sum(1)
+
+
+def _try(model: Model, item: Item, method: Method) -> MethodCheck:
+    """Run a method at its defaults, for a second at most."""
+    began, far, cut = time.perf_counter(), [0.0], [False]
+
+    def watch(what: str, done: int, total: int) -> None:
+        far[0] = done / max(total, 1)
+        if time.perf_counter() - began > _SECONDS and done < total:
+            cut[0] = True
+            raise KeyboardInterrupt
+
+    name, family = method.name, method.card.family
+    given: dict[str, Any] = {}
+    try:
+        plan = Plan.make(model, 1, name, None, None, parameters=given, settings=Settings(progress=watch))
+        found = run_plan(plan, [item])
+    except SeewhyError as error:
+        return MethodCheck(name, family, False, str(error))
+    except KeyboardInterrupt:
+        if not cut[0]:
+            raise
+        found = Explanations([])
+    except Exception as error:  # a network may raise anything; which method makes it do so is what is asked
+        return MethodCheck(name, family, False, f"{type(error).__name__}: {error}".splitlines()[0][:200])
+    spent = time.perf_counter() - began
+    bad = [each.status for each in found if each.status.code in ("zero-gradient", "non-finite")]
+    if bad:
+        return MethodCheck(name, family, False, str(bad[0]), spent)
+    if cut[0]:
+        return MethodCheck(name, family, True, "", spent / max(far[0], 1e-6), whole=False)
+    return MethodCheck(name, family, True, "", spent, found.cost.forwards, found.cost.backwards)
+
+
+def _facts(patient: Patient, checks: Sequence[MethodCheck]) -> dict[str, str]:
+    """What a newcomer wants to know, in words."""
+    model, network, seen = patient.model, patient.network, patient.seen
+    works: dict[str, bool] = {check.name: check.works for check in checks}
+    facts = {"model": f"{model.name} ({model.spec or 'in hand'})", "weights": model.weights or "unknown"}
+    if network.root is not None:
+        count = sum(p.numel() for p in network.root.parameters())
+        layers = sum(1 for name, part in patient.parts if not list(part.children()))
+        facts["parameters"] = f"{count:,} in {layers} layers"
+    facts["input"] = f"{tuple(patient.x.shape)}, {str(patient.x.dtype).removeprefix('torch.')} on {patient.x.device}"
+    facts["preprocessing"] = _preprocessing(model)
+    facts["output"] = _output(seen, works)
+    facts["activations"] = ", ".join(f"{name} x {n}" for name, n in seen.activations.most_common()) or "none seen"
+    if network.root is not None and not seen.failure:
+        facts["layer for CAMs"] = _layer(patient)
+        facts["speed"] = f"{1000 * seen.seconds_forward:.0f} ms forward, {1000 * seen.seconds_backward:.0f} ms backward"
+    return facts
+
+
+def _preprocessing(model: Model) -> str:
+    ours = model.preprocess
+    if not isinstance(ours, Preprocess):
+        return "none" if ours is None else "a function of its own"
+    size = "x".join(map(str, ours.size))
+    mean, std = (tuple(round(value, 4) for value in each) for each in (ours.mean, ours.std))
+    return f"{size}, resize {ours.resize} ({ours.mode}, {ours.interpolation}), mean {mean}, std {std}, {ours.order}"
+
+
+def _output(seen: Examination, works: dict[str, bool]) -> str:
+    if seen.output is None:
+        return "detections" if seen.raw is not None and not seen.failure else "unknown"
+    shape = f"{tuple(seen.output.shape)}"
+    if seen.output.ndim != 2:
+        return shape
+    # logits, or shares that add up to one: what the last function was is read off the numbers
+    total, low = seen.output.sum(1), float(seen.output.min())
+    kind = "probabilities (softmax inside)" if low >= 0 and torch.allclose(total, torch.ones_like(total)) else "scores"
+    if kind == "scores" and low >= 0 and float(seen.output.max()) <= 1:
+        kind = "values in [0, 1] (sigmoid inside?)"
+    head = "" if "cam" not in works else f", head: {'' if works['cam'] else 'not '}pool then linear"
+    return f"{shape} {kind}{head}"
+
+
+def _layer(patient: Patient) -> str:
+    """Which layer is chosen, and why."""
+    from seewhy.api.listing import layers
+
+    try:
+        chosen = next((info for info in layers(patient.model, patient.x) if info.chosen), None)
+    except SeewhyError as error:
+        return f"none: {error}"
+    if chosen is None or chosen.shape is None:
+        return "none: no layer has positions"
+    layout = find_layout(chosen.shape, tuple(patient.x.shape[2:]))
+    grid = "x".join(map(str, layout.grid))
+    tokens = f", tokens after {layout.prefix} of no place (class, registers)" if layout.tokens else ""
+    return (
+        f"{chosen.name} ({chosen.kind}), {chosen.channels} channels on {grid}{tokens}: the last with several positions"
+    )

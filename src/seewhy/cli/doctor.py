@@ -1,0 +1,82 @@
+"""``seewhy doctor``: takes a model, gives what is the matter with it in plain words, with the fix."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from seewhy.cli import options as o
+from seewhy.cli.bundles import Source, bundled
+from seewhy.cli.console import bars, quiet_warnings
+from seewhy.cli.show import as_json
+from seewhy.cli.tables import console, table
+
+if TYPE_CHECKING:
+    from seewhy.explanation import Diagnosis, MethodCheck
+
+__all__ = ["doctor"]
+
+
+@bundled
+def doctor(
+    photo: Annotated[
+        str | None, typer.Argument(metavar="[PHOTO]", help="What to try it on. Left out: a photo that comes along.")
+    ] = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option("--method", "-M", metavar="NAME", help="Try only this; repeatable; none tries none."),
+    ] = None,
+    *,
+    source: Source,
+    json: o.Json = False,
+    quiet: o.Quiet = False,
+) -> int:
+    """Examine a model: what is the matter with it and what to do, which methods work, what a map costs here.
+
+    Exit code 1 if anything is worse than a note.
+
+    [dim]seewhy doctor --model torchvision:resnet18 --weights random[/dim]
+    """
+    from seewhy.api.doctoring import diagnose
+
+    chosen = None if method is None else [] if method == ["none"] else method
+    with quiet_warnings(True), bars(quiet) as bar:
+        found = diagnose(source.load(), photo, methods=chosen, progress=bar)
+    if json:
+        as_json(found.to_dict())
+    else:
+        _print(found)
+    return 0 if found.healthy else 1
+
+
+def _print(found: Diagnosis) -> None:
+    out = console()
+    width = max(len(name) for name in found.facts)
+    for name, words in found.facts.items():
+        out.print(f"[bold]{name:{width}}[/bold]  {escape(words)}", highlight=False)
+    out.print()
+    colours = {"error": "red", "warning": "yellow", "note": "cyan"}
+    for each in found.findings:
+        colour = colours[each.severity]
+        out.print(
+            f"[{colour}]{each.severity}[/{colour}] [bold]{each.code}[/bold]: {escape(each.words)}", highlight=False
+        )
+        out.print(f"    {escape(each.fix)}", highlight=False)
+    if not found.findings:
+        out.print("nothing is the matter")
+    if found.methods:
+        out.print()
+        shown = table("method", "family", "works", "a map takes")
+        for check in found.methods:
+            shown.add_row(check.name, check.family, "yes" if check.works else "no", escape(_cost(check)))
+        out.print(shown)
+
+
+def _cost(check: MethodCheck) -> str:
+    if not check.works:
+        return check.reason
+    seconds = check.seconds or 0.0
+    said = f"{seconds:.2g} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+    return f"{said}, {check.forwards} forward, {check.backwards} backward" if check.whole else f"about {said}"
