@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 import seewhy.methods  # noqa: F401 - every method registers itself on import
 from seewhy.core.layers import choose_layer
-from seewhy.core.layouts import find_layout
 from seewhy.core.network import Network
 from seewhy.core.passes import Request, run_forward
 from seewhy.models import Model, Preprocess, load, wrap
@@ -64,13 +63,13 @@ def layers(model: Model | nn.Module | Callable[[Tensor], Any] | str, input: Tens
         made = run_forward(network, call, x, Request(survey=True))
     size = tuple(x.shape[2:])
     shapes = {seen.name: seen.shape for seen in made.tape.seen}
-    best = next((seen.name for seen in choose_layer(made.tape.seen, size, len(x))), None)
+    best = next((seen.name for seen in choose_layer(made.tape.seen, size, len(x), network.channels_last)), None)
     found = []
     for name, module in root.named_modules():
         if not name:
             continue
         shape = shapes.get(name)
-        layout = None if shape is None else find_layout(shape, size)
+        layout = None if shape is None else made.layout_of(shape)
         found.append(
             LayerInfo(
                 name,

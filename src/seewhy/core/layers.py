@@ -65,19 +65,19 @@ class Seen:
     identity: tuple[int, int]
 
 
-def choose_layer(seen: list[Seen], size: tuple[int, ...], batch: int) -> list[Seen]:
+def choose_layer(seen: list[Seen], size: tuple[int, ...], batch: int, last: bool = False) -> list[Seen]:
     """Candidates for a class activation map, best first: the last outputs that still have several positions.
 
     Pooling, dropout and identities only pass on what came before, and so does a container that ends in one: they are
     skipped. A container whose output is its last child's stands for it (``layer4`` rather than
-    ``layer4.2.relu``).
+    ``layer4.2.relu``). ``last``: channels are last in this network.
     """
     passed_on: set[tuple[int, int]] = set()
     candidates: dict[tuple[int, int], Seen] = {}
     for entry in seen:
         if entry.shape[:1] != (batch,) or "parametrizations" in entry.name:  # weights being computed, window batches...
             continue
-        grid = find_layout(entry.shape, size).grid
+        grid = find_layout(entry.shape, size, last=last).grid
         if any(word in entry.kind for word in _POOLS):
             if entry.identity not in candidates:
                 passed_on.add(entry.identity)
