@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import seewhy.methods  # noqa: F401 - every method registers itself on import
+from seewhy.api.inputs import channels_first
 from seewhy.core.layers import choose_layer
 from seewhy.core.network import Network
 from seewhy.core.passes import Request, run_forward
@@ -47,7 +48,7 @@ def layers(model: Model | nn.Module | Callable[[Tensor], Any] | str, input: Tens
     """Every layer of a model in the order of its definition, with shapes from one forward and the automatic choice
     marked.
 
-    ``input`` [B, C, *size] is what the forward is run on; without it a grey image of the model's own input size (224
+    ``input`` [B, C, *size], or in the model's own layout where that is another, is what the forward is run on; without it a grey image of the model's own input size (224
     if it has none). Raises `CapabilityError` for a plain callable.
 
     >>> import torch, seewhy
@@ -58,7 +59,7 @@ def layers(model: Model | nn.Module | Callable[[Tensor], Any] | str, input: Tens
     wrapped = load(model) if isinstance(model, str) else wrap(model)
     network = Network(wrapped.module)
     root = network.module
-    x = network.like(blank(wrapped) if input is None else input)
+    x = network.like(blank(wrapped) if input is None else channels_first(wrapped, input))
     with network.borrowed() as call:
         made = run_forward(network, call, x, Request(survey=True))
     size = tuple(x.shape[2:])

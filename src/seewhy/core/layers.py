@@ -13,7 +13,7 @@ from torch import nn
 from seewhy.core.layouts import find_layout
 from seewhy.errors import UnknownName, UsageError
 
-__all__ = ["AUTO", "INPUT", "Place", "Seen", "choose_layer", "find_place", "place_name"]
+__all__ = ["AUTO", "INPUT", "Place", "Seen", "as_torch", "choose_layer", "find_place", "place_name"]
 
 #: the model's input as a place; spelled so that no submodule can be called that
 INPUT = "<input>"
@@ -43,6 +43,13 @@ def find_place(root: nn.Module, name: str, where: str = "") -> Place:
     if mark and not (number.isdigit() and int(number) > 0):
         raise UsageError(f"layer {name!r}: after # comes the number of the call, from 1, as in '{plain}#1'")
     return Place(plain, modules[plain], int(number) if mark else None)
+
+
+def as_torch(root: nn.Module, part: nn.Module) -> nn.Module:
+    """``part`` as the torch layer that it amounts to, where the network is one of another library and knows."""
+    known = getattr(root, "counterpart", None)
+    found: nn.Module = known(part) if callable(known) else part
+    return found
 
 
 def place_name(root: nn.Module, layer: str | nn.Module) -> str:
