@@ -25,7 +25,7 @@ class _Torch(nn.Module):
         super().__init__()
         self.one = nn.Conv2d(3, 6, 3, padding=1)
         self.norm = nn.BatchNorm2d(6, eps=1e-3)
-        self.two = nn.Conv2d(6, 8, 3, stride=2)
+        self.conv2, self.two = nn.Conv2d(6, 8, 3, stride=2), nn.ReLU()
         self.three = nn.Conv2d(8, 8, 3, padding=1, bias=False)
         self.norm3 = nn.BatchNorm2d(8, eps=1e-3)
         self.act, self.pool, self.dense = act, nn.MaxPool2d(2), nn.Linear(8, 5)
@@ -33,14 +33,15 @@ class _Torch(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits [B, 5]."""
         x = torch.relu(self.norm(self.one(x)))
-        x = torch.relu(self.two(x))
+        x = self.two(self.conv2(x))
         x = self.act(self.norm3(self.three(x)) + x)
         return self.dense(self.pool(x).mean((2, 3)))
 
 
 def pair(head: str = "softmax", seed: int = 0, act: str = "relu", size: int = 16) -> tuple[Any, nn.Module]:
     """(Keras model, PyTorch module without the final activation). ``head``: the last layer's activation, or ``"layer"``
-    for a softmax of its own."""
+    for a softmax of its own. (On torch, Keras computes means and batch norms in float32 even where asked for float64.)
+    """
     layers = keras.layers
     inside = keras.Input((size, size, 3), name="photo")
     x = layers.Conv2D(6, 3, padding="same", name="one")(inside)
@@ -62,10 +63,10 @@ def pair(head: str = "softmax", seed: int = 0, act: str = "relu", size: int = 16
                 if name.endswith("running_var") or (name.startswith("norm") and name.endswith("weight")):
                     value.abs_().add_(0.5)
     state = ours.state_dict()
-    for name in ("one", "two", "three"):
-        model.get_layer(name).kernel.assign(state[f"{name}.weight"].permute(2, 3, 1, 0))
+    for name, theirs in (("one", "one"), ("conv2", "two"), ("three", "three")):
+        model.get_layer(theirs).kernel.assign(state[f"{name}.weight"].permute(2, 3, 1, 0))
         if f"{name}.bias" in state:
-            model.get_layer(name).bias.assign(state[f"{name}.bias"])
+            model.get_layer(theirs).bias.assign(state[f"{name}.bias"])
     for name in ("norm", "norm3"):
         weights = [state[f"{name}.{part}"].numpy() for part in ("weight", "bias", "running_mean", "running_var")]
         model.get_layer(name).set_weights(weights)

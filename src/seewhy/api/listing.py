@@ -48,8 +48,8 @@ def layers(model: Model | nn.Module | Callable[[Tensor], Any] | str, input: Tens
     """Every layer of a model in the order of its definition, with shapes from one forward and the automatic choice
     marked.
 
-    ``input`` [B, C, *size], or in the model's own layout where that is another, is what the forward is run on; without it a grey image of the model's own input size (224
-    if it has none). Raises `CapabilityError` for a plain callable.
+    ``input`` [B, C, *size], or in the model's own layout where that is another, is what the forward is run on; without
+    it a grey image of the model's own input size (224 if it has none). Raises `CapabilityError` for a plain callable.
 
     >>> import torch, seewhy
     >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1))

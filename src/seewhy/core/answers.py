@@ -115,7 +115,7 @@ def _same(a: Tensor, b: Tensor) -> bool:
     """Equal up to 1e-4 of the largest value; NaN equals NaN, so that a broken network is not called another head."""
     scale = float(b.detach().nan_to_num(0, 0, 0).abs().max())
     return a.shape == b.shape and bool(
-        torch.allclose(a.detach(), b.detach(), rtol=0, atol=1e-4 * scale, equal_nan=True)
+        torch.allclose(a.detach().to(b.dtype), b.detach(), rtol=0, atol=1e-4 * scale, equal_nan=True)
     )
 
 

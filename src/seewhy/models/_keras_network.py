@@ -109,8 +109,10 @@ class KerasNetwork(nn.Module):
     def named_parameters(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, nn.Parameter]]:
-        """Every variable of the model under its path."""
+        """Every variable of the model under its path; the states of its seeds are no parameters."""
         for variable in self.model.variables:
+            if "seed_generator" in str(variable.path):  # numbered anew for every model that is built
+                continue
             yield (f"{prefix}." if prefix else "") + str(variable.path), variable.value
 
     def counterpart(self, part: nn.Module) -> Any:

@@ -43,7 +43,7 @@ class Tail:
         """Whether what this step passed on is what arrived at the layer."""
         if self.axes is not None:
             passed = passed.permute([self.axes.index(axis) for axis in range(passed.ndim)])
-        return torch.equal(passed, relevance)
+        return torch.equal(passed.to(relevance.dtype), relevance)  # some libraries compute means in another type
 
 
 @dataclass(eq=False)
@@ -60,7 +60,10 @@ class Tails:
             step.passed = None
         found = (step for step, seen in reversed(passed) if seen is not None and step.arrived(relevance, seen))
         last = next(found, None)
-        return None if last is None else last.affine()
+        if last is None:
+            return None
+        scale, shift = last.affine()
+        return scale.to(relevance.dtype), shift.to(relevance.dtype)
 
 
 @dataclass(frozen=True, eq=False)
