@@ -167,6 +167,8 @@ def _understood(preprocess: Any, own: Any) -> Preprocess | Callable[[Image.Image
 
 def _unknown(spec: str) -> UsageError:
     """A bare name of a known network means that network; a file wants to be told whose weights it has."""
+    if Path(spec).suffix == ".keras" and Path(spec).is_file():
+        return UsageError(f"{spec!r} is a Keras file; type keras:{spec}")
     if Path(spec).suffix and Path(spec).is_file():
         return UsageError(f"{spec!r} is a file: name the network too, as in torchvision:resnet50 --weights {spec}")
     scheme, colon, rest = spec.partition(":")
