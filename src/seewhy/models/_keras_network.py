@@ -58,8 +58,6 @@ class KerasNetwork(nn.Module):
         self.channels = None if shape is None or not self.axes else shape[-1 if self.channels_last else 1]
         positions = () if shape is None else shape[1:-1] if self.channels_last else shape[2:]
         self.size: tuple[int | None, ...] = tuple(positions)
-        # Keras' mode is an argument of the call: whatever flag stands on its layers means nothing
-        self.training = False
 
     @property
     def scales_inputs(self) -> bool:

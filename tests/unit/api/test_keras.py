@@ -264,6 +264,36 @@ def test_the_model_is_left_bit_for_bit() -> None:
     assert all(variable.value.grad is None for variable in model.variables)
 
 
+def test_layers_that_draw_or_train_by_default_change_nothing() -> None:
+    class Drawing(keras.layers.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.seed_generator, self.modes = keras.random.SeedGenerator(1), []
+            self.count = self.add_weight(shape=(), initializer="zeros", trainable=False)
+
+        def call(self, x: Any, training: bool = True) -> Any:
+            self.modes.append(training)
+            self.count.assign(self.count + 1)
+            return x + 0.0 * keras.random.normal((1,), seed=self.seed_generator)
+
+    drawing, torch_own = Drawing(), torch.nn.Sequential(torch.nn.BatchNorm1d(48), torch.nn.Linear(48, 2))
+    model = keras.Sequential(
+        [keras.Input((4, 4, 3)), drawing, keras.layers.Flatten(), keras.layers.TorchModuleWrapper(torch_own)]
+    )
+    drawing.modes.clear()
+    before = [np.array(value) for value in drawing.get_weights()], np.array(drawing.seed_generator.state.value)
+    mean, flags = torch_own[0].running_mean.clone(), [part.training for part in torch_own.modules()]
+    x = torch.rand(3, 4, 4, 3)
+    with pytest.warns(UserWarning, match="explained as in eval mode"):  # of the torch module inside
+        seewhy.explain(model, x, method="saliency", target=1)
+    assert drawing.modes
+    assert not any(drawing.modes)
+    assert all(np.array_equal(one, two) for one, two in zip(before[0], drawing.get_weights(), strict=True))
+    assert np.array_equal(before[1], np.array(drawing.seed_generator.state.value))
+    assert torch.equal(mean, torch_own[0].running_mean)
+    assert flags == [part.training for part in torch_own.modules()]
+
+
 def test_a_fingerprint_follows_the_weights_and_the_architecture() -> None:
     model, _ = pair()
     wrapped = seewhy.wrap(model)
