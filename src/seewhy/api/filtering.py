@@ -13,7 +13,7 @@ from torch.nn.utils import parametrize
 import seewhy.methods  # noqa: F401 - every method registers itself on import
 from seewhy.api.looking import check_word
 from seewhy.api.results import array, provenance
-from seewhy.core.layers import find_place, place_name
+from seewhy.core.layers import as_torch, find_place, place_name
 from seewhy.core.network import Network
 from seewhy.errors import CapabilityError
 from seewhy.explanation import Gallery, Status, Tile, columns_for
@@ -92,7 +92,8 @@ def filters(
 
 def _convolution(network: Network, layer: str | nn.Module | None, spec: str) -> tuple[str, nn.Conv2d]:
     """The layer asked for, or the first that can be drawn; raises `CapabilityError` for one that cannot."""
-    drawable = {name: part for name, part in network.module.named_modules() if _reason(part) == ""}
+    parts = {name: as_torch(network.module, part) for name, part in network.module.named_modules()}
+    drawable = {name: part for name, part in parts.items() if isinstance(part, nn.Conv2d) and _reason(part) == ""}
     if layer is None:
         if not drawable:
             raise CapabilityError(
@@ -103,13 +104,14 @@ def _convolution(network: Network, layer: str | nn.Module | None, spec: str) -> 
         return name, drawable[name]
     name = place_name(network.module, layer)
     place = find_place(network.module, name, spec)
-    if reason := _reason(place.module):
+    part = as_torch(network.module, place.module)
+    if reason := _reason(part):
         inside = next((each for each in drawable if each.startswith(f"{place.name}.")), None)
         near = inside or next(iter(drawable), None)
         hint = f"take {near!r} (layer={near!r}, --layer {near})" if near else "this model has no layer that does"
         raise CapabilityError(f"filters draws the kernels of 2-D convolutions; layer {name!r} {reason}: {hint}")
-    assert isinstance(place.module, nn.Conv2d)
-    return place.name, place.module
+    assert isinstance(part, nn.Conv2d)
+    return place.name, part
 
 
 def _reason(part: nn.Module) -> str:

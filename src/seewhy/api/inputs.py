@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from seewhy.errors import UsageError
 from seewhy.models import Model, Photo, read_image
 
-__all__ = ["Item", "read_items", "same_shape"]
+__all__ = ["Item", "channels_first", "read_items", "same_shape"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,9 @@ def read_items(model: Model, image: Any) -> tuple[list[Item], bool]:
     """The images in ``image``, and whether it was a single one.
 
     A path, PIL image or uint8 array (H×W, H×W×1, ×3 or ×4; N×H×W×3 for several) is an image and preprocessed by the
-    model; a float array or tensor is an input already, [C, H, W] or [B, C, H, W]. A list or tuple holds any of these.
+    model; a float array or tensor is an input already, in the model's own layout: [C, H, W] or [B, C, H, W], with the
+    channels last for a network that has them last (Keras). A list or tuple holds any of these. What comes out of here,
+    and all values computed from it, have the channels first.
     Raises `ImageError` for what cannot be read and `UsageError` for what cannot be meant.
     """
     if isinstance(image, list | tuple):
@@ -79,16 +81,20 @@ def _inputs(model: Model, values: Tensor | np.ndarray[Any, Any]) -> tuple[list[I
         # a copy in native order: torch refuses negative strides and foreign byte orders, and warns of read-only memory
         values = torch.from_numpy(np.array(values, dtype=np.float64 if values.dtype.itemsize > 4 else np.float32))
     axes, channels = _first_convolution(model)
-    shape = tuple(values.shape)
+    shape, last = tuple(values.shape), _channels_last(model)
     if values.ndim not in (axes + 1, axes + 2):
-        sizes = ", ".join("DHW"[-axes:]) if axes != 1 else "L"
-        raise UsageError(
-            f"a float input of shape {shape}; this model takes [C, {sizes}] or [B, C, {sizes}], preprocessed"
-        )
+        raise UsageError(f"a float input of shape {shape}; this model takes {_axes(axes, last)}, preprocessed")
     batch = values if values.ndim == axes + 2 else values[None]
     if 0 in shape:
         raise UsageError(f"a float input of shape {shape} is empty")
-    if channels is not None and batch.shape[1] != channels and batch.shape[-1] == channels:
+    if last and channels not in (None, batch.shape[-1]):
+        raise UsageError(
+            f"a float input of shape {shape}; this model has its channels last: {_axes(axes, last)} with {channels} "
+            "channels. (Pictures as uint8 arrays are taken as they are)"
+        )
+    if last:
+        batch = channels_first(model, batch)
+    elif channels is not None and batch.shape[1] != channels and batch.shape[-1] == channels:
         raise UsageError(
             f"a float input of shape {shape} has its {channels} channels last; inputs have them first: "
             "array.transpose(2, 0, 1). (Pictures as uint8 arrays are taken as they are)"
@@ -101,14 +107,33 @@ def _inputs(model: Model, values: Tensor | np.ndarray[Any, Any]) -> tuple[list[I
 
 
 def _first_convolution(model: Model) -> tuple[int, int | None]:
-    """How many axes of positions the model's inputs have, and their channels, by its first convolution; else (2,
-    None)."""
+    """How many axes of positions the model's inputs have, and their channels: what it says itself, or by its first
+    convolution; else (2, None)."""
+    known = getattr(model.module, "axes", None)
+    if isinstance(known, int) and hasattr(model.module, "channels_last"):
+        return known, model.module.channels
     parts = model.module.modules() if isinstance(model.module, nn.Module) else ()
     for part in parts:
         for axes, kind in enumerate((nn.Conv1d, nn.Conv2d, nn.Conv3d), 1):
             if isinstance(part, kind):
                 return axes, part.in_channels
     return 2, None
+
+
+def _channels_last(model: Model) -> bool:
+    return bool(getattr(model.module, "channels_last", False))
+
+
+def _axes(axes: int, last: bool) -> str:
+    """``[C, H, W] or [B, C, H, W]``, in words of the model's layout."""
+    positions = ["L"] if axes == 1 else list("DHW"[-axes:] if axes else "")
+    inner = ", ".join([*positions, "C"] if last else ["C", *positions])
+    return f"[{inner}] or [B, {inner}]"
+
+
+def channels_first(model: Model, batch: Tensor) -> Tensor:
+    """A batch of inputs in the model's own layout as [B, C, *positions]."""
+    return batch.movedim(-1, 1) if _channels_last(model) else batch
 
 
 def _view(model: Model, row: Tensor) -> np.ndarray[Any, Any] | None:

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 import seewhy.methods  # noqa: F401 - every method registers itself on import
+from seewhy.api.inputs import channels_first
 from seewhy.core.layers import choose_layer
-from seewhy.core.layouts import find_layout
 from seewhy.core.network import Network
 from seewhy.core.passes import Request, run_forward
 from seewhy.models import Model, Preprocess, load, wrap
@@ -48,8 +48,8 @@ def layers(model: Model | nn.Module | Callable[[Tensor], Any] | str, input: Tens
     """Every layer of a model in the order of its definition, with shapes from one forward and the automatic choice
     marked.
 
-    ``input`` [B, C, *size] is what the forward is run on; without it a grey image of the model's own input size (224
-    if it has none). Raises `CapabilityError` for a plain callable.
+    ``input`` [B, C, *size], or in the model's own layout where that is another, is what the forward is run on; without
+    it a grey image of the model's own input size (224 if it has none). Raises `CapabilityError` for a plain callable.
 
     >>> import torch, seewhy
     >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1))
@@ -59,18 +59,18 @@ def layers(model: Model | nn.Module | Callable[[Tensor], Any] | str, input: Tens
     wrapped = load(model) if isinstance(model, str) else wrap(model)
     network = Network(wrapped.module)
     root = network.module
-    x = network.like(blank(wrapped) if input is None else input)
+    x = network.like(blank(wrapped) if input is None else channels_first(wrapped, input))
     with network.borrowed() as call:
         made = run_forward(network, call, x, Request(survey=True))
     size = tuple(x.shape[2:])
     shapes = {seen.name: seen.shape for seen in made.tape.seen}
-    best = next((seen.name for seen in choose_layer(made.tape.seen, size, len(x))), None)
+    best = next((seen.name for seen in choose_layer(made.tape.seen, size, len(x), network.channels_last)), None)
     found = []
     for name, module in root.named_modules():
         if not name:
             continue
         shape = shapes.get(name)
-        layout = None if shape is None else find_layout(shape, size)
+        layout = None if shape is None else made.layout_of(shape)
         found.append(
             LayerInfo(
                 name,

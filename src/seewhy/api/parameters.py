@@ -40,8 +40,10 @@ def baseline_tensor(model: Model, kind: Any, x: Tensor, seed: int, what: str = "
     """
     if isinstance(kind, Tensor | np.ndarray):
         value = torch.as_tensor(kind).to(x)
+        last = x.ndim > 2 and getattr(model.module, "channels_last", False)  # then so has what the user gives
         try:
-            return value.expand_as(x).clone(), "given"
+            full = value.expand_as(x.movedim(1, -1) if last else x)
+            return (full.movedim(-1, 1) if last else full).clone(), "given"
         except RuntimeError:
             raise UsageError(f"{what} of shape {tuple(value.shape)} for inputs {tuple(x.shape)}") from None
     if isinstance(kind, int | float) and not isinstance(kind, bool):

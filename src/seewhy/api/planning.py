@@ -15,7 +15,7 @@ from seewhy.api.parameters import split_parameters
 from seewhy.api.supplying import Question
 from seewhy.api.wanted import Wanted, check_contrast
 from seewhy.core.jobs import Outline, Settings
-from seewhy.core.layers import AUTO, INPUT, find_place, place_name
+from seewhy.core.layers import AUTO, INPUT, as_torch, find_place, place_name
 from seewhy.core.network import Network
 from seewhy.core.rules import rule_name
 from seewhy.errors import CapabilityError, UnknownName, UsageError
@@ -213,8 +213,8 @@ def _by_layer(
         raise UsageError(f"{method.name} explains layers; the input is none. Leave layer= out for all of them")
     if layers:
         return [Outline(method, INPUT, rule, name) for name in layers]
-    parts = network.module.named_modules()
-    found = [name for name, part in parts if name and isinstance(part, nn.modules.conv._ConvNd | nn.Linear)]
+    parts = [(name, as_torch(network.module, part)) for name, part in network.module.named_modules() if name]
+    found = [name for name, part in parts if isinstance(part, nn.modules.conv._ConvNd | nn.Linear)]
     if not found:
         raise CapabilityError(
             f"{method.name}: no convolution and no dense layer in this {type(network.module).__name__}; name layers "

@@ -130,7 +130,7 @@ ModelSpec = Annotated[
     str,
     _option(
         "--model", "-m", show="SPEC", panel=_MODEL,
-        help="builtin, torchvision:NAME, timm:NAME or python:package.module:callable.",
+        help="builtin, torchvision:NAME, timm:NAME, keras:FILE, keras:NAME or python:package.module:callable.",
     ),
 ]  # fmt: skip
 Weights = Annotated[

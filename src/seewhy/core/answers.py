@@ -11,7 +11,6 @@ from torch import Tensor
 from seewhy.core import asks
 from seewhy.core.head import Linear
 from seewhy.core.layers import INPUT
-from seewhy.core.layouts import find_layout
 from seewhy.core.passes import Pass
 from seewhy.core.targets import Target
 from seewhy.errors import CapabilityError
@@ -116,7 +115,7 @@ def _same(a: Tensor, b: Tensor) -> bool:
     """Equal up to 1e-4 of the largest value; NaN equals NaN, so that a broken network is not called another head."""
     scale = float(b.detach().nan_to_num(0, 0, 0).abs().max())
     return a.shape == b.shape and bool(
-        torch.allclose(a.detach(), b.detach(), rtol=0, atol=1e-4 * scale, equal_nan=True)
+        torch.allclose(a.detach().to(b.dtype), b.detach(), rtol=0, atol=1e-4 * scale, equal_nan=True)
     )
 
 
@@ -128,8 +127,8 @@ def bias_maps(made: Pass, targets: Sequence[Target]) -> list[Tensor]:
         if grad is None:
             continue
         product = (grad * term.bias).detach()
-        layout = find_layout(product.shape, made.size)
-        known = layout.tokens or layout.channel == term.channel
+        layout = made.layout_of(product.shape)
+        known = layout.tokens or term.channel in (None, layout.channel)
         if known and len(layout.grid) == len(made.size) and len(product) == made.forward.batch:
             maps.append(_by_position(product, made))
         else:  # windows (image by image in the first axis), or rows without a grid: no place of their own
@@ -138,7 +137,7 @@ def bias_maps(made: Pass, targets: Sequence[Target]) -> list[Tensor]:
 
 
 def _by_position(product: Tensor, made: Pass) -> Tensor:
-    layout = find_layout(product.shape, made.size)
+    layout = made.layout_of(product.shape)
     summed = layout.canonical(product).sum(1)
     if layout.prefix:
         # prefix tokens have no position; their part is spread over the grid

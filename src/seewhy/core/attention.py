@@ -175,7 +175,7 @@ def blocks(watch: AttentionWatch, seen: Sequence[Seen], batch: int) -> list[str]
         if entry.shape[:2] != (batch, tokens) or len(entry.shape) != 3 or not entry.name:
             continue
         start = end
-        while start and seen[start - 1].name.startswith(f"{entry.name}."):
+        while start and seen[start - 1].name.startswith((f"{entry.name}.", f"{entry.name}/")):
             start -= 1
         inside = [n for n, before in enumerate(watch.before) if start <= before <= end]
         if len(inside) == 1:

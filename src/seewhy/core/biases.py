@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 
 from seewhy.core.functions import Call, Handler
+from seewhy.core.relevance.arithmetic import SUMS
+from seewhy.core.relevance.ruled import is_live
 from seewhy.core.rules import RECTIFIERS, in_place, out_of_place
 
 __all__ = ["BiasTerm", "BiasWatch"]
@@ -30,17 +32,20 @@ _AFFINE = (
     "_native_batch_norm_legit_no_training",
 )
 _CURVED = ("sigmoid", "tanh", "hardsigmoid", "softmax", "layer_norm", "group_norm", "instance_norm", "normalize")
+#: those whose second axis is the channels'; the others take every value by itself
+_BY_CHANNEL = ("group_norm", "instance_norm", "normalize")
 #: rectifiers that are linear on each side of the origin and so have no implicit bias
 _HOMOGENEOUS = ("relu", "leaky_relu", "prelu", "_prelu_kernel")
 
 
 @dataclass(frozen=True)
 class BiasTerm:
-    """One call's output, in the graph, its implicit bias (broadcastable to it) and the axis of its channels."""
+    """One call's output, in the graph, its implicit bias (broadcastable to it) and the axis of its channels; None where
+    the function knows no channels, and they are where the network has them."""
 
     output: Tensor
     bias: Tensor
-    channel: int
+    channel: int | None
 
 
 @dataclass
@@ -57,7 +62,35 @@ class BiasWatch:
         for name in (*RECTIFIERS, *_CURVED):
             if name not in _HOMOGENEOUS:
                 table |= {name: self._curved, f"{name}_": self._curved}
+        for name in SUMS:
+            table |= {name: self._added, f"{name}_": self._added}
         return table
+
+    def _added(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
+        """A constant that is added is a bias: what libraries whose layers have none in the convolution itself do."""
+        z = call.args[0] if call.args else call.kwargs["input"]
+        b = call.args[1] if len(call.args) > 1 else call.kwargs.get("other")
+        if len(call.args) > 2 or call.kwargs.keys() & {"out", "alpha"} or is_live(z) == is_live(b):
+            return proceed(call)
+        added = b if is_live(z) else z
+        out = proceed(call)
+        if not (isinstance(out, Tensor) and out.requires_grad and isinstance(added, Tensor | float | int)):
+            return out
+        bias = torch.as_tensor(added, dtype=out.dtype, device=out.device).detach()
+        bias = -bias if "sub" in call.name and added is b else bias
+        if not bool(bias.any()):
+            return out
+        return self._caught(out, bias.expand(out.shape), None, call.name.endswith("_"))
+
+    def _caught(self, out: Tensor, bias: Tensor, channel: int | None, rewritten: bool) -> Tensor:
+        """Note a term; gives what travels on, since a later in-place function would rewrite what was noted."""
+        if rewritten:
+            caught = out.clone()
+            out.copy_(caught)
+            self.terms.append(BiasTerm(caught, bias, channel))
+            return out
+        self.terms.append(BiasTerm(out, bias, channel))
+        return out.clone()
 
     def _affine(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
         out = proceed(call)
@@ -71,8 +104,7 @@ class BiasWatch:
         if bias is None or not bool(bias.any()):
             return out
         shape = (-1,) if last else (-1, *(1 for _ in out.shape[2:]))
-        self.terms.append(BiasTerm(out, bias.reshape(shape), out.ndim - 1 if last else 1))
-        return out.clone()  # a later in-place ReLU would rewrite what was captured
+        return self._caught(out, bias.reshape(shape), out.ndim - 1 if last else 1, rewritten=False)
 
     @staticmethod
     def _at_zero(call: Call, z: Tensor, last: bool) -> Tensor | None:
@@ -99,14 +131,8 @@ class BiasWatch:
         out = proceed(call)
         if not bool(bias.any()):
             return out
-        channel = z.ndim - 1 if call.name == "layer_norm" else 1
-        if in_place(call):
-            caught = out.clone()
-            out.copy_(caught)
-            self.terms.append(BiasTerm(caught, bias, channel))
-            return out
-        self.terms.append(BiasTerm(out, bias, channel))
-        return out.clone()
+        channel = z.ndim - 1 if call.name == "layer_norm" else 1 if call.name in _BY_CHANNEL else None
+        return self._caught(out, bias, channel, in_place(call))
 
 
 def _beyond_linear(f: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:

@@ -59,7 +59,8 @@ class HeadWatch:
     def handlers(self) -> dict[str, Handler]:
         """By function name. Made when asked for: kept, they would tie the watch and the graph that it holds into a
         cycle, which only the garbage collector could undo."""
-        return dict.fromkeys(_SQUASHES, self._squashed) | {"linear": self._linear}
+        matrices: dict[str, Handler] = dict.fromkeys(("matmul", "__matmul__", "mm"), self._matrix)
+        return dict.fromkeys(_SQUASHES, self._squashed) | {"linear": self._linear, "add": self._added} | matrices
 
     def _squashed(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
         source = call.args[0] if call.args else call.kwargs["input"]
@@ -77,4 +78,20 @@ class HeadWatch:
         weight = call.args[1] if len(call.args) > 1 else call.kwargs.get("weight")
         if features.ndim == 2 and isinstance(weight, Tensor):
             self.linears.append(Linear(features, weight, result))
+        return result
+
+    def _matrix(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
+        """A linear layer spelled as a product with a matrix of constants..."""
+        result = proceed(call)
+        weight = call.args[1] if len(call.args) > 1 else None
+        if call.args and call.args[0].ndim == 2 and isinstance(weight, Tensor) and weight.ndim == 2:
+            self.linears.append(Linear(call.args[0], weight.T, result))
+        return result
+
+    def _added(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
+        """...and the addition of its bias."""
+        result = proceed(call)
+        last = self.linears[-1] if self.linears and len(call.args) > 1 else None
+        if last is not None and call.args[0] is last.result and isinstance(call.args[1], Tensor | float | int):
+            self.linears[-1] = Linear(last.features, last.weight, result)
         return result

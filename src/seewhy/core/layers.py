@@ -13,7 +13,7 @@ from torch import nn
 from seewhy.core.layouts import find_layout
 from seewhy.errors import UnknownName, UsageError
 
-__all__ = ["AUTO", "INPUT", "Place", "Seen", "choose_layer", "find_place", "place_name"]
+__all__ = ["AUTO", "INPUT", "Place", "Seen", "as_torch", "choose_layer", "find_place", "place_name"]
 
 #: the model's input as a place; spelled so that no submodule can be called that
 INPUT = "<input>"
@@ -45,6 +45,13 @@ def find_place(root: nn.Module, name: str, where: str = "") -> Place:
     return Place(plain, modules[plain], int(number) if mark else None)
 
 
+def as_torch(root: nn.Module, part: nn.Module) -> nn.Module:
+    """``part`` as the torch layer that it amounts to, where the network is one of another library and knows."""
+    known = getattr(root, "counterpart", None)
+    found: nn.Module = known(part) if callable(known) else part
+    return found
+
+
 def place_name(root: nn.Module, layer: str | nn.Module) -> str:
     """The name of ``layer``, given by name or as a submodule of ``root``."""
     if isinstance(layer, str):
@@ -65,19 +72,19 @@ class Seen:
     identity: tuple[int, int]
 
 
-def choose_layer(seen: list[Seen], size: tuple[int, ...], batch: int) -> list[Seen]:
+def choose_layer(seen: list[Seen], size: tuple[int, ...], batch: int, last: bool = False) -> list[Seen]:
     """Candidates for a class activation map, best first: the last outputs that still have several positions.
 
     Pooling, dropout and identities only pass on what came before, and so does a container that ends in one: they are
     skipped. A container whose output is its last child's stands for it (``layer4`` rather than
-    ``layer4.2.relu``).
+    ``layer4.2.relu``). ``last``: channels are last in this network.
     """
     passed_on: set[tuple[int, int]] = set()
     candidates: dict[tuple[int, int], Seen] = {}
     for entry in seen:
         if entry.shape[:1] != (batch,) or "parametrizations" in entry.name:  # weights being computed, window batches...
             continue
-        grid = find_layout(entry.shape, size).grid
+        grid = find_layout(entry.shape, size, last=last).grid
         if any(word in entry.kind for word in _POOLS):
             if entry.identity not in candidates:
                 passed_on.add(entry.identity)

@@ -85,24 +85,28 @@ def _whole(rows: int, columns: int, height: int, width: int) -> bool:
     return stride >= 2 and height // stride == rows and width // stride == columns
 
 
-def find_layout(shape: Sequence[int], size: Sequence[int], reshape: Reshape | None = None) -> Layout:
+def find_layout(
+    shape: Sequence[int], size: Sequence[int], reshape: Reshape | None = None, last: bool = False
+) -> Layout:
     """The layout of an activation of ``shape`` [B, ...] for an input whose positions are ``size`` (e.g. (224, 224)).
 
-    ``reshape`` is trusted as it is. A shape without positions ([B, C]) has an empty grid.
+    ``reshape`` is trusted as it is. A shape without positions ([B, C]) has an empty grid. Where channels could be
+    first or last they are first; ``last`` for a network that has them last.
 
     >>> find_layout((1, 197, 768), (224, 224)).prefix, find_layout((1, 197, 768), (224, 224)).grid
     (1, (14, 14))
     >>> find_layout((1, 7, 7, 768), (224, 224)).channel
     3
+    >>> find_layout((1, 8, 8, 8), (8, 8)).channel, find_layout((1, 8, 8, 8), (8, 8), last=True).channel
+    (1, 3)
     """
     if reshape is not None:
         return Layout(1, (), reshape=reshape)
     inner = tuple(shape[1:])
     if len(inner) == len(size) + 1:
-        first, last = inner[1:], inner[:-1]
-        if not _stride(first, size) and _stride(last, size):
-            return Layout(len(inner), last)
-        return Layout(1, first)
+        layouts = [Layout(1, inner[1:]), Layout(len(inner), inner[:-1])]
+        usual, other = reversed(layouts) if last else layouts
+        return other if not _stride(usual.grid, size) and _stride(other.grid, size) else usual
     if len(inner) == 2 and len(size) == 2:
         found = _token_grid(inner[0], size)
         if found is not None:
@@ -111,4 +115,4 @@ def find_layout(shape: Sequence[int], size: Sequence[int], reshape: Reshape | No
         return Layout(1, ())
     if len(inner) == 2:  # a sequence that is no grid: channels last, as transformers and LSTMs have them
         return Layout(2, inner[:1])
-    return Layout(1, inner[1:])
+    return Layout(len(inner), inner[:-1]) if last else Layout(1, inner[1:])

@@ -119,6 +119,8 @@ class Network:
 
     def __post_init__(self) -> None:
         self.root = unwrap(self.model) if isinstance(self.model, nn.Module) else None
+        #: whether the layers' own layout is channels last; a module of another library says so of itself
+        self.channels_last = bool(getattr(self.root, "channels_last", False))
 
     @property
     def module(self) -> nn.Module:

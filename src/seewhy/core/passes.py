@@ -87,6 +87,7 @@ class Pass:
     linears: list[Linear]
     biases: list[BiasTerm]
     attention: AttentionWatch
+    channels_last: bool = False
     runs: int = 1
 
     def layout(self, place: str) -> Layout:
@@ -99,7 +100,11 @@ class Pass:
                 f"layer {place!r} gives {tuple(shape)}, whose first axis is not the batch of {self.forward.batch}; "
                 "say how to read it with reshape=, a function to [B, C, H, W], or choose another layer"
             )
-        return find_layout(shape, self.size, self.request.reshape)
+        return self.layout_of(shape, self.request.reshape)
+
+    def layout_of(self, shape: Sequence[int], reshape: Reshape | None = None) -> Layout:
+        """Where channels and positions are in something of ``shape`` that this network made."""
+        return find_layout(shape, self.size, reshape, self.channels_last)
 
     def raw(self, place: str) -> Tensor:
         """The activation at ``place``, in the layer's own layout."""
@@ -171,7 +176,7 @@ class Pass:
         candidates are passed over, which takes one backward. A detector has a branch for each size of object: one that
         every target depends on is found by a backward each.
         """
-        candidates = choose_layer(self.tape.seen, self.size, self.forward.batch)
+        candidates = choose_layer(self.tape.seen, self.size, self.forward.batch, self.channels_last)
         targets = asked[0] if asked else None
         if targets is not None:
             candidates = self._reached(candidates, self.scores(targets)) or candidates
@@ -181,7 +186,7 @@ class Pass:
                 "use a gradient method such as --method saliency"
             )
         best, spent = candidates[0], 0
-        if find_layout(best.shape, self.size).prefix and targets is not None:
+        if self.layout_of(best.shape).prefix and targets is not None:
             best, spent = self._with_gradient(candidates[:32], targets), 1
         elif self.forward.found is not None:
             best, spent = self._shared_by(candidates, asked), len(asked)
@@ -209,7 +214,7 @@ class Pass:
         usable = [c for c in whole + candidates if self.tape.outputs[c.identity].requires_grad]
         grads = self.gradients(self.scores(targets), [self.tape.outputs[c.identity] for c in usable])
         for candidate, grad in zip(usable, grads, strict=True):
-            layout = find_layout(candidate.shape, self.size)
+            layout = self.layout_of(candidate.shape)
             if grad is not None and bool(layout.canonical(grad).any()):
                 return candidate
         return candidates[0]
@@ -264,7 +269,10 @@ def _forward(network: Network, call: Callable[[Tensor], Any], x: Tensor, request
     if request.attention:
         tables.append(attention.handlers)
     tables.extend(request.watches)
-    edits = {name: _raw_edit(edit, size, request.reshape) for name, edit in request.edits.items()}
+    edits = {
+        name: _raw_edit(edit, lambda shape: find_layout(shape, size, request.reshape, network.channels_last))
+        for name, edit in request.edits.items()
+    }
     if request.swap is not None:
         into, source = request.swap
         edits[into] = lambda raw: tape.activations[source]
@@ -280,7 +288,7 @@ def _forward(network: Network, call: Callable[[Tensor], Any], x: Tensor, request
         raw = call(leaf.clone())
     # left the contexts: backward rules run outside the interceptor
     forward = Forward(raw, x.shape[0], head.squashes)
-    made = Pass(forward, size, request, tape, leaf, rule, head.linears, bias.terms, attention)
+    made = Pass(forward, size, request, tape, leaf, rule, head.linears, bias.terms, attention, network.channels_last)
     # weakly: a cycle would keep the whole graph until the garbage collector comes by
     made.forward.activations, made.forward.rows = _weakly(made.activation), _weakly(made.rows)
     made.forward.captured = tuple(tape.activations)
@@ -309,11 +317,11 @@ def _check_batch(forward: Forward, batch: int) -> None:
         raise TargetError(f"the model gives {found} rows of scores for {batch} image(s); it needs one row per image")
 
 
-def _raw_edit(edit: Edit, size: tuple[int, ...], reshape: Reshape | None) -> Edit:
+def _raw_edit(edit: Edit, layout_of: Callable[[Sequence[int]], Layout]) -> Edit:
     """An edit of canonical activations as one of the layer's own layout."""
 
     def change(raw: Tensor) -> Tensor:
-        layout = find_layout(raw.shape, size, reshape)
+        layout = layout_of(raw.shape)
         return layout.restore(edit(layout.canonical(raw)), raw)
 
     return change

@@ -1,7 +1,9 @@
-"""Measures: take answers and truths, give numbers; never run a model and never draw."""
+"""Measures: take answers, maps and truths, give numbers; never run a model and never draw."""
 
 from __future__ import annotations
 
 from seewhy.metrics.classification import Classification, ClassScore, classification
+from seewhy.metrics.localisation import relevance_mass, relevance_rank
+from seewhy.metrics.sparseness import gini
 
-__all__ = ["ClassScore", "Classification", "classification"]
+__all__ = ["ClassScore", "Classification", "classification", "gini", "relevance_mass", "relevance_rank"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from seewhy.errors import ModelError, UnknownName, UsageError, nearest
-from seewhy.models import builtin, python_, timm_, torchvision_
+from seewhy.models import builtin, keras_, python_, timm_, torchvision_
 from seewhy.models._scheme import Request, Scheme
 from seewhy.models._words import one_line, reason
 from seewhy.models.labels import Labels, read_labels
@@ -28,7 +28,7 @@ _LISTING = "python -m pydoc seewhy.models.loader"
 
 #: every way to name a model; a further framework is one more file and one more entry
 schemes: Registry[Scheme] = Registry("model scheme", _LISTING)
-for _module in (builtin, torchvision_, timm_, python_):
+for _module in (builtin, torchvision_, timm_, keras_, python_):
     schemes.add(_module.SCHEME)
 
 PreprocessLike = Preprocess | Callable[[Image.Image], Tensor] | str
@@ -46,7 +46,8 @@ def load(
 ) -> Model:
     """The network that ``spec`` names, in eval mode, with its preprocessing and labels.
 
-    ``spec`` is ``builtin``, ``torchvision:NAME``, ``timm:NAME`` or ``python:package.module:callable``.
+    ``spec`` is ``builtin``, ``torchvision:NAME``, ``timm:NAME``, ``keras:FILE.keras``, ``keras:NAME`` (of
+    keras.applications) or ``python:package.module:callable``.
     ``weights`` is "auto" (what is already on this machine), "random" (untrained, the same every time) or a
     file; nothing is ever downloaded. A file with another number of classes gives the network that many,
     without labels. ``labels`` and ``preprocess`` (a `Preprocess`, a callable, or the name of a
@@ -90,17 +91,23 @@ def wrap(
     preprocess: PreprocessLike | None = None,
     labels: Labels | None = None,
     name: str | None = None,
+    inputs: Mapping[str | int, Any] | None = None,
 ) -> Model:
     """A `Model` around a network in hand, which stays exactly as it is: its mode, device, hooks and values.
 
-    ``module`` is a `torch.nn.Module`, any callable from inputs to outputs, or a `Model` (given back with what
-    is replaced). ``labels`` is a sequence, a mapping of number to name, or a .txt or .json file's path. A
-    timm network brings its own preprocessing and labels where none are given. Raises `UsageError` for what
-    cannot be called.
+    ``module`` is a `torch.nn.Module`, a `keras.Model`, any callable from inputs to outputs, or a `Model` (given
+    back with what is replaced). ``labels`` is a sequence, a mapping of number to name, or a .txt or .json
+    file's path. A timm network brings its own preprocessing and labels where none are given. ``inputs`` holds
+    all inputs but one of a Keras model that has several, by name or number: one row each, the same for every
+    image. Raises `UsageError` for what cannot be called.
 
     >>> wrap(torch.nn.Flatten(), labels=["cat", "dog"]).find_label("DOG")
     1
     """
+    if inputs is not None and not keras_.is_keras_model(module):
+        raise UsageError("inputs= is for a keras.Model of several inputs; for others wrap a function of one input")
+    if keras_.is_keras_model(module):
+        return _override(keras_.in_hand(module, name, inputs), labels, preprocess)
     if isinstance(module, Model):
         model = module if name is None else dataclasses.replace(module, name=name)
         return _override(model, labels, preprocess)
@@ -160,6 +167,8 @@ def _understood(preprocess: Any, own: Any) -> Preprocess | Callable[[Image.Image
 
 def _unknown(spec: str) -> UsageError:
     """A bare name of a known network means that network; a file wants to be told whose weights it has."""
+    if Path(spec).suffix == ".keras" and Path(spec).is_file():
+        return UsageError(f"{spec!r} is a Keras file; type keras:{spec}")
     if Path(spec).suffix and Path(spec).is_file():
         return UsageError(f"{spec!r} is a file: name the network too, as in torchvision:resnet50 --weights {spec}")
     scheme, colon, rest = spec.partition(":")

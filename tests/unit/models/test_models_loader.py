@@ -250,7 +250,7 @@ def test_other_words_that_cannot_be_meant(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save({}, "w.pth")
     assert "torchvision:resnet50 --weights w.pth" in failure(UsageError, "w.pth")
-    assert {scheme.name for scheme in schemes} == {"builtin", "python", "timm", "torchvision"}
+    assert {scheme.name for scheme in schemes} == {"builtin", "keras", "python", "timm", "torchvision"}
 
 
 def test_a_device_that_is_not_there():

@@ -9,7 +9,7 @@ signals) shows in the graph and is refused there.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -17,15 +17,16 @@ from torch import Tensor
 
 from seewhy.core.functions import Call
 from seewhy.core.relevance.composites import Composite
-from seewhy.core.relevance.origins import Notes
-from seewhy.core.relevance.ruled import is_live, ruled
+from seewhy.core.relevance.origins import Note, Notes
+from seewhy.core.relevance.ruled import Backward, is_live, ruled
 from seewhy.core.relevance.sharing import share_sum
+from seewhy.core.relevance.tails import Tail
 from seewhy.core.rules import RECTIFIERS, in_place
 
 __all__ = ["PRODUCTS", "SUMS", "Arithmetic", "Ledger", "State", "written_back"]
 
-SUMS = ("add", "sub")
-PRODUCTS = ("mul", "div", "true_divide")
+SUMS = ("add", "sub", "subtract")
+PRODUCTS = ("mul", "multiply", "div", "divide", "true_divide")
 
 
 @dataclass
@@ -81,7 +82,7 @@ class Arithmetic:
         live = is_live(a), is_live(b)
         if not any(live) or not torch.is_grad_enabled() or "out" in call.kwargs or len(call.args) > 2:
             return proceed(call)
-        if name in ("rsub", "div", "true_divide") and live[1]:
+        if name in ("rsub", "div", "divide", "true_divide") and live[1]:
             return proceed(call)  # the graph shows it: a quotient by an activation has no rule
         if all(live):
             if name in SUMS:
@@ -96,19 +97,23 @@ class Arithmetic:
         function = _of_both(call)
         constant = b if live[0] else a
         order = (lambda t: function(t, constant)) if live[0] else (lambda t: function(constant, t))
-        out = written_back(call, a, lambda at: self._with_constant(function, at, b, live))
-        if out is not a:
-            self.state.notes.put(out, known.then(order))
+        taken = None
+        if known.layer is not None and not call.kwargs.keys() & {"alpha", "rounding_mode"}:
+            taken = known.layer.taking(name, constant, a if live[0] else b, live[0])
+        back = self.state.passes if taken is None or taken.tail is None else _noted(self.state, taken.tail)
+        out = written_back(call, a, lambda at: self._with_constant(function, at, b, live, back))
+        note = Note() if out is a else known.then(order)
+        self.state.notes.put(out, note if taken is None else replace(note, layer=taken))
         return out
 
-    def _with_constant(self, function: Any, a: Any, b: Any, live: tuple[bool, bool]) -> Tensor:
+    def _with_constant(self, function: Any, a: Any, b: Any, live: tuple[bool, bool], back: Backward) -> Tensor:
         """Relevance passes by the constant; its own gradient is wanted for differentiable maps only."""
         if live[0]:
             if not isinstance(b, Tensor):
-                return ruled(lambda t: function(t, b), self.state.passes, a)
-            return ruled(function, self.state.passes, a, b if self.state.keep else b.detach())
+                return ruled(lambda t: function(t, b), back, a)
+            return ruled(function, back, a, b if self.state.keep else b.detach())
         flipped = lambda t, c: function(c, t)  # noqa: E731 - the live tensor comes first, as `_pass` has it
-        return ruled(flipped, self.state.passes, b, a if self.state.keep or not isinstance(a, Tensor) else a.detach())
+        return ruled(flipped, back, b, a if self.state.keep or not isinstance(a, Tensor) else a.detach())
 
     def _sum(self, call: Call, a: Tensor, b: Tensor) -> Tensor:
         function = _of_both(call)
@@ -145,6 +150,17 @@ class Arithmetic:
         if not self.state.keep:  # nothing flows into the gate, so that whatever computed it needs no rule
             factors[1 - signal] = factors[1 - signal].detach()
         return ruled(function, back, *factors)
+
+
+def _noted(state: State, tail: Tail) -> Backward:
+    """A backward pass that hands relevance on as it is, and notes on the tail what that was."""
+
+    def back(relevance: Tensor, tensors: Sequence[Any]) -> Any:
+        if state.active is not None:
+            tail.passed = relevance
+        return state.passes(relevance, tensors)
+
+    return back
 
 
 def _of_both(call: Call) -> Callable[..., Tensor]:

@@ -7,7 +7,7 @@ linear layer put it out, and that it opens and closes rather than carries (a gat
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from seewhy.core.functions import Call
+from seewhy.core.relevance.tails import Output
 
 __all__ = ["MOVES", "Note", "Notes"]
 
@@ -34,11 +35,12 @@ MOVES: dict[str, bool] = {
 @dataclass(frozen=True)
 class Note:
     """What is known of one tensor. ``path`` leads from the input to it, None if it is something else; ``inside``
-    [1, ...] is 0 at padding; ``layer`` is whatever the watch keeps for a linear layer's output."""
+    [1, ...] is 0 at padding; ``layer`` is what the watch keeps for a linear layer's output, whatever the order of its
+    axes."""
 
     path: tuple[Callable[[Tensor], Tensor], ...] | None = None
     inside: Tensor | None = None
-    layer: Any = None
+    layer: Output | None = None
     gate: bool = False
 
     @property
@@ -85,6 +87,10 @@ class Notes:
             return out
         rest, kwargs = call.args[1:], {key: value for key, value in call.kwargs.items() if key != "input"}
         note = known.then(lambda t: call.func(t, *rest, **kwargs)) if call.args else Note(gate=known.gate)
+        if call.name == "permute" and call.args:
+            axes = kwargs["dims"] if "dims" in kwargs else rest[0] if isinstance(rest[0], Sequence) else rest
+            layer = None if known.layer is None else known.layer.permuted(tuple(axes))
+            note = replace(note, layer=layer, inside=None if known.inside is None else known.inside.permute(*axes))
         if call.name in ("pad", "constant_pad_nd") and call.args and _constant(rest, kwargs):
             inside = torch.ones_like(source[:1]) if known.inside is None else known.inside
             inside = call.func(inside.detach(), *rest, **_zero(kwargs))

@@ -5,8 +5,9 @@ Every function that is met becomes a `Ruled` call. Which rule holds is read when
 its state, so that all composites and all targets share one forward.
 
 * Convolutions and linear layers follow the composite. The batch norm that reads exactly such a layer's output is taken
-  into it: the rule sees w' = w g / s and b' = (b - m) g / s + beta. Whether it was alone in reading it is known when
-  relevance arrives: then what arrives at the layer is what the batch norm passed on. Any other batch norm passes.
+  into it: the rule sees w' = w g / s and b' = (b - m) g / s + beta. So are constants of each channel that are added or
+  multiply there. Whether they were alone in reading it is known when relevance arrives: then what arrives at the layer
+  is what they passed on. Any other batch norm passes.
 * Pooling, sums over positions and sums of two activations share in proportion to the values.
 * A signal times a gate: the signal takes all. Constants that multiply or are added pass.
 * Activation functions pass; max pooling is its own gradient, since the winner takes all.
@@ -28,7 +29,6 @@ from seewhy.core.relevance.linear import (
     NORMS,
     POOLINGS,
     WEIGHTED,
-    NormCall,
     WeightedCall,
     pool_again,
     read_norm,
@@ -37,6 +37,7 @@ from seewhy.core.relevance.linear import (
 from seewhy.core.relevance.origins import MOVES, Note
 from seewhy.core.relevance.ruled import is_live, ruled
 from seewhy.core.relevance.sharing import LinearMap, Shares
+from seewhy.core.relevance.tails import Output, Tail, Tails
 from seewhy.core.rules import RECTIFIERS, out_of_place
 
 __all__ = ["ACTIVATIONS", "RelevanceWatch"]
@@ -50,13 +51,12 @@ ACTIVATIONS = (*RECTIFIERS, *_ELEMENTWISE, "clamp", "clamp_min", "clamp_max")
 
 @dataclass(eq=False)
 class _Layer:
-    """A linear layer's call: the batch norm that read its output, and the relevance that this one passed on."""
+    """A linear layer's call, and what followed it."""
 
     call: WeightedCall
     index: int
     note: Note
-    norm: NormCall | None = None
-    passed: Tensor | None = None
+    tails: Tails
 
 
 @dataclass
@@ -94,9 +94,11 @@ class RelevanceWatch:
         read = read_weighted(call)
         if read is None or not self._recorded(read.tensors[0]) or is_live(read.tensors[1]):
             return proceed(call)
-        known = _Layer(read, layer, self.state.notes.of(read.tensors[0]))
+        known = _Layer(read, layer, self.state.notes.of(read.tensors[0]), Tails(1))
         out = ruled(read.exactly, _bound(self._back_through_layer, known), *read.tensors[: len(read.places)])
-        self.state.notes.put(out, Note(layer=known))
+        if read.kind == "linear":
+            known.tails.channel = out.ndim - 1
+        self.state.notes.put(out, Note(layer=Output(known.tails)))
         return out
 
     def _back_through_layer(
@@ -106,9 +108,9 @@ class RelevanceWatch:
             return None
         composite, ledger = self.state.active
         x, weight, bias = (*tensors, None)[:3]
-        passed, layer.passed = layer.passed, None
-        if layer.norm is not None and passed is not None and torch.equal(passed, relevance):
-            scale, shift = layer.norm.affine()
+        taken = layer.tails.affine(relevance)
+        if taken is not None:
+            scale, shift = taken
             weight = layer.call.scaled(weight, scale)
             bias = shift if bias is None else bias * scale + shift
         shaped = None if bias is None else layer.call.shaped(bias, relevance.ndim)
@@ -136,8 +138,8 @@ class RelevanceWatch:
         if not self._recorded(x):
             return proceed(call)
         layer = self.state.notes.of(x).layer
-        if layer is not None and read.fixed and (layer.call.kind == "convolution" or x.ndim == 2):
-            layer.norm = read
+        known = layer is not None and read.fixed and layer.channel == 1
+        step = layer.follow(read.affine).tail if layer is not None and known else None
         several: list[Any] = []
 
         def function(*tensors: Any) -> Tensor:
@@ -147,14 +149,14 @@ class RelevanceWatch:
             several[:] = out[1:]
             return out[0]  # type: ignore[no-any-return]
 
-        out = ruled(function, _bound(self._back_through_norm, layer), *read.tensors)
+        out = ruled(function, _bound(self._back_through_norm, step), *read.tensors)
         return (out, *several) if several else out
 
-    def _back_through_norm(self, layer: _Layer | None, relevance: Tensor, tensors: Sequence[Any]) -> Any:
+    def _back_through_norm(self, step: Tail | None, relevance: Tensor, tensors: Sequence[Any]) -> Any:
         if self.state.active is None:
             return None
-        if layer is not None:
-            layer.passed = relevance
+        if step is not None:
+            step.passed = relevance
         return relevance, None, None
 
     def _pooling(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
