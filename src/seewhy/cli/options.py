@@ -129,7 +129,7 @@ ModelSpec = Annotated[
     str,
     _option(
         "--model", "-m", show="SPEC", panel=_MODEL,
-        help="builtin, torchvision:NAME, timm:NAME or python:package.module:callable.",
+        help="builtin, torchvision:NAME, timm:NAME, python:package.module:callable, onnx:FILE, hf:DIR, pt2:FILE.",
     ),
 ]  # fmt: skip
 Weights = Annotated[

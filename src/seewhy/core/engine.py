@@ -29,7 +29,7 @@ from seewhy.core.passes import Pass, Request, run_forward
 from seewhy.core.relevance.propagation import Flow, Lift, Propagation
 from seewhy.core.streaming import Subscriber, run_stream
 from seewhy.errors import CapabilityError
-from seewhy.registry import Method, Need
+from seewhy.registry import FORWARD_ONLY, Method, Need
 
 __all__ = ["run_jobs"]
 
@@ -146,9 +146,7 @@ class _Run:
     @staticmethod
     def _salvage(runners: Sequence[_Runner]) -> bool:
         """Let jobs that can stop early return what they have. False if there is nothing to return."""
-        for runner in runners:
-            if runner.result is not None:
-                continue
+        for runner in [runner for runner in runners if runner.result is None]:
             try:
                 runner.steps.throw(asks.Interrupted())
             except StopIteration as stop:
@@ -194,6 +192,7 @@ class _Run:
             attention=Need.ATTENTION in needs,
             reshape=self.settings.reshape,
             optional=frozenset(o.about for o in outlines if o.optional and o.about not in (known, *layers)),
+            module=bool(needs - FORWARD_ONLY),  # which then has to prove itself, on the images themselves
         )
         try:
             made = self._forward(request)

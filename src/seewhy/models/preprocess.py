@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["Preprocess"]
+__all__ = ["Preprocess", "agree"]
 
 _RESAMPLING = {
     "nearest": Image.Resampling.NEAREST,
@@ -176,7 +176,7 @@ class Preprocess:
         spirit (v1 or v2). Raises `UsageError` for anything else, or where the result would not agree.
         """
         found = cls(**read_transform(transform))
-        _agree(found, transform)
+        agree(found, transform)
         return found
 
     @classmethod
@@ -209,7 +209,7 @@ def _offset(length: int, crop: int) -> int:
     return -((crop - length) // 2) if crop > length else round((length - crop) / 2)
 
 
-def _agree(found: Preprocess, transform: Any) -> None:
+def agree(found: Preprocess, transform: Any) -> None:
     """Show both one picture: names of classes alone are a guess. Raises `UsageError` if they differ."""
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (61, 47, 3), dtype=np.uint8))
     theirs, ours = transform(image), found(image)
