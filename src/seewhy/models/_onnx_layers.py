@@ -28,10 +28,11 @@ def plain_layer(
         case "Clip" if known:
             low, high = (_number(constant, at, getattr(op, bound)) for at, bound in enumerate(("min", "max")))
             return _clip(low, high), reads[:1], False
-        case "MaxPool" if single and hasattr(op, "pool"):
-            op.pool.return_indices = False  # the indices are what the wrapper is for, and nobody reads them
-            pad = getattr(op, "pad", None)
-            return (op.pool if pad is None else nn.Sequential(pad, op.pool)), reads, False
+        case "MaxPool" if len(node.output) == 1:
+            parts = [part for part in op.modules() if not list(part.children())]
+            for part in parts:
+                part.return_indices = False  # nobody reads them
+            return (parts[0] if len(parts) == 1 else nn.Sequential(*parts)), reads, False
         case "GlobalAveragePool":
             return nn.AdaptiveAvgPool2d(1), reads, False
         case "LayerNormalization" if known and single and len(constant) == 2 and op.axis == -1:

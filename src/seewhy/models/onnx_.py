@@ -81,7 +81,7 @@ def _gap(module: OnnxNetwork, program: OnnxProgram, batch: int) -> float | str:
     image = program.image
     noise = torch.rand(batch, image.channels, *image.size, generator=torch.Generator().manual_seed(0))
     network = Network(module)
-    x = network.like(noise * 255 if image.dtype == "UINT8" else noise)
+    x = network.like(noise.mul(255).round() if image.dtype == "UINT8" else noise)
     network.program = None  # compared below, where a gap is no error
     try:
         with network.borrowed() as call:
