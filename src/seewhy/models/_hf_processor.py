@@ -19,6 +19,8 @@ from seewhy.models.preprocess import Preprocess, agree
 __all__ = ["read_processor"]
 
 _FILES = ("preprocessor_config.json", "processor_config.json")
+#: pictures whose crops are rounded differently in height and width
+_SHAPES = ((61, 47), (47, 61), (50, 40), (40, 51), (53, 53))
 _RESAMPLING = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
 
 
@@ -35,14 +37,17 @@ def read_processor(folder: Path, spec: str) -> Preprocess | Callable[[Image.Imag
 
     def process(image: Image.Image) -> Tensor:
         found = processor(images=image.convert("RGB"), return_tensors="pt")["pixel_values"]
-        return torch.as_tensor(found)[0]
+        return torch.as_tensor(found)[0].float()
 
-    try:
-        ours = Preprocess(**_steps(processor))
-        agree(ours, process)
-    except (UsageError, AttributeError, KeyError, TypeError, ValueError):  # steps that have no counterpart here
-        return process
-    return ours
+    for floor in (False, True):
+        try:
+            ours = Preprocess(**_steps(processor), floor=floor)
+            for shape in _SHAPES:
+                agree(ours, process, shape)
+        except (UsageError, AttributeError, KeyError, TypeError, ValueError):  # steps that have no counterpart here
+            continue
+        return ours
+    return process
 
 
 def _steps(processor: Any) -> dict[str, Any]:

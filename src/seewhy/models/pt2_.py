@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from seewhy.errors import ModelError, UnsafeModel, UsageError
+from seewhy.core.outputs import main_tensor
+from seewhy.errors import CapabilityError, ModelError, UnsafeModel, UsageError
 from seewhy.models._scheme import Request, Scheme
 from seewhy.models._words import missing_file, reason
 from seewhy.models.model import Model
@@ -30,8 +32,8 @@ _WHY = (
 def load(request: Request) -> Model:
     """The exported program in the file, with its layers where `torch.export.unflatten` can tell them apart.
 
-    A program exported for one batch size is called in pieces of that size. Raises `UnsafeModel` unless pickles are
-    trusted, `ModelError` for what cannot be read or takes no image.
+    A program exported for one batch size is freed from it where that gives the same scores. Raises `UnsafeModel` unless
+    pickles are trusted, `ModelError` for what cannot be read or takes no image.
     """
     spec, path = f"pt2:{request.name}", Path(request.name).expanduser()
     if request.weights != "auto":
@@ -48,11 +50,11 @@ def load(request: Request) -> Model:
     except Exception as error:  # a damaged archive raises anything
         raise ModelError(f"cannot read {name}: damaged or no torch.export program ({reason(error, 120)})") from error
     shape = _image_shape(program, name)
-    module = _module(program)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        module = _module(program, shape, name)
     for part in module.modules():  # exported graphs are as they were exported, and refuse .eval()
         part.training = False
-    if isinstance(shape[0], int):
-        _in_pieces(module, shape[0])
     channels = shape[1] if isinstance(shape[1], int) else 3
     size = tuple(length if isinstance(length, int) else 224 for length in shape[2:])
     known = guessed("this exported program", (size[0], size[1]), channels, "unit") if channels in (1, 3) else (None, "")
@@ -71,7 +73,39 @@ def _image_shape(program: Any, name: str) -> list[Any]:
     return list(values[0].shape)
 
 
-def _module(program: Any) -> nn.Module:
+def _module(program: Any, shape: list[Any], name: str) -> nn.Module:
+    """The network, for any number of images where that can be had."""
+    if not isinstance(shape[0], int):
+        return _unfolded(program)
+    exact = _unfolded(program)
+    try:
+        freed: Any = _unfolded(_freed(program, shape[0]))
+        freed.check_input_constraints = False
+        size = [length if isinstance(length, int) else 224 for length in shape[1:]]
+        x = torch.rand(2 * shape[0], *size, generator=torch.Generator().manual_seed(0))
+        with torch.no_grad():
+            together = main_tensor(freed(x))
+            apart = torch.cat([main_tensor(exact(part)) for part in torch.split(x, shape[0])])
+        free = together.shape == apart.shape and torch.allclose(together, apart, rtol=1e-4, atol=1e-5)
+    except Exception:  # whatever torch says to a graph that is built around its batch
+        free = False
+    if free:
+        return cast(nn.Module, freed)
+    whole = exact.forward
+
+    def forward(x: Tensor) -> Any:
+        if len(x) != shape[0]:
+            raise CapabilityError(
+                f"{name} was exported for {shape[0]} image(s) at once and cannot take {len(x)}; export it with "
+                "dynamic_shapes=({0: torch.export.Dim.DYNAMIC},)"
+            )
+        return whole(x)
+
+    exact.forward = forward
+    return exact
+
+
+def _unfolded(program: Any) -> nn.Module:
     try:
         found: nn.Module = torch.export.unflatten(program)
     except Exception:  # not every program keeps its layers apart; then there is one graph without any
@@ -79,21 +113,15 @@ def _module(program: Any) -> nn.Module:
     return found
 
 
-def _in_pieces(module: nn.Module, batch: int) -> None:
-    """Let a program for batches of one size take any number of images; the last piece is filled up."""
-    whole = module.forward
-
-    def forward(x: Tensor) -> Any:
-        if len(x) == batch:
-            return whole(x)
-        missing = -len(x) % batch
-        filled = torch.cat([x, x[-1:].expand(missing, *x.shape[1:])]) if missing else x
-        outputs = [whole(piece) for piece in torch.split(filled, batch)]
-        if not all(isinstance(output, Tensor) for output in outputs):
-            raise UsageError(f"this program takes {batch} image(s) at once, and its outputs cannot be put together")
-        return torch.cat(outputs)[: len(x)]
-
-    module.forward = forward
+def _freed(program: Any, batch: int) -> Any:
+    """A copy whose reshapes take whatever number of images comes; whether that was right, the caller finds out."""
+    copied = copy.deepcopy(program)
+    for node in copied.graph.nodes:
+        if str(node.target).startswith(("aten.view", "aten.reshape", "aten._unsafe_view")) and len(node.args) > 1:
+            first, *rest = node.args[1] or [None]
+            if first == batch and -1 not in rest:
+                node.args = (node.args[0], [-1, *rest], *node.args[2:])
+    return copied
 
 
 SCHEME = Scheme("pt2", _FORM, load, list, "python -m pydoc seewhy.models.loader")

