@@ -164,7 +164,9 @@ def test_a_function_of_the_file_is_never_taken_for_one_of_torch(tmp_path: Path, 
     )
     path.write_bytes(model.SerializeToString())
     monkeypatch.setattr(torch, "load", lambda *args, **kwargs: pytest.fail("torch.load was called"))
-    assert isinstance(seewhy.load(f"onnx:{path}").module, OnnxProgram)
+    module = seewhy.load(f"onnx:{path}").module
+    assert isinstance(module, OnnxProgram)
+    assert "mine.Load is no operator of ONNX itself" in module.why
 
 
 def test_an_operator_nobody_knows(tmp_path: Path) -> None:
