@@ -68,8 +68,8 @@ def random_map(size: tuple[int, int], seed: int, smooth: float = 2.0) -> NDArray
 
 
 def textures() -> dict[str, Texture]:
-    """Pieces of photographs that come with scikit-image and scikit-learn, by name: each gives, for a generator, a height
-    and a width, a random piece of that size, uint8 [H, W, 3], at a random scale, turned or mirrored at random."""
+    """Pieces of photographs that come with scikit-image and scikit-learn, by name: each gives, for a generator, a
+    height and a width, a random piece of that size, uint8 [H, W, 3], at a random scale, mirrored at random."""
     from skimage import data
     from sklearn.datasets import load_sample_images
 

@@ -126,9 +126,12 @@ def _methods(names: Sequence[str], call: str) -> list[Method]:
 def _check_capabilities(network: Network, methods: Sequence[Method]) -> None:
     for each in methods:
         if network.root is None and (missing := each.card.needs - FORWARD_ONLY):
+            what = f"{each.name} needs {', '.join(sorted(missing))}"
+            if network.program is not None:
+                raise CapabilityError(f"{what}; {network.program.why}. Use a perturbation method: occlusion, rise")
             raise CapabilityError(
-                f"{each.name} needs {', '.join(sorted(missing))}; a callable has scores only: wrap the module itself, "
-                "or use a perturbation method such as occlusion or rise"
+                f"{what}; a callable has scores only: wrap the module itself, or use a perturbation method such as "
+                "occlusion or rise"
             )
         if network.root is not None and each.card.rule != "none" and isinstance(network.root, torch.jit.ScriptModule):
             raise CapabilityError(

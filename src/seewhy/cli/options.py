@@ -130,7 +130,8 @@ ModelSpec = Annotated[
     str,
     _option(
         "--model", "-m", show="SPEC", panel=_MODEL,
-        help="builtin, torchvision:NAME, timm:NAME, keras:FILE, keras:NAME or python:package.module:callable.",
+        help="builtin, torchvision:NAME, timm:NAME, keras:FILE, keras:NAME, onnx:FILE, hf:DIR, pt2:FILE or "
+        "python:package.module:callable.",
     ),
 ]  # fmt: skip
 Weights = Annotated[

@@ -30,7 +30,7 @@ from seewhy.core.relevance.propagation import Flow, Lift, Propagation
 from seewhy.core.runners import UNANSWERED, Runner, attribution, distinct, salvage, source_key, steps_of
 from seewhy.core.streaming import Subscriber, run_stream
 from seewhy.errors import CapabilityError
-from seewhy.registry import Method, Need
+from seewhy.registry import FORWARD_ONLY, Method, Need
 
 __all__ = ["run_jobs"]
 
@@ -141,6 +141,7 @@ class _Run:
             attention=Need.ATTENTION in needs,
             reshape=self.settings.reshape,
             optional=frozenset(o.about for o in outlines if o.optional and o.about not in (known, *layers)),
+            module=bool(needs - FORWARD_ONLY),  # which then has to prove itself, on the images themselves
         )
         try:
             made = self._forward(request)

@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
+from seewhy.core.programs import program_of
 from seewhy.errors import CapabilityError
 
 __all__ = ["Network", "mode_matters", "unwrap"]
@@ -111,7 +112,8 @@ class Network:
     """A module (or any callable from a batch to scores) that can be called without a trace.
 
     ``root`` is the module with wrappers taken off, or None for a callable; ``warned`` collects what the user ought to
-    know about the model's state.
+    know about the model's state. ``program`` is what gives the scores where the module only stands for a network that
+    runs outside torch; ``agrees`` says whether the two were found to agree since the network was last borrowed.
     """
 
     model: nn.Module | Callable[[Tensor], Any]
@@ -121,12 +123,15 @@ class Network:
         self.root = unwrap(self.model) if isinstance(self.model, nn.Module) else None
         #: whether the layers' own layout is channels last; a module of another library says so of itself
         self.channels_last = bool(getattr(self.root, "channels_last", False))
+        self.program = program_of(self.model if self.root is None else self.root)
+        self.agrees = False
 
     @property
     def module(self) -> nn.Module:
         """The network itself; raises `CapabilityError` for a plain callable, which has no layers."""
         if self.root is None:
-            raise CapabilityError("this model is a plain callable: it has scores, but no gradients and no layers")
+            why = self.program.why if self.program else "this model is a plain callable"
+            raise CapabilityError(f"{why}: it has scores, but no gradients and no layers")
         return self.root
 
     @property
@@ -159,6 +164,7 @@ class Network:
         with ExitStack() as stack:
             stack.enter_context(torch.inference_mode(False))
             stack.enter_context(torch.enable_grad())
+            self.agrees = False
             # one walk through the model for everything below: on a small network walks are what a call costs
             parts = [] if self.root is None else list(self.root.modules())
             tensors = [t for part in parts for held in (part._parameters, part._buffers) for t in held.values()]

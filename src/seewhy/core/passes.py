@@ -25,6 +25,7 @@ from seewhy.core.layers import INPUT, Place, Seen, choose_layer
 from seewhy.core.layouts import Layout, Reshape, find_layout
 from seewhy.core.network import Network
 from seewhy.core.outputs import Forward
+from seewhy.core.programs import check_agreement
 from seewhy.core.rules import RuleWatch
 from seewhy.core.tape import Edit, Graph, Tape, capture, record
 from seewhy.core.targets import Target, scores
@@ -46,7 +47,8 @@ class Request:
     keeps the caller's own graph, for differentiable maps; ``survey`` notes every module's output; ``curvature`` makes
     second derivatives possible; ``attention`` makes attention weights visible; ``swap`` puts the output of the second
     layer in the place of the first one's, in the same forward; ``watches`` are handlers of a caller's own;
-    ``optional`` places are captured if they run.
+    ``optional`` places are captured if they run; ``module`` runs the module even where the program that it stands for
+    could answer.
     """
 
     places: Mapping[str, Place] = field(default_factory=dict)
@@ -63,6 +65,12 @@ class Request:
     reshape: Reshape | None = None
     watches: tuple[dict[str, Handler], ...] = ()
     optional: frozenset[str] = frozenset()
+    module: bool = False
+
+    @property
+    def scores_only(self) -> bool:
+        """Whether the output is all that is asked for."""
+        return self == Request(gradients=False, reshape=self.reshape, optional=self.optional)
 
     @property
     def graph(self) -> Graph:
@@ -249,7 +257,7 @@ def run_forward(network: Network, call: Callable[[Tensor], Any], x: Tensor, requ
         if not any(words in str(error) for words in _WANTS_GRAPH):
             raise
         made = _forward(network, call, x, replace(request, at_input=True))
-        made.runs = 2
+        made.runs += 1
         return made
 
 
@@ -285,7 +293,12 @@ def _forward(network: Network, call: Callable[[Tensor], Any], x: Tensor, request
         if request.attached or request.curvature:  # the fused attention kernels cannot be differentiated twice
             stack.enter_context(sdpa_kernel(SDPBackend.MATH))
         # a clone: a model whose first layer works in place must rewrite neither the user's tensor nor a leaf
-        raw = call(leaf.clone())
+        outside = network.program if network.root is None or request.scores_only else None
+        if outside is None:
+            raw = call(leaf.clone())
+        else:
+            raw, squashes = outside.run(x.detach())
+            head.squashes.extend(squashes)
     # left the contexts: backward rules run outside the interceptor
     forward = Forward(raw, x.shape[0], head.squashes)
     made = Pass(forward, size, request, tape, leaf, rule, head.linears, bias.terms, attention, network.channels_last)
@@ -293,6 +306,10 @@ def _forward(network: Network, call: Callable[[Tensor], Any], x: Tensor, request
     made.forward.activations, made.forward.rows = _weakly(made.activation), _weakly(made.rows)
     made.forward.captured = tuple(tape.activations)
     _check_batch(made.forward, x.shape[0])
+    if outside is None and network.program is not None and not network.agrees:
+        check_agreement(network.program, x, made.forward)
+        network.agrees = True
+        made.runs += 1
     return made
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import inspect
 import sys
 from collections.abc import Callable, Mapping
@@ -14,7 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from seewhy.errors import ModelError, UnknownName, UsageError, nearest
-from seewhy.models import builtin, keras_, python_, timm_, torchvision_
+from seewhy.models import builtin, hf_, keras_, onnx_, pt2_, python_, timm_, torchvision_
 from seewhy.models._scheme import Request, Scheme
 from seewhy.models._words import one_line, reason
 from seewhy.models.labels import Labels, read_labels
@@ -28,8 +29,11 @@ _LISTING = "python -m pydoc seewhy.models.loader"
 
 #: every way to name a model; a further framework is one more file and one more entry
 schemes: Registry[Scheme] = Registry("model scheme", _LISTING)
-for _module in (builtin, torchvision_, timm_, keras_, python_):
+for _module in (builtin, torchvision_, timm_, keras_, onnx_, hf_, pt2_, python_):
     schemes.add(_module.SCHEME)
+
+#: files that hold a network and its weights, by how their names end
+_FILES = {".onnx": "onnx", ".pt2": "pt2", ".keras": "keras"}
 
 PreprocessLike = Preprocess | Callable[[Image.Image], Tensor] | str
 
@@ -47,7 +51,7 @@ def load(
     """The network that ``spec`` names, in eval mode, with its preprocessing and labels.
 
     ``spec`` is ``builtin``, ``torchvision:NAME``, ``timm:NAME``, ``keras:FILE.keras``, ``keras:NAME`` (of
-    keras.applications) or ``python:package.module:callable``.
+    keras.applications), ``onnx:FILE``, ``hf:NAME_OR_DIR``, ``pt2:FILE`` or ``python:package.module:callable``.
     ``weights`` is "auto" (what is already on this machine), "random" (untrained, the same every time) or a
     file; nothing is ever downloaded. A file with another number of classes gives the network that many,
     without labels. ``labels`` and ``preprocess`` (a `Preprocess`, a callable, or the name of a
@@ -69,7 +73,9 @@ def load(
     model = _override(chosen, labels, preprocess)
     if isinstance(model.module, nn.Module):
         try:
-            model.module.eval().to(device=device, dtype=dtype)
+            if any(part.training for part in model.module.modules()):  # exported graphs refuse even to be asked
+                model.module.eval()
+            model.module.to(device=device, dtype=dtype)
         except (RuntimeError, AssertionError, NotImplementedError) as error:  # a device that is not there
             raise ModelError(f"cannot put {spec} on device {str(device)!r}: {reason(error, 120)}") from error
     return model
@@ -167,13 +173,17 @@ def _understood(preprocess: Any, own: Any) -> Preprocess | Callable[[Image.Image
 
 def _unknown(spec: str) -> UsageError:
     """A bare name of a known network means that network; a file wants to be told whose weights it has."""
-    if Path(spec).suffix == ".keras" and Path(spec).is_file():
-        return UsageError(f"{spec!r} is a Keras file; type keras:{spec}")
+    own = _FILES.get(Path(spec).suffix.lower(), "")
+    if own and Path(spec).exists():
+        return UsageError(f"{spec!r} is a file: say what it is, as in {own}:{spec}")
+    if (Path(spec) / "config.json").is_file():
+        return UsageError(f"{spec!r} is a directory: say what it is, as in hf:{spec}")
     if Path(spec).suffix and Path(spec).is_file():
         return UsageError(f"{spec!r} is a file: name the network too, as in torchvision:resnet50 --weights {spec}")
     scheme, colon, rest = spec.partition(":")
     bare = rest if colon else spec
-    if colon and nearest(scheme, schemes.keys()):
+    # closer than names of models need be: the words are so short that any two of them have letters in common
+    if colon and difflib.get_close_matches(scheme.lower(), schemes.keys(), cutoff=0.5):
         return UnknownName("model scheme", scheme, schemes.keys(), _LISTING)
     close: dict[str, tuple[str, str]] = {}
     for zoo in (torchvision_.SCHEME, timm_.SCHEME):

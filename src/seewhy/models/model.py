@@ -32,7 +32,9 @@ class Model:
     to type to load it again ('' for one wrapped by hand), ``weights`` says in words where they came from.
     ``preprocess`` is a `Preprocess`, a callable from a PIL image to a tensor [C, H, W], or None. With
     ``synonyms`` each label is a comma-separated list of which the first is shown. ``assumed`` says what had to
-    be guessed about the preprocessing; '' for nothing.
+    be guessed about the preprocessing; '' for nothing. ``tolerance`` is, for a network that runs outside torch (ONNX),
+    how far the torch version that gradients and layers are taken from may be from its scores, as a share of the largest
+    one; it is checked on the input of every call. None for networks of torch.
     """
 
     module: Any
@@ -43,6 +45,7 @@ class Model:
     weights: str = ""
     synonyms: bool = False
     assumed: str = ""
+    tolerance: float | None = None
 
     def label(self, index: int) -> str | None:
         """What class ``index`` is called on pictures; None without labels or beyond their end."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["Preprocess"]
+__all__ = ["Preprocess", "agree"]
 
 _RESAMPLING = {
     "nearest": Image.Resampling.NEAREST,
@@ -52,8 +52,8 @@ class Preprocess:
     to ``size``). ``mode`` says how the box is met: ``"crop"`` keeps the aspect and covers it, ``"squash"``
     fills it exactly, ``"border"`` keeps the aspect, fits inside and pads with ``mean``. A crop larger than
     the picture is padded with black. ``channels`` 1 takes the luminance. With ``order`` "bgr" the input's channels, and
-    ``mean`` and ``std`` with them, are blue, green, red. Raises `UsageError` for values that
-    cannot be meant.
+    ``mean`` and ``std`` with them, are blue, green, red. Where the crop cannot be exactly in the middle, torchvision
+    rounds to the even number, and with ``floor`` down. Raises `UsageError` for values that cannot be meant.
 
     >>> one = Preprocess(size=(4, 6), resize=8)
     >>> one(Image.new("RGB", (31, 17), "white")).shape
@@ -68,6 +68,7 @@ class Preprocess:
     interpolation: str = "bilinear"
     channels: int = 3
     order: str = "rgb"
+    floor: bool = False
 
     def __post_init__(self) -> None:
         pairs = [self.size] if self.resize is None or isinstance(self.resize, int) else [self.size, self.resize]
@@ -97,7 +98,7 @@ class Preprocess:
         image = image.convert("RGB" if self.channels == 3 else "L")
         full = self._resized_size(image.height, image.width)
         height, width = self.size
-        top, left = _offset(full[0], height), _offset(full[1], width)
+        top, left = _offset(full[0], height, self.floor), _offset(full[1], width, self.floor)
         if full[0] * full[1] > _WHOLE:
             # a 1 x 10000 strip would grow to gigabytes; the part under the crop alone comes out the same
             y0, y1 = max(top, 0), min(top + height, full[0])
@@ -123,7 +124,7 @@ class Preprocess:
         (6.0, 2.0, 10.0, 6.0)
         """
         full = self._resized_size(height, width)
-        top, left = _offset(full[0], self.size[0]), _offset(full[1], self.size[1])
+        top, left = _offset(full[0], self.size[0], self.floor), _offset(full[1], self.size[1], self.floor)
         down, across = height / full[0], width / full[1]
         return left * across, top * down, (left + self.size[1]) * across, (top + self.size[0]) * down
 
@@ -192,7 +193,7 @@ class Preprocess:
         spirit (v1 or v2). Raises `UsageError` for anything else, or where the result would not agree.
         """
         found = cls(**read_transform(transform))
-        _agree(found, transform)
+        agree(found, transform)
         return found
 
     @classmethod
@@ -220,14 +221,16 @@ class Preprocess:
         )
 
 
-def _offset(length: int, crop: int) -> int:
-    """Where a central crop starts; negative is padding. Halves go to the even number, as in torchvision."""
-    return -((crop - length) // 2) if crop > length else round((length - crop) / 2)
+def _offset(length: int, crop: int, floor: bool) -> int:
+    """Where a central crop starts; negative is padding. Halves go to the even number, as in torchvision, or down."""
+    if crop > length:
+        return -((crop - length) // 2)
+    return (length - crop) // 2 if floor else round((length - crop) / 2)
 
 
-def _agree(found: Preprocess, transform: Any) -> None:
+def agree(found: Preprocess, transform: Any, shape: tuple[int, int] = (61, 47)) -> None:
     """Show both one picture: names of classes alone are a guess. Raises `UsageError` if they differ."""
-    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (61, 47, 3), dtype=np.uint8))
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8))
     theirs, ours = transform(image), found(image)
     if not isinstance(theirs, torch.Tensor) or theirs.shape != ours.shape or not theirs.is_floating_point():
         raise UsageError("the transform's tensor has another shape or type than its steps say; use a callable")

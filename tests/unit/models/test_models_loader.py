@@ -250,7 +250,15 @@ def test_other_words_that_cannot_be_meant(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save({}, "w.pth")
     assert "torchvision:resnet50 --weights w.pth" in failure(UsageError, "w.pth")
-    assert {scheme.name for scheme in schemes} == {"builtin", "keras", "python", "timm", "torchvision"}
+    (tmp_path / "m.onnx").touch()
+    assert "onnx:m.onnx" in failure(UsageError, "m.onnx")
+    (tmp_path / "net.pt2").touch()
+    assert "pt2:net.pt2" in failure(UsageError, "net.pt2")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "config.json").touch()
+    assert "hf:folder" in failure(UsageError, "folder")
+    known = {"builtin", "hf", "keras", "onnx", "pt2", "python", "timm", "torchvision"}
+    assert {scheme.name for scheme in schemes} == known
 
 
 def test_a_device_that_is_not_there():

@@ -1,0 +1,143 @@
+"""Takes an ONNX file, gives it as a network that onnxruntime runs and torch differentiates; never runs code from it or
+reads outside its folder."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from seewhy.core.network import Network
+from seewhy.core.passes import Request, run_forward
+from seewhy.core.programs import disagreement
+from seewhy.errors import SeewhyError, UsageError
+from seewhy.models._onnx_file import OnnxFile, literal, read_onnx
+from seewhy.models._onnx_network import OnnxNetwork, Unconvertible, convert
+from seewhy.models._onnx_program import OnnxProgram
+from seewhy.models._scheme import Request as Asked
+from seewhy.models._scheme import Scheme
+from seewhy.models._words import reason
+from seewhy.models.labels import read_labels
+from seewhy.models.model import Model
+from seewhy.models.preprocess import Preprocess
+
+__all__ = ["SCHEME", "guessed"]
+
+_FORM = "onnx:FILE"
+_CHOICE = "--preprocess imagenet|unit|signed|bytes|caffe changes it"
+
+
+def load(request: Asked) -> Model:
+    """The graph in the file: its scores by onnxruntime, its gradients and layers by a torch version of it, as far as
+    the two agree.
+
+    A graph that has no torch version is a callable, with scores only. Raises what `read_onnx` raises.
+    """
+    spec = f"onnx:{request.name}"
+    if request.weights != "auto":
+        raise UsageError(f"{spec} has its weights inside; leave --weights out")
+    file = read_onnx(Path(request.name).expanduser())
+    program = OnnxProgram(file)
+    try:
+        module: Any = convert(file, program)
+        _prove(module, program)
+    except Unconvertible as error:
+        module = program
+        program.why = f"this ONNX model has no torch version ({error})"
+    preprocess, assumed = _preprocess(file)
+    return Model(
+        module,
+        name=file.path.stem,
+        spec=spec,
+        preprocess=preprocess,
+        labels=_labels(file),
+        weights=f"file {request.name}",
+        assumed=assumed,
+        tolerance=program.tolerance,
+    )
+
+
+def _prove(module: OnnxNetwork, program: OnnxProgram) -> None:
+    """Run both on noise, one image and then two, before anybody relies on the torch version."""
+    image = program.image
+    single = image.batch or 1
+    gap = _gap(module, program, single)
+    if isinstance(gap, str) or not gap <= program.tolerance:
+        off = f"the converted one fails: {gap}"
+        if not isinstance(gap, str):
+            off = f"the scores of the converted one are {gap:.1e} of the largest score away from onnxruntime's"
+        raise Unconvertible(off)
+    several = _gap(module, program, single + 1)
+    if isinstance(several, str) or not several <= program.tolerance:
+        if image.batch is None:
+            raise Unconvertible(f"the converted one takes one image at a time ({several})")
+        module.only = image.batch
+
+
+def _gap(module: OnnxNetwork, program: OnnxProgram, batch: int) -> float | str:
+    """How far the two are apart on noise; in words where the torch version does not run at all."""
+    image = program.image
+    noise = torch.rand(batch, image.channels, *image.size, generator=torch.Generator().manual_seed(0))
+    network = Network(module)
+    x = network.like(noise.mul(255).round() if image.dtype == "UINT8" else noise)
+    network.program = None  # compared below, where a gap is no error
+    try:
+        with network.borrowed() as call:
+            made = run_forward(network, call, x, Request(gradients=False))
+        return disagreement(program, x, made.forward)
+    except SeewhyError:
+        raise
+    except Exception as error:  # whatever torch says about operations that do not fit together
+        return reason(error, 100)
+
+
+def _preprocess(file: OnnxFile) -> tuple[Preprocess | None, str]:
+    """What pixels become, by the metadata if they say so; and what had to be assumed."""
+    image = file.image
+    if image.channels not in (1, 3):
+        return None, ""
+    mean, std = (_numbers(file.metadata.get(key, ""), image.channels) for key in ("mean", "std"))
+    if mean is None or std is None or min(std) <= 0:
+        return guessed("this ONNX file", image.size, image.channels, "bytes" if image.dtype == "UINT8" else "unit")
+    if max(*mean, *std) > 1.5:  # numbers for pixels from 0 to 255
+        mean, std = tuple(value / 255 for value in mean), tuple(value / 255 for value in std)
+    return Preprocess(image.size, None, "squash", mean, std, channels=image.channels), ""
+
+
+def guessed(what: str, size: tuple[int, int], channels: int, preset: str) -> tuple[Preprocess, str]:
+    """The preset for a file that does not say what its pixels are, and the line that says so."""
+    ours = Preprocess.preset(preset, size, channels)
+    values = "values from 0 to 255" if preset == "bytes" else "values from 0 to 1"
+    shape = f"{size[0]}x{size[1]}"
+    return ours, f"{what} does not say what its pixels are: taken as {values}, squashed to {shape} ({_CHOICE})"
+
+
+def _numbers(text: str, count: int) -> tuple[float, ...] | None:
+    found = literal(text)
+    values = [found] * count if isinstance(found, int | float) else found
+    if not isinstance(values, list | tuple) or len(values) != count:
+        return None
+    if not all(isinstance(value, int | float) and math.isfinite(value) for value in values):
+        return None
+    return tuple(float(value) for value in values)
+
+
+def _labels(file: OnnxFile) -> tuple[str, ...] | None:
+    """Class names that the exporter wrote down, if there are as many as classes."""
+    for key in ("labels", "names", "classes"):
+        found = literal(file.metadata.get(key, ""))
+        if not isinstance(found, list | tuple | dict):
+            continue
+        try:
+            labels = read_labels(found)
+        except UsageError:  # metadata of another meaning under the same name
+            continue
+        dims = file.graph.graph.output[0].type.tensor_type.shape.dim
+        if len(dims) == 2 and dims[1].dim_value in (0, len(labels)):
+            return labels
+    return None
+
+
+SCHEME = Scheme("onnx", _FORM, load, list, "python -m pydoc seewhy.models.loader")

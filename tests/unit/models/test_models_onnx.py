@@ -1,0 +1,260 @@
+"""ONNX files: what is read of them, which have a torch version, and what is said where one has none."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import seewhy
+from exports import graph, save_onnx, small
+from seewhy.core.outputs import main_tensor
+from seewhy.errors import CapabilityError, ModelError, UsageError
+from seewhy.models._onnx_network import OnnxNetwork
+from seewhy.models._onnx_program import OnnxProgram
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+pytest.importorskip("onnx2pytorch")
+node = onnx.helper.make_node
+
+
+def head(last: str = "y") -> list[Any]:
+    return [
+        node("Conv", ["x", "w"], ["c"], name="first.conv"),
+        node("Relu", ["c"], ["r"]),
+        node("GlobalAveragePool", ["r"], ["p"]),
+        node("Flatten", ["p"], ["f"]),
+        node("Gemm", ["f", "g"], [last]),
+    ]
+
+
+def weights() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return {"w": rng.normal(size=(4, 3, 3, 3)).astype("f4"), "g": rng.normal(size=(4, 5)).astype("f4")}
+
+
+def test_a_file_becomes_a_network_with_the_nodes_names(tmp_path: Path) -> None:
+    model = seewhy.load(f"onnx:{graph(head(), weights(), ['n', 3, 20, 24], tmp_path / 'net.onnx')}")
+    assert isinstance(model.module, OnnxNetwork)
+    assert [name for name, _ in model.module.named_children()] == [
+        "first_conv", "Relu_r", "GlobalAveragePool_p", "Flatten_f", "Gemm_y",
+    ]  # fmt: skip
+    assert model.preprocess.size == (20, 24)
+    assert model.name == "net"
+    assert "values from 0 to 1" in model.assumed
+    assert "--preprocess imagenet" in model.assumed
+    assert seewhy.load(model.spec, preprocess="imagenet").assumed == ""
+    assert model.fingerprint()
+    assert copy.deepcopy(model.module).program is model.module.program
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_a_fixed_batch_takes_any_number_of_images(tmp_path: Path, batch: int) -> None:
+    path = save_onnx(small(), tmp_path / "net.onnx", batch=batch)
+    model = seewhy.load(f"onnx:{path}")
+    x = torch.rand(4, 3, 32, 32)
+    with torch.no_grad():
+        exact = small()(x)
+        assert torch.allclose(model.module.program(x), exact, atol=1e-6)
+        assert torch.allclose(model.module(x), exact, atol=1e-6)
+
+
+def test_a_graph_built_around_its_batch_says_so(tmp_path: Path) -> None:
+    """A constant of one row joined to every image's: no torch version of it takes two."""
+    nodes = [
+        node("Conv", ["x", "w"], ["c"]), node("Relu", ["c"], ["r"]), node("GlobalAveragePool", ["r"], ["p"]),
+        node("Reshape", ["p", "shape"], ["f"]), node("Concat", ["f", "one"], ["j"], axis=1),
+        node("ReduceMean", ["j"], ["m"], axes=[1], keepdims=0), node("Gemm", ["m", "g"], ["y"]),
+    ]  # fmt: skip
+    more = {"shape": np.array([1, 1, 4]), "one": np.ones((1, 1, 4), "f4")}
+    model = seewhy.load(f"onnx:{graph(nodes, weights() | more, [1, 3, 8, 8], tmp_path / 'n.onnx', out=[1, 5])}")
+    x = torch.rand(2, 3, 8, 8)
+    assert seewhy.explain(model, x[:1], method="saliency", target=1).values.any()
+    assert len(seewhy.explain(model, x, method="rise", target=1, n=8)) == 2
+    with pytest.raises(CapabilityError, match=r"exported for batches of 1, .* cannot take 2 at once: export it with"):
+        seewhy.explain(model, x, method="saliency", target=1)
+
+
+def test_channels_last(tmp_path: Path) -> None:
+    nodes = [node("Transpose", ["x"], ["t"], perm=[0, 3, 1, 2]), *head()]
+    nodes[1].input[0] = "t"
+    last = seewhy.load(f"onnx:{graph(nodes, weights(), ['n', 20, 24, 3], tmp_path / 'last.onnx')}")
+    first = seewhy.load(f"onnx:{graph(head(), weights(), ['n', 3, 20, 24], tmp_path / 'first.onnx')}")
+    assert last.preprocess == first.preprocess
+    x = torch.rand(2, 3, 20, 24)
+    for method in ("saliency", "grad-cam", "rise"):
+        ours, theirs = (
+            seewhy.explain(model, x, method=method, target=1, **({"n": 8} if method == "rise" else {}))
+            for model in (last, first)
+        )
+        assert all(np.allclose(a.values, b.values, atol=1e-6) for a, b in zip(ours, theirs, strict=True))
+
+
+@pytest.mark.parametrize("kind", ["FLOAT16", "DOUBLE", "UINT8"])
+def test_other_input_types_are_cast_to(tmp_path: Path, kind: str) -> None:
+    float_ = onnx.TensorProto.FLOAT
+    nodes = [node("Cast", ["x"], ["t"], to=float_), *head()]
+    nodes[1].input[0] = "t"
+    path = graph(nodes, weights(), ["n", 3, 8, 8], tmp_path / "n.onnx", kind=getattr(onnx.TensorProto, kind))
+    model = seewhy.load(f"onnx:{path}")
+    assert model.tolerance == (1e-2 if kind == "FLOAT16" else 1e-4)
+    assert ("from 0 to 255" in model.assumed) == (kind == "UINT8")
+    photo = np.random.default_rng(1).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    found = seewhy.explain(model, photo, method=["saliency", "rise"], target=1, n=8)
+    assert all(one.values.any() and one.values.dtype == np.float32 for one in found)
+
+
+def test_what_the_exporter_wrote_down_is_used(tmp_path: Path) -> None:
+    metadata = {"mean": "[123.675, 116.28, 103.53]", "std": "(58.395, 57.12, 57.375)"}
+    names = {"names": "{0: 'a', 1: 'b', 2: 'c', 3: 'd', 4: 'e'}"}
+    path = graph(head(), weights(), ["n", 3, 8, 8], tmp_path / "n.onnx", metadata=metadata | names)
+    model = seewhy.load(f"onnx:{path}")
+    assert model.labels == tuple("abcde")
+    assert model.assumed == ""
+    assert np.allclose(model.preprocess.mean, (0.485, 0.456, 0.406))
+    assert np.allclose(model.preprocess.std, (0.229, 0.224, 0.225))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["__import__('os').system('touch marker')", "[" * 100_000, "[1, 2]", "nan", "[0, 0, 0]", "'abc'", "1" * 9999],
+)
+def test_metadata_is_never_run_and_never_believed_blindly(tmp_path: Path, monkeypatch: Any, text: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    metadata = dict.fromkeys(("mean", "std", "names", "labels"), text)
+    path = graph(head(), weights(), ["n", 3, 8, 8], tmp_path / "n.onnx", metadata=metadata)
+    model = seewhy.load(f"onnx:{path}")
+    assert model.labels is None
+    assert model.assumed
+    assert not (tmp_path / "marker").exists()
+
+
+def foreign(name: str, domain: str) -> list[Any]:
+    return [*head("h"), node(name, ["h"], ["y"], domain=domain)]
+
+
+def test_a_graph_without_a_torch_version_has_scores_and_says_why(tmp_path: Path) -> None:
+    path = graph(
+        foreign("Gelu", "com.microsoft"), weights(), ["n", 3, 8, 8], tmp_path / "n.onnx", domains=["com.microsoft"]
+    )
+    model = seewhy.load(f"onnx:{path}")
+    assert isinstance(model.module, OnnxProgram)
+    x = torch.rand(2, 3, 8, 8)
+    assert len(seewhy.explain(model, x, method="occlusion", target=1)) == 2
+    for method in ("saliency", "grad-cam"):
+        with pytest.raises(CapabilityError, match=r"no torch version \(com.microsoft.Gelu is no operator of ONNX"):
+            seewhy.explain(model, x, method=method)
+    with pytest.raises(CapabilityError, match=r"no torch version .*no layers"):
+        seewhy.layers(model)
+
+
+def test_a_function_of_the_file_is_never_taken_for_one_of_torch(tmp_path: Path, monkeypatch: Any) -> None:
+    """onnxruntime inlines functions that a file defines; onnx2pytorch would call torch.load for one named Load."""
+    path = graph(foreign("Load", "mine"), weights(), ["n", 3, 8, 8], tmp_path / "n.onnx", domains=["mine"])
+    model = onnx.load(str(path))
+    body = [node("Identity", ["a"], ["b"])]
+    model.functions.append(
+        onnx.helper.make_function("mine", "Load", ["a"], ["b"], body, [onnx.helper.make_opsetid("", 17)])
+    )
+    path.write_bytes(model.SerializeToString())
+    monkeypatch.setattr(torch, "load", lambda *args, **kwargs: pytest.fail("torch.load was called"))
+    module = seewhy.load(f"onnx:{path}").module
+    assert isinstance(module, OnnxProgram)
+    assert "mine.Load is no operator of ONNX itself" in module.why
+
+
+def test_an_operator_nobody_knows(tmp_path: Path) -> None:
+    path = graph(foreign("Magic", "mine"), weights(), ["n", 3, 8, 8], tmp_path / "n.onnx", domains=["mine"])
+    with pytest.raises(ModelError, match="onnxruntime cannot load") as caught:
+        seewhy.load(f"onnx:{path}")
+    assert "Magic" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_layers_called_like_methods_of_modules(tmp_path: Path) -> None:
+    nodes = head()
+    for each, name in zip(nodes, ["forward", "program", "", "weights/a.b", "weights.a/b"], strict=True):
+        each.name = name
+    model = seewhy.load(f"onnx:{graph(nodes, weights(), ['n', 3, 8, 8], tmp_path / 'n.onnx')}")
+    names = [name for name, _ in model.module.named_children()]
+    assert names == ["forward_2", "program_2", "GlobalAveragePool_p", "weights_a_b", "weights_a_b_2"]
+    assert seewhy.explain(model, torch.rand(1, 3, 8, 8), method="grad-cam", layer="forward_2", target=1).values.any()
+
+
+def test_slices_forwards_and_backwards(tmp_path: Path) -> None:
+    nodes = [node("Slice", ["x", "s", "e", "a", "t"], ["t1"]), *head()]
+    nodes[1].input[0] = "t1"
+    more = {"s": np.array([-1, 0]), "e": np.array([-99, 6]), "a": np.array([2, -1]), "t": np.array([-1, 2])}
+    model = seewhy.load(f"onnx:{graph(nodes, weights() | more, ['n', 3, 8, 8], tmp_path / 'n.onnx')}")
+    assert isinstance(model.module, OnnxNetwork)
+    assert seewhy.explain(model, torch.rand(2, 3, 8, 8), method="saliency", target=1)[0].values.any()
+
+
+def test_external_data_beside_the_file(tmp_path: Path, monkeypatch: Any) -> None:
+    path = graph(head(), weights(), ["n", 3, 8, 8], tmp_path / "whole.onnx")
+    (tmp_path / "sub").mkdir()
+    onnx.save(
+        onnx.load(str(path)),
+        str(tmp_path / "sub" / "net.onnx"),
+        save_as_external_data=True,
+        size_threshold=0,
+        location="w.bin",
+    )
+    monkeypatch.chdir(tmp_path)
+    whole, split = seewhy.load("onnx:whole.onnx"), seewhy.load("onnx:sub/net.onnx")
+    x = torch.rand(2, 3, 8, 8)
+    assert torch.equal(main_tensor(whole.module(x)), main_tensor(split.module(x)))
+    assert torch.equal(main_tensor(whole.module.program(x)), main_tensor(split.module.program(x)))
+    (tmp_path / "sub" / "w.bin").unlink()
+    with pytest.raises(ModelError, match=r"in 'w.bin', which is not there"):
+        seewhy.load("onnx:sub/net.onnx")
+
+
+def test_files_that_are_no_models(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def said(name: str, content: bytes | None = None, kind: type = ModelError, **more: Any) -> str:
+        if content is not None:
+            Path(name).write_bytes(content)
+        with pytest.raises(kind) as caught:
+            seewhy.load(f"onnx:{name}", **more)
+        assert "\n" not in str(caught.value)
+        return str(caught.value)
+
+    good = graph(head(), weights(), ["n", 3, 8, 8], Path("good.onnx")).read_bytes()
+    assert "nearest: 'good.onnx'" in said("goo.onnx")
+    assert "damaged or no ONNX file" in said("empty.onnx", b"")
+    assert "damaged or no ONNX file" in said("text.onnx", b"hello there")
+    said("cut.onnx", good[: len(good) // 2])
+    assert "no valid ONNX graph" in said(
+        "bad.onnx", graph([node("Relu", ["zz"], ["y"])], {}, ["n", 3, 8, 8], Path("b")).read_bytes()
+    )
+    assert "has its weights inside" in said("good.onnx", kind=UsageError, weights="random")
+    assert "of shape [?, 3]" in said(
+        "flat.onnx", graph([node("Relu", ["x"], ["y"])], {}, ["n", 3], Path("b")).read_bytes()
+    )
+    two = [onnx.helper.make_tensor_value_info("z", 1, ["n", 3, 8, 8])]
+    both = graph([node("Add", ["x", "z"], ["y"])], {}, ["n", 3, 8, 8], Path("b"), inputs=two, out=["n", 3, 8, 8])
+    assert "takes 2 inputs (x, z)" in said("two.onnx", both.read_bytes())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "vit"])
+def test_networks_of_the_zoos_have_a_torch_version(tmp_path: Path, name: str, legacy: bool) -> None:
+    if name == "vit":
+        module = pytest.importorskip("timm").create_model("vit_tiny_patch16_224").eval()
+    else:
+        module = getattr(pytest.importorskip("torchvision").models, name)().eval()
+    model = seewhy.load(f"onnx:{save_onnx(module, tmp_path / 'net.onnx', 224, legacy=legacy)}")
+    assert isinstance(model.module, OnnxNetwork), model.module.why
+    x = torch.rand(1, 3, 224, 224)
+    ours, theirs = (seewhy.explain(each, x, method="saliency", target=1).values for each in (model, module))
+    assert np.allclose(ours, theirs, atol=1e-2 * np.abs(theirs).max())
+    assert any(isinstance(part, nn.Linear) for part in model.module.modules())
