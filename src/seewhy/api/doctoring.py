@@ -4,6 +4,7 @@ here."""
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from importlib import resources
 from typing import Any
@@ -56,6 +57,14 @@ def diagnose(
     ['no-preprocess']
     """
     wrapped = load(model) if isinstance(model, str) else wrap(model)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what a call would warn of is a finding here
+        return _diagnosed(wrapped, image, methods, progress)
+
+
+def _diagnosed(
+    wrapped: Model, image: Any, methods: Sequence[str] | None, progress: Callable[[str, int, int], None] | None
+) -> Diagnosis:
     network = Network(wrapped.module)
     items = _probes(wrapped, image)
     x, other = (network.like(item.tensor[None]) for item in items)
