@@ -22,8 +22,9 @@ found.healthy, found.findings, found.facts, found.methods
 
 It runs the model on a photo that comes along (or yours), looks at a few plain forwards and one backward, and says in
 words what it is, what is the matter, and what to do. Then it tries every method: whether it works on this model, why
-not, and what a map costs on this machine; one that takes more than a second is cut short and its cost reckoned. The model is
-left as it was. Exit code 1 if anything is worse than a note. This page is written by `python tools/write_doctor.py`.
+not, and what a map costs on this machine; one that takes more than a second is cut short and its cost reckoned. The
+model is left as it was. Exit code 1 if anything is worse than a note. This page is written by
+`python tools/write_doctor.py`.
 
 ## What it knows
 
