@@ -1,8 +1,8 @@
 """VGG-19 in PyTorch: ``python docs/recipes/vgg19.py [--fast] [--data FOLDER]``.
 
 What a pretrained classifier looks at, step by step: its preprocessing, the saliency map of Simonyan et al. (2013), how
-concentrated it is and what lies off the object, an adversarial twin of a photo, and the object cut out without any model
-of segmentation. With torchvision's VGG-19 where its weights are on this machine, with the built-in network otherwise.
+concentrated it is and what lies off the object, an adversarial twin of a photo, and the object cut out with no model of
+segmentation. With torchvision's VGG-19 where its weights are on this machine, with the built-in network otherwise.
 ``--data`` is a folder of ImageNet photos called SYNSET_label.JPEG; without it crops of packaged photos serve.
 """
 
