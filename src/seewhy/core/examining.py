@@ -16,6 +16,7 @@ from seewhy.core.functions import canonical_name
 from seewhy.core.network import Network
 from seewhy.core.outputs import Forward, main_tensor
 from seewhy.core.rules import RECTIFIERS
+from seewhy.core.tape import Tape, record
 from seewhy.errors import SeewhyError
 
 __all__ = ["Examination", "Passed", "examine"]
@@ -23,7 +24,8 @@ __all__ = ["Examination", "Passed", "examine"]
 
 @dataclass(frozen=True)
 class Passed:
-    """One call of one module: what it put out, whether a gradient runs through it, and the share of zeros."""
+    """One call of one module: what it put out, whether what ran before it carries a gradient and whether it does, and
+    the share of zeros."""
 
     name: str
     kind: str
@@ -94,52 +96,42 @@ def _scores(raw: Any) -> Tensor | None:
 def _watched(
     root: nn.Module, call: Callable[[Tensor], Any], x: Tensor, score: Callable[[Forward], Tensor], found: Examination
 ) -> None:
-    """One forward with every module's output kept, and one backward to all of them."""
-    leaf, kept = x.clone().requires_grad_(), list[tuple[str, nn.Module, tuple[Any, ...], Any]]()
+    """One forward with every module's output noted, and one backward to all of them."""
+    leaf, tape = x.clone().requires_grad_(), Tape()
     before = {name: (buffer, buffer.clone()) for name, buffer in root.named_buffers()}
-    counter = _Counter(found.activations)
     with ExitStack() as stack:
-        for name, part in root.named_modules():
-            if name:
-
-                def keep(module: nn.Module, args: Any, out: Any, name: str = name) -> None:
-                    kept.append((name, module, args, out))
-
-                stack.callback(part.register_forward_hook(keep).remove)
-        stack.enter_context(counter)
+        if not isinstance(root, torch.jit.ScriptModule):  # it runs its layers unseen
+            stack.enter_context(record(root, tape))
+        stack.enter_context(_Counter(found.activations))
         began = time.perf_counter()
         raw = call(leaf.clone())  # a first layer that works in place may not touch a leaf
         found.seconds_forward = time.perf_counter() - began
     now = dict(root.named_buffers())
     found.changed_buffers = [
-        name for name, (buffer, copy) in before.items() if now.get(name) is not buffer or not _same(buffer, copy)
+        name for name, (buffer, copy) in before.items() if now.get(name) is not buffer or not torch.equal(buffer, copy)
     ]
     found.raw = raw
-    grads: dict[int, Tensor | None] = {}
-    tensors = [out for *_, out in kept if isinstance(out, Tensor) and out.requires_grad]
     try:
         value = score(Forward(raw, 1)).sum()
-    except SeewhyError:
+    except SeewhyError:  # an output that only a target of the user's understands
         value = torch.zeros(())
     found.differentiable = value.requires_grad
+    outputs = [tape.outputs[seen.identity] for seen in tape.seen]
+    grads: list[Tensor | None] = [None] * len(outputs)
     if value.requires_grad:
         began = time.perf_counter()
-        (found.gradient, *rest) = torch.autograd.grad(value, [leaf, *tensors], allow_unused=True)
+        reached = [n for n, out in enumerate(outputs) if out.requires_grad]
+        (found.gradient, *rest) = torch.autograd.grad(value, [leaf, *(outputs[n] for n in reached)], allow_unused=True)
         found.seconds_backward = time.perf_counter() - began
-        grads = {id(tensor): grad for tensor, grad in zip(tensors, rest, strict=True)}
-    for name, module, args, out in kept:
-        if isinstance(out, Tensor):
-            grad = grads.get(id(out))
-            felt = bool(grad.any()) if grad is not None else False if id(out) in grads else None
-            takes = any(isinstance(a, Tensor) and a.requires_grad for a in args)
+        for n, grad in zip(reached, rest, strict=True):
+            grads[n] = torch.zeros(()) if grad is None else grad
+    carried = True  # whether anything so far carries a gradient: the input does
+    for seen, out, felt_there in zip(tape.seen, outputs, grads, strict=True):
+        if seen.name:
             zeros = float((out == 0).double().mean()) if out.numel() else 0.0
-            found.calls.append(
-                Passed(name, type(module).__name__, tuple(out.shape), takes, out.requires_grad, zeros, felt)
-            )
-
-
-def _same(a: Tensor, b: Tensor) -> bool:
-    return a.shape == b.shape and bool(torch.equal(a, b))
+            felt = None if felt_there is None else bool(felt_there.any())
+            found.calls.append(Passed(seen.name, seen.kind, seen.shape, carried, out.requires_grad, zeros, felt))
+            carried = out.requires_grad
 
 
 class _Counter(torch.overrides.TorchFunctionMode):

@@ -50,7 +50,7 @@ def test_help_imports_neither_torch_nor_what_needs_it(words: list[str]) -> None:
 
 @posix
 def test_an_interrupt_keeps_what_is_finished(work: Path) -> None:
-    argv = [*PROGRAM, "explain", "a.png", "a.png", "a.png", "-M", "score-cam", "--out", "out", *SLOW]
+    argv = [*PROGRAM, "explain", *["a.png"] * 20, "-M", "score-cam", "--out", "out", *SLOW]
     with subprocess.Popen(
         argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=_environment()
     ) as process:
@@ -63,7 +63,7 @@ def test_an_interrupt_keeps_what_is_finished(work: Path) -> None:
     assert complaint == "seewhy: interrupted; files finished so far are kept\n"
     finished = first[-1].strip()
     assert finished.startswith("out/a_")
-    assert rest.count(".png: ") < 2
+    assert rest.count(".png: ") < 19
     found = sorted((work / "out").iterdir())
     assert work / finished in found
     assert all(file.suffix == ".png" for file in found)  # and no half of one

@@ -166,7 +166,7 @@ def test_names_that_are_none() -> None:
         seewhy.load("keras:MobileNetV")
     with pytest.raises(ModelError, match=r"no such file|no folder"):
         seewhy.load("keras:somewhere/model.keras")
-    with pytest.raises(UsageError, match="is a Keras file; type keras:"):
+    with pytest.raises(UsageError, match="is a file: say what it is, as in keras:"):
         seewhy.load(str(FILES / "jax.keras"))
     with pytest.raises(UsageError, match="names no model"):
         seewhy.load("keras:")
