@@ -98,12 +98,15 @@ def saliency_and_cut(recipe: Recipe, model: seewhy.Model, seed: int, count: int)
     for number in range(count):
         thing, label = objects()[number % 2]
         picture, mask = scene(rng, thing)
-        found = seewhy.explain(crops, picture, method=["saliency", "smooth-grad"], target=label, n=16)
-        maps = {each.method: each.map for each in found}
-        maps |= {"edge map": edge_map(picture), "random map": random_map((SIDE, SIDE), seed * 1000 + number)}
+        cut = seewhy.segment(crops, picture, target=label, resolution="input", n=16)
+        maps = {"saliency": seewhy.explain(crops, picture, method="saliency", target=label).map}
+        maps |= {
+            "smooth-grad": cut.explanation.map,
+            "edge map": edge_map(picture),
+            "random map": random_map((SIDE, SIDE), seed * 1000 + number),
+        }
         for name, values in maps.items():
             rows.setdefault(name, []).append((gini(values), relevance_mass(values, mask)))
-        cut = seewhy.segment(crops, picture, target=label, resolution="input", n=16)
         ours.append(overlap(cut.mask, mask))
         boxes.append(overlap(box_cut(picture), mask))
         areas.append(mask.mean())
@@ -158,7 +161,10 @@ def twin(recipe: Recipe, model: seewhy.Model) -> None:
     before = after = most = 0
     for start in range(0, PHOTOS, 10):
         mine, labels = pictures[start : start + 10], truths[start : start + 10]
-        found = seewhy.attack(model, mine, method="pgd", epsilon=EPSILON, steps=STEPS, target=labels, maps=None)
+        # -log p beyond log 1000 means that some other class leads: such a photo needs no further step
+        found = seewhy.attack(
+            model, mine, method="pgd", epsilon=EPSILON, steps=STEPS, stop=np.log(1000) + 1, target=labels, maps=None
+        )
         paths = [each.save(folder / f"{start + n}.png", force=True) for n, each in enumerate(found)]
         again = seewhy.explain(crops, [str(path) for path in paths], method="saliency")
         for each, read, path, truth in zip(found, again, paths, labels, strict=True):

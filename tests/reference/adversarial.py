@@ -23,7 +23,7 @@ def fgsm(probe: Probe) -> np.ndarray:
 def i_fgsm(probe: Probe) -> np.ndarray:
     """From the image."""
     given = {"epsilon": 8.0, "steps": 10, "step": 1.0} | probe.parameters
-    return _ascended(probe, _levels(probe)[0], given["epsilon"], given["steps"], given["step"])
+    return _ascended(probe, _levels(probe)[0], given["epsilon"], given["steps"], given["step"], given.get("stop"))
 
 
 def pgd(probe: Probe) -> np.ndarray:
@@ -36,16 +36,22 @@ def pgd(probe: Probe) -> np.ndarray:
     generator = torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
     drawn = torch.rand(tuple(probe.x.shape[1:]), generator=generator, dtype=torch.float64).numpy()
     start = x + unit * _clipped(x + epsilon * unit * (2 * drawn - 1), x, unit, low, high, epsilon)
-    return _ascended(probe, start, epsilon, given["steps"], given.get("step", 2.5 * epsilon / given["steps"]))
+    return _ascended(
+        probe, start, epsilon, given["steps"], given.get("step", 2.5 * epsilon / given["steps"]), given.get("stop")
+    )
 
 
-def _ascended(probe: Probe, start: np.ndarray, epsilon: float, steps: int, step: float) -> np.ndarray:
+def _ascended(
+    probe: Probe, start: np.ndarray, epsilon: float, steps: int, step: float, stop: float | None
+) -> np.ndarray:
     x, unit, low, high = _levels(probe)
     at, best, most = start, start, -math.inf
     for _ in range(steps + 1):
         gradient, score = _uphill(probe, at)
         if score > most:
             best, most = at, score
+        if stop is not None and most >= stop:
+            break
         at = x + unit * _clipped(at + step * unit * np.sign(gradient), x, unit, low, high, epsilon)
     return (best - x) / unit
 

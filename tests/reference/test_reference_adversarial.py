@@ -19,7 +19,11 @@ ATTACKS = sorted(method.name for method in methods if method.card.call == "attac
 _ASKED: dict[str, list[dict[str, Any]]] = {
     "fgsm": [{"epsilon": 8.0}, {"epsilon": 40.0}],
     "i-fgsm": [{"epsilon": 4.0, "steps": 6}, {"epsilon": 30.0, "steps": 4, "step": 12.0}],
-    "pgd": [{"epsilon": 8.0, "steps": 5}, {"epsilon": 16.0, "steps": 3, "step": 9.0, "seed": 3}],
+    "pgd": [
+        {"epsilon": 8.0, "steps": 5},
+        {"epsilon": 16.0, "steps": 3, "step": 9.0, "seed": 3},
+        {"epsilon": 60.0, "steps": 8, "stop": 1.6},
+    ],
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from seewhy.api.labelled import labelled
 from seewhy.api.predicting import predict_items
 from seewhy.errors import ImageError, UsageError
 from seewhy.models import load, wrap
+from seewhy.registry import methods as registry
 
 __all__ = ["Curve", "Point", "robustness"]
 
@@ -90,6 +92,9 @@ def robustness(
     said = predict_items(wrapped, items, memory=memory, progress=progress)
     right = [scored.index if truth is None else truth for scored, truth in zip(said, truths, strict=True)]
     standing = [n for n, scored in enumerate(said) if scored.index == right[n]]
+    if "stop" in registry[method].parameters and said[0].probabilities is not None:
+        # a class with a smaller share than 1 / K leads no more; one unit further survives the rounding to 8 bits
+        parameters.setdefault("stop", math.log(len(said[0].probabilities)) + 1)
     points = [Point(0.0, len(standing), len(items))]
     for number, size in enumerate(sizes):
         left = []

@@ -47,37 +47,53 @@ class Ball:
         return torch.maximum(torch.minimum(inside, self.bounds[1]), self.bounds[0])
 
 
-def ascend(ball: Ball, start: Tensor, step: float, steps: int, name: str) -> Generator[Any, Any, Attribution]:
+def ascend(
+    ball: Ball, start: Tensor, step: float, steps: int, stop: float | None, name: str
+) -> Generator[Any, Any, Attribution]:
     """Steps of ``step`` levels along the sign of the gradient, each clipped to the ball; gives the difference, of each
     image, that had the largest score of all that were met, the start among them.
 
-    An interrupted run gives the best so far. Raises `UsageError` for steps that cannot be made.
+    An image whose score has reached ``stop`` stays where it is, and nothing more is computed once all have. An
+    interrupted run gives the best so far. Raises `UsageError` for steps that cannot be made.
     """
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1 or not step > 0:
         raise UsageError(f"{name}: steps={steps!r}, step={step!r}: a whole number from 1 on, and levels above 0")
-    x, done = start, 0
+    x, done, enough = start, 0, torch.inf if stop is None else stop
     best, most = start, torch.full((len(start),), -torch.inf, dtype=start.dtype, device=start.device)
+    taken = torch.zeros(len(start), dtype=torch.long)
     try:
         for _ in range(steps):
             gradient, score = yield from look(x)
             best, most = _better(x, score, best, most)
-            x = ball.clip(x + step * ball.level * gradient.sign())
+            going = most < enough
+            if not bool(going.any()):
+                break
+            x = torch.where(_wide(going, x), ball.clip(x + step * ball.level * gradient.sign()), x)
+            taken += going.cpu()
             done += 1
             yield Progress(done, steps)
-        last = x
-        source = ChangedInput(1, lambda samples, indices: last[samples])
-        score = yield Stream(source, (Score(),), Collect(len(x), 1), quiet=True)
-        best, _ = _better(x, score[:, 0], best, most)
+        else:
+            best, most = _better(x, (yield from _score(x)), best, most)
     except Interrupted:
         if not done:
             raise
-    note = f"{done} of {steps} steps"
-    finished = done == steps
-    return Attribution(
-        best - ball.x, notes=(note if finished else f"interrupted after {note}",) * len(x), finished=finished
-    )
+        return Attribution(
+            best - ball.x, notes=(f"interrupted after {done} of {steps} steps",) * len(x), finished=False
+        )
+    notes = tuple(f"{count} of {steps} steps" for count in taken.tolist())
+    return Attribution(best - ball.x, notes=notes)
+
+
+def _score(x: Tensor) -> Generator[Any, Any, Tensor]:
+    source = ChangedInput(1, lambda samples, indices: x[samples])
+    scores = yield Stream(source, (Score(),), Collect(len(x), 1), quiet=True)
+    return scores[:, 0]  # type: ignore[no-any-return]
+
+
+def _wide(rows: Tensor, like: Tensor) -> Tensor:
+    return rows.reshape(-1, *(1 for _ in like.shape[1:]))
 
 
 def _better(x: Tensor, score: Tensor, best: Tensor, most: Tensor) -> tuple[Tensor, Tensor]:
     wins = score > most
-    return torch.where(wins.reshape(-1, *(1 for _ in x.shape[1:])), x, best), torch.where(wins, score, most)
+    return torch.where(_wide(wins, x), x, best), torch.where(wins, score, most)

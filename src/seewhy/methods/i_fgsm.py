@@ -32,14 +32,20 @@ __all__ = ["i_fgsm"]
     )
 )
 def i_fgsm(
-    input: Tensor, bounds: tuple[Tensor, Tensor], *, epsilon: float = 8.0, steps: int = 10, step: float = 1.0
+    input: Tensor,
+    bounds: tuple[Tensor, Tensor],
+    *,
+    epsilon: float = 8.0,
+    steps: int = 10,
+    step: float = 1.0,
+    stop: float | None = None,
 ) -> Generator[Any, Any, Attribution]:
     """The change within ``epsilon`` of 255 levels that ``steps`` small steps find.
 
     ``input`` [B, C, *size], ``bounds`` what black and white come to, [B, C, 1...] each; values [B, C, *size] are the
     change, in input units. A step moves every pixel by ``step`` levels and is cut to the ball and to black and white.
-    What is raised is the target (see `fgsm`). Raises `UsageError` for sizes and steps that are none; an interrupted run
-    gives the best so far.
+    What is raised is the target (see `fgsm`); an image that has reached ``stop`` stays where it is. Raises
+    `UsageError` for sizes and steps that are none; an interrupted run gives the best so far.
 
     >>> import torch, seewhy
     >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 2))
@@ -47,4 +53,4 @@ def i_fgsm(
     3
     """
     ball = Ball(input, bounds, epsilon)
-    return (yield from ascend(ball, input, step, steps, "i-fgsm"))
+    return (yield from ascend(ball, input, step, steps, stop, "i-fgsm"))

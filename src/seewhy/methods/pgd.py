@@ -40,6 +40,7 @@ def pgd(
     epsilon: float = 8.0,
     steps: int = 20,
     step: float | None = None,
+    stop: float | None = None,
     seed: int = 0,
 ) -> Generator[Any, Any, Attribution]:
     """The change within ``epsilon`` of 255 levels that projected gradient ascent finds from a random start.
@@ -47,8 +48,9 @@ def pgd(
     ``input`` [B, C, *size], ``bounds`` what black and white come to, [B, C, 1...] each; values [B, C, *size] are the
     change, in input units. The start is drawn evenly from the ball, from the image's values and ``seed``; a step moves
     every pixel by ``step`` levels (2.5 epsilon / steps unless given) and is cut to the ball and to black and white.
-    What is raised is the target (see `fgsm`). Raises `UsageError` for sizes and steps that are none; an interrupted run
-    gives the best so far.
+    What is raised is the target (see `fgsm`); an image that has reached ``stop`` stays where it is: with minus the
+    log-probability of one of K classes as the target, ``stop=log(K)`` means that another class leads. Raises
+    `UsageError` for sizes and steps that are none; an interrupted run gives the best so far.
 
     >>> import torch, seewhy
     >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 2))
@@ -61,4 +63,4 @@ def pgd(
     drawn = uniform(keys, tuple(input.shape[1:]), family="pgd", seed=seed).to(input)
     start = ball.clip(input + epsilon * ball.level * (2 * drawn - 1))
     size = step if step is not None or not steps else 2.5 * epsilon / steps
-    return (yield from ascend(ball, start, size, steps, "pgd"))  # type: ignore[arg-type]
+    return (yield from ascend(ball, start, size, steps, stop, "pgd"))  # type: ignore[arg-type]
