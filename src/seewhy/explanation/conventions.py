@@ -4,17 +4,17 @@ never computes a map.
 Values here are signed and untouched; other libraries cut, stretch and resize what they return. The formulas, with
 norm(x, eps) = (x - min x) / (max x - min x + eps):
 
-==================  ===================================================================================================
-``captum``          ``attribute(...)``: the values with their channels, [C, H, W]; Saliency gives magnitudes; LayerGradCam
-                    [1, h, w] at the layer's resolution. ``upsample``: LayerAttribution.interpolate, nearest
-``pytorch-grad-cam`` norm(resize(norm(max(map, 0), 1e-7)), 1e-7), [H, W]; OpenCV's bilinear resize
-``torchcam``        norm(max(map, 0), 1e-8) at the layer's resolution, [h, w]; CAM itself without the max
-``keras-vis``       ``visualize_saliency``: norm(max_c modified(g), 1e-7); ``visualize_cam``: norm(zoom(max(map, 0)), 1e-7),
-                    both [H, W]; zoom is SciPy's cubic spline, whose overshoots norm takes for values
-==================  ===================================================================================================
+====================  ================================================================================================
+``captum``            ``attribute(...)``: the values with their channels, [C, H, W]; Saliency gives magnitudes;
+                      LayerGradCam [1, h, w], and with ``upsample`` LayerAttribution.interpolate (nearest) [1, H, W]
+``pytorch-grad-cam``  norm(resize(norm(max(map, 0), 1e-7)), 1e-7), [H, W]; the resize is OpenCV's, bilinear
+``torchcam``          norm(max(map, 0), 1e-8) at the layer's resolution, [h, w]; CAM itself without the max
+``keras-vis``         ``visualize_saliency``: norm(max over channels of modified(g), 1e-7), [H, W]; ``visualize_cam``:
+                      norm(zoom(max(map, 0)), 1e-7), [H, W]; the zoom is SciPy's cubic spline, overshoots and all
+====================  ================================================================================================
 
-Each was read from the library's source: Captum 0.9, pytorch-grad-cam 1.5.7, torchcam 0.5, keras-vis 0.5 (0.4 zoomed with
-PIL and returned the colours of a jet map).
+Each was read from the library's source: Captum 0.9, pytorch-grad-cam 1.5.7, torchcam 0.5, keras-vis 0.5 (0.4 zoomed
+with PIL and returned the colours of a jet map).
 """
 
 from __future__ import annotations
