@@ -26,6 +26,7 @@ from sklearn.datasets import load_digits
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
 import keras
+import torch
 from keras import layers
 
 import seewhy
@@ -211,6 +212,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run it; 0 if every claim holds."""
     recipe = Recipe("digits, class by class")
     asked = recipe.options(argv)
+    torch.set_num_threads(1)  # on pictures this small, threads wait for each other longer than they work
     epochs, looked_at = (8, 100) if asked.fast else (16, 200)
     for seed in range(asked.seeds):
         pictures, truths, tests, right = load(seed)

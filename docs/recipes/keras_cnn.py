@@ -27,6 +27,7 @@ from scipy import ndimage
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
 import keras
+import torch
 from keras import layers
 
 import seewhy
@@ -354,6 +355,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run it; 0 if every claim holds."""
     recipe = Recipe("a small Keras CNN under the lens")
     asked = recipe.options(argv)
+    torch.set_num_threads(1)  # on pictures this small, threads wait for each other longer than they work
     for seed in range(asked.seeds):
         found = study(recipe, cut_out, cut_out, list(SHAPES), seed, check=True)
         if seed == 0:
