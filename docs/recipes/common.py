@@ -84,6 +84,7 @@ def textures() -> dict[str, Texture]:
         "sky": china[:120, 250:], "roof": china[130:230, 120:520], "trees": china[250:330, :250],
         "petals": flower[120:330, 220:420], "leaves": flower[:, :180], "wood": coffee[:, :90],
         "fur": cat[100:, 60:250], "night": data.rocket()[:250, :250],
+        "water": china[232:292, 362:535], "bushes": china[300:420, 440:640],
     }  # fmt: skip
     return {name: _piece(np.ascontiguousarray(picture)) for name, picture in sources.items()}
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seewhy.errors import UsageError
-from seewhy.explanation import archive, page, picture
+from seewhy.explanation import archive, conventions, page, picture
 from seewhy.explanation.parts import Cost, Prediction, Status
 from seewhy.explanation.plain import describe
 from seewhy.render import SUFFIXES, check, resize, write
@@ -106,6 +106,16 @@ class Explanation:
                 "axes that a map needs; use .values, or choose a convolutional layer"
             )
         return resize(plane, size)
+
+    def convention(self, library: str, **options: Any) -> NDArray[Any]:
+        """What another library would have returned: ``"captum"``, ``"pytorch-grad-cam"``, ``"torchcam"`` or
+        ``"keras-vis"``, with its cut at zero, its stretch to [0, 1] and its resizing; formulas and ``options`` stand in
+        `seewhy.explanation.conventions`. For moving over: the values themselves stay signed and in the target's units.
+
+        Raises `UnknownName` for another library, and `UsageError` where the values no longer hold what its formula
+        needs (most often channels: ``reduce="none"`` keeps them).
+        """
+        return conventions.convention(self, library, **options)
 
     def overlay(self, **options: Any) -> Image.Image:
         """The map laid on the photo, at the photo's size; without a photo, the bare heatmap.
