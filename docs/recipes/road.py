@@ -175,8 +175,7 @@ def _tree(rng: np.random.Generator, textures: dict[str, Texture]) -> _Thing:
 
 
 def pool(textures: dict[str, Texture], rng: np.random.Generator, each: int = 12) -> dict[str, Texture]:
-    """The same textures, ``each`` of them cut into so many pieces of a picture's size once; cutting them anew takes most
-    of a picture's time."""
+    """The same textures, cut once into ``each`` pieces of a picture's size: to cut them anew takes most of the time."""
 
     def drawn(pieces: list[NDArray[np.uint8]]) -> Texture:
         return lambda rng, height, width: pieces[rng.integers(len(pieces))][:height, :width]

@@ -227,14 +227,17 @@ def bias_study(recipe: Recipe, seed: int, pieces: dict[str, Texture]) -> dict[st
     """Train both networks; what each gets right and looks at."""
     fast = recipe.asked.fast
     rng = np.random.default_rng(seed)
-    count, epochs, tested = (1200, 6, 300) if fast else (3000, 6, 1000)
+    count, epochs, tested = 1200, 5, 300 if fast else 1000
     test = people(rng, pieces, tested, 0.5)
     few, many = [each for each in test if each.minority], [each for each in test if not each.minority]
     shown = few[: 60 if fast else 200]
     found: dict[str, dict[str, float]] = {}
     explained = {}
-    for name, bias in (("biased", BIAS), ("rebalanced", 0.5)):
-        network = train(people(rng, pieces, count, bias), epochs, seed)
+    plans = {"biased": (BIAS, count), "rebalanced": (0.5, count)}
+    if not fast:  # the same bias in 2.5 times as many pictures
+        plans["biased, more"] = (BIAS, 5 * count // 2)
+    for name, (bias, size) in plans.items():
+        network = train(people(rng, pieces, size, bias), epochs, seed)
         model = seewhy.wrap(
             network, labels=TOOLS, preprocess=seewhy.Preprocess((SIDE, SIDE), None, mean=(0.5,) * 3, std=(0.5,) * 3)
         )
@@ -287,22 +290,22 @@ def main() -> int:
         worst("biased", "majority") >= 0.95 and worst("biased", "minority", low=False) <= 0.7,
     )
     recipe.check(
-        f"rebalanced: right on the minority ({worst('rebalanced', 'minority'):.2f}; 0.9 wanted)",
-        worst("rebalanced", "minority") >= 0.9,
+        f"rebalanced: right on the minority ({worst('rebalanced', 'minority'):.2f}; 0.8 wanted)",
+        worst("rebalanced", "minority") >= 0.8,
     )
+    rivals = ("edge map", "random map")
     recipe.check(
         f"rebalanced: evidence on the tool {worst('rebalanced', 'tool'):.1f} times chance or more; biased "
         f"{worst('biased', 'tool', low=False):.1f}, edge map {worst('edge map', 'tool', low=False):.1f}, random map "
-        f"{worst('random map', 'tool', low=False):.1f} at most; 3 wanted",
-        worst("rebalanced", "tool") >= 3
-        and all(
-            run["rebalanced"]["tool"] > run[other]["tool"] for run in runs for other in run if other != "rebalanced"
-        ),
+        f"{worst('random map', 'tool', low=False):.1f} at most; 4 wanted",
+        worst("rebalanced", "tool") >= 4
+        and all(run["rebalanced"]["tool"] > run[other]["tool"] for run in runs for other in ("biased", *rivals)),
     )
     recipe.check(
         f"biased: evidence on the hair {worst('biased', 'hair'):.1f} times chance or more; rebalanced "
-        f"{worst('rebalanced', 'hair', low=False):.1f}, edge map {worst('edge map', 'hair', low=False):.1f} at most",
-        all(run["biased"]["hair"] > run[other]["hair"] for run in runs for other in run if other != "biased"),
+        f"{worst('rebalanced', 'hair', low=False):.1f}, edge map {worst('edge map', 'hair', low=False):.1f}, random map "
+        f"{worst('random map', 'hair', low=False):.1f} at most",
+        all(run["biased"]["hair"] > run[other]["hair"] for run in runs for other in ("rebalanced", *rivals)),
     )
     return recipe.end()
 
