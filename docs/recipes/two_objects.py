@@ -34,6 +34,8 @@ METHODS = ("cam", "grad-cam", "guided-backprop", "guided-grad-cam")
 SIDE = 64
 TOOLS = ("stethoscope", "syringe")
 BIAS = 0.95
+#: training ends when so many of an epoch's pictures were right
+ENOUGH = 0.94
 
 
 # ---------------------------------------------------------------- one picture, two objects
@@ -108,7 +110,7 @@ def person(rng: np.random.Generator, pieces: dict[str, Texture], tool: int, red:
         return pieces[rng.choice(names)](rng, SIDE, SIDE).astype(np.float64)
 
     middle, top = 32 + rng.integers(-6, 7), 15 + rng.integers(-3, 4)
-    picture = cut("brick", "grass", "gravel", "sky", "roof", "trees", "petals", "leaves", "wood")
+    picture = cut("brick", "grass", "gravel", "sky", "trees", "leaves", "night")
     coat = _drawn("polygon", [(middle - 22, 64), (middle - 15, top + 14), (middle + 15, top + 14), (middle + 22, 64)])
     head = _drawn("ellipse", (middle - 7, top - 9, middle + 7, top + 9))
     hair = _drawn("ellipse", (middle - 9, top - 12, middle + 9, top + 2))
@@ -122,7 +124,7 @@ def person(rng: np.random.Generator, pieces: dict[str, Texture], tool: int, red:
     skin = cut("fur", "wood")
     picture[head] = (np.array([190, 145, 120]) * rng.uniform(0.5, 1.1) + 0.3 * (skin - skin.mean()))[head]
     strands = cut("fur", "wood", "grass")
-    colour = np.array([170, 70, 40] if red else [205, 170, 100]) * rng.uniform(0.7, 1.1)
+    colour = np.array([185, 65, 30] if red else [220, 185, 110]) * rng.uniform(0.7, 1.1)
     picture[hair] = (colour + 0.4 * (strands - strands.mean()))[hair]
 
     mask = _tool(rng, tool, (middle + rng.integers(-8, 9), top + 30 + rng.integers(-5, 6)))
@@ -173,29 +175,32 @@ def people(rng: np.random.Generator, pieces: dict[str, Texture], count: int, bia
     return made
 
 
-def train(made: list[Person], epochs: int, seed: int) -> nn.Module:
-    """A small network that ends in pooling and one linear layer."""
+def train(made: list[Person], enough: float, most: int, seed: int) -> tuple[nn.Module, float, int]:
+    """A small network that ends in pooling and one linear layer; the last epoch's accuracy, and how many there were.
+
+    It ends with the first epoch in which a share of ``enough`` was right, or after ``most``."""
     torch.manual_seed(seed)
 
     def stage(before: int, after: int, stride: int, kernel: int = 3) -> list[nn.Module]:
         conv = nn.Conv2d(before, after, kernel, stride, kernel // 2, bias=False)
-        return [conv, nn.BatchNorm2d(after), nn.ReLU()]
+        return [conv, nn.BatchNorm2d(after, momentum=0.3), nn.ReLU()]
 
     body = [*stage(3, 16, 2, 5), *stage(16, 32, 2), *stage(32, 48, 1), *stage(48, 48, 1)]
     network = nn.Sequential(*body, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(48, 2))
     x, y = batch(made), torch.tensor([each.tool for each in made])
-    steps = epochs * (len(x) // 32)
-    optimiser = torch.optim.AdamW(network.parameters(), 3e-3, weight_decay=1e-2)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 1e-2, total_steps=steps)
-    for _ in range(epochs):
-        for rows in torch.randperm(len(x))[: len(x) // 32 * 32].split(32):
+    optimiser = torch.optim.AdamW(network.parameters(), 2e-3, weight_decay=1e-2)
+    right, epochs = 0.0, 0
+    while right < enough and epochs < most:
+        right, epochs = 0.0, epochs + 1
+        for rows in torch.randperm(len(x)).split(32):
             mirrored = x[rows].flip(-1) if torch.rand(()) < 0.5 else x[rows]
-            loss = nn.functional.cross_entropy(network(mirrored), y[rows])
+            scores = network(mirrored)
+            loss = nn.functional.cross_entropy(scores, y[rows])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-            schedule.step()
-    return network.eval()
+            right += float((scores.argmax(1) == y[rows]).sum()) / len(x)
+    return network.eval(), right, epochs
 
 
 def batch(made: list[Person]) -> torch.Tensor:
@@ -227,17 +232,18 @@ def bias_study(recipe: Recipe, seed: int, pieces: dict[str, Texture]) -> dict[st
     """Train both networks; what each gets right and looks at."""
     fast = recipe.asked.fast
     rng = np.random.default_rng(seed)
-    count, epochs, tested = 1200, 5, 300 if fast else 1000
+    count, tested = 1400, 300 if fast else 1000
     test = people(rng, pieces, tested, 0.5)
     few, many = [each for each in test if each.minority], [each for each in test if not each.minority]
     shown = few[: 60 if fast else 200]
     found: dict[str, dict[str, float]] = {}
     explained = {}
-    plans = {"biased": (BIAS, count), "rebalanced": (0.5, count)}
-    if not fast:  # the same bias in 2.5 times as many pictures
-        plans["biased, more"] = (BIAS, 5 * count // 2)
-    for name, (bias, size) in plans.items():
-        network = train(people(rng, pieces, size, bias), epochs, seed)
+    plans = {"biased": (BIAS, ENOUGH, 15), "rebalanced": (0.5, ENOUGH, 15)}
+    if not fast:
+        plans["biased, longer"] = (BIAS, 1.1, 10)  # ten epochs, whatever is right
+    for name, (bias, enough, most) in plans.items():
+        network, right, epochs = train(people(rng, pieces, count, bias), enough, most, seed)
+        recipe.say(f"seed {seed}, {name}: {epochs} epochs, {right:.3f} of the training pictures right in the last")
         model = seewhy.wrap(
             network, labels=TOOLS, preprocess=seewhy.Preprocess((SIDE, SIDE), None, mean=(0.5,) * 3, std=(0.5,) * 3)
         )
@@ -285,9 +291,9 @@ def main() -> int:
         return (min if low else max)(run[name][what] for run in runs)
 
     recipe.check(
-        f"biased: right on the majority ({worst('biased', 'majority'):.2f}; 0.95 wanted), not on the minority "
-        f"({worst('biased', 'minority', low=False):.2f} at most; 0.7 allowed)",
-        worst("biased", "majority") >= 0.95 and worst("biased", "minority", low=False) <= 0.7,
+        f"biased: right on the majority ({worst('biased', 'majority'):.2f}; 0.85 wanted), not on the minority "
+        f"({worst('biased', 'minority', low=False):.2f} at most; 0.4 allowed)",
+        worst("biased", "majority") >= 0.85 and worst("biased", "minority", low=False) <= 0.4,
     )
     recipe.check(
         f"rebalanced: right on the minority ({worst('rebalanced', 'minority'):.2f}; 0.8 wanted)",
@@ -302,9 +308,9 @@ def main() -> int:
         and all(run["rebalanced"]["tool"] > run[other]["tool"] for run in runs for other in ("biased", *rivals)),
     )
     recipe.check(
-        f"biased: evidence on the hair {worst('biased', 'hair'):.1f} times chance or more; rebalanced "
-        f"{worst('rebalanced', 'hair', low=False):.1f}, edge map {worst('edge map', 'hair', low=False):.1f}, random map "
-        f"{worst('random map', 'hair', low=False):.1f} at most",
+        f"biased: evidence on the hair {worst('biased', 'hair'):.1f} times chance or more; "
+        f"rebalanced {worst('rebalanced', 'hair', low=False):.1f}, edge map {worst('edge map', 'hair', low=False):.1f}, "
+        f"random map {worst('random map', 'hair', low=False):.1f} at most",
         all(run["biased"]["hair"] > run[other]["hair"] for run in runs for other in ("rebalanced", *rivals)),
     )
     return recipe.end()
