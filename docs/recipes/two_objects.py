@@ -309,7 +309,8 @@ def main() -> int:
     )
     recipe.check(
         f"biased: evidence on the hair {worst('biased', 'hair'):.1f} times chance or more; "
-        f"rebalanced {worst('rebalanced', 'hair', low=False):.1f}, edge map {worst('edge map', 'hair', low=False):.1f}, "
+        f"rebalanced {worst('rebalanced', 'hair', low=False):.1f}, "
+        f"edge map {worst('edge map', 'hair', low=False):.1f}, "
         f"random map {worst('random map', 'hair', low=False):.1f} at most",
         all(run["biased"]["hair"] > run[other]["hair"] for run in runs for other in ("rebalanced", *rivals)),
     )
