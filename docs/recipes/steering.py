@@ -191,7 +191,7 @@ def draw(recipe: Recipe, model: keras.Model, shown: list[Scene], by_layer: seewh
         return heatmap(values, signed=False)
 
     left, right = ([road for road in shown if np.sign(road.angle) == side] for side in (-1, 1))
-    some = [*left[:2], *right[:2]]
+    some = [*left[:2], *right[:1]]
     x = [road.picture for road in some]
     rows = []
     chosen, plain = _maps(model, some, METHODS[CHOSEN]), _maps(model, some, METHODS["saliency"])
