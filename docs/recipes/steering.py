@@ -114,7 +114,7 @@ def brightened(
 def run(recipe: Recipe, seed: int) -> dict[str, float]:
     """Render, train, ask; the numbers."""
     fast = recipe.asked.fast
-    count, epochs, tested, explained = (800, 4, 100, 16) if fast else (1200, 5, 300, 48)
+    count, epochs, tested, explained = (1100, 5, 100, 16) if fast else (1200, 5, 300, 48)
     rng = np.random.default_rng(seed)
     pieces: dict[str, Texture] = pool(textures(), rng)
 
