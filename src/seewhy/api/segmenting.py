@@ -15,6 +15,7 @@ from seewhy.api.planning import Plan
 from seewhy.core.jobs import Settings
 from seewhy.errors import UsageError
 from seewhy.explanation import Explanation, Segmentation, graph_cut
+from seewhy.explanation.segmentation import CUT
 from seewhy.models import Model, Preprocess, load, read_image, wrap
 from seewhy.render import resize
 
@@ -22,7 +23,6 @@ __all__ = ["segment"]
 
 #: sides of a photo beyond this are not cut at full size: the time of a min-cut grows faster than the picture
 _LARGEST = 1024
-_CUT = ("inside", "likely", "outside", "smooth", "iterations")
 
 
 def segment(
@@ -55,7 +55,7 @@ def segment(
         raise UsageError(f"resolution={resolution!r}: 'photo' or 'input'")
     wrapped = load(model) if isinstance(model, str) else wrap(model)
     photos = image if isinstance(image, list | tuple) else [image]
-    cut = {name: parameters.pop(name) for name in _CUT if name in parameters}
+    cut = {name: parameters.pop(name) for name in CUT if name in parameters}
     settings = Settings(memory=memory, progress=progress or (lambda *_: None))
     if isinstance(target, list | tuple):
         raise UsageError("segment cuts out one object an image: give one target, and call it again for another")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["segment"]
 
 _PANEL = "The question"
-#: the graph cut's own parameters: see `seewhy.explanation.graph_cut`
-_CUT: dict[str, Any] = {"inside": 0.95, "likely": 0.8, "outside": 0.3, "smooth": 0.027, "iterations": 5}
 Method = Annotated[
     str,
     typer.Option("--method", "-M", metavar="NAME", rich_help_panel=_PANEL, help="Whose map the cut starts from."),
@@ -64,10 +62,11 @@ def segment(
     """
     import seewhy.methods  # noqa: F401 - fills the registry
     from seewhy.api.segmenting import segment as segment_
+    from seewhy.explanation.segmentation import CUT
     from seewhy.registry import methods
 
     defaults = methods[method].parameters
-    given = settings_of(set_ or [], {**defaults, **_CUT})
+    given = settings_of(set_ or [], {**defaults, **CUT})
     if seed is not None and "seed" in defaults:
         given["seed"] = seed
     with showing(source, output, None) as show:

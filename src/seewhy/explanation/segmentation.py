@@ -3,6 +3,7 @@ computes no map."""
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from seewhy.explanation.result import Explanation
 
-__all__ = ["Segmentation", "graph_cut"]
+__all__ = ["CUT", "Segmentation", "graph_cut"]
 
 #: under this side there are too few pixels for two mixtures of five colours
 _SMALLEST = 8
@@ -76,6 +77,14 @@ def graph_cut(
     box = (0, 0, *evidence.shape[::-1])  # not looked at with a mask
     cv2.grabCut(colours, seeds, box, np.zeros((1, 65)), np.zeros((1, 65)), iterations, cv2.GC_INIT_WITH_MASK)
     return _largest((seeds == cv2.GC_FGD) | (seeds == cv2.GC_PR_FGD))
+
+
+#: what tunes the cut, with its defaults
+CUT = {
+    name: each.default
+    for name, each in inspect.signature(graph_cut).parameters.items()
+    if each.kind is each.KEYWORD_ONLY
+}
 
 
 def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
