@@ -18,8 +18,6 @@ from seewhy.api.planning import Plan
 from seewhy.api.predicting import Scored, predict_items
 from seewhy.api.supplying import bounds_of
 from seewhy.core.jobs import Settings
-from seewhy.core.network import Network
-from seewhy.core.scoring import score_batch
 from seewhy.core.targets import LogProbability, Target
 from seewhy.errors import CapabilityError, TargetError, UsageError
 from seewhy.explanation import Attack, Cost, Explanation, Status
@@ -36,6 +34,12 @@ class Goal:
     words: str
     leave: int | None = None
     reach: int | None = None
+
+    @property
+    def sign(self) -> float:
+        """What makes the number that is reported of the one that is raised: a class to leave, or a target to lower, is
+        raised as minus it."""
+        return 1.0 if self.reach is not None else -1.0
 
     def met(self, after: Scored) -> bool | None:
         """Whether ``after`` is what was wanted; None where there is no class."""
@@ -110,16 +114,11 @@ def attack_items(
     changes = run_plan(plan, items)
     items = items[: len(changes)]
     attacked = [_changed(model, item, change) for item, change in zip(items, changes, strict=True)]
-    after = predict_items(model, [each.item for each in attacked], memory=memory)
-    network = Network(model.module)
-    scores = [
-        [float(score_batch(network, network.like(each.tensor[None]), _said(goal))[0]) for each in (item, now.item)]
-        for item, now, goal in zip(items, attacked, goals, strict=False)
-    ]
+    after = predict_items(model, [each.item for each in attacked], targets=wanted, memory=memory)
     pairs = _explained(model, items, attacked, before, after, maps, memory)
     count = max(len(items), 1)
     spent = Cost(
-        changes.cost.forwards // count + 4, changes.cost.backwards // count, 0, (time.perf_counter() - began) / count
+        changes.cost.forwards // count + 2, changes.cost.backwards // count, 0, (time.perf_counter() - began) / count
     )
     return [
         Attack(
@@ -130,8 +129,8 @@ def attack_items(
             success=goal.met(then),
             before=first.prediction,
             after=then.prediction,
-            score=score,
-            attacked_score=attacked_score,
+            score=goal.sign * change.score,
+            attacked_score=goal.sign * then.score,
             method=method,
             parameters=change.parameters,
             maps=pair,
@@ -141,8 +140,8 @@ def attack_items(
             cost=spent + (Cost() if pair is None else pair[0].cost + pair[1].cost),
             provenance=change.provenance,
         )
-        for item, now, goal, first, then, (score, attacked_score), change, pair in zip(
-            items, attacked, goals, before, after, scores, changes, pairs, strict=False
+        for item, now, goal, first, then, change, pair in zip(
+            items, attacked, goals, before, after, changes, pairs, strict=False
         )
     ]
 
@@ -193,11 +192,6 @@ def _class(model: Model, asked: Any, count: int) -> int:
 
 def _name(model: Model, index: int) -> str:
     return model.label(index) or f"class {index}"
-
-
-def _said(goal: Goal) -> Target:
-    """The number reported: the one that the attack raises or lowers, without its sign."""
-    return -1.0 * goal.target if goal.reach is None else goal.target
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

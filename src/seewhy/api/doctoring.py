@@ -139,9 +139,8 @@ def _try(model: Model, item: Item, method: Method) -> MethodCheck:
             raise KeyboardInterrupt
 
     name, family = method.name, method.card.family
-    given: dict[str, Any] = {}
     try:
-        plan = Plan.make(model, 1, name, None, None, parameters=given, settings=Settings(progress=watch))
+        plan = Plan.make(model, 1, name, None, None, parameters={}, settings=Settings(progress=watch))
         found = run_plan(plan, [item])
     except SeewhyError as error:
         return MethodCheck(name, family, False, str(error))

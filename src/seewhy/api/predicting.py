@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,8 +13,10 @@ from torch import Tensor
 from seewhy.api.inputs import Item, same_shape
 from seewhy.api.results import predictions
 from seewhy.core.batching import Budget, in_chunks
+from seewhy.core.layers import find_place
 from seewhy.core.network import Network
 from seewhy.core.passes import Request, run_forward
+from seewhy.core.targets import Target
 from seewhy.errors import TargetError
 from seewhy.explanation import Prediction
 from seewhy.models import Model
@@ -23,10 +26,12 @@ __all__ = ["Scored", "predict_items"]
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """One image's best classes (None where the output is no row of class scores), and its probabilities [K]."""
+    """One image's best classes (None where the output is no row of class scores), its probabilities [K], and the
+    score of a target, if one was named."""
 
     prediction: Prediction | None
     probabilities: Tensor | None
+    score: float = math.nan
 
     @property
     def index(self) -> int:
@@ -40,20 +45,25 @@ def predict_items(
     model: Model,
     items: Sequence[Item],
     *,
+    targets: Sequence[Target] | None = None,
     memory: int | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> list[Scored]:
-    """What the model says of every item, in their order; one forward each, in chunks that fit into ``memory``."""
+    """What the model says of every item, in their order, with the score of its own target in ``targets``; one forward
+    each, in chunks that fit into ``memory``."""
     network, found = Network(model.module), dict[int, Scored]()
+    places = {name: find_place(network.module, name) for target in targets or () for name in target.layers}
     with network.borrowed() as call:
         for indices in same_shape(items):
 
             def work(start: int, stop: int, indices: list[int] = indices) -> list[Scored]:
                 x = network.like(torch.stack([items[i].tensor for i in indices[start:stop]]))
-                made = run_forward(network, call, x, Request({}, gradients=False))
+                made = run_forward(network, call, x, Request(places, gradients=False))
                 guesses = predictions(model, made.forward)
                 rows: Any = made.forward.probabilities.detach().cpu() if guesses[0] is not None else guesses
-                return [Scored(guess, row) for guess, row in zip(guesses, rows, strict=True)]
+                mine = [] if targets is None else [targets[i] for i in indices[start:stop]]
+                scores = made.scores(mine).tolist() if mine else [math.nan] * len(guesses)
+                return [Scored(*each) for each in zip(guesses, rows, scores, strict=True)]
 
             for start, stop, scored in in_chunks(len(indices), work, Budget(memory), recorded=False):
                 found |= dict(zip(indices[start:stop], scored, strict=True))
