@@ -10,3 +10,12 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     import torch
 
     torch.set_num_threads(1)
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _no_preparing_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether two calls of one test fall on different sides of a preparation must not depend on how busy the machine
+    is; tests of prepared networks ask for them."""
+    monkeypatch.setattr("seewhy.core.graph.preparing.PRICE", float("inf"))

@@ -79,7 +79,9 @@ def _run(plan: Plan, items: Sequence[Item], indices: Sequence[int]) -> Batch:
         return main + [rival for group in rivals.values() for rival in group]
 
     outcome = run_jobs(plan.network, x, plan.outlines, jobs, plan.settings, plan.layers)
-    return Batch(tuple(indices), mine, outcome, rivals, provenance(plan.model, x, plan.prepare) | supplier.described)
+    prepared = {"prepare": str(plan.settings.prepare), "prepared": dict(outcome.prepared)}
+    origin = provenance(plan.model, x) | prepared | supplier.described
+    return Batch(tuple(indices), mine, outcome, rivals, origin)
 
 
 def _targets(outline: Outline, columns: list[tuple[Target, ...]], count: int) -> list[tuple[Target, ...]]:

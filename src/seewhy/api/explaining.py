@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -67,7 +68,9 @@ def explain(
     function), ``references`` the other images that expected gradients compare with. ``reshape`` turns a raw
     activation into [B, C, H, W] for token layouts nobody foresaw. An interruption (Ctrl-C) gives what is there: maps
     that were done, and what sampling methods have so far, with status ``unfinished``. ``differentiable=True`` gives
-    ``.tensor`` with a graph. ``prepare=False`` runs the eager model bit for bit, as every value does for now.
+    ``.tensor`` with a graph. ``prepare`` says whether an exported,
+    faster form of the network may stand for it: ``"auto"`` once its passes have taken longer than preparing would,
+    ``True`` at once, ``"verify"`` at once and compared in every call, ``False`` never, bit for bit the model itself.
     ``memory`` is the budget for passes in bytes. Further ``parameters`` are the methods' own (``steps=50``, ``n=64``,
     ``seed=1``).
 
@@ -98,8 +101,7 @@ def explain(
         backward_rule=backward_rule,
         question=Question(baseline, fill, segments, references),
         parameters=parameters,
-        prepare=prepare,
-        settings=Settings(reshape, differentiable, memory, progress or (lambda what, done, total: None)),
+        settings=Settings(reshape, differentiable, memory, prepare, progress or (lambda what, done, total: None)),
     )
     found = run_plan(plan, items)
     several = not one_image or plan.several
@@ -110,15 +112,15 @@ def run_plan(plan: Plan, items: Sequence[Item]) -> Explanations:
     """Explain ``items`` as planned, in chunks of equal shape that fit into memory; in the order of the images."""
     began = time.perf_counter()
     found: dict[int, list[Explanation]] = {}
-    forwards = backwards = 0
+    spent = Cost()
     interrupted = False
     for batch, made in batches(plan, items, lambda batch: _explanations(plan, batch)):
-        forwards += batch.outcome.spent.forwards
-        backwards += batch.outcome.spent.backwards
+        passes = batch.outcome.spent
+        spent += Cost(passes.forwards, passes.backwards, passes.checks)
         found |= dict(zip(batch.indices, made, strict=True))
         interrupted = batch.outcome.interrupted
     ordered = [explanation for index in range(len(items)) for explanation in found.get(index, ())]
-    cost = Cost(forwards, backwards, 0, time.perf_counter() - began)
+    cost = replace(spent, seconds=time.perf_counter() - began)
     return Explanations(ordered, cost=cost, interrupted=interrupted)
 
 

@@ -86,7 +86,7 @@ def filters(
         notes=_notes(conv, len(tiles), order, shared, slices, colour),
         status=Status() if np.isfinite(norms).all() else Status("non-finite", "the weights hold NaN or infinity"),
         parameters={"layer": name, "top": top, "order": order, "slices": slices, "scale": scale},
-        provenance=provenance(wrapped, weights, "auto"),
+        provenance=provenance(wrapped, weights),
     )
 
 

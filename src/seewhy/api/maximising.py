@@ -107,7 +107,7 @@ def maximise(
         status=status,
         parameters={"target": words, **own},
         cost=Cost(spent.forwards + 1, spent.backwards, 0, time.perf_counter() - began),
-        provenance=provenance(wrapped, x, "auto"),
+        provenance=provenance(wrapped, x),
     )
 
 

@@ -46,7 +46,6 @@ class Plan:
     reduce: str | None
     question: Question
     layers: tuple[str, ...]
-    prepare: bool | str
     settings: Settings
     asked: tuple[int, ...]
 
@@ -66,7 +65,6 @@ class Plan:
         reduce: str | None = None,
         backward_rule: str = "none",
         question: Question | None = None,
-        prepare: bool | str = "auto",
         call: str = "explain",
     ) -> Plan:
         """Check what is asked against what the model, and the command ``call``, can do; raises `UsageError` and its
@@ -81,7 +79,7 @@ class Plan:
                 "wrong; input-x-gradient and every CAM have a whole one"
             )
         question = question or Question()
-        _check_words(methods, fuse, reduce, contrast, question, prepare)
+        _check_words(methods, fuse, reduce, contrast, question, settings.prepare)
         layers = _layer_names(network, layer, model.spec)
         outlines, own, asked = [], [], []
         for number, (each, given) in enumerate(zip(methods, split_parameters(methods, parameters), strict=True)):
@@ -106,7 +104,7 @@ class Plan:
         extra = tuple(n for n in layers if any(m.card.several_layers for m in methods)) + wanted.layers
         return cls(
             model, network, tuple(outlines), tuple(own), wanted, several, contrast, fuse, reduce, question, extra,
-            prepare, settings, tuple(asked),
+            settings, tuple(asked),
         )  # fmt: skip
 
 

@@ -62,7 +62,7 @@ def _finite(value: Tensor) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def provenance(model: Model, x: Tensor, prepare: Any) -> dict[str, Any]:
+def provenance(model: Model, x: Tensor) -> dict[str, Any]:
     """Where a map comes from: versions, the model and its weights, device and dtype."""
     return {
         "seewhy": __version__,
@@ -73,8 +73,6 @@ def provenance(model: Model, x: Tensor, prepare: Any) -> dict[str, Any]:
         "fingerprint": model.fingerprint(),
         "device": str(x.device),
         "dtype": str(x.dtype).removeprefix("torch."),
-        # every pass runs on the eager model so far; what was asked for is kept
-        "prepare": str(prepare),
     }
 
 
@@ -167,7 +165,7 @@ def records(
 
 def cost_of(spent: Spent, row: int, batch: int) -> Cost:
     """What one image of ``batch`` cost."""
-    return Cost(*spent.of(row, batch), 0, spent.seconds / batch)
+    return Cost(*spent.of(row, batch), round(spent.checks / batch), spent.seconds / batch)
 
 
 def _ending(answer: Answer, row: int) -> tuple[str, ...]:

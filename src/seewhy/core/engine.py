@@ -20,6 +20,7 @@ from seewhy.core.answers import GradientKey, answer, bias_maps, gradients_at, he
 from seewhy.core.attention import AttentionMaps
 from seewhy.core.batching import Budget
 from seewhy.core.chooser import Chooser
+from seewhy.core.graph.preparing import Preparer
 from seewhy.core.jobs import Answer, Event, Job, Outcome, Outline, Settings, Spent
 from seewhy.core.layers import AUTO, INPUT, Place
 from seewhy.core.lens import attention_maps, lens_maps
@@ -49,19 +50,25 @@ def run_jobs(
     ``outlines``, which say what the forward has to capture. ``layers`` are captured besides, for targets that
     read them.
     """
+    settings = settings or Settings()
     with network.borrowed() as call:
-        run = _Run(network, call, x.clone() if x.is_inference() else x, settings or Settings())
+        x = x.clone() if x.is_inference() else x
+        network.preparer = Preparer(network, call, x, settings.prepare)
+        run = _Run(network, call, x, settings, network.preparer)
         try:
             return run.all(outlines, plan, layers)
         finally:
             run.propagation.close()
+            network.preparer = None
 
 
 class _Run:
     """One call of the engine."""
 
-    def __init__(self, network: Network, call: Callable[[Tensor], Any], x: Tensor, settings: Settings) -> None:
-        self.network, self.call, self.x, self.settings = network, call, x, settings
+    def __init__(
+        self, network: Network, call: Callable[[Tensor], Any], x: Tensor, settings: Settings, preparer: Preparer
+    ) -> None:
+        self.network, self.call, self.x, self.settings, self.preparer = network, call, x, settings, preparer
         self.chooser = Chooser(network)
         self.spent = Spent()
         self.batch = x.shape[0]
@@ -71,6 +78,8 @@ class _Run:
         self.find = partial(_last_call, self.chooser, self.calls)
         self.propagation = Propagation(network, call, x, self.settings, self.find)
         self.budgets: dict[bool, Budget] = {}
+        # seconds that a sample takes, as far as the shared forward can tell
+        self.each = 0.0
 
     def all(
         self, outlines: Sequence[Outline], plan: Callable[[Forward], Sequence[Job]], layers: Sequence[str]
@@ -102,7 +111,7 @@ class _Run:
             answers.append(
                 Answer(runner.job, runner.result, runner.place, scores, runner.depends, recorded, runner.spent)
             )
-        return Outcome(answers, made.forward, self.spent, interrupted)
+        return Outcome(answers, made.forward, self.spent, interrupted, self.preparer.record)
 
     def _check_positions(self, runner: Runner) -> None:
         """Refuse a class activation map of a layer that has none to map."""
@@ -172,7 +181,10 @@ class _Run:
     def _forward(self, request: Request) -> Pass:
         began = time.perf_counter()
         made = run_forward(self.network, self.call, self.x, request)
-        self.spent.events.append(Event(self.batch * made.runs, 0, time.perf_counter() - began))
+        seconds = time.perf_counter() - began
+        self.preparer.log(seconds)
+        self.each = seconds / self.batch
+        self.spent.events.append(Event(self.batch * made.runs, 0, seconds, checks=made.checks))
         return made
 
     def _advance(self, runner: Runner, answers: Any) -> None:
@@ -284,6 +296,12 @@ class _Run:
                 self._resume(runner)
         return bool(groups)
 
+    def _budget(self, recorded: bool) -> Budget:
+        """What the streams of one kind have learned about chunks; a prepared network has a size that suits it best."""
+        if recorded not in self.budgets:
+            self.budgets[recorded] = Budget(self.settings.memory, most=self.preparer.chunk or 32)
+        return self.budgets[recorded]
+
     def _stream(self, runners: Sequence[Runner]) -> None:
         """Run one source of variants, for all jobs that wait for it."""
         pending = self._pending(runners, asks.Stream)
@@ -293,23 +311,28 @@ class _Run:
         mine = [(r, at, ask) for r, at, ask in pending if source_key(r, at, ask) == key]
         subscribers = [Subscriber(ask, r.place, r.job.targets, r.job.outline.rule) for r, _, ask in mine]
         label = " + ".join(dict.fromkeys(r.job.outline.method.name for r, _, _ in mine))
-        began = time.perf_counter()
         recorded = any(isinstance(w, asks.Gradient) for s in subscribers for w in s.stream.wants)
-        each = run_stream(
+        ask = pending[0][2]
+        samples = self.batch * ask.source.count if ask.items is None else len(ask.items)
+        self.preparer.expect(samples * self.each * (3 if recorded else 1))  # a backward takes about two forwards
+        began = time.perf_counter()
+        each, checks = run_stream(
             self.network,
             self.call,
             self.x,
             subscribers,
             self.find,
-            budget=self.budgets.setdefault(recorded, Budget(self.settings.memory)),
+            budget=self._budget(recorded),
             reshape=self.settings.reshape,
             keep=self.settings.differentiable,
             progress=(lambda done, total: None)
-            if pending[0][2].quiet
+            if ask.quiet
             else lambda done, total: self.settings.progress(label, done, total),
         )
         forwards, backwards = (sum(column) for column in zip(*each, strict=True))
-        self._log(Event(forwards, backwards, time.perf_counter() - began, tuple(each)), *distinct(mine))
+        seconds = time.perf_counter() - began
+        self.preparer.log(seconds)
+        self._log(Event(forwards, backwards, seconds, tuple(each), checks), *distinct(mine))
         for runner, at, ask in mine:
             runner.answers[at] = ask.fold.result()
         for runner in distinct(mine):

@@ -48,13 +48,15 @@ class Job:
 class Event:
     """One forward, backward or stream: passes counted in samples that went through the network, and seconds.
 
-    ``each`` says how many forwards and backwards every image took, where they do not share alike.
+    ``each`` says how many forwards and backwards every image took, where they do not share alike; ``checks`` counts
+    samples that went through the eager network besides, for comparison.
     """
 
     forwards: int = 0
     backwards: int = 0
     seconds: float = 0.0
     each: tuple[tuple[int, int], ...] = ()
+    checks: int = 0
 
     def of(self, image: int, batch: int) -> tuple[float, float]:
         """What one image of ``batch`` took: (forwards, backwards)."""
@@ -77,6 +79,11 @@ class Spent:
     def backwards(self) -> int:
         """Samples differentiated."""
         return sum(event.backwards for event in self.events)
+
+    @property
+    def checks(self) -> int:
+        """Samples sent through the eager network to compare a prepared one with it."""
+        return sum(event.checks for event in self.events)
 
     @property
     def seconds(self) -> float:
@@ -111,13 +118,15 @@ class Answer:
 class Outcome:
     """A batch that is done: the answers in the order of the jobs, the forward, and the passes in all.
 
-    ``interrupted`` runs hold only the answers of jobs that were done or could stop early.
+    ``interrupted`` runs hold only the answers of jobs that were done or could stop early; ``prepared`` says in words
+    what prepared programs did.
     """
 
     answers: list[Answer]
     forward: Forward
     spent: Spent
     interrupted: bool = False
+    prepared: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -127,5 +136,6 @@ class Settings:
     reshape: Reshape | None = None
     differentiable: bool = False
     memory: int | None = None
+    prepare: bool | str = "auto"
     progress: Callable[[str, int, int], None] = lambda what, done, total: None
     preview: Callable[[Tensor, int, int], None] = lambda values, step, steps: None

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import torch
@@ -17,6 +17,9 @@ from torch import Tensor, nn
 
 from seewhy.core.programs import program_of
 from seewhy.errors import CapabilityError
+
+if TYPE_CHECKING:
+    from seewhy.core.graph.preparing import Preparer
 
 __all__ = ["Network", "mode_matters", "unwrap"]
 
@@ -125,6 +128,8 @@ class Network:
         self.channels_last = bool(getattr(self.root, "channels_last", False))
         self.program = program_of(self.model if self.root is None else self.root)
         self.agrees = False
+        #: what gives prepared programs for the length of a call; see `seewhy.core.graph.preparing`
+        self.preparer: Preparer | None = None
 
     @property
     def module(self) -> nn.Module:

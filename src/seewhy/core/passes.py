@@ -20,6 +20,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from seewhy.core.attention import AttentionWatch
 from seewhy.core.biases import BiasTerm, BiasWatch
 from seewhy.core.functions import Handler, Interceptor
+from seewhy.core.graph.agreement import difference
+from seewhy.core.graph.building import Recorded
+from seewhy.core.graph.preparing import Use
 from seewhy.core.head import HeadWatch, Linear
 from seewhy.core.layers import INPUT, Place, Seen, choose_layer
 from seewhy.core.layouts import Layout, Reshape, find_layout
@@ -96,7 +99,9 @@ class Pass:
     biases: list[BiasTerm]
     attention: AttentionWatch
     channels_last: bool = False
+    #: forwards that it took, and samples of them that another forward was compared with
     runs: int = 1
+    checks: int = 0
 
     def layout(self, place: str) -> Layout:
         """Where channels and positions are in the activation of ``place``."""
@@ -245,10 +250,38 @@ def _differentiable(source: Tensor | GradientEdge) -> bool:
 def run_forward(network: Network, call: Callable[[Tensor], Any], x: Tensor, request: Request) -> Pass:
     """Run one forward of ``x`` as ``request`` says; ``call`` comes from `Network.borrowed`.
 
+    A prepared program answers where there is one that was found to agree; the first time both run and are compared.
     Raises `CapabilityError` when a layer never runs, and whatever the model itself raises. A model that does not stand
     having its first part run without a graph (it writes into views, or differentiates for itself) is run again with
     one.
     """
+    use = _use(network, x, request)
+    if use is None or network.preparer is None or (program := network.preparer.program(use)) is None:
+        return _eager(network, call, x, request)
+    places = {key: replace(place, module=program.get_submodule(place.name)) for key, place in request.places.items()}
+    made = _forward(network, program, x, replace(request, places=places))
+    if network.preparer.trusted(use):
+        return made
+    exact = _eager(network, call, x, request)
+    verdict = difference(exact, made)
+    network.preparer.judge(use, verdict)
+    kept = exact if verdict else made
+    kept.checks = len(x)
+    return kept
+
+
+def _use(network: Network, x: Tensor, request: Request) -> Use | None:
+    """What a prepared program would have to do; None where only the module itself can, or something better is there."""
+    own = request.attached or request.survey or request.biases or request.curvature or request.attention
+    if own or request.swap is not None or request.watches or (network.program is not None and request.scores_only):
+        return None
+    recorded: Recorded = {"none": "none", "lazy": "after", "full": "all"}[request.graph]  # type: ignore[assignment]
+    layers = tuple(sorted({place.name for place in request.places.values()}))
+    return Use(layers, recorded, request.rules, len(x) == 1)
+
+
+def _eager(network: Network, call: Callable[[Tensor], Any], x: Tensor, request: Request) -> Pass:
+    """The forward of the model itself."""
     if request.graph != "lazy":
         return _forward(network, call, x, request)
     try:

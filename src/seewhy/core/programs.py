@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from seewhy.core.graph.agreement import gap
 from seewhy.core.head import Squash
 from seewhy.core.outputs import Forward
 from seewhy.errors import CapabilityError, TargetError
@@ -54,7 +55,7 @@ def disagreement(program: Program, x: Tensor, forward: Forward) -> float:
         pairs = [(own.main, forward.main), (own.logits, forward.logits)]
     except TargetError:  # no scores that the two could be compared by
         return float("inf")
-    return max(_gap(a.detach(), b.detach()) for a, b in pairs)
+    return max(gap(a.detach(), b.detach()) for a, b in pairs)
 
 
 def check_agreement(program: Program, x: Tensor, forward: Forward) -> None:
@@ -66,17 +67,3 @@ def check_agreement(program: Program, x: Tensor, forward: Forward) -> None:
             f"{program.runtime} gives (allowed: {program.tolerance:.0e}): its gradients and layers would be those of "
             "another network. Methods that need scores alone still work, such as --method occlusion or rise"
         )
-
-
-def _gap(exact: Tensor, found: Tensor) -> float:
-    if exact.shape != found.shape:
-        return float("inf")
-    exact, found = exact.double().cpu(), found.double().cpu()
-    # what is not a number must not be one on either side; a broken network is named as such elsewhere
-    if not torch.equal(exact.isfinite(), found.isfinite()):
-        return float("inf")
-    exact, found = exact.nan_to_num(0, 0, 0), found.nan_to_num(0, 0, 0)
-    if exact.numel() == 0:
-        return 0.0
-    scale = float(exact.abs().max())
-    return float((exact - found).abs().max()) / (scale or 1.0)

@@ -47,8 +47,9 @@ def run_stream(
     reshape: Reshape | None,
     keep: bool,
     progress: Callable[[int, int], None],
-) -> list[tuple[int, int]]:
-    """Run the source that all ``subscribers`` share; gives every image's (forwards, backwards), counted in samples.
+) -> tuple[list[tuple[int, int]], int]:
+    """Run the source that all ``subscribers`` share; gives every image's (forwards, backwards), and the checks of
+    prepared programs, all counted in samples.
 
     With ``keep`` the answers carry their graphs, and then all samples are held at once.
     """
@@ -59,8 +60,10 @@ def run_stream(
     rounds = subscribers[0].stream.rounds or (source.count,)
     request = _request(subscribers, edited, find, reshape, keep)
     spent = torch.zeros(2, x.shape[0], dtype=torch.long)
+    checks = 0
 
     def work(start: int, stop: int) -> list[list[Tensor]]:
+        nonlocal checks
         samples, indices = mine[start:stop].unbind(1)
         chosen = request
         if edited is not None:
@@ -68,6 +71,7 @@ def run_stream(
             chosen = replace(request, edits=edit)
         variants = source.inputs(x, samples, indices)
         made = run_forward(network, call, variants if keep else variants.detach(), chosen)
+        checks += made.checks
         spent[0] += made.runs * torch.bincount(samples.cpu(), minlength=x.shape[0])
         return _chunk_answers(made, subscribers, samples.tolist(), spent, keep)
 
@@ -91,7 +95,7 @@ def run_stream(
             ]
     if done:
         progress(total, total)
-    return [(int(forwards), int(backwards)) for forwards, backwards in spent.T]
+    return [(int(forwards), int(backwards)) for forwards, backwards in spent.T], checks
 
 
 def _feed(fold: asks.Fold, samples: Tensor, indices: Tensor, values: Sequence[Tensor], wanted: Tensor) -> None:

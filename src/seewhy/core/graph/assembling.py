@@ -1,0 +1,74 @@
+"""Assembling: takes nodes of a graph and the tensors it reads, gives a function that runs them; chooses nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+__all__ = ["assemble", "derived", "tensor_of"]
+
+
+def assemble(
+    nodes: Sequence[fx.Node],
+    inputs: Sequence[fx.Node],
+    outputs: Sequence[fx.Node],
+    tensors: Mapping[str, Tensor],
+    modules: Mapping[str, Callable[[Tensor], Tensor]],
+) -> Callable[..., tuple[Any, ...]]:
+    """A function of ``inputs`` that runs ``nodes`` in order and gives ``outputs``; what nobody reads any more is let
+    go.
+
+    ``get_attr`` nodes read ``tensors``, ``call_module`` nodes call ``modules``. Functions and constants are handed over
+    as they are: no part of the graph becomes text.
+    """
+    names = {node: f"n{n}" for n, node in enumerate([*inputs, *nodes])}
+    last = {source: node for node in nodes for source in node.all_input_nodes}
+    held: dict[str, Any] = {}
+
+    def word(value: Any) -> str:
+        """An argument, as it stands in the function."""
+        if isinstance(value, fx.Node):
+            if value.op != "get_attr":
+                return names[value]
+            held.setdefault(f"t_{len(held)}_", tensors[str(value.target)])
+            return next(reversed(held))
+        if isinstance(value, list | tuple) and any(isinstance(each, fx.Node) for each in value):
+            return "[" + ", ".join(word(each) for each in value) + "]"
+        held[f"c_{len(held)}_"] = value
+        return next(reversed(held))
+
+    lines = []
+    for node in nodes:
+        if node.op == "get_attr":
+            continue
+        held[f"f_{len(held)}_"] = modules[str(node.target)] if node.op == "call_module" else node.target
+        function = next(reversed(held))
+        given = [word(value) for value in node.args] + [f"{key}={word(value)}" for key, value in node.kwargs.items()]
+        lines.append(f"{names[node]} = {function}({', '.join(given)})")
+        sources = [source for source in node.all_input_nodes if source.op != "get_attr" and source not in outputs]
+        done = [names[source] for source in sources if last[source] is node]
+        if done:
+            lines.append(" = ".join(done) + " = None")
+    results = "".join(f"{word(each)}, " for each in outputs)
+    body = "\n    ".join([*lines, f"return ({results})"])
+    exec(f"def run({', '.join(names[node] for node in inputs)}):\n    {body}", held)
+    made: Callable[..., tuple[Any, ...]] = held["run"]
+    return made
+
+
+def tensor_of(node: Any, tensors: Mapping[str, Tensor]) -> Tensor | None:
+    """The tensor that an argument reads, if it reads one."""
+    return tensors.get(str(node.target)) if isinstance(node, fx.Node) and node.op == "get_attr" else None
+
+
+def derived(at: fx.Node, name: str, tensors: dict[str, Tensor], make: Callable[[], Tensor]) -> fx.Node:
+    """A node before ``at`` that reads a tensor made from others, called ``name``; made once however often it is
+    asked for."""
+    if name not in tensors:
+        with torch.no_grad():
+            tensors[name] = make()
+    with at.graph.inserting_before(at):
+        return at.graph.get_attr(name)

@@ -1,0 +1,210 @@
+"""Building: takes an exported graph and the layers that are looked at, gives a module that computes the same, faster;
+measures nothing.
+
+What runs before the first layer looked at is one part, in inference mode; what follows, of which gradients may be
+asked, is the other. Layers that are looked at are taps: submodules of the same names, for hooks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from weakref import WeakValueDictionary
+
+import torch
+from torch import Tensor, fx, nn
+from torch.utils import _pytree as pytree
+
+from seewhy.core.graph.assembling import assemble, derived, tensor_of
+from seewhy.core.graph.exporting import ATEN, Exported
+from seewhy.core.graph.folding import fold_batch_norms
+from seewhy.core.graph.functional import erase_unused
+from seewhy.core.graph.fusing import fuse_convolutions
+from seewhy.core.graph.places import place_nodes
+
+__all__ = ["Build", "Prepared", "Recorded", "Steps"]
+
+#: which part of the network gradients are asked of: none, what follows the taps, all of it
+Recorded = Literal["none", "after", "all"]
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What is done to a graph: batch norms folded into convolutions, pictures and weights channels last in memory,
+    convolutions run together with what follows them (where no gradients are asked)."""
+
+    fold: bool = False
+    channels_last: bool = False
+    fuse: bool = False
+
+
+class _Tap(nn.Module):
+    """A layer that is looked at: hands its input on."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``x``."""
+        return x
+
+
+class Prepared(nn.Module):
+    """A network as prepared: ``before`` (inference mode, nothing recorded), then ``after``."""
+
+    def __init__(
+        self,
+        before: Callable[..., tuple[Any, ...]] | None,
+        after: Callable[..., tuple[Any, ...]],
+        taps: Mapping[str, nn.Module],
+        spec: pytree.TreeSpec,
+    ) -> None:
+        super().__init__()
+        self._before, self._after, self._spec = before, after, spec
+        for name, tap in taps.items():
+            _put(self, name, tap)
+        self.eval()
+
+    def forward(self, x: Tensor) -> Any:
+        """What the model gives for ``x`` [B, C, *size]."""
+        return self.finish(*self.start(x))
+
+    def start(self, x: Tensor) -> Sequence[Tensor | int]:
+        """What `finish` takes: the input, or what the first part makes of it."""
+        if self._before is None:
+            return (x,)
+        with torch.inference_mode():
+            live = self._before(x)
+        # out of inference mode: what gradients are taken of must be ordinary tensors
+        return [each.clone() if isinstance(each, Tensor) else each for each in live]
+
+    def finish(self, *live: Tensor | int) -> Any:
+        """What the model gives, from what `start` gave."""
+        return pytree.tree_unflatten(list(self._after(*live)), self._spec)
+
+
+@dataclass
+class Build:
+    """Builds programs of one exported network.
+
+    ``sources`` are the names of the model's tensors of which programs hold changed copies: made once for all programs
+    that use them, and kept as long as one does.
+    """
+
+    exported: Exported
+    sources: set[str] = field(default_factory=set)
+    _copies: WeakValueDictionary[str, Tensor] = field(default_factory=WeakValueDictionary)
+
+    def __post_init__(self) -> None:
+        self.places = place_nodes(self.exported.graph)
+
+    def forget(self) -> None:
+        """Drop what was made of the model's tensors, which have changed."""
+        self._copies, self.sources = WeakValueDictionary(), set()
+
+    def program(self, looked_at: Sequence[str], recorded: Recorded, steps: Steps) -> tuple[Prepared, dict[str, int]]:
+        """The network with taps for the layers ``looked_at``, gradients possible as ``recorded``; and how often each
+        step applied."""
+        graph, nodes = self._tapped(looked_at)
+        own = self.exported.tensors
+        tensors = {**own, **self._copies}
+        counts = {"batch norms": 0, "fused": 0}
+        used: set[str] = set()
+        if steps.fold:
+            counts["batch norms"], used = fold_batch_norms(graph, tensors)
+        if steps.channels_last:
+            used |= _channels_last(graph, tensors)
+        if steps.fuse and recorded != "all":
+            late = _late(graph, nodes, recorded) if recorded == "after" else set[fx.Node]()
+            counts["fused"], packed = fuse_convolutions(graph, set(graph.nodes) - late, tensors)
+            used |= packed
+        self.sources |= used & set(own)
+        erase_unused(graph)
+        made = self._prepared(graph, nodes, recorded, tensors)
+        self._copies.update({name: tensor for name, tensor in tensors.items() if name not in own})
+        return made, counts
+
+    def _tapped(self, looked_at: Sequence[str]) -> tuple[fx.Graph, list[fx.Node]]:
+        """A copy of the graph in which every call of each layer goes through a tap, an inner layer's first."""
+        graph, copies = fx.Graph(), dict[fx.Node, fx.Node]()
+        graph.output(graph.graph_copy(self.exported.graph, copies))
+        for node, copy in copies.items():
+            copy.meta = dict(node.meta)
+        taps = []
+        for name in sorted(looked_at, key=lambda name: -name.count(".")):
+            for node in self.places[name]:
+                place = copies[node]
+                with graph.inserting_after(place):
+                    tap = graph.call_module(name, (place,))
+                tap.meta = dict(place.meta)
+                place.replace_all_uses_with(tap, delete_user_cb=lambda user, tap=tap: user is not tap)
+                copies[node] = tap
+                taps.append(tap)
+        return graph, taps
+
+    def _prepared(
+        self, graph: fx.Graph, taps: Sequence[fx.Node], recorded: Recorded, tensors: Mapping[str, Tensor]
+    ) -> Prepared:
+        """The two parts of a graph, assembled."""
+        late = _late(graph, taps, recorded)
+        (placeholder,) = (node for node in graph.nodes if node.op == "placeholder")
+        output = next(iter(reversed(graph.nodes)))
+        results = list(output.args[0])
+        first = [node for node in graph.nodes if node not in late and node.op == "call_function"]
+        second = [node for node in graph.nodes if node in late and node.op in ("call_function", "call_module")]
+        live = [placeholder]
+        if first:
+            needed = {source for node in second for source in node.all_input_nodes} | set(results)
+            live = [node for node in (placeholder, *first) if node in needed]
+        modules = {str(tap.target): _Tap() for tap in taps}
+        before = assemble(first, [placeholder], live, tensors, modules) if first else None
+        after = assemble(second, live, results, tensors, modules)
+        return Prepared(before, after, modules, self.exported.spec)
+
+
+def _channels_last(graph: fx.Graph, tensors: dict[str, Tensor]) -> set[str]:
+    """Pictures, and the weights of their convolutions, channels last; gives the names of the tensors copied."""
+    used = set()
+    for node in list(graph.nodes):
+        if node.op == "placeholder" and _rank(node) == 4:
+            with graph.inserting_after(node):
+                turned = graph.call_function(_picture_order, (node,))
+            turned.meta = dict(node.meta)
+            node.replace_all_uses_with(turned, delete_user_cb=lambda user, turned=turned: user is not turned)
+        weight = tensor_of(node.args[1], tensors) if node.target is ATEN.conv2d.default else None
+        if weight is not None and not weight.is_contiguous(memory_format=torch.channels_last):
+            source = str(node.args[1].target)  # type: ignore[union-attr]
+            last = derived(node, f"{source}.last", tensors, lambda w=weight: _picture_order(w.detach()))
+            node.update_arg(1, last)
+            used.add(source)
+    return used
+
+
+def _late(graph: fx.Graph, taps: Sequence[fx.Node], recorded: Recorded) -> set[fx.Node]:
+    """The nodes of the second part: everything, or the taps and all that depends on them."""
+    if recorded == "all":
+        return set(graph.nodes)
+    late = set(taps)
+    for node in graph.nodes:
+        if any(source in late for source in node.all_input_nodes):
+            late.add(node)
+    return late
+
+
+def _picture_order(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def _rank(node: fx.Node) -> int:
+    value = node.meta.get("val")
+    return value.ndim if isinstance(value, Tensor) else 0
+
+
+def _put(root: nn.Module, name: str, tap: nn.Module) -> None:
+    """``tap`` as the submodule of that dotted name; what stands above it is a tap of its own or nothing but a name."""
+    *path, last = name.split(".")
+    for step in path:
+        if step not in root._modules:
+            root.add_module(step, _Tap())
+        root = root._modules[step]  # type: ignore[assignment]
+    for child, module in root._modules[last]._modules.items() if last in root._modules else ():  # type: ignore[union-attr]
+        tap.add_module(child, module)  # type: ignore[arg-type]
+    root.add_module(last, tap)

@@ -1,0 +1,147 @@
+"""Exporting: takes a borrowed module and an example, gives a flat functional graph of ATen calls on the module's own
+tensors; changes nothing."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
+from typing import Any
+
+import torch
+import torch.fx
+from torch import Tensor, fx, nn
+from torch.utils import _pytree as pytree
+
+from seewhy.core.graph.functional import make_functional
+from seewhy.core.network import unwrap
+from seewhy.errors import CapabilityError
+
+__all__ = ["ATEN", "Exported", "export"]
+
+ATEN = torch.ops.aten
+
+#: what a call is replaced by: views that need not copy insist on a memory order that the prepared network does not keep
+_RELAXED = {ATEN.view.default: ATEN.reshape.default, ATEN._unsafe_view.default: ATEN.reshape.default}
+_HOOKS = (
+    "_forward_hooks",
+    "_forward_pre_hooks",
+    "_backward_hooks",
+    "_backward_pre_hooks",
+    "_forward_hooks_with_kwargs",
+    "_forward_pre_hooks_with_kwargs",
+    "_forward_hooks_always_called",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Exported:
+    """A network as a graph: one placeholder, the input [B, C, *size] with any B; ``get_attr`` nodes for ``tensors``, by
+    name; every other node calls a function without side effects. ``spec`` packs the outputs as the module does."""
+
+    graph: fx.Graph
+    tensors: dict[str, Tensor]
+    spec: pytree.TreeSpec
+
+    @property
+    def input(self) -> fx.Node:
+        """The placeholder."""
+        return next(node for node in self.graph.nodes if node.op == "placeholder")
+
+    @property
+    def operations(self) -> int:
+        """How many calls the graph has."""
+        return sum(node.op == "call_function" for node in self.graph.nodes)
+
+
+def export(module: nn.Module, x: Tensor) -> Exported:
+    """The graph of ``module`` (in eval mode) for inputs like ``x`` [B, C, *size], of any batch.
+
+    Raises `CapabilityError` with the reason in a line where torch cannot export it, or where its forward changes
+    buffers.
+    """
+    root = unwrap(module)
+    # a batch of one would be taken for a constant
+    example = torch.zeros(2, *x.shape[1:], dtype=x.dtype, device=x.device)
+    batch = ({0: torch.export.Dim.DYNAMIC},)
+    try:
+        with _hooks_aside(root), _quiet():
+            program = torch.export.export(root, (example,), dynamic_shapes=batch, strict=False)
+    except Exception as error:  # whatever torch, or the model under torch's tracing, cannot do
+        raise CapabilityError(f"torch cannot export it ({type(error).__name__}: {_first_line(error)})") from error
+    return _lifted(program, root)
+
+
+def _lifted(program: Any, root: nn.Module) -> Exported:
+    """The program's graph with the module's live tensors in the place of its inputs for them."""
+    live = dict(
+        itertools.chain(root.named_parameters(remove_duplicate=False), root.named_buffers(remove_duplicate=False))
+    )
+    held: dict[str, Tensor] = {}
+    targets = {spec.arg.name: spec.target for spec in program.graph_signature.input_specs if spec.target is not None}
+    graph, found = fx.Graph(), dict[fx.Node, fx.Node]()
+    for node in program.graph.nodes:
+        if node.op == "placeholder" and node.name in targets:
+            tensor = live.get(targets[node.name], program.constants.get(targets[node.name]))
+            if not isinstance(tensor, Tensor):
+                raise CapabilityError(f"its graph reads {targets[node.name]!r}, which is no tensor of the model")
+            held[node.name] = tensor
+            found[node] = graph.get_attr(node.name)
+        elif node.op == "output":
+            graph.output([found[each] for each in node.args[0]])
+        elif node.op == "placeholder" or (node.op == "call_function" and _known(node.target)):
+            found[node] = graph.node_copy(node, found.__getitem__)
+            found[node].target = _RELAXED.get(node.target, node.target)
+        else:
+            raise CapabilityError(f"its graph has {node.op} {node.target}: control flow, or gradients switched off")
+        if node.op != "output":
+            found[node].meta = dict(node.meta)
+    if sum(node.op == "placeholder" for node in graph.nodes) != 1:
+        raise CapabilityError("its graph has more inputs than the image")
+    make_functional(graph)
+    return Exported(graph, held, program.call_spec.out_spec)
+
+
+def _known(target: Any) -> bool:
+    """Whether a call is an operation on tensors, or arithmetic on their sizes."""
+    return isinstance(target, torch._ops.OpOverload) or getattr(target, "__module__", "") in ("_operator", "torch")
+
+
+@contextmanager
+def _hooks_aside(root: nn.Module) -> Iterator[None]:
+    """Without the user's own hooks: what they do is no part of the network, and the agreement with it is checked."""
+    with ExitStack() as stack:
+        for part in root.modules():
+            for name in _HOOKS:
+                hooks = part.__dict__.get(name)
+                if hooks:
+                    part.__dict__[name] = type(hooks)()
+                    stack.callback(part.__dict__.__setitem__, name, hooks)
+        yield
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Torch prints whole graphs when it fails; whoever asked for a map wants none of it."""
+    loggers = [
+        logging.getLogger("torch"),
+        *(logging.getLogger(f"torch.{name}") for name in ("export", "_export", "fx")),
+    ]
+    before = [logger.disabled for logger in loggers]
+    try:
+        with warnings.catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+            warnings.simplefilter("ignore")
+            for logger in loggers:
+                logger.disabled = True
+            yield
+    finally:
+        for logger, disabled in zip(loggers, before, strict=True):
+            logger.disabled = disabled
+
+
+def _first_line(error: BaseException) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), "")[:160]

@@ -1,0 +1,82 @@
+"""Measuring: takes a built network, times each step of preparing against the eager model, keeps what is faster; changes
+nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils import _pytree as pytree
+
+from seewhy.core.graph.building import Build, Steps
+from seewhy.core.graph.fusing import can_fuse
+
+__all__ = ["best_chunk", "best_steps"]
+
+#: a step is kept if it saves this share of the time
+_GAIN = 0.03
+#: seconds that one kind of measurement may take, after a first run of everything
+_PATIENCE = 0.6
+_LADDER = {"fold": Steps(True), "channels_last": Steps(True, True), "fuse": Steps(True, True, True)}
+
+
+def best_steps(
+    build: Build, call: Callable[[Tensor], Any], x: Tensor, *, gradients: bool
+) -> tuple[Steps | None, dict[str, str]]:
+    """The steps that make scores of ``x``, or their gradients at the input, fastest, and what was found in words.
+
+    None where the model itself is as fast. A step that is not faster than what went before is left out.
+    """
+    ladder = {name: steps for name, steps in _LADDER.items() if not (steps.fuse and (gradients or not can_fuse(x)))}
+    programs = {name: build.program([], "all" if gradients else "none", steps)[0] for name, steps in ladder.items()}
+    times = _times({"eager": call, **programs}, x, gradients)
+    best, words = "eager", {}
+    for name in ladder:
+        ratio = times[best] / times[name]
+        words[name] = f"{'kept' if ratio > 1 + _GAIN else 'left out'}: {ratio:.2f}x"
+        best = name if ratio > 1 + _GAIN else best
+    if ladder:
+        words["in all"] = f"{times['eager'] / times[best]:.2f}x"
+    return ladder.get(best), words
+
+
+def best_chunk(program: Callable[[Tensor], Any], x: Tensor) -> int:
+    """How many samples at a time go through a program fastest, each."""
+    sizes = {n: x[:1].expand(n, *x.shape[1:]).contiguous() for n in (8, 16, 32)}
+    each: dict[int, float] = {}
+    began = time.perf_counter()
+    for n, batch in sizes.items():
+        each[n] = _timed(program, batch, gradients=False) / n
+        if time.perf_counter() - began > 2 * _PATIENCE:
+            break
+    return min(each, key=lambda n: each[n])
+
+
+def _times(runs: Mapping[str, Callable[[Tensor], Any]], x: Tensor, gradients: bool) -> dict[str, float]:
+    """The least time of each, in turn, as often as patience allows and once at least after a first run."""
+    for run in runs.values():
+        _timed(run, x, gradients)
+    found = dict.fromkeys(runs, float("inf"))
+    began = time.perf_counter()
+    while time.perf_counter() - began < _PATIENCE:
+        for name, run in runs.items():
+            found[name] = min(found[name], _timed(run, x, gradients))
+    return found
+
+
+def _timed(run: Callable[[Tensor], Any], x: Tensor, gradients: bool) -> float:
+    began = time.perf_counter()
+    with torch.set_grad_enabled(gradients):
+        if gradients:
+            leaf = x.detach().clone().requires_grad_()
+            outputs = [y for y in pytree.tree_leaves(run(leaf.clone())) if isinstance(y, Tensor) and y.requires_grad]
+            if outputs:
+                torch.autograd.grad(outputs[0].sum(), leaf, allow_unused=True)
+        else:
+            run(x.clone())
+    if x.is_cuda:
+        torch.cuda.synchronize(x.device)
+    return time.perf_counter() - began

@@ -1,0 +1,232 @@
+"""Preparing: takes a borrowed network and the inputs of a call, gives programs of it that are faster and were found to
+agree with it; decides when that is worth its time, and keeps a record of what was done.
+
+A `Preparation` belongs to a module, an input shape, a type and a device. It is exported and measured once, and compared
+with the eager network once for every state of the model and every kind of use; where it differs, that use goes on
+eagerly and the record says why.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field, replace
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+
+from seewhy.core.graph.building import Build, Prepared, Recorded, Steps
+from seewhy.core.graph.exporting import export
+from seewhy.core.graph.measuring import best_chunk, best_steps
+from seewhy.core.graph.state import Contents, addresses, structure
+from seewhy.core.network import Network
+from seewhy.errors import CapabilityError
+
+__all__ = ["PRICE", "Preparation", "Preparer", "Use"]
+
+#: seconds of passes from which on preparing pays: about what exporting, building and measuring take
+PRICE = 6.0
+#: how often a model may be found to have become another one before it is left alone
+_PATIENCE = 3
+
+
+@dataclass(frozen=True)
+class Use:
+    """What a program is for: the layers it shows, what gradients are asked of, whether activation functions have to be
+    seen one by one, and whether of one image (a batch of one can take another way through a network)."""
+
+    layers: tuple[str, ...]
+    recorded: Recorded
+    rules: bool
+    single: bool
+
+    def __str__(self) -> str:
+        what = {"none": "scores", "after": "gradients at layers", "all": "gradients at the input"}[self.recorded]
+        about = [*self.layers, *(["rules"] if self.rules else []), "one image" if self.single else "several images"]
+        return f"{what} ({', '.join(about)})"
+
+
+@dataclass
+class Preparation:
+    """A network prepared for inputs of one shape, or the reason why it is not.
+
+    ``steps`` are those found worth their while for scores and for gradients (None: the model itself is as fast);
+    ``agreed`` says for every use how its program compares with the eager network: '' if it agrees, else in words.
+    """
+
+    structure: Hashable
+    addresses: Hashable
+    build: Build | None = None
+    why_not: str = ""
+    chunk: int | None = None
+    steps: dict[str, Steps | None] = field(default_factory=dict)
+    agreed: dict[Use, str] = field(default_factory=dict)
+    record: dict[str, Any] = field(default_factory=dict)
+    _programs: dict[Hashable, Prepared] = field(default_factory=dict)
+    _contents: Contents | None = None
+
+    def program(self, use: Use, measure: Callable[[str], Steps | None]) -> Prepared | None:
+        """The program for ``use``; None where one of its layers is not in the graph, or nothing is faster."""
+        if self.build is None or any(layer not in self.build.places for layer in use.layers):
+            return None
+        kind = "gradients" if use.recorded == "all" else "scores"
+        if kind not in self.steps:
+            self.steps[kind] = measure(kind)
+        steps = self.steps[kind]
+        if steps is None:
+            return None
+        key = use.layers, use.recorded, use.rules
+        if key not in self._programs:
+            # fused, an activation function cannot be seen
+            chosen = replace(steps, fuse=steps.fuse and not use.rules)
+            known = len(self.build.sources)
+            self._programs[key], counts = self.build.program(use.layers, use.recorded, chosen)
+            if len(self.build.sources) != known:
+                self._contents = None
+            self.record.update(counts)
+        if self._contents is None:
+            self._contents = Contents(self.build.exported.tensors[name] for name in sorted(self.build.sources))
+        return self._programs[key]
+
+    def refresh(self, root: nn.Module) -> None:
+        """Forget what was made of tensors that have changed since, and what was found of it."""
+        now = addresses(root)
+        if now == self.addresses and (self._contents is None or self._contents.unchanged()):
+            return
+        self.addresses, self._contents = now, None
+        self._programs.clear()
+        self.agreed.clear()
+        if self.build is not None:
+            self.build.forget()
+
+
+# weak keys: a module's preparations die with it
+_prepared: WeakKeyDictionary[nn.Module, dict[Hashable, Preparation]] = WeakKeyDictionary()
+_spent: WeakKeyDictionary[nn.Module, dict[Hashable, float]] = WeakKeyDictionary()
+_rebuilt: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()
+_guard = threading.Lock()
+
+
+class Preparer:
+    """One call's way to prepared programs of ``network``, borrowed as ``call``, for inputs like ``x``; ``mode`` is what
+    was asked for (``prepare=``)."""
+
+    def __init__(self, network: Network, call: Callable[[Tensor], Any], x: Tensor, mode: bool | str) -> None:
+        self._network, self._call, self._x, self._mode = network, call, x, mode
+        self._key: Hashable = (tuple(x.shape[1:]), x.dtype, x.device)
+        self._found: Preparation | None = None
+        self._fresh: set[Use] = set()
+        self._idle = self._why_not()
+        self.expect(0.0)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What was done, in plain words and numbers."""
+        if self._idle:
+            return {"used": False, "why": self._idle}
+        found = self._found
+        if found is None:
+            return {
+                "used": False,
+                "why": f"passes took {self._seconds:.1f} s so far, preparing takes about {PRICE:.0f} s",
+            }
+        if found.build is None:
+            return {"used": False, "why": found.why_not}
+        uses = {str(use): verdict or "agrees" for use, verdict in found.agreed.items()}
+        return {"used": "agrees" in uses.values(), **found.record, "checked": uses}
+
+    @property
+    def chunk(self) -> int | None:
+        """How many samples at a time go through the prepared network fastest; None where there is none."""
+        return self._found.chunk if self._found is not None else None
+
+    def expect(self, seconds: float) -> None:
+        """Prepare, if ``seconds`` of eager passes to come, with those that were, are worth it."""
+        if self._idle or self._found is not None:
+            return
+        root = self._network.module
+        known = _prepared.get(root, {}).get(self._key)
+        if known is None and self._mode == "auto" and self._seconds + seconds < PRICE:
+            return
+        now = structure(root)
+        if known is not None and known.structure != now:
+            _rebuilt[root] = _rebuilt.get(root, 0) + 1
+            known = None
+        if known is None:
+            known = self._prepare(now)
+            _prepared.setdefault(root, {})[self._key] = known
+        known.refresh(root)
+        self._found = known
+
+    def log(self, seconds: float) -> None:
+        """Note that a pass took so long."""
+        if not self._idle and self._found is None:
+            with _guard:
+                times = _spent.setdefault(self._network.module, {})
+                times[self._key] = times.get(self._key, 0.0) + seconds
+
+    def program(self, use: Use) -> Prepared | None:
+        """A program for ``use``, unless it is to be done eagerly."""
+        if self._found is None or self._found.agreed.get(use):
+            return None
+        return self._found.program(use, self._measure)
+
+    def trusted(self, use: Use) -> bool:
+        """Whether the program for ``use`` need not be compared any more."""
+        assert self._found is not None
+        return self._found.agreed.get(use) == "" and (self._mode != "verify" or use in self._fresh)
+
+    def judge(self, use: Use, verdict: str) -> None:
+        """Note how a comparison went: '' if the program may be used."""
+        assert self._found is not None
+        self._found.agreed[use] = verdict
+        self._fresh.add(use)
+
+    @property
+    def _seconds(self) -> float:
+        """What eager passes took so far, of this network on inputs like these, in all calls."""
+        return _spent.get(self._network.module, {}).get(self._key, 0.0)
+
+    def _why_not(self) -> str:
+        network = self._network
+        if self._mode is False:
+            return "prepare=False"
+        if network.root is None or isinstance(network.root, torch.jit.ScriptModule):
+            return "there is no module that torch could export"
+        if network.hooked_backward:
+            return "the model has backward hooks, which only its own modules call"
+        if any(t.is_inference() for t in network.tensors):
+            return "the model's tensors were made in inference mode"
+        return ""
+
+    def _prepare(self, now: Hashable) -> Preparation:
+        root = self._network.module
+        made = Preparation(now, addresses(root))
+        if _rebuilt.get(root, 0) > _PATIENCE:
+            made.why_not = "the model's own attributes keep changing, so that no graph of it holds"
+            return made
+        began = time.perf_counter()
+        try:
+            made.build = Build(export(root, self._x))
+        except CapabilityError as error:
+            made.why_not = str(error)
+            return made
+        made.record["operations"] = made.build.exported.operations
+        made.record["export"] = f"{time.perf_counter() - began:.1f} s"
+        return made
+
+    def _measure(self, kind: str) -> Steps | None:
+        """The steps worth their while for scores or gradients, measured now."""
+        found = self._found
+        assert found is not None and found.build is not None
+        began = time.perf_counter()
+        x = self._x[:1].expand(4, *self._x.shape[1:]).contiguous()
+        steps, words = best_steps(found.build, self._call, x, gradients=kind == "gradients")
+        if kind == "scores" and steps is not None:
+            found.chunk = best_chunk(found.build.program([], "none", steps)[0], x)
+            words["chunk"] = f"{found.chunk} samples"
+        found.record[kind] = words | {"measured in": f"{time.perf_counter() - began:.1f} s"}
+        return steps

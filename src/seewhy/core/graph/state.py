@@ -1,0 +1,83 @@
+"""A model's state: takes a module, gives what must still be so for a prepared network to stand for it; changes
+nothing.
+
+A state is every submodule's type, plain attributes, hooks and overridden forward, and every tensor's identity, address
+and version. The version misses what is written through ``.data`` or numpy: tensors of which a prepared network holds a
+changed copy are summed up as well, bit for bit. Those that it reads where they are need no sum.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Hashable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Contents", "addresses", "structure"]
+
+_PLAIN = (int, float, bool, str, tuple, type(None))
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+_HELD = frozenset((*_HOOKS, "_parameters", "_buffers", "_modules", "training", "_non_persistent_buffers_set"))
+
+
+def structure(root: nn.Module) -> Hashable:
+    """What a module is made of: types, plain attributes, hooks, overridden forwards, the identity of every tensor."""
+    found: list[Any] = []
+    for part in root.modules():
+        own = part.__dict__
+        found.append(type(part))
+        found.extend([v if isinstance(v, _PLAIN) else id(v) for k, v in own.items() if k not in _HELD])
+        found.extend([(name, *own[name]) for name in _HOOKS if own[name]])
+        found.extend(map(id, own["_parameters"].values()))
+        found.extend(map(id, own["_buffers"].values()))
+    return tuple(found)
+
+
+def addresses(root: nn.Module) -> Hashable:
+    """Where every tensor lies, and how often it was written to."""
+    return tuple([(t.data_ptr(), t._version) for t in itertools.chain(root.parameters(), root.buffers())])
+
+
+#: tensors below this many bytes are compared as they are
+_SMALL = 16384
+#: sums a tensor, so that values that change places are seen, too
+_BLOCKS = 16
+
+
+class Contents:
+    """What ``tensors`` hold: the bits of small ones, sums over the bits of large ones."""
+
+    def __init__(self, tensors: Iterable[Tensor]) -> None:
+        self._sums: list[Tensor] = []
+        self._whole: list[Tensor] = []
+        self._odd: list[Tensor] = []
+        for tensor in tensors:
+            self._look_at(tensor.detach())
+        self._seen = self._now()
+
+    def unchanged(self) -> bool:
+        """Whether every bit is as it was, as far as sums can tell."""
+        return self._now() == self._seen
+
+    def _look_at(self, tensor: Tensor) -> None:
+        """Views that show what is in ``tensor`` at any later time."""
+        order = sorted(range(tensor.ndim), key=lambda axis: -tensor.stride(axis))
+        dense = tensor.permute(order)
+        if not dense.is_contiguous() or tensor.is_quantized:  # a window into something larger
+            self._odd.append(tensor)
+            return
+        bits = dense.reshape(-1).view(torch.uint8)
+        if bits.numel() >= _SMALL and bits.storage_offset() % 8 == 0:
+            summed = bits.numel() // (8 * _BLOCKS) * 8 * _BLOCKS
+            self._sums.append(bits[:summed].view(torch.int64).reshape(_BLOCKS, -1))
+            bits = bits[summed:]
+        self._whole.append(bits)
+
+    def _now(self) -> tuple[Any, ...]:
+        with torch.no_grad():
+            sums = torch.cat([view.sum(1) for view in self._sums]).tolist() if self._sums else ()
+            whole = torch.cat(self._whole).cpu().numpy().tobytes() if self._whole else b""
+            odd = [tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes() for tensor in self._odd]
+        return (*sums, whole, *odd)
