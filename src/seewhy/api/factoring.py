@@ -67,7 +67,7 @@ def factors(
     began = time.perf_counter()
     wrapped = load(model) if isinstance(model, str) else wrap(model)
     items, _ = read_items(wrapped, images)
-    settings = Settings(reshape, False, memory, progress or (lambda what, done, total: None))
+    settings = Settings(reshape, memory=memory, progress=progress or (lambda what, done, total: None))
     asked = {"rank": rank, **parameters}
     plan = Plan.make(wrapped, len(items), "factors", None, layer, parameters=asked, settings=settings, call="factors")
     if len(plan.outlines) != 1:

@@ -69,7 +69,7 @@ def feature_maps(
     asked["scale"] = check_word("scale", scale, ("shared", "each"))
     wrapped = load(model) if isinstance(model, str) else wrap(model)
     items, one_image = read_items(wrapped, image)
-    settings = Settings(reshape, False, memory, progress or (lambda what, done, total: None))
+    settings = Settings(reshape, memory=memory, progress=progress or (lambda what, done, total: None))
     plan = Plan.make(
         wrapped, len(items), "feature-maps", target, layer, parameters={}, settings=settings, call="features"
     )

@@ -55,7 +55,8 @@ def assemble(
     results = "".join(f"{word(each)}, " for each in outputs)
     body = "\n    ".join([*lines, f"return ({results})"])
     exec(f"def run({', '.join(names[node] for node in inputs)}):\n    {body}", held)
-    made: Callable[..., tuple[Any, ...]] = held["run"]
+    # taken out of its own globals: the cycle would keep the tensors until the garbage collector comes by
+    made: Callable[..., tuple[Any, ...]] = held.pop("run")
     return made
 
 

@@ -7,8 +7,10 @@ asked, is the other. Layers that are looked at are taps: submodules of the same 
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 from weakref import WeakValueDictionary
 
@@ -135,7 +137,7 @@ class Build:
                 with graph.inserting_after(place):
                     tap = graph.call_module(name, (place,))
                 tap.meta = dict(place.meta)
-                place.replace_all_uses_with(tap, delete_user_cb=lambda user, tap=tap: user is not tap)
+                place.replace_all_uses_with(tap, delete_user_cb=partial(operator.is_not, tap))
                 copies[node] = tap
                 taps.append(tap)
         return graph, taps
@@ -168,11 +170,11 @@ def _channels_last(graph: fx.Graph, tensors: dict[str, Tensor]) -> set[str]:
             with graph.inserting_after(node):
                 turned = graph.call_function(_picture_order, (node,))
             turned.meta = dict(node.meta)
-            node.replace_all_uses_with(turned, delete_user_cb=lambda user, turned=turned: user is not turned)
+            node.replace_all_uses_with(turned, delete_user_cb=partial(operator.is_not, turned))
         weight = tensor_of(node.args[1], tensors) if node.target is ATEN.conv2d.default else None
         if weight is not None and not weight.is_contiguous(memory_format=torch.channels_last):
-            source = str(node.args[1].target)  # type: ignore[union-attr]
-            last = derived(node, f"{source}.last", tensors, lambda w=weight: _picture_order(w.detach()))
+            source = str(node.args[1].target)
+            last = derived(node, f"{source}.last", tensors, partial(_picture_order, weight.detach()))
             node.update_arg(1, last)
             used.add(source)
     return used
@@ -206,5 +208,5 @@ def _put(root: nn.Module, name: str, tap: nn.Module) -> None:
             root.add_module(step, _Tap())
         root = root._modules[step]  # type: ignore[assignment]
     for child, module in root._modules[last]._modules.items() if last in root._modules else ():  # type: ignore[union-attr]
-        tap.add_module(child, module)  # type: ignore[arg-type]
+        tap.add_module(child, module)
     root.add_module(last, tap)

@@ -50,7 +50,8 @@ class Exported:
     @property
     def input(self) -> fx.Node:
         """The placeholder."""
-        return next(node for node in self.graph.nodes if node.op == "placeholder")
+        found: fx.Node = next(node for node in self.graph.nodes if node.op == "placeholder")
+        return found
 
     @property
     def operations(self) -> int:

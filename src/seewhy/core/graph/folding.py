@@ -6,7 +6,7 @@ function up to rounding. A convolution that is looked at itself, or used twice, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 
 from torch import Tensor, fx
 
@@ -35,10 +35,10 @@ def fold_batch_norms(graph: fx.Graph, tensors: dict[str, Tensor]) -> tuple[int, 
         w, b, gamma, beta, mean, variance = found
         if w is None or mean is None or variance is None:
             continue
-        make = _folded(w, b, gamma, beta, mean, variance, float(node.args[7]))
+        make = partial(_folded, w, b, gamma, beta, mean, variance, float(node.args[7]))
         args = list(conv.args) + [None] * (3 - len(conv.args))
-        args[1] = derived(conv, f"{conv.name}.folded", tensors, lambda make=make: make()[0])
-        args[2] = derived(conv, f"{conv.name}.folded bias", tensors, lambda make=make: make()[1])
+        args[1] = derived(conv, f"{conv.name}.folded", tensors, lambda: make()[0])  # noqa: B023 - made at once
+        args[2] = derived(conv, f"{conv.name}.folded bias", tensors, lambda: make()[1])  # noqa: B023
         conv.args = tuple(args)
         conv.meta = dict(node.meta)
         node.replace_all_uses_with(conv)
@@ -54,15 +54,11 @@ def _foldable(conv: object, norm: fx.Node) -> bool:
 
 def _folded(
     w: Tensor, b: Tensor | None, gamma: Tensor | None, beta: Tensor | None, mean: Tensor, variance: Tensor, eps: float
-) -> Callable[[], tuple[Tensor, Tensor]]:
+) -> tuple[Tensor, Tensor]:
     """The pair's weights and bias, computed in double precision."""
-
-    def make() -> tuple[Tensor, Tensor]:
-        scale = 1 / (variance.double() + eps).sqrt()
-        scale = scale if gamma is None else scale * gamma.double()
-        shift = (0 if b is None else b.double()) - mean.double()
-        shift = scale * shift + (0 if beta is None else beta.double())
-        weight = w.double() * scale.reshape(-1, *(1 for _ in w.shape[1:]))
-        return weight.to(w.dtype), shift.to(w.dtype)
-
-    return make
+    scale = 1 / (variance.double() + eps).sqrt()
+    scale = scale if gamma is None else scale * gamma.double()
+    shift = (0 if b is None else b.double()) - mean.double()
+    shift = scale * shift + (0 if beta is None else beta.double())
+    weight = w.double() * scale.reshape(-1, *(1 for _ in w.shape[1:]))
+    return weight.to(w.dtype), shift.to(w.dtype)

@@ -53,7 +53,7 @@ def erase_unused(graph: fx.Graph) -> None:
 
 def _written(node: fx.Node) -> fx.Node | None:
     """What a call writes into, if it does."""
-    found = [
+    found: list[Any] = [
         value
         for argument, value in zip(node.target._schema.arguments, node.args, strict=False)  # type: ignore[union-attr]
         if argument.alias_info is not None and argument.alias_info.is_write
@@ -63,7 +63,7 @@ def _written(node: fx.Node) -> fx.Node | None:
         return None
     if len(given) != 1 or len(found) != 1 or node.args[0] is not found[0]:
         raise CapabilityError(f"its graph has {node.target}, which writes where nothing else is seen to")
-    return found[0]
+    return found[0] if isinstance(found[0], fx.Node) else None
 
 
 def _replace(node: fx.Node, written: fx.Node, roots: dict[fx.Node, fx.Node], order: dict[fx.Node, int]) -> None:

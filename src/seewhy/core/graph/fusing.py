@@ -7,6 +7,7 @@ CPU and float32 only. What is fused computes the same up to rounding; nothing of
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import partial
 from typing import Any
 
 import torch
@@ -24,7 +25,7 @@ _DEFAULTS = ([1, 1], [0, 0], [1, 1], 1)
 def can_fuse(x: Tensor) -> bool:
     """Whether this build of torch has what is needed, for such inputs."""
     has = hasattr(torch.ops.mkldnn, "_convolution_pointwise") and hasattr(torch._C._nn, "mkldnn_reorder_conv2d_weight")
-    return has and x.device.type == "cpu" and x.dtype == torch.float32 and torch.backends.mkldnn.is_available()
+    return has and x.device.type == "cpu" and x.dtype == torch.float32 and bool(torch._C._has_mkldnn)
 
 
 def fuse_convolutions(
@@ -40,13 +41,14 @@ def fuse_convolutions(
         shape = conv.args[0].meta.get("val")
         if weight is None or shape is None or any(isinstance(each, str) for each in conv.args[3:]):
             continue
-        stride, padding, dilation, groups = (*conv.args[3:], *_DEFAULTS[len(conv.args[3:]) :])
+        given: tuple[Any, ...] = (*conv.args[3:], *_DEFAULTS[len(conv.args[3:]) :])
+        stride, padding, dilation, groups = given
         bias = conv.args[2] if len(conv.args) > 2 else None
         packed = derived(
             conv,
             f"{conv.args[1].target}.packed",
             tensors,
-            lambda w=weight, given=(padding, stride, dilation, groups), size=shape.shape[1:]: _packed(w, size, *given),
+            partial(_packed, weight, shape.shape[1:], padding, stride, dilation, groups),
         )
         used.add(str(conv.args[1].target))
         last, added = _followed_by_sum(conv, allowed)
@@ -80,7 +82,9 @@ def _packed(weight: Tensor, size: Any, padding: Any, stride: Any, dilation: Any,
     """The weights in the order that oneDNN likes best for pictures of ``size``, whatever the batch."""
     shape = [16, *(int(n) for n in size)]
     dense = weight.detach().contiguous().to_mkldnn()
-    return torch._C._nn.mkldnn_reorder_conv2d_weight(dense, padding, stride, dilation, groups, shape)  # type: ignore[no-any-return]
+    reorder: Any = torch._C._nn.mkldnn_reorder_conv2d_weight  # its stub lacks the last parameter
+    packed: Tensor = reorder(dense, padding, stride, dilation, groups, shape)
+    return packed
 
 
 def _only_user(node: fx.Node, allowed: Collection[fx.Node]) -> fx.Node | None:
@@ -105,7 +109,8 @@ def _followed_by_function(node: fx.Node, allowed: Collection[fx.Node]) -> tuple[
     user = _only_user(node, allowed)
     found: tuple[str, list[Any], str | None] | None = None
     if user is not None and user.args[:1] == (node,) and not user.kwargs:
-        rest = list(user.args[1:])
+        rest: list[Any] = list(user.args[1:])
+        target: Any = user.target
         found = {
             ATEN.relu.default: ("relu", [], ""),
             ATEN.sigmoid.default: ("sigmoid", [], ""),
@@ -114,7 +119,7 @@ def _followed_by_function(node: fx.Node, allowed: Collection[fx.Node]) -> tuple[
             ATEN.hardswish.default: ("hardswish", [], ""),
             ATEN.hardtanh.default: ("hardtanh", (rest + [-1.0, 1.0][len(rest) :])[:2], ""),
             ATEN.leaky_relu.default: ("leaky_relu", (rest or [0.01])[:1], ""),
-        }.get(user.target)
+        }.get(target)
     if found is None or user is None:
         return "none", [], "", node
     return *found, user

@@ -18,8 +18,9 @@ __all__ = ["best_chunk", "best_steps"]
 
 #: a step is kept if it saves this share of the time
 _GAIN = 0.03
-#: seconds that one kind of measurement may take, after a first run of everything
+#: seconds, and rounds, that one kind of measurement may take after a first run of everything
 _PATIENCE = 0.6
+_ROUNDS = 7
 _LADDER = {"fold": Steps(True), "channels_last": Steps(True, True), "fuse": Steps(True, True, True)}
 
 
@@ -28,19 +29,17 @@ def best_steps(
 ) -> tuple[Steps | None, dict[str, str]]:
     """The steps that make scores of ``x``, or their gradients at the input, fastest, and what was found in words.
 
-    None where the model itself is as fast. A step that is not faster than what went before is left out.
+    Each step includes those before it, and is kept if it is faster. None where the model itself is as fast.
     """
     ladder = {name: steps for name, steps in _LADDER.items() if not (steps.fuse and (gradients or not can_fuse(x)))}
     programs = {name: build.program([], "all" if gradients else "none", steps)[0] for name, steps in ladder.items()}
     times = _times({"eager": call, **programs}, x, gradients)
     best, words = "eager", {}
     for name in ladder:
-        ratio = times[best] / times[name]
-        words[name] = f"{'kept' if ratio > 1 + _GAIN else 'left out'}: {ratio:.2f}x"
-        best = name if ratio > 1 + _GAIN else best
-    if ladder:
-        words["in all"] = f"{times['eager'] / times[best]:.2f}x"
-    return ladder.get(best), words
+        kept = times[best] / times[name] > 1 + _GAIN
+        best = name if kept else best
+        words[name] = f"{times['eager'] / times[name]:.2f} times as fast as the model" + ("" if kept else ", no gain")
+    return ladder.get(best), words | {"kept": best}
 
 
 def best_chunk(program: Callable[[Tensor], Any], x: Tensor) -> int:
@@ -61,9 +60,11 @@ def _times(runs: Mapping[str, Callable[[Tensor], Any]], x: Tensor, gradients: bo
         _timed(run, x, gradients)
     found = dict.fromkeys(runs, float("inf"))
     began = time.perf_counter()
-    while time.perf_counter() - began < _PATIENCE:
+    for _ in range(_ROUNDS):
         for name, run in runs.items():
             found[name] = min(found[name], _timed(run, x, gradients))
+        if time.perf_counter() - began > _PATIENCE:
+            break
     return found
 
 

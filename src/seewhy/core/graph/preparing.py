@@ -221,7 +221,8 @@ class Preparer:
     def _measure(self, kind: str) -> Steps | None:
         """The steps worth their while for scores or gradients, measured now."""
         found = self._found
-        assert found is not None and found.build is not None
+        assert found is not None
+        assert found.build is not None
         began = time.perf_counter()
         x = self._x[:1].expand(4, *self._x.shape[1:]).contiguous()
         steps, words = best_steps(found.build, self._call, x, gradients=kind == "gradients")

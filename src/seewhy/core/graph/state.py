@@ -63,7 +63,7 @@ class Contents:
 
     def _look_at(self, tensor: Tensor) -> None:
         """Views that show what is in ``tensor`` at any later time."""
-        order = sorted(range(tensor.ndim), key=lambda axis: -tensor.stride(axis))
+        order = sorted(range(tensor.ndim), key=tensor.stride, reverse=True)
         dense = tensor.permute(order)
         if not dense.is_contiguous() or tensor.is_quantized:  # a window into something larger
             self._odd.append(tensor)

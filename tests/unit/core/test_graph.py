@@ -1,0 +1,411 @@
+"""Prepared networks: what is exported, what is done to it, when it is believed, and that the model never changes."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import networks
+import seewhy
+from seewhy.core.graph.building import Build, Steps
+from seewhy.core.graph.exporting import export
+from seewhy.core.graph.state import Contents, addresses, structure
+from seewhy.errors import CapabilityError
+
+ALL = Steps(fold=True, channels_last=True, fuse=True)
+
+
+class Block(nn.Module):
+    """A residual block with a grouped convolution, a reused ReLU in place, and a sum written into."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.one = nn.Conv2d(channels, channels, 3, padding=1, groups=2, bias=False)
+        self.norm = nn.BatchNorm2d(channels)
+        self.two = nn.Conv2d(channels, channels, 1)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.relu(self.norm(self.one(x)))
+        out = self.two(out)
+        out += x
+        return self.relu(out)
+
+
+class Net(nn.Module):
+    """Every step has something to do: folding, layouts, fusing, a flattening that is no view in another layout."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.BatchNorm2d(8), nn.ReLU6(inplace=True))
+        self.block = Block(8)
+        self.pool = nn.MaxPool2d(2)
+        self.wide = nn.Sequential(nn.Conv2d(8, 6, 3), nn.SiLU(), nn.Dropout2d(0.5))
+        self.head = nn.Sequential(nn.Flatten(), nn.Linear(6 * 6 * 6, 10), nn.Hardswish(), nn.Linear(10, 5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.wide(self.pool(self.block(self.stem(x)))))
+
+
+def _net(make: Callable[[], nn.Module] = Net) -> nn.Module:
+    with torch.random.fork_rng([]):
+        torch.manual_seed(3)
+        net = make().eval()
+        for part in net.modules():
+            if isinstance(part, nn.BatchNorm2d):
+                part.running_mean.normal_(0, 0.3)
+                part.running_var.uniform_(0.3, 3)
+                part.weight.data.uniform_(0.5, 2)
+                part.bias.data.normal_()
+    return net
+
+
+def _x(batch: int = 2, size: int = 32) -> Tensor:
+    return torch.randn(batch, 3, size, size, generator=torch.Generator().manual_seed(5))
+
+
+@pytest.mark.parametrize("steps", [Steps(), Steps(True), Steps(True, True), ALL], ids=["plain", "fold", "last", "fuse"])
+@pytest.mark.parametrize("recorded", ["none", "after", "all"])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_every_program_gives_the_models_output_and_layers(steps: Steps, recorded: Any, batch: int) -> None:
+    net, x = _net(), _x(batch)
+    layers = ("block", "block.relu", "wide.0")
+    program, _ = Build(export(net, x)).program(layers, recorded, steps)
+    seen: dict[str, list[Tensor]] = {name: [] for name in layers}
+    want: dict[str, list[Tensor]] = {name: [] for name in layers}
+    with torch.no_grad():
+        for found, root in ((want, net), (seen, program)):
+            hooks = [
+                root.get_submodule(n).register_forward_hook(
+                    lambda m, a, out, n=n, found=found: found[n].append(out.clone())
+                )
+                for n in layers
+            ]
+            found["out"] = [root(x)]
+            for hook in hooks:
+                hook.remove()
+    assert {n: len(each) for n, each in seen.items()} == {"block": 1, "block.relu": 2, "wide.0": 1, "out": 1}
+    for name, tensors in want.items():
+        for a, b in zip(tensors, seen[name], strict=True):
+            assert torch.allclose(a, b, atol=2e-5), name
+
+
+def test_steps_do_what_they_say() -> None:
+    build = Build(export(_net(), _x()))
+    assert build.program([], "none", Steps(True))[1] == {"batch norms": 2, "fused": 0}
+    assert build.program([], "none", ALL)[1] == {"batch norms": 2, "fused": 4}
+    # what is looked at is not folded away, and nothing that gradients are asked of is fused
+    assert build.program(["stem.0"], "none", Steps(True))[1]["batch norms"] == 1
+    assert build.program([], "all", ALL)[1]["fused"] == 0
+    assert build.program(["block"], "after", ALL)[1]["fused"] == 3
+
+
+def test_copies_live_as_long_as_a_program_uses_them() -> None:
+    build = Build(export(_net(), _x()))
+    program, _ = build.program([], "none", ALL)
+    held = len(build._copies)
+    again, _ = build.program(["block"], "none", ALL)
+    assert len(build._copies) == held > 0
+    del program, again
+    assert len(build._copies) == 0
+
+
+class _IntoView(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        y = x * 2
+        y[:, 0].add_(1)
+        return y.mean((2, 3))
+
+
+class _Branches(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return (x if x.mean() > 0 else -x).mean((2, 3))
+
+
+class _NoGrad(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            gate = self.conv(x).sigmoid()
+        return (gate * self.conv(x)).mean((2, 3))
+
+
+@pytest.mark.parametrize("net", [_IntoView(), _Branches(), _NoGrad()], ids=["view", "branches", "no-grad"])
+def test_what_cannot_be_prepared_goes_on_eagerly_and_says_why(
+    net: nn.Module, capfd: pytest.CaptureFixture[str]
+) -> None:
+    x = _x(1, 8)
+    with pytest.raises(CapabilityError, match=r"writes into what others|cannot export|gradients switched off"):
+        export(net.eval(), x)
+    one = seewhy.explain(net, x, method="saliency", target=0, prepare=True)
+    assert one.provenance["prepared"]["used"] is False
+    assert one.provenance["prepared"]["why"]
+    assert np.array_equal(one.values, seewhy.explain(net, x, method="saliency", target=0, prepare=False).values)
+    assert capfd.readouterr() == ("", "")  # torch prints whole graphs
+
+
+def test_a_written_tensor_is_read_anew_by_those_who_read_later() -> None:
+    class Side(nn.Module):
+        """A ReLU called for what it does to its argument."""
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = x * 2
+            before = y + 1
+            torch.relu_(y)
+            y.mul_(3)
+            return (before + y).mean((2, 3))
+
+    x = _x(2, 8)
+    program, _ = Build(export(Side(), x)).program([], "none", ALL)
+    assert torch.allclose(program(x), Side()(x), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "method",
+    ["saliency", "guided-backprop", "grad-cam", "ablation-cam", "eigen-cam", "smooth-grad", "occlusion", "recipro-cam"],
+)
+def test_methods_give_what_they_give_on_the_model(method: str) -> None:
+    net, x = _net(), _x(2)
+    asked: dict[str, Any] = (
+        {"method": method, "target": 1}
+        | ({"n": 4} if method == "smooth-grad" else {})
+        | ({"window": 16} if method == "occlusion" else {})
+    )
+    exact = seewhy.explain(net, x, **asked, prepare=False)
+    seewhy.explain(net, x, **asked, prepare=True)  # the layer is chosen, and programs compared
+    found = seewhy.explain(net, x, **asked, prepare=True)
+    for a, b in zip(exact, found, strict=True):
+        assert b.provenance["prepared"]["used"] is True
+        assert b.cost.checks == 0
+        assert a.layer == b.layer
+        assert np.linalg.norm(a.values - b.values) <= 1e-3 * np.linalg.norm(a.values)
+        assert (b.cost.forwards, b.cost.backwards) == (a.cost.forwards, a.cost.backwards)
+
+
+def test_the_first_use_is_compared_and_later_ones_are_not() -> None:
+    net, x = _net(), _x(1)
+    costs = [
+        seewhy.explain(net, x, method="saliency", target=0, prepare=mode).cost for mode in (True, True, "verify", False)
+    ]
+    assert [cost.checks for cost in costs] == [1, 0, 1, 0]
+    assert [cost.forwards for cost in costs] == [1, 1, 1, 1]
+    # another layer is another use, and so is a batch
+    assert seewhy.explain(net, x, method="grad-cam", layer="block", target=0, prepare=True).cost.checks == 1
+    assert seewhy.explain(net, _x(2), method="saliency", target=0, prepare=True).cost.checks == 2
+
+
+def _scaled(net: nn.Module) -> None:
+    with torch.no_grad():
+        net.block.two.weight.mul_(-1)
+
+
+def _through_data(net: nn.Module) -> None:
+    net.stem[0].weight.data[0, 0, 0, 0] += 3
+
+
+def _through_numpy(net: nn.Module) -> None:
+    net.stem[1].running_mean.numpy()[0] += 3
+
+
+def _swapped(net: nn.Module) -> None:
+    """Two output channels change places: no sum over a whole tensor would tell."""
+    version, data = net.wide[0].weight._version, net.wide[0].weight.data
+    data.copy_(data.flip(0))
+    assert net.wide[0].weight._version == version
+
+
+def _stride(net: nn.Module) -> None:
+    net.wide[0].padding, net.wide[0].dilation = (1, 1), (2, 2)
+
+
+def _layer(net: nn.Module) -> None:
+    net.wide[1] = nn.Tanh()
+
+
+def _parameter(net: nn.Module) -> None:
+    net.head[1].weight = nn.Parameter(-net.head[1].weight.detach())
+
+
+def _loaded(net: nn.Module) -> None:
+    net.load_state_dict({k: v * -1 if k.endswith("bias") else v for k, v in net.state_dict().items()})
+
+
+def _linear_data(net: nn.Module) -> None:
+    """Read where it is: nothing was copied, so nothing has to be noticed."""
+    net.head[3].weight.data.mul_(2)
+
+
+def _forward(net: nn.Module) -> None:
+    net.pool.forward = lambda x: nn.functional.avg_pool2d(x, 2)
+
+
+def _hook(net: nn.Module) -> None:
+    net.pool.register_forward_hook(lambda m, a, out: -out)
+
+
+CHANGES = [
+    _scaled,
+    _through_data,
+    _through_numpy,
+    _swapped,
+    _stride,
+    _layer,
+    _parameter,
+    _loaded,
+    _linear_data,
+    _forward,
+    _hook,
+]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__[1:])
+@pytest.mark.parametrize("method", ["saliency", "occlusion"])
+def test_whatever_changes_in_the_model_is_noticed(change: Callable[[nn.Module], None], method: str) -> None:
+    net, x = _net(), _x(1)
+    asked: dict[str, Any] = {"method": method, "target": 1} | ({"window": 16} if method == "occlusion" else {})
+    before = seewhy.explain(net, x, **asked, prepare=True)
+    change(net)
+    exact = seewhy.explain(net, x, **asked, prepare=False)
+    found = seewhy.explain(net, x, **asked, prepare=True)
+    assert not np.allclose(before.values, exact.values, rtol=1e-2, atol=0)
+    assert np.linalg.norm(found.values - exact.values) <= 1e-3 * np.linalg.norm(exact.values)
+    assert found.score == pytest.approx(exact.score, rel=1e-5, abs=1e-6)
+
+
+def test_a_gradient_of_its_own_is_kept() -> None:
+    class Straight(torch.autograd.Function):
+        """Rounds, and passes the gradient on as if it had not."""
+
+        @staticmethod
+        def forward(ctx: Any, x: Tensor) -> Tensor:
+            return x.round()
+
+        @staticmethod
+        def backward(ctx: Any, *grads: Tensor) -> Tensor:
+            return grads[0]
+
+    class Rounded(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return Straight.apply(5 * self.conv(x)).mean((2, 3))  # type: ignore[no-untyped-call,no-any-return]
+
+    net, x = _net(Rounded), _x(1, 8)
+    exact = seewhy.explain(net, x, method="saliency", target=0, prepare=False)
+    found = seewhy.explain(net, x, method="saliency", target=0, prepare=True)
+    assert exact.values.any()
+    assert np.array_equal(exact.values, found.values)
+    assert not found.provenance["prepared"]["used"]
+    why = next(iter(found.provenance["prepared"]["checked"].values()))
+    assert "gradients at the input differ" in why
+
+
+def test_the_model_is_left_as_it_was() -> None:
+    net, x = _net(), _x(2)
+    net.block.train()
+    net.wide[0].weight.requires_grad_(False)
+    calls: list[int] = []
+    net.pool.register_forward_hook(lambda m, a, out: calls.append(1))
+    before, ids = copy.deepcopy(net.state_dict()), structure(net)
+    flags = [part.training for part in net.modules()]
+    state, modes = torch.get_rng_state(), (torch.is_grad_enabled(), torch.is_inference_mode_enabled())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        seewhy.explain(net, x, method=["saliency", "grad-cam", "occlusion"], target=0, prepare=True, window=16)
+    assert structure(net) == ids
+    assert [part.training for part in net.modules()] == flags
+    assert torch.equal(state, torch.get_rng_state())
+    assert modes == (torch.is_grad_enabled(), torch.is_inference_mode_enabled())
+    assert all(torch.equal(a, b) for a, b in zip(before.values(), net.state_dict().values(), strict=True))
+    assert all(parameter.grad is None for parameter in net.parameters())
+    assert not net.wide[0].weight.requires_grad
+
+
+def test_a_dead_models_preparation_goes_with_it() -> None:
+    import gc
+    import weakref
+
+    net = _net()
+    seewhy.explain(net, _x(1), method="saliency", target=0, prepare=True)
+    weak = weakref.ref(net)
+    del net
+    gc.collect()
+    assert weak() is None
+
+
+def test_attributes_that_always_change_end_in_the_eager_model() -> None:
+    class Counting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.calls = nn.Conv2d(3, 4, 3), 0
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.calls += 1
+            return self.conv(x).relu().mean((2, 3))
+
+    net, x = _net(Counting), _x(1, 8)
+    for _ in range(5):
+        last = seewhy.explain(net, x, method="saliency", target=0, prepare=True)
+    assert "keep changing" in last.provenance["prepared"]["why"]
+
+
+def test_backward_hooks_keep_the_eager_model() -> None:
+    net = _net()
+    net.block.register_full_backward_hook(lambda m, gi, go: (gi[0] * 0,))
+    found = seewhy.explain(net, _x(1), method="saliency", target=0, prepare=True)
+    assert not found.values.any()
+    assert "backward hooks" in found.provenance["prepared"]["why"]
+
+
+@pytest.mark.parametrize("price", [0.0, float("inf")])
+def test_auto_prepares_when_it_is_worth_it(price: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seewhy.core.graph.preparing.PRICE", price)
+    found = seewhy.explain(_net(), _x(1), method="occlusion", window=16, target=0)
+    assert found.provenance["prepare"] == "auto"
+    assert found.provenance["prepared"]["used"] is (price == 0)
+
+
+def test_auto_prepares_for_a_stream_that_would_take_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, x = _net(), _x(1)
+    monkeypatch.setattr("seewhy.core.graph.preparing.PRICE", 1e-4)  # less than the windows of one picture take
+    assert not seewhy.explain(net, x, method="saliency", target=0).provenance["prepared"]["used"]
+
+
+def test_contents_see_every_bit_and_every_exchange() -> None:
+    tensor = torch.randn(64, 32, 5, 5).to(memory_format=torch.channels_last)
+    window = torch.randn(8, 8)[:, ::2]
+    look = Contents([tensor, window, torch.zeros(0)])
+    assert look.unchanged()
+    window.data[3, 1] += 1
+    assert not look.unchanged()
+    window.data[3, 1] -= 1
+    tensor.data[-1, -1, -1, -1] = torch.nextafter(tensor[-1, -1, -1, -1], torch.tensor(9.0))
+    assert not look.unchanged()
+
+
+def test_addresses_see_what_counts_versions() -> None:
+    net = _net()
+    before = addresses(net)
+    assert addresses(net) == before
+    _scaled(net)
+    assert addresses(net) != before
+
+
+@pytest.mark.parametrize("name", list(networks.NETWORKS))
+def test_small_networks_of_every_kind(name: str) -> None:
+    net, x = networks.make(name, dtype=torch.float32).net, networks.image(dtype=torch.float32)
+    program, _ = Build(export(net, x)).program([], "none", ALL)
+    with torch.no_grad():
+        assert torch.allclose(program(x), net(x), atol=1e-5)
