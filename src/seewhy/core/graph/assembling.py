@@ -27,37 +27,40 @@ def assemble(
     names = {node: f"n{n}" for n, node in enumerate([*inputs, *nodes])}
     last = {source: node for node in nodes for source in node.all_input_nodes}
     held: dict[str, Any] = {}
-
-    def word(value: Any) -> str:
-        """An argument, as it stands in the function."""
-        if isinstance(value, fx.Node):
-            if value.op != "get_attr":
-                return names[value]
-            held.setdefault(f"t_{len(held)}_", tensors[str(value.target)])
-            return next(reversed(held))
-        if isinstance(value, list | tuple) and any(isinstance(each, fx.Node) for each in value):
-            return "[" + ", ".join(word(each) for each in value) + "]"
-        held[f"c_{len(held)}_"] = value
-        return next(reversed(held))
-
     lines = []
     for node in nodes:
         if node.op == "get_attr":
             continue
-        held[f"f_{len(held)}_"] = modules[str(node.target)] if node.op == "call_module" else node.target
-        function = next(reversed(held))
-        given = [word(value) for value in node.args] + [f"{key}={word(value)}" for key, value in node.kwargs.items()]
+        function = _hold(modules[str(node.target)] if node.op == "call_module" else node.target, held)
+        given = [_word(value, names, tensors, held) for value in node.args]
+        given += [f"{key}={_word(value, names, tensors, held)}" for key, value in node.kwargs.items()]
         lines.append(f"{names[node]} = {function}({', '.join(given)})")
         sources = [source for source in node.all_input_nodes if source.op != "get_attr" and source not in outputs]
         done = [names[source] for source in sources if last[source] is node]
         if done:
             lines.append(" = ".join(done) + " = None")
-    results = "".join(f"{word(each)}, " for each in outputs)
+    results = "".join(f"{_word(each, names, tensors, held)}, " for each in outputs)
     body = "\n    ".join([*lines, f"return ({results})"])
     exec(f"def run({', '.join(names[node] for node in inputs)}):\n    {body}", held)
     # taken out of its own globals: the cycle would keep the tensors until the garbage collector comes by
     made: Callable[..., tuple[Any, ...]] = held.pop("run")
     return made
+
+
+def _word(value: Any, names: Mapping[fx.Node, str], tensors: Mapping[str, Tensor], held: dict[str, Any]) -> str:
+    """An argument as it stands in the function: a name, of something that ran before or of something ``held``."""
+    if isinstance(value, fx.Node):
+        return _hold(tensors[str(value.target)], held) if value.op == "get_attr" else names[value]
+    if isinstance(value, list | tuple) and any(isinstance(each, fx.Node) for each in value):
+        return "[" + ", ".join(_word(each, names, tensors, held) for each in value) + "]"
+    return _hold(value, held)
+
+
+def _hold(value: Any, held: dict[str, Any]) -> str:
+    """A name for ``value``."""
+    name = f"v{len(held)}"
+    held[name] = value
+    return name
 
 
 def tensor_of(node: Any, tensors: Mapping[str, Tensor]) -> Tensor | None:
