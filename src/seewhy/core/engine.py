@@ -20,6 +20,7 @@ from seewhy.core.answers import GradientKey, answer, bias_maps, gradients_at, he
 from seewhy.core.attention import AttentionMaps
 from seewhy.core.batching import Budget
 from seewhy.core.chooser import Chooser
+from seewhy.core.following import MOST
 from seewhy.core.graph.preparing import Preparer
 from seewhy.core.jobs import Answer, Event, Job, Outcome, Outline, Settings, Spent
 from seewhy.core.layers import AUTO, INPUT, Place
@@ -77,7 +78,7 @@ class _Run:
         self.calls: dict[str, int] = {}
         self.find = partial(_last_call, self.chooser, self.calls)
         self.propagation = Propagation(network, call, x, self.settings, self.find)
-        self.budgets: dict[bool, Budget] = {}
+        self.budgets: dict[tuple[bool, bool], Budget] = {}
         # seconds that a sample takes, as far as the shared forward can tell
         self.each = 0.0
 
@@ -296,11 +297,12 @@ class _Run:
                 self._resume(runner)
         return bool(groups)
 
-    def _budget(self, recorded: bool) -> Budget:
+    def _budget(self, recorded: bool, followed: bool) -> Budget:
         """What the streams of one kind have learned about chunks; a prepared network has a size that suits it best."""
-        if recorded not in self.budgets:
-            self.budgets[recorded] = Budget(self.settings.memory, most=self.preparer.chunk or 32)
-        return self.budgets[recorded]
+        kind = recorded, followed
+        if kind not in self.budgets:
+            self.budgets[kind] = Budget(self.settings.memory, most=MOST if followed else self.preparer.chunk or 32)
+        return self.budgets[kind]
 
     def _stream(self, runners: Sequence[Runner]) -> None:
         """Run one source of variants, for all jobs that wait for it."""
@@ -322,7 +324,7 @@ class _Run:
             self.x,
             subscribers,
             self.find,
-            budget=self._budget(recorded),
+            budgets=partial(self._budget, recorded),
             reshape=self.settings.reshape,
             keep=self.settings.differentiable,
             progress=(lambda done, total: None)

@@ -33,6 +33,14 @@ class Fill:
         shown = x[samples]
         return torch.lerp(self.reference[samples], shown, visible.to(shown).expand_as(shown))
 
+    def boxes(self, x: Tensor, samples: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
+        """Rows ``samples`` [m] of ``x``, each with the box from ``lo`` to ``hi`` [m, axes], inclusive, hidden."""
+        hidden = x[samples]
+        for row, sample, first, last in zip(hidden, samples.tolist(), lo.tolist(), hi.tolist(), strict=True):
+            box = (slice(None), *(slice(a, b + 1) for a, b in zip(first, last, strict=True)))
+            row[box] = self.reference[sample][box]
+        return hidden
+
 
 @dataclass(frozen=True, eq=False)
 class Inpaint(Fill):
@@ -66,3 +74,10 @@ class Inpaint(Fill):
                 channels.append(torch.where(hidden, patch, channel))
             painted.append(torch.stack(channels))
         return torch.stack(painted).to(x)
+
+    def boxes(self, x: Tensor, samples: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
+        """Rows ``samples`` of ``x``, each with a box painted in."""
+        visible = torch.ones(len(samples), 1, *x.shape[2:], device="cpu")
+        for mask, first, last in zip(visible, lo.tolist(), hi.tolist(), strict=True):
+            mask[(slice(None), *(slice(a, b + 1) for a, b in zip(first, last, strict=True)))] = 0
+        return self(x, samples, visible)

@@ -23,6 +23,7 @@ from seewhy.core.functions import Handler, Interceptor
 from seewhy.core.graph.agreement import difference
 from seewhy.core.graph.building import Recorded
 from seewhy.core.graph.preparing import Use
+from seewhy.core.graph.windows import Windows
 from seewhy.core.head import HeadWatch, Linear
 from seewhy.core.layers import INPUT, Place, Seen, choose_layer
 from seewhy.core.layouts import Layout, Reshape, find_layout
@@ -35,7 +36,7 @@ from seewhy.core.targets import Target, scores
 from seewhy.core.upstream import WORKAROUNDS
 from seewhy.errors import CapabilityError, TargetError
 
-__all__ = ["Pass", "Request", "run_forward"]
+__all__ = ["Pass", "Request", "run_forward", "run_windows"]
 
 #: what torch says when the part of a model before the first captured layer cannot do without a graph
 _WANTS_GRAPH = ("created in no_grad mode", "does not require grad", "inplace", "in-place")
@@ -268,6 +269,11 @@ def run_forward(network: Network, call: Callable[[Tensor], Any], x: Tensor, requ
     kept = exact if verdict else made
     kept.checks = len(x)
     return kept
+
+
+def run_windows(network: Network, windows: Windows, x: Tensor, rows: Sequence[int], request: Request) -> Pass:
+    """Run the variants ``x`` [m, C, *size] of an image in its windows ``rows`` through what they change alone."""
+    return _forward(network, lambda variants: windows(variants, rows), x, request)
 
 
 def _use(network: Network, x: Tensor, request: Request) -> Use | None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from seewhy.core import asks
 from seewhy.core.answers import GradientKey, answer, gradients_at
 from seewhy.core.batching import Budget, in_chunks, unmetered
+from seewhy.core.following import follow
 from seewhy.core.layers import INPUT, Place
 from seewhy.core.layouts import Reshape
 from seewhy.core.network import Network
@@ -43,7 +44,7 @@ def run_stream(
     subscribers: Sequence[Subscriber],
     find: Callable[[str], Place],
     *,
-    budget: Budget,
+    budgets: Callable[[bool], Budget],
     reshape: Reshape | None,
     keep: bool,
     progress: Callable[[int, int], None],
@@ -60,7 +61,7 @@ def run_stream(
     rounds = subscribers[0].stream.rounds or (source.count,)
     request = _request(subscribers, edited, find, reshape, keep)
     spent = torch.zeros(2, x.shape[0], dtype=torch.long)
-    checks = 0
+    following, checks = follow(network, call, x, source, request, items)
 
     def work(start: int, stop: int) -> list[list[Tensor]]:
         nonlocal checks
@@ -69,25 +70,33 @@ def run_stream(
         if edited is not None:
             edit = {edited: lambda activation: source.edit(activation, samples, indices)}
             chosen = replace(request, edits=edit)
-        variants = source.inputs(x, samples, indices)
-        made = run_forward(network, call, variants if keep else variants.detach(), chosen)
+        if following is not None:
+            made = following.run(samples, indices)
+        else:
+            variants = source.inputs(x, samples, indices)
+            made = run_forward(network, call, variants if keep else variants.detach(), chosen)
         checks += made.checks
         spent[0] += made.runs * torch.bincount(samples.cpu(), minlength=x.shape[0])
         return _chunk_answers(made, subscribers, samples.tolist(), spent, keep)
 
+    budget = budgets(following is not None)
     total, done, first = len(items), 0, 0
     wanted = [torch.ones(x.shape[0], dtype=torch.bool) for _ in subscribers]
     for last in rounds:
         of_round = items[(items[:, 1] >= first) & (items[:, 1] < last)]
-        mine = of_round[torch.stack(wanted).any(0)[of_round[:, 0]]]
+        asked = of_round[torch.stack(wanted).any(0)[of_round[:, 0]]]
         first = last
         with unmetered():
-            for start, stop, answers in in_chunks(len(mine), work, budget, recorded=request.gradients):
-                samples, indices = mine[start:stop].unbind(1)
-                for subscriber, values, open_ in zip(subscribers, answers, wanted, strict=True):
-                    _feed(subscriber.stream.fold, samples, indices, values, open_[samples])
-                progress(done + stop, total)
-        done += len(of_round)
+            # what is followed is followed image by image
+            images = sorted(set(asked[:, 0].tolist()))
+            for mine in [asked] if following is None else [asked[asked[:, 0] == image] for image in images]:
+                for start, stop, answers in in_chunks(len(mine), work, budget, recorded=request.gradients):
+                    samples, indices = mine[start:stop].unbind(1)
+                    for subscriber, values, open_ in zip(subscribers, answers, wanted, strict=True):
+                        _feed(subscriber.stream.fold, samples, indices, values, open_[samples])
+                    progress(done + stop, total)
+                done += len(mine)
+        done += len(of_round) - len(asked)
         if last != rounds[-1]:
             wanted = [
                 open_ & ~subscriber.stream.fold.settled().cpu()  # type: ignore[attr-defined]  # folds of rounds have it

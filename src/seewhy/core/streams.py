@@ -40,6 +40,12 @@ class Source:
         """What the variants depend on."""
         return id(self)
 
+    @property
+    def boxes(self) -> tuple[Tensor, Tensor] | None:
+        """Where each variant differs from its image at most: from pixel [count, axes] to pixel, inclusive; None for
+        anywhere. The same for every image."""
+        return None
+
     def inputs(self, x: Tensor, samples: Tensor, indices: Tensor) -> Tensor:
         """The inputs [m, ...] for variant ``indices[i]`` of image ``samples[i]``."""
         return x[samples]
@@ -103,10 +109,17 @@ class GaussianNoise(Source):
 @dataclass(frozen=True, eq=False)
 class ChangedInput(Source):
     """Whatever ``change(samples, indices)`` makes of a chunk: inputs [m, C, *size]; ``name`` says which change it is,
-    with all that it depends on, so that several targets share it. Without a name nothing is shared."""
+    with all that it depends on, so that several targets share it. Without a name nothing is shared. ``within`` are the
+    `boxes` that the change keeps to."""
 
     change: Callable[[Tensor, Tensor], Tensor] = field(default=lambda samples, indices: torch.zeros(0))
     name: Hashable = None
+    within: tuple[Tensor, Tensor] | None = None
+
+    @property
+    def boxes(self) -> tuple[Tensor, Tensor] | None:
+        """Where the change keeps to."""
+        return self.within
 
     @property
     def key(self) -> Hashable:

@@ -61,15 +61,16 @@ def occlusion(
     covers = [_covers(n, *each) for n, each in zip(size, windows, strict=True)]
     grid = tuple(len(cover) for cover in covers)
     count = torch.Size(grid).numel()
+    place = torch.stack(torch.unravel_index(torch.arange(count, device="cpu"), grid), 1)
+    first = place * torch.tensor([stride for _, stride in windows], device="cpu")
+    last = first + torch.tensor([window for window, _ in windows], device="cpu") - 1
+    last = torch.minimum(last, torch.tensor(size, device="cpu") - 1)
 
     def hidden(samples: Tensor, indices: Tensor) -> Tensor:
-        masks = torch.ones(len(indices), 1, dtype=torch.float64)
-        for cover, along in zip(covers, torch.unravel_index(indices.cpu(), grid), strict=True):
-            masks = masks[..., None] * cover[along].reshape(len(indices), 1, *(1 for _ in masks.shape[2:]), -1)
-        return fill(input, samples, 1 - masks)
+        return fill.boxes(input, samples, first[indices.cpu()], last[indices.cpu()])
 
-    name = "occlusion", tuple(windows), fill.key
-    scores = yield Stream(ChangedInput(count, hidden, name), (Score(),), Collect(input.shape[0], count))
+    source = ChangedInput(count, hidden, ("occlusion", tuple(windows), fill.key), (first, last))
+    scores = yield Stream(source, (Score(),), Collect(input.shape[0], count))
     drops = (score[:, None] - scores).reshape(-1, *grid)
     return _summed(drops, covers) / _summed(torch.ones_like(drops[:1]), covers)
 

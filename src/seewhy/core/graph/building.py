@@ -105,7 +105,27 @@ class Build:
     def program(self, looked_at: Sequence[str], recorded: Recorded, steps: Steps) -> tuple[Prepared, dict[str, int]]:
         """The network with taps for the layers ``looked_at``, gradients possible as ``recorded``; and how often each
         step applied."""
-        graph, nodes = self._tapped(looked_at)
+        graph, taps, tensors, counts = self._changed(looked_at, recorded, steps)
+        made = self._prepared(graph, taps, recorded, tensors)
+        self._keep(tensors)
+        return made, counts
+
+    def graph_of(self, steps: Steps) -> tuple[fx.Graph, dict[str, Tensor]]:
+        """The graph with ``steps`` done to it, nothing looked at and nothing recorded, and the tensors it reads."""
+        graph, _, tensors, _ = self._changed((), "none", steps)
+        self._keep(tensors)
+        return graph, tensors
+
+    def _keep(self, tensors: Mapping[str, Tensor]) -> None:
+        """Remember copies for other programs."""
+        self._copies.update({name: each for name, each in tensors.items() if name not in self.exported.tensors})
+
+    def _changed(
+        self, looked_at: Sequence[str], recorded: Recorded, steps: Steps
+    ) -> tuple[fx.Graph, list[fx.Node], dict[str, Tensor], dict[str, int]]:
+        """A copy of the graph with ``steps`` done to it, its taps, the tensors it reads, and how often each step
+        applied."""
+        graph, taps = self._tapped(looked_at)
         own = self.exported.tensors
         tensors = {**own, **self._copies}
         counts = {"batch norms": 0, "fused": 0}
@@ -115,14 +135,12 @@ class Build:
         if steps.channels_last:
             used |= _channels_last(graph, tensors)
         if steps.fuse and recorded != "all":
-            late = _late(graph, nodes, recorded) if recorded == "after" else set[fx.Node]()
+            late = _late(graph, taps, recorded) if recorded == "after" else set[fx.Node]()
             counts["fused"], packed = fuse_convolutions(graph, set(graph.nodes) - late, tensors)
             used |= packed
         self.sources |= used & set(own)
         erase_unused(graph)
-        made = self._prepared(graph, nodes, recorded, tensors)
-        self._copies.update({name: tensor for name, tensor in tensors.items() if name not in own})
-        return made, counts
+        return graph, taps, tensors, counts
 
     def _tapped(self, looked_at: Sequence[str]) -> tuple[fx.Graph, list[fx.Node]]:
         """A copy of the graph in which every call of each layer goes through a tap, an inner layer's first."""

@@ -101,10 +101,18 @@ def _lifted(program: Any, root: nn.Module) -> Exported:
             raise CapabilityError(f"its graph has {node.op} {node.target}: control flow, or gradients switched off")
         if node.op != "output":
             found[node].meta = dict(node.meta)
+        if node.target is ATEN.conv2d.default:
+            found[node].meta |= _geometry(held.get(node.args[1].name))
     if sum(node.op == "placeholder" for node in graph.nodes) != 1:
         raise CapabilityError("its graph has more inputs than the image")
     make_functional(graph)
     return Exported(graph, held, program.call_spec.out_spec)
+
+
+def _geometry(weight: Tensor | None) -> dict[str, Any]:
+    """What is to be known of a convolution when its weights have been packed: the kernel's size, and how many
+    multiplications a place of its output takes."""
+    return {} if weight is None else {"kernel": tuple(weight.shape[2:]), "multiplications": weight.numel()}
 
 
 def _known(target: Any) -> bool:

@@ -40,7 +40,7 @@ def fold_batch_norms(graph: fx.Graph, tensors: dict[str, Tensor]) -> tuple[int, 
         args[1] = derived(conv, f"{conv.name}.folded", tensors, lambda: make()[0])  # noqa: B023 - made at once
         args[2] = derived(conv, f"{conv.name}.folded bias", tensors, lambda: make()[1])  # noqa: B023
         conv.args = tuple(args)
-        conv.meta = dict(node.meta)
+        conv.meta = conv.meta | node.meta
         node.replace_all_uses_with(conv)
         graph.erase_node(node)
         folded += 1

@@ -71,7 +71,7 @@ def fuse_convolutions(
                     algorithm,
                 )
                 new = graph.call_function(call, given)
-        new.meta = dict(last.meta)
+        new.meta = conv.meta | last.meta
         last.replace_all_uses_with(new)
         fused += 1
     erase_unused(graph)

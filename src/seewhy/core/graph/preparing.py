@@ -22,6 +22,7 @@ from seewhy.core.graph.building import Build, Prepared, Recorded, Steps
 from seewhy.core.graph.exporting import export
 from seewhy.core.graph.measuring import best_chunk, best_steps
 from seewhy.core.graph.state import Contents, addresses, structure
+from seewhy.core.graph.windows import WindowPlan, plan_windows
 from seewhy.core.network import Network
 from seewhy.errors import CapabilityError
 
@@ -36,14 +37,18 @@ _PATIENCE = 3
 @dataclass(frozen=True)
 class Use:
     """What a program is for: the layers it shows, what gradients are asked of, whether activation functions have to be
-    seen one by one, and whether of one image (a batch of one can take another way through a network)."""
+    seen one by one, whether of one image (a batch of one can take another way through a network), and the ``windows``
+    outside of which the inputs are one and the same image, by name."""
 
     layers: tuple[str, ...]
     recorded: Recorded
     rules: bool
     single: bool
+    windows: Hashable = None
 
     def __str__(self) -> str:
+        if self.windows is not None:
+            return "scores, of what changes in a window"
         what = {"none": "scores", "after": "gradients at layers", "all": "gradients at the input"}[self.recorded]
         about = [*self.layers, *(["rules"] if self.rules else []), "one image" if self.single else "several images"]
         return f"{what} ({', '.join(about)})"
@@ -66,6 +71,7 @@ class Preparation:
     agreed: dict[Use, str] = field(default_factory=dict)
     record: dict[str, Any] = field(default_factory=dict)
     _programs: dict[Hashable, Prepared] = field(default_factory=dict)
+    _plans: dict[Hashable, WindowPlan | None] = field(default_factory=dict)
     _contents: Contents | None = None
 
     def program(self, use: Use, measure: Callable[[str], Steps | None]) -> Prepared | None:
@@ -91,6 +97,19 @@ class Preparation:
             self._contents = Contents(self.build.exported.tensors[name] for name in sorted(self.build.sources))
         return self._programs[key]
 
+    def plan(self, key: Hashable, lo: Tensor, hi: Tensor, measure: Callable[[str], Steps | None]) -> WindowPlan | None:
+        """How to follow windows ``lo`` to ``hi`` through the network, remembered as ``key``; None where that saves too
+        little."""
+        if self.build is None:
+            return None
+        if "scores" not in self.steps:
+            self.steps["scores"] = measure("scores")
+        if key not in self._plans:
+            steps = self.steps["scores"] or Steps()
+            self._plans[key] = plan_windows(*self.build.graph_of(steps), self.build.exported.spec, lo, hi)
+            self._contents = Contents(self.build.exported.tensors[name] for name in sorted(self.build.sources))
+        return self._plans[key]
+
     def refresh(self, root: nn.Module) -> None:
         """Forget what was made of tensors that have changed since, and what was found of it."""
         now = addresses(root)
@@ -98,6 +117,7 @@ class Preparation:
             return
         self.addresses, self._contents = now, None
         self._programs.clear()
+        self._plans.clear()
         self.agreed.clear()
         if self.build is not None:
             self.build.forget()
@@ -116,7 +136,7 @@ class Preparer:
 
     def __init__(self, network: Network, call: Callable[[Tensor], Any], x: Tensor, mode: bool | str) -> None:
         self._network, self._call, self._x, self._mode = network, call, x, mode
-        self._key: Hashable = (tuple(x.shape[1:]), x.dtype, x.device)
+        self._key = (tuple(x.shape[1:]), x.dtype, x.device)
         self._found: Preparation | None = None
         self._fresh: set[Use] = set()
         self._idle = self._why_not()
@@ -173,6 +193,20 @@ class Preparer:
         if self._found is None or self._found.agreed.get(use):
             return None
         return self._found.program(use, self._measure)
+
+    def windows(self, boxes: tuple[Tensor, Tensor]) -> tuple[Use, WindowPlan] | None:
+        """A plan for variants that differ from their image in ``boxes`` only, unless they are better run whole."""
+        if self._found is None or len(self._key[0]) != 3:
+            return None
+        lo, hi = (box.cpu() for box in boxes)
+        use = Use((), "none", False, False, (lo.numpy().tobytes(), hi.numpy().tobytes()))
+        if self._found.agreed.get(use):
+            return None
+        plan = self._found.plan(use.windows, lo, hi, self._measure)
+        if plan is None:
+            return None
+        self._found.record["windows"] = f"{plan.gain:.1f} times fewer multiplications"
+        return use, plan
 
     def trusted(self, use: Use) -> bool:
         """Whether the program for ``use`` need not be compared any more."""
