@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 from torch import nn
 
 from seewhy.core.layers import Place, find_place
-from seewhy.core.network import Network
+from seewhy.core.network import Network, submodules
 from seewhy.core.passes import Request
 
 __all__ = ["Chooser"]
@@ -43,8 +43,8 @@ class Chooser:
         _chosen.get(self._network.module, {}).pop(self._state(size), None)
 
     def _state(self, size: tuple[int, ...]) -> tuple[object, ...]:
-        parts = tuple((name, type(part)) for name, part in self._network.module.named_modules())
-        return size, hash(parts)
+        parts = self._network.parts or submodules(self._network.module)
+        return size, hash(tuple([(id(part), type(part)) for part in parts]))
 
     def settled(self, request: Request, name: str | None) -> Request:
         """``request`` with the chosen layer captured and no survey; without a name, recorded from the input on."""

@@ -46,6 +46,9 @@ class Call:
         return self.func(*self.args, **self.kwargs)
 
 
+#: canonical names, found once: this is asked at every call of a forward
+_names: dict[Any, str] = {}
+
 Handler = Callable[[Call, Callable[[Call], Any]], Any]
 
 
@@ -63,7 +66,9 @@ class Interceptor(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         """Hand a call to its chain of handlers, or straight on."""
-        name = canonical_name(func)
+        name = _names.get(func)
+        if name is None:
+            name = _names[func] = canonical_name(func)
         chain = self._chains.get(name)
         if chain is None or not _first_tensor(args, kwargs):
             return func(*args, **(kwargs or {}))

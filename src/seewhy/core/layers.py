@@ -35,14 +35,17 @@ class Place:
 def find_place(root: nn.Module, name: str, where: str = "") -> Place:
     """The place that ``name`` means; raises `UnknownName` with the nearest layer."""
     plain, mark, number = name.partition("#")
-    modules = dict(root.named_modules(remove_duplicate=False))  # a shared part answers to all its names
-    if plain not in modules or plain == "":
+    found: nn.Module | None = root if plain else None
+    for step in plain.split("."):
+        found = None if found is None else found._modules.get(step)
+    if found is None:
+        modules = dict(root.named_modules(remove_duplicate=False))  # a shared part answers to all its names
         owner = f" in {where or type(root).__name__}"
         listing = f"seewhy layers --model {where}" if where else "dict(module.named_modules())"
         raise UnknownName("layer", name, (n for n in modules if n), listing, owner)
     if mark and not (number.isdigit() and int(number) > 0):
         raise UsageError(f"layer {name!r}: after # comes the number of the call, from 1, as in '{plain}#1'")
-    return Place(plain, modules[plain], int(number) if mark else None)
+    return Place(plain, found, int(number) if mark else None)
 
 
 def as_torch(root: nn.Module, part: nn.Module) -> nn.Module:

@@ -10,6 +10,8 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
+from seewhy.core.network import submodules
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -49,7 +51,7 @@ def cached_fingerprint(module: nn.Module) -> str:
     """
     tensors = [
         tensor
-        for part in module.modules()
+        for part in submodules(module)
         for held in (part._parameters, part._buffers)
         for tensor in held.values()
         if tensor is not None

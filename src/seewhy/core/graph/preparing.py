@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from seewhy.core.graph.building import Build, Prepared, Recorded, Steps
 from seewhy.core.graph.exporting import export
 from seewhy.core.graph.measuring import best_chunk, best_steps
-from seewhy.core.graph.state import Contents, addresses, structure
+from seewhy.core.graph.state import Contents, addresses, structure, tensors_of
 from seewhy.core.graph.windows import WindowPlan, plan_windows
 from seewhy.core.network import Network
 from seewhy.errors import CapabilityError
@@ -110,9 +110,9 @@ class Preparation:
             self._contents = Contents(self.build.exported.tensors[name] for name in sorted(self.build.sources))
         return self._plans[key]
 
-    def refresh(self, root: nn.Module) -> None:
-        """Forget what was made of tensors that have changed since, and what was found of it."""
-        now = addresses(root)
+    def refresh(self, now: Hashable) -> None:
+        """Forget what was made of tensors that have changed since, and what was found of it; ``now`` are their
+        `addresses`."""
         if now == self.addresses and (self._contents is None or self._contents.unchanged()):
             return
         self.addresses, self._contents = now, None
@@ -167,18 +167,18 @@ class Preparer:
         """Prepare, if ``seconds`` of eager passes to come, with those that were, are worth it."""
         if self._idle or self._found is not None:
             return
-        root = self._network.module
+        root, parts = self._network.module, self._network.parts
         known = _prepared.get(root, {}).get(self._key)
         if known is None and self._mode == "auto" and self._seconds + seconds < PRICE:
             return
-        now = structure(root)
+        now = structure(parts)
         if known is not None and known.structure != now:
             _rebuilt[root] = _rebuilt.get(root, 0) + 1
             known = None
         if known is None:
             known = self._prepare(now)
             _prepared.setdefault(root, {})[self._key] = known
-        known.refresh(root)
+        known.refresh(addresses(parts))
         self._found = known
 
     def log(self, seconds: float) -> None:
@@ -232,13 +232,13 @@ class Preparer:
             return "there is no module that torch could export"
         if network.hooked_backward:
             return "the model has backward hooks, which only its own modules call"
-        if any(t.is_inference() for t in network.tensors):
+        if any(t.is_inference() for t in tensors_of(network.parts)):
             return "the model's tensors were made in inference mode"
         return ""
 
     def _prepare(self, now: Hashable) -> Preparation:
         root = self._network.module
-        made = Preparation(now, addresses(root))
+        made = Preparation(now, addresses(self._network.parts))
         if _rebuilt.get(root, 0) > _PATIENCE:
             made.why_not = "the model's own attributes keep changing, so that no graph of it holds"
             return made

@@ -8,36 +8,43 @@ changed copy are summed up as well, bit for bit. Those that it reads where they 
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Contents", "addresses", "structure"]
+__all__ = ["Contents", "addresses", "structure", "tensors_of"]
 
-_PLAIN = (int, float, bool, str, tuple, type(None))
+_PLAIN = frozenset((int, float, bool, str, tuple, type(None)))
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-_HELD = frozenset((*_HOOKS, "_parameters", "_buffers", "_modules", "training", "_non_persistent_buffers_set"))
+#: what every module has: seen otherwise, or no part of what it computes
+_BASE = frozenset(nn.Module().__dict__)
 
 
-def structure(root: nn.Module) -> Hashable:
-    """What a module is made of: types, plain attributes, hooks, overridden forwards, the identity of every tensor."""
+def structure(parts: Sequence[nn.Module]) -> Hashable:
+    """What a module of these submodules is made of: types, plain attributes, hooks, overridden forwards, the identity
+    of every tensor."""
     found: list[Any] = []
-    for part in root.modules():
+    for part in parts:
         own = part.__dict__
         found.append(type(part))
-        found.extend([v if isinstance(v, _PLAIN) else id(v) for k, v in own.items() if k not in _HELD])
+        found.extend([v if type(v) in _PLAIN else id(v) for k, v in own.items() if k not in _BASE])
         found.extend([(name, *own[name]) for name in _HOOKS if own[name]])
-        found.extend(map(id, own["_parameters"].values()))
-        found.extend(map(id, own["_buffers"].values()))
+        found.extend(map(id, part._parameters.values()))
+        found.extend(map(id, part._buffers.values()))
     return tuple(found)
 
 
-def addresses(root: nn.Module) -> Hashable:
+def tensors_of(parts: Sequence[nn.Module]) -> list[Tensor]:
+    """Every parameter and buffer of these submodules."""
+    held = [each for part in parts for kind in (part._parameters, part._buffers) if kind for each in kind.values()]
+    return [tensor for tensor in held if tensor is not None]
+
+
+def addresses(parts: Sequence[nn.Module]) -> Hashable:
     """Where every tensor lies, and how often it was written to."""
-    return tuple([(t.data_ptr(), t._version) for t in itertools.chain(root.parameters(), root.buffers())])
+    return tuple([(tensor.data_ptr(), tensor._version) for tensor in tensors_of(parts)])
 
 
 #: tensors below this many bytes are compared as they are
