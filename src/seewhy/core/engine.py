@@ -20,19 +20,20 @@ from seewhy.core.answers import GradientKey, answer, bias_maps, gradients_at, he
 from seewhy.core.attention import AttentionMaps
 from seewhy.core.batching import Budget
 from seewhy.core.chooser import Chooser
+from seewhy.core.closed import Closed
 from seewhy.core.following import MOST
 from seewhy.core.graph.preparing import Preparer
 from seewhy.core.jobs import Answer, Event, Job, Outcome, Outline, Settings, Spent
 from seewhy.core.layers import AUTO, INPUT, Place
 from seewhy.core.lens import attention_maps, lens_maps
 from seewhy.core.network import Network
+from seewhy.core.opening import closed_at, shared_request
 from seewhy.core.outputs import Forward
 from seewhy.core.passes import Pass, Request, run_forward
 from seewhy.core.relevance.propagation import Flow, Lift, Propagation
 from seewhy.core.runners import UNANSWERED, Runner, attribution, distinct, salvage, source_key, steps_of
 from seewhy.core.streaming import Subscriber, run_stream
 from seewhy.errors import CapabilityError
-from seewhy.registry import FORWARD_ONLY, Method, Need
 
 __all__ = ["run_jobs"]
 
@@ -79,6 +80,8 @@ class _Run:
         self.find = partial(_last_call, self.chooser, self.calls)
         self.propagation = Propagation(network, call, x, self.settings, self.find)
         self.budgets: dict[tuple[bool, bool], Budget] = {}
+        #: gradients without a graph, where the shared forward has none
+        self.closed: Closed | None = None
         # seconds that a sample takes, as far as the shared forward can tell
         self.each = 0.0
 
@@ -130,31 +133,19 @@ class _Run:
         self, outlines: Sequence[Outline], plan: Callable[[Forward], Sequence[Job]], layers: Sequence[str]
     ) -> tuple[Pass, Sequence[Job], str]:
         """The forward that everything shares; with the layer chosen where that was left to us."""
-        size, needs = tuple(self.x.shape[2:]), {n for outline in outlines for n in outline.method.card.needs}
+        size = tuple(self.x.shape[2:])
         names = {o.place for o in outlines} - {INPUT, AUTO} | set(layers) | {o.about for o in outlines if o.about}
         auto = next((AUTO for o in outlines if o.place == AUTO), "")
         known = self.chooser.known(size) if auto else None
         if known is not None:
             auto = known
             names.add(known)
-        gradient = any(_differentiates_here(o.method) for o in outlines)
-        request = Request(
-            {name: self.chooser.find(name) for name in sorted(names)},
-            # a user's backward hooks expect modules whose inputs take part in the graph
-            at_input=self.network.hooked_backward or any(_wants_input_gradient(o) for o in outlines),
-            rules=Need.RULE in needs or any(o.rule != "none" for o in outlines),
-            biases=Need.BIASES in needs,
-            gradients=gradient or auto == AUTO,
-            attached=self.settings.differentiable,
-            survey=auto == AUTO,
-            curvature=Need.CURVATURE in needs,
-            attention=Need.ATTENTION in needs,
-            reshape=self.settings.reshape,
-            optional=frozenset(o.about for o in outlines if o.optional and o.about not in (known, *layers)),
-            module=bool(needs - FORWARD_ONLY),  # which then has to prove itself, on the images themselves
-        )
+        places = {name: self.chooser.find(name) for name in sorted(names)}
+        required = frozenset((*layers, *([known] if known else [])))
+        request = shared_request(self.network, outlines, places, self.settings, survey=auto == AUTO, required=required)
+        self.request, closed = request, closed_at(self.preparer, outlines, request)
         try:
-            made = self._forward(request)
+            made = self._forward(replace(request, gradients=False) if closed else request)
         except CapabilityError:
             if known is None:
                 raise
@@ -162,6 +153,13 @@ class _Run:
             self.chooser.forget(size)
             return self._open(outlines, plan, layers)
         jobs = plan(made.forward)
+        if closed is not None:
+            self.closed = Closed(made, *closed)
+            if self.closed.proven() and all(self.closed.serves(job.targets) for job in jobs):
+                return made, jobs, auto
+            self.closed = None
+            made = self._forward(request)
+            jobs = plan(made.forward)
         # a layer is chosen for what is asked about the scores, not for the mean of some other layer
         asked = list(dict.fromkeys(job.targets for job in jobs if not job.outline.about))
         targets = asked[0] if asked else None
@@ -178,6 +176,10 @@ class _Run:
             made = self._forward(self.chooser.settled(request, None))
             jobs = plan(made.forward)
         return made, jobs, auto
+
+    def _record(self) -> None:
+        """From here on with a graph: something is asked that has no closed form."""
+        self.closed, self.made = None, self._forward(replace(self.request, gradients=True, at_input=True, rules=True))
 
     def _forward(self, request: Request) -> Pass:
         began = time.perf_counter()
@@ -236,6 +238,11 @@ class _Run:
             case asks.Relevance() | asks.Multipliers():
                 return self._propagated(runner, ask)
             case asks.HeadWeights():
+                if self.closed is not None:
+                    weights = self.closed.weights(job.targets, linear=True)
+                    if weights is not None or not ask.required:
+                        return weights
+                    self._record()  # to say why
                 proven = proven_head(self.made, ask, runner.place, job.targets)
                 return proven and self._own(runner, 1, lambda: head_weights(self.made, proven, job.targets, keep))
             case asks.BiasMaps():
@@ -286,9 +293,15 @@ class _Run:
             key = GradientKey(ask.targets or runner.job.targets, ask.rule or runner.job.outline.rule)
             groups.setdefault(key, []).append((runner, at, ask.place or runner.place))
         for key, mine in groups.items():
-            began = time.perf_counter()
-            found = gradients_at(self.made, key, (place for _, _, place in mine), keep=self.settings.differentiable)
-            self._log(Event(0, self.batch, time.perf_counter() - began), *distinct(mine))
+            began, places = time.perf_counter(), {place for _, _, place in mine}
+            if self.closed is not None and not (key.rule == "none" and places == {self.closed.place}):
+                self._record()
+            if self.closed is not None:
+                found, backwards = {self.closed.place: self.closed.gradient(key.targets)}, 0
+            else:
+                found = gradients_at(self.made, key, places, keep=self.settings.differentiable)
+                backwards = self.batch
+            self._log(Event(0, backwards, time.perf_counter() - began), *distinct(mine))
             for runner, at, place in mine:
                 runner.answers[at], depends = found[place]
                 runner.depends &= depends
@@ -345,15 +358,3 @@ def _last_call(chooser: Chooser, calls: Mapping[str, int], name: str) -> Place:
     """The place called ``name``, its last call by number: an edit must not meet the earlier ones."""
     place = chooser.find(name)
     return place if place.call is not None else replace(place, call=calls.get(name))
-
-
-def _differentiates_here(method: Method) -> bool:
-    """Whether the shared forward needs a graph; methods that only stream bring their own forwards."""
-    needs = method.card.needs
-    streams_only = Need.STREAM in needs and "gradient" not in method.requires
-    return bool(needs & {Need.HEAD, Need.BIASES, Need.ATTENTION}) or (Need.GRADIENT in needs and not streams_only)
-
-
-def _wants_input_gradient(outline: Outline) -> bool:
-    at_input = outline.place == INPUT and _differentiates_here(outline.method)
-    return at_input or bool(outline.method.card.needs & {Need.BIASES, Need.INPUT_GRADIENT, Need.ATTENTION})

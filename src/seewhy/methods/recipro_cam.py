@@ -10,10 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seewhy.core.asks import Score, Stream
+from seewhy.core.asks import HeadWeights, Score, Stream
 from seewhy.core.folds import Collect
 from seewhy.core.streams import EditedLayer
 from seewhy.errors import UsageError
+from seewhy.methods._channels import mean_over_positions
 from seewhy.registry import Card, Need, method
 
 __all__ = ["recipro_cam"]
@@ -25,18 +26,19 @@ __all__ = ["recipro_cam"]
         family="cam",
         paper="Byun & Lee 2022, Recipro-CAM, arXiv:2209.14074, eq. 1-3 and section 3.2",
         formula="map_p = S(A * window_p), window_p a 3x3 Gaussian at position p",
-        cost="1 forward, and one for every position of the layer",
-        needs=frozenset({Need.STREAM}),
+        cost="1 forward, and one for every position of the layer unless the head is pooling and one linear layer",
+        needs=frozenset({Need.STREAM, Need.HEAD}),
         positive=True,
         use="a gradient-free map in as many forwards as the layer has positions (49 for most networks)",
         caveats=("every position also scores the network's bias: compare places, not signs",),
     )
 )
-def recipro_cam(activation: Tensor, *, gaussian: bool = True) -> Generator[Any, Any, Tensor]:
+def recipro_cam(activation: Tensor, score: Tensor, *, gaussian: bool = True) -> Generator[Any, Any, Tensor]:
     """The score that each position of a layer would get alone.
 
-    ``activation`` [B, C, *positions]; values [B, *positions], in score units. With ``gaussian`` a position is seen
-    through the paper's window (1 2 1; 2 4 2; 1 2 1) / 16, cut off at the border; without, it is seen alone.
+    ``activation`` [B, C, *positions], ``score`` [B]; values [B, *positions], in score units. With ``gaussian`` a
+    position is seen through the paper's window (1 2 1; 2 4 2; 1 2 1) / 16, cut off at the border; without, it is seen
+    alone. With a pool-then-linear head, proved on the actual activation, those scores take no further forward.
 
     >>> import torch, seewhy
     >>> from torch.nn import AdaptiveAvgPool2d, Conv2d, Flatten, ReLU, Sequential
@@ -50,6 +52,13 @@ def recipro_cam(activation: Tensor, *, gaussian: bool = True) -> Generator[Any, 
     def alone(values: Tensor, samples: Tensor, positions: Tensor) -> Tensor:
         return values * _windows(positions, grid, gaussian).to(values)[:, None]
 
+    head = yield HeadWeights(required=False)
+    if head is not None:  # linear in the mean: what is hidden is missing from it
+        windows = _windows(torch.arange(count, device="cpu"), grid, gaussian).to(activation).flatten(1)
+        seen = torch.einsum("bc,bcp,np->bn", head, activation.flatten(2), windows) / count
+        alone_less_all = seen - (head * mean_over_positions(activation)).sum(1, keepdim=True)
+        found: Tensor = (score[:, None] + alone_less_all).unflatten(1, grid)
+        return found
     source = EditedLayer(count, ("window", gaussian), alone)
     scores = yield Stream(source, (Score(),), Collect(activation.shape[0], count))
     return scores.reshape(activation.shape[0], *grid)  # type: ignore[no-any-return]

@@ -409,3 +409,103 @@ def test_small_networks_of_every_kind(name: str) -> None:
     program, _ = Build(export(net, x)).program([], "none", ALL)
     with torch.no_grad():
         assert torch.allclose(program(x), net(x), atol=1e-5)
+
+
+class Pooled(nn.Module):
+    """A head of mean pooling and one linear layer, and what may follow it."""
+
+    def __init__(self, squash: nn.Module | None = None, pool: nn.Module | None = None) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU())
+        self.pool = pool or nn.AdaptiveAvgPool2d(1)
+        self.head = nn.Sequential(nn.Flatten(), nn.Dropout(0.2), nn.Linear(8, 5))
+        self.squash = squash or nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.squash(self.head(self.pool(self.body(x))))
+
+
+CLOSED = ["grad-cam", "xgrad-cam", "hires-cam", "layer-cam", "ablation-cam", "recipro-cam", "cam", "grad-cam-pp"]
+
+
+@pytest.mark.parametrize("method", CLOSED)
+@pytest.mark.parametrize("squash", [None, nn.Softmax(1), nn.Sigmoid()], ids=["logits", "softmax", "sigmoid"])
+def test_closed_forms_take_one_forward_and_no_backward(method: str, squash: nn.Module | None) -> None:
+    net, x = _net(lambda: Pooled(squash)), _x(2)
+    target = [1, seewhy.targets.Margin(2, 3)]
+    asked: dict[str, Any] = {"method": method, "layer": "body", "target": target}
+    exact = seewhy.explain(net, x, **asked, prepare=False)
+    seewhy.explain(net, x, **asked, prepare=True)
+    found = seewhy.explain(net, x, **asked, prepare=True)
+    assert (found.cost.forwards, found.cost.backwards, found.cost.checks) == (2, 0, 0)
+    for a, b in zip(exact, found, strict=True):
+        assert a.values.any()
+        assert np.abs(a.values - b.values).max() <= 1e-5 * np.abs(a.values).max()
+        assert b.score == pytest.approx(a.score, abs=1e-5)
+
+
+def test_closed_forms_of_all_classes_take_one_forward() -> None:
+    net, x = _net(Pooled), _x(1)
+    asked: dict[str, Any] = {"method": ["grad-cam", "ablation-cam", "recipro-cam"], "layer": "body", "target": "all"}
+    exact = seewhy.explain(net, x, **asked, prepare=False)
+    seewhy.explain(net, x, **asked, prepare=True)
+    found = seewhy.explain(net, x, **asked, prepare=True)
+    assert len(found) == 15
+    assert (found.cost.forwards, found.cost.backwards) == (1, 0)
+    assert exact.cost.backwards >= 5
+    for a, b in zip(exact, found, strict=True):
+        assert np.abs(a.values - b.values).max() <= 1e-5 * np.abs(a.values).max()
+
+
+def test_a_target_that_is_not_linear_in_the_scores_has_its_gradient_in_closed_form_only() -> None:
+    """Its slope is known, but what it loses without a channel is not a product of two numbers."""
+    net, x = _net(Pooled), _x(1)
+    target = seewhy.targets.Probability(2)
+    for method in ("grad-cam", "ablation-cam", "recipro-cam"):
+        asked: dict[str, Any] = {"method": method, "layer": "body", "target": target}
+        exact = seewhy.explain(net, x, **asked, prepare=False)
+        seewhy.explain(net, x, **asked, prepare=True)
+        found = seewhy.explain(net, x, **asked, prepare=True)
+        assert np.abs(exact.values - found.values).max() <= 1e-4 * np.abs(exact.values).max()
+        assert found.cost.backwards == 0
+        assert found.cost.forwards == exact.cost.forwards
+
+
+@pytest.mark.parametrize(
+    "target",
+    [seewhy.targets.Neuron("body", 1, (2, 3)), lambda output: output[:, 1] ** 2, seewhy.targets.Centred(1)],
+    ids=["neuron", "callable", "centred"],
+)
+def test_targets_of_any_kind_stay_right(target: Any) -> None:
+    net, x = _net(Pooled), _x(2)
+    asked: dict[str, Any] = {"method": "hires-cam", "layer": "body", "target": target}
+    exact = seewhy.explain(net, x, **asked, prepare=False)
+    for _ in range(2):
+        for a, b in zip(exact, seewhy.explain(net, x, **asked, prepare=True), strict=True):
+            assert np.abs(a.values - b.values).max() <= 1e-5 * np.abs(a.values).max()
+
+
+@pytest.mark.parametrize("pool", [nn.AdaptiveMaxPool2d(1), nn.AdaptiveAvgPool2d(2), nn.AvgPool2d(30), nn.AvgPool2d(29)])
+def test_only_a_mean_over_all_positions_is_one(pool: nn.Module) -> None:
+    class Other(Pooled):
+        def __init__(self) -> None:
+            super().__init__(pool=pool)
+            wide = 32 if isinstance(pool, nn.AdaptiveAvgPool2d) else 8
+            self.head[2] = nn.Linear(wide, 5)
+
+    net, x = _net(Other), _x(1)
+    asked: dict[str, Any] = {"method": "grad-cam", "layer": "body", "target": 1}
+    exact = seewhy.explain(net, x, **asked, prepare=False)
+    seewhy.explain(net, x, **asked, prepare=True)
+    found = seewhy.explain(net, x, **asked, prepare=True)
+    assert np.abs(exact.values - found.values).max() <= 1e-5 * np.abs(exact.values).max()
+    assert found.cost.backwards == (0 if isinstance(pool, nn.AvgPool2d) and pool.kernel_size == 30 else 1)
+
+
+def test_what_has_no_closed_form_beside_one_that_has() -> None:
+    net, x = _net(Pooled), _x(1)
+    asked: dict[str, Any] = {"method": ["grad-cam", "score-cam"], "layer": "body", "target": 1}
+    exact = seewhy.explain(net, x, **asked, prepare=False)
+    found = seewhy.explain(net, x, **asked, prepare=True)
+    for a, b in zip(exact, found, strict=True):
+        assert np.abs(a.values - b.values).max() <= 1e-4 * np.abs(a.values).max()

@@ -22,6 +22,7 @@ from seewhy.core.graph.building import Build, Prepared, Recorded, Steps
 from seewhy.core.graph.exporting import export
 from seewhy.core.graph.measuring import best_chunk, best_steps
 from seewhy.core.graph.state import Contents, addresses, structure, tensors_of
+from seewhy.core.graph.tails import Tail, find_tail
 from seewhy.core.graph.windows import WindowPlan, plan_windows
 from seewhy.core.network import Network
 from seewhy.errors import CapabilityError
@@ -207,6 +208,13 @@ class Preparer:
             return None
         self._found.record["windows"] = f"{plan.gain:.1f} times fewer multiplications"
         return use, plan
+
+    def tail(self, layer: str) -> Tail | None:
+        """The linear layer that reads the mean of ``layer`` and gives the scores; None for any other end."""
+        if self._found is None or self._found.build is None:
+            return None
+        nodes = self._found.build.places.get(layer.partition("#")[0], [])
+        return find_tail(self._found.build.exported, nodes[0]) if len(nodes) == 1 else None
 
     def trusted(self, use: Use) -> bool:
         """Whether the program for ``use`` need not be compared any more."""

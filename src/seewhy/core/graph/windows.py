@@ -189,12 +189,13 @@ class _Planner:
         outside = float("-inf") if node.target is ATEN.max_pool2d.default else 0.0
         alone = kernel.local and own.same_patches(region)
         crop = None if alone else Crop(self._bases[source], own, start, (int(size[0]), int(size[1])), outside)
-        others = {n: self._aligned(n, region) for n in node.all_input_nodes[1:] if n in self._plan.windowed}
+        # what a fused sum adds, which may be the very map that the kernel moves over: told apart by their places
+        others = {n: self._aligned(n, region) for n in args[1:2] if isinstance(n, fx.Node) and n.op != "get_attr"}
 
         def run(patches: Patches, rows: Sequence[int]) -> Tensor:
             values = {n: get(patches, rows) for n, get in others.items()}
-            values[source] = patches[source] if crop is None else crop(patches[source], rows)
-            return _call(node, args, values, tensors)
+            moved = patches[source] if crop is None else crop(patches[source], rows)
+            return _call(node, [moved, *args[1:]], values, tensors)
 
         return run
 
