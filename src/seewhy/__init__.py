@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from seewhy.api.filtering import filters
     from seewhy.api.listing import layers, methods
     from seewhy.api.maximising import maximise
+    from seewhy.api.preparing import prepare
     from seewhy.api.segmenting import segment
     from seewhy.core import targets
     from seewhy.explanation import Attack, Explanation, Explanations, Gallery, Segmentation
@@ -51,6 +52,7 @@ __all__ = [
     "load",
     "maximise",
     "methods",
+    "prepare",
     "segment",
     "targets",
     "wrap",
@@ -74,6 +76,7 @@ _HOMES = {
     "layers": "seewhy.api.listing",
     "load": "seewhy.api",
     "maximise": "seewhy.api.maximising",
+    "prepare": "seewhy.api.preparing",
     "methods": "seewhy.methods",
     "segment": "seewhy.api.segmenting",
     "targets": "seewhy.core.targets",

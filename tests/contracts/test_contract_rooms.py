@@ -44,6 +44,7 @@ PUBLIC = [
     "load",
     "maximise",
     "methods",
+    "prepare",
     "segment",
     "targets",
     "wrap",

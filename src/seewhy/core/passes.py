@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -36,7 +36,7 @@ from seewhy.core.targets import Target, scores
 from seewhy.core.upstream import WORKAROUNDS
 from seewhy.errors import CapabilityError, TargetError
 
-__all__ = ["Pass", "Request", "run_forward", "run_windows"]
+__all__ = ["Pass", "Request", "program_for", "run_forward", "run_windows"]
 
 #: what torch says when the part of a model before the first captured layer cannot do without a graph
 _WANTS_GRAPH = ("created in no_grad mode", "does not require grad", "inplace", "in-place")
@@ -274,6 +274,14 @@ def run_forward(network: Network, call: Callable[[Tensor], Any], x: Tensor, requ
 def run_windows(network: Network, windows: Windows, x: Tensor, rows: Sequence[int], request: Request) -> Pass:
     """Run the variants ``x`` [m, C, *size] of an image in its windows ``rows`` through what they change alone."""
     return _forward(network, lambda variants: windows(variants, rows), x, request)
+
+
+def program_for(network: Network, x: Tensor, request: Request) -> nn.Module | None:
+    """The prepared program that answers ``request`` for inputs like ``x``, if there is one that was found to agree."""
+    use = _use(network, x, request)
+    if use is None or network.preparer is None or not network.preparer.trusted(use):
+        return None
+    return network.preparer.program(use)
 
 
 def _use(network: Network, x: Tensor, request: Request) -> Use | None:

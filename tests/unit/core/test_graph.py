@@ -509,3 +509,29 @@ def test_what_has_no_closed_form_beside_one_that_has() -> None:
     found = seewhy.explain(net, x, **asked, prepare=True)
     for a, b in zip(exact, found, strict=True):
         assert np.abs(a.values - b.values).max() <= 1e-4 * np.abs(a.values).max()
+
+
+def test_prepare_by_hand_gives_a_module_to_hook_and_differentiate() -> None:
+    net, x = _net(), _x(1)
+    made = seewhy.prepare(net, x, layers=["block"])
+    if made.module is None:  # no step was faster on this machine, which it says
+        assert "eager" in str(made.record)
+        return
+    seen: list[Tensor] = []
+    made.module.get_submodule("block").register_forward_hook(lambda m, a, out: seen.append(out))
+    leaf = x.clone().requires_grad_()
+    assert torch.allclose(made.module(leaf), net(x), atol=1e-5)
+    made.module(leaf)[0, 1].backward()
+    want = x.clone().requires_grad_()
+    net(want)[0, 1].backward()
+    assert torch.allclose(leaf.grad, want.grad, atol=1e-4)
+    assert seen[0].shape == net.block(net.stem(x)).shape
+    assert seewhy.explain(net, x, method="saliency", target=0, prepare=True).cost.checks <= 1
+
+
+def test_prepare_by_hand_says_why_not() -> None:
+    made = seewhy.prepare(_Branches(), _x(1, 8))
+    assert made.module is None
+    assert "cannot export" in made.record["why"]
+    with pytest.raises(seewhy.errors.UnknownName, match="nearest"):
+        seewhy.prepare(_net(), _x(1), layers="blck")

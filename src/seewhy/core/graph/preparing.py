@@ -218,8 +218,8 @@ class Preparer:
 
     def trusted(self, use: Use) -> bool:
         """Whether the program for ``use`` need not be compared any more."""
-        assert self._found is not None
-        return self._found.agreed.get(use) == "" and (self._mode != "verify" or use in self._fresh)
+        agreed = self._found is not None and self._found.agreed.get(use) == ""
+        return agreed and (self._mode != "verify" or use in self._fresh)
 
     def judge(self, use: Use, verdict: str) -> None:
         """Note how a comparison went: '' if the program may be used."""
