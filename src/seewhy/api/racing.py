@@ -1,0 +1,264 @@
+"""Racing: takes named callables that claim to compute the same thing, gives everybody's interleaved times and how far
+their results are apart; drops nobody."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seewhy.errors import UsageError
+
+__all__ = ["LEAST", "MEASURES", "Contestant", "Lap", "Measure", "chosen", "fastest", "race", "shown"]
+
+#: rounds that even a race out of time runs: a median of fewer is one number with luck
+LEAST = 3
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One way to compute a result: ``run`` gives it as an array [B, ...].
+
+    ``on`` says what it runs on (``eager`` or ``prepared``). Contestants of one name and one ``on`` differ in their
+    ``setting``, and `chosen` keeps the fastest by its ``probe``, a shorter run. ``form`` is what is done to the
+    reference before the two are compared: '' nothing, ``relu``, ``factor`` (times the best common factor of each
+    image, for those who divide by something); None for a result that is not compared. ``counted`` is False for what is
+    no library.
+    """
+
+    name: str
+    run: Callable[[], NDArray[Any]]
+    on: str = "eager"
+    setting: str = ""
+    form: str | None = ""
+    probe: Callable[[], object] | None = None
+    counted: bool = True
+
+
+@dataclass(frozen=True)
+class Lap:
+    """What became of a contestant: ``seconds`` of every counted round, ``difference`` from the reference and whether
+    that ``agrees`` (None where nothing was compared), ``failure`` in words."""
+
+    name: str
+    on: str = "eager"
+    setting: str = ""
+    seconds: tuple[float, ...] = ()
+    difference: float | None = None
+    agrees: bool | None = None
+    failure: str = ""
+    counted: bool = True
+
+    @property
+    def median(self) -> float:
+        """Of the counted rounds, seconds; NaN where there are none."""
+        return statistics.median(self.seconds) if self.seconds else math.nan
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How far two results are apart: ``max`` (largest difference over the reference's largest value), ``l2`` (norm of
+    the difference over the reference's norm) or ``correlation``; of all images the worst counts. Raises `UsageError`
+    for another ``kind``.
+
+    >>> import numpy as np
+    >>> measure = Measure("max", 1e-3)
+    >>> measure.of(np.array([[1.0, 2.5]]), np.array([[1.0, 2.0]])), measure.agrees(0.25)
+    (0.25, False)
+    """
+
+    kind: str
+    tolerance: float
+
+    def __post_init__(self) -> None:
+        if self.kind not in MEASURES:
+            raise UsageError(f"no measure {self.kind!r}; one of {', '.join(MEASURES)}")
+
+    def of(self, found: NDArray[Any], expected: NDArray[Any]) -> float:
+        """The worst image's; NaN where the shapes differ or a value is not finite."""
+        if found.shape != expected.shape:
+            return math.nan
+        rows = [
+            MEASURES[self.kind](np.float64(a).ravel(), np.float64(b).ravel())
+            for a, b in zip(found, expected, strict=True)
+        ]
+        if not all(math.isfinite(row) for row in rows):
+            return math.nan
+        return min(rows) if self.kind == "correlation" else max(rows)
+
+    def agrees(self, value: float) -> bool:
+        """Whether ``value`` is within the tolerance; NaN never is."""
+        return value >= self.tolerance if self.kind == "correlation" else value <= self.tolerance
+
+    @property
+    def words(self) -> str:
+        """What is asked for, in words."""
+        return {
+            "max": f"largest difference within {self.tolerance:g} of the largest value",
+            "l2": f"norm of the difference within {self.tolerance:g} of the norm",
+            "correlation": f"correlation of at least {self.tolerance:g}",
+        }[self.kind]
+
+
+def _max(found: NDArray[Any], expected: NDArray[Any]) -> float:
+    return float(np.abs(found - expected).max() / max(float(np.abs(expected).max()), 1e-12))
+
+
+def _l2(found: NDArray[Any], expected: NDArray[Any]) -> float:
+    return float(np.linalg.norm(found - expected) / max(float(np.linalg.norm(expected)), 1e-12))
+
+
+def _correlation(found: NDArray[Any], expected: NDArray[Any]) -> float:
+    a, b = found - found.mean(), expected - expected.mean()
+    size = float(np.linalg.norm(a) * np.linalg.norm(b))
+    # two constant maps say the same: nothing
+    return float(a @ b) / size if size > 0 else float(np.allclose(found, expected))
+
+
+MEASURES: dict[str, Callable[[NDArray[Any], NDArray[Any]], float]] = {
+    "max": _max,
+    "l2": _l2,
+    "correlation": _correlation,
+}
+
+
+def shown(expected: NDArray[Any], found: NDArray[Any], form: str) -> NDArray[Any]:
+    """The reference in the form in which a contestant gives its result; see `Contestant`.
+
+    >>> import numpy as np
+    >>> shown(np.array([[-1.0, 2.0]]), np.array([[0.0, 2.0]]), "relu")
+    array([[0., 2.]])
+    >>> shown(np.array([[-1.0, 2.0]]), np.array([[2.0, -4.0]]), "factor")
+    array([[ 2., -4.]])
+    """
+    if form == "relu":
+        positive: NDArray[Any] = np.maximum(expected, 0)
+        return positive
+    if form == "factor" and found.shape == expected.shape:
+        axes = tuple(range(1, expected.ndim))
+        own = (expected * expected).sum(axes, keepdims=True)
+        factor = (found * expected).sum(axes, keepdims=True) / np.maximum(own, np.finfo(np.float32).tiny)
+        scaled: NDArray[Any] = expected * factor
+        return scaled
+    return expected
+
+
+def chosen(
+    contestants: Sequence[Contestant],
+    *,
+    clock: Callable[[], float] = time.perf_counter,
+    progress: Progress | None = None,
+) -> list[Contestant]:
+    """One contestant for each name and ``on``: of several settings the one whose probe is fastest, after one run that
+    is not counted. A setting that fails is out, unless all of them fail; then the first stays and fails in the race.
+    """
+    groups: dict[tuple[str, str], list[Contestant]] = {}
+    for each in contestants:
+        groups.setdefault((each.name, each.on), []).append(each)
+    several = sum(len(group) for group in groups.values() if len(group) > 1)
+    done, found = 0, []
+    for group in groups.values():
+        best, least = group[0], math.inf
+        for n, each in enumerate(group if len(group) > 1 else ()):
+            probe = each.probe or each.run
+            try:
+                if n == 0:
+                    probe()
+                began = clock()
+                probe()
+                spent = clock() - began
+            except Exception:  # whatever a library raises with this setting, another may do
+                spent = math.inf
+            best, least = (each, spent) if spent < least else (best, least)
+            done += 1
+            if progress is not None:
+                progress("settings", done, several)
+        found.append(best)
+    return found
+
+
+def race(
+    contestants: Sequence[Contestant],
+    measure: Measure,
+    *,
+    rounds: int = 15,
+    seconds: float | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+    progress: Progress | None = None,
+) -> list[Lap]:
+    """Everybody's times and results, in the order of ``contestants``, whose first is the reference.
+
+    A first run of each is not counted: its result is what is compared. Then come up to ``rounds`` rounds, each of one
+    run of everybody, begun by the next in turn, because whoever comes first finds other caches than whoever comes
+    last. After ``seconds`` no further round begins, as long as there were `LEAST`. A contestant that raises anything is
+    told with its words and left out of the rounds. Raises `UsageError` for no rounds.
+
+    >>> import numpy as np
+    >>> runs = [Contestant("one", lambda: np.ones((1, 2))), Contestant("two", lambda: 2 * np.ones((1, 2)))]
+    >>> [(lap.name, lap.difference, lap.agrees) for lap in race(runs, Measure("max", 0.1), rounds=1)]
+    [('one', 0.0, True), ('two', 1.0, False)]
+    """
+    if rounds < 1:
+        raise UsageError(f"rounds={rounds}: a median takes at least one round, e.g. rounds=5")
+    laps = _first(contestants, measure)
+    spent: list[list[float]] = [[] for _ in contestants]
+    running = [n for n, lap in enumerate(laps) if not lap.failure]
+    began = clock()
+    for turn in range(rounds if running else 0):
+        if seconds is not None and turn >= LEAST and clock() - began >= seconds:
+            break
+        start = turn % len(running)
+        for n in running[start:] + running[:start]:
+            before = clock()
+            contestants[n].run()
+            spent[n].append(clock() - before)
+        if progress is not None:
+            progress("rounds", turn + 1, rounds)
+    return [replace(lap, seconds=tuple(each)) for lap, each in zip(laps, spent, strict=True)]
+
+
+def _first(contestants: Sequence[Contestant], measure: Measure) -> list[Lap]:
+    """A lap without times for everybody: what the result is compared with, or why there is none."""
+    expected: NDArray[Any] | None = None
+    laps = []
+    for n, each in enumerate(contestants):
+        lap = Lap(each.name, each.on, each.setting, counted=each.counted)
+        try:
+            found = np.asarray(each.run())
+        except Exception as error:  # a library may raise anything; that it does is part of what is asked
+            laps.append(replace(lap, failure=_one_line(error)))
+            continue
+        expected = found if n == 0 else expected
+        if each.form is not None and expected is not None:
+            value = measure.of(found, shown(expected, found, each.form))
+            lap = replace(lap, difference=value, agrees=measure.agrees(value))
+        laps.append(lap)
+    return laps
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
+
+
+def fastest(laps: Sequence[Lap], *, on: str = "eager", name: str = "", besides: str = "seewhy") -> Lap | None:
+    """The quickest library on ``on`` whose result agrees, called ``name`` if one is named, never ``besides``; where no
+    result agrees, the quickest of all; None where nothing ran.
+
+    >>> laps = [Lap("a", seconds=(1.0,), agrees=False), Lap("b", seconds=(2.0,), agrees=True)]
+    >>> fastest(laps).name
+    'b'
+    """
+    mine = [lap for lap in laps if lap.on == on and lap.seconds and lap.name != besides]
+    mine = [lap for lap in mine if lap.name == name] if name else [lap for lap in mine if lap.counted]
+    return min((lap for lap in mine if lap.agrees), default=min(mine, default=None, key=_median), key=_median)
+
+
+def _median(lap: Lap) -> float:
+    return lap.median
