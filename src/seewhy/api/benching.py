@@ -120,7 +120,7 @@ def bench(
     occlusion in 7 x 7 windows, or what a plain callable can. ``target`` is a class or its label, the top class unless
     given; ``layer`` is for class activation maps, chosen unless given; ``settings`` are the methods' parameters. Every
     library of ``seewhy[peers]`` that is installed and has the method runs in turn with ours in the same ``rounds``,
-    fewer after ``seconds`` a method (three at least), on a copy of the model, and its result is compared with ours.
+    none begun after ``seconds`` a method, on a copy of the model, and its result is compared with ours.
 
     Raises `UnknownName` and its kin for names, `TargetError` for models without a row of class scores.
 
@@ -133,6 +133,7 @@ def bench(
     wrapped = load(model) if isinstance(model, str) else wrap(model)
     network = Network(wrapped.module)
     names = _names(network, method)
+    shares = _own(names, settings or {})
     item = probes(wrapped, image)[0]
     x = network.like(item.tensor[None])
     goal = _target(wrapped, item, target)
@@ -140,7 +141,7 @@ def bench(
     rival, why = _rival(network) if peers else (None, "")
     missing = {"peers": why} if why else dict[str, str]()
     done = []
-    for number, (name, own) in enumerate(zip(names, _own(names, settings or {}), strict=True)):
+    for number, (name, own) in enumerate(zip(names, shares, strict=True)):
         if progress is not None:
             progress("methods", number, len(names))
         question = _Question(wrapped, network, x, goal, layer, ready, rival)
@@ -238,7 +239,9 @@ class _Question:
                 asked = Asked(module, self.x, method, [self.target], layer, given)
                 there, missing = contestants(asked, on)
                 runs += there
-        laps = race(chosen(runs, progress=progress), _MEASURE, rounds=rounds, seconds=seconds, progress=progress)
+        laps = race(
+            chosen(runs, progress=progress), _MEASURE, rounds=rounds, seconds=seconds, least=1, progress=progress
+        )
         return MethodBench(method, layer, said, cost.forwards, cost.backwards, tuple(laps)), missing
 
     @property

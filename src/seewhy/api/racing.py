@@ -3,6 +3,7 @@ their results are apart; drops nobody."""
 
 from __future__ import annotations
 
+import gc
 import math
 import statistics
 import time
@@ -30,7 +31,7 @@ class Contestant:
     ``setting``, and `chosen` keeps the fastest by its ``probe``, a shorter run. ``form`` is what is done to the
     reference before the two are compared: '' nothing, ``relu``, ``factor`` (times the best common factor of each
     image, for those who divide by something); None for a result that is not compared. ``counted`` is False for what is
-    no library.
+    no library; ``measure`` is how its own result is compared where that is another than everybody's.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Contestant:
     form: str | None = ""
     probe: Callable[[], object] | None = None
     counted: bool = True
+    measure: Measure | None = None
 
 
 @dataclass(frozen=True)
@@ -190,15 +192,16 @@ def race(
     *,
     rounds: int = 15,
     seconds: float | None = None,
+    least: int = LEAST,
     clock: Callable[[], float] = time.perf_counter,
     progress: Progress | None = None,
 ) -> list[Lap]:
     """Everybody's times and results, in the order of ``contestants``, whose first is the reference.
 
     A first run of each is not counted: its result is what is compared. Then come up to ``rounds`` rounds, each of one
-    run of everybody, begun by the next in turn, because whoever comes first finds other caches than whoever comes
-    last. After ``seconds`` no further round begins, as long as there were `LEAST`. A contestant that raises anything is
-    told with its words and left out of the rounds. Raises `UsageError` for no rounds.
+    run of everybody, begun by another in turn and every second time backwards, because whoever runs finds the caches
+    that the one before left. After ``seconds`` no further round begins, once there were ``least``. A contestant that
+    raises anything is told with its words and left out of the rounds. Raises `UsageError` for no rounds.
 
     >>> import numpy as np
     >>> runs = [Contestant("one", lambda: np.ones((1, 2))), Contestant("two", lambda: 2 * np.ones((1, 2)))]
@@ -207,28 +210,37 @@ def race(
     """
     if rounds < 1:
         raise UsageError(f"rounds={rounds}: a median takes at least one round, e.g. rounds=5")
-    laps = _first(contestants, measure)
+    laps = _first(contestants, measure, progress)
     spent: list[list[float]] = [[] for _ in contestants]
     running = [n for n, lap in enumerate(laps) if not lap.failure]
     began = clock()
     for turn in range(rounds if running else 0):
-        if seconds is not None and turn >= LEAST and clock() - began >= seconds:
+        if seconds is not None and turn >= least and clock() - began >= seconds:
             break
-        start = turn % len(running)
-        for n in running[start:] + running[:start]:
+        for n in _order(running, turn):
             before = clock()
             contestants[n].run()
             spent[n].append(clock() - before)
+            gc.collect()  # what somebody leaves behind in cycles would be cleared away in the time of the next
         if progress is not None:
             progress("rounds", turn + 1, rounds)
     return [replace(lap, seconds=tuple(each)) for lap, each in zip(laps, spent, strict=True)]
 
 
-def _first(contestants: Sequence[Contestant], measure: Measure) -> list[Lap]:
+def _order(running: Sequence[int], turn: int) -> list[int]:
+    """Who runs when in a round: everybody begins in turn, and has other neighbours in every second round."""
+    start = turn // 2 % len(running)
+    order = [*running[start:], *running[:start]]
+    return order[::-1] if turn % 2 else order
+
+
+def _first(contestants: Sequence[Contestant], measure: Measure, progress: Progress | None) -> list[Lap]:
     """A lap without times for everybody: what the result is compared with, or why there is none."""
     expected: NDArray[Any] | None = None
     laps = []
     for n, each in enumerate(contestants):
+        if progress is not None:
+            progress("results", n, len(contestants))
         lap = Lap(each.name, each.on, each.setting, counted=each.counted)
         try:
             found = np.asarray(each.run())
@@ -237,9 +249,13 @@ def _first(contestants: Sequence[Contestant], measure: Measure) -> list[Lap]:
             continue
         expected = found if n == 0 else expected
         if each.form is not None and expected is not None:
-            value = measure.of(found, shown(expected, found, each.form))
-            lap = replace(lap, difference=value, agrees=measure.agrees(value))
+            mine = each.measure or measure
+            value = mine.of(found, shown(expected, found, each.form))
+            lap = replace(lap, difference=value, agrees=mine.agrees(value))
         laps.append(lap)
+        gc.collect()
+    if progress is not None:
+        progress("results", len(contestants), len(contestants))
     return laps
 
 

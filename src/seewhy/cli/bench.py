@@ -36,9 +36,7 @@ Rounds = Annotated[
 ]
 Seconds = Annotated[
     float,
-    typer.Option(
-        "--seconds", metavar="N", rich_help_panel="The run", help="A method; then no further round, after three."
-    ),
+    typer.Option("--seconds", metavar="N", rich_help_panel="The run", help="A method; then no further round."),
 ]
 Peers = Annotated[
     bool, typer.Option("--peers/--no-peers", rich_help_panel="The run", help="Other libraries that are installed too.")
