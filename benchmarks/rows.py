@@ -4,13 +4,14 @@ back; times nothing."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from seewhy.api.benched import OURS
-from seewhy.api.racing import Lap, Measure, fastest
+from seewhy.api.measures import Measure
+from seewhy.api.racing import Lap, fastest
 
 __all__ = ["Demand", "Reading", "Report", "Row", "merged", "read", "write"]
 
@@ -109,9 +110,8 @@ def merged(reports: Sequence[Report]) -> Report:
     facts: dict[str, str] = {}
     for report in reports:
         for name, words in report.facts.items():
-            known = facts.setdefault(name, words)
-            if words not in known.split("; "):
-                facts[name] = f"{known}; {words}"
+            known = facts[name].split("; ") if name in facts else []
+            facts[name] = "; ".join(dict.fromkeys([*known, *words.split("; ")]))
     rows = {row.key: row for report in reports for row in report.rows}
     readings = {reading.key: reading for report in reports for reading in report.readings}
     return Report(facts, list(rows.values()), list(readings.values()))
@@ -140,8 +140,3 @@ def read(path: Path) -> Report:
 
 def _lap(found: dict[str, Any]) -> Lap:
     return Lap(**found | {"seconds": tuple(found["seconds"])})
-
-
-def missing(rows: Iterable[Row]) -> list[str]:
-    """Rows without laps, in words."""
-    return [f"{row.task}, {row.network}: {row.words}" for row in rows if not row.laps]

@@ -17,9 +17,10 @@ import seewhy
 from benchmarks.networks import Subject, photos
 from benchmarks.rows import Demand, Row
 from seewhy.api.benched import OURS
-from seewhy.api.benching import Prepared, ours, prepared
+from seewhy.api.entering import Prepared, ours, prepared
+from seewhy.api.measures import Measure
 from seewhy.api.peers import Asked, contestants
-from seewhy.api.racing import LEAST, Contestant, Measure, Progress, chosen, race
+from seewhy.api.racing import LEAST, Contestant, Progress, chosen, race
 from seewhy.registry import methods as registry
 
 __all__ = ["BY_HAND", "HAND", "TASKS", "TWELVE", "Task", "run"]
@@ -164,10 +165,10 @@ def _twelve(subject: Subject, x: Tensor, ready: Prepared) -> list[Contestant]:
 
     def ours_on(on: str) -> Callable[[], NDArray[Any]]:
         def go() -> NDArray[Any]:
+            # no layer: maps of the input stay there, and class activation maps have theirs chosen
             found = seewhy.explain(
-                subject.model, x, method=TWELVE, target=_CLASS, layer=subject.layer, prepare=on == "prepared",
-                reduce="none",
-            )  # fmt: skip
+                subject.model, x, method=TWELVE, target=_CLASS, prepare=on == "prepared", reduce="none"
+            )
             return np.stack([each.values for each in found if each.method == "saliency"])
 
         return go

@@ -5,9 +5,8 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import importlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,22 +15,22 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from seewhy.api.benched import FORWARD, OURS, Bench, MethodBench
-from seewhy.api.explaining import explain
+from seewhy.api.entering import Prepared, ours, prepared
 from seewhy.api.inputs import Item
 from seewhy.api.listing import layers
+from seewhy.api.measures import Measure
 from seewhy.api.parameters import split_parameters
 from seewhy.api.peers import Asked, contestants
 from seewhy.api.predicting import predict_items
 from seewhy.api.probes import probes
-from seewhy.api.racing import Contestant, Measure, Progress, chosen, race
+from seewhy.api.racing import Contestant, Progress, chosen, race
 from seewhy.core.network import Network
 from seewhy.errors import CapabilityError, TargetError, UsageError
-from seewhy.explanation import Explanations
 from seewhy.models import Model, load, wrap
 from seewhy.registry import FORWARD_ONLY
 from seewhy.registry import methods as registry
 
-__all__ = ["Prepared", "bench", "ours", "prepared"]
+__all__ = ["bench"]
 
 #: what is timed unless methods are named: with gradients, and without
 _METHODS, _FORWARD_ONLY = ("grad-cam", "saliency", "integrated-gradients", "occlusion"), ("occlusion", "rise")
@@ -42,62 +41,6 @@ _SUPPLIED = ("fill", "baseline")
 #: results of other libraries beside ours on the eager model, and ours on the prepared one, whose folded weights move
 #: gradients of single pixels
 _MEASURE = Measure("l2", 0.02)
-
-
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """A model's graph, prepared: the ``module`` (None where there is none) and how it was done, in words."""
-
-    module: nn.Module | None
-    record: Mapping[str, str] = field(default_factory=dict)
-    why: str = ""
-
-
-def prepared(model: Model, x: Tensor) -> Prepared:
-    """The prepared form of a model for inputs like ``x`` [B, C, *size], whose layers have the names they had; without
-    one ``why`` says why.
-
-    >>> import torch, seewhy
-    >>> isinstance(prepared(seewhy.wrap(torch.nn.Conv2d(3, 4, 3)), torch.rand(1, 3, 8, 8)).why, str)
-    True
-    """
-    prepare = getattr(importlib.import_module("seewhy"), "prepare", None)
-    if prepare is None:
-        return Prepared(None, why="not prepared: this version of seewhy runs the eager model")
-    made = prepare(model, x)
-    record = {str(name): str(words) for name, words in dict(made.record).items()}
-    if not isinstance(made.module, nn.Module) or made.module is model.module:
-        return Prepared(None, record, "not prepared: " + ("; ".join(record.values()) or "no reason given"))
-    return Prepared(made.module, record)
-
-
-def ours(
-    model: Model,
-    x: Tensor,
-    method: str,
-    target: Sequence[int],
-    layer: str | None = None,
-    settings: Mapping[str, Any] | None = None,
-    *,
-    prepare: bool = False,
-) -> Explanations:
-    """Our explanations of ``x`` [B, C, *size], raw: with channels where a method would take them together.
-
-    >>> import torch, seewhy
-    >>> net = seewhy.wrap(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 2)))
-    >>> ours(net, torch.rand(2, 3, 2, 2), "saliency", [0, 1])[1].values.shape
-    (3, 2, 2)
-    """
-    last = bool(getattr(model.module, "channels_last", False))
-    given = dict(settings or {})
-    if registry[method].card.reduce is not None:
-        given.setdefault("reduce", "none")
-    goal = list(target) if len(x) > 1 else target[0]
-    found = explain(
-        model, x.movedim(1, -1) if last else x, method=[method], target=goal, layer=layer, prepare=prepare, **given
-    )
-    assert isinstance(found, Explanations)
-    return found
 
 
 def bench(
