@@ -27,7 +27,6 @@ from seewhy.api.racing import Contestant, Progress, chosen, race
 from seewhy.core.network import Network
 from seewhy.errors import CapabilityError, TargetError, UsageError
 from seewhy.models import Model, load, wrap
-from seewhy.registry import FORWARD_ONLY
 from seewhy.registry import methods as registry
 
 __all__ = ["bench"]
@@ -165,8 +164,6 @@ class _Question:
     ) -> tuple[MethodBench, dict[str, str]]:
         """One method's laps, and the libraries that are missing."""
         card = registry[method].card
-        if self.network.root is None and (lacking := card.needs - FORWARD_ONLY):
-            return MethodBench(method, failure=f"needs {', '.join(sorted(lacking))}; a callable has scores only"), {}
         given = _settings(method, tuple(self.x.shape[2:]), settings)
         said = ", ".join(f"{name}={value}" for name, value in given.items())
         try:

@@ -33,7 +33,7 @@ class Contestant:
     ``setting``, and `chosen` keeps the fastest by its ``probe``, a shorter run. ``form`` is what is done to the
     reference before the two are compared: '' nothing, ``relu``, ``factor`` (times the best common factor of each
     image, for those who divide by something); None for a result that is not compared. ``counted`` is False for what is
-    no library; ``measure`` is how its own result is compared where that is another than everybody's.
+    no library.
     """
 
     name: str
@@ -43,7 +43,6 @@ class Contestant:
     form: str | None = ""
     probe: Callable[[], object] | None = None
     counted: bool = True
-    measure: Measure | None = None
 
 
 @dataclass(frozen=True)
@@ -194,9 +193,8 @@ def _first(contestants: Sequence[Contestant], measure: Measure, progress: Progre
             continue
         expected = found if n == 0 else expected
         if each.form is not None and expected is not None:
-            mine = each.measure or measure
-            value = mine.of(found, shown(expected, found, each.form))
-            lap = replace(lap, difference=value, agrees=mine.agrees(value))
+            value = measure.of(found, shown(expected, found, each.form))
+            lap = replace(lap, difference=value, agrees=measure.agrees(value))
         laps.append(lap)
         gc.collect()
     if progress is not None:
