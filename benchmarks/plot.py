@@ -48,8 +48,10 @@ def draw(report: Report, path: Path) -> None:
                 at, ratio - 1, left=1, height=0.86, color=colour, hatch=None if agrees else "////",
                 edgecolor="white" if not agrees else colour, linewidth=0,
             )  # fmt: skip
-            axes.text(max(ratio, 1) * 1.03, at, f"{ratio:.2g}x" if ratio < 10 else f"{ratio:.0f}x", va="center",
-                      fontsize=6.5)  # fmt: skip
+            axes.text(
+                max(ratio, 1) * 1.03, at, f"{ratio:.2g}x" if ratio < 10 else f"{ratio:.0f}x", va="center", fontsize=6.5,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.3}, zorder=3,
+            )  # fmt: skip
             seen.append(name)
             at += 1
         for demand in row.demands:
