@@ -203,7 +203,8 @@ class _Question:
         return Contestant(OURS, run, on=on)
 
     def _forward(self, on: str) -> Callable[[], NDArray[Any]]:
-        module = self.ready.module if on == "prepared" else self.rival
+        # what runs outside torch gives its own scores, whatever module stands for it
+        module = self.ready.module if on == "prepared" else self.network.program or self.rival
 
         def run() -> NDArray[Any]:
             with contextlib.ExitStack() as stack:

@@ -19,6 +19,7 @@ from seewhy.api.benched import Bench, MethodBench
 from seewhy.api.benching import bench
 from seewhy.api.entering import prepared
 from seewhy.api.racing import Contestant, Lap
+from seewhy.core.programs import Program
 from seewhy.errors import TargetError, UnknownName, UsageError
 
 X = torch.rand(3, 12, 14, generator=torch.Generator().manual_seed(0))
@@ -156,6 +157,27 @@ def test_a_callable_is_timed_where_it_can_be() -> None:
     refused = bench(lambda x: net(x), X, "saliency", rounds=1).methods[0]
     assert "a callable has scores only" in refused.failure
     assert refused.laps == ()
+
+
+def test_the_bare_pass_of_what_runs_outside_torch_is_its_own() -> None:
+    net, ran = _net().eval(), list[int]()
+
+    class Outside(Program):
+        runtime, tolerance = "elsewhere", 1e-3
+
+        def run(self, x: Tensor) -> Any:
+            ran.append(len(x))
+            return net(x), ()
+
+    stands = _net().eval()
+    stands.program = Outside()
+    found = bench(stands, X, "saliency", rounds=4)
+    assert found.missing == {"peers": "not run: elsewhere gives this model's scores, and they explain torch modules"}
+    assert found.methods[0].seconds("forward") > 0
+    before = len(ran)
+    bench(stands, X, "saliency", rounds=9)
+    # five rounds more: in each the bare pass, and the check that saliency makes of the module
+    assert len(ran) - before == before + 10
 
 
 def test_settings_reach_the_methods_that_take_them() -> None:
