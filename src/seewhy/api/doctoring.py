@@ -6,18 +6,17 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from importlib import resources
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 import seewhy.methods  # noqa: F401 - fills the registry
 from seewhy.api.defects import Patient, findings
 from seewhy.api.explaining import run_plan
-from seewhy.api.inputs import Item, read_items
-from seewhy.api.listing import blank
+from seewhy.api.inputs import Item
 from seewhy.api.planning import Plan
+from seewhy.api.probes import probes
 from seewhy.core.examining import Examination, examine
 from seewhy.core.jobs import Settings
 from seewhy.core.layouts import find_layout
@@ -34,7 +33,6 @@ __all__ = ["diagnose"]
 
 #: a method whose map takes longer is cut short here, and its cost reckoned from how far it came
 _SECONDS = 1.0
-_PHOTOS = ("chelsea.png", "coffee.png")
 
 
 def diagnose(
@@ -66,7 +64,7 @@ def _diagnosed(
     wrapped: Model, image: Any, methods: Sequence[str] | None, progress: Callable[[str, int, int], None] | None
 ) -> Diagnosis:
     network = Network(wrapped.module)
-    items = _probes(wrapped, image)
+    items = probes(wrapped, image)
     x, other = (network.like(item.tensor[None]) for item in items)
     training = (
         ()
@@ -86,38 +84,6 @@ def _diagnosed(
             if progress is not None:
                 progress("methods", number, len(chosen))
     return Diagnosis(wrapped.spec or wrapped.name, _facts(patient, checks), tuple(found), tuple(checks))
-
-
-def _probes(model: Model, image: Any) -> list[Item]:
-    """The input that the model is tried on, and another one."""
-    if image is not None:
-        items, _ = read_items(model, image)
-        first = items[0]
-    elif isinstance(model.preprocess, Preprocess):
-        with resources.as_file(resources.files("seewhy.photos") / _PHOTOS[0]) as path:
-            first = read_items(model, path)[0][0]
-    else:
-        with torch.random.fork_rng([]):
-            torch.default_generator.manual_seed(0)
-            first = Item(torch.rand(_shape(model)), None, "noise", False)
-    if isinstance(model.preprocess, Preprocess) and image is None:
-        with resources.as_file(resources.files("seewhy.photos") / _PHOTOS[1]) as path:
-            return [first, read_items(model, path)[0][0]]
-    mirrored = first.tensor.flip(-1) * 0.7
-    return [first, Item(mirrored, None, "the same, mirrored and fainter", False)]
-
-
-def _shape(model: Model) -> tuple[int, ...]:
-    """Of an input, as far as the first layer says: its channels, or the length of a flat one."""
-    parts = list(model.module.modules()) if isinstance(model.module, nn.Module) else []
-    for part in parts:
-        if isinstance(part, nn.modules.conv._ConvNd):
-            axes = part.weight.ndim - 2
-            return (part.in_channels, *((224,) * axes if axes < 3 else (16, 64, 64)))
-        if isinstance(part, nn.Linear):
-            side = round((part.in_features / 3) ** 0.5)
-            return (3, side, side) if 3 * side * side == part.in_features else (part.in_features,)
-    return tuple(blank(model).shape[1:])
 
 
 def _top(forward: Forward) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from seewhy.cli.attack import attack
+from seewhy.cli.bench import bench
 from seewhy.cli.demo import demo
 from seewhy.cli.doctor import doctor
 from seewhy.cli.evaluate import evaluate_model
@@ -13,6 +14,6 @@ from seewhy.cli.maximise import maximise
 from seewhy.cli.segment import segment
 
 __all__ = [
-    "attack", "compare", "demo", "doctor", "evaluate_model", "explain", "factors", "features", "filters", "labels",
-    "layers", "maximise", "methods", "segment",
+    "attack", "bench", "compare", "demo", "doctor", "evaluate_model", "explain", "factors", "features", "filters",
+    "labels", "layers", "maximise", "methods", "segment",
 ]  # fmt: skip

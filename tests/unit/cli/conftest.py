@@ -91,6 +91,11 @@ class Slow(nn.Module):
         return self.body(x)
 
 
+def blind():
+    network = net()
+    return ready(lambda x: network(x))
+
+
 def slow():
     return ready(Slow())
 
@@ -117,7 +122,7 @@ MODULE = "seewhy_cli_networks"
 #: the commands that take a model
 TAKING = (
     "explain", "compare", "layers", "labels", "features", "filters", "factors", "maximise", "attack", "segment",
-    "evaluate-model",
+    "evaluate-model", "bench",
 )  # fmt: skip
 
 

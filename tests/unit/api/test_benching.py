@@ -1,0 +1,238 @@
+"""Benchmarks of a model at hand, on networks that answer in no time: what is timed, what is told, nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import seewhy
+from seewhy.api import peers
+from seewhy.api.benched import Bench, MethodBench
+from seewhy.api.benching import bench
+from seewhy.api.entering import prepared
+from seewhy.api.racing import Contestant, Lap
+from seewhy.core.programs import Program
+from seewhy.errors import TargetError, UnknownName, UsageError
+
+X = torch.rand(3, 12, 14, generator=torch.Generator().manual_seed(0))
+METHODS = ["grad-cam", "saliency", "integrated-gradients", "occlusion"]
+
+
+def _net(*more: nn.Module) -> nn.Sequential:
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        body = nn.Sequential(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU(inplace=True))
+        return nn.Sequential(body, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 4), *more)
+
+
+@pytest.fixture
+def nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No other library is installed."""
+    for name in ("captum.attr", "pytorch_grad_cam", "torchcam.methods", "zennit.attribution"):
+        monkeypatch.setitem(sys.modules, name, None)
+
+
+@pytest.fixture
+def library(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[peers.Asked], Any]], None]:
+    """Make one library, called ``other``, that runs the function given."""
+
+    def make(run: Callable[[peers.Asked], Any]) -> None:
+        made = ModuleType("seewhy.api.peers.other_")
+        made.LIBRARY, made.PACKAGE = "other", "other"
+        made.contestants = lambda asked: [Contestant("other", lambda: run(asked), setting="n=1")]
+        monkeypatch.setitem(sys.modules, made.__name__, made)
+        monkeypatch.setattr(peers, "LIBRARIES", ("other_",))
+
+    return make
+
+
+@pytest.mark.usefixtures("nobody")
+def test_the_usual_methods_with_a_forward_beside_each() -> None:
+    found = bench(_net().eval(), X, rounds=1)
+    assert [each.method for each in found.methods] == METHODS
+    assert [(each.forwards, each.backwards) for each in found.methods] == [(1, 1), (1, 1), (52, 50), (43, 0)]
+    assert found.methods[0].layer == "0"
+    for each in found.methods:
+        assert [(lap.name, lap.on) for lap in each.laps] == [("seewhy", "eager"), ("forward", "eager")]
+        assert each.in_forwards(each.laps[0]) == each.seconds() / each.seconds("forward")
+    assert found.preparation == {"state": prepared(seewhy.wrap(_net()), X[None]).why}
+    assert set(found.missing) == {"captum", "pytorch-grad-cam", "torchcam", "zennit"}
+    assert found.missing["pytorch-grad-cam"].startswith("not installed: pip install grad-cam")
+
+
+@pytest.mark.usefixtures("nobody")
+def test_json_and_markdown_tell_the_same() -> None:
+    found = bench(_net().eval(), X, ["grad-cam"], target=2, rounds=2)
+    document = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert document["facts"]["target"] == "class 2"
+    assert document["forward"]["prepared"] is None
+    ours, forward = document["methods"][0]["contestants"]
+    assert len(ours["seconds"]) == len(forward["seconds"]) == 2
+    text = found.markdown()
+    assert "| grad-cam at 0 | 1 forward, 1 backward | seewhy |" in text
+    assert "- zennit: not" not in text  # which has no such method, installed or not
+    assert "- captum: not installed" in text
+
+
+def test_a_library_gets_a_copy_and_its_result_is_judged(library: Any) -> None:
+    def half(asked: peers.Asked) -> np.ndarray:
+        with torch.no_grad():
+            asked.module[3].weight.zero_()
+        asked.module.train()
+        return np.zeros((1, *asked.x.shape[1:]))
+
+    library(half)
+    net = _net()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    with pytest.warns(UserWarning, match="train mode"):
+        found = bench(net, X, "saliency", rounds=1).methods[0]
+    assert net.training
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    other = next(lap for lap in found.laps if lap.name == "other")
+    assert (other.difference, other.agrees, other.setting) == (pytest.approx(1.0), False, "n=1")
+    assert found.fastest is other
+    row = next(row for row in Bench("m", {}, (found,)).rows() if row[2].startswith("other"))
+    assert (row[2], row[6]) == ("other (n=1)", "differs (1.0e+00)")
+
+
+def test_a_library_that_fails_is_told(library: Any) -> None:
+    def fail(asked: peers.Asked) -> np.ndarray:
+        raise KeyError("hook")
+
+    library(fail)
+    found = bench(_net().eval(), X, "saliency", rounds=1)
+    assert found.methods[0].fastest is None
+    assert ("other (n=1)", "", "", "", "failed: KeyError: 'hook'") in [row[2:] for row in found.rows()]
+
+
+def test_a_prepared_model_is_raced_too(library: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = []
+
+    def run(asked: peers.Asked) -> np.ndarray:
+        ran.append(asked.module)
+        return seewhy.explain(asked.module, asked.x, method="saliency", target=1, reduce="none").values[None]
+
+    library(run)
+    ready = _net().eval()
+
+    def prepare(model: Any, x: Tensor) -> Any:
+        assert x.shape == (1, *X.shape)
+        return SimpleNamespace(module=ready, record={"folded": "1 batch norm"})
+
+    monkeypatch.setattr(seewhy, "prepare", prepare, raising=False)
+    net = _net().eval()
+    found = bench(net, X, "saliency", target=1, rounds=1)
+    assert found.preparation == {"folded": "1 batch norm"}
+    laps = [(lap.name, lap.on) for lap in found.methods[0].laps]
+    assert laps == [(name, on) for name in ("seewhy", "forward") for on in ("eager", "prepared")] + [
+        ("other", "eager"),
+        ("other", "prepared"),
+    ]
+    assert any(module is ready for module in ran)
+    assert not any(module is net for module in ran)
+    assert found.forward("prepared") > 0
+
+
+def test_a_preparation_that_was_dropped_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    dropped = SimpleNamespace(module=None, record={"dropped": "its scores differ"})
+    monkeypatch.setattr(seewhy, "prepare", lambda model, x: dropped, raising=False)
+    found = prepared(seewhy.wrap(_net()), X[None])
+    assert (found.module, found.why) == (None, "not prepared: its scores differ")
+
+
+def test_a_callable_is_timed_where_it_can_be() -> None:
+    net = _net().eval()
+    found = bench(lambda x: net(x), X, rounds=1)
+    assert [each.method for each in found.methods] == ["occlusion", "rise"]
+    assert all(each.seconds("forward") > 0 for each in found.methods)
+    assert found.missing == {"peers": "not run: they explain torch modules, not plain callables"}
+    refused = bench(lambda x: net(x), X, "saliency", rounds=1).methods[0]
+    assert "a callable has scores only" in refused.failure
+    assert refused.laps == ()
+
+
+def test_the_bare_pass_of_what_runs_outside_torch_is_its_own() -> None:
+    net, ran = _net().eval(), list[int]()
+
+    class Outside(Program):
+        runtime, tolerance = "elsewhere", 1e-3
+
+        def run(self, x: Tensor) -> Any:
+            ran.append(len(x))
+            return net(x), ()
+
+    stands = _net().eval()
+    stands.program = Outside()
+    found = bench(stands, X, "saliency", rounds=4)
+    assert found.missing == {"peers": "not run: elsewhere gives this model's scores, and they explain torch modules"}
+    assert found.methods[0].seconds("forward") > 0
+    before = len(ran)
+    bench(stands, X, "saliency", rounds=9)
+    # five rounds more: in each the bare pass, and the check that saliency makes of the module
+    assert len(ran) - before == before + 10
+
+
+def test_settings_reach_the_methods_that_take_them() -> None:
+    found = bench(
+        _net().eval(), X, ["occlusion", "integrated-gradients", "saliency"], rounds=1, peers=False,
+        settings={"window": 4, "steps": 3, "fill": 0.5},
+    )  # fmt: skip
+    windows, path, _ = found.methods
+    assert windows.settings == "window=4, stride=2, fill=0.5"
+    assert (path.forwards, path.backwards) == (5, 3)
+    adaptive = bench(
+        _net().eval(), X, "integrated-gradients", rounds=1, peers=False, settings={"rule": "adaptive", "max_steps": 8}
+    ).methods[0]
+    assert adaptive.settings == "rule=adaptive, baseline=0.0, max_steps=8"
+
+
+def test_what_a_method_lacks_is_told_and_the_others_run() -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 12 * 14, 4)).eval()
+    found = bench(net, X, ["guided-backprop", "saliency"], rounds=1, peers=False)
+    assert "rectifier" in found.methods[0].failure or "activation" in found.methods[0].failure
+    assert found.methods[1].seconds() > 0
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "words"),
+    [
+        ({"method": "gradcam"}, UnknownName, "nearest: 'grad-cam'"),
+        ({"method": []}, UsageError, "no methods"),
+        ({"method": "maximise"}, UsageError, "seewhy maximise runs it"),
+        ({"method": "saliency", "settings": {"stepz": 1}}, UnknownName, "no parameter 'stepz' of saliency"),
+        ({"method": "saliency", "settings": {"fill": 0}}, UsageError, "fill=0: saliency has none"),
+        ({"method": "saliency", "target": 4}, TargetError, "no class 4: the output has 4, the last is 3"),
+        ({"method": "grad-cam", "layer": "9"}, UnknownName, "no layer '9'"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(given: dict[str, Any], error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        bench(_net().eval(), X, rounds=1, peers=False, **given)
+
+
+def test_a_model_without_classes_is_refused() -> None:
+    with pytest.raises(TargetError, match="no row of class scores"):
+        bench(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()).eval(), X, "saliency", rounds=1, peers=False)
+
+
+def test_times_are_told_beside_the_best_of_ours() -> None:
+    laps = (
+        Lap("seewhy", "eager", seconds=(2.0,), agrees=True, difference=0.0),
+        Lap("seewhy", "prepared", seconds=(1.0,), agrees=True, difference=1e-3),
+        Lap("forward", "eager", seconds=(0.5,)),
+        Lap("other", "eager", seconds=(3.0,), agrees=True, difference=1e-6),
+    )
+    rows = Bench("m", {}, (MethodBench("saliency", forwards=1, backwards=1, laps=laps),)).rows()
+    assert [row[2:] for row in rows] == [
+        ("seewhy", "2 s", "4.0", "", "the reference"),
+        ("seewhy, prepared", "1 s", "2.0", "", "equal (1.0e-03)"),
+        ("other", "3 s", "6.0", "3.00x", "equal (1.0e-06)"),
+    ]
