@@ -156,7 +156,7 @@ def _plain_shapley(score: Callable[[Tensor], Tensor], pieces: int, n: int, seed:
     return total / pieces + basis @ torch.linalg.lstsq(seen @ basis, wanted[:, None]).solution[:, 0]
 
 
-def shapley_table(folder: Path, photos: int, side: int, cells: int = 5, plain: int = 1000) -> list[str]:
+def shapley_table(folder: Path, photos: int, side: int, cells: int = 4, plain: int = 1000) -> list[str]:
     """Forwards at three tolerances, the error that was left, and what the published sampler takes to that error."""
     rows: dict[tuple[str, float], list[tuple[float, float, float]]] = {}
     for path, x, target, net in _photos(folder, photos, side):

@@ -22,8 +22,8 @@ from seewhy.registry import Card, Need, method
 
 __all__ = ["kernel_shap"]
 
-#: coalitions that are all scored whatever the tolerance: those of 8 pieces
-_CHEAP = 254
+#: forwards times squared tolerance that sampling takes at least: where all coalitions are fewer, all are scored
+_SAMPLED = 2.5
 
 
 @method(
@@ -33,7 +33,7 @@ _CHEAP = 254
         paper="Lundberg & Lee 2017, arXiv:1705.07874, theorem 2; Covert & Lee 2021, arXiv:2012.01536, section 4.2; "
         "Musco & Witter 2025, arXiv:2410.01917",
         formula="min_phi sum_i v_i (S(z_i) - S(0) - phi z_i)^2, sum phi = S(1) - S(0), v = 1 / (k (P - k)) for k of P",
-        cost="2 forwards, and up to n; 2^P - 2 for P pieces up to 8",
+        cost="2 forwards, and up to n; 2^P - 2 for few pieces P",
         needs=frozenset({Need.STREAM}),
         at="input",
         use="Shapley values of pieces in fewer forwards than shapley-sampling, with a standard error",
@@ -59,10 +59,11 @@ def kernel_shap(
     units: every pixel has its piece's. The pieces' values add up to the score minus that of everything hidden,
     whatever the budget. Coalitions have any number k of the P pieces equally often, count 1 / (k (P - k)) in the
     regression, and come with their complements; the standard error, which is returned, is the regression's over pairs
-    (a sandwich with leave-one-out residuals). Where all 2^P - 2 coalitions fit into ``n``, for up to 8 pieces or with
-    ``tolerance=0``, all are scored: the values are the Shapley values, the error 0. ``n`` counts forwards; fewer
-    are made once the standard error is under ``tolerance`` of the map's range. With fewer pairs than pieces the
-    smallest values that fit are given, without a standard error. Raises `UsageError` for a budget under 2.
+    (a sandwich with leave-one-out residuals). Where all 2^P - 2 coalitions fit into ``n`` and are fewer than
+    sampling would take (up to 8 pieces at a tolerance of 0.1, 12 at 0.02, any at 0), all are scored: the values are
+    the Shapley values, the error 0. ``n`` counts forwards; fewer are made once the standard error is under
+    ``tolerance`` of the map's range. With fewer pairs than pieces the smallest values that fit are given, without a
+    standard error. Raises `UsageError` for a budget under 2.
 
     >>> import torch, seewhy
     >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 2))
@@ -75,8 +76,8 @@ def kernel_shap(
         raise UsageError("kernel-shap n=1: coalitions come with their complements; n=2 or more")
     batch, counts = input.shape[0], piece_counts(segments)
     draws, source_count = Draws(input, "kernel-shap", seed), ChangedInput(n).count
-    most = source_count if tolerance == 0 else min(source_count, _CHEAP)
-    whole = [2**pieces - 2 <= most for pieces in counts]
+    likely = _SAMPLED / tolerance**2 if isinstance(tolerance, int | float) and tolerance else source_count
+    whole = [2**pieces - 2 <= min(source_count, likely) for pieces in counts]
 
     def shown(sample: int, index: int) -> Tensor:
         pieces = counts[sample]
