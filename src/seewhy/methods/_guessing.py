@@ -17,8 +17,8 @@ from seewhy.methods._masks import channel_mask, varying_channels
 
 __all__ = ["Guess", "guessed_increase"]
 
-#: rounds in which the second half of a budget is spent
-_ROUNDS = 3
+#: the share of a budget that goes to masks unlike each other, and the rounds in which the rest is spent
+_SPREAD, _ROUNDS = 0.3, 4
 #: the part of the scores' variance that no mask explains
 _NOISE = 0.05
 #: parts of the measured channels that are left out in turn
@@ -30,10 +30,10 @@ LEAST = 4
 class Guess:
     """One image's increases, [N] for the masks of its varying channels, of which ``budget`` are measured.
 
-    Masks that look alike score alike: the score is a smooth function of the mask, fitted by a Gaussian process (a
-    Gaussian kernel as wide as the median distance of two measured masks), so a near-duplicate shares its neighbour's
-    forward. One half of the budget goes to masks as unlike each other as can be, the other in three rounds to those
-    that may score highest, guess plus doubt: in the softmax only they count.
+    Masks that look alike score alike: the score is a smooth function of the mask, fitted by a Gaussian process, so a
+    near-duplicate shares its neighbour's forward. Its kernel is half linear, for the trend, half Gaussian, as wide as
+    the median distance of two measured masks. Three tenths of the budget go to masks as unlike each other as can be,
+    the rest in four rounds to those that may score highest, guess plus doubt: in the softmax only they count.
     """
 
     def __init__(self, activation: Tensor, channels: Tensor, budget: int) -> None:
@@ -47,6 +47,10 @@ class Guess:
         self._values: list[Tensor] = []
 
     @property
+    def _first(self) -> int:
+        return max(2, round(_SPREAD * self.budget))
+
+    @property
     def exact(self) -> bool:
         """Whether the budget covers every channel."""
         return len(self.channels) <= self.budget
@@ -57,8 +61,8 @@ class Guess:
         if self.exact:
             return [] if self.measured else list(range(count))
         if not self.measured:
-            return self._spread((self.budget + 1) // 2)
-        size = -(-(self.budget // 2) // _ROUNDS)
+            return self._spread(self._first)
+        size = -(-(self.budget - self._first) // _ROUNDS)
         values, doubt = self.fit(self.measured)
         hope = (values + doubt).detach()
         hope[self.measured] = -torch.inf
@@ -87,14 +91,21 @@ class Guess:
         apart = torch.cdist(masks, masks)
         if not bool(scale > 0) or not bool((apart > 0).any()):
             return mean.expand(len(self._masks)).clone(), torch.zeros(len(self._masks), dtype=torch.float64)
-        width = apart[apart > 0].median()
-        inverse = torch.linalg.inv(_kernel(apart, width) + _NOISE * torch.eye(len(known), dtype=torch.float64))
-        near = _kernel(torch.cdist(self._masks, masks), width)
-        doubt = (1 - ((near @ inverse) * near).sum(1)).clamp(min=0).sqrt()
+        width, centre = apart[apart > 0].median(), masks.mean(0)
+        size = (masks - centre).square().sum(1).mean()
+
+        def alike(some: Tensor, others: Tensor) -> Tensor:
+            smooth = (-0.5 * (torch.cdist(some, others) / width) ** 2).exp()
+            return (smooth + (some - centre) @ (others - centre).T / size) / 2
+
+        inverse = torch.linalg.inv(alike(masks, masks) + _NOISE * torch.eye(len(known), dtype=torch.float64))
+        near = alike(self._masks, masks)
+        before = (1 + (self._masks - centre).square().sum(1) / size) / 2
+        doubt = (before - ((near @ inverse) * near).sum(1)).clamp(min=0).sqrt()
         return mean + near @ (inverse @ (values - mean)), scale * doubt
 
     def agreement(self, activation: Tensor) -> float:
-        """The correlation with the exact map that is to be expected: the lowest of five with the map made of all
+        """The correlation with the exact map that is to be expected: the mean of five with the map made of all
         measurements, each by a guess without a fifth of them."""
         if self.exact:
             return 1.0
@@ -102,7 +113,7 @@ class Guess:
         for fold in range(_FOLDS):
             kept = [row for at, row in enumerate(self.measured) if at % _FOLDS != fold]
             found.append(_correlation(self._map(self.values(kept), activation), whole))
-        return min(found)
+        return sum(found) / _FOLDS
 
     def _map(self, values: Tensor, activation: Tensor) -> Tensor:
         flat = activation.detach()[self.channels.to(activation.device)].flatten(1).to("cpu", torch.float64)
@@ -117,10 +128,6 @@ class Guess:
             chosen.append(int(far.argmax()))
             far = torch.minimum(far, (self._masks - self._masks[chosen[-1]]).norm(dim=1))
         return chosen
-
-
-def _kernel(apart: Tensor, width: Tensor) -> Tensor:
-    return (-0.5 * (apart / width) ** 2).exp()
 
 
 def _correlation(a: Tensor, b: Tensor) -> float:
