@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import torch
 
@@ -146,20 +148,58 @@ def _mean_gradient(probe: Probe, rule: str, steps: int) -> np.ndarray:
 
 
 def integrated_gradients(probe: Probe) -> np.ndarray:
-    """(x - x') sum_i weight_i dS/dx; ``adaptive`` starts the trapezoid rule anew with twice the steps until
-    complete."""
+    """(x - x') sum_i weight_i dS/dx; ``adaptive`` as in `_refined`."""
     rule, steps = probe.parameters.get("rule", "adaptive"), probe.parameters.get("steps", 50)
     start = _baseline(probe)
     difference = (probe.x - start)[0].numpy()
     if rule != "adaptive":
         return difference * _mean_gradient(probe, rule, steps)
-    most, tolerance = probe.parameters.get("max_steps", 128), probe.parameters.get("tolerance", 0.01)
-    rise, steps = probe.score() - probe.score(start), min(8, most)
+    return _refined(probe, probe.parameters.get("max_steps", 128), probe.parameters.get("tolerance", 0.01))
+
+
+def _refined(probe: Probe, most: int, tolerance: float) -> np.ndarray:
+    """Cells with squared edges, each with trapezoids of its own, all computed anew from gradients that are all kept;
+    again and again some nodes more, in the cells with the largest expected squared error for a node."""
+    count, start = min(8, most), _baseline(probe)
+    edges, steps, before = [(k / count) ** 2 for k in range(count + 1)], [1] * count, [None] * count
+    known: dict[float, np.ndarray] = {}
+
+    def share(alpha: float) -> np.ndarray:
+        if alpha not in known:
+            known[alpha] = (probe.x - start)[0].numpy() * probe.input_gradient(start + alpha * (probe.x - start))
+        return known[alpha]
+
+    def trapezoids(cell: int) -> np.ndarray:
+        low, width = edges[cell], edges[cell + 1] - edges[cell]
+        at = [share(low + k / steps[cell] * width) for k in range(steps[cell])] + [share(edges[cell + 1])]
+        return sum((a + b) / 2 for a, b in itertools.pairwise(at)) * width / steps[cell]
+
+    scores = [probe.score(start + edge * (probe.x - start)) for edge in edges]
     while True:
-        values = difference * _mean_gradient(probe, "trapezoid", steps)
-        if abs(values.sum() - rise) <= tolerance * abs(rise) or 2 * steps > most:
-            return values
-        steps *= 2
+        sums = [trapezoids(cell) for cell in range(count)]
+        left = [sums[c].sum() - (scores[c + 1] - scores[c]) for c in range(count)]
+        allowed = tolerance * abs(scores[-1] - scores[0])
+        budget = most - sum(steps)
+        if abs(sum(left)) <= allowed and sum(r * r for r in left) <= allowed**2:
+            return sum(sums)
+        gains = []
+        for c in range(count):
+            if steps[c] == 1:
+                change = (share(edges[c + 1]) - share(edges[c])) * (edges[c + 1] - edges[c]) / 2
+            else:
+                change = sums[c] - before[c]
+            gains.append((left[c] ** 2 / 4 + (change**2).sum() / 3) / steps[c])
+        chosen: list[int] = []
+        room = max(4, sum(steps) // 8)
+        for c in sorted(range(count), key=lambda c: -gains[c]):
+            nodes = sum(steps[k] for k in chosen)
+            limit = min(budget, 2 * room if chosen else most)
+            if nodes < room and gains[c] > 0.02 * max(gains) and nodes + steps[c] <= limit:
+                chosen.append(c)
+        if not chosen:
+            return sum(sums)
+        for c in chosen:
+            before[c], steps[c] = sums[c], 2 * steps[c]
 
 
 def internal_influence(probe: Probe) -> np.ndarray:

@@ -135,17 +135,16 @@ def kernel_shap(probe: Probe) -> np.ndarray:
                 values[piece] += (after - before) / len(orders)
                 before = after
         return _painted(values, labels)
-    chances = np.array([(pieces - 1) / (k * (pieces - k)) for k in range(1, pieces)])
-    steps = np.cumsum(chances / chances.sum())
     square, side = np.zeros((pieces + 1, pieces + 1)), np.zeros(pieces + 1)
     for pair in range(n // 2):
         drawn = _uniform(probe, pair, "kernel-shap", pieces + 1)
-        size = 1 + sum(drawn[0] >= step for step in steps[:-1])
+        size = 1 + sum(drawn[0] >= k / (pieces - 1) for k in range(1, pieces - 1))
         shown = np.zeros(pieces)
         shown[np.argsort(drawn[1:], kind="stable")[:size]] = 1.0
         for z in (shown, 1 - shown):
-            square[:pieces, :pieces] += 2 * np.outer(z, z)
-            side[:pieces] += 2 * z * (_of_coalition(probe, z) - empty)
+            weight = 2 / (size * (pieces - size))
+            square[:pieces, :pieces] += weight * np.outer(z, z)
+            side[:pieces] += weight * z * (_of_coalition(probe, z) - empty)
     square[pieces, :pieces] = square[:pieces, pieces] = 1.0
     side[pieces] = whole - empty
     return _painted(np.linalg.solve(square, side)[:pieces], labels)

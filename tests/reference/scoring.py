@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -39,8 +40,63 @@ def _scored(probe: Probe, versions: Callable[[np.ndarray, int], list[np.ndarray]
 
 
 def score_cam(probe: Probe) -> np.ndarray:
-    """One masked image a channel."""
+    """One masked image a channel; with a budget, of some channels only."""
+    if probe.parameters.get("budget") is not None:
+        return _budgeted(probe, probe.parameters["budget"])
     return _scored(probe, lambda mask, c: [mask])
+
+
+def _budgeted(probe: Probe, budget: int) -> np.ndarray:
+    """A part of the budget on masks far from each other, the rest on the most promising; the others as a Gaussian process
+    has them, whose formulas are written out for one mask at a time."""
+    activation, _ = probe.at_layer()
+    black = probe.score(torch.zeros_like(probe.x))
+    varying = [c for c, a in enumerate(activation) if a.max() > a.min()]
+    shape = {c: ((a := activation[c].ravel()) - a.min()) / (a.max() - a.min()) for c in varying}
+    known: dict[int, float] = {}
+
+    def apart(a: int, b: int) -> float:
+        return math.sqrt(sum((p - q) ** 2 for p, q in zip(shape[a], shape[b], strict=True)))
+
+    def guess(c: int) -> tuple[float, float]:
+        values = np.array(list(known.values()))
+        width = sorted(d for a in known for b in known if (d := apart(a, b)) > 0)
+        width = width[(len(width) - 1) // 2]
+        centre = sum(shape[a] for a in known) / len(known)
+        size = sum(((shape[a] - centre) ** 2).sum() for a in known) / len(known)
+
+        def alike(a: int, b: int) -> float:
+            trend = sum((p - r) * (q - r) for p, q, r in zip(shape[a], shape[b], centre, strict=True)) / size
+            return (math.exp(-0.5 * (apart(a, b) / width) ** 2) + trend) / 2
+
+        gram = np.array([[alike(a, b) for b in known] for a in known])
+        near = np.array([alike(a, c) for a in known])
+        weights = np.linalg.solve(gram + 0.05 * np.eye(len(known)), near)
+        doubt = math.sqrt(max(alike(c, c) - near @ weights, 0)) * values.std()
+        return values.mean() + weights @ (values - values.mean()), doubt
+
+    def measure(c: int) -> None:
+        mask = _mask(activation[c], *probe.x.shape[2:])
+        known[c] = probe.score(probe.x * torch.from_numpy(mask)[None, None]) - black
+
+    if len(varying) <= budget:
+        chosen = varying
+    else:
+        middle = sum(shape.values()) / len(shape)
+        chosen = [min(varying, key=lambda c: np.linalg.norm(shape[c] - middle))]
+        while len(chosen) < max(2, round(0.3 * budget)):
+            rest = [c for c in varying if c not in chosen]
+            chosen.append(max(rest, key=lambda c: min(apart(c, other) for other in chosen)))
+    for c in chosen:
+        measure(c)
+    size_of_round = math.ceil((budget - len(chosen)) / 4)
+    while len(known) < min(budget, len(varying)):
+        rest = {c: sum(guess(c)) for c in varying if c not in known}
+        for c in sorted(rest, key=lambda c: -rest[c])[: min(size_of_round, budget - len(known))]:
+            measure(c)
+    increase = [known[c] if c in known else guess(c)[0] if c in varying else 0.0 for c in range(len(activation))]
+    exponentials = [np.exp(s - max(increase)) for s in increase]
+    return _sum([e / sum(exponentials) for e in exponentials], activation)
 
 
 def ss_cam(probe: Probe) -> np.ndarray:

@@ -28,6 +28,7 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "smooth-grad-squared": [_NOISY, {"n": 2, "sigma": 0.5}],
     "var-grad": [_NOISY, {"n": 2, "sigma": 0.5}],
     "smooth-grad-cam-pp": [_NOISY, {"n": 2, "sigma": 0.5}],
+    "score-cam": [{}, {"budget": 4}],
     "ss-cam": [_NOISY, {"n": 2, "sigma": 0.5}],
     "is-cam": [{"n": 3}, {"n": 4, "cumulative": True}],
     "integrated-gradients": [

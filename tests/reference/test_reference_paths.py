@@ -70,3 +70,54 @@ def test_adaptive_rows_stop_on_their_own() -> None:
     for each, row in zip(seewhy.explain(case.net, x, **asked), x, strict=True):
         probe = Probe(case.net, row[None], 2, "", {"tolerance": 0.03})
         _equal(each.values, REFERENCES["integrated-gradients"](probe))
+
+
+def _late(at: float) -> torch.nn.Module:
+    """A score that is 0 until the path has come to ``at`` of a white image, then steep for a hundredth of the way, then
+    level."""
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 2), torch.nn.ReLU6(), torch.nn.Linear(2, 1))
+    with torch.no_grad():
+        net[1].weight.fill_(600 / 12)
+        net[1].bias.fill_(-600 * at)
+        net[3].weight.copy_(torch.tensor([[1.0, 0.5]]))
+        net[3].bias.zero_()
+    return net.eval().double()
+
+
+@pytest.mark.parametrize("at", [0.07, 0.31, 0.6])
+def test_nodes_go_where_the_score_moves(at: float) -> None:
+    """At a sharp rise: at most half the gradients that uniform nodes take, doubled until complete; and the image whose
+    path meets none stops at once, though it is in the same batch."""
+    net, x = _late(at), torch.ones(1, 3, 2, 2, dtype=torch.float64)
+    asked: dict[str, Any] = {"method": "integrated-gradients", "target": 0, "baseline": 0.0, "reduce": "none"}
+    flat, rising = seewhy.explain(net, torch.cat([0.01 * x, x]), **asked, max_steps=4096, tolerance=0.02)
+    assert rising.status.code == "ok"
+    np.testing.assert_allclose(rising.values, 0.75, rtol=0.02)
+    steps, found = 8, seewhy.explain(net, x, **asked, rule="trapezoid", steps=8)
+    while abs(found.values.sum() - 9) > 0.02 * 9:
+        steps *= 2
+        found = seewhy.explain(net, x, **asked, rule="trapezoid", steps=steps)
+    assert 2 * rising.cost.backwards <= steps + 1
+    assert flat.cost.backwards == 9
+    assert not flat.values.any()
+
+
+def test_refinement_ends_where_nothing_can_be_gained() -> None:
+    """The same score at both ends, and a residual that never goes: the budget is spent, and no more."""
+    net, x = _late(0.3), torch.ones(1, 3, 2, 2, dtype=torch.float64)
+    asked: dict[str, Any] = {"method": "integrated-gradients", "target": 0, "max_steps": 50}
+    same = seewhy.explain(net, x, baseline=1.0, **asked)
+    assert same.cost.backwards == 9
+    assert not same.values.any()
+    spent = seewhy.explain(_Jump(), x, baseline=0.0, **asked)
+    assert spent.error == pytest.approx(-1, abs=0.3)  # all but the little slope is in the jump
+    assert 30 < spent.cost.backwards <= 51
+
+
+class _Jump(torch.nn.Module):
+    """A score that jumps where nothing has a gradient, on top of a slight slope."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Scores [B, 1]."""
+        mean = x.flatten(1).mean(1, keepdim=True)
+        return (mean > 0.3).to(x) + 0.1 * mean

@@ -35,15 +35,16 @@ class Estimate:
     summed: Tensor | None = None
 
 
-def rounds(n: int, first: int = 8) -> tuple[int, ...]:
-    """Numbers of samples after which to look: ``first``, doubled until ``n``.
+def rounds(n: int, first: int = 8, growth: float = 2.0) -> tuple[int, ...]:
+    """Numbers of samples after which to look: ``first``, ``growth`` times as many, and so on until ``n``; even numbers,
+    so that pairs are whole.
 
-    >>> rounds(40)
-    (8, 16, 32, 40)
+    >>> rounds(40), rounds(40, 16, 1.25)
+    ((8, 16, 32, 40), (16, 20, 24, 30, 38, 40))
     """
     found = [min(first, n)]
     while found[-1] < n:
-        found.append(min(2 * found[-1], n))
+        found.append(min(max(2 * round(growth * found[-1] / 2), found[-1] + 2), n))
     return tuple(found)
 
 

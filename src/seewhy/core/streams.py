@@ -12,7 +12,15 @@ from torch import Tensor
 from seewhy.core.noise import fingerprint, gaussian
 from seewhy.errors import UsageError
 
-__all__ = ["ChangedInput", "EditedLayer", "GaussianNoise", "MaskedInput", "Source", "StraightPath"]
+__all__ = [
+    "ChangedInput",
+    "EditedLayer",
+    "GaussianNoise",
+    "MaskedInput",
+    "PlacesOnPath",
+    "Source",
+    "StraightPath",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +81,25 @@ class StraightPath(Source):
         alpha = alpha.reshape(-1, *(1 for _ in x.shape[1:]))
         if self.baseline is None:
             return alpha * x[samples]
+        start = self.baseline[samples]
+        return start + alpha * (x[samples] - start)
+
+
+@dataclass(frozen=True, eq=False)
+class PlacesOnPath(Source):
+    """Points baseline + alpha (x - baseline) at places of each image's own: ``alpha`` [B, count], float64."""
+
+    alpha: Tensor = field(default_factory=lambda: torch.zeros(0))
+    baseline: Tensor = field(default_factory=lambda: torch.zeros(0))
+
+    @property
+    def key(self) -> Hashable:
+        """What the variants depend on."""
+        return "places", self.alpha.numpy().tobytes(), tuple(fingerprint(self.baseline))
+
+    def inputs(self, x: Tensor, samples: Tensor, indices: Tensor) -> Tensor:
+        """The changed inputs of a chunk."""
+        alpha = self.alpha[samples.cpu(), indices.cpu()].to(x).reshape(-1, *(1 for _ in x.shape[1:]))
         start = self.baseline[samples]
         return start + alpha * (x[samples] - start)
 

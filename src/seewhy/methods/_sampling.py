@@ -22,16 +22,18 @@ def sampled(
     unit: str = "samples",
     first: int = 8,
     items: Tensor | None = None,
+    growth: float = 2.0,
 ) -> Generator[Any, Any, Attribution]:
     """Run ``source`` until ``fold`` is settled or every variant was run; an interrupted run gives what it has.
 
-    ``first`` samples are drawn before the first look, twice as many before the next. ``items`` [N, 2] restricts the
+    ``first`` samples are drawn before the first look, ``growth`` times as many before the next: few looks where a look
+    is dear, many where the samples are. ``items`` [N, 2] restricts the
     variants where images differ in how many they have. Raises `Interrupted` when there is not enough for an estimate
     yet.
     """
     finished = True
     try:
-        yield Stream(source, wants, fold, items, rounds(source.count, first))
+        yield Stream(source, wants, fold, items, rounds(source.count, first, growth))
     except Interrupted:
         if not fold.ready:
             raise

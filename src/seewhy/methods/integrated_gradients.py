@@ -10,15 +10,17 @@ import torch
 from torch import Tensor
 
 from seewhy.core.asks import Attribution, Gradient, Score, Stream
-from seewhy.core.folds import Collect, WeightedSum, per_image
-from seewhy.core.streams import StraightPath
+from seewhy.core.folds import Collect, WeightedSum
+from seewhy.core.streams import PlacesOnPath, StraightPath
 from seewhy.errors import UsageError
 from seewhy.methods._paths import quadrature
+from seewhy.methods._refining import Cells, cell_edges
 from seewhy.registry import Card, Need, method
 
 __all__ = ["integrated_gradients"]
 
-_FIRST = 8
+#: cells that the path is cut into
+_CELLS = 8
 
 
 @method(
@@ -51,11 +53,13 @@ def integrated_gradients(
     """The path integral of the gradient from a baseline to the input, times their difference.
 
     ``input`` and ``baseline`` [B, C, *size]; values of that shape, in score units; they sum to score minus the
-    baseline's score up to the residual, which is returned per image as ``error``. With ``rule="adaptive"`` trapezoid
-    nodes are doubled (8, 16, 32...) until the residual is under ``tolerance`` of the score difference or
-    ``max_steps`` is reached (status ``not-converged``). The textbook form is ``rule="gauss-legendre", steps=50``;
-    also ``trapezoid``, ``riemann-left``, ``riemann-middle``, ``riemann-right``. Baselines: ``black``, ``white``,
-    ``grey``, ``mean``, ``blur``, ``noise``, a number or a tensor.
+    baseline's score up to the residual, which is returned per image as ``error``. With ``rule="adaptive"`` the path is
+    cut into 8 cells, narrower near the baseline, and trapezoid steps are halved in those cells where the gradient
+    moves most and the cell's own completeness is worst, a few at a time, each image its own. That ends when the
+    residual, and the root of the cells' squared residuals, is under ``tolerance`` of the score difference, or when
+    ``max_steps`` is reached (status ``not-converged`` if the residual is above it then). The textbook form is
+    ``rule="gauss-legendre", steps=50``; also ``trapezoid``, ``riemann-left``, ``riemann-middle``, ``riemann-right``.
+    Baselines: ``black``, ``white``, ``grey``, ``mean``, ``blur``, ``noise``, a number or a tensor.
 
     >>> import torch, seewhy
     >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 2), torch.nn.Tanh())
@@ -71,7 +75,7 @@ def integrated_gradients(
     steps = 50 if steps is None else steps
     batch = input.shape[0]
     if rule == "adaptive":
-        mean, start, used = yield from _adaptive(input, baseline, score, min(_FIRST, max_steps), max_steps, tolerance)
+        mean, start, used = yield from _adaptive(input, baseline, score, max_steps, tolerance)
     else:
         nodes, weights = quadrature(rule, steps)
         path = StraightPath(len(nodes), nodes, baseline)
@@ -95,29 +99,21 @@ def integrated_gradients(
 
 
 def _adaptive(
-    input: Tensor, baseline: Tensor, score: Tensor, steps: int, most: int, tolerance: float
+    input: Tensor, baseline: Tensor, score: Tensor, most: int, tolerance: float
 ) -> Generator[Any, Any, tuple[Tensor, Tensor, Tensor]]:
-    """The mean gradient by trapezoids doubled until complete: (mean [B, ...], the baseline's score [B], steps used
-    [B])."""
-    batch = input.shape[0]
-    nodes, weights = quadrature("trapezoid", steps)
-    path = StraightPath(len(nodes), nodes, baseline)
-    mean, scores = yield (
-        Stream(path, (Gradient(),), WeightedSum(batch, weights)),
-        Stream(path, (Score(),), Collect(batch, len(nodes))),
-    )
-    start, used = scores[:, 0], torch.full_like(score, steps)
-    while 2 * steps <= most:
-        residual = ((input - baseline) * mean).flatten(1).sum(1) - (score - start)
-        open_ = residual.abs() > tolerance * (score - start).abs()
-        if not bool(open_.any()):
-            break
-        # nested: the trapezoid sum on twice the steps is half the old one plus the new midpoints
-        middle = tuple((k + 0.5) / steps for k in range(steps))
-        fresh = StraightPath(steps, middle, baseline)
-        items = torch.cartesian_prod(open_.nonzero()[:, 0].cpu(), torch.arange(steps)).reshape(-1, 2)
-        added = yield Stream(fresh, (Gradient(),), WeightedSum(batch, (0.5 / steps,) * steps), items)
-        mean = torch.where(per_image(open_, mean) > 0, 0.5 * mean + added, mean)
-        steps *= 2
-        used = torch.where(open_, steps, used)
-    return mean, start, used
+    """The mean gradient by trapezoids, halved where that helps most until complete: (mean [B, ...], the baseline's
+    score [B], steps used [B])."""
+    cells = Cells(cell_edges(min(_CELLS, most)), input - baseline)
+    path = StraightPath(len(cells.edges), cells.edges, baseline)
+    start = yield Stream(path, (Gradient(), Score()), cells.first())
+    allowed = (tolerance * (score - start).detach().abs()).to("cpu", torch.float64)
+    while True:
+        # a total can be small by luck; the root of the cells' squared residuals is small only if they are
+        residuals, used = cells.residuals(), cells.steps.sum(1)
+        open_ = (residuals.sum(1).abs() > allowed) | (residuals.square().sum(1).sqrt() > allowed)
+        picked = [cells.pick(sample, most) if open_[sample] else [] for sample in range(len(used))]
+        if not any(picked):
+            return cells.mean(), start, used
+        places, items = cells.halve(picked)
+        fresh = PlacesOnPath(places.shape[1], places, baseline)
+        yield Stream(fresh, (Gradient(),), cells, items)

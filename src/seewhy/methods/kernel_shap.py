@@ -22,14 +22,18 @@ from seewhy.registry import Card, Need, method
 
 __all__ = ["kernel_shap"]
 
+#: forwards times squared tolerance that sampling takes at least: where all coalitions are fewer, all are scored
+_SAMPLED = 2.5
+
 
 @method(
     Card(
         name="kernel-shap",
         family="perturbation",
-        paper="Lundberg & Lee 2017, arXiv:1705.07874, theorem 2; Covert & Lee 2021, arXiv:2012.01536, section 4.2",
-        formula="min_phi sum_i (S(z_i) - S(0) - phi z_i)^2 with sum phi = S(1) - S(0), z_i by the Shapley kernel",
-        cost="2 forwards, and up to n; 2^P - 2 for P pieces where that is no more than n",
+        paper="Lundberg & Lee 2017, arXiv:1705.07874, theorem 2; Covert & Lee 2021, arXiv:2012.01536, section 4.2; "
+        "Musco & Witter 2025, arXiv:2410.01917",
+        formula="min_phi sum_i v_i (S(z_i) - S(0) - phi z_i)^2, sum phi = S(1) - S(0), v = 1 / (k (P - k)) for k of P",
+        cost="2 forwards, and up to n; 2^P - 2 for few pieces P",
         needs=frozenset({Need.STREAM}),
         at="input",
         use="Shapley values of pieces in fewer forwards than shapley-sampling, with a standard error",
@@ -53,12 +57,13 @@ def kernel_shap(
 
     ``input`` [B, C, *size], ``score`` [B], ``segments`` [B, *size] whole numbers; values [B, *size], signed, in score
     units: every pixel has its piece's. The pieces' values add up to the score minus that of everything hidden,
-    whatever the budget. Coalitions have k of P pieces with probability proportional to (P - 1) / (k (P - k)) and come
-    with their complements; the standard error, which is returned, is the regression's over pairs (a sandwich with
-    leave-one-out residuals). Where all 2^P - 2 coalitions fit into ``n``, all are scored: the values are the Shapley
-    values, the error 0. ``n`` counts forwards; fewer are made once the standard error is under ``tolerance`` of the
-    map's range. With fewer pairs than pieces the smallest values that fit are given, without a standard error. Raises
-    `UsageError` for a budget under 2.
+    whatever the budget. Coalitions have any number k of the P pieces equally often, count 1 / (k (P - k)) in the
+    regression, and come with their complements; the standard error, which is returned, is the regression's over pairs
+    (a sandwich with leave-one-out residuals). Where all 2^P - 2 coalitions fit into ``n`` and are fewer than
+    sampling would take (up to 8 pieces at a tolerance of 0.1, 12 at 0.02, any at 0), all are scored: the values are
+    the Shapley values, the error 0. ``n`` counts forwards; fewer are made once the standard error is under
+    ``tolerance`` of the map's range. With fewer pairs than pieces the smallest values that fit are given, without a
+    standard error. Raises `UsageError` for a budget under 2.
 
     >>> import torch, seewhy
     >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 2))
@@ -71,7 +76,8 @@ def kernel_shap(
         raise UsageError("kernel-shap n=1: coalitions come with their complements; n=2 or more")
     batch, counts = input.shape[0], piece_counts(segments)
     draws, source_count = Draws(input, "kernel-shap", seed), ChangedInput(n).count
-    whole = [2**pieces - 2 <= source_count for pieces in counts]
+    likely = _SAMPLED / tolerance**2 if isinstance(tolerance, int | float) and tolerance else source_count
+    whole = [2**pieces - 2 <= min(source_count, likely) for pieces in counts]
 
     def shown(sample: int, index: int) -> Tensor:
         pieces = counts[sample]
@@ -88,17 +94,19 @@ def kernel_shap(
     items = torch.cat([torch.cartesian_prod(torch.tensor([b]), torch.arange(each)) for b, each in enumerate(needed)])
     fold = _Coalitions(score, score - empty[:, 0], segments, shown, counts, whole, tolerance)
     source = ChangedInput(n, hidden, ("kernel-shap", seed, fill.key, id(segments)))
-    return (yield from sampled(source, (Score(),), fold, "forwards", 64, items))
+    return (yield from sampled(source, (Score(),), fold, "forwards", 64, items, growth=1.25))
 
 
 def _coalition(draws: Draws, sample: int, index: int, pieces: int) -> Tensor:
-    """Visible pieces [P] of 0 and 1; odd ones are the complement of those before them."""
+    """Visible pieces [P] of 0 and 1; odd ones are the complement of those before them.
+
+    Every number of pieces is as likely as any other: the leverage of a coalition in the regression is one over the
+    number of coalitions of its size.
+    """
     drawn = draws.uniform(sample, index // 2, pieces + 1)
-    sizes = torch.arange(1, pieces, dtype=torch.float64)
-    chances = (1 / (sizes * (pieces - sizes))).cumsum(0)
-    size = int(torch.searchsorted(chances / chances[-1], drawn[:1], right=True)) + 1
+    size = 1 + int(drawn[0] * (pieces - 1))
     shows = torch.zeros(pieces, dtype=torch.float64)
-    shows[drawn[1:].argsort(stable=True)[: min(size, pieces - 1)]] = 1
+    shows[drawn[1:].argsort(stable=True)[:size]] = 1
     return 1 - shows if index % 2 else shows
 
 
@@ -133,11 +141,13 @@ class _Coalitions(Scored):
         With sum phi = T fixed, phi = T / P + Q theta, Q an orthonormal basis of the directions that add up to 0.
         """
         pieces, total = self._pieces[sample], self._total[sample]
-        signs = 2 * torch.stack([self._shown(sample, index) for index in range(0, len(drops), 2)]) - 1
+        shown = torch.stack([self._shown(sample, index) for index in range(0, len(drops), 2)])
+        signs, size = 2 * shown - 1, shown.sum(1)
+        root = (1 / (size * (pieces - size))).sqrt()
         basis = torch.linalg.qr(torch.cat([torch.ones(pieces, 1), torch.eye(pieces)[:, :-1]], 1).double())[0][:, 1:]
-        rows = signs @ basis
+        rows = root[:, None] * (signs @ basis)
         inverse = torch.linalg.pinv(rows.T @ rows, hermitian=True)
-        wanted = drops[1::2] - drops[::2] - signs.sum(1) * total / pieces
+        wanted = root * (drops[1::2] - drops[::2] - signs.sum(1) * total / pieces)
         theta = inverse @ (rows.T @ wanted)
         values = total / pieces + basis @ theta
         freedom = len(rows) - (pieces - 1)

@@ -89,7 +89,7 @@ def shapley_sampling(
     items = torch.cat([torch.cartesian_prod(torch.tensor([b]), each) for b, each in enumerate(whole)])
     fold = _Orders(score, score - empty[:, 0], segments, counts, draws, tolerance)
     source = ChangedInput(n, hidden, ("shapley-sampling", seed, fill.key, id(segments)))
-    return (yield from sampled(source, (Score(),), fold, "forwards", 64, items))
+    return (yield from sampled(source, (Score(),), fold, "forwards", 64, items, growth=1.25))
 
 
 def _order(draws: Draws, sample: int, which: int, pieces: int) -> Tensor:

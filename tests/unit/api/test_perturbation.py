@@ -253,3 +253,34 @@ def test_the_jackknife_leaves_groups_out() -> None:
         rest = groups != group
         alone = _unbiased(signs[rest], scores[rest], torch.zeros(int(rest.sum()), dtype=torch.long))[0]
         torch.testing.assert_close(without[group], alone)
+
+
+@pytest.mark.parametrize("name", ["kernel-shap", "shapley-sampling"])
+def test_shapley_values_cost_what_their_tolerance_needs(name: str) -> None:
+    """A looser tolerance, fewer forwards, each as soon as its error is small; all of it counted."""
+    case, x = make("gelu", 6), image(6, batch=1)
+    asked = {"method": name, "target": 1, "segments": torch.arange(64).reshape(8, 8) // 6, "n": 6000}
+    spent = []
+    for tolerance in (0.2, 0.05, 0.02):
+        found = seewhy.explain(case.net, x, tolerance=tolerance, **asked)
+        assert found.status.code == "ok"
+        share = np.sqrt((found.error**2).mean()) / np.ptp(found.values)
+        assert share <= tolerance
+        (note,) = (note for note in found.notes if "forwards" in note)
+        assert int(note.split("stopped after ")[1].split(" of")[0]) <= found.cost.forwards - 2
+        spent.append(found.cost.forwards)
+    assert spent[0] < spent[1] < spent[2] < 6000
+
+
+def test_enumeration_is_for_few_pieces_or_on_request() -> None:
+    """Nine pieces: sampled until the tolerance is met, unless all coalitions are asked for."""
+    case, x = make("gelu", 6), image(6, batch=1)
+    asked = {"method": "kernel-shap", "target": 1, "segments": torch.arange(64).reshape(8, 8) // 8, "n": 600}
+    few = torch.arange(64).reshape(8, 8) // 11  # six pieces
+    assert seewhy.explain(case.net, x, **{**asked, "segments": few}).cost.forwards == 64
+    nine = torch.arange(64).reshape(8, 8) * 9 // 64
+    loose, exact = (seewhy.explain(case.net, x, **{**asked, "segments": nine}, tolerance=t) for t in (0.2, 0))
+    assert loose.cost.forwards < 300
+    assert exact.cost.forwards == 512
+    assert not exact.error.any()
+    assert np.abs(loose.values - exact.values).max() < 0.5 * np.ptp(exact.values)
