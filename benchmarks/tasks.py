@@ -95,7 +95,7 @@ def run(
             yield replace(row, words=f"skipped: {task.method} has no parameter {', '.join(lacking)} in this version")
             continue
         x = photos(batch)
-        ready = prepared(subject.model, x)
+        ready = prepared(subject.model, x, subject.layer if _at_layer(task) else None)
         runs, missing = entrants(task, subject, x, ready)
         picked = chosen(runs, progress=progress)
         say(f"{len(picked)} contestants: " + ", ".join(_called(each) for each in picked))
@@ -118,8 +118,8 @@ def entrants(task: Task, subject: Subject, x: Tensor, ready: Prepared) -> tuple[
     modules: dict[str, nn.Module] = {"eager": copy.deepcopy(subject.model.module)}
     if ready.module is not None:
         modules["prepared"] = ready.module
-    layer = subject.layer if registry[task.method].card.at == "layer" else None
-    runs = [Contestant(OURS, _ours(task, subject, x, layer, on), on=on) for on in modules]
+    layer = subject.layer if _at_layer(task) else None
+    runs = [Contestant(OURS, _ours(task, subject, x, layer, on), on=on) for on in _kinds(ready)]
     if task.own:  # the reference is without them
         runs = [Contestant("seewhy, all of it", _ours(replace(task, own={}), subject, x, layer, "eager"), counted=False)
                 , *runs]  # fmt: skip
@@ -130,6 +130,14 @@ def entrants(task: Task, subject: Subject, x: Tensor, ready: Prepared) -> tuple[
         if task.method == "saliency":
             runs.append(Contestant(BY_HAND, _by_hand(module, x, 1), on=on, counted=False))
     return runs, missing
+
+
+def _at_layer(task: Task) -> bool:
+    return bool(task.method) and registry[task.method].card.at == "layer"
+
+
+def _kinds(ready: Prepared) -> tuple[str, ...]:
+    return ("eager",) if ready.why else ("eager", "prepared")
 
 
 def _ours(task: Task, subject: Subject, x: Tensor, layer: str | None, on: str) -> Callable[[], NDArray[Any]]:
@@ -169,5 +177,5 @@ def _twelve(subject: Subject, x: Tensor, ready: Prepared) -> list[Contestant]:
 
         return go
 
-    runs = [Contestant(OURS, ours_on(on), on=on) for on in modules]
+    runs = [Contestant(OURS, ours_on(on), on=on) for on in _kinds(ready)]
     return runs + [Contestant(HAND, _by_hand(module, x, 3), on=on, counted=False) for on, module in modules.items()]

@@ -98,7 +98,7 @@ def bench(
         "torch": f"{torch.__version__}, {torch.get_num_threads()} threads",
         "equal": _MEASURE.words,
     }
-    record = dict(ready.record) if ready.module is not None else {"state": ready.why}
+    record = {"state": ready.why} if ready.why else dict(ready.record)
     return Bench(wrapped.spec or wrapped.name, facts, tuple(done), record, missing)
 
 
@@ -174,7 +174,8 @@ class _Question:
         runs = [self._ours(method, layer, given, on) for on in self._kinds]
         runs += [Contestant(FORWARD, self._forward(on), on=on, form=None, counted=False) for on in self._kinds]
         missing = dict[str, str]()
-        for on, module in (("eager", self.rival), ("prepared", self.ready.module)):
+        shown = prepared(self.model, self.x, layer).module if layer is not None else self.ready.module
+        for on, module in (("eager", self.rival), ("prepared", shown)):
             if self.rival is not None and module is not None:
                 asked = Asked(module, self.x, method, [self.target], layer, given)
                 there, missing = contestants(asked, on)
@@ -186,7 +187,7 @@ class _Question:
 
     @property
     def _kinds(self) -> tuple[str, ...]:
-        return ("eager",) if self.ready.module is None else ("eager", "prepared")
+        return ("eager",) if self.ready.why else ("eager", "prepared")
 
     def _layer(self) -> str | None:
         if self.layer is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from seewhy.api.explaining import explain
+from seewhy.api.preparing import prepare
 from seewhy.explanation import Explanations
 from seewhy.models import Model
 from seewhy.registry import methods as registry
@@ -19,29 +19,27 @@ __all__ = ["Prepared", "ours", "prepared"]
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A model's graph, prepared: the ``module`` (None where there is none) and how it was done, in words."""
+    """A model's graph, prepared: the ``module`` for others to run (None where nothing of it is faster with gradients),
+    how it was done, in words, and ``why`` nothing was prepared at all, else ''."""
 
     module: nn.Module | None
     record: Mapping[str, str] = field(default_factory=dict)
     why: str = ""
 
 
-def prepared(model: Model, x: Tensor) -> Prepared:
-    """The prepared form of a model for inputs like ``x`` [B, C, *size], whose layers have the names they had; without
-    one ``why`` says why.
+def prepared(model: Model, x: Tensor, layer: str | None = None) -> Prepared:
+    """The prepared form of a model for inputs like ``x`` [B, C, *size], which shows ``layer``; without one ``why`` says
+    why.
 
     >>> import torch, seewhy
     >>> isinstance(prepared(seewhy.wrap(torch.nn.Conv2d(3, 4, 3)), torch.rand(1, 3, 8, 8)).why, str)
     True
     """
-    prepare = getattr(importlib.import_module("seewhy"), "prepare", None)
-    if prepare is None:
-        return Prepared(None, why="not prepared: this version of seewhy runs the eager model")
-    made = prepare(model, x)
-    record = {str(name): str(words) for name, words in dict(made.record).items()}
-    if not isinstance(made.module, nn.Module) or made.module is model.module:
-        return Prepared(None, record, "not prepared: " + ("; ".join(record.values()) or "no reason given"))
-    return Prepared(made.module, record)
+    last = bool(getattr(model.module, "channels_last", False))
+    made = prepare(model, x.movedim(1, -1) if last else x, [] if layer is None else [layer])
+    record = {str(name): str(words) for name, words in made.record.items()}
+    why = "" if made.record["used"] else "not prepared: " + record.get("why", "the model itself is as fast")
+    return Prepared(made.module, record, why)
 
 
 def ours(
