@@ -9,11 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seewhy.core.asks import Score, Stream
+from seewhy.core.asks import Attribution, Score, Stream
 from seewhy.core.fills import Fill
 from seewhy.core.folds import Collect
 from seewhy.core.streams import ChangedInput
 from seewhy.errors import UsageError
+from seewhy.methods._adaptive_windows import adaptive_drops
 from seewhy.registry import Card, Need, method
 
 __all__ = ["occlusion"]
@@ -25,7 +26,7 @@ __all__ = ["occlusion"]
         family="perturbation",
         paper="Zeiler & Fergus 2014, Visualizing and Understanding Convolutional Networks, arXiv:1311.2901, sec. 4.1",
         formula="mean over the windows W that cover p of S(x) - S(x with W hidden)",
-        cost="1 forward, and one for every window (729 at 224 pixels)",
+        cost="1 forward, and one for every window (729 at 224 pixels), of which only what changes is computed",
         needs=frozenset({Need.STREAM}),
         at="input",
         use="what the score loses when a place is hidden, for any model that can be called",
@@ -42,13 +43,18 @@ def occlusion(
     *,
     window: int | Sequence[int] | None = None,
     stride: int | Sequence[int] | None = None,
-) -> Generator[Any, Any, Tensor]:
+    adaptive: bool = False,
+    tolerance: float = 0.02,
+) -> Generator[Any, Any, Tensor | Attribution]:
     """By how much hiding the windows over each pixel lowers the score, averaged over those windows.
 
     ``input`` [B, C, *size], any number of axes, ``score`` [B]; values [B, *size], signed, in score units. ``window``
     and ``stride`` are pixels, one number or one for each axis; left out, a window is a fourteenth of each axis (16
     pixels of 224) and a stride half a window. Windows start at 0, stride, 2 stride... until one reaches the border,
-    where it is cut off: every pixel is covered. Raises `UsageError` for a window larger than the image, a stride of
+    where it is cut off: every pixel is covered. What the windows do not touch is not computed again where the network
+    can be prepared; that is exact. ``adaptive`` scores every second window along each axis, then those between which
+    the score moves, until the expected error of the drops that are left is under ``tolerance`` of their range; that is
+    not exact, and the error is returned and told. Raises `UsageError` for a window larger than the image, a stride of
     0, or one larger than the window, which would leave pixels out.
 
     >>> import torch, seewhy
@@ -70,8 +76,31 @@ def occlusion(
         return fill.boxes(input, samples, first[indices.cpu()], last[indices.cpu()])
 
     source = ChangedInput(count, hidden, ("occlusion", tuple(windows), fill.key), (first, last))
+    if adaptive:
+        return (yield from _adaptive(source, score, grid, covers, tolerance))
     scores = yield Stream(source, (Score(),), Collect(input.shape[0], count))
-    drops = (score[:, None] - scores).reshape(-1, *grid)
+    return _painted((score[:, None] - scores).reshape(-1, *grid), covers)
+
+
+def _adaptive(
+    source: ChangedInput, score: Tensor, grid: tuple[int, ...], covers: Sequence[Tensor], tolerance: float
+) -> Generator[Any, Any, Attribution]:
+    """The map from as many windows as it takes, with its expected error."""
+    if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not tolerance > 0:
+        raise UsageError(f"tolerance={tolerance!r}: a share of the map's range, more than 0, e.g. tolerance=0.02")
+    drops = yield from adaptive_drops(source, score, grid, tolerance)
+    span = (drops.values.flatten(1).amax(1) - drops.values.flatten(1).amin(1)).clamp(min=1e-30)
+    shares = drops.error.flatten(1).square().mean(1).sqrt() / span
+    notes = tuple(
+        f"{scored} of {source.count} windows scored; expected error of the others {share:.1%} of the range of all drops"
+        for scored, share in zip(drops.scored.tolist(), shares.tolist(), strict=True)
+    )
+    # the errors of windows side by side are alike, so they are not taken to cancel
+    return Attribution(_painted(drops.values, covers), error=_painted(drops.error, covers), notes=notes)
+
+
+def _painted(drops: Tensor, covers: Sequence[Tensor]) -> Tensor:
+    """The mean over the windows that cover each pixel, [B, *size]."""
     return _summed(drops, covers) / _summed(torch.ones_like(drops[:1]), covers)
 
 

@@ -7,7 +7,7 @@ import itertools
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
 from typing import Any
@@ -18,7 +18,7 @@ from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
 from seewhy.core.graph.functional import make_functional
-from seewhy.core.network import unwrap
+from seewhy.core.network import submodules, unwrap
 from seewhy.errors import CapabilityError
 
 __all__ = ["ATEN", "Exported", "export"]
@@ -122,15 +122,20 @@ def _known(target: Any) -> bool:
 
 @contextmanager
 def _hooks_aside(root: nn.Module) -> Iterator[None]:
-    """Without the user's own hooks: what they do is no part of the network, and the agreement with it is checked."""
-    with ExitStack() as stack:
-        for part in root.modules():
-            for name in _HOOKS:
-                hooks = part.__dict__.get(name)
-                if hooks:
-                    part.__dict__[name] = type(hooks)()
-                    stack.callback(part.__dict__.__setitem__, name, hooks)
+    """Without the user's own hooks: what they do is no part of the network, and the agreement with it is checked.
+
+    Every attribute is put back to the very object that it was: torch's export leaves copies of lists and dictionaries.
+    """
+    before = [(part, dict(part.__dict__)) for part in submodules(root)]
+    try:
+        for part, attributes in before:
+            part.__dict__.update({name: type(attributes[name])() for name in _HOOKS if attributes.get(name)})
         yield
+    finally:
+        for part, attributes in before:
+            for name in part.__dict__.keys() - attributes.keys():
+                del part.__dict__[name]
+            part.__dict__.update({n: value for n, value in attributes.items() if part.__dict__.get(n) is not value})
 
 
 @contextmanager
