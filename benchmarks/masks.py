@@ -147,7 +147,7 @@ def shapley_table(folder: Path, photos: int, side: int, cells: int = 4, plain: i
             return torch.cat(rows)
 
         asked = {"segments": segments, "target": target, "fill": 0.0}
-        exact = seewhy.explain(net, x, method="kernel-shap", tolerance=0, n=4000, seed=99, **asked).values
+        exact = seewhy.explain(net, x, method="kernel-shap", tolerance=0, n=40000, seed=99, **asked).values
         shape = exact.max() - exact.min()
         pieced = torch.tensor([float(exact[(segments == k).numpy()][0]) for k in range(pieces)])
         wild = [float((_plain_shapley(score, pieces, plain, seed) - pieced).square().mean()) for seed in range(2)]
