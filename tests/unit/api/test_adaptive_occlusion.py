@@ -47,7 +47,7 @@ def test_fewer_windows_give_the_same_map() -> None:
 def test_a_tighter_tolerance_scores_more_and_comes_nearer() -> None:
     net = Spot(width=6.0)
     exact = seewhy.explain(net, _x(), **ASKED)
-    found = [seewhy.explain(net, _x(), **ASKED, adaptive=True, tolerance=t) for t in (0.1, 0.02, 1e-9)]
+    found = [seewhy.explain(net, _x(), **ASKED, adaptive=True, tolerance=t) for t in (0.5, 0.004, 1e-9)]
     forwards = [each.cost.forwards for each in found]
     errors = [float(np.abs(each.values - exact.values).max()) for each in found]
     assert forwards[0] < forwards[1] < forwards[2] == exact.cost.forwards
@@ -58,13 +58,14 @@ def test_a_tighter_tolerance_scores_more_and_comes_nearer() -> None:
 
 def test_every_image_of_a_batch_has_its_own_windows() -> None:
     x = _x(2)
-    x[1] = 0.7  # nothing but the spot's own shape
+    x[1] = 0  # of the spot, one pixel
+    x[1, :, 20, 24] = 1
     together = seewhy.explain(Spot(), x, **ASKED, adaptive=True)
     for row, one in enumerate(together):
         alone = seewhy.explain(Spot(), x[row : row + 1], **ASKED, adaptive=True)
         assert one.cost.forwards == alone.cost.forwards
         assert np.allclose(one.values, alone.values, atol=1e-6)
-    assert together[0].cost.forwards != together[1].cost.forwards or together[0].notes != together[1].notes
+    assert together[0].cost.forwards != together[1].cost.forwards
 
 
 def test_a_score_that_no_window_changes_takes_the_coarse_ones_only() -> None:
@@ -94,8 +95,9 @@ def test_volumes_and_windows_as_large_as_the_image() -> None:
 
     volume = torch.rand(1, 1, 8, 8, 8, generator=torch.Generator().manual_seed(1))
     asked: dict[str, Any] = {"method": "occlusion", "window": 4, "stride": 2, "target": 0, "prepare": False}
-    exact = seewhy.explain(Sum(), volume, **asked)
-    found = seewhy.explain(Sum(), volume, **asked, adaptive=True, tolerance=1e-9)
+    net = Sum()
+    exact = seewhy.explain(net, volume, **asked)
+    found = seewhy.explain(net, volume, **asked, adaptive=True, tolerance=1e-9)
     assert np.allclose(exact.values, found.values, atol=1e-4)
-    whole = seewhy.explain(Sum(), volume, method="occlusion", window=8, stride=8, adaptive=True, target=0)
+    whole = seewhy.explain(net, volume, method="occlusion", window=8, stride=8, adaptive=True, target=0)
     assert whole.cost.forwards == 2
