@@ -42,12 +42,15 @@ def answer(made: Pass, ask: asks.Ask, place: str, targets: Sequence[Target], kee
     return value if keep else value.detach()
 
 
-def gradients_at(made: Pass, key: GradientKey, places: Iterable[str], *, keep: bool) -> dict[str, tuple[Tensor, bool]]:
-    """Canonical gradients at ``places`` from one backward, each with whether the score depended on the place at all."""
+def gradients_at(
+    made: Pass, key: GradientKey, places: Iterable[str], *, keep: bool, last: bool = False
+) -> dict[str, tuple[Tensor, bool]]:
+    """Canonical gradients at ``places`` from one backward, each with whether the score depended on the place at all;
+    after the ``last`` there can be no other."""
     names = list(dict.fromkeys(places))
     raws = [made.raw(name) for name in names]
     sources = [made.source(name) for name in names]
-    grads = made.gradients(made.scores(key.targets), sources, key.rule, graph=keep)
+    grads = made.gradients(made.scores(key.targets), sources, key.rule, graph=keep, last=last)
     found = {}
     for name, raw, grad in zip(names, raws, grads, strict=True):
         value = torch.zeros_like(raw) if grad is None else grad

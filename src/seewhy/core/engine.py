@@ -292,14 +292,15 @@ class _Run:
         for runner, at, ask in self._pending(runners, asks.Gradient):
             key = GradientKey(ask.targets or runner.job.targets, ask.rule or runner.job.outline.rule)
             groups.setdefault(key, []).append((runner, at, ask.place or runner.place))
-        for key, mine in groups.items():
+        for number, (key, mine) in enumerate(groups.items(), 1):
             began, places = time.perf_counter(), {place for _, _, place in mine}
             if self.closed is not None and not (key.rule == "none" and places == {self.closed.place}):
                 self._record()
             if self.closed is not None:
                 found, backwards = {self.closed.place: self.closed.gradient(key.targets)}, 0
             else:
-                found = gradients_at(self.made, key, places, keep=self.settings.differentiable)
+                last = number == len(groups) and all(runner.asked_all for runner in runners)
+                found = gradients_at(self.made, key, places, keep=self.settings.differentiable, last=last)
                 backwards = self.batch
             self._log(Event(0, backwards, time.perf_counter() - began), *distinct(mine))
             for runner, at, place in mine:

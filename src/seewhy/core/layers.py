@@ -37,7 +37,8 @@ def find_place(root: nn.Module, name: str, where: str = "") -> Place:
     plain, mark, number = name.partition("#")
     found: nn.Module | None = root if plain else None
     for step in plain.split("."):
-        found = None if found is None else found._modules.get(step)
+        # scripted modules keep their parts in something that is no dictionary
+        found = found._modules[step] if found is not None and step in found._modules else None
     if found is None:
         modules = dict(root.named_modules(remove_duplicate=False))  # a shared part answers to all its names
         owner = f" in {where or type(root).__name__}"

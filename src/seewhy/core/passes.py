@@ -158,12 +158,19 @@ class Pass:
         return scores(self.forward, targets)
 
     def gradients(
-        self, score: Tensor, tensors: Sequence[Tensor | GradientEdge], rule: str = "none", *, graph: bool = False
+        self,
+        score: Tensor,
+        tensors: Sequence[Tensor | GradientEdge],
+        rule: str = "none",
+        *,
+        graph: bool = False,
+        last: bool = False,
     ) -> list[Tensor | None]:
         """d (sum of scores) / d each tensor under ``rule``; None where the score does not depend on it.
 
-        Samples do not mix in a network in eval mode, so one backward serves the whole batch. Raises `CapabilityError`
-        if the rule met no rectifier in the forward.
+        Samples do not mix in a network in eval mode, so one backward serves the whole batch. The ``last`` one lets go
+        of the graph as it goes, whose memory it can then use. Raises `CapabilityError` if the rule met no rectifier in
+        the forward.
         """
         if rule != "none" and self.rule.seen == 0:
             raise CapabilityError(
@@ -176,7 +183,13 @@ class Pass:
         self.rule.active = rule
         try:
             found = iter(
-                torch.autograd.grad(score.sum(), reachable, retain_graph=True, allow_unused=True, create_graph=graph)  # type: ignore[arg-type]
+                torch.autograd.grad(
+                    score.sum(),
+                    reachable,  # type: ignore[arg-type]
+                    retain_graph=graph or not last,
+                    allow_unused=True,
+                    create_graph=graph,
+                )
             )
         finally:
             self.rule.active = "none"

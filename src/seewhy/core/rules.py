@@ -13,6 +13,7 @@ rule shares one forward.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -102,6 +103,43 @@ class _Rectify(torch.autograd.Function):
         return _slope(ctx.f, z, g), None, None
 
 
+class _Clip(torch.autograd.Function):
+    """`_Rectify` for a rectifier that is the identity between two bounds and constant outside: half the memory, and no
+    second look at the forward."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, low: float, high: float, watch: RuleWatch) -> Tensor:
+        ctx.bounds, ctx.watch = (low, high), watch
+        ctx.save_for_backward(z)
+        return z.clamp(min=low) if high == math.inf else z.clamp(low, high)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
+        (g,), (z,), rule = grads, ctx.saved_tensors, ctx.watch.active
+        if rule != "none":
+            g = g.clamp(min=0)
+        if rule == "deconvnet":
+            return g, None, None, None
+        low, high = ctx.bounds
+        if high == math.inf:
+            return torch.ops.aten.threshold_backward(g, z, low), None, None, None
+        return torch.ops.aten.hardtanh_backward(g, z, low, high), None, None, None
+
+
+def _bounds(call: Call) -> tuple[float, float] | None:
+    """The bounds of a rectifier that clips, neither negative; None for other functions."""
+    name = call.name.rstrip("_")
+    if name == "relu":
+        return 0.0, math.inf
+    if name == "relu6":
+        return 0.0, 6.0
+    if name != "hardtanh":
+        return None
+    given = dict(zip(("min_val", "max_val"), call.args[1:3], strict=False)) | call.kwargs
+    low, high = given.get("min_val", -1.0), given.get("max_val", 1.0)
+    return (float(low), float(high)) if low >= 0 else None
+
+
 def _slope(f: Callable[[Tensor], Tensor], z: Tensor, g: Tensor) -> Tensor:
     """f'(z) g, differentiable again when a graph of the backward pass is being made."""
     graph = torch.is_grad_enabled()
@@ -133,8 +171,11 @@ class RuleWatch:
         z = call.args[0] if call.args else call.kwargs["input"]
         if not torch.is_grad_enabled() or not z.requires_grad:
             return proceed(call)
-        f = out_of_place(call)
         if not in_place(call):
-            return _Rectify.apply(z, f, self)
+            return self._apply(call, z)
         # copy_ keeps the aliasing for models that use self.relu(x) for its side effect
-        return z.copy_(_Rectify.apply(z.clone(), f, self))
+        return z.copy_(self._apply(call, z.clone()))
+
+    def _apply(self, call: Call, z: Tensor) -> Any:
+        bounds = _bounds(call)
+        return _Rectify.apply(z, out_of_place(call), self) if bounds is None else _Clip.apply(z, *bounds, self)

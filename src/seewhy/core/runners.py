@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Hashable, Sequence
 from dataclasses import dataclass, field
+from inspect import isgeneratorfunction
 from typing import Any
 
 from seewhy.core import asks
@@ -27,6 +28,11 @@ class Runner:
     depends: bool = True
     spent: Spent = field(default_factory=Spent)
     result: asks.Attribution | None = None
+
+    @property
+    def asked_all(self) -> bool:
+        """Whether nothing more will be asked for: a plain formula asks once, for its arguments."""
+        return self.result is not None or not isgeneratorfunction(self.job.outline.method.formula)
 
 
 #: what stands where an answer takes a pass

@@ -153,7 +153,10 @@ def _chunk_answers(
             if isinstance(want, asks.Gradient):
                 key = GradientKey(targets, want.rule or subscriber.rule)
                 wanted.setdefault(key, set()).add(want.place or subscriber.place)
-    found = {key: gradients_at(made, key, sorted(places), keep=keep) for key, places in wanted.items()}
+    found = {
+        key: gradients_at(made, key, sorted(places), keep=keep, last=n == len(wanted))
+        for n, (key, places) in enumerate(wanted.items(), 1)
+    }
     spent[1] += len(found) * torch.bincount(torch.tensor(samples), minlength=spent.shape[1])
     answers = []
     for subscriber in subscribers:

@@ -50,10 +50,10 @@ def test_a_tighter_tolerance_scores_more_and_comes_nearer() -> None:
     found = [seewhy.explain(net, _x(), **ASKED, adaptive=True, tolerance=t) for t in (0.5, 0.004, 1e-9)]
     forwards = [each.cost.forwards for each in found]
     errors = [float(np.abs(each.values - exact.values).max()) for each in found]
-    assert forwards[0] < forwards[1] < forwards[2] == exact.cost.forwards
+    assert forwards[0] < forwards[1] < forwards[2] <= exact.cost.forwards
     assert errors[0] > errors[1] > errors[2]
     assert np.allclose(found[2].values, exact.values, atol=1e-6 * np.abs(exact.values).max())
-    assert not found[2].error.any()
+    assert found[2].error.max() < 1e-8 * np.abs(exact.values).max()
 
 
 def test_every_image_of_a_batch_has_its_own_windows() -> None:
