@@ -32,6 +32,7 @@ class Question:
     segments: o.Segments = None
     pairs: o.Set = None
     seed: o.Seed = None
+    prepare: o.Prepare = "auto"
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def explain(
     def one_each(folder: Folder, found: Explanations) -> list[list[Path]]:
         return folder.save(found, formats, **drawn)
 
-    return run(photos, source, output, asked, one_each)
+    return run(photos, source, output, asked, one_each, question.prepare)
 
 
 @bundled
@@ -72,4 +72,4 @@ def compare(
         columns = _COLUMNS if len(found) > _COLUMNS else None
         return [[folder.save_grid(found, "compare", columns=columns, **drawn)]] * len(found)
 
-    return run(photos, source, output, asked, one_grid)
+    return run(photos, source, output, asked, one_grid, question.prepare)

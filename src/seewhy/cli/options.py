@@ -95,6 +95,15 @@ Set = Annotated[
 ]  # fmt: skip
 Seed = Annotated[int | None, _option("--seed", show="N", panel=_QUESTION, help="For methods that draw random numbers.")]
 
+Prepare = Annotated[
+    str,
+    _option(
+        "--prepare", show="WHEN", panel=_QUESTION,
+        help="A faster form of the network: auto (once it is worth it), on, verify (compared with it in every "
+        "call) or off.",
+    ),
+]  # fmt: skip
+
 Format = Annotated[
     list[str] | None,
     _option(

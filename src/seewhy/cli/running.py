@@ -12,9 +12,10 @@ import typer
 from seewhy.cli.bundles import Output, Source
 from seewhy.cli.console import Bars, bars, complain, quiet_warnings
 from seewhy.cli.show import as_json, cost_dict, image_dict, image_lines
-from seewhy.errors import ImageError
+from seewhy.errors import ImageError, UnknownName
 
 if TYPE_CHECKING:
+    from seewhy.core.jobs import Settings
     from seewhy.explanation import Explanations
     from seewhy.models import Model
     from seewhy.report import Folder
@@ -23,6 +24,8 @@ __all__ = ["INTERRUPTED", "Save", "run"]
 
 #: what a shell expects of a program that Ctrl-C ended
 INTERRUPTED = 130
+#: what may be typed for ``prepare=``
+_PREPARE: dict[str, bool | str] = {"auto": "auto", "on": True, "verify": "verify", "off": False}
 #: writes one photo's explanations into the folder; gives each one's files
 Save = Callable[["Folder", "Explanations"], Sequence[Sequence[Path]]]
 
@@ -33,13 +36,18 @@ def run(
     output: Output,
     asked: dict[str, Any],
     save: Save,
+    prepare: str = "auto",
 ) -> int:
-    """Explain, save and tell; gives the exit code."""
+    """Explain, save and tell; gives the exit code. Raises `UnknownName` for a word that ``prepare`` cannot be."""
+    from seewhy.core.jobs import Settings
     from seewhy.report import Folder
 
+    if prepare not in _PREPARE:
+        raise UnknownName("value of --prepare", prepare, _PREPARE, f"one of {', '.join(_PREPARE)}")
     folder = Folder(output.out, force=output.force)
     with quiet_warnings(output.quiet), bars(output.quiet) as bar:
-        return _all(photos, source.load(), folder, asked, save, bar, json=output.json, quiet=output.quiet)
+        settings = Settings(progress=bar, prepare=_PREPARE[prepare])
+        return _all(photos, source.load(), folder, asked, save, bar, settings, json=output.json, quiet=output.quiet)
 
 
 def _all(
@@ -49,18 +57,18 @@ def _all(
     asked: dict[str, Any],
     save: Save,
     bar: Bars,
+    settings: Settings,
     *,
     json: bool,
     quiet: bool,
 ) -> int:
     from seewhy.api.photos import explain_photos
-    from seewhy.core.jobs import Settings
     from seewhy.explanation import Cost
 
     images: list[dict[str, Any]] = []
     failed: list[dict[str, str]] = []
     total, stopped = Cost(), False
-    for n, outcome in enumerate(explain_photos(model, photos, settings=Settings(progress=bar), **asked), 1):
+    for n, outcome in enumerate(explain_photos(model, photos, settings=settings, **asked), 1):
         if outcome.explanations is None:
             failed.append({"image": outcome.path, "reason": outcome.reason})
             with bar.aside():

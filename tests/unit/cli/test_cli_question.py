@@ -103,3 +103,22 @@ def test_reductions_and_rules(ask: Any, model: seewhy.Model) -> None:
 def test_methods_said_twice_count_once_and_keep_their_order(ask: Any) -> None:
     found = ask("-M", "saliency", "-M", "grad-cam", "-M", "saliency")
     assert [one["method"] for one in found] == ["saliency", "grad-cam"]
+
+
+@pytest.mark.parametrize(("word", "used"), [("on", True), ("verify", True), ("off", False), ("auto", False)])
+def test_prepare_reaches_the_library(ask: Any, word: str, used: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    # whether a step is faster depends on the machine
+    monkeypatch.setattr(
+        "seewhy.core.graph.measuring._times", lambda runs, x, gradients: dict(zip(runs, range(9, 0, -1), strict=False))
+    )
+    (one,) = ask("--method", "saliency", "--prepare", word)
+    found = seewhy.Explanation.load(one["files"][0])
+    assert found.provenance["prepared"]["used"] is used
+    assert found.cost.checks == used
+
+
+def test_a_word_that_prepare_cannot_be(say: Any) -> None:
+    said = say("explain", "a.png", "--prepare", "sometimes")
+    assert said.code == 2
+    assert "no value of --prepare 'sometimes'" in said.err
+    assert "auto, on, verify, off" in said.err
