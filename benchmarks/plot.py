@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks.rows import Report, Row
-from seewhy.api.benched import OURS
+from seewhy.api.bench.result import OURS
 
 __all__ = ["bars", "draw"]
 

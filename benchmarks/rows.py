@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from seewhy.api.benched import OURS
-from seewhy.api.measures import Measure
-from seewhy.api.racing import Lap, fastest
+from seewhy.api.bench.measures import Measure
+from seewhy.api.bench.racing import Lap, fastest
+from seewhy.api.bench.result import OURS
 
 __all__ = ["Demand", "Reading", "Report", "Row", "merged", "read", "write"]
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.rows import Demand, Report, Row
-from seewhy.api.benched import OURS
-from seewhy.api.racing import Lap
+from seewhy.api.bench.racing import Lap
+from seewhy.api.bench.result import OURS
 
 __all__ = ["BEGIN", "END", "markdown", "put", "verdict"]
 
@@ -41,8 +41,7 @@ def _task(rows: Sequence[Row]) -> list[str]:
             lines.append(f"| {row.network} | {row.batch} | {'| ' * len(names)}{row.words} |")
             continue
         cells = [_cell(row, name, notes) for name in names]
-        verdicts = "; ".join(verdict(row, demand) for demand in row.demands)
-        lines.append(f"| {row.network} | {row.batch} | {' | '.join(cells)} | {verdicts} |")
+        lines.append(f"| {row.network} | {row.batch} | {' | '.join(cells)} | {'; '.join(_verdicts(row))} |")
     words = dict.fromkeys(row.words for row in rows if row.laps and row.words)
     return lines + ([""] if notes or words else []) + [f"- {each}" for each in (*notes, *words)]
 
@@ -74,13 +73,19 @@ def _by(lap: Lap) -> str:
     return f" ({lap.difference:.2g})"
 
 
+def _verdicts(row: Row) -> list[str]:
+    return [verdict(row, demand) for demand in row.demands or [Demand(0.0)]]
+
+
 def verdict(row: Row, demand: Demand) -> str:
-    """``1.42x captum, met`` or ``**1.10x captum, short of 1.3x**``."""
+    """``1.42x captum, at least 1.3x`` or ``**1.10x captum, short of 1.3x**``; the ratio alone without a demand."""
     ratio, rival = row.ratio(demand), row.rival(demand)
     if ratio is None or rival is None:
         return f"no {demand.against or 'other library'}" + (f" on {demand.on}" if demand.on != "eager" else "")
     name = rival.name + (", prepared" if demand.on == "prepared" else "")
     unsure = "" if rival.agrees is not False else ", whose result differs"
+    if not demand.ratio:
+        return f"{ratio:.2f}x {name}{unsure}"
     limit = f"{demand.ratio:g}x"
     if row.met(demand):
         return f"{ratio:.2f}x {name}{unsure}, {'within' if demand.most else 'met'} {limit}".replace("met ", "at least ")
@@ -106,4 +111,4 @@ def summary(row: Row) -> str:
         return row.words
     mine = row.ours()
     own = "" if mine is None else f"{OURS} {_milliseconds(mine.median)} ms; "
-    return own + "; ".join(verdict(row, demand).replace("*", "") for demand in row.demands)
+    return own + "; ".join(_verdicts(row)).replace("*", "")

@@ -1,4 +1,4 @@
-"""What benchmarks race: every library of `seewhy.api.peers` gives our map, where it computes the same thing."""
+"""What benchmarks race: every library of `seewhy.api.bench.peers` gives our map, where it computes the same thing."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from torch import nn
 
 import seewhy
 from networks import image, make
-from seewhy.api import peers
-from seewhy.api.entering import ours
-from seewhy.api.measures import Measure
-from seewhy.api.peers import Asked, contestants
-from seewhy.api.racing import Contestant, race
+from seewhy.api.bench import peers
+from seewhy.api.bench.entering import StandIn, ours, prepared
+from seewhy.api.bench.measures import Measure
+from seewhy.api.bench.peers import Asked, contestants
+from seewhy.api.bench.racing import Contestant, race
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -73,6 +73,46 @@ def test_every_setting_gives_our_map(method: str, batch: int) -> None:
     assert "forward" not in vars(rival)
     for (name, value), other in zip(case.net.state_dict().items(), rival.state_dict().values(), strict=True):
         assert torch.equal(value, other), name
+
+
+@pytest.mark.usefixtures("steps_pay")
+@pytest.mark.parametrize("method", [each for each in METHODS if each not in ("guided-backprop", "deconvnet")])
+def test_every_library_gives_our_map_on_our_prepared_model(method: str) -> None:
+    """It has hooks, gradients and layers that can be replaced, though it is no module with weights."""
+    case, x = make("conv-bn-relu", 3), image(3, batch=2)
+    with torch.no_grad():
+        case.net[-1].bias += 4.0
+    layer = case.early if method == "score-cam" else case.layer if method.endswith("cam") or "cam-" in method else None
+    _agree_prepared(seewhy.wrap(case.net), x, method, layer, METHODS[method])
+
+
+@pytest.mark.usefixtures("steps_pay")
+@pytest.mark.parametrize("method", ["grad-cam", "saliency"])
+def test_every_library_gives_our_map_on_our_prepared_resnet(method: str) -> None:
+    torchvision = pytest.importorskip("torchvision")
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        net = torchvision.models.resnet18(weights=None).eval()
+    x = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    _agree_prepared(seewhy.wrap(net), x, method, None if method == "saliency" else "layer4", METHODS[method])
+
+
+def _agree_prepared(model: seewhy.Model, x: torch.Tensor, method: str, layer: str | None, names: set[str]) -> None:
+    """Ours on the eager model is the reference, to 1e-3: folding moves the last digits."""
+    settings = SETTINGS.get(method, {})
+    ready = prepared(model, x, layer)
+    assert (ready.why, isinstance(ready.module, StandIn)) == ("", True)
+    there, missing = contestants(Asked(ready.module, x, method, [0, 1], layer, settings), "prepared")
+    assert missing == {}
+    assert {(each.name, each.on) for each in there} == {(name, "prepared") for name in names}
+    parts = list(ready.module.modules())
+    for each in there:
+        if each.probe is not None:
+            each.probe()
+    mine = Contestant("seewhy", lambda: _ours(model, x, method, [0, 1], layer, settings))
+    for lap in race([mine, *there], Measure("l2", 1e-3), rounds=1):
+        assert (lap.failure, lap.agrees) == ("", True), lap
+    assert list(ready.module.modules()) == parts
 
 
 def _ours(model: seewhy.Model, x: torch.Tensor, method: str, target: list[int], layer: str | None, settings: dict):

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 import seewhy.methods  # noqa: F401 - every method registers itself on import
 from seewhy.api.inputs import channels_first
+from seewhy.core.forwards import run_forward
 from seewhy.core.layers import choose_layer
 from seewhy.core.network import Network
-from seewhy.core.passes import Request, run_forward
+from seewhy.core.passes import Request
 from seewhy.models import Model, Preprocess, load, wrap
 from seewhy.registry import Card
 from seewhy.registry import methods as registry

@@ -17,7 +17,7 @@ from seewhy.cli.words import settings_of
 from seewhy.errors import UsageError
 
 if TYPE_CHECKING:
-    from seewhy.api.benched import Bench
+    from seewhy.api.bench.result import Bench
     from seewhy.report import Folder
 
 __all__ = ["bench"]
@@ -74,7 +74,7 @@ def bench(
 
     [dim]seewhy bench --model torchvision:resnet50 --weights random --method grad-cam[/dim]
     """
-    from seewhy.api.benching import bench as run
+    from seewhy.api.bench.running import bench as run
     from seewhy.report import Folder
 
     for name, value in (("--rounds", rounds), ("--seconds", seconds)):

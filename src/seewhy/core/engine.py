@@ -22,6 +22,7 @@ from seewhy.core.batching import Budget
 from seewhy.core.chooser import Chooser
 from seewhy.core.closed import Closed
 from seewhy.core.following import MOST
+from seewhy.core.forwards import run_forward
 from seewhy.core.graph.preparing import Preparer
 from seewhy.core.jobs import Answer, Event, Job, Outcome, Outline, Settings, Spent
 from seewhy.core.layers import AUTO, INPUT, Place
@@ -29,7 +30,7 @@ from seewhy.core.lens import attention_maps, lens_maps
 from seewhy.core.network import Network
 from seewhy.core.opening import closed_at, shared_request
 from seewhy.core.outputs import Forward
-from seewhy.core.passes import Pass, Request, run_forward
+from seewhy.core.passes import Pass, Request
 from seewhy.core.relevance.propagation import Flow, Lift, Propagation
 from seewhy.core.runners import UNANSWERED, Runner, attribution, distinct, salvage, source_key, steps_of
 from seewhy.core.streaming import Subscriber, run_stream

@@ -36,9 +36,9 @@ class Fill:
     def boxes(self, x: Tensor, samples: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
         """Rows ``samples`` [m] of ``x``, each with the box from ``lo`` to ``hi`` [m, axes], inclusive, hidden."""
         hidden = x[samples]
-        for row, sample, first, last in zip(hidden, samples.tolist(), lo.tolist(), hi.tolist(), strict=True):
-            box = (slice(None), *(slice(a, b + 1) for a, b in zip(first, last, strict=True)))
-            row[box] = self.reference[sample][box]
+        for row, (sample, first, last) in enumerate(zip(samples.tolist(), lo.tolist(), hi.tolist(), strict=True)):
+            box = tuple(slice(a, b + 1) for a, b in zip(first, last, strict=True))
+            hidden[row][(slice(None), *box)] = self.reference[sample][(slice(None), *box)]
         return hidden
 
 

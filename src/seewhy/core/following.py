@@ -11,10 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from seewhy.core.forwards import run_forward, run_windows
 from seewhy.core.graph.agreement import difference
 from seewhy.core.graph.windows import WindowPlan, Windows
 from seewhy.core.network import Network
-from seewhy.core.passes import Pass, Request, run_forward, run_windows
+from seewhy.core.passes import Pass, Request
 from seewhy.core.streams import Source
 
 __all__ = ["MOST", "Following", "follow"]

@@ -40,7 +40,10 @@ def find_place(root: nn.Module, name: str, where: str = "") -> Place:
         # scripted modules keep their parts in something that is no dictionary
         found = found._modules[step] if found is not None and step in found._modules else None
     if found is None:
-        modules = dict(root.named_modules(remove_duplicate=False))  # a shared part answers to all its names
+        # a shared part answers to all its names; networks of other libraries know their layers by names of their own
+        modules = dict(root.named_modules(remove_duplicate=False))
+        found = modules.get(plain) if plain else None
+    if found is None:
         owner = f" in {where or type(root).__name__}"
         listing = f"seewhy layers --model {where}" if where else "dict(module.named_modules())"
         raise UnknownName("layer", name, (n for n in modules if n), listing, owner)

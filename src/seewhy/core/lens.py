@@ -11,8 +11,9 @@ from torch import Tensor
 
 from seewhy.core.attention import AttentionMaps, blocks, check, token_grid
 from seewhy.core.chooser import Chooser
+from seewhy.core.forwards import run_forward
 from seewhy.core.network import Network
-from seewhy.core.passes import Pass, Request, run_forward
+from seewhy.core.passes import Pass, Request
 from seewhy.core.targets import Target
 
 __all__ = ["attention_maps", "lens_maps"]

@@ -1,4 +1,4 @@
-"""One forward with its graph kept open: takes a borrowed network and a batch, gives activations and gradients of it.
+"""One forward with its graph kept open: takes what it put out and what was captured, gives activations and gradients.
 
 Every backward is `torch.autograd.grad` on the tensors asked for: parameter gradients are never computed, and the pass
 stops at the layer.
@@ -6,40 +6,26 @@ stops at the layer.
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.graph import GradientEdge
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from seewhy.core.attention import AttentionWatch
-from seewhy.core.biases import BiasTerm, BiasWatch
-from seewhy.core.functions import Handler, Interceptor
-from seewhy.core.graph.agreement import difference
-from seewhy.core.graph.building import Recorded
-from seewhy.core.graph.preparing import Use
-from seewhy.core.graph.windows import Windows
-from seewhy.core.head import HeadWatch, Linear
+from seewhy.core.biases import BiasTerm
+from seewhy.core.functions import Handler
+from seewhy.core.head import Linear
 from seewhy.core.layers import INPUT, Place, Seen, choose_layer
 from seewhy.core.layouts import Layout, Reshape, find_layout
-from seewhy.core.network import Network
 from seewhy.core.outputs import Forward
-from seewhy.core.programs import check_agreement
 from seewhy.core.rules import RuleWatch
-from seewhy.core.tape import Edit, Graph, Tape, capture, record
+from seewhy.core.tape import Edit, Graph, Tape
 from seewhy.core.targets import Target, scores
-from seewhy.core.upstream import WORKAROUNDS
 from seewhy.errors import CapabilityError, TargetError
 
-__all__ = ["Pass", "Request", "program_for", "run_forward", "run_windows"]
-
-#: what torch says when the part of a model before the first captured layer cannot do without a graph
-_WANTS_GRAPH = ("created in no_grad mode", "does not require grad", "inplace", "in-place")
+__all__ = ["Pass", "Request"]
 
 
 @dataclass(frozen=True)
@@ -259,146 +245,3 @@ class Pass:
 
 def _differentiable(source: Tensor | GradientEdge) -> bool:
     return isinstance(source, GradientEdge) or source.requires_grad
-
-
-def run_forward(network: Network, call: Callable[[Tensor], Any], x: Tensor, request: Request) -> Pass:
-    """Run one forward of ``x`` as ``request`` says; ``call`` comes from `Network.borrowed`.
-
-    A prepared program answers where there is one that was found to agree; the first time both run and are compared.
-    Raises `CapabilityError` when a layer never runs, and whatever the model itself raises. A model that does not stand
-    having its first part run without a graph (it writes into views, or differentiates for itself) is run again with
-    one.
-    """
-    use = _use(network, x, request)
-    if use is None or network.preparer is None or (program := network.preparer.program(use)) is None:
-        return _eager(network, call, x, request)
-    places = {key: replace(place, module=program.get_submodule(place.name)) for key, place in request.places.items()}
-    made = _forward(network, program, x, replace(request, places=places))
-    if network.preparer.trusted(use):
-        return made
-    exact = _eager(network, call, x, request)
-    verdict = difference(exact, made)
-    network.preparer.judge(use, verdict)
-    kept = exact if verdict else made
-    kept.checks = len(x)
-    return kept
-
-
-def run_windows(network: Network, windows: Windows, x: Tensor, rows: Sequence[int], request: Request) -> Pass:
-    """Run the variants ``x`` [m, C, *size] of an image in its windows ``rows`` through what they change alone."""
-    return _forward(network, lambda variants: windows(variants, rows), x, request)
-
-
-def program_for(network: Network, x: Tensor, request: Request) -> nn.Module | None:
-    """The prepared program that answers ``request`` for inputs like ``x``, if there is one that was found to agree."""
-    use = _use(network, x, request)
-    if use is None or network.preparer is None or not network.preparer.trusted(use):
-        return None
-    return network.preparer.program(use)
-
-
-def _use(network: Network, x: Tensor, request: Request) -> Use | None:
-    """What a prepared program would have to do; None where only the module itself can, or something better is there."""
-    own = request.attached or request.survey or request.biases or request.curvature or request.attention
-    if own or request.swap is not None or request.watches or (network.program is not None and request.scores_only):
-        return None
-    recorded: Recorded = {"none": "none", "lazy": "after", "full": "all"}[request.graph]  # type: ignore[assignment]
-    layers = tuple(sorted({place.name for place in request.places.values()}))
-    return Use(layers, recorded, request.rules, len(x) == 1)
-
-
-def _eager(network: Network, call: Callable[[Tensor], Any], x: Tensor, request: Request) -> Pass:
-    """The forward of the model itself."""
-    if request.graph != "lazy":
-        return _forward(network, call, x, request)
-    try:
-        return _forward(network, call, x, request)
-    except RuntimeError as error:
-        if not any(words in str(error) for words in _WANTS_GRAPH):
-            raise
-        made = _forward(network, call, x, replace(request, at_input=True))
-        made.runs += 1
-        return made
-
-
-def _forward(network: Network, call: Callable[[Tensor], Any], x: Tensor, request: Request) -> Pass:
-    size = tuple(x.shape[2:])
-    keeps_input = request.gradients and (request.at_input or request.graph == "full")
-    if request.attached:
-        leaf = x if x.requires_grad else x.detach().requires_grad_()
-    else:
-        leaf = x.detach().requires_grad_(keeps_input)
-    head, rule, bias, attention = HeadWatch(), RuleWatch(), BiasWatch(), AttentionWatch()
-    tables = [head.handlers, WORKAROUNDS]
-    if request.biases:
-        tables.insert(0, bias.handlers)
-    if request.rules:
-        tables.append(rule.handlers)
-    if request.attention:
-        tables.append(attention.handlers)
-    tables.extend(request.watches)
-    edits = {
-        name: _raw_edit(edit, lambda shape: find_layout(shape, size, request.reshape, network.channels_last))
-        for name, edit in request.edits.items()
-    }
-    if request.swap is not None:
-        into, source = request.swap
-        edits[into] = lambda raw: tape.activations[source]
-    with ExitStack() as stack:
-        tape = stack.enter_context(capture(request.places, graph=request.graph, edits=edits, optional=request.optional))
-        attention.surveyed = tape.seen
-        if request.survey:
-            stack.enter_context(record(network.module, tape))
-        stack.enter_context(Interceptor(tables))
-        if request.attached or request.curvature:  # the fused attention kernels cannot be differentiated twice
-            stack.enter_context(sdpa_kernel(SDPBackend.MATH))
-        # a clone: a model whose first layer works in place must rewrite neither the user's tensor nor a leaf
-        outside = network.program if network.root is None or request.scores_only else None
-        if outside is None:
-            raw = call(leaf.clone())
-        else:
-            raw, squashes = outside.run(x.detach())
-            head.squashes.extend(squashes)
-    # left the contexts: backward rules run outside the interceptor
-    forward = Forward(raw, x.shape[0], head.squashes)
-    made = Pass(forward, size, request, tape, leaf, rule, head.linears, bias.terms, attention, network.channels_last)
-    # weakly: a cycle would keep the whole graph until the garbage collector comes by
-    made.forward.activations, made.forward.rows = _weakly(made.activation), _weakly(made.rows)
-    made.forward.captured = tuple(tape.activations)
-    _check_batch(made.forward, x.shape[0])
-    if outside is None and network.program is not None and not network.agrees:
-        check_agreement(network.program, x, made.forward)
-        network.agrees = True
-        made.runs += 1
-    return made
-
-
-def _weakly(method: Callable[[str], Tensor]) -> Callable[[str], Tensor]:
-    """A method of a pass that does not keep the pass."""
-    reference: weakref.WeakMethod[Callable[[str], Tensor]] = weakref.WeakMethod(method)
-
-    def call(name: str) -> Tensor:
-        found = reference()
-        assert found is not None, "a forward was read after its pass had gone"
-        return found(name)
-
-    return call
-
-
-def _check_batch(forward: Forward, batch: int) -> None:
-    try:
-        found = forward.main.shape[0] if forward.main.ndim else 0
-    except TargetError:
-        return  # a callable target may still know its way around this output
-    if found != batch:
-        raise TargetError(f"the model gives {found} rows of scores for {batch} image(s); it needs one row per image")
-
-
-def _raw_edit(edit: Edit, layout_of: Callable[[Sequence[int]], Layout]) -> Edit:
-    """An edit of canonical activations as one of the layer's own layout."""
-
-    def change(raw: Tensor) -> Tensor:
-        layout = layout_of(raw.shape)
-        return layout.restore(edit(layout.canonical(raw)), raw)
-
-    return change

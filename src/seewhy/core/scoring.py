@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from seewhy.core.batching import Budget, in_chunks
+from seewhy.core.forwards import run_forward
 from seewhy.core.layers import find_place
 from seewhy.core.network import Network
-from seewhy.core.passes import Request, run_forward
+from seewhy.core.passes import Request
 from seewhy.core.targets import Target
 
 __all__ = ["score_batch"]

@@ -13,10 +13,11 @@ from seewhy.core import asks
 from seewhy.core.answers import GradientKey, answer, gradients_at
 from seewhy.core.batching import Budget, in_chunks, unmetered
 from seewhy.core.following import follow
+from seewhy.core.forwards import run_forward
 from seewhy.core.layers import INPUT, Place
 from seewhy.core.layouts import Reshape
 from seewhy.core.network import Network
-from seewhy.core.passes import Pass, Request, run_forward
+from seewhy.core.passes import Pass, Request
 from seewhy.core.targets import Target
 
 __all__ = ["Subscriber", "all_items", "run_stream"]

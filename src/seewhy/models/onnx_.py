@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 
+from seewhy.core.forwards import run_forward
 from seewhy.core.network import Network
-from seewhy.core.passes import Request, run_forward
+from seewhy.core.passes import Request
 from seewhy.core.programs import disagreement
 from seewhy.errors import SeewhyError, UsageError
 from seewhy.models._onnx_file import OnnxFile, literal, read_onnx

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import sys
 from collections.abc import Callable
@@ -14,11 +15,13 @@ import torch
 from torch import Tensor, nn
 
 import seewhy
-from seewhy.api import peers
-from seewhy.api.benched import Bench, MethodBench
-from seewhy.api.benching import bench
-from seewhy.api.entering import prepared
-from seewhy.api.racing import Contestant, Lap
+from seewhy.api.bench import entering, peers, running
+from seewhy.api.bench.entering import Prepared, StandIn, prepared
+from seewhy.api.bench.peers import Asked
+from seewhy.api.bench.racing import Contestant, Lap
+from seewhy.api.bench.result import Bench, MethodBench
+from seewhy.api.bench.running import bench
+from seewhy.core.graph.fusing import can_fuse
 from seewhy.core.programs import Program
 from seewhy.errors import TargetError, UnknownName, UsageError
 
@@ -45,7 +48,7 @@ def library(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[peers.Asked]
     """Make one library, called ``other``, that runs the function given."""
 
     def make(run: Callable[[peers.Asked], Any]) -> None:
-        made = ModuleType("seewhy.api.peers.other_")
+        made = ModuleType("seewhy.api.bench.peers.other_")
         made.LIBRARY, made.PACKAGE = "other", "other"
         made.contestants = lambda asked: [Contestant("other", lambda: run(asked), setting="n=1")]
         monkeypatch.setitem(sys.modules, made.__name__, made)
@@ -54,7 +57,7 @@ def library(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[peers.Asked]
     return make
 
 
-@pytest.mark.usefixtures("nobody")
+@pytest.mark.usefixtures("nobody", "no_step_pays")
 def test_the_usual_methods_with_a_forward_beside_each() -> None:
     found = bench(_net().eval(), X, rounds=1)
     assert [each.method for each in found.methods] == METHODS
@@ -63,12 +66,12 @@ def test_the_usual_methods_with_a_forward_beside_each() -> None:
     for each in found.methods:
         assert [(lap.name, lap.on) for lap in each.laps] == [("seewhy", "eager"), ("forward", "eager")]
         assert each.in_forwards(each.laps[0]) == each.seconds() / each.seconds("forward")
-    assert found.preparation == {"state": prepared(seewhy.wrap(_net()), X[None]).why}
+    assert found.preparation == {"state": "not prepared: the model itself is as fast"}
     assert set(found.missing) == {"captum", "pytorch-grad-cam", "torchcam", "zennit"}
     assert found.missing["pytorch-grad-cam"].startswith("not installed: pip install grad-cam")
 
 
-@pytest.mark.usefixtures("nobody")
+@pytest.mark.usefixtures("nobody", "no_step_pays")
 def test_json_and_markdown_tell_the_same() -> None:
     found = bench(_net().eval(), X, ["grad-cam"], target=2, rounds=2)
     document = json.loads(json.dumps(found.to_dict(), allow_nan=False))
@@ -113,39 +116,126 @@ def test_a_library_that_fails_is_told(library: Any) -> None:
     assert ("other (n=1)", "", "", "", "failed: KeyError: 'hook'") in [row[2:] for row in found.rows()]
 
 
-def test_a_prepared_model_is_raced_too(library: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    ran = []
+@pytest.mark.usefixtures("steps_pay")
+def test_a_prepared_model_is_raced_too(library: Any) -> None:
+    asked_of, heard = list[peers.Asked](), list[torch.Size]()
 
     def run(asked: peers.Asked) -> np.ndarray:
-        ran.append(asked.module)
-        return seewhy.explain(asked.module, asked.x, method="saliency", target=1, reduce="none").values[None]
+        asked_of.append(asked)
+        handle = asked.place.register_forward_hook(lambda layer, given, made: heard.append(made.shape))
+        gradient = torch.autograd.grad(asked.module(leaf := asked.x.clone().requires_grad_())[:, 1].sum(), leaf)[0]
+        handle.remove()
+        return gradient.numpy()
 
     library(run)
-    ready = _net().eval()
-
-    def prepare(model: Any, x: Tensor) -> Any:
-        assert x.shape == (1, *X.shape)
-        return SimpleNamespace(module=ready, record={"folded": "1 batch norm"})
-
-    monkeypatch.setattr(seewhy, "prepare", prepare, raising=False)
     net = _net().eval()
     found = bench(net, X, "saliency", target=1, rounds=1)
-    assert found.preparation == {"folded": "1 batch norm"}
-    laps = [(lap.name, lap.on) for lap in found.methods[0].laps]
-    assert laps == [(name, on) for name in ("seewhy", "forward") for on in ("eager", "prepared")] + [
-        ("other", "eager"),
-        ("other", "prepared"),
-    ]
-    assert any(module is ready for module in ran)
-    assert not any(module is net for module in ran)
+    assert found.preparation["batch norms"] == "1"
+    assert "kept: channels_last" in found.preparation["gradients"]
+    (method,) = found.methods
+    assert [(lap.name, lap.on) for lap in method.laps] == [
+        (name, on) for name in ("seewhy", "forward") for on in ("eager", "prepared")
+    ] + [("other", "eager"), ("other", "prepared")]
+    assert all(lap.agrees for lap in method.laps if lap.name != "forward")
     assert found.forward("prepared") > 0
+    modules = [each.module for each in asked_of]
+    assert net not in modules
+    assert {isinstance(each, StandIn) for each in modules} == {False, True}
+    heard.clear()
+    run(Asked(prepared(seewhy.wrap(net), X[None], "0").module, X[None], "saliency", [1], "0"))
+    assert heard == [(1, 6, 10, 12)]
+
+
+@pytest.mark.usefixtures("steps_pay")
+def test_the_bare_pass_prepared_is_the_one_without_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = list[bool]()
+
+    class Bare(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            ran.append(torch.is_grad_enabled())
+            return x
+
+    monkeypatch.setattr(running, "prepared", lambda *given: Prepared(None, Bare(), {"made": "by hand"}))
+    found = bench(_net().eval(), X, "saliency", target=1, rounds=3, peers=False)
+    assert found.preparation == {"made": "by hand"}
+    assert ran == [False] * (1 + len(next(lap for lap in found.methods[0].laps if lap.on == "prepared").seconds))
+
+
+@pytest.mark.usefixtures("steps_pay")
+def test_scores_are_prepared_apart_from_gradients() -> None:
+    x = X[None].clone().requires_grad_()
+    net = _net().eval()
+    found = prepared(seewhy.wrap(net), x.detach())
+    with torch.no_grad():
+        expected = net(x)
+    for made, records in ((found.module, True), (found.scores, False)):
+        assert made(x).requires_grad is records
+        assert torch.allclose(made(x), expected, atol=1e-5)
+    assert "kept: fuse" in found.record["scores"] or not can_fuse(x)
+    assert found.record["checked"].count("agrees") == 2
+
+
+@pytest.mark.usefixtures("steps_pay")
+def test_a_stand_in_is_hooked_replaced_and_copied_as_a_module_is() -> None:
+    net = _net().eval()
+    model, x = seewhy.wrap(net), torch.stack([X, X.flip(-1)])
+    made, again = (prepared(model, x, "0").module for _ in range(2))
+    assert [each.device for each in made.parameters()] == [x.device]
+    with torch.no_grad():
+        assert not made(x).requires_grad
+        inner, expected = net[0](x), net(x)
+    assert torch.allclose(made(x), expected, atol=1e-5)
+    assert made(x).requires_grad  # as of a module with weights, though x wants no gradient
+    assert not x.requires_grad
+
+    def heard(module: nn.Module, at: nn.Module) -> list[Tensor]:
+        got = list[Tensor]()
+        handle = at.get_submodule("0").register_forward_hook(lambda layer, given, out: got.append(out.detach()))
+        module(x)
+        handle.remove()
+        return got
+
+    copied = copy.deepcopy(made)
+    for module in (made, copied):
+        (activation,) = heard(module, module)
+        assert torch.allclose(activation, inner, atol=1e-5)
+    for module, at in ((copied, made), (made, copied), (again, made)):
+        assert heard(module, at) == []
+
+    class Zero(nn.Module):
+        def forward(self, given: Tensor) -> Tensor:
+            return given * 0
+
+    made.add_module("0", Zero())
+    assert torch.allclose(made(x), net[3].bias.expand(2, 4))
+    for module in (copied, again):
+        assert torch.allclose(module(x), expected, atol=1e-5)
+    # nothing of it stays in what our own maps run on
+    ours = seewhy.explain(net, x, method="grad-cam", layer="0", target=1, prepare=True)
+    eager = seewhy.explain(net, x, method="grad-cam", layer="0", target=1, prepare=False)
+    assert ours[0].provenance["prepared"]["used"]
+    assert np.allclose(ours[0].values, eager[0].values, atol=1e-6)
 
 
 def test_a_preparation_that_was_dropped_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    dropped = SimpleNamespace(module=None, record={"dropped": "its scores differ"})
-    monkeypatch.setattr(seewhy, "prepare", lambda model, x: dropped, raising=False)
+    dropped = SimpleNamespace(module=None, record={"used": False, "why": "its scores differ"})
+    monkeypatch.setattr(entering, "prepare", lambda *given, **named: dropped)
     found = prepared(seewhy.wrap(_net()), X[None])
-    assert (found.module, found.why) == (None, "not prepared: its scores differ")
+    assert (found.module, found.scores, found.why) == (None, None, "not prepared: its scores differ")
+    laps = bench(_net().eval(), X, "saliency", rounds=1, peers=False).methods[0].laps
+    assert {lap.on for lap in laps} == {"eager"}
+
+
+@pytest.mark.usefixtures("steps_pay")
+@pytest.mark.parametrize("method", ["guided-backprop", "deconvnet"])
+def test_libraries_that_hook_rectifiers_get_no_prepared_model(method: str) -> None:
+    pytest.importorskip("captum")
+    found = bench(_net().eval(), X, method, rounds=1)
+    laps = [(lap.name, lap.on) for lap in found.methods[0].laps]
+    assert ("captum", "eager") in laps
+    assert ("seewhy", "prepared") in laps
+    assert [name for name, on in laps if on == "prepared"] == ["seewhy", "forward"]
+    assert found.missing[f"{method} on our prepared model"].startswith("other libraries left out: they hook")
 
 
 def test_a_callable_is_timed_where_it_can_be() -> None:
@@ -159,7 +249,11 @@ def test_a_callable_is_timed_where_it_can_be() -> None:
     assert refused.laps == ()
 
 
-def test_the_bare_pass_of_what_runs_outside_torch_is_its_own() -> None:
+@pytest.mark.parametrize(("fixture", "kinds"), [("no_step_pays", 1), ("steps_pay", 2)])
+def test_the_bare_pass_of_what_runs_outside_torch_is_its_own(
+    fixture: str, kinds: int, request: pytest.FixtureRequest
+) -> None:
+    request.getfixturevalue(fixture)
     net, ran = _net().eval(), list[int]()
 
     class Outside(Program):
@@ -176,8 +270,8 @@ def test_the_bare_pass_of_what_runs_outside_torch_is_its_own() -> None:
     assert found.methods[0].seconds("forward") > 0
     before = len(ran)
     bench(stands, X, "saliency", rounds=9)
-    # five rounds more: in each the bare pass, and the check that saliency makes of the module
-    assert len(ran) - before == before + 10
+    # five rounds more: in each the bare pass, and the check that saliency makes of the module, on every kind
+    assert len(ran) - before == before + 10 * kinds
 
 
 def test_settings_reach_the_methods_that_take_them() -> None:

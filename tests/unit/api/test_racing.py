@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seewhy.api.measures import Measure, shown
-from seewhy.api.racing import Contestant, Lap, chosen, fastest, race
+from seewhy.api.bench.measures import Measure, shown
+from seewhy.api.bench.racing import Contestant, Lap, chosen, fastest, race
 from seewhy.errors import UsageError
 
 EXACT = Measure("max", 1e-6)

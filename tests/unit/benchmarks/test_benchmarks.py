@@ -20,8 +20,8 @@ from PIL import Image
 from torch import nn
 
 import seewhy
-from seewhy.api.measures import Measure
-from seewhy.api.racing import Lap
+from seewhy.api.bench.measures import Measure
+from seewhy.api.bench.racing import Lap
 from seewhy.registry import methods as registry
 
 EXACT = Measure("max", 1e-3)
@@ -72,7 +72,7 @@ def test_verdicts_never_hide_what_falls_short() -> None:
     assert verdict(hand, Demand(3, "by hand", most=True)) == "2.00x by hand, within 3x"
     wrong = _row(*_laps(1.0), Lap("captum", seconds=(2.0,), difference=0.5, agrees=False))
     assert verdict(wrong, Demand(1.3)) == "2.00x captum, whose result differs, at least 1.3x"
-    assert summary(row) == "seewhy 2000 ms; "
+    assert summary(row) == "seewhy 2000 ms; 1.50x captum"  # nothing is demanded
 
 
 def test_the_table_names_who_is_wrong_who_failed_and_who_is_missing() -> None:
@@ -235,20 +235,25 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> Subject:
     return Subject("resnet50", seewhy.wrap(net), "0")
 
 
+@pytest.mark.parametrize("fixture", ["no_step_pays", "steps_pay"])
 @pytest.mark.parametrize("name", ["grad-cam", "saliency", "twelve-methods", "ablation-cam"])
-def test_tasks_run(name: str, tiny: Subject) -> None:
+def test_tasks_run(name: str, fixture: str, tiny: Subject, request: pytest.FixtureRequest) -> None:
+    request.getfixturevalue(fixture)
     task = tasks.TASKS[name]
     said: list[str] = []
     rows = list(tasks.run(task, tiny, rounds=1, seconds=None, say=said.append))
     assert [row.batch for row in rows] == list(task.batches)
     assert all(lap.agrees and lap.seconds for row in rows for lap in row.laps)
     assert all(row.demands == task.demanded("resnet50") for row in rows)
-    names = [lap.name for lap in rows[0].laps]
     others = {"saliency": [tasks.BY_HAND], "twelve-methods": [tasks.HAND]}
-    assert names == ["seewhy", *others.get(name, [])]
-    assert "not prepared" in rows[0].words
-    assert name == "twelve-methods" or "not installed" in rows[0].words
-    assert said == [f"{len(names)} contestants: {', '.join(names)}"] * len(rows)
+    kinds = ["eager", "prepared"] if fixture == "steps_pay" else ["eager"]
+    for row in rows:
+        laps = [(lap.name, lap.on) for lap in row.laps]
+        assert laps == [(who, on) for who in ("seewhy", *others.get(name, [])) for on in kinds]
+        assert ("not prepared" in row.words) is (fixture == "no_step_pays")
+        assert name == "twelve-methods" or "not installed" in row.words
+    called = ", ".join(who if on == "eager" else f"{who} on {on}" for who, on in laps)
+    assert said == [f"{len(laps)} contestants: {called}"] * len(rows)
 
 
 def test_a_parameter_that_there_is_not_skips_its_task(tiny: Subject) -> None:

@@ -11,11 +11,20 @@ import pytest
 QUICK = ["--rounds", "1", "--no-peers"]
 
 
-def test_bench_in_words(say: Any) -> None:
+@pytest.fixture(autouse=True)
+def _as_wide_as_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
+@pytest.mark.parametrize(("fixture", "prepared"), [("no_step_pays", False), ("steps_pay", True)])
+def test_bench_in_words(say: Any, fixture: str, prepared: bool, request: pytest.FixtureRequest) -> None:
+    request.getfixturevalue(fixture)
     said = say("bench", "a.png", "--method", "grad-cam", "--method", "occlusion", *QUICK)
     assert (said.code, said.err) == (0, "")
     assert "forward, eager" in said.out
-    assert "not prepared" in said.out
+    assert ("not prepared" in said.out) is not prepared
+    assert ("forward, prepared" in said.out) is prepared
+    assert ("seewhy, prepared" in said.out) is prepared
     rows = {row.split()[0]: row for row in said.out.splitlines() if "seewhy" in row and "forward" in row}
     assert "1 forward, 1 backward" in rows["grad-cam"]
     assert "the reference" in rows["grad-cam"]

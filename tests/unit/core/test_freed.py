@@ -15,9 +15,10 @@ import seewhy
 import seewhy.methods
 from networks import image
 from properties.asking import METHODS, explain, made
+from seewhy.core.forwards import run_forward
 from seewhy.core.layers import find_place
 from seewhy.core.network import Network
-from seewhy.core.passes import Request, run_forward
+from seewhy.core.passes import Request
 
 
 @pytest.fixture

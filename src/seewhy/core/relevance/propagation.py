@@ -14,10 +14,11 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
 from seewhy.core import asks
+from seewhy.core.forwards import run_forward
 from seewhy.core.jobs import Event, Job, Settings
 from seewhy.core.layers import INPUT, Place
 from seewhy.core.network import Network
-from seewhy.core.passes import Pass, Request, run_forward
+from seewhy.core.passes import Pass, Request
 from seewhy.core.relevance.arithmetic import Ledger, State
 from seewhy.core.relevance.composites import Composite
 from seewhy.core.relevance.crossings import refuse, uncovered

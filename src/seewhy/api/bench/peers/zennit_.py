@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from seewhy.api.peers import Asked
-from seewhy.api.racing import Contestant
+from seewhy.api.bench.peers import Asked
+from seewhy.api.bench.racing import Contestant
 
 __all__ = ["LIBRARY", "PACKAGE", "contestants"]
 

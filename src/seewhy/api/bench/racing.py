@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seewhy.api.measures import Measure, shown
+from seewhy.api.bench.measures import Measure, shown
 from seewhy.errors import UsageError
 
 __all__ = ["LEAST", "Contestant", "Lap", "Progress", "chosen", "fastest", "race"]

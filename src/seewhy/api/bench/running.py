@@ -14,16 +14,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from seewhy.api.benched import FORWARD, OURS, Bench, MethodBench
-from seewhy.api.entering import Prepared, ours, prepared
+from seewhy.api.bench.entering import Prepared, ours, prepared
+from seewhy.api.bench.measures import Measure
+from seewhy.api.bench.peers import Asked, contestants
+from seewhy.api.bench.racing import Contestant, Progress, chosen, race
+from seewhy.api.bench.result import FORWARD, OURS, Bench, MethodBench
 from seewhy.api.inputs import Item
 from seewhy.api.listing import layers
-from seewhy.api.measures import Measure
 from seewhy.api.parameters import split_parameters
-from seewhy.api.peers import Asked, contestants
 from seewhy.api.predicting import predict_items
 from seewhy.api.probes import probes
-from seewhy.api.racing import Contestant, Progress, chosen, race
 from seewhy.core.network import Network
 from seewhy.errors import CapabilityError, TargetError, UsageError
 from seewhy.models import Model, load, wrap
@@ -69,7 +69,7 @@ def bench(
     >>> import torch
     >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.Flatten())
     >>> found = bench(net.eval(), torch.rand(3, 8, 8), "grad-cam", rounds=1, peers=False)
-    >>> [lap.name for lap in found.methods[0].laps], found.methods[0].backwards
+    >>> [lap.name for lap in found.methods[0].laps if lap.on == "eager"], found.methods[0].backwards
     (['seewhy', 'forward'], 1)
     """
     wrapped = load(model) if isinstance(model, str) else wrap(model)
@@ -178,8 +178,8 @@ class _Question:
         for on, module in (("eager", self.rival), ("prepared", shown)):
             if self.rival is not None and module is not None:
                 asked = Asked(module, self.x, method, [self.target], layer, given)
-                there, missing = contestants(asked, on)
-                runs += there
+                there, absent = contestants(asked, on)
+                runs, missing = runs + there, missing | absent
         laps = race(
             chosen(runs, progress=progress), _MEASURE, rounds=rounds, seconds=seconds, least=1, progress=progress
         )
@@ -205,7 +205,8 @@ class _Question:
 
     def _forward(self, on: str) -> Callable[[], NDArray[Any]]:
         # what runs outside torch gives its own scores, whatever module stands for it
-        module = self.ready.module if on == "prepared" else self.network.program or self.rival
+        made = self.network.program or (self.ready.scores if on == "prepared" else None)
+        module = self.rival if made is None else made
 
         def run() -> NDArray[Any]:
             with contextlib.ExitStack() as stack:

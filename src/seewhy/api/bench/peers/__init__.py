@@ -15,12 +15,14 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from seewhy.api.racing import Contestant
+from seewhy.api.bench.racing import Contestant
 
 __all__ = ["LIBRARIES", "Asked", "contestants"]
 
 #: the files of this package
 LIBRARIES = ("captum_", "grad_cam_", "torchcam_", "zennit_")
+#: done everywhere by hooks on modules of rectifiers; what they give without any is the plain gradient
+_THROUGH_RECTIFIERS = ("guided-backprop", "deconvnet")
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ class Asked:
 
 
 def contestants(asked: Asked, on: str = "eager") -> tuple[list[Contestant], dict[str, str]]:
-    """Every installed library that has the method, and why others are missing, by name.
+    """Every installed library that has the method, and why others are missing, by name. ``on`` a prepared model, whose
+    rectifiers are no modules, methods that change these are left out.
 
     >>> import torch
     >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 2))
@@ -53,6 +56,9 @@ def contestants(asked: Asked, on: str = "eager") -> tuple[list[Contestant], dict
     >>> there
     []
     """
+    if on == "prepared" and asked.method in _THROUGH_RECTIFIERS:
+        why = "other libraries left out: they hook modules of rectifiers, and it has functions"
+        return [], {f"{asked.method} on our prepared model": why}
     found: list[Contestant] = []
     missing: dict[str, str] = {}
     for file in LIBRARIES:

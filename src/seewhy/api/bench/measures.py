@@ -84,7 +84,7 @@ MEASURES: dict[str, Callable[[NDArray[Any], NDArray[Any]], float]] = {
 
 
 def shown(expected: NDArray[Any], found: NDArray[Any], form: str) -> NDArray[Any]:
-    """The reference in the form in which a contestant gives its result; see `seewhy.api.racing.Contestant`.
+    """The reference in the form in which a contestant gives its result; see `seewhy.api.bench.racing.Contestant`.
 
     >>> import numpy as np
     >>> shown(np.array([[-1.0, 2.0]]), np.array([[0.0, 2.0]]), "relu")

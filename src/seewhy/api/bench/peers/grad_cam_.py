@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seewhy.api.peers import Asked
-from seewhy.api.racing import Contestant
+from seewhy.api.bench.peers import Asked
+from seewhy.api.bench.racing import Contestant
 
 __all__ = ["LIBRARY", "PACKAGE", "contestants"]
 

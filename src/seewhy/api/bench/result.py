@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from seewhy.api.racing import Lap, fastest
+from seewhy.api.bench.racing import Lap, fastest
 from seewhy.explanation.plain import plain
 
 __all__ = ["FORWARD", "OURS", "Bench", "MethodBench"]
