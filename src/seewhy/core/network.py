@@ -99,12 +99,9 @@ def mode_matters(part: nn.Module) -> bool:
 @contextmanager
 def _buffers_kept(parts: Sequence[nn.Module]) -> Iterator[None]:
     """Buffers that a forward changes or replaces are put back."""
-    before = [
-        (part, name, value, value.detach().clone(), _version(value))
-        for part in parts
-        for name, value in part._buffers.items()
-        if value is not None
-    ]
+    held = [(part, n, v) for part in parts if part._buffers for n, v in part._buffers.items() if v is not None]
+    copies = _copies([value for _, _, value in held])
+    before = [(*each, copy, _version(each[2])) for each, copy in zip(held, copies, strict=True)]
     try:
         yield
     finally:
@@ -114,6 +111,24 @@ def _buffers_kept(parts: Sequence[nn.Module]) -> Iterator[None]:
                     part._buffers[name] = value
                 if _version(value) != version or (version is None and not _same(value, copy)):
                     value.copy_(copy)
+
+
+def _copies(values: Sequence[Tensor]) -> list[Tensor]:
+    """A copy of each; those of a kind are copied at once, since there are many and they are small."""
+    groups: dict[object, list[int]] = {}
+    for n, value in enumerate(values):
+        plain = value.layout == torch.strided and value.is_contiguous() and not value.is_quantized
+        groups.setdefault((value.dtype, value.device, value.is_inference()) if plain else n, []).append(n)
+    found = list(values)
+    for members in groups.values():
+        if len(members) == 1:
+            found[members[0]] = values[members[0]].detach().clone()
+            continue
+        together = torch.cat([values[n].detach().reshape(-1) for n in members])
+        parts = torch.split(together, [values[n].numel() for n in members])  # type: ignore[no-untyped-call]
+        for n, copy in zip(members, parts, strict=True):
+            found[n] = copy.view(values[n].shape)
+    return found
 
 
 def _version(value: Tensor) -> int | None:

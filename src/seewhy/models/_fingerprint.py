@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import operator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -31,10 +32,21 @@ def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
 class _Taken:
     """A fingerprint, and what must still be so for it to hold."""
 
-    addresses: tuple[object, ...]
+    tensors: tuple[Tensor, ...]
+    addresses: list[tuple[int, int]]
     samples: tuple[Tensor, ...]
     seen: bytes
     digest: str
+
+    def same(self, tensors: list[Tensor]) -> bool:
+        """Whether it still holds, for the module's ``tensors`` now."""
+        if len(tensors) != len(self.tensors) or not all(map(operator.is_, tensors, self.tensors)):
+            return False
+        return _addresses(tensors) == self.addresses and _values(self.samples) == self.seen
+
+
+def _addresses(tensors: list[Tensor]) -> list[tuple[int, int]]:
+    return [(t.data_ptr(), t._version) for t in tensors]
 
 
 # weak keys: a module's entry dies with it, while an id() can be given out again
@@ -56,14 +68,13 @@ def cached_fingerprint(module: nn.Module) -> str:
         for tensor in held.values()
         if tensor is not None
     ]
+    known = _taken.get(module)
+    if known is not None and known.same(tensors):
+        return known.digest
     if any(t.is_inference() or t.is_meta or t.layout != torch.strided or t.is_quantized for t in tensors):
         return fingerprint(module)
-    addresses = tuple((t.data_ptr(), t._version, t.shape, t.dtype) for t in tensors)
-    known = _taken.get(module)
-    if known is not None and known.addresses == addresses and _values(known.samples) == known.seen:
-        return known.digest
     samples = tuple(view for tensor in tensors if (view := _sample(tensor)) is not None)
-    _taken[module] = _Taken(addresses, samples, _values(samples), fingerprint(module))
+    _taken[module] = _Taken(tuple(tensors), _addresses(tensors), samples, _values(samples), fingerprint(module))
     return _taken[module].digest
 
 

@@ -31,6 +31,10 @@ __all__ = ["Build", "Prepared", "Recorded", "Steps"]
 Recorded = Literal["none", "after", "all"]
 
 
+#: how many images weights are packed for, where it is not one
+_SEVERAL = 16
+
+
 @dataclass(frozen=True)
 class Steps:
     """What is done to a graph: batch norms folded into convolutions, pictures and weights channels last in memory,
@@ -102,17 +106,19 @@ class Build:
         """Drop what was made of the model's tensors, which have changed."""
         self._copies, self.sources = WeakValueDictionary(), set()
 
-    def program(self, looked_at: Sequence[str], recorded: Recorded, steps: Steps) -> tuple[Prepared, dict[str, int]]:
-        """The network with taps for the layers ``looked_at``, gradients possible as ``recorded``; and how often each
-        step applied."""
-        graph, taps, tensors, counts = self._changed(looked_at, recorded, steps)
+    def program(
+        self, looked_at: Sequence[str], recorded: Recorded, steps: Steps, *, single: bool = False
+    ) -> tuple[Prepared, dict[str, int]]:
+        """The network with taps for the layers ``looked_at``, gradients possible as ``recorded``, at its best for
+        ``single`` images or for several; and how often each step applied."""
+        graph, taps, tensors, counts = self._changed(looked_at, recorded, steps, 1 if single else _SEVERAL)
         made = self._prepared(graph, taps, recorded, tensors)
         self._keep(tensors)
         return made, counts
 
     def graph_of(self, steps: Steps) -> tuple[fx.Graph, dict[str, Tensor]]:
         """The graph with ``steps`` done to it, nothing looked at and nothing recorded, and the tensors it reads."""
-        graph, _, tensors, _ = self._changed((), "none", steps)
+        graph, _, tensors, _ = self._changed((), "none", steps, _SEVERAL)
         self._keep(tensors)
         return graph, tensors
 
@@ -121,7 +127,7 @@ class Build:
         self._copies.update({name: each for name, each in tensors.items() if name not in self.exported.tensors})
 
     def _changed(
-        self, looked_at: Sequence[str], recorded: Recorded, steps: Steps
+        self, looked_at: Sequence[str], recorded: Recorded, steps: Steps, batch: int
     ) -> tuple[fx.Graph, list[fx.Node], dict[str, Tensor], dict[str, int]]:
         """A copy of the graph with ``steps`` done to it, its taps, the tensors it reads, and how often each step
         applied."""
@@ -136,7 +142,7 @@ class Build:
             used |= _channels_last(graph, tensors)
         if steps.fuse and recorded != "all":
             late = _late(graph, taps, recorded) if recorded == "after" else set[fx.Node]()
-            counts["fused"], packed = fuse_convolutions(graph, set(graph.nodes) - late, tensors)
+            counts["fused"], packed = fuse_convolutions(graph, set(graph.nodes) - late, tensors, batch)
             used |= packed
         self.sources |= used & set(own)
         erase_unused(graph)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from seewhy.core.graph.building import Build, Steps
+from seewhy.core.graph.building import Build, Recorded, Steps
 from seewhy.core.graph.fusing import can_fuse
 
 __all__ = ["best_chunk", "best_steps"]
@@ -32,7 +32,8 @@ def best_steps(
     Each step includes those before it, and is kept if it is faster. None where the model itself is as fast.
     """
     ladder = {name: steps for name, steps in _LADDER.items() if not (steps.fuse and (gradients or not can_fuse(x)))}
-    programs = {name: build.program([], "all" if gradients else "none", steps)[0] for name, steps in ladder.items()}
+    recorded: Recorded = "all" if gradients else "none"
+    programs = {n: build.program([], recorded, steps, single=len(x) == 1)[0] for n, steps in ladder.items()}
     times = _times({"eager": call, **programs}, x, gradients)
     best, words = "eager", {}
     for name in ladder:

@@ -35,6 +35,10 @@ PRICE = 6.0
 _PATIENCE = 3
 
 
+#: finds the steps worth their while for scores or gradients, of one image or of several
+Measure = Callable[[str, bool], Steps | None]
+
+
 @dataclass(frozen=True)
 class Use:
     """What a program is for: the layers it shows, what gradients are asked of, whether activation functions have to be
@@ -59,7 +63,8 @@ class Use:
 class Preparation:
     """A network prepared for inputs of one shape, or the reason why it is not.
 
-    ``steps`` are those found worth their while for scores and for gradients (None: the model itself is as fast);
+    ``steps`` are those found worth their while for scores and for gradients, of one image and of several (None: the
+    model itself is as fast);
     ``agreed`` says for every use how its program compares with the eager network: '' if it agrees, else in words.
     """
 
@@ -68,29 +73,29 @@ class Preparation:
     build: Build | None = None
     why_not: str = ""
     chunk: int | None = None
-    steps: dict[str, Steps | None] = field(default_factory=dict)
+    steps: dict[tuple[str, bool], Steps | None] = field(default_factory=dict)
     agreed: dict[Use, str] = field(default_factory=dict)
     record: dict[str, Any] = field(default_factory=dict)
     _programs: dict[Hashable, Prepared] = field(default_factory=dict)
     _plans: dict[Hashable, WindowPlan | None] = field(default_factory=dict)
     _contents: Contents | None = None
 
-    def program(self, use: Use, measure: Callable[[str], Steps | None]) -> Prepared | None:
+    def program(self, use: Use, measure: Measure) -> Prepared | None:
         """The program for ``use``; None where one of its layers is not in the graph, or nothing is faster."""
         if self.build is None or any(layer not in self.build.places for layer in use.layers):
             return None
-        kind = "gradients" if use.recorded == "all" else "scores"
+        kind = "gradients" if use.recorded == "all" else "scores", use.single
         if kind not in self.steps:
-            self.steps[kind] = measure(kind)
+            self.steps[kind] = measure(*kind)
         steps = self.steps[kind]
         if steps is None:
             return None
-        key = use.layers, use.recorded, use.rules
+        key = use.layers, use.recorded, use.rules, use.single
         if key not in self._programs:
             # fused, an activation function cannot be seen
             chosen = replace(steps, fuse=steps.fuse and not use.rules)
             known = len(self.build.sources)
-            self._programs[key], counts = self.build.program(use.layers, use.recorded, chosen)
+            self._programs[key], counts = self.build.program(use.layers, use.recorded, chosen, single=use.single)
             if len(self.build.sources) != known:
                 self._contents = None
             self.record.update(counts)
@@ -98,15 +103,16 @@ class Preparation:
             self._contents = Contents(self.build.exported.tensors[name] for name in sorted(self.build.sources))
         return self._programs[key]
 
-    def plan(self, key: Hashable, lo: Tensor, hi: Tensor, measure: Callable[[str], Steps | None]) -> WindowPlan | None:
+    def plan(self, key: Hashable, lo: Tensor, hi: Tensor, measure: Measure) -> WindowPlan | None:
         """How to follow windows ``lo`` to ``hi`` through the network, remembered as ``key``; None where that saves too
         little."""
         if self.build is None:
             return None
-        if "scores" not in self.steps:
-            self.steps["scores"] = measure("scores")
+        kind = "scores", False
+        if kind not in self.steps:
+            self.steps[kind] = measure(*kind)
         if key not in self._plans:
-            steps = self.steps["scores"] or Steps()
+            steps = self.steps[kind] or Steps()
             self._plans[key] = plan_windows(*self.build.graph_of(steps), self.build.exported.spec, lo, hi)
             self._contents = Contents(self.build.exported.tensors[name] for name in sorted(self.build.sources))
         return self._plans[key]
@@ -260,16 +266,18 @@ class Preparer:
         made.record["export"] = f"{time.perf_counter() - began:.1f} s"
         return made
 
-    def _measure(self, kind: str) -> Steps | None:
-        """The steps worth their while for scores or gradients, measured now."""
+    def _measure(self, kind: str, single: bool) -> Steps | None:
+        """The steps worth their while for scores or gradients of one image or of several, measured now."""
         found = self._found
         assert found is not None
         assert found.build is not None
         began = time.perf_counter()
-        x = self._x[:1].expand(4, *self._x.shape[1:]).contiguous()
+        x = self._x[:1].expand(1 if single else 4, *self._x.shape[1:]).contiguous()
         steps, words = best_steps(found.build, self._call, x, gradients=kind == "gradients")
-        if kind == "scores" and steps is not None:
+        if kind == "scores" and steps is not None and not single:
             found.chunk = best_chunk(found.build.program([], "none", steps)[0], x)
             words["chunk"] = f"{found.chunk} samples"
-        found.record[kind] = words | {"measured in": f"{time.perf_counter() - began:.1f} s"}
+        found.record[f"{kind}, one image" if single else kind] = words | {
+            "measured in": f"{time.perf_counter() - began:.1f} s"
+        }
         return steps
