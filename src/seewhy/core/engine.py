@@ -316,7 +316,9 @@ class _Run:
         """What the streams of one kind have learned about chunks; a prepared network has a size that suits it best."""
         kind = recorded, followed
         if kind not in self.budgets:
-            self.budgets[kind] = Budget(self.settings.memory, most=MOST if followed else self.preparer.chunk or 32)
+            # without gradients a prepared network divides what it is given by itself
+            most = MOST if followed else (recorded and self.preparer.chunk(gradients=True)) or 32
+            self.budgets[kind] = Budget(self.settings.memory, most=most)
         return self.budgets[kind]
 
     def _stream(self, runners: Sequence[Runner]) -> None:

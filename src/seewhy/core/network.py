@@ -125,7 +125,7 @@ def _copies(values: Sequence[Tensor]) -> list[Tensor]:
             found[members[0]] = values[members[0]].detach().clone()
             continue
         together = torch.cat([values[n].detach().reshape(-1) for n in members])
-        parts = torch.split(together, [values[n].numel() for n in members])  # type: ignore[no-untyped-call]
+        parts = torch.split(together, [values[n].numel() for n in members])
         for n, copy in zip(members, parts, strict=True):
             found[n] = copy.view(values[n].shape)
     return found

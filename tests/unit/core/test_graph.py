@@ -536,3 +536,38 @@ def test_prepare_by_hand_says_why_not() -> None:
     assert "cannot export" in made.record["why"]
     with pytest.raises(seewhy.errors.UnknownName, match="nearest"):
         seewhy.prepare(_net(), _x(1), layers="blck")
+
+
+def test_a_program_divides_its_batch_where_that_is_faster() -> None:
+    net, x = _net(), _x(5)
+    program, _ = Build(export(net, x)).program(["block"], "after", ALL)
+    whole = program(x)
+    program.chunk = 2
+    assert len(program.start(x)) == 1
+    assert torch.allclose(program(x), whole, atol=1e-5)
+    assert torch.allclose(whole, net(x), atol=1e-5)
+
+
+def test_a_network_that_mixes_its_samples_is_not_divided(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Mixing(nn.Module):
+        """Every sample's scores depend on how many there are."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.conv(x).relu().mean((2, 3)) * x.shape[0]
+
+    monkeypatch.setattr("seewhy.core.graph.preparing.best_chunk", lambda program, x, gradients: 2)
+    monkeypatch.setattr(
+        "seewhy.core.graph.measuring._times", lambda runs, x, gradients: dict(zip(runs, range(9, 0, -1), strict=False))
+    )
+    net = _net(Mixing)
+    asked: dict[str, Any] = {"method": "recipro-cam", "layer": "conv", "target": 1}
+    for batch in (2, 5, 5):  # undivided first: that it agrees there says nothing of pieces
+        x = _x(batch, 8)
+        exact, found = (seewhy.explain(net, x, **asked, prepare=mode) for mode in (False, True))
+        for a, b in zip(exact, found, strict=True):
+            assert b.score == pytest.approx(a.score, rel=1e-5)
+    assert any("in pieces" in use for use in found[0].provenance["prepared"]["checked"])

@@ -54,7 +54,10 @@ class _Tap(nn.Module):
 
 
 class Prepared(nn.Module):
-    """A network as prepared: ``before`` (inference mode, nothing recorded), then ``after``."""
+    """A network as prepared: ``before`` (inference mode, nothing recorded), then ``after``.
+
+    ``before`` runs ``chunk`` samples at a time, if that is set: more are slower, each.
+    """
 
     def __init__(
         self,
@@ -65,6 +68,7 @@ class Prepared(nn.Module):
     ) -> None:
         super().__init__()
         self._before, self._after, self._spec = before, after, spec
+        self.chunk: int | None = None
         for name, tap in taps.items():
             _put(self, name, tap)
         self.eval()
@@ -78,9 +82,24 @@ class Prepared(nn.Module):
         if self._before is None:
             return (x,)
         with torch.inference_mode():
-            live = self._before(x)
+            live = self._pieces(x)
         # out of inference mode: what gradients are taken of must be ordinary tensors
         return [each.clone() if isinstance(each, Tensor) else each for each in live]
+
+    def divides(self, x: Tensor) -> bool:
+        """Whether ``x`` is run in pieces."""
+        return self._before is not None and self.chunk is not None and len(x) > self.chunk
+
+    def _pieces(self, x: Tensor) -> Sequence[Tensor | int]:
+        """What the first part makes of ``x``, some samples at a time."""
+        assert self._before is not None
+        if self.chunk is None or len(x) <= self.chunk:
+            return self._before(x)
+        pieces = [self._before(x[n : n + self.chunk]) for n in range(0, len(x), self.chunk)]
+        if not all(isinstance(each, Tensor) and each.shape[:1] == (self.chunk,) for each in pieces[0]):
+            self.chunk = None  # something has no axis of samples: it cannot be put together again
+            return self._before(x)
+        return [torch.cat(column) for column in zip(*pieces, strict=True)]
 
     def finish(self, *live: Tensor | int) -> Any:
         """What the model gives, from what `start` gave."""

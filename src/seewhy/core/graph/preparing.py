@@ -50,12 +50,15 @@ class Use:
     rules: bool
     single: bool
     windows: Hashable = None
+    #: whether the batch is run in pieces, which a network that mixes its samples does not stand
+    divided: bool = False
 
     def __str__(self) -> str:
         if self.windows is not None:
             return "scores, of what changes in a window"
         what = {"none": "scores", "after": "gradients at layers", "all": "gradients at the input"}[self.recorded]
         about = [*self.layers, *(["rules"] if self.rules else []), "one image" if self.single else "several images"]
+        about += ["in pieces"] if self.divided else []
         return f"{what} ({', '.join(about)})"
 
 
@@ -65,14 +68,15 @@ class Preparation:
 
     ``steps`` are those found worth their while for scores and for gradients, of one image and of several (None: the
     model itself is as fast);
-    ``agreed`` says for every use how its program compares with the eager network: '' if it agrees, else in words.
+    ``chunks`` are how many samples at a time are best for each; ``agreed`` says for every use how its program compares
+    with the eager network: '' if it agrees, else in words.
     """
 
     structure: Hashable
     addresses: Hashable
     build: Build | None = None
     why_not: str = ""
-    chunk: int | None = None
+    chunks: dict[str, int] = field(default_factory=dict)
     steps: dict[tuple[str, bool], Steps | None] = field(default_factory=dict)
     agreed: dict[Use, str] = field(default_factory=dict)
     record: dict[str, Any] = field(default_factory=dict)
@@ -98,6 +102,7 @@ class Preparation:
             self._programs[key], counts = self.build.program(use.layers, use.recorded, chosen, single=use.single)
             if len(self.build.sources) != known:
                 self._contents = None
+            self._programs[key].chunk = self.chunks.get("scores")
             self.record.update(counts)
         if self._contents is None:
             self._contents = Contents(self.build.exported.tensors[name] for name in sorted(self.build.sources))
@@ -165,10 +170,9 @@ class Preparer:
         uses = {str(use): verdict or "agrees" for use, verdict in found.agreed.items()}
         return {"used": "agrees" in uses.values(), **found.record, "checked": uses}
 
-    @property
-    def chunk(self) -> int | None:
-        """How many samples at a time go through the prepared network fastest; None where there is none."""
-        return self._found.chunk if self._found is not None else None
+    def chunk(self, *, gradients: bool) -> int | None:
+        """How many samples at a time go through the prepared network fastest; None where that is not known."""
+        return None if self._found is None else self._found.chunks.get("gradients" if gradients else "scores")
 
     def expect(self, seconds: float) -> None:
         """Prepare, if ``seconds`` of eager passes to come, with those that were, are worth it."""
@@ -227,6 +231,10 @@ class Preparer:
         agreed = self._found is not None and self._found.agreed.get(use) == ""
         return agreed and (self._mode != "verify" or use in self._fresh)
 
+    def refused(self, use: Use) -> bool:
+        """Whether the program for ``use`` was found to differ."""
+        return self._found is not None and bool(self._found.agreed.get(use))
+
     def judge(self, use: Use, verdict: str) -> None:
         """Note how a comparison went: '' if the program may be used."""
         assert self._found is not None
@@ -274,9 +282,11 @@ class Preparer:
         began = time.perf_counter()
         x = self._x[:1].expand(1 if single else 4, *self._x.shape[1:]).contiguous()
         steps, words = best_steps(found.build, self._call, x, gradients=kind == "gradients")
-        if kind == "scores" and steps is not None and not single:
-            found.chunk = best_chunk(found.build.program([], "none", steps)[0], x)
-            words["chunk"] = f"{found.chunk} samples"
+        if steps is not None and not single:
+            gradients = kind == "gradients"
+            program, _ = found.build.program([], "all" if gradients else "none", steps)
+            found.chunks[kind] = best_chunk(program, x, gradients=gradients)
+            words["chunk"] = f"{found.chunks[kind]} samples"
         found.record[f"{kind}, one image" if single else kind] = words | {
             "measured in": f"{time.perf_counter() - began:.1f} s"
         }
