@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seewhy.core.graph.agreement import gap
+from seewhy.core.graph.agreement import gap, rounding
 from seewhy.core.graph.tails import Tail
 from seewhy.core.head import Squash
 from seewhy.core.outputs import Forward
@@ -45,7 +45,7 @@ class Closed:
             return False
         with torch.no_grad():
             said = F.linear(features, self.tail.weight.to(features), self.tail.bias)
-        return gap(logits, said) <= float(torch.finfo(logits.dtype).eps ** 0.6)
+        return gap(logits, said) <= rounding(logits.dtype)
 
     def serves(self, targets: Sequence[Target]) -> bool:
         """Whether the targets are functions of the scores alone."""

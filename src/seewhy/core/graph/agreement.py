@@ -14,7 +14,7 @@ from seewhy.core.layers import INPUT
 if TYPE_CHECKING:
     from seewhy.core.passes import Pass
 
-__all__ = ["difference", "gap"]
+__all__ = ["difference", "gap", "rounding"]
 
 
 def difference(exact: Pass, made: Pass) -> str:
@@ -35,7 +35,7 @@ def difference(exact: Pass, made: Pass) -> str:
     ):
         if a.shape != b.shape or a.dtype != b.dtype:
             return f"{name} has another shape or type"
-        allowed = torch.finfo(a.dtype).eps ** 0.6
+        allowed = rounding(a.dtype)
         if not gap(a, b) <= allowed:
             return f"{name} differs by {gap(a, b):.1e} of the largest value (allowed: {allowed:.0e})"
     if [s.kind for s in exact.forward.squashes[-1:]] != [s.kind for s in made.forward.squashes[-1:]]:
@@ -67,6 +67,11 @@ def _gradients(made: Pass, outputs: list[Tensor], places: list[str]) -> list[Ten
     return [
         torch.zeros_like(made.raw(place)) if grad is None else grad for place, grad in zip(places, found, strict=True)
     ]
+
+
+def rounding(dtype: torch.dtype) -> float:
+    """How far values may be apart, as a share of the largest, and still be taken for the same: eps^0.6."""
+    return float(torch.finfo(dtype).eps ** 0.6)
 
 
 def gap(exact: Tensor, found: Tensor) -> float:

@@ -24,8 +24,9 @@ from seewhy.core.graph.folding import fold_batch_norms
 from seewhy.core.graph.functional import erase_unused
 from seewhy.core.graph.fusing import fuse_convolutions
 from seewhy.core.graph.places import place_nodes
+from seewhy.core.graph.state import Contents
 
-__all__ = ["Build", "Prepared", "Recorded", "Steps"]
+__all__ = ["Build", "Prepared", "Recorded", "Steps", "picture_order"]
 
 #: which part of the network gradients are asked of: none, what follows the taps, all of it
 Recorded = Literal["none", "after", "all"]
@@ -125,6 +126,10 @@ class Build:
         """Drop what was made of the model's tensors, which have changed."""
         self._copies, self.sources = WeakValueDictionary(), set()
 
+    def contents(self) -> Contents:
+        """What the model's tensors hold of which programs have changed copies."""
+        return Contents(self.exported.tensors[name] for name in sorted(self.sources))
+
     def program(
         self, looked_at: Sequence[str], recorded: Recorded, steps: Steps, *, single: bool = False
     ) -> tuple[Prepared, dict[str, int]]:
@@ -211,13 +216,13 @@ def _channels_last(graph: fx.Graph, tensors: dict[str, Tensor]) -> set[str]:
     for node in list(graph.nodes):
         if node.op == "placeholder" and _rank(node) == 4:
             with graph.inserting_after(node):
-                turned = graph.call_function(_picture_order, (node,))
+                turned = graph.call_function(picture_order, (node,))
             turned.meta = dict(node.meta)
             node.replace_all_uses_with(turned, delete_user_cb=partial(operator.is_not, turned))
         weight = tensor_of(node.args[1], tensors) if node.target is ATEN.conv2d.default else None
         if weight is not None and not weight.is_contiguous(memory_format=torch.channels_last):
             source = str(node.args[1].target)
-            last = derived(node, f"{source}.last", tensors, partial(_picture_order, weight.detach()))
+            last = derived(node, f"{source}.last", tensors, partial(picture_order, weight.detach()))
             node.update_arg(1, last)
             used.add(source)
     return used
@@ -234,7 +239,8 @@ def _late(graph: fx.Graph, taps: Sequence[fx.Node], recorded: Recorded) -> set[f
     return late
 
 
-def _picture_order(x: Tensor) -> Tensor:
+def picture_order(x: Tensor) -> Tensor:
+    """``x`` [B, C, H, W], channels last in memory."""
     return x.contiguous(memory_format=torch.channels_last)
 
 

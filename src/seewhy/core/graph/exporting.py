@@ -48,12 +48,6 @@ class Exported:
     spec: pytree.TreeSpec
 
     @property
-    def input(self) -> fx.Node:
-        """The placeholder."""
-        found: fx.Node = next(node for node in self.graph.nodes if node.op == "placeholder")
-        return found
-
-    @property
     def operations(self) -> int:
         """How many calls the graph has."""
         return sum(node.op == "call_function" for node in self.graph.nodes)

@@ -17,14 +17,19 @@ from seewhy.core.graph.assembling import derived, tensor_of
 from seewhy.core.graph.exporting import ATEN
 from seewhy.core.graph.functional import erase_unused
 
-__all__ = ["can_fuse", "fuse_convolutions"]
+__all__ = ["FUSED", "FUSED_SUM", "can_fuse", "fuse_convolutions"]
+
+#: a convolution and a function of it as one call, and the same with a sum between; None in a torch without oneDNN
+_POINTWISE: Any = getattr(torch.ops.mkldnn, "_convolution_pointwise", None)
+FUSED = _POINTWISE and _POINTWISE.default
+FUSED_SUM = _POINTWISE and _POINTWISE.binary
 
 _DEFAULTS = ([1, 1], [0, 0], [1, 1], 1)
 
 
 def can_fuse(x: Tensor) -> bool:
     """Whether this build of torch has what is needed, for such inputs."""
-    has = hasattr(torch.ops.mkldnn, "_convolution_pointwise") and hasattr(torch._C._nn, "mkldnn_reorder_conv2d_weight")
+    has = _POINTWISE is not None and hasattr(torch._C._nn, "mkldnn_reorder_conv2d_weight")
     return has and x.device.type == "cpu" and x.dtype == torch.float32 and bool(torch._C._has_mkldnn)
 
 
@@ -56,10 +61,8 @@ def fuse_convolutions(
         settings = (packed, bias, padding, stride, dilation, groups)
         with graph.inserting_before(last):
             if added is None:
-                call = torch.ops.mkldnn._convolution_pointwise.default
-                new = graph.call_function(call, (conv.args[0], *settings, name, scalars, algorithm))
+                new = graph.call_function(FUSED, (conv.args[0], *settings, name, scalars, algorithm))
             else:
-                call = torch.ops.mkldnn._convolution_pointwise.binary
                 given = (
                     conv.args[0],
                     added,
@@ -70,7 +73,7 @@ def fuse_convolutions(
                     scalars,
                     algorithm,
                 )
-                new = graph.call_function(call, given)
+                new = graph.call_function(FUSED_SUM, given)
         new.meta = conv.meta | last.meta
         last.replace_all_uses_with(new)
         fused += 1

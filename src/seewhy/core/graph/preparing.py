@@ -89,23 +89,17 @@ class Preparation:
         if self.build is None or any(layer not in self.build.places for layer in use.layers):
             return None
         kind = "gradients" if use.recorded == "all" else "scores", use.single
-        if kind not in self.steps:
-            self.steps[kind] = measure(*kind)
-        steps = self.steps[kind]
+        steps = self._steps(kind, measure)
         if steps is None:
             return None
         key = use.layers, use.recorded, use.rules, use.single
         if key not in self._programs:
             # fused, an activation function cannot be seen
             chosen = replace(steps, fuse=steps.fuse and not use.rules)
-            known = len(self.build.sources)
             self._programs[key], counts = self.build.program(use.layers, use.recorded, chosen, single=use.single)
-            if len(self.build.sources) != known:
-                self._contents = None
             self._programs[key].chunk = self.chunks.get("scores")
             self.record.update(counts)
-        if self._contents is None:
-            self._contents = Contents(self.build.exported.tensors[name] for name in sorted(self.build.sources))
+            self._contents = self.build.contents()
         return self._programs[key]
 
     def plan(self, key: Hashable, lo: Tensor, hi: Tensor, measure: Measure) -> WindowPlan | None:
@@ -113,14 +107,17 @@ class Preparation:
         little."""
         if self.build is None:
             return None
-        kind = "scores", False
+        steps = self._steps(("scores", False), measure) or Steps()
+        if key not in self._plans:
+            self._plans[key] = plan_windows(*self.build.graph_of(steps), self.build.exported.spec, lo, hi)
+            self._contents = self.build.contents()
+        return self._plans[key]
+
+    def _steps(self, kind: tuple[str, bool], measure: Measure) -> Steps | None:
+        """The steps worth their while for ``kind``, measured once."""
         if kind not in self.steps:
             self.steps[kind] = measure(*kind)
-        if key not in self._plans:
-            steps = self.steps[kind] or Steps()
-            self._plans[key] = plan_windows(*self.build.graph_of(steps), self.build.exported.spec, lo, hi)
-            self._contents = Contents(self.build.exported.tensors[name] for name in sorted(self.build.sources))
-        return self._plans[key]
+        return self.steps[kind]
 
     def refresh(self, now: Hashable) -> None:
         """Forget what was made of tensors that have changed since, and what was found of it; ``now`` are their
@@ -201,7 +198,7 @@ class Preparer:
 
     def program(self, use: Use) -> Prepared | None:
         """A program for ``use``, unless it is to be done eagerly."""
-        if self._found is None or self._found.agreed.get(use):
+        if self._found is None or self.refused(use):
             return None
         return self._found.program(use, self._measure)
 
@@ -211,7 +208,7 @@ class Preparer:
             return None
         lo, hi = (box.cpu() for box in boxes)
         use = Use((), "none", False, False, (lo.numpy().tobytes(), hi.numpy().tobytes()))
-        if self._found.agreed.get(use):
+        if self.refused(use):
             return None
         plan = self._found.plan(use.windows, lo, hi, self._measure)
         if plan is None:

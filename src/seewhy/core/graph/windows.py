@@ -9,7 +9,6 @@ excite, attention, group norm, a flattening), the whole maps are put together an
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +18,9 @@ from torch import Tensor, fx
 from torch.utils import _pytree as pytree
 
 from seewhy.core.graph.assembling import assemble, tensor_of
+from seewhy.core.graph.building import picture_order
 from seewhy.core.graph.exporting import ATEN
+from seewhy.core.graph.fusing import FUSED, FUSED_SUM
 from seewhy.core.graph.regions import Crop, Kernel, Region
 
 __all__ = ["WindowPlan", "plan_windows"]
@@ -39,7 +40,6 @@ _ALONE = frozenset(
     if hasattr(ATEN, name)
 )  # fmt: skip
 _PAIRS = frozenset((ATEN.add.Tensor, ATEN.sub.Tensor, ATEN.mul.Tensor, ATEN.div.Tensor, ATEN.maximum.default))
-_FUSED = torch.ops.mkldnn._convolution_pointwise
 
 #: what a node's patches are made of: those of other nodes, for the windows in question
 Patches = dict[fx.Node, Tensor]
@@ -143,7 +143,7 @@ def _reached(node: fx.Node, windowed: Mapping[fx.Node, Region], tensors: Mapping
     if kernel is not None:
         first = windowed[node.args[0]].behind(kernel, _full(node))  # type: ignore[index]
         return first if len(sources) == 1 else first.united(windowed[node.args[1]])  # type: ignore[index]
-    if node.target in _ALONE or node.target is operator.pos or getattr(node.target, "__name__", "") == "_picture_order":
+    if node.target in _ALONE or node.target is picture_order:
         return sources[0]
     if node.target in _PAIRS and not node.kwargs:
         constants = [tensor_of(each, tensors) for each in node.args]
@@ -235,9 +235,9 @@ def _kernel(node: fx.Node) -> Kernel | None:
     if node.target is ATEN.conv2d.default:
         shape = node.meta.get("kernel")
         stride, padding, dilation = _filled(args[3:6], [[1, 1], [0, 0], [1, 1]])
-    elif node.target is _FUSED.default or node.target is _FUSED.binary:
+    elif node.target is FUSED or node.target is FUSED_SUM:
         shape = node.meta.get("kernel")
-        padding, stride, dilation = args[3:6] if node.target is _FUSED.default else args[4:7]
+        padding, stride, dilation = args[3:6] if node.target is FUSED else args[4:7]
     elif node.target is ATEN.max_pool2d.default and args[5:6] != [True]:
         shape = args[1]
         stride, padding, dilation = _filled(args[2:5], [None, [0, 0], [1, 1]])
@@ -268,9 +268,9 @@ def _without_padding(node: fx.Node) -> list[Any]:
     args = list(node.args)
     if node.target is ATEN.conv2d.default:
         args[4:5] = [[0, 0]] if len(args) > 4 else []
-    elif node.target is _FUSED.default:
+    elif node.target is FUSED:
         args[3] = [0, 0]
-    elif node.target is _FUSED.binary:
+    elif node.target is FUSED_SUM:
         args[4] = [0, 0]
     elif len(args) > 3:
         args[3] = [0, 0]
