@@ -14,17 +14,15 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 import pytest
 
+from seewhy.core.graph.measuring import Pieces
+
 
 @pytest.fixture(autouse=True)
-def _no_preparing_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether two calls of one test fall on different sides of a preparation must not depend on how busy the machine
-    is; tests of prepared networks ask for them."""
-    monkeypatch.setattr("seewhy.core.graph.preparing.PRICE", float("inf"))
-
-
-@pytest.fixture
 def steps_pay(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every step of preparing is found faster than the one before it, on every machine."""
+    """What is prepared, and how, must not depend on how busy the machine is: nothing by itself, and for tests that ask
+    for it every step is found faster than the one before it, and pieces of two best."""
+    monkeypatch.setattr("seewhy.core.graph.preparing.PRICE", float("inf"))
+    monkeypatch.setattr("seewhy.core.graph.preparing.best_pieces", lambda run, x, gradients: Pieces(2, 1000))
     _measured(monkeypatch, lambda n: 1.0 / (1 + n))
 
 

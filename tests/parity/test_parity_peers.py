@@ -75,7 +75,6 @@ def test_every_setting_gives_our_map(method: str, batch: int) -> None:
         assert torch.equal(value, other), name
 
 
-@pytest.mark.usefixtures("steps_pay")
 @pytest.mark.parametrize("method", [each for each in METHODS if each not in ("guided-backprop", "deconvnet")])
 def test_every_library_gives_our_map_on_our_prepared_model(method: str) -> None:
     """It has hooks, gradients and layers that can be replaced, though it is no module with weights."""
@@ -86,7 +85,6 @@ def test_every_library_gives_our_map_on_our_prepared_model(method: str) -> None:
     _agree_prepared(seewhy.wrap(case.net), x, method, layer, METHODS[method])
 
 
-@pytest.mark.usefixtures("steps_pay")
 @pytest.mark.parametrize("method", ["grad-cam", "saliency"])
 def test_every_library_gives_our_map_on_our_prepared_resnet(method: str) -> None:
     torchvision = pytest.importorskip("torchvision")

@@ -16,7 +16,9 @@ from seewhy.api.results import provenance
 from seewhy.api.supplying import Supplier
 from seewhy.core.batching import Budget, in_chunks
 from seewhy.core.engine import run_jobs
+from seewhy.core.graph.preparing import known_pieces
 from seewhy.core.jobs import Job, Outcome, Outline
+from seewhy.core.opening import recorded_from_input
 from seewhy.core.outputs import Forward
 from seewhy.core.targets import LayerMean, Target
 from seewhy.errors import CapabilityError
@@ -44,9 +46,7 @@ def batches(plan: Plan, items: Sequence[Item], make: Callable[[Batch], T]) -> It
     ``make`` runs where a lack of memory still makes the batch smaller.
     """
     for indices in same_shape(items):
-        budget = Budget(plan.settings.memory, first=8)
-        if plan.settings.differentiable:
-            budget.size = len(indices)
+        budget = _budget(plan, items[indices[0]], len(indices))
 
         def work(start: int, stop: int, indices: list[int] = indices) -> tuple[Batch, T]:
             batch = _run(plan, items, indices[start:stop])
@@ -56,6 +56,21 @@ def batches(plan: Plan, items: Sequence[Item], make: Callable[[Batch], T]) -> It
             yield batch, made
             if batch.outcome.interrupted:
                 return
+
+
+def _budget(plan: Plan, item: Item, count: int) -> Budget:
+    """How many of ``count`` images like ``item`` to explain at a time."""
+    recorded = recorded_from_input(plan.outlines)
+    pieces = known_pieces(plan.network, plan.network.like(item.tensor), gradients=recorded)
+    apart = plan.settings.prepare is not False and not plan.network.mixes_samples
+    # one batch as far as there is memory: bit for bit the model itself, or prepared and divided by its own program
+    whole = not apart or (pieces is not None and not recorded)
+    budget = Budget(plan.settings.memory, first=8 if whole else 2)
+    if plan.settings.differentiable:
+        budget.size = count
+    elif pieces is not None and not whole:
+        budget.size = max(1, min(pieces.samples, budget.limit // pieces.each))
+    return budget
 
 
 def _run(plan: Plan, items: Sequence[Item], indices: Sequence[int]) -> Batch:

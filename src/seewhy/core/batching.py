@@ -15,21 +15,28 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from seewhy.errors import OutOfMemory, UsageError
 
-__all__ = ["Budget", "in_chunks", "out_of_memory", "unmetered"]
+__all__ = ["Budget", "Meter", "in_chunks", "out_of_memory", "unmetered"]
 
 T = TypeVar("T")
 
 #: bytes that a chunk may take beyond the model and the results
 DEFAULT_BYTES = 512 * 2**20
+#: bytes of one tensor up to which the C library keeps freed memory for the next one; larger blocks are taken from the
+#: system, page by page, and handed back every time, which can take longer than what is computed in them
+_BLOCK = 32 * 2**20
 
 
-class _Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the bytes of what every operation makes: their sum, and the largest."""
+class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts the bytes of what every operation makes: their sum, the largest, and the largest in main memory."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.total = self.largest = 0
+        self.total = self.largest = self.block = 0
         self.paused = False
+
+    def each(self, count: int, recorded: bool) -> int:
+        """About how many bytes one of ``count`` samples takes at a time, with a graph or without."""
+        return max((self.total if recorded else 3 * self.largest) // count, 1)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
@@ -38,6 +45,8 @@ class _Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 size = value.numel() * value.element_size()
                 self.total += size
                 self.largest = max(self.largest, size)
+                if value.device.type == "cpu":
+                    self.block = max(self.block, size)
         return out
 
 
@@ -45,7 +54,7 @@ class _Active(threading.local):
     """The meters running in this thread, the outermost first."""
 
     def __init__(self) -> None:
-        self.meters: list[_Meter] = []
+        self.meters: list[Meter] = []
 
 
 _active = _Active()
@@ -68,8 +77,9 @@ class Budget:
     """How many samples go through the network at once.
 
     The first chunk is small and measured; what follows fills ``limit`` bytes, at most ``most`` samples (a CPU gains
-    nothing beyond, a GPU may be given more). ``recorded`` says whether the passes keep a graph: then everything they
-    make stays, otherwise about three of the largest tensors live at once.
+    nothing beyond, a GPU may be given more), on a CPU so few that no tensor is a block too large to be used again.
+    ``recorded`` says whether the passes keep a graph: then everything they make stays, otherwise about three of the
+    largest tensors live at once.
     """
 
     def __init__(self, limit: int | None = None, most: int = 32, first: int = 4) -> None:
@@ -82,14 +92,14 @@ class Budget:
     @contextmanager
     def measured(self, count: int, recorded: bool) -> Iterator[None]:
         """Measure what runs inside, ``count`` samples of it, and set ``size`` from it."""
-        with _Meter() as meter:
+        with Meter() as meter:
             _active.meters.append(meter)
             try:
                 yield
             finally:
                 _active.meters.remove(meter)
-        each = max((meter.total if recorded else 3 * meter.largest) // count, 1)
-        self.size = max(1, min(self.most, self.limit // each))
+        most = min(self.most, _BLOCK // max(meter.block // count, 1))
+        self.size = max(1, min(most, self.limit // meter.each(count, recorded)))
 
     def halve(self, failed: int) -> None:
         """Go on with half of a chunk that did not fit."""

@@ -317,7 +317,8 @@ class _Run:
         kind = recorded, followed
         if kind not in self.budgets:
             # without gradients a prepared network divides what it is given by itself
-            most = MOST if followed else (recorded and self.preparer.chunk(gradients=True)) or 32
+            pieces = self.preparer.pieces(gradients=True) if recorded else None
+            most = MOST if followed else 32 if pieces is None else pieces.samples
             self.budgets[kind] = Budget(self.settings.memory, most=most)
         return self.budgets[kind]
 

@@ -47,9 +47,6 @@ def run_forward(network: Network, call: Callable[[Tensor], Any], x: Tensor, requ
     use = _use(network, x, request)
     if use is None or network.preparer is None or (program := network.preparer.program(use)) is None:
         return _eager(network, call, x, request)
-    use = replace(use, divided=program.divides(x))
-    if network.preparer.refused(use):
-        return _eager(network, call, x, request)
     places = {key: replace(place, module=program.get_submodule(place.name)) for key, place in request.places.items()}
     made = _forward(network, program, x, replace(request, places=places))
     if network.preparer.trusted(use):

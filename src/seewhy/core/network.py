@@ -195,6 +195,11 @@ class Network:
                 return x.to(tensor.device, tensor.dtype)
         return x
 
+    @property
+    def mixes_samples(self) -> bool:
+        """Whether a layer makes one image's scores depend on those beside it."""
+        return self.root is not None and any(_mixes_samples(part) for part in submodules(self.root))
+
     @contextmanager
     def borrowed(self) -> Iterator[Callable[[Tensor], Any]]:
         """A callable that runs the network; when the context ends everything about it is as it was.

@@ -13,7 +13,7 @@ from seewhy.core.network import Network
 from seewhy.core.passes import Request
 from seewhy.registry import FORWARD_ONLY, Method, Need
 
-__all__ = ["closed_at", "shared_request"]
+__all__ = ["closed_at", "recorded_from_input", "shared_request"]
 
 #: what a method may need for its gradients to come in closed form
 _CLOSED = {Need.INPUT, Need.ACTIVATION, Need.GRADIENT, Need.LOGITS, Need.SCORE, Need.STREAM, Need.HEAD}
@@ -34,7 +34,7 @@ def shared_request(
     return Request(
         places,
         # a user's backward hooks expect modules whose inputs take part in the graph
-        at_input=network.hooked_backward or any(_wants_input_gradient(o) for o in outlines),
+        at_input=network.hooked_backward or recorded_from_input(outlines),
         rules=Need.RULE in needs or any(o.rule != "none" for o in outlines),
         biases=Need.BIASES in needs,
         gradients=survey or any(_differentiates_here(o.method) for o in outlines),
@@ -57,6 +57,11 @@ def closed_at(preparer: Preparer, outlines: Sequence[Outline], request: Request)
     (place,) = request.places
     tail = preparer.tail(place)
     return None if tail is None else (place, tail)
+
+
+def recorded_from_input(outlines: Sequence[Outline]) -> bool:
+    """Whether the shared forward keeps a graph of the whole network."""
+    return any(_wants_input_gradient(outline) for outline in outlines)
 
 
 def _differentiates_here(method: Method) -> bool:

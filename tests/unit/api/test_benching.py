@@ -116,7 +116,6 @@ def test_a_library_that_fails_is_told(library: Any) -> None:
     assert ("other (n=1)", "", "", "", "failed: KeyError: 'hook'") in [row[2:] for row in found.rows()]
 
 
-@pytest.mark.usefixtures("steps_pay")
 def test_a_prepared_model_is_raced_too(library: Any) -> None:
     asked_of, heard = list[peers.Asked](), list[torch.Size]()
 
@@ -146,7 +145,6 @@ def test_a_prepared_model_is_raced_too(library: Any) -> None:
     assert heard == [(1, 6, 10, 12)]
 
 
-@pytest.mark.usefixtures("steps_pay")
 def test_the_bare_pass_prepared_is_the_one_without_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
     ran = list[bool]()
 
@@ -161,7 +159,6 @@ def test_the_bare_pass_prepared_is_the_one_without_gradients(monkeypatch: pytest
     assert ran == [False] * (1 + len(next(lap for lap in found.methods[0].laps if lap.on == "prepared").seconds))
 
 
-@pytest.mark.usefixtures("steps_pay")
 def test_scores_are_prepared_apart_from_gradients() -> None:
     x = X[None].clone().requires_grad_()
     net = _net().eval()
@@ -175,7 +172,6 @@ def test_scores_are_prepared_apart_from_gradients() -> None:
     assert found.record["checked"].count("agrees") == 2
 
 
-@pytest.mark.usefixtures("steps_pay")
 def test_a_stand_in_is_hooked_replaced_and_copied_as_a_module_is() -> None:
     net = _net().eval()
     model, x = seewhy.wrap(net), torch.stack([X, X.flip(-1)])
@@ -224,7 +220,6 @@ def test_a_preparation_that_was_dropped_says_why(monkeypatch: pytest.MonkeyPatch
     assert {lap.on for lap in laps} == {"eager"}
 
 
-@pytest.mark.usefixtures("steps_pay")
 @pytest.mark.parametrize("method", ["guided-backprop", "deconvnet"])
 def test_libraries_that_hook_rectifiers_get_no_prepared_model(method: str) -> None:
     pytest.importorskip("captum")

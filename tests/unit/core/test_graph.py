@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 import networks
 import seewhy
-from seewhy.core.graph.building import Build, Steps
+from seewhy.core.graph.building import Build, Prepared, Steps
 from seewhy.core.graph.exporting import export
 from seewhy.core.graph.state import Contents, addresses, structure
 from seewhy.errors import CapabilityError
@@ -548,7 +548,7 @@ def test_a_program_divides_its_batch_where_that_is_faster() -> None:
     assert torch.allclose(whole, net(x), atol=1e-5)
 
 
-def test_a_network_that_mixes_its_samples_is_not_divided(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_that_mixes_its_samples_is_not_divided() -> None:
     class Mixing(nn.Module):
         """Every sample's scores depend on how many there are."""
 
@@ -559,15 +559,27 @@ def test_a_network_that_mixes_its_samples_is_not_divided(monkeypatch: pytest.Mon
         def forward(self, x: Tensor) -> Tensor:
             return self.conv(x).relu().mean((2, 3)) * x.shape[0]
 
-    monkeypatch.setattr("seewhy.core.graph.preparing.best_chunk", lambda program, x, gradients: 2)
-    monkeypatch.setattr(
-        "seewhy.core.graph.measuring._times", lambda runs, x, gradients: dict(zip(runs, range(9, 0, -1), strict=False))
-    )
     net = _net(Mixing)
     asked: dict[str, Any] = {"method": "recipro-cam", "layer": "conv", "target": 1}
-    for batch in (2, 5, 5):  # undivided first: that it agrees there says nothing of pieces
+    for batch in (2, 5, 5):
         x = _x(batch, 8)
         exact, found = (seewhy.explain(net, x, **asked, prepare=mode) for mode in (False, True))
         for a, b in zip(exact, found, strict=True):
             assert b.score == pytest.approx(a.score, rel=1e-5)
-    assert any("in pieces" in use for use in found[0].provenance["prepared"]["checked"])
+    assert found[0].provenance["prepared"]["scores"]["pieces"] == "32 samples"
+
+
+@pytest.mark.parametrize("method", ["saliency", "guided-backprop"])
+def test_gradients_of_a_batch_are_taken_piece_by_piece(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    net, x = _net(), _x(5)
+    exact = seewhy.explain(net, x, method=method, prepare=False)
+    seewhy.explain(net, x[:2], method=method, prepare=True)
+    sizes: list[int] = []
+    forward = Prepared.forward
+    monkeypatch.setattr(Prepared, "forward", lambda self, x: sizes.append(len(x)) or forward(self, x))
+    found = seewhy.explain(net, x, method=method, prepare=True)
+    assert sizes == [2, 2, 1]
+    assert (found.cost.forwards, found.cost.backwards) == (5, 5)
+    for a, b in zip(exact, found, strict=True):
+        assert (a.target, b.score) == (b.target, pytest.approx(a.score, rel=1e-5))
+        assert np.linalg.norm(a.values - b.values) <= 1e-3 * np.linalg.norm(a.values)

@@ -87,10 +87,6 @@ class Prepared(nn.Module):
         # out of inference mode: what gradients are taken of must be ordinary tensors
         return [each.clone() if isinstance(each, Tensor) else each for each in live]
 
-    def divides(self, x: Tensor) -> bool:
-        """Whether ``x`` is run in pieces."""
-        return self._before is not None and self.chunk is not None and len(x) > self.chunk
-
     def _pieces(self, x: Tensor) -> Sequence[Tensor | int]:
         """What the first part makes of ``x``, some samples at a time."""
         assert self._before is not None

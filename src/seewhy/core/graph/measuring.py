@@ -5,16 +5,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from seewhy.core.batching import Meter
 from seewhy.core.graph.building import Build, Recorded, Steps
 from seewhy.core.graph.fusing import can_fuse
 
-__all__ = ["best_chunk", "best_steps"]
+__all__ = ["Pieces", "best_pieces", "best_steps"]
 
 #: a step is kept if it saves this share of the time
 _GAIN = 0.03
@@ -43,18 +45,28 @@ def best_steps(
     return ladder.get(best), words | {"kept": best}
 
 
-def best_chunk(program: Callable[[Tensor], Any], x: Tensor, *, gradients: bool) -> int:
-    """How many samples at a time go through a program fastest, each: with more, maps no longer fit into caches, and
+@dataclass(frozen=True)
+class Pieces:
+    """How many ``samples`` at a time are fastest, and about how many bytes each takes."""
+
+    samples: int
+    each: int
+
+
+def best_pieces(run: Callable[[Tensor], Any], x: Tensor, *, gradients: bool) -> Pieces:
+    """How many samples at a time go through a network fastest, each: with more, maps no longer fit into caches, and
     large blocks of memory are handed back and taken anew."""
     each: dict[int, float] = {}
     began = time.perf_counter()
+    with torch.set_grad_enabled(gradients), Meter() as meter:  # a backward frees as it goes
+        run(x[:1].clone().requires_grad_(gradients))
     for n in (2, 4, 8, 16):
         batch = x[:1].expand(n, *x.shape[1:]).contiguous()
-        _timed(program, batch, gradients)
-        each[n] = min(_timed(program, batch, gradients) for _ in range(2)) / n
-        if time.perf_counter() - began > _PATIENCE:
+        _timed(run, batch, gradients)
+        each[n] = min(_timed(run, batch, gradients) for _ in range(2)) / n
+        if n >= 4 and time.perf_counter() - began > _PATIENCE:
             break
-    return min(each, key=lambda n: each[n])
+    return Pieces(min(each, key=lambda n: each[n]), meter.each(1, gradients))
 
 
 def _times(runs: Mapping[str, Callable[[Tensor], Any]], x: Tensor, gradients: bool) -> dict[str, float]:

@@ -18,19 +18,22 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
+from seewhy.core.graph.agreement import mixes
 from seewhy.core.graph.building import Build, Prepared, Recorded, Steps
 from seewhy.core.graph.exporting import export
-from seewhy.core.graph.measuring import best_chunk, best_steps
+from seewhy.core.graph.measuring import Pieces, best_pieces, best_steps
 from seewhy.core.graph.state import Contents, addresses, structure, tensors_of
 from seewhy.core.graph.tails import Tail, find_tail
 from seewhy.core.graph.windows import WindowPlan, plan_windows
 from seewhy.core.network import Network
 from seewhy.errors import CapabilityError
 
-__all__ = ["PRICE", "Preparation", "Preparer", "Use"]
+__all__ = ["PRICE", "Preparation", "Preparer", "Use", "known_pieces"]
 
 #: seconds of passes from which on preparing pays: about what exporting, building and measuring take
 PRICE = 6.0
+#: as many samples as anything runs together
+_TOGETHER = 32
 #: how often a model may be found to have become another one before it is left alone
 _PATIENCE = 3
 
@@ -50,16 +53,22 @@ class Use:
     rules: bool
     single: bool
     windows: Hashable = None
-    #: whether the batch is run in pieces, which a network that mixes its samples does not stand
-    divided: bool = False
 
     def __str__(self) -> str:
         if self.windows is not None:
             return "scores, of what changes in a window"
         what = {"none": "scores", "after": "gradients at layers", "all": "gradients at the input"}[self.recorded]
         about = [*self.layers, *(["rules"] if self.rules else []), "one image" if self.single else "several images"]
-        about += ["in pieces"] if self.divided else []
         return f"{what} ({', '.join(about)})"
+
+
+def _key(x: Tensor) -> Hashable:
+    """What inputs like ``x`` [C, *size] have in common."""
+    return tuple(x.shape), x.dtype, x.device
+
+
+def _kind(*, gradients: bool) -> str:
+    return "gradients" if gradients else "scores"
 
 
 @dataclass
@@ -68,7 +77,7 @@ class Preparation:
 
     ``steps`` are those found worth their while for scores and for gradients, of one image and of several (None: the
     model itself is as fast);
-    ``chunks`` are how many samples at a time are best for each; ``agreed`` says for every use how its program compares
+    ``pieces`` are how many samples at a time are best for each; ``agreed`` says for every use how its program compares
     with the eager network: '' if it agrees, else in words.
     """
 
@@ -76,7 +85,7 @@ class Preparation:
     addresses: Hashable
     build: Build | None = None
     why_not: str = ""
-    chunks: dict[str, int] = field(default_factory=dict)
+    pieces: dict[str, Pieces] = field(default_factory=dict)
     steps: dict[tuple[str, bool], Steps | None] = field(default_factory=dict)
     agreed: dict[Use, str] = field(default_factory=dict)
     record: dict[str, Any] = field(default_factory=dict)
@@ -88,7 +97,7 @@ class Preparation:
         """The program for ``use``; None where one of its layers is not in the graph, or nothing is faster."""
         if self.build is None or any(layer not in self.build.places for layer in use.layers):
             return None
-        kind = "gradients" if use.recorded == "all" else "scores", use.single
+        kind = _kind(gradients=use.recorded == "all"), use.single
         steps = self._steps(kind, measure)
         if steps is None:
             return None
@@ -97,7 +106,7 @@ class Preparation:
             # fused, an activation function cannot be seen
             chosen = replace(steps, fuse=steps.fuse and not use.rules)
             self._programs[key], counts = self.build.program(use.layers, use.recorded, chosen, single=use.single)
-            self._programs[key].chunk = self.chunks.get("scores")
+            self._programs[key].chunk = self.pieces["scores"].samples if "scores" in self.pieces else None
             self.record.update(counts)
             self._contents = self.build.contents()
         return self._programs[key]
@@ -139,13 +148,20 @@ _rebuilt: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()
 _guard = threading.Lock()
 
 
+def known_pieces(network: Network, x: Tensor, *, gradients: bool) -> Pieces | None:
+    """How many samples like ``x`` [C, *size] at a time go through ``network`` fastest, as far as an earlier call has
+    prepared it."""
+    known = _prepared.get(network.root, {}).get(_key(x)) if network.root is not None else None
+    return None if known is None else known.pieces.get(_kind(gradients=gradients))
+
+
 class Preparer:
     """One call's way to prepared programs of ``network``, borrowed as ``call``, for inputs like ``x``; ``mode`` is what
     was asked for (``prepare=``)."""
 
     def __init__(self, network: Network, call: Callable[[Tensor], Any], x: Tensor, mode: bool | str) -> None:
         self._network, self._call, self._x, self._mode = network, call, x, mode
-        self._key = (tuple(x.shape[1:]), x.dtype, x.device)
+        self._key = _key(x[0])
         self._found: Preparation | None = None
         self._fresh: set[Use] = set()
         self._idle = self._why_not()
@@ -167,9 +183,9 @@ class Preparer:
         uses = {str(use): verdict or "agrees" for use, verdict in found.agreed.items()}
         return {"used": "agrees" in uses.values(), **found.record, "checked": uses}
 
-    def chunk(self, *, gradients: bool) -> int | None:
+    def pieces(self, *, gradients: bool) -> Pieces | None:
         """How many samples at a time go through the prepared network fastest; None where that is not known."""
-        return None if self._found is None else self._found.chunks.get("gradients" if gradients else "scores")
+        return None if self._found is None else self._found.pieces.get(_kind(gradients=gradients))
 
     def expect(self, seconds: float) -> None:
         """Prepare, if ``seconds`` of eager passes to come, with those that were, are worth it."""
@@ -204,7 +220,7 @@ class Preparer:
 
     def windows(self, boxes: tuple[Tensor, Tensor]) -> tuple[Use, WindowPlan] | None:
         """A plan for variants that differ from their image in ``boxes`` only, unless they are better run whole."""
-        if self._found is None or len(self._key[0]) != 3:
+        if self._found is None or self._x.ndim != 4:
             return None
         lo, hi = (box.cpu() for box in boxes)
         use = Use((), "none", False, False, (lo.numpy().tobytes(), hi.numpy().tobytes()))
@@ -282,8 +298,10 @@ class Preparer:
         if steps is not None and not single:
             gradients = kind == "gradients"
             program, _ = found.build.program([], "all" if gradients else "none", steps)
-            found.chunks[kind] = best_chunk(program, x, gradients=gradients)
-            words["chunk"] = f"{found.chunks[kind]} samples"
+            pieces = best_pieces(program, x, gradients=gradients)
+            # a network that mixes its samples keeps them together, as far as there is memory
+            found.pieces[kind] = replace(pieces, samples=_TOGETHER) if mixes(self._call, self._x[:1]) else pieces
+            words["pieces"] = f"{found.pieces[kind].samples} samples"
         found.record[f"{kind}, one image" if single else kind] = words | {
             "measured in": f"{time.perf_counter() - began:.1f} s"
         }
