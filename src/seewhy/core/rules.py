@@ -14,7 +14,7 @@ rule shares one forward.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ from torch import Tensor
 from seewhy.core.functions import Call, Handler
 from seewhy.errors import UnknownName
 
-__all__ = ["RECTIFIERS", "RULES", "RuleWatch", "in_place", "out_of_place", "rule_name"]
+__all__ = ["RECTIFIERS", "RULES", "RuleWatch", "bounds_of", "clipped", "in_place", "out_of_place", "rule_name"]
 
 RULES = ("none", "guided", "deconvnet")
 _ALIASES = {"relu": "deconvnet", "deconv": "deconvnet", "guided-backprop": "guided", "plain": "none", "": "none"}
@@ -115,28 +115,36 @@ class _Clip(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
-        (g,), (z,), rule = grads, ctx.saved_tensors, ctx.watch.active
-        if rule != "none":
-            g = g.clamp(min=0)
-        if rule == "deconvnet":
-            return g, None, None, None
-        low, high = ctx.bounds
-        if high == math.inf:
-            return torch.ops.aten.threshold_backward(g, z, low), None, None, None
-        return torch.ops.aten.hardtanh_backward(g, z, low, high), None, None, None
+        (g,), (z,) = grads, ctx.saved_tensors
+        return clipped(g, z, ctx.bounds, ctx.watch.active), None, None, None
 
 
-def _bounds(call: Call) -> tuple[float, float] | None:
-    """The bounds of a rectifier that clips, neither negative; None for other functions."""
-    name = call.name.rstrip("_")
+def clipped(g: Tensor, at: Tensor, bounds: tuple[float, float], rule: str) -> Tensor:
+    """The gradient g behind a rectifier that clips to ``bounds``, taken before it under ``rule``; ``at`` is its input
+    or its output, which lie at or beyond a bound in the same places."""
+    if rule != "none":
+        g = g.clamp(min=0)
+    if rule == "deconvnet":
+        return g
+    low, high = bounds
+    if high == math.inf:
+        return torch.ops.aten.threshold_backward(g, at, low)  # type: ignore[no-any-return]
+    return torch.ops.aten.hardtanh_backward(g, at, low, high)  # type: ignore[no-any-return]
+
+
+def bounds_of(
+    name: str, rest: Sequence[Any] = (), given: Mapping[str, Any] | None = None
+) -> tuple[float, float] | None:
+    """The bounds of the rectifier ``name`` called with ``rest`` and what is ``given`` by name, if it clips and neither
+    bound is negative."""
     if name == "relu":
         return 0.0, math.inf
     if name == "relu6":
         return 0.0, 6.0
     if name != "hardtanh":
         return None
-    given = dict(zip(("min_val", "max_val"), call.args[1:3], strict=False)) | call.kwargs
-    low, high = given.get("min_val", -1.0), given.get("max_val", 1.0)
+    known = dict(zip(("min_val", "max_val"), rest, strict=False)) | dict(given or {})
+    low, high = known.get("min_val", -1.0), known.get("max_val", 1.0)
     return (float(low), float(high)) if low >= 0 else None
 
 
@@ -164,7 +172,7 @@ class RuleWatch:
         """By function name. Made when asked for: kept, they would tie the watch and the graph that it holds into a
         cycle, which only the garbage collector could undo."""
         spellings = [name + tail for name in RECTIFIERS for tail in ("", "_")]
-        return dict.fromkeys(spellings, self._rectify)
+        return dict.fromkeys(spellings, self._rectify) | {"convolve": self._convolve}
 
     def _rectify(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
         self.seen += 1
@@ -176,6 +184,11 @@ class RuleWatch:
         # copy_ keeps the aliasing for models that use self.relu(x) for its side effect
         return z.copy_(self._apply(call, z.clone()))
 
+    def _convolve(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
+        """A prepared network's convolution, with its rectifier in it: see `seewhy.core.graph.convolving`."""
+        self.seen += call.args[-1].bounds is not None
+        return call.func(*call.args, watch=self)
+
     def _apply(self, call: Call, z: Tensor) -> Any:
-        bounds = _bounds(call)
+        bounds = bounds_of(call.name.rstrip("_"), call.args[1:3], call.kwargs)
         return _Rectify.apply(z, out_of_place(call), self) if bounds is None else _Clip.apply(z, *bounds, self)

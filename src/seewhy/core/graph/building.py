@@ -39,7 +39,7 @@ _SEVERAL = 16
 @dataclass(frozen=True)
 class Steps:
     """What is done to a graph: batch norms folded into convolutions, pictures and weights channels last in memory,
-    convolutions run together with what follows them (where no gradients are asked)."""
+    convolutions run together with what follows them."""
 
     fold: bool = False
     channels_last: bool = False
@@ -160,9 +160,9 @@ class Build:
             counts["batch norms"], used = fold_batch_norms(graph, tensors)
         if steps.channels_last:
             used |= _channels_last(graph, tensors)
-        if steps.fuse and recorded != "all":
-            late = _late(graph, taps, recorded) if recorded == "after" else set[fx.Node]()
-            counts["fused"], packed = fuse_convolutions(graph, set(graph.nodes) - late, tensors, batch)
+        if steps.fuse:
+            late = set[fx.Node]() if recorded == "none" else _late(graph, taps, recorded)
+            counts["fused"], packed = fuse_convolutions(graph, tensors, batch, late)
             used |= packed
         self.sources |= used & set(own)
         erase_unused(graph)

@@ -33,7 +33,7 @@ def best_steps(
 
     Each step includes those before it, and is kept if it is faster. None where the model itself is as fast.
     """
-    ladder = {name: steps for name, steps in _LADDER.items() if not (steps.fuse and (gradients or not can_fuse(x)))}
+    ladder = {name: steps for name, steps in _LADDER.items() if not steps.fuse or can_fuse(x)}
     recorded: Recorded = "all" if gradients else "none"
     programs = {n: build.program([], recorded, steps, single=len(x) == 1)[0] for n, steps in ladder.items()}
     times = _times({"eager": call, **programs}, x, gradients)

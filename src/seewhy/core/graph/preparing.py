@@ -103,8 +103,8 @@ class Preparation:
             return None
         key = use.layers, use.recorded, use.rules, use.single
         if key not in self._programs:
-            # fused, an activation function cannot be seen
-            chosen = replace(steps, fuse=steps.fuse and not use.rules)
+            # where no gradients are asked, a fused activation function cannot be seen
+            chosen = replace(steps, fuse=steps.fuse and (use.recorded == "all" or not use.rules))
             self._programs[key], counts = self.build.program(use.layers, use.recorded, chosen, single=use.single)
             self._programs[key].chunk = self.pieces["scores"].samples if "scores" in self.pieces else None
             self.record.update(counts)

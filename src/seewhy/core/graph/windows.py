@@ -19,8 +19,8 @@ from torch.utils import _pytree as pytree
 
 from seewhy.core.graph.assembling import assemble, tensor_of
 from seewhy.core.graph.building import picture_order
+from seewhy.core.graph.convolving import FUSED, FUSED_SUM
 from seewhy.core.graph.exporting import ATEN
-from seewhy.core.graph.fusing import FUSED, FUSED_SUM
 from seewhy.core.graph.regions import Crop, Kernel, Region
 
 __all__ = ["WindowPlan", "plan_windows"]

@@ -1,0 +1,109 @@
+"""Convolutions that oneDNN does in one call with what follows them: the same values and gradients as torch's own."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import seewhy
+from seewhy.core.graph.building import Build, Steps
+from seewhy.core.graph.convolving import FUSED, Convolution, convolve, pack
+from seewhy.core.graph.exporting import export
+
+pytestmark = pytest.mark.skipif(FUSED is None, reason="this torch has no oneDNN")
+
+RELU, RELU6 = (0.0, math.inf), (0.0, 6.0)
+# kernel, stride, padding, dilation, groups, channels in and out, bounds, with a sum
+CASES = {
+    "plain": ((3, 3), (1, 1), (1, 1), (1, 1), 1, 5, 7, None, False),
+    "relu of a sum": ((1, 1), (1, 1), (0, 0), (1, 1), 1, 16, 32, RELU, True),
+    "depthwise relu6": ((3, 3), (1, 1), (1, 1), (1, 1), 16, 16, 16, RELU6, False),
+    "groups": ((3, 2), (1, 1), (0, 1), (1, 1), 2, 8, 12, RELU, False),
+    "dilated": ((3, 3), (1, 1), (2, 2), (2, 2), 1, 4, 8, RELU, True),
+    "padded beyond its kernel": ((1, 1), (1, 1), (2, 2), (1, 1), 1, 4, 8, None, False),
+    "stem": ((7, 7), (2, 2), (3, 3), (1, 1), 1, 3, 16, RELU, False),
+    "stem of three by three": ((3, 3), (2, 2), (1, 1), (1, 1), 1, 3, 8, RELU6, False),
+    "stem with inputs that nothing reads": ((2, 7), (3, 3), (0, 2), (1, 1), 1, 3, 4, None, True),
+    "patches": ((4, 4), (4, 4), (0, 0), (1, 1), 1, 3, 8, None, False),
+    "strided": ((3, 3), (2, 2), (1, 1), (1, 1), 1, 32, 16, RELU, True),
+    "strided, in groups": ((3, 3), (2, 2), (1, 1), (1, 1), 8, 8, 8, RELU6, False),
+    "strided along one axis": ((3, 3), (2, 1), (1, 1), (1, 1), 1, 3, 8, RELU, False),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_values_and_gradients_are_those_of_torch(case: str) -> None:
+    kernel, stride, padding, dilation, groups, inner, outer, bounds, summed = CASES[case]
+    make = torch.Generator().manual_seed(0)
+    x = torch.randn(2, inner, 27, 22, generator=make).requires_grad_()
+    weight = torch.randn(outer, inner // groups, *kernel, generator=make)
+    bias = torch.randn(outer, generator=make)
+    want = torch.conv2d(x, weight, bias, stride, padding, dilation, groups)
+    added = torch.randn(want.shape, generator=make).requires_grad_() if summed else None
+    want = want if added is None else want + added
+    want = want if bounds is None else want.clamp(*bounds)
+    how = Convolution(stride, padding, dilation, groups, bounds)
+    way = how.reversed(weight)
+    assert (way is None) == (
+        case in ("strided", "strided, in groups", "strided along one axis", "padded beyond its kernel")
+    )
+    back = weight if way is None else pack(way[1], tuple(want.shape), way[0])
+    packed = pack(weight, tuple(x.shape), how)
+    found = convolve(x, added, packed, bias, back, replace(how, back=way and way[0]))
+    assert torch.allclose(found, want, atol=1e-4, rtol=1e-4)
+    grad = torch.randn(want.shape, generator=make)
+    asked = [x] if added is None else [x, added]
+    for ours, theirs in zip(
+        torch.autograd.grad(found, asked, grad), torch.autograd.grad(want, asked, grad), strict=True
+    ):
+        assert torch.allclose(ours, theirs, atol=1e-3, rtol=1e-4)
+
+
+@pytest.mark.parametrize("recorded", ["none", "all"])
+@pytest.mark.parametrize(
+    "function",
+    [nn.ReLU(), nn.ReLU6(), nn.Hardtanh(-1, 1), nn.SiLU(), nn.Hardswish(), nn.LeakyReLU(0.2)],
+    ids=lambda f: type(f).__name__,
+)
+@pytest.mark.parametrize("summed", [False, True], ids=["", "summed"])
+def test_every_function_behind_a_convolution(function: nn.Module, summed: bool, recorded: str) -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.function = nn.Conv2d(4, 4, 3, padding=1), function
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.function(self.conv(x) + x if summed else self.conv(x)).mean((2, 3))
+
+    torch.manual_seed(0)
+    net, x = Net().eval(), 3 * torch.randn(2, 4, 9, 9)
+    program, counts = Build(export(net, x)).program([], recorded, Steps(True, True, True))
+    assert counts["fused"] == 1
+    inputs = [x.clone().requires_grad_() for _ in range(2)]
+    (ours, theirs) = (run(each) for run, each in zip((program, net), inputs, strict=True))
+    assert torch.allclose(ours, theirs, atol=1e-5)
+    if recorded == "all":
+        a, b = (
+            torch.autograd.grad(out.square().sum(), each)[0] for out, each in zip((ours, theirs), inputs, strict=True)
+        )
+        assert torch.allclose(a, b, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["guided-backprop", "deconvnet"])
+@pytest.mark.parametrize("function", [nn.ReLU(), nn.ReLU6()], ids=["relu", "relu6"])
+def test_rules_reach_a_rectifier_inside_a_convolution(method: str, function: nn.Module) -> None:
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3, 8, 3, stride=2), function, nn.Conv2d(8, 8, 3), function, nn.Flatten(), nn.LazyLinear(3)]
+    net, x = nn.Sequential(*layers).eval(), 5 * torch.randn(2, 3, 12, 12)
+    with torch.no_grad():
+        net(x)
+    exact, found = (seewhy.explain(net, x, method=method, target=1, prepare=mode) for mode in (False, True))
+    assert found[0].provenance["prepared"]["fused"] == 2
+    plain = seewhy.explain(net, x, method="saliency", target=1, prepare=True)
+    for a, b, c in zip(exact, found, plain, strict=True):
+        assert abs(a.values - b.values).max() <= 1e-5 * abs(a.values).max()
+        assert abs(c.values - b.values).max() > 1e-2 * abs(a.values).max()
