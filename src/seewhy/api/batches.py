@@ -69,7 +69,7 @@ def _budget(plan: Plan, item: Item, count: int) -> Budget:
     if plan.settings.differentiable:
         budget.size = count
     elif pieces is not None and not whole:
-        budget.size = max(1, min(pieces.samples, budget.limit // pieces.each))
+        budget.settle(pieces.samples, pieces.each)
     return budget
 
 

@@ -99,7 +99,11 @@ class Budget:
             finally:
                 _active.meters.remove(meter)
         most = min(self.most, _BLOCK // max(meter.block // count, 1))
-        self.size = max(1, min(most, self.limit // meter.each(count, recorded)))
+        self.settle(most, meter.each(count, recorded))
+
+    def settle(self, most: int, each: int) -> None:
+        """Take ``most`` samples at once, of ``each`` so many bytes: that was measured before."""
+        self.size = max(1, min(most, self.limit // each))
 
     def halve(self, failed: int) -> None:
         """Go on with half of a chunk that did not fit."""

@@ -316,10 +316,11 @@ class _Run:
         """What the streams of one kind have learned about chunks; a prepared network has a size that suits it best."""
         kind = recorded, followed
         if kind not in self.budgets:
+            self.budgets[kind] = Budget(self.settings.memory, most=MOST if followed else 32)
             # without gradients a prepared network divides what it is given by itself
             pieces = self.preparer.pieces(gradients=True) if recorded else None
-            most = MOST if followed else 32 if pieces is None else pieces.samples
-            self.budgets[kind] = Budget(self.settings.memory, most=most)
+            if pieces is not None:
+                self.budgets[kind].settle(pieces.samples, pieces.each)
         return self.budgets[kind]
 
     def _stream(self, runners: Sequence[Runner]) -> None:
