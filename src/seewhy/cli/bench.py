@@ -74,12 +74,13 @@ def bench(
 
     [dim]seewhy bench --model torchvision:resnet50 --weights random --method grad-cam[/dim]
     """
-    from seewhy.api.bench.running import bench as run
-    from seewhy.report import Folder
-
+    # a mistyped number is refused before torch is imported
     for name, value in (("--rounds", rounds), ("--seconds", seconds)):
         if not value > 0:
             raise UsageError(f"{name} {value:g}: a number above 0, as in {name} 5")
+    from seewhy.api.bench.running import bench as run
+    from seewhy.report import Folder
+
     settings = settings_of(pairs or [], _defaults(method))
     folder = None if out is None else Folder(out, force=force)
     with quiet_warnings(True), bars(quiet) as bar:

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import torch
 
+from seewhy.cli import commands
 from seewhy.cli.app import run
 
 SLOW = ["--model", "python:seewhy_cli_networks:slow"]
@@ -32,20 +33,56 @@ def _environment(**more: str) -> dict[str, str]:
     return kept | {"OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"} | more
 
 
-@pytest.mark.parametrize("words", [["--help"], ["explain", "--help"], ["demo", "-h"], ["--version"], []])
-def test_help_imports_neither_torch_nor_what_needs_it(words: list[str]) -> None:
+#: what takes long to import and no help text needs
+HEAVY = (
+    "torch", "torchvision", "timm", "transformers", "keras", "onnx", "onnxruntime", "safetensors", "numpy", "scipy",
+    "pandas", "matplotlib", "skimage", "cv2", "PIL",
+)  # fmt: skip
+
+
+def _light(*lines: list[str]) -> subprocess.CompletedProcess[str]:
+    """Command lines one after the other in a fresh process, which fails if anything heavy was imported for them; its
+    last line of stdout is their exit codes."""
     code = (
         "import sys\n"
         "from seewhy.cli.app import run\n"
-        f"code = run({words!r})\n"
-        "heavy = {'torch', 'numpy', 'timm', 'torchvision', 'matplotlib', 'PIL'} & set(sys.modules)\n"
+        f"codes = [run(words) for words in {lines!r}]\n"
+        f"heavy = set({HEAVY!r}) & set(sys.modules)\n"
         "assert not heavy, heavy\n"
-        "sys.exit(code)\n"
+        "print(*codes)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=_environment(), check=False)
-    assert done.returncode == (0 if words else 2), done.stderr
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.mark.parametrize("words", [["--help"], ["demo", "-h"], ["--version"], []])
+def test_help_imports_neither_torch_nor_what_needs_it(words: list[str]) -> None:
+    done = _light(words)
     assert "seewhy" in done.stdout
+    assert done.stdout.splitlines()[-1] == ("0" if words else "2")
     assert done.stderr == ""
+
+
+def test_no_commands_help_imports_torch() -> None:
+    names = [name.replace("_", "-") for name in commands.__all__]
+    done = _light(*[[name, "--help"] for name in names])
+    assert [name for name in names if f"Usage: seewhy {name} " not in done.stdout] == []
+    assert set(done.stdout.splitlines()[-1].split()) == {"0"}
+    assert done.stderr == ""
+
+
+def test_a_mistyped_command_line_is_refused_before_torch_is_imported() -> None:
+    wrong = [
+        ["explian"],
+        ["explain"],
+        ["explain", "--nope"],
+        ["explain", "a.png", "--seed", "x"],
+        ["bench", "--rounds=0"],
+    ]
+    done = _light(*wrong)
+    assert done.stdout.split() == ["2"] * len(wrong)
+    assert [line.partition(":")[0] for line in done.stderr.splitlines()] == ["seewhy"] * len(wrong)
 
 
 @posix
