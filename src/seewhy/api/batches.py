@@ -77,7 +77,8 @@ def _run(plan: Plan, items: Sequence[Item], indices: Sequence[int]) -> Batch:
     mine = [items[i] for i in indices]
     x = plan.network.like(torch.stack([item.tensor for item in mine]))
     seed = next((p["seed"] for p in plan.parameters if "seed" in p), 0)
-    supplier = Supplier(plan.model, x, mine, plan.question, seed)
+    question = plan.question.about(indices, len(items), x.ndim)
+    supplier = Supplier(plan.model, x, mine, question, seed)
     rivals: dict[int, list[Job]] = {}
 
     def jobs(forward: Forward) -> list[Job]:

@@ -4,9 +4,10 @@ runs no network."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -31,6 +32,21 @@ class Question:
     fill: Any = None
     segments: Any = None
     references: Any = None
+
+    def about(self, indices: Sequence[int], count: int, ndim: int) -> Question:
+        """The same for some of ``count`` images, inputs [B, C, *size] of ``ndim`` axes: of what was given for each
+        image by itself, their rows."""
+
+        def rows(value: Any, axes: int) -> Any:
+            own = isinstance(value, Tensor | np.ndarray) and value.ndim == axes and len(value) == count
+            return value[list(indices)] if own else value
+
+        return replace(
+            self,
+            baseline=rows(self.baseline, ndim),
+            fill=rows(self.fill, ndim),
+            segments=rows(self.segments, ndim - 1),
+        )
 
 
 @dataclass

@@ -432,7 +432,7 @@ def test_a_wrong_number_of_rows_is_an_error(x: Tensor) -> None:
         def forward(self, x: Tensor) -> Tensor:
             return x.mean((2, 3)).mean(0, keepdim=True)
 
-    with pytest.raises(TargetError, match="1 rows of scores for 3"):
+    with pytest.raises(TargetError, match="1 rows of scores for 2"):
         seewhy.explain(Folded(), x, method="saliency", target=0)
 
 

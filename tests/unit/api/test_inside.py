@@ -465,13 +465,13 @@ def test_the_mean_of_a_layer_is_over_all_it_puts_out(windows: int) -> None:
             self.inner = Inner()
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            rows = self.inner(x.flatten(1)[:, : 4 * windows].reshape(len(x) * windows, 2, 2))
+            rows = self.inner(x.flatten(1)[:, : 9 * windows].reshape(len(x) * windows, 3, 3))
             return rows.reshape(len(x), -1)
 
     x = image(18, batch=3)
     found = seewhy.explain(Odd(), x, method="saliency", target=t.LayerMean("inner"))
     for row, each in enumerate(found):
-        assert each.score == pytest.approx(float(x[row].flatten()[: 4 * windows].mean()), abs=1e-12)
+        assert each.score == pytest.approx(float(x[row].flatten()[: 9 * windows].mean()), abs=1e-12)
 
 
 def test_the_mean_of_tokens_has_the_class_token_in_it() -> None:

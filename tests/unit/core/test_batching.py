@@ -102,6 +102,26 @@ def test_images_are_chunked_too() -> None:
         np.testing.assert_allclose(a.values, b.values, rtol=1e-5, atol=1e-7)
 
 
+def test_what_is_given_for_each_image_follows_it_into_its_chunk() -> None:
+    make = torch.Generator().manual_seed(0)
+    x, baseline = torch.randn(5, 3, 10, 10, generator=make), torch.randn(5, 3, 10, 10, generator=make)
+    labels = torch.randint(0, 4, (5, 10, 10), generator=make)
+    for asked in ({"baseline": baseline, "method": "integrated-gradients"}, {"segments": labels, "fill": baseline}):
+        asked = {"method": "feature-ablation", "target": 1} | asked
+        together = seewhy.explain(hungry(2), x, **asked)
+        for row, each in enumerate(together):
+            own = {key: value[row] if torch.is_tensor(value) else value for key, value in asked.items()}
+            np.testing.assert_allclose(
+                each.values, seewhy.explain(hungry(2), x[row], **own).values, rtol=1e-5, atol=1e-7
+            )
+
+
+def test_a_tensor_too_large_to_be_used_again_makes_chunks_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seewhy.core.batching._BLOCK", 12_000)
+    sizes = [stop - start for start, stop, _ in in_chunks(10, allocate, Budget(limit=10**9), recorded=False)]
+    assert sizes == [4, 3, 3]
+
+
 def test_nothing_holds_all_samples_at_once() -> None:
     """The largest batch a stream sends through the network does not grow with the number of samples."""
     largest = []
