@@ -60,15 +60,17 @@ def batches(plan: Plan, items: Sequence[Item], make: Callable[[Batch], T]) -> It
 
 def _budget(plan: Plan, item: Item, count: int) -> Budget:
     """How many of ``count`` images like ``item`` to explain at a time."""
+    budget = Budget(plan.settings.memory, first=8)
+    if plan.settings.differentiable or count == 1:
+        budget.size = count
+        return budget
+    if plan.settings.prepare is False or plan.network.mixes_samples:
+        return budget  # together as far as there is memory: bit for bit the model itself
     recorded = recorded_from_input(plan.outlines)
     pieces = known_pieces(plan.network, plan.network.like(item.tensor), gradients=recorded)
-    apart = plan.settings.prepare is not False and not plan.network.mixes_samples
-    # one batch as far as there is memory: bit for bit the model itself, or prepared and divided by its own program
-    whole = not apart or (pieces is not None and not recorded)
-    budget = Budget(plan.settings.memory, first=8 if whole else 2)
-    if plan.settings.differentiable:
-        budget.size = count
-    elif pieces is not None and not whole:
+    if pieces is None:
+        budget.first = 2
+    elif recorded:  # where it is not, a program divides by itself
         budget.settle(pieces.samples, pieces.each)
     return budget
 
