@@ -398,10 +398,10 @@ def test_contents_see_every_bit_and_every_exchange() -> None:
 
 def test_addresses_see_what_counts_versions() -> None:
     net = _net()
-    before = addresses(list(net.modules()))
-    assert addresses(list(net.modules())) == before
+    before = addresses(list(net.parameters()))
+    assert addresses(list(net.parameters())) == before
     _scaled(net)
-    assert addresses(list(net.modules())) != before
+    assert addresses(list(net.parameters())) != before
 
 
 @pytest.mark.parametrize("name", list(networks.NETWORKS))
