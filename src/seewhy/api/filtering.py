@@ -126,7 +126,8 @@ def _weights(network: Network, conv: nn.Conv2d) -> Tensor:
     with torch.no_grad():
         if not parametrize.is_parametrized(conv, "weight"):
             return conv.weight.detach()
-        with network.borrowed(), torch.no_grad():  # reading them may change a buffer
+        with network.borrowed(), torch.no_grad():
+            network.keep_buffers()  # reading them may change one
             return conv.weight.detach().clone()
 
 

@@ -51,15 +51,13 @@ def predictions(model: Model, forward: Forward, most: int = 5) -> list[Predictio
     probabilities = forward.probabilities.detach()
     found: list[Prediction | None] = []
     for row, shares in zip(logits, probabilities, strict=True):
-        best = row.argsort(descending=True)[:most].tolist()
-        top = tuple(Guess(k, model.label(k), _finite(shares[k]), float(row[k])) for k in best)
+        best = row.argsort(descending=True)[:most]
+        numbers = zip(best.tolist(), shares[best].tolist(), row[best].tolist(), strict=True)
+        top = tuple(
+            Guess(k, model.label(k), share if math.isfinite(share) else None, score) for k, share, score in numbers
+        )
         found.append(Prediction(top[0].index, top[0].label, top[0].probability, top))
     return found
-
-
-def _finite(value: Tensor) -> float | None:
-    number = float(value)
-    return number if math.isfinite(number) else None
 
 
 def provenance(model: Model, x: Tensor) -> dict[str, Any]:

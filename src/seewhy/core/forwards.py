@@ -48,7 +48,10 @@ def run_forward(network: Network, call: Callable[[Tensor], Any], x: Tensor, requ
     if use is None or network.preparer is None or (program := network.preparer.program(use)) is None:
         return _eager(network, call, x, request)
     places = {key: replace(place, module=program.get_submodule(place.name)) for key, place in request.places.items()}
-    made = _forward(network, program, x, replace(request, places=places))
+    # no watch has to see what comes before the first layer looked at, and each call of a function that it sees costs
+    apart = bool(use.layers) and use.recorded != "all" and not use.rules
+    run, start = (program.finish, program.start) if apart else (program, None)
+    made = _forward(network, run, x, replace(request, places=places), start)
     if network.preparer.trusted(use):
         return made
     exact = _eager(network, call, x, request)
@@ -84,6 +87,7 @@ def _use(network: Network, x: Tensor, request: Request) -> Use | None:
 
 def _eager(network: Network, call: Callable[[Tensor], Any], x: Tensor, request: Request) -> Pass:
     """The forward of the model itself."""
+    network.keep_buffers()
     if request.graph != "lazy":
         return _forward(network, call, x, request)
     try:
@@ -96,7 +100,14 @@ def _eager(network: Network, call: Callable[[Tensor], Any], x: Tensor, request: 
         return made
 
 
-def _forward(network: Network, call: Callable[[Tensor], Any], x: Tensor, request: Request) -> Pass:
+def _forward(
+    network: Network,
+    call: Callable[..., Any],
+    x: Tensor,
+    request: Request,
+    start: Callable[[Tensor], Sequence[Any]] | None = None,
+) -> Pass:
+    """The forward of ``call``; of what ``start`` makes of ``x``, unwatched, where it is given."""
     size = tuple(x.shape[2:])
     keeps_input = request.gradients and (request.at_input or request.graph == "full")
     if request.attached:
@@ -119,6 +130,7 @@ def _forward(network: Network, call: Callable[[Tensor], Any], x: Tensor, request
     if request.swap is not None:
         into, source = request.swap
         edits[into] = lambda raw: tape.activations[source]
+    live = None if start is None else start(leaf.detach().clone())
     with ExitStack() as stack:
         tape = stack.enter_context(capture(request.places, graph=request.graph, edits=edits, optional=request.optional))
         attention.surveyed = tape.seen
@@ -130,7 +142,7 @@ def _forward(network: Network, call: Callable[[Tensor], Any], x: Tensor, request
         # a clone: a model whose first layer works in place must rewrite neither the user's tensor nor a leaf
         outside = network.program if network.root is None or request.scores_only else None
         if outside is None:
-            raw = call(leaf.clone())
+            raw = call(leaf.clone()) if live is None else call(*live)
         else:
             raw, squashes = outside.run(x.detach())
             head.squashes.extend(squashes)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 import torch
 from torch import Tensor, nn
@@ -21,10 +21,11 @@ from seewhy.errors import CapabilityError
 if TYPE_CHECKING:
     from seewhy.core.graph.preparing import Preparer
 
-__all__ = ["Network", "mode_matters", "submodules", "unwrap"]
+__all__ = ["Network", "mode_matters", "submodules", "tensors_of", "unwrap"]
 
 _serials = itertools.count()
 _locks: WeakKeyDictionary[nn.Module, tuple[int, threading.RLock]] = WeakKeyDictionary()
+_ordered: WeakKeyDictionary[nn.Module, tuple[list[ref[nn.Module]], list[threading.RLock]]] = WeakKeyDictionary()
 _guard = threading.Lock()
 
 
@@ -40,28 +41,44 @@ def unwrap(module: nn.Module) -> nn.Module:
 
 
 def submodules(root: nn.Module) -> list[nn.Module]:
-    """``root`` and everything in it, each part once, in the order of `torch.nn.Module.modules`; a fifth of its time."""
+    """``root`` and everything in it, each part once, in the order of `torch.nn.Module.modules`; a tenth of its time."""
     if type(root).named_modules is not nn.Module.named_modules:
         return list(root.modules())  # a network of another library, whose layers are found in its own way
     found: dict[nn.Module, None] = {}
-    waiting = [root]
+    waiting: list[nn.Module | None] = [root]
     while waiting:
         part = waiting.pop()
-        if part not in found:
+        if part is not None and part not in found:
             found[part] = None
-            waiting.extend([child for child in reversed(part._modules.values()) if child is not None])
+            if children := part._modules:
+                waiting.extend(reversed(children.values()))
     return list(found)
 
 
+def tensors_of(parts: Sequence[nn.Module]) -> list[Tensor]:
+    """Every parameter and buffer of these submodules."""
+    kinds = [kind for part in parts for kind in (part._parameters, part._buffers) if kind]
+    return [tensor for kind in kinds for tensor in kind.values() if tensor is not None]
+
+
+def _locks_of(root: nn.Module, parts: Sequence[nn.Module]) -> list[threading.RLock]:
+    """The locks of ``root``'s parts in their global order; found once for as long as its parts are the same."""
+    known = _ordered.get(root)
+    if known is None or [part() for part in known[0]] != parts:
+        with _guard:
+            held = [_locks.get(part) or _locks.setdefault(part, (next(_serials), threading.RLock())) for part in parts]
+        known = [ref(part) for part in parts], [lock for _, lock in sorted(held, key=lambda entry: entry[0])]
+        _ordered[root] = known
+    return known[1]
+
+
 @contextmanager
-def _locked(parts: Sequence[nn.Module]) -> Iterator[None]:
+def _locked(root: nn.Module, parts: Sequence[nn.Module]) -> Iterator[None]:
     """Hold every submodule's lock, in one global order: two networks may share a part, and no two calls may
     deadlock."""
-    with _guard:
-        held = [_locks.get(part) or _locks.setdefault(part, (next(_serials), threading.RLock())) for part in parts]
     taken: list[threading.RLock] = []
     try:
-        for _, lock in sorted(held, key=lambda entry: entry[0]):
+        for lock in _locks_of(root, parts):
             lock.acquire()
             taken.append(lock)
         yield
@@ -86,8 +103,10 @@ def _eval_flags(parts: Sequence[nn.Module]) -> Iterator[bool]:
 _MIXING = "a layer normalises by its batch's own statistics: images explained together influence each other"
 
 
-def _mixes_samples(part: nn.Module) -> bool:
-    return isinstance(part, nn.modules.batchnorm._BatchNorm) and part.running_mean is None
+def _mix_samples(parts: Sequence[nn.Module]) -> bool:
+    """Whether some batch norm has no statistics of its own to go by."""
+    norms = [part for part in parts if isinstance(part, nn.modules.batchnorm._BatchNorm)]
+    return any(part._buffers.get("running_mean", part) is None for part in norms)
 
 
 def mode_matters(part: nn.Module) -> bool:
@@ -96,15 +115,24 @@ def mode_matters(part: nn.Module) -> bool:
     return any(word in name for word in ("Dropout", "BatchNorm", "InstanceNorm", "DropPath", "StochasticDepth"))
 
 
-@contextmanager
-def _buffers_kept(parts: Sequence[nn.Module]) -> Iterator[None]:
-    """Buffers that a forward changes or replaces are put back."""
-    held = [(part, n, v) for part in parts if part._buffers for n, v in part._buffers.items() if v is not None]
-    copies = _copies([value for _, _, value in held])
-    before = [(*each, copy, _version(each[2])) for each, copy in zip(held, copies, strict=True)]
-    try:
-        yield
-    finally:
+class _Buffers:
+    """Buffers that a forward changes or replaces, put back as they were when they were first kept."""
+
+    def __init__(self, parts: Sequence[nn.Module]) -> None:
+        self._parts = parts
+        self._before: list[tuple[nn.Module, str, Tensor, Tensor, int | None]] | None = None
+
+    def keep(self) -> None:
+        """Copy them all, unless that is done."""
+        if self._before is None:
+            parts = [part for part in self._parts if part._buffers]
+            held = [(part, n, v) for part in parts for n, v in part._buffers.items() if v is not None]
+            copies = _copies([value for _, _, value in held])
+            self._before = [(*each, copy, _version(each[2])) for each, copy in zip(held, copies, strict=True)]
+
+    def put_back(self) -> None:
+        """As they were; nothing to do where they were never kept."""
+        before, self._before = self._before or [], None
         with torch.no_grad():
             for part, name, value, copy, version in before:
                 if part._buffers.get(name) is not value:
@@ -162,8 +190,14 @@ class Network:
         self.channels_last = bool(getattr(self.root, "channels_last", False))
         self.program = program_of(self.model if self.root is None else self.root)
         self.agrees = False
-        #: every submodule, for the length of a call: on a small network walks through it are what a call costs
+        #: every submodule and tensor, for the length of a call: on a small network walks through it are what a call
+        #: costs
         self.parts: list[nn.Module] = []
+        self.held: list[Tensor] = []
+        #: whether the user has put backward hooks of their own on some module, and whether some tensor was made in
+        #: inference mode and so can take part in no graph, as found when the network was last borrowed
+        self.hooked_backward = self.frozen = False
+        self._buffers = _Buffers(())
         #: what gives prepared programs for the length of a call; see `seewhy.core.graph.preparing`
         self.preparer: Preparer | None = None
 
@@ -182,12 +216,6 @@ class Network:
             return iter(())
         return itertools.chain(self.root.parameters(), self.root.buffers())
 
-    @property
-    def hooked_backward(self) -> bool:
-        """Whether the user has put backward hooks of their own on some module."""
-        parts = self.parts or ([] if self.root is None else submodules(self.root))
-        return any(part._backward_hooks or part._backward_pre_hooks for part in parts)
-
     def like(self, x: Tensor) -> Tensor:
         """``x`` on the network's device and in its floating-point type."""
         for tensor in self.tensors:
@@ -198,14 +226,15 @@ class Network:
     @property
     def mixes_samples(self) -> bool:
         """Whether a layer makes one image's scores depend on those beside it."""
-        return self.root is not None and any(_mixes_samples(part) for part in submodules(self.root))
+        return self.root is not None and _mix_samples(submodules(self.root))
 
     @contextmanager
     def borrowed(self) -> Iterator[Callable[[Tensor], Any]]:
         """A callable that runs the network; when the context ends everything about it is as it was.
 
         Covered, on success, failure and interruption alike: train/eval flags of each submodule, buffers, random state,
-        grad mode, inference mode. `.grad` and `requires_grad` are never touched.
+        grad mode, inference mode. `.grad` and `requires_grad` are never touched. Buffers are looked after from the
+        first call on, or from `keep_buffers` on: where a prepared program runs instead, nothing touches them.
         """
         with ExitStack() as stack:
             stack.enter_context(torch.inference_mode(False))
@@ -213,15 +242,21 @@ class Network:
             self.agrees = False
             parts = self.parts = [] if self.root is None else submodules(self.root)
             stack.callback(self.parts.clear)
-            tensors = [t for part in parts for held in (part._parameters, part._buffers) for t in held.values()]
-            devices = {t.device.index for t in tensors if t is not None and t.is_cuda}
+            if self.root is not None:
+                stack.enter_context(_locked(self.root, parts))
+            # looked at under the locks only: while another call exports the network it holds other tensors
+            held = self.held = tensors_of(parts)
+            stack.callback(self.held.clear)
+            self.hooked_backward = any(part._backward_hooks or part._backward_pre_hooks for part in parts)
+            self.frozen = any(map(Tensor.is_inference, held))
+            devices = {tensor.device.index for tensor in held if tensor.is_cuda}
             stack.enter_context(torch.random.fork_rng(sorted(d for d in devices if d is not None)))
             if self.root is None:
                 yield self.model
                 return
             root = self.root
-            stack.enter_context(_locked(parts))
-            stack.enter_context(_buffers_kept(parts))
+            buffers = self._buffers = _Buffers(parts)
+            stack.callback(buffers.put_back)
             if stack.enter_context(_eval_flags(parts)):
                 message = f"{type(root).__name__} is in train mode; it is explained as in eval mode"
                 if message not in self.warned:
@@ -230,15 +265,23 @@ class Network:
             if any(isinstance(part, nn.RNNBase) for part in parts):
                 # cuDNN differentiates recurrent layers in train mode only
                 stack.enter_context(torch.backends.cudnn.flags(enabled=False))
-            if any(_mixes_samples(part) for part in parts) and _MIXING not in self.warned:
+            if _mix_samples(parts) and _MIXING not in self.warned:
                 self.warned.append(_MIXING)
-            if any(t is not None and t.is_inference() for t in tensors):
-                # made in inference mode, they can take part in no graph: clones can
-                frozen = dict(itertools.chain(root.named_parameters(), root.named_buffers()))
-                frozen = {name: tensor.clone() for name, tensor in frozen.items()}
-                yield lambda x: torch.func.functional_call(root, frozen, (x,))
-            else:
-                yield root
+            clones = {}
+            if self.frozen:
+                named = itertools.chain(root.named_parameters(), root.named_buffers())
+                clones = {name: tensor.clone() for name, tensor in named}
+
+            def call(x: Tensor) -> Any:
+                buffers.keep()
+                return torch.func.functional_call(root, clones, (x,)) if clones else root(x)
+
+            yield call
+
+    def keep_buffers(self) -> None:
+        """Have the buffers put back when the network is given back. For whoever runs anything in the module other than
+        by the borrowed callable, and for what sees every call of torch's functions, which sees the copying, too."""
+        self._buffers.keep()
 
     def broken_weights(self) -> str | None:
         """The first parameter or buffer that holds NaN or infinity, by name."""

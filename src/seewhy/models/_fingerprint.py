@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seewhy.core.network import submodules
+from seewhy.core.bits import Bits
+from seewhy.core.graph.state import addresses
+from seewhy.core.network import submodules, tensors_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Hashable, Iterator
 
 __all__ = ["cached_fingerprint", "fingerprint"]
 
@@ -33,8 +36,8 @@ class _Taken:
     """A fingerprint, and what must still be so for it to hold."""
 
     tensors: tuple[Tensor, ...]
-    addresses: list[tuple[int, int]]
-    samples: tuple[Tensor, ...]
+    addresses: Hashable
+    samples: Bits
     seen: bytes
     digest: str
 
@@ -42,11 +45,7 @@ class _Taken:
         """Whether it still holds, for the module's ``tensors`` now."""
         if len(tensors) != len(self.tensors) or not all(map(operator.is_, tensors, self.tensors)):
             return False
-        return _addresses(tensors) == self.addresses and _values(self.samples) == self.seen
-
-
-def _addresses(tensors: list[Tensor]) -> list[tuple[int, int]]:
-    return [(t.data_ptr(), t._version) for t in tensors]
+        return addresses(tensors) == self.addresses and self.samples.now() == self.seen
 
 
 # weak keys: a module's entry dies with it, while an id() can be given out again
@@ -61,20 +60,14 @@ def cached_fingerprint(module: nn.Module) -> str:
     touch a whole tensor. Tensors that cannot tell their version (inference mode) or have nothing to look at are never
     cached.
     """
-    tensors = [
-        tensor
-        for part in submodules(module)
-        for held in (part._parameters, part._buffers)
-        for tensor in held.values()
-        if tensor is not None
-    ]
+    tensors = tensors_of(submodules(module))
     known = _taken.get(module)
     if known is not None and known.same(tensors):
         return known.digest
     if any(t.is_inference() or t.is_meta or t.layout != torch.strided or t.is_quantized for t in tensors):
         return fingerprint(module)
-    samples = tuple(view for tensor in tensors if (view := _sample(tensor)) is not None)
-    _taken[module] = _Taken(tuple(tensors), _addresses(tensors), samples, _values(samples), fingerprint(module))
+    samples = Bits([view for tensor in tensors if (view := _sample(tensor)) is not None])
+    _taken[module] = _Taken(tuple(tensors), addresses(tensors), samples, samples.now(), fingerprint(module))
     return _taken[module].digest
 
 
@@ -90,14 +83,6 @@ def _sample(tensor: Tensor) -> Tensor | None:
     return flat[:: max(1, flat.numel() // _SAMPLE)]
 
 
-def _values(samples: tuple[Tensor, ...]) -> bytes:
-    groups: dict[object, list[Tensor]] = {}
-    for view in samples:
-        groups.setdefault((view.dtype, view.device), []).append(view)
-    with torch.no_grad():
-        return b"".join(_content(torch.cat(views)).tobytes() for views in groups.values())
-
-
 def _content(tensor: Tensor) -> memoryview:
     """The raw bytes of the values in row-major order."""
     tensor = tensor.detach()
@@ -108,7 +93,7 @@ def _content(tensor: Tensor) -> memoryview:
     if tensor.is_meta or tensor.numel() == 0:
         return memoryview(b"")
     plain = tensor.cpu().resolve_conj().resolve_neg().contiguous().reshape(-1).view(torch.uint8)
-    return plain.numpy().data
+    return np.from_dlpack(plain).data  # Tensor.numpy would forbid to resize the tensor ever after
 
 
 def fingerprint(module: nn.Module) -> str:

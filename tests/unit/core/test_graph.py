@@ -398,10 +398,10 @@ def test_contents_see_every_bit_and_every_exchange() -> None:
 
 def test_addresses_see_what_counts_versions() -> None:
     net = _net()
-    before = addresses(list(net.modules()))
-    assert addresses(list(net.modules())) == before
+    before = addresses(list(net.parameters()))
+    assert addresses(list(net.parameters())) == before
     _scaled(net)
-    assert addresses(list(net.modules())) != before
+    assert addresses(list(net.parameters())) != before
 
 
 @pytest.mark.parametrize("name", list(networks.NETWORKS))
@@ -501,6 +501,28 @@ def test_only_a_mean_over_all_positions_is_one(pool: nn.Module) -> None:
     found = seewhy.explain(net, x, **asked, prepare=True)
     assert np.abs(exact.values - found.values).max() <= 1e-5 * np.abs(exact.values).max()
     assert found.cost.backwards == (0 if isinstance(pool, nn.AvgPool2d) and pool.kernel_size == 30 else 1)
+
+
+@pytest.mark.parametrize("place", ["pool", "head.2", "head"])
+def test_no_closed_form_of_what_a_hook_changes_behind_the_layer(place: str) -> None:
+    net, x = _net(Pooled), _x(1)
+    net.get_submodule(place).register_forward_hook(lambda module, args, out: -3 * out)
+    asked: dict[str, Any] = {"method": "grad-cam", "layer": "body", "target": 1}
+    exact = seewhy.explain(net, x, **asked, prepare=False)
+    for _ in range(2):
+        found = seewhy.explain(net, x, **asked, prepare=True)
+        assert np.abs(exact.values - found.values).max() <= 1e-5 * np.abs(exact.values).max()
+
+
+def test_weights_that_are_no_numbers_are_told_in_closed_form_too() -> None:
+    """A class that nobody asked about has one: the gradient is zero times that, which is no number."""
+    net, x = _net(Pooled), _x(1)
+    asked: dict[str, Any] = {"method": "grad-cam", "layer": "body", "target": 1}
+    seewhy.explain(net, x, **asked, prepare=True)
+    with torch.no_grad():
+        net.head[2].weight[3, 0] = torch.nan
+    for prepare in (False, True, True):
+        assert "holds NaN" in seewhy.explain(net, x, **asked, prepare=prepare).status.cause
 
 
 def test_what_has_no_closed_form_beside_one_that_has() -> None:

@@ -375,7 +375,8 @@ def test_a_model_that_switches_gradients_off_inside_is_recorded_from_the_input(x
     np.testing.assert_allclose(np.stack([e.values for e in found]), expected, rtol=1e-4, atol=1e-7)
 
 
-def test_buffers_that_a_forward_changes_are_put_back(x: Tensor) -> None:
+@pytest.mark.parametrize("prepare", [False, True])
+def test_buffers_that_a_forward_changes_are_put_back(prepare: bool, x: Tensor) -> None:
     class Counting(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -390,7 +391,7 @@ def test_buffers_that_a_forward_changes_are_put_back(x: Tensor) -> None:
 
     model = Counting()
     original = model.replaced
-    seewhy.explain(model, x, method="saliency", target=0)
+    seewhy.explain(model, x, method="saliency", target=0, prepare=prepare)
     assert model.seen.item() == 0
     assert model.replaced is original
     assert original.item() == 0

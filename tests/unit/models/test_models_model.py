@@ -153,6 +153,12 @@ def test_the_cached_fingerprint_notices_writes_through_data(memory):
     assert model.fingerprint() not in {one, two}
 
 
+def test_the_fingerprint_leaves_tensors_resizable():
+    model = wrap(net())
+    assert model.fingerprint() == model.fingerprint()
+    assert all(p.untyped_storage().resizable() for p in model.module.parameters())
+
+
 def test_fingerprints_of_unusual_tensors():
     with torch.inference_mode():
         frozen = net()

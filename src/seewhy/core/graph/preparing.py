@@ -22,7 +22,7 @@ from seewhy.core.graph.agreement import mixes
 from seewhy.core.graph.building import Build, Prepared, Recorded, Steps
 from seewhy.core.graph.exporting import export
 from seewhy.core.graph.measuring import Pieces, best_pieces, best_steps
-from seewhy.core.graph.state import Contents, addresses, structure, tensors_of
+from seewhy.core.graph.state import Contents, addresses, structure
 from seewhy.core.graph.tails import Tail, find_tail
 from seewhy.core.graph.windows import WindowPlan, plan_windows
 from seewhy.core.network import Network
@@ -191,18 +191,18 @@ class Preparer:
         """Prepare, if ``seconds`` of eager passes to come, with those that were, are worth it."""
         if self._idle or self._found is not None:
             return
-        root, parts = self._network.module, self._network.parts
+        root = self._network.module
         known = _prepared.get(root, {}).get(self._key)
         if known is None and self._mode == "auto" and self._seconds + seconds < PRICE:
             return
-        now = structure(parts)
+        now = structure(self._network.parts)
         if known is not None and known.structure != now:
             _rebuilt[root] = _rebuilt.get(root, 0) + 1
             known = None
         if known is None:
             known = self._prepare(now)
             _prepared.setdefault(root, {})[self._key] = known
-        known.refresh(addresses(parts))
+        known.refresh(addresses(self._network.held))
         self._found = known
 
     def log(self, seconds: float) -> None:
@@ -267,17 +267,18 @@ class Preparer:
             return "there is no module that torch could export"
         if network.hooked_backward:
             return "the model has backward hooks, which only its own modules call"
-        if any(t.is_inference() for t in tensors_of(network.parts)):
+        if network.frozen:
             return "the model's tensors were made in inference mode"
         return ""
 
     def _prepare(self, now: Hashable) -> Preparation:
         root = self._network.module
-        made = Preparation(now, addresses(self._network.parts))
+        made = Preparation(now, addresses(self._network.held))
         if _rebuilt.get(root, 0) > _PATIENCE:
             made.why_not = "the model's own attributes keep changing, so that no graph of it holds"
             return made
         began = time.perf_counter()
+        self._network.keep_buffers()
         try:
             made.build = Build(export(root, self._x))
         except CapabilityError as error:
