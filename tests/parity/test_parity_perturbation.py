@@ -86,7 +86,7 @@ def test_kernel_shap(seed: int) -> None:
         )
     agree(ours(case.net, x, "kernel-shap", k, segments=labels, fill=0.0), theirs[:, 0], 0.15)
     more = _pieces(seed, 10)
-    truth = ours(case.net, x, "kernel-shap", k, segments=more, n=1022)
+    truth = ours(case.net, x, "kernel-shap", k, segments=more, n=1022, tolerance=0.0)
     found = seewhy.explain(case.net, x, method="kernel-shap", target=k, segments=more, n=120, tolerance=0.0, seed=seed)
     assert (np.abs(found.values - truth[0]) <= 6 * found.error + 1e-9).all()
     differ(found.values[None], truth, 1e-9)
