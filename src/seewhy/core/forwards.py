@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -55,7 +56,9 @@ def run_forward(network: Network, call: Callable[[Tensor], Any], x: Tensor, requ
     if network.preparer.trusted(use):
         return made
     exact = _eager(network, call, x, request)
-    verdict = difference(exact, made)
+    # the same numbers in another order in memory: torch adds them up in another order, too
+    turned = x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
+    verdict = difference(exact, made, lambda: _eager(network, call, turned, request))
     network.preparer.judge(use, verdict)
     kept = exact if verdict else made
     kept.checks = len(x)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 import networks
 import seewhy
+from seewhy.core.graph.agreement import difference
 from seewhy.core.graph.building import Build, Prepared, Steps
 from seewhy.core.graph.exporting import export
 from seewhy.core.graph.state import Contents, addresses, structure
@@ -280,6 +282,22 @@ def test_whatever_changes_in_the_model_is_noticed(change: Callable[[nn.Module], 
     assert not np.allclose(before.values, exact.values, rtol=1e-2, atol=0)
     assert np.linalg.norm(found.values - exact.values) <= 1e-3 * np.linalg.norm(exact.values)
     assert found.score == pytest.approx(exact.score, rel=1e-5, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("off", "itself", "agrees"),
+    [(5e-5, 0.0, True), (2e-4, 1e-5, False), (2e-4, 1.5e-4, True), (2e-4, float("nan"), False), (5e-4, 1.0, False)],
+)
+def test_what_rounding_does_to_the_network_itself_is_allowed(off: float, itself: float, agrees: bool) -> None:
+    def made(by: float) -> Any:
+        forward = SimpleNamespace(raw=torch.tensor([[1.0, by]]), squashes=[])
+        return SimpleNamespace(
+            forward=forward, tape=SimpleNamespace(activations={}), request=SimpleNamespace(graph="none")
+        )
+
+    said = difference(made(0.0), made(off), lambda: made(itself))
+    assert (said == "") is agrees
+    assert agrees or f"output 0 differs by {off:.1e} of the largest value" in said
 
 
 def test_a_gradient_of_its_own_is_kept() -> None:
