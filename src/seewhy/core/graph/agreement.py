@@ -3,6 +3,7 @@ forward."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -37,7 +38,8 @@ def difference(exact: Pass, made: Pass, again: Callable[[], Pass] | None = None)
     apart = {name: each for name, each in _distances(exact, made).items() if not each.near}
     if apart and again is not None and all(each.distance <= _MOST * each.allowed for each in apart.values()):
         itself = _distances(exact, again())
-        apart = {name: each for name, each in apart.items() if not each.distance <= _SELF * itself[name].distance}
+        own = {name: each.distance for name, each in itself.items() if math.isfinite(each.distance)}
+        apart = {name: each for name, each in apart.items() if not each.distance <= _SELF * own.get(name, 0.0)}
     return next(iter(apart.values())).words if apart else ""
 
 
