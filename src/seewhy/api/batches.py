@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
+from torch import Tensor
 
 from seewhy.api.combining import rival_jobs
 from seewhy.api.inputs import Item, same_shape
@@ -77,7 +78,7 @@ def _budget(plan: Plan, item: Item, count: int) -> Budget:
 
 def _run(plan: Plan, items: Sequence[Item], indices: Sequence[int]) -> Batch:
     mine = [items[i] for i in indices]
-    x = plan.network.like(torch.stack([item.tensor for item in mine]))
+    x = plan.network.like(_stacked([item.tensor for item in mine]))
     seed = next((p["seed"] for p in plan.parameters if "seed" in p), 0)
     question = plan.question.about(indices, len(items), x.ndim)
     supplier = Supplier(plan.model, x, mine, question, seed)
@@ -100,6 +101,13 @@ def _run(plan: Plan, items: Sequence[Item], indices: Sequence[int]) -> Batch:
     prepared = {"prepare": str(plan.settings.prepare), "prepared": dict(outcome.prepared)}
     origin = provenance(plan.model, x) | prepared | supplier.described
     return Batch(tuple(indices), mine, outcome, rivals, origin)
+
+
+def _stacked(tensors: Sequence[Tensor]) -> Tensor:
+    """Inputs [C, *size] as a batch, channels last in memory where each of them is: a network takes other ways there."""
+    if all(each.ndim == 3 and each.movedim(0, -1).is_contiguous() for each in tensors):
+        return torch.stack([each.movedim(0, -1) for each in tensors]).movedim(-1, 1)
+    return torch.stack(list(tensors))
 
 
 def _targets(outline: Outline, columns: list[tuple[Target, ...]], count: int) -> list[tuple[Target, ...]]:
