@@ -56,13 +56,18 @@ def run_forward(network: Network, call: Callable[[Tensor], Any], x: Tensor, requ
     if network.preparer.trusted(use):
         return made
     exact = _eager(network, call, x, request)
-    # the same numbers in another order in memory: torch adds them up in another order, too
-    turned = x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
-    verdict = difference(exact, made, lambda: _eager(network, call, turned, request))
+    verdict = difference(exact, made, lambda: _eager(network, call, _turned(x), request))
     network.preparer.judge(use, verdict)
     kept = exact if verdict else made
     kept.checks = len(x)
     return kept
+
+
+def _turned(x: Tensor) -> Tensor:
+    """The same numbers in another order in memory: torch adds them up in another order, too."""
+    if x.ndim != 4:
+        return x
+    return x.contiguous(memory_format=torch.channels_last if x.is_contiguous() else torch.contiguous_format)
 
 
 def run_windows(network: Network, windows: Windows, x: Tensor, rows: Sequence[int], request: Request) -> Pass:

@@ -101,6 +101,12 @@ def test_mixed_shapes_keep_their_order(net: nn.Module) -> None:
         np.testing.assert_allclose(e.values, seewhy.explain(net, image, method="saliency", target=0).values, rtol=1e-4)
 
 
+@pytest.mark.parametrize("names", [("guided-backprop", "guided-grad-cam"), ("guided-grad-cam", "guided-backprop")])
+def test_a_rule_asked_for_later_shares_its_backward(net: nn.Module, x: Tensor, names: tuple[str, str]) -> None:
+    found = seewhy.explain(net, x, method=["saliency", *names], target=1)
+    assert (found.cost.forwards, found.cost.backwards) == (len(x), 2 * len(x))
+
+
 def test_twelve_maps_three_layers_five_classes_cost_one_forward_and_five_backwards(net: nn.Module, x: Tensor) -> None:
     found = seewhy.explain(
         net, x[:1], method=["grad-cam", "hires-cam", "layer-cam", "xgrad-cam"], target="all", layer=["1", "3", "4"]
