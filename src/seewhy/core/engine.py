@@ -288,33 +288,34 @@ class _Run:
         ]
 
     def _backward(self, runners: Sequence[Runner]) -> bool:
-        """Run one backward pass that is waited for, for all that wait for it. False if nobody waits for any."""
+        """Run backward passes that are waited for, each once for all that wait for it. False if nobody does.
+
+        Plain gradients first: whoever had one may ask for another under a rule, which then serves others, too.
+        """
         groups: dict[GradientKey, list[tuple[Runner, int, str]]] = {}
         for runner, at, ask in self._pending(runners, asks.Gradient):
             key = GradientKey(ask.targets or runner.job.targets, ask.rule or runner.job.outline.rule)
             groups.setdefault(key, []).append((runner, at, ask.place or runner.place))
-        if not groups:
-            return False
-        # the plain gradient first: whoever had it may ask for one under a rule, which then serves others, too
-        key = min(groups, key=lambda key: key.rule != "none")
-        mine = groups[key]
-        began, places = time.perf_counter(), {place for _, _, place in mine}
-        if self.closed is not None and not (key.rule == "none" and places == {self.closed.place}):
-            self._record()
-        if self.closed is not None:
-            found, backwards = {self.closed.place: self.closed.gradient(key.targets)}, 0
-        else:
-            last = len(groups) == 1 and all(runner.asked_all for runner in runners)
-            found = gradients_at(self.made, key, places, keep=self.settings.differentiable, last=last)
-            backwards = self.batch
-        self._log(Event(0, backwards, time.perf_counter() - began), *distinct(mine))
-        for runner, at, place in mine:
-            runner.answers[at], depends = found[place]
-            runner.depends &= depends
-        del found
-        for runner in distinct(mine):
-            self._resume(runner)
-        return True
+        now = [key for key in groups if key.rule == "none"] or list(groups)
+        for number, key in enumerate(now, 1):
+            mine = groups[key]
+            began, places = time.perf_counter(), {place for _, _, place in mine}
+            if self.closed is not None and not (key.rule == "none" and places == {self.closed.place}):
+                self._record()
+            if self.closed is not None:
+                found, backwards = {self.closed.place: self.closed.gradient(key.targets)}, 0
+            else:
+                last = number == len(groups) and all(runner.asked_all for runner in runners)
+                found = gradients_at(self.made, key, places, keep=self.settings.differentiable, last=last)
+                backwards = self.batch
+            self._log(Event(0, backwards, time.perf_counter() - began), *distinct(mine))
+            for runner, at, place in mine:
+                runner.answers[at], depends = found[place]
+                runner.depends &= depends
+            del found
+            for runner in distinct(mine):
+                self._resume(runner)
+        return bool(groups)
 
     def _budget(self, recorded: bool, followed: bool) -> Budget:
         """What the streams of one kind have learned about chunks; a prepared network has a size that suits it best."""
