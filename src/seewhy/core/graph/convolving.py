@@ -18,7 +18,7 @@ from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from seewhy.core.rules import RuleWatch, clipped
 
-__all__ = ["FUSED", "FUSED_SUM", "Convolution", "convolve", "pack"]
+__all__ = ["FUSED", "FUSED_SUM", "Convolution", "convolve", "fused_call", "pack"]
 
 #: a convolution and a function of it as one call, and the same with a sum between; None in a torch without oneDNN
 _POINTWISE: Any = getattr(torch.ops.mkldnn, "_convolution_pointwise", None)
@@ -69,10 +69,8 @@ class Convolution:
         name, numbers = "none", list[float]()
         if self.bounds is not None:
             name, numbers = ("relu", []) if self.bounds == (0.0, math.inf) else ("hardtanh", list(self.bounds))
-        given = packed, bias, self.padding, self.stride, self.dilation, self.groups
-        if added is None:
-            return FUSED(x, *given, name, numbers, "")  # type: ignore[no-any-return]
-        return FUSED_SUM(x, added, *given, "add", None, None if name == "none" else name, numbers, "")  # type: ignore[no-any-return]
+        operation, given = fused_call(x, added, packed, bias, self, name, numbers)
+        return operation(*given)  # type: ignore[no-any-return]
 
     def gradient(self, grad: Tensor, size: torch.Size, weight: Tensor) -> Tensor:
         """The gradient at an input of ``size``, of that at the output; ``weight`` turned and packed where there is a
@@ -121,6 +119,17 @@ class _Phases:
 def _blocks(channels: int) -> int:
     """What so many channels cost: oneDNN computes sixteen at a time."""
     return -(-channels // 16)
+
+
+def fused_call(
+    x: Any, added: Any, packed: Any, bias: Any, how: Convolution, function: str, numbers: list[Any]
+) -> tuple[Any, tuple[Any, ...]]:
+    """The operation of oneDNN for a function of a convolution and of what is ``added``, and its arguments: tensors, or
+    nodes of a graph."""
+    given = packed, bias, how.padding, how.stride, how.dilation, how.groups
+    if added is None:
+        return FUSED, (x, *given, function, numbers, "")
+    return FUSED_SUM, (x, added, *given, "add", None, None if function == "none" else function, numbers, "")
 
 
 def pack(weight: Tensor, size: tuple[int, ...], how: Convolution) -> Tensor:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, fx
 
 from seewhy.core.graph.assembling import derived, tensor_of
-from seewhy.core.graph.convolving import FUSED, FUSED_SUM, Convolution, convolve, pack
+from seewhy.core.graph.convolving import FUSED, Convolution, convolve, fused_call, pack
 from seewhy.core.graph.exporting import ATEN
 from seewhy.core.graph.functional import erase_unused
 from seewhy.core.rules import bounds_of
@@ -93,14 +93,9 @@ class _Group:
 
 def _without(conv: fx.Node, group: _Group, packed: fx.Node) -> fx.Node:
     """The node that stands for ``group`` where no gradients are asked."""
-    how = group.how
-    settings = (packed, _bias(conv), how.padding, how.stride, how.dilation, how.groups)
+    given = conv.args[0], group.added, packed, _bias(conv), group.how, group.function, group.numbers
     with conv.graph.inserting_before(group.last):
-        if group.added is None:
-            return conv.graph.call_function(FUSED, (conv.args[0], *settings, group.function, group.numbers, ""))
-        function = None if group.function == "none" else group.function
-        given = (conv.args[0], group.added, *settings, "add", None, function, group.numbers, "")
-        return conv.graph.call_function(FUSED_SUM, given)
+        return conv.graph.call_function(*fused_call(*given))
 
 
 def _with_gradients(
