@@ -23,6 +23,7 @@ def steps_pay(monkeypatch: pytest.MonkeyPatch) -> None:
     for it every step is found faster than the one before it, and pieces of two best."""
     monkeypatch.setattr("seewhy.core.graph.preparing.PRICE", float("inf"))
     monkeypatch.setattr("seewhy.core.graph.preparing.best_pieces", lambda run, x, gradients: Pieces(2, 1000))
+    monkeypatch.setattr("seewhy.core.graph.packing.pays", lambda out, inner, made, threads: True)
     _measured(monkeypatch, lambda n: 1.0 / (1 + n))
 
 

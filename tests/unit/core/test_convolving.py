@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 import seewhy
+from seewhy.core.graph.agreement import gap
 from seewhy.core.graph.building import Build, Steps
-from seewhy.core.graph.convolving import FUSED, Convolution, convolve, pack
+from seewhy.core.graph.convolving import Convolution, convolve
 from seewhy.core.graph.exporting import export
+from seewhy.core.graph.onednn import FUSED
+from seewhy.core.graph.packing import Packing
 
 pytestmark = pytest.mark.skipif(FUSED is None, reason="this torch has no oneDNN")
 
@@ -32,6 +34,10 @@ CASES = {
     "strided": ((3, 3), (2, 2), (1, 1), (1, 1), 1, 32, 16, RELU, True),
     "strided, in groups": ((3, 3), (2, 2), (1, 1), (1, 1), 8, 8, 8, RELU6, False),
     "strided along one axis": ((3, 3), (2, 1), (1, 1), (1, 1), 1, 3, 8, RELU, False),
+    "in tiles": ((3, 3), (1, 1), (1, 1), (1, 1), 1, 5, 7, RELU, False),
+    "in tiles, with a sum": ((3, 3), (1, 1), (0, 0), (1, 1), 1, 16, 24, RELU6, True),
+    "in tiles, margins of two": ((3, 3), (1, 1), (2, 2), (1, 1), 1, 33, 20, None, True),
+    "in tiles, forth alone": ((3, 3), (1, 1), (3, 1), (1, 1), 1, 4, 4, RELU, False),
 }
 
 
@@ -46,21 +52,31 @@ def test_values_and_gradients_are_those_of_torch(case: str) -> None:
     added = torch.randn(want.shape, generator=make).requires_grad_() if summed else None
     want = want if added is None else want + added
     want = want if bounds is None else want.clamp(*bounds)
-    how = Convolution(stride, padding, dilation, groups, bounds)
-    way = how.reversed(weight)
-    assert (way is None) == (
-        case in ("strided", "strided, in groups", "strided along one axis", "padded beyond its kernel")
+    tensors = {"weight": weight, "bias": bias}
+    packing = Packing("weight", "bias", 2, tiles=case.startswith("in tiles"))
+    sizes = ((27, 22), (want.shape[2], want.shape[3]))
+    how, packed, shift = packing.forth(Convolution(stride, padding, dilation, groups, bounds), *sizes, tensors)
+    how, back = packing.back(how, *sizes, tensors)
+    assert how.tiles == case.startswith("in tiles")
+    assert (how.back is None) == (
+        case
+        in (
+            "strided",
+            "strided, in groups",
+            "strided along one axis",
+            "padded beyond its kernel",
+            "in tiles, forth alone",
+        )
     )
-    back = weight if way is None else pack(way[1], tuple(want.shape), way[0])
-    packed = pack(weight, tuple(x.shape), how)
-    found = convolve(x, added, packed, bias, back, replace(how, back=way and way[0]))
-    assert torch.allclose(found, want, atol=1e-4, rtol=1e-4)
+    assert how.back is None or how.back.tiles == how.tiles
+    found = convolve(x, added, tensors[packed], tensors[str(shift)], tensors[back], how)
+    assert gap(want, found) < 1e-4
     grad = torch.randn(want.shape, generator=make)
     asked = [x] if added is None else [x, added]
     for ours, theirs in zip(
         torch.autograd.grad(found, asked, grad), torch.autograd.grad(want, asked, grad), strict=True
     ):
-        assert torch.allclose(ours, theirs, atol=1e-3, rtol=1e-4)
+        assert gap(theirs, ours) < 1e-4
 
 
 @pytest.mark.parametrize("recorded", ["none", "all"])
@@ -70,7 +86,8 @@ def test_values_and_gradients_are_those_of_torch(case: str) -> None:
     ids=lambda f: type(f).__name__,
 )
 @pytest.mark.parametrize("summed", [False, True], ids=["", "summed"])
-def test_every_function_behind_a_convolution(function: nn.Module, summed: bool, recorded: str) -> None:
+@pytest.mark.parametrize("tiles", [False, True], ids=["", "tiles"])
+def test_every_function_behind_a_convolution(function: nn.Module, summed: bool, recorded: str, tiles: bool) -> None:
     class Net(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -81,8 +98,8 @@ def test_every_function_behind_a_convolution(function: nn.Module, summed: bool, 
 
     torch.manual_seed(0)
     net, x = Net().eval(), 3 * torch.randn(2, 4, 9, 9)
-    program, counts = Build(export(net, x)).program([], recorded, Steps(True, True, True))
-    assert counts["fused"] == 1
+    program, counts = Build(export(net, x)).program([], recorded, Steps(True, True, True, tiles))
+    assert (counts["fused"], counts["tiled"]) == (1, int(tiles))
     inputs = [x.clone().requires_grad_() for _ in range(2)]
     (ours, theirs) = (run(each) for run, each in zip((program, net), inputs, strict=True))
     assert torch.allclose(ours, theirs, atol=1e-5)

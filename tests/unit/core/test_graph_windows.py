@@ -94,7 +94,7 @@ def test_following_windows_gives_what_the_whole_network_gives(name: str, dtype: 
     draw = torch.Generator().manual_seed(2)
     x = torch.randn(1, 3, *SIZE, generator=draw).to(dtype)
     lo, hi = _windows(4, 5)
-    steps = Steps(True, True, dtype == torch.float32)
+    steps = Steps(True, True, dtype == torch.float32, dtype == torch.float32)
     plan = _plan(net, x, lo, hi, steps)
     assert plan is not None
     rows = torch.randperm(len(lo), generator=draw).tolist()

@@ -39,11 +39,12 @@ _SEVERAL = 16
 @dataclass(frozen=True)
 class Steps:
     """What is done to a graph: batch norms folded into convolutions, pictures and weights channels last in memory,
-    convolutions run together with what follows them."""
+    convolutions run together with what follows them, those of 3 x 3 by tiles where that is faster."""
 
     fold: bool = False
     channels_last: bool = False
     fuse: bool = False
+    tiles: bool = False
 
 
 class _Tap(nn.Module):
@@ -154,7 +155,7 @@ class Build:
         graph, taps = self._tapped(looked_at)
         own = self.exported.tensors
         tensors = {**own, **self._copies}
-        counts = {"batch norms": 0, "fused": 0}
+        counts = {"batch norms": 0, "fused": 0, "tiled": 0}
         used: set[str] = set()
         if steps.fold:
             counts["batch norms"], used = fold_batch_norms(graph, tensors)
@@ -162,7 +163,8 @@ class Build:
             used |= _channels_last(graph, tensors)
         if steps.fuse:
             late = set[fx.Node]() if recorded == "none" else _late(graph, taps, recorded)
-            counts["fused"], packed = fuse_convolutions(graph, tensors, batch, late)
+            fused, packed = fuse_convolutions(graph, tensors, batch, late, tiles=steps.tiles)
+            counts.update(fused)
             used |= packed
         self.sources |= used & set(own)
         erase_unused(graph)

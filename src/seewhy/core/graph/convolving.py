@@ -16,20 +16,17 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
+from seewhy.core.graph.onednn import Numbers, fused_call
+from seewhy.core.graph.winograd import by_tiles
 from seewhy.core.rules import RuleWatch, clipped
 
-__all__ = ["FUSED", "FUSED_SUM", "Convolution", "convolve", "fused_call", "pack"]
-
-#: a convolution and a function of it as one call, and the same with a sum between; None in a torch without oneDNN
-_POINTWISE: Any = getattr(torch.ops.mkldnn, "_convolution_pointwise", None)
-FUSED = _POINTWISE and _POINTWISE.default
-FUSED_SUM = _POINTWISE and _POINTWISE.binary
+__all__ = ["Convolution", "convolve"]
 
 
 @dataclass(frozen=True)
 class Convolution:
-    """The numbers of a convolution, the bounds outside of which what follows it is constant (if it clips), and the
-    convolution of gradients that leads ``back``.
+    """The numbers of a convolution, the bounds outside of which what follows it is constant (if it clips), whether it
+    is computed by ``tiles`` (`seewhy.core.graph.winograd`), and the convolution of gradients that leads ``back``.
 
     Where that undoes a stride, it gives squares of ``grain`` by ``grain`` pixels, as channels, of a picture that begins
     at ``start`` (Shi et al. 2016, arXiv:1609.07009).
@@ -40,9 +37,15 @@ class Convolution:
     dilation: tuple[int, int] = (1, 1)
     groups: int = 1
     bounds: tuple[float, float] | None = None
+    tiles: bool = False
     back: Convolution | None = None
     grain: int = 1
     start: tuple[int, int] = (0, 0)
+
+    @property
+    def numbers(self) -> Numbers:
+        """How it moves, as oneDNN is told."""
+        return Numbers(self.padding, self.stride, self.dilation, self.groups)
 
     def reversed(self, weight: Tensor) -> tuple[Convolution, Tensor] | None:
         """The convolution that leads from gradients at the output to those at the input, and its weights; None where
@@ -64,19 +67,33 @@ class Convolution:
         how = Convolution((1, 1), (rows.padding, columns.padding), start=start, grain=rows.stride)
         return how, turned.reshape(strided, out, rows.size, columns.size)
 
-    def run(self, x: Tensor, packed: Tensor, bias: Tensor | None = None, added: Tensor | None = None) -> Tensor:
-        """The rectifier of the convolution of ``x``, and of what is ``added``."""
-        name, numbers = "none", list[float]()
-        if self.bounds is not None:
-            name, numbers = ("relu", []) if self.bounds == (0.0, math.inf) else ("hardtanh", list(self.bounds))
-        operation, given = fused_call(x, added, packed, bias, self, name, numbers)
+    @property
+    def clip(self) -> tuple[str, list[Any]]:
+        """What clips to the bounds, in oneDNN's words, and its numbers."""
+        if self.bounds is None:
+            return "none", []
+        return ("relu", []) if self.bounds == (0.0, math.inf) else ("hardtanh", list(self.bounds))
+
+    def run(
+        self, x: Tensor, packed: Tensor, bias: Tensor | None, added: Tensor | None, function: str, numbers: list[Any]
+    ) -> Tensor:
+        """A function, in oneDNN's words, of the convolution of ``x`` and of what is ``added``."""
+        operation, given = self.call(x, added, packed, bias, function, numbers)
         return operation(*given)  # type: ignore[no-any-return]
+
+    def call(
+        self, x: Any, added: Any, packed: Any, bias: Any, function: str, numbers: list[Any]
+    ) -> tuple[Any, tuple[Any, ...]]:
+        """What computes that, and its arguments: tensors, or nodes of a graph."""
+        if self.tiles:
+            return by_tiles, (x, added, packed, bias, self.padding, function, numbers)
+        return fused_call(x, added, packed, bias, self.numbers, function, numbers)
 
     def gradient(self, grad: Tensor, size: torch.Size, weight: Tensor) -> Tensor:
         """The gradient at an input of ``size``, of that at the output; ``weight`` turned and packed where there is a
         way ``back``."""
         if self.back is not None:
-            found = self.back.run(grad, weight)
+            found = self.back.run(grad, weight, None, None, "none", [])
             if self.back.grain == 1:
                 return found
             (top, left), (height, width) = self.back.start, size[2:]
@@ -121,25 +138,6 @@ def _blocks(channels: int) -> int:
     return -(-channels // 16)
 
 
-def fused_call(
-    x: Any, added: Any, packed: Any, bias: Any, how: Convolution, function: str, numbers: list[Any]
-) -> tuple[Any, tuple[Any, ...]]:
-    """The operation of oneDNN for a function of a convolution and of what is ``added``, and its arguments: tensors, or
-    nodes of a graph."""
-    given = packed, bias, how.padding, how.stride, how.dilation, how.groups
-    if added is None:
-        return FUSED, (x, *given, function, numbers, "")
-    return FUSED_SUM, (x, added, *given, "add", None, None if function == "none" else function, numbers, "")
-
-
-def pack(weight: Tensor, size: tuple[int, ...], how: Convolution) -> Tensor:
-    """The weights in the order that oneDNN likes best for pictures of ``size`` [B, C, H, W]."""
-    reorder: Any = torch._C._nn.mkldnn_reorder_conv2d_weight  # its stub lacks the last parameter
-    dense = weight.detach().contiguous().to_mkldnn()
-    packed: Tensor = reorder(dense, how.padding, how.stride, how.dilation, how.groups, list(size))
-    return packed
-
-
 class _Convolve(torch.autograd.Function):
     """Forward by oneDNN; backward by whatever rule stands in ``watch`` at that time."""
 
@@ -154,7 +152,7 @@ class _Convolve(torch.autograd.Function):
         how: Convolution,
         watch: RuleWatch | None,
     ) -> Tensor:
-        out = how.run(x, packed, bias, added)
+        out = how.run(x, packed, bias, added, *how.clip)
         ctx.how, ctx.watch, ctx.back, ctx.size = how, watch, back, x.shape
         ctx.save_for_backward(*([] if how.bounds is None else [out]))
         return out

@@ -7,18 +7,20 @@ that clip are fused alone: see `seewhy.core.graph.convolving`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, fx
 
-from seewhy.core.graph.assembling import derived, tensor_of
-from seewhy.core.graph.convolving import FUSED, Convolution, convolve, fused_call, pack
+from seewhy.core.graph.assembling import tensor_of
+from seewhy.core.graph.convolving import Convolution, convolve
 from seewhy.core.graph.exporting import ATEN
 from seewhy.core.graph.functional import erase_unused
+from seewhy.core.graph.onednn import FUSED
+from seewhy.core.graph.packing import Fused, Packing
 from seewhy.core.rules import bounds_of
 
 __all__ = ["can_fuse", "fuse_convolutions"]
@@ -33,35 +35,41 @@ def can_fuse(x: Tensor) -> bool:
 
 
 def fuse_convolutions(
-    graph: fx.Graph, tensors: dict[str, Tensor], batch: int, late: Collection[fx.Node]
-) -> tuple[int, set[str]]:
+    graph: fx.Graph, tensors: dict[str, Tensor], batch: int, late: Collection[fx.Node], *, tiles: bool
+) -> tuple[Counter[str], set[str]]:
     """Fuse every two-dimensional convolution, in place, with weights packed for a ``batch`` (others give the same,
-    slower), so that gradients can be asked of the nodes ``late``; gives how many and the names of the tensors that
+    slower), so that gradients can be asked of the nodes ``late``; with ``tiles``, 3 x 3 convolutions are computed by
+    Winograd's algorithm where that is faster. Gives how many there are of each kind, and the names of the tensors that
     went in."""
-    fused, used = 0, set[str]()
+    counts, used = Counter[str](), set[str]()
     early = set(graph.nodes) - set(late)
     for conv in list(graph.nodes):
-        if conv.target is not ATEN.conv2d.default:
-            continue
-        weight = tensor_of(conv.args[1], tensors)
-        if weight is None or any(_shape(each) is None for each in (conv, conv.args[0])):
+        if conv.target is not ATEN.conv2d.default or any(_shape(each) is None for each in (conv, conv.args[0])):
             continue
         if any(isinstance(each, str) for each in conv.args[3:]):
             continue
+        names = [str(each.target) for each in conv.args[1:3] if tensor_of(each, tensors) is not None]
+        if len(names) != sum(each is not None for each in conv.args[1:3]):  # weights that are computed
+            continue
         group = _Group.of(conv, early if conv in early else late, clips=conv not in early)
-        size = batch, *(int(n) for n in conv.args[0].meta["val"].shape[1:])
-        packed = _derived(conv, f"packed {batch}", tensors, partial(pack, weight, size, group.how))
-        made = (
-            _with_gradients(conv, group, packed, weight, tensors, batch)
-            if conv in late
-            else _without(conv, group, packed)
-        )
-        made.meta = conv.meta | group.last.meta
+        packing = Packing(names[0], names[1] if len(names) > 1 else None, batch, tiles)
+        sizes = _size(conv.args[0]), _size(conv)
+        how, *read = packing.forth(group.how, *sizes, tensors)
+        weight, bias = (None if name is None else _reads(conv, name) for name in read)
+        if conv in late:
+            how, back = packing.back(how, *sizes, tensors)
+            call: Any = convolve, (conv.args[0], group.added, weight, bias, _reads(conv, back), how)
+        else:
+            call = how.call(conv.args[0], group.added, weight, bias, group.function, group.numbers)
+        with graph.inserting_before(group.last):
+            made = graph.call_function(*call)
+        made.meta = conv.meta | group.last.meta | {"fused": Fused(packing, how, group.function, group.numbers)}
         group.last.replace_all_uses_with(made)
-        used.add(str(conv.args[1].target))
-        fused += 1
+        # without tiles, a bias is read where it lies
+        used |= set(names if tiles else names[:1])
+        counts += Counter(fused=1, tiled=int(how.tiles))
     erase_unused(graph)
-    return fused, used
+    return counts, used
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,35 +99,10 @@ class _Group:
         return cls(replace(how, bounds=bounds), added, name, numbers, after)
 
 
-def _without(conv: fx.Node, group: _Group, packed: fx.Node) -> fx.Node:
-    """The node that stands for ``group`` where no gradients are asked."""
-    given = conv.args[0], group.added, packed, _bias(conv), group.how, group.function, group.numbers
-    with conv.graph.inserting_before(group.last):
-        return conv.graph.call_function(*fused_call(*given))
-
-
-def _with_gradients(
-    conv: fx.Node, group: _Group, packed: fx.Node, weight: Tensor, tensors: dict[str, Tensor], batch: int
-) -> fx.Node:
-    """The node that stands for ``group`` where they are."""
-    how, back = group.how, conv.args[1]
-    way = how.reversed(weight.detach())
-    if way is not None:
-        size = batch, *(int(n) for n in conv.meta["val"].shape[1:])
-        how = replace(how, back=way[0])
-        back = _derived(conv, f"turned {batch}", tensors, partial(pack, way[1], size, way[0]))
-    given: tuple[Any, ...] = (conv.args[0], group.added, packed, _bias(conv), back, how)
-    with conv.graph.inserting_before(group.last):
-        return conv.graph.call_function(convolve, given)
-
-
-def _bias(conv: fx.Node) -> Any:
-    return conv.args[2] if len(conv.args) > 2 else None
-
-
-def _derived(conv: fx.Node, word: str, tensors: dict[str, Tensor], make: Callable[[], Tensor]) -> fx.Node:
-    """A node that reads what is made of the convolution's weights, ``word`` by name."""
-    return derived(conv, f"{conv.args[1].target}.{word}", tensors, make)  # type: ignore[union-attr]
+def _reads(conv: fx.Node, name: str) -> fx.Node:
+    """A node before ``conv`` that reads a tensor."""
+    with conv.graph.inserting_before(conv):
+        return conv.graph.get_attr(name)
 
 
 def _only_user(node: fx.Node, allowed: Collection[fx.Node]) -> fx.Node | None:
@@ -156,6 +139,12 @@ def _followed_by_function(node: fx.Node, allowed: Collection[fx.Node]) -> tuple[
             ATEN.leaky_relu.default: ("leaky_relu", (rest or [0.01])[:1]),
         }.get(target)
     return ("none", [], node) if found is None or user is None else (*found, user)
+
+
+def _size(node: fx.Node) -> tuple[int, int]:
+    """Rows and columns of a node's maps."""
+    *_, height, width = node.meta["val"].shape
+    return int(height), int(width)
 
 
 def _shape(node: fx.Node) -> tuple[Any, ...] | None:

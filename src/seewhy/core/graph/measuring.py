@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from seewhy.core.batching import Meter
-from seewhy.core.graph.building import Build, Recorded, Steps
+from seewhy.core.graph.building import Build, Prepared, Recorded, Steps
 from seewhy.core.graph.fusing import can_fuse
 
 __all__ = ["Pieces", "best_pieces", "best_steps"]
@@ -23,7 +23,12 @@ _GAIN = 0.03
 #: seconds, and rounds, that one kind of measurement may take after a first run of everything
 _PATIENCE = 0.6
 _ROUNDS = 7
-_LADDER = {"fold": Steps(True), "channels_last": Steps(True, True), "fuse": Steps(True, True, True)}
+_LADDER = {
+    "fold": Steps(True),
+    "channels_last": Steps(True, True),
+    "fuse": Steps(True, True, True),
+    "tiles": Steps(True, True, True, True),
+}
 
 
 def best_steps(
@@ -35,10 +40,14 @@ def best_steps(
     """
     ladder = {name: steps for name, steps in _LADDER.items() if not steps.fuse or can_fuse(x)}
     recorded: Recorded = "all" if gradients else "none"
-    programs = {n: build.program([], recorded, steps, single=len(x) == 1)[0] for n, steps in ladder.items()}
+    programs: dict[str, Prepared] = {}
+    for name, steps in ladder.items():
+        programs[name], counts = build.program([], recorded, steps, single=len(x) == 1)
+        if steps.tiles and not counts["tiled"]:
+            del programs[name]  # the one before it, once more
     times = _times({"eager": call, **programs}, x, gradients)
     best, words = "eager", {}
-    for name in ladder:
+    for name in programs:
         kept = times[best] / times[name] > 1 + _GAIN
         best = name if kept else best
         words[name] = f"{times['eager'] / times[name]:.2f} times as fast as the model" + ("" if kept else ", no gain")
@@ -70,10 +79,8 @@ def best_pieces(run: Callable[[Tensor], Any], x: Tensor, *, gradients: bool) -> 
 
 
 def _times(runs: Mapping[str, Callable[[Tensor], Any]], x: Tensor, gradients: bool) -> dict[str, float]:
-    """The least time of each, in turn, as often as patience allows and once at least after a first run."""
-    for run in runs.values():
-        _timed(run, x, gradients)
-    found = dict.fromkeys(runs, float("inf"))
+    """The least time of each, in turn, as often as patience allows and twice at least."""
+    found = {name: _timed(run, x, gradients) for name, run in runs.items()}
     began = time.perf_counter()
     for _ in range(_ROUNDS):
         for name, run in runs.items():

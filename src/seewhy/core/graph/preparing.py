@@ -294,7 +294,7 @@ class Preparer:
         assert found is not None
         assert found.build is not None
         began = time.perf_counter()
-        x = self._x[:1].expand(1 if single else 4, *self._x.shape[1:]).contiguous()
+        x = self._x[:1].expand(1 if single else 2, *self._x.shape[1:]).contiguous()
         steps, words = best_steps(found.build, self._call, x, gradients=kind == "gradients")
         if steps is not None and not single:
             gradients = kind == "gradients"

@@ -19,7 +19,6 @@ from torch.utils import _pytree as pytree
 
 from seewhy.core.graph.assembling import assemble, tensor_of
 from seewhy.core.graph.building import picture_order
-from seewhy.core.graph.convolving import FUSED, FUSED_SUM
 from seewhy.core.graph.exporting import ATEN
 from seewhy.core.graph.regions import Crop, Kernel, Region
 
@@ -50,7 +49,8 @@ Run = Callable[[Patches, Sequence[int]], Tensor]
 class WindowPlan:
     """What every window changes in every layer; made for one shape of input and one set of windows.
 
-    ``gain`` is how much less the convolutions have to compute. `of` binds it to an image.
+    ``gain`` is how much less the convolutions have to compute; ``patched`` are those of fused convolutions, with
+    weights packed for patches. `of` binds it to an image.
     """
 
     graph: fx.Graph
@@ -59,6 +59,7 @@ class WindowPlan:
     late: list[fx.Node]
     gain: float
     spec: pytree.TreeSpec
+    patched: dict[fx.Node, Callable[[Tensor, Tensor | None], Tensor]]
 
     def of(self, x: Tensor) -> Windows:
         """The plan for one image [1, C, H, W]."""
@@ -106,7 +107,7 @@ class Windows:
 
 
 def plan_windows(
-    graph: fx.Graph, tensors: Mapping[str, Tensor], spec: pytree.TreeSpec, lo: Tensor, hi: Tensor
+    graph: fx.Graph, tensors: dict[str, Tensor], spec: pytree.TreeSpec, lo: Tensor, hi: Tensor
 ) -> WindowPlan | None:
     """How far windows ``lo`` to ``hi`` [n, 2] of the input reach in each layer; None where following them saves less
     than a seventh of the work."""
@@ -131,7 +132,10 @@ def plan_windows(
             saved += work * (1 - region.share)
     if not whole or whole / (whole - saved) < _GAIN:
         return None
-    return WindowPlan(graph, tensors, windowed, list(late), whole / (whole - saved), spec)
+    patched = {
+        n: n.meta["fused"].of_patches(region.size, tensors) for n, region in windowed.items() if "fused" in n.meta
+    }
+    return WindowPlan(graph, tensors, windowed, list(late), whole / (whole - saved), spec, patched)
 
 
 def _reached(node: fx.Node, windowed: Mapping[fx.Node, Region], tensors: Mapping[str, Tensor]) -> Region | None:
@@ -184,18 +188,20 @@ class _Planner:
         """A convolution or a pool, without padding on patches that were cut out with their surroundings."""
         source: Any = node.args[0]
         own, tensors, args = self._plan.windowed[source], self._plan.tensors, _without_padding(node)
+        fused = self._plan.patched.get(node)
         start = region.start * torch.tensor(kernel.stride) - torch.tensor(kernel.padding)
         size = (torch.tensor(region.size) - 1) * torch.tensor(kernel.stride) + kernel.span + 1
         outside = float("-inf") if node.target is ATEN.max_pool2d.default else 0.0
         alone = kernel.local and own.same_patches(region)
         crop = None if alone else Crop(self._bases[source], own, start, (int(size[0]), int(size[1])), outside)
         # what a fused sum adds, which may be the very map that the kernel moves over: told apart by their places
-        others = {n: self._aligned(n, region) for n in args[1:2] if isinstance(n, fx.Node) and n.op != "get_attr"}
+        added = [self._aligned(n, region) for n in args[1:2] if isinstance(n, fx.Node) and n.op != "get_attr"]
 
         def run(patches: Patches, rows: Sequence[int]) -> Tensor:
-            values = {n: get(patches, rows) for n, get in others.items()}
             moved = patches[source] if crop is None else crop(patches[source], rows)
-            return _call(node, [moved, *args[1:]], values, tensors)
+            if fused is not None:
+                return fused(moved, added[0](patches, rows) if added else None)
+            return _call(node, [moved, *args[1:]], {}, tensors)
 
         return run
 
@@ -235,9 +241,9 @@ def _kernel(node: fx.Node) -> Kernel | None:
     if node.target is ATEN.conv2d.default:
         shape = node.meta.get("kernel")
         stride, padding, dilation = _filled(args[3:6], [[1, 1], [0, 0], [1, 1]])
-    elif node.target is FUSED or node.target is FUSED_SUM:
+    elif (fused := node.meta.get("fused")) is not None:
         shape = node.meta.get("kernel")
-        padding, stride, dilation = args[3:6] if node.target is FUSED else args[4:7]
+        padding, stride, dilation, _ = fused.how.numbers
     elif node.target is ATEN.max_pool2d.default and args[5:6] != [True]:
         shape = args[1]
         stride, padding, dilation = _filled(args[2:5], [None, [0, 0], [1, 1]])
@@ -268,10 +274,6 @@ def _without_padding(node: fx.Node) -> list[Any]:
     args = list(node.args)
     if node.target is ATEN.conv2d.default:
         args[4:5] = [[0, 0]] if len(args) > 4 else []
-    elif node.target is FUSED:
-        args[3] = [0, 0]
-    elif node.target is FUSED_SUM:
-        args[4] = [0, 0]
     elif len(args) > 3:
         args[3] = [0, 0]
     return args

@@ -1,0 +1,83 @@
+"""Convolutions by tiles: the same numbers as a convolution in float64, for every size, and only where they are faster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from seewhy.core.graph import winograd
+from seewhy.core.graph.building import Build, Steps
+from seewhy.core.graph.exporting import export
+from seewhy.core.graph.measuring import best_steps
+from seewhy.core.graph.onednn import FUSED
+from seewhy.core.graph.winograd import by_tiles, pays, tile_bias, tile_weight
+
+pytestmark = pytest.mark.skipif(FUSED is None, reason="this torch has no oneDNN")
+
+
+@pytest.mark.parametrize("rows", [1, 3, 4, 5, 8, 13])
+@pytest.mark.parametrize("columns", [2, 4, 9])
+@pytest.mark.parametrize("padding", [0, 1, 2])
+def test_tiles_of_every_size(rows: int, columns: int, padding: int) -> None:
+    make = torch.Generator().manual_seed(rows)
+    x = torch.randn(3, 6, rows + 2 - 2 * padding + 2, columns + 2 - 2 * padding + 2, generator=make)
+    weight, bias = torch.randn(5, 6, 3, 3, generator=make), torch.randn(5, generator=make)
+    want = torch.conv2d(x.double(), weight.double(), bias.double(), padding=padding)
+    before = x.clone()
+    found = by_tiles(
+        x, None, tile_weight(weight, (want.shape[2], want.shape[3])), tile_bias(bias), (padding, padding), "none", []
+    )
+    assert found.shape == want.shape
+    assert (found - want).norm() <= 1e-5 * want.norm()
+    assert torch.equal(x, before)
+
+
+def test_many_pictures_go_through_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(winograd, "_TOGETHER", 1)
+    x, weight = torch.randn(5, 4, 9, 9), torch.randn(8, 4, 3, 3)
+    added = torch.randn(5, 8, 9, 9)
+    found = by_tiles(x, added, tile_weight(weight, (9, 9)), None, (1, 1), "relu", [])
+    assert torch.allclose(found, (torch.conv2d(x, weight, padding=1) + added).relu(), atol=1e-4)
+
+
+@pytest.fixture
+def ticks(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
+    """A clock that a test sets: how long each of the two ways takes, in turn."""
+    lasts, now = [1.0, 1.0], iter(range(10**6))
+    passed = [0.0]
+
+    def clock() -> float:
+        n = next(now)
+        if n % 2:
+            passed[0] += lasts[n // 2 % 2]
+        return passed[0]
+
+    monkeypatch.setattr(winograd.time, "perf_counter", clock)
+    pays.cache_clear()
+    yield lasts
+    pays.cache_clear()
+
+
+@pytest.mark.parametrize(("tiles", "better"), [(0.5, True), (0.99, False), (5.0, False)])
+def test_tiles_are_taken_where_they_are_faster(ticks: list[float], tiles: float, better: bool) -> None:
+    ticks[1] = tiles
+    assert pays(64, 64, (1, 8, 8), 1) is better
+
+
+def test_few_channels_and_small_maps_are_not_measured(ticks: list[float]) -> None:
+    ticks[1] = 0.1
+    assert pays(64, 64, (1, 4, 4), 1)
+    assert not pays(63, 64, (1, 8, 8), 1)
+    assert not pays(64, 64, (1, 3, 8), 1)
+
+
+def test_nothing_in_tiles_is_not_timed_twice() -> None:
+    x = torch.randn(2, 3, 12, 12)
+    for kernel, kept in ((3, "tiles"), (5, "fuse")):
+        net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, kernel, padding=1), torch.nn.ReLU()).eval()
+        steps, words = best_steps(Build(export(net, x)), net, x, gradients=True)
+        assert words["kept"] == kept
+        assert steps == Steps(True, True, True, kept == "tiles")
+        assert ("tiles" in words) == (kept == "tiles")
