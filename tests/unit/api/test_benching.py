@@ -130,7 +130,7 @@ def test_a_prepared_model_is_raced_too(library: Any) -> None:
     net = _net().eval()
     found = bench(net, X, "saliency", target=1, rounds=1)
     assert found.preparation["batch norms"] == "1"
-    assert f"kept: {'fuse' if can_fuse(X) else 'channels_last'}" in found.preparation["gradients"]
+    assert f"kept: {'tiles' if can_fuse(X) else 'channels_last'}" in found.preparation["gradients"]
     (method,) = found.methods
     assert [(lap.name, lap.on) for lap in method.laps] == [
         (name, on) for name in ("seewhy", "forward") for on in ("eager", "prepared")
@@ -168,7 +168,7 @@ def test_scores_are_prepared_apart_from_gradients() -> None:
     for made, records in ((found.module, True), (found.scores, False)):
         assert made(x).requires_grad is records
         assert torch.allclose(made(x), expected, atol=1e-5)
-    assert "kept: fuse" in found.record["scores"] or not can_fuse(x)
+    assert "kept: tiles" in found.record["scores"] or not can_fuse(x)
     assert found.record["checked"].count("agrees") == 2
 
 

@@ -101,8 +101,8 @@ def test_every_program_gives_the_models_output_and_layers(steps: Steps, recorded
 
 def test_steps_do_what_they_say() -> None:
     build = Build(export(_net(), _x()))
-    assert build.program([], "none", Steps(True))[1] == {"batch norms": 2, "fused": 0, "tiled": 0}
-    assert build.program([], "none", ALL)[1] == {"batch norms": 2, "fused": 4, "tiled": 1}
+    assert build.program([], "none", Steps(True))[1] == {"batch norms": 2, "fused": 0, "tiled": 0, "linear": 0}
+    assert build.program([], "none", ALL)[1] == {"batch norms": 2, "fused": 4, "tiled": 1, "linear": 2}
     # what is looked at is not folded away
     assert build.program(["stem.0"], "none", Steps(True))[1]["batch norms"] == 1
     assert build.program([], "all", ALL)[1]["fused"] == 4

@@ -22,7 +22,7 @@ from seewhy.core.graph.assembling import assemble, derived, tensor_of
 from seewhy.core.graph.exporting import ATEN, Exported
 from seewhy.core.graph.folding import fold_batch_norms
 from seewhy.core.graph.functional import erase_unused
-from seewhy.core.graph.fusing import fuse_convolutions
+from seewhy.core.graph.fusing import fuse_convolutions, fuse_linear
 from seewhy.core.graph.places import place_nodes
 from seewhy.core.graph.state import Contents
 
@@ -39,7 +39,8 @@ _SEVERAL = 16
 @dataclass(frozen=True)
 class Steps:
     """What is done to a graph: batch norms folded into convolutions, pictures and weights channels last in memory,
-    convolutions run together with what follows them, those of 3 x 3 by tiles where that is faster."""
+    convolutions run together with what follows them and linear layers by oneDNN, convolutions of 3 x 3 by tiles where
+    that is faster."""
 
     fold: bool = False
     channels_last: bool = False
@@ -155,7 +156,7 @@ class Build:
         graph, taps = self._tapped(looked_at)
         own = self.exported.tensors
         tensors = {**own, **self._copies}
-        counts = {"batch norms": 0, "fused": 0, "tiled": 0}
+        counts = {"batch norms": 0, "fused": 0, "tiled": 0, "linear": 0}
         used: set[str] = set()
         if steps.fold:
             counts["batch norms"], used = fold_batch_norms(graph, tensors)
@@ -164,7 +165,7 @@ class Build:
         if steps.fuse:
             late = set[fx.Node]() if recorded == "none" else _late(graph, taps, recorded)
             fused, packed = fuse_convolutions(graph, tensors, batch, late, tiles=steps.tiles)
-            counts.update(fused)
+            counts.update(fused, linear=fuse_linear(graph, tensors))
             used |= packed
         self.sources |= used & set(own)
         erase_unused(graph)

@@ -1,5 +1,5 @@
 """Fusing: takes a graph, gives it with each convolution, the sum and the activation function that follow it as one call
-of oneDNN, weights in the order that it works in; runs nothing.
+of oneDNN, weights in the order that it works in, and linear layers as its calls; runs nothing.
 
 CPU and float32 only. What is fused computes the same up to rounding. Where gradients are asked, activation functions
 that clip are fused alone: see `seewhy.core.graph.convolving`.
@@ -8,7 +8,7 @@ that clip are fused alone: see `seewhy.core.graph.convolving`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,11 +19,12 @@ from seewhy.core.graph.assembling import tensor_of
 from seewhy.core.graph.convolving import Convolution, convolve
 from seewhy.core.graph.exporting import ATEN
 from seewhy.core.graph.functional import erase_unused
+from seewhy.core.graph.linear import LINEAR, linear
 from seewhy.core.graph.onednn import FUSED
 from seewhy.core.graph.packing import Fused, Packing
 from seewhy.core.rules import bounds_of
 
-__all__ = ["can_fuse", "fuse_convolutions"]
+__all__ = ["can_fuse", "fuse_convolutions", "fuse_linear"]
 
 _DEFAULTS = ([1, 1], [0, 0], [1, 1], 1)
 
@@ -70,6 +71,20 @@ def fuse_convolutions(
         counts += Counter(fused=1, tiled=int(how.tiles))
     erase_unused(graph)
     return counts, used
+
+
+def fuse_linear(graph: fx.Graph, tensors: Mapping[str, Tensor]) -> int:
+    """Hand every linear layer of constant weights to oneDNN, in place; gives how many."""
+    found = 0
+    for node in list(graph.nodes):
+        if LINEAR is None or node.target is not ATEN.linear.default or node.kwargs:
+            continue
+        weight, bias = tensor_of(node.args[1], tensors), tensor_of(node.args[2], tensors) if node.args[2:] else None
+        if weight is None or weight.ndim != 2 or (bias is None and node.args[2:] not in ((), (None,))):
+            continue
+        node.target, node.args = linear, (*node.args[:2], node.args[2] if bias is not None else None)
+        found += 1
+    return found
 
 
 @dataclass(frozen=True, eq=False)

@@ -85,17 +85,11 @@ def by_tiles(
     batch, inner, height, width = x.shape
     high, wide = height + 2 * padding[0] - 2, width + 2 * padding[1] - 2
     down, across = _tiles(high), _tiles(wide)
-    margins = [
-        each
-        for size, pad, tiles in ((width, padding[1], across), (height, padding[0], down))
-        for each in (pad, _SIDE * tiles + 2 - size - pad)
-    ]
     out = weight.shape[0] // _PRODUCTS.groups
     y = x.new_empty(batch, high, wide, out)
     pieces = max(1, _TOGETHER // (_PRODUCTS.groups * max(inner, out) * down * across * x.element_size()))
     for piece, found in zip(torch.split(x.permute(0, 2, 3, 1), pieces), torch.split(y, pieces), strict=True):
-        piece = F.pad(piece, (0, 0, *margins))
-        rows = _to_products(piece, 2, across).flatten(3)
+        rows = _to_products(_padded(piece, padding, down, across), 2, across).flatten(3)
         given = _to_products(rows, 1, down).flatten(3).permute(0, 3, 1, 2)
         operation, arguments = fused_call(given, None, weight, bias, _PRODUCTS, "none", [])
         products = operation(*arguments).permute(0, 2, 3, 1)
@@ -109,6 +103,17 @@ def by_tiles(
 def _tiles(outputs: int) -> int:
     """How many tiles cover so many outputs."""
     return -(-outputs // _SIDE)
+
+
+def _padded(x: Tensor, padding: tuple[int, int], down: int, across: int) -> Tensor:
+    """What so many tiles are made of: ``x`` [B, H, W, C] within zeros, which are written around it alone."""
+    batch, height, width, channels = x.shape
+    padded = x.new_empty(batch, _SIDE * down + 2, _SIDE * across + 2, channels)
+    (top, left), bottom, right = padding, padding[0] + height, padding[1] + width
+    for margin in (padded[:, :top], padded[:, bottom:], padded[:, top:bottom, :left], padded[:, top:bottom, right:]):
+        margin.zero_()
+    padded[:, top:bottom, left:right] = x
+    return padded
 
 
 def _to_products(x: Tensor, axis: int, tiles: int) -> Tensor:
