@@ -34,12 +34,20 @@ def test_tiles_of_every_size(rows: int, columns: int, padding: int) -> None:
     assert torch.equal(x, before)
 
 
-def test_many_pictures_go_through_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(winograd, "_TOGETHER", 1)
-    x, weight = torch.randn(5, 4, 9, 9), torch.randn(8, 4, 3, 3)
-    added = torch.randn(5, 8, 9, 9)
-    found = by_tiles(x, added, tile_weight(weight, (9, 9)), None, (1, 1), "relu", [])
-    assert torch.allclose(found, (torch.conv2d(x, weight, padding=1) + added).relu(), atol=1e-4)
+@pytest.mark.parametrize("tiles", [1, 2, 6, 20, 60, 1000])
+@pytest.mark.parametrize("padding", [0, 1, 2])
+def test_pictures_go_through_in_pieces_and_bands(monkeypatch: pytest.MonkeyPatch, tiles: int, padding: int) -> None:
+    monkeypatch.setattr(winograd, "_TOGETHER", tiles * 4 * 36 * 8)
+    calls: list[tuple[int, ...]] = []
+    inner = winograd._products
+    monkeypatch.setattr(winograd, "_products", lambda x, *rest: calls.append(tuple(x.shape)) or inner(x, *rest))
+    x, weight = torch.randn(5, 4, 19 - 2 * padding, 10 - 2 * padding), torch.randn(8, 4, 3, 3)
+    added = torch.randn(5, 8, 17, 8)
+    found = by_tiles(x, added, tile_weight(weight, (17, 8)), None, (padding, padding), "relu", [])
+    assert torch.allclose(found, (torch.conv2d(x, weight, padding=padding) + added).relu(), atol=1e-4)
+    # 5 x 2 tiles a picture: bands of 1, 3 and 5 rows, pieces of 1, 2 and 5 pictures
+    together = {1: (1, 1, 25), 2: (1, 1, 25), 6: (1, 3, 10), 20: (2, 5, 3), 60: (5, 5, 1), 1000: (5, 5, 1)}[tiles]
+    assert (calls[0][0], calls[0][1] // 4, len(calls)) == together
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from seewhy.core.graph.winograd import pays, tile_bias, tile_weight
 
 __all__ = ["Fused", "Packing"]
 
-#: pixels that say which way is faster for more of them, and pictures
-_PIXELS, _FEW = 4096, 2
+#: so many pixels, and no side longer, say which way is faster for more of them
+_PIXELS, _SIDE = 8192, 128
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,9 @@ def _by_tiles(how: Convolution, weight: Tensor, batch: int, made: tuple[int, int
     """Whether Winograd's algorithm is for such a convolution, and faster."""
     if how.numbers._replace(padding=(0, 0)) != Numbers() or how.grain != 1 or weight.shape[2:] != (3, 3):
         return False
-    pictures = min(batch, max(_FEW, _PIXELS // (made[0] * made[1])))
-    return pays(weight.shape[0], weight.shape[1], (pictures, *made), torch.get_num_threads())
+    height, width = (min(n, _SIDE) for n in made)
+    pictures = min(batch, max(1, _PIXELS // (height * width)))
+    return pays(weight.shape[0], weight.shape[1], (pictures, height, width), torch.get_num_threads())
 
 
 @dataclass(frozen=True, eq=False)

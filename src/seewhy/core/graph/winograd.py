@@ -61,7 +61,7 @@ def tile_weight(weight: Tensor, made: tuple[int, int]) -> Tensor:
     g = torch.tensor(_KERNEL, dtype=torch.float64, device=weight.device)
     products = torch.kron(g, g) @ weight.detach().double().reshape(-1, 9).T
     each = products.reshape(_PRODUCTS.groups * out, inner, 1, 1).to(weight.dtype)
-    return pack(each, (1, _PRODUCTS.groups * inner, *map(_tiles, made)), _PRODUCTS)
+    return pack(each, (1, _PRODUCTS.groups * inner, *_band(max(inner, out), made)), _PRODUCTS)
 
 
 def tile_bias(bias: Tensor) -> Tensor:
@@ -83,21 +83,45 @@ def by_tiles(
     """A function, in oneDNN's words, of the convolution of ``x`` [B, C, H, W] and of what is ``added``; ``weight`` and
     ``bias`` from `tile_weight` and `tile_bias`. Channels last in memory."""
     batch, inner, height, width = x.shape
-    high, wide = height + 2 * padding[0] - 2, width + 2 * padding[1] - 2
-    down, across = _tiles(high), _tiles(wide)
     out = weight.shape[0] // _PRODUCTS.groups
-    y = x.new_empty(batch, high, wide, out)
-    pieces = max(1, _TOGETHER // (_PRODUCTS.groups * max(inner, out) * down * across * x.element_size()))
-    for piece, found in zip(torch.split(x.permute(0, 2, 3, 1), pieces), torch.split(y, pieces), strict=True):
-        rows = _to_products(_padded(piece, padding, down, across), 2, across).flatten(3)
-        given = _to_products(rows, 1, down).flatten(3).permute(0, 3, 1, 2)
-        operation, arguments = fused_call(given, None, weight, bias, _PRODUCTS, "none", [])
-        products = operation(*arguments).permute(0, 2, 3, 1)
-        columns = x.new_empty(len(piece), high, across, _FROM * out)
-        _from_products(products, columns, 1)
-        _from_products(columns, found, 2)
+    made = height + 2 * padding[0] - 2, width + 2 * padding[1] - 2
+    band, across = _band(max(inner, out), made)
+    down = _tiles(made[0])
+    y = x.new_empty(batch, *made, out)
+    pictures = max(1, _TOGETHER // (_bytes(max(inner, out), across) * down))
+    for given, found in zip(torch.split(x.permute(0, 2, 3, 1), pictures), torch.split(y, pictures), strict=True):
+        for end in range(band, down + band, band):
+            # the last band goes over some rows again: oneDNN would pack the weights anew for a smaller one
+            first = _SIDE * (min(end, down) - band)
+            rows = slice(max(first - padding[0], 0), first + _SIDE * band + 2 - padding[0])
+            margins = max(padding[0] - first, 0), padding[1]
+            products = _products(_padded(given[:, rows], margins, band, across), weight, bias)
+            part = found[:, first : first + _SIDE * band]
+            columns = x.new_empty(len(part), part.shape[1], across, _FROM * out)
+            _from_products(products, columns, 1)
+            _from_products(columns, part, 2)
     y = y.permute(0, 3, 1, 2)
     return _FUNCTIONS[function](y if added is None else y.add_(added), *numbers)
+
+
+def _products(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Of whole tiles [B, 4 down + 2, 4 across + 2, C] the products [B, down, across, 36 out]."""
+    columns = _to_products(x, 2).flatten(3)
+    given = _to_products(columns, 1).flatten(3).permute(0, 3, 1, 2)
+    operation, arguments = fused_call(given, None, weight, bias, _PRODUCTS, "none", [])
+    return operation(*arguments).permute(0, 2, 3, 1)  # type: ignore[no-any-return]
+
+
+def _band(channels: int, made: tuple[int, int]) -> tuple[int, int]:
+    """How many rows of tiles at a time, and how many tiles in each, for maps of ``made`` (H, W) to come out."""
+    down, across = map(_tiles, made)
+    most = max(1, _TOGETHER // _bytes(channels, across))
+    return -(-down // -(-down // most)), across
+
+
+def _bytes(channels: int, across: int) -> int:
+    """Of the products of a row of tiles, in float32."""
+    return 4 * _PRODUCTS.groups * channels * across
 
 
 def _tiles(outputs: int) -> int:
@@ -105,20 +129,22 @@ def _tiles(outputs: int) -> int:
     return -(-outputs // _SIDE)
 
 
-def _padded(x: Tensor, padding: tuple[int, int], down: int, across: int) -> Tensor:
-    """What so many tiles are made of: ``x`` [B, H, W, C] within zeros, which are written around it alone."""
+def _padded(x: Tensor, margins: tuple[int, int], down: int, across: int) -> Tensor:
+    """What so many tiles are made of: ``x`` [B, H, W, C] within zeros, of which ``margins`` say how many are above and
+    to the left."""
     batch, height, width, channels = x.shape
     padded = x.new_empty(batch, _SIDE * down + 2, _SIDE * across + 2, channels)
-    (top, left), bottom, right = padding, padding[0] + height, padding[1] + width
+    (top, left), bottom, right = margins, margins[0] + height, margins[1] + width
     for margin in (padded[:, :top], padded[:, bottom:], padded[:, top:bottom, :left], padded[:, top:bottom, right:]):
         margin.zero_()
     padded[:, top:bottom, left:right] = x
     return padded
 
 
-def _to_products(x: Tensor, axis: int, tiles: int) -> Tensor:
+def _to_products(x: Tensor, axis: int) -> Tensor:
     """B' along one axis: ``x`` [B, H, W, C], of which every tile reads six and the next begins four further, as
     [B, H, W, 6, C]."""
+    tiles = x.shape[axis] // _SIDE
     d = [
         x.narrow(axis, n, _SIDE * (tiles - 1) + 1)[(slice(None),) * axis + (slice(None, None, _SIDE),)]
         for n in range(_FROM)
