@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from seewhy.errors import OutOfMemory, UsageError
 
@@ -27,7 +28,8 @@ _BLOCK = 32 * 2**20
 
 
 class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the bytes of what every operation makes: their sum, the largest, and the largest in main memory."""
+    """Counts the bytes of what every operation makes: their sum, the largest, and the largest in main memory. What lies
+    in the memory of an argument is not made (in inference mode no view says that it is one)."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -40,14 +42,22 @@ class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
+        if self.paused:
+            return out
+        given = {_place(each) for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)}
         for value in out if isinstance(out, tuple | list) else (out,):
-            if isinstance(value, Tensor) and value._base is None and not self.paused:
+            if isinstance(value, Tensor) and _place(value) not in given:
                 size = value.numel() * value.element_size()
                 self.total += size
                 self.largest = max(self.largest, size)
                 if value.device.type == "cpu":
                     self.block = max(self.block, size)
         return out
+
+
+def _place(x: Tensor) -> int:
+    """Where the memory of ``x`` begins; 0 for what has none of its own to tell of."""
+    return x.untyped_storage().data_ptr() if x.layout is torch.strided else 0
 
 
 class _Active(threading.local):

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from seewhy.core.batching import unmetered
 from seewhy.core.forwards import run_forward, run_windows
 from seewhy.core.graph.agreement import difference
 from seewhy.core.graph.windows import WindowPlan, Windows
@@ -42,7 +43,8 @@ class Following:
         """A pass of one image's variants [m]."""
         image = int(samples[0])
         if image != self._image or self._windows is None:
-            self._image, self._windows = image, self.plan.of(self.x[image : image + 1])
+            with unmetered():  # once for an image, however many windows follow
+                self._image, self._windows = image, self.plan.of(self.x[image : image + 1])
         variants = self.source.inputs(self.x, samples, indices).detach()
         return run_windows(self.network, self._windows, variants, indices.tolist(), self.request)
 

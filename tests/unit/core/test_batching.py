@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 import seewhy
-from seewhy.core.batching import Budget, in_chunks
+from seewhy.core.batching import Budget, Meter, in_chunks
 from seewhy.errors import OutOfMemory
 
 
@@ -135,3 +135,12 @@ def test_nothing_holds_all_samples_at_once() -> None:
     seewhy.explain(net, x, method="smooth-grad", target=1, n=200, tolerance=0)
     assert max(largest) == 32
     assert sum(largest) == 201
+
+
+def test_memory_that_was_there_is_not_counted() -> None:
+    weight, x = torch.zeros(1000, 100), torch.zeros(2, 100)
+    with torch.inference_mode(), Meter() as meter:  # where no view says that it is one
+        y = torch.nn.functional.linear(x, weight.detach())
+        y.relu_()
+        torch.add(y, 1, out=y)
+    assert (meter.largest, meter.total) == (2 * 1000 * 4, 2 * 1000 * 4)
