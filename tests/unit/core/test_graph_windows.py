@@ -15,7 +15,7 @@ import seewhy
 from seewhy.core.graph.building import Build, Steps
 from seewhy.core.graph.exporting import export
 from seewhy.core.graph.regions import Kernel, Region
-from seewhy.core.graph.windows import WindowPlan, plan_windows
+from seewhy.core.graph.windows import WindowPlan, Windows, plan_windows
 
 
 class Of(nn.Module):
@@ -187,6 +187,22 @@ def test_occlusion_follows_windows_and_says_so(fill: Any) -> None:
         assert np.abs(a.values - b.values).max() <= 1e-4 * np.abs(a.values).max()
         assert (b.cost.forwards, b.cost.checks) == (a.cost.forwards, 0)
         assert c.cost.checks > 0
+
+
+def test_windows_go_together_however_large_the_last_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what is made for each window counts: whole maps of 16 KiB behind the convolution here, not the 320 KiB of
+    weights that read them, nor the image's own map, made once."""
+    monkeypatch.setattr("seewhy.core.batching._BLOCK", 2**18)
+    net = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(4096, 20)).eval()
+    together: list[int] = []
+    call = Windows.__call__
+    monkeypatch.setattr(
+        Windows, "__call__", lambda self, variants, rows: together.append(len(rows)) or call(self, variants, rows)
+    )
+    asked: dict[str, Any] = {"method": "occlusion", "window": 4, "stride": 4, "target": 1, "prepare": True}
+    seewhy.explain(net, torch.randn(1, 3, 32, 32), **asked)
+    # four are compared, four metered
+    assert together == [4, 4, 16, 16, 16, 12]
 
 
 def test_a_plan_that_is_wrong_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:

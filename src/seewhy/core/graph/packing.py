@@ -81,7 +81,7 @@ def _kept(name: str, make: Callable[[], Tensor], tensors: dict[str, Tensor]) -> 
 
 def _by_tiles(how: Convolution, weight: Tensor, batch: int, made: tuple[int, int]) -> bool:
     """Whether Winograd's algorithm is for such a convolution, and faster."""
-    if how.numbers._replace(padding=(0, 0)) != Numbers() or how.grain != 1 or weight.shape[2:] != (3, 3):
+    if how.numbers._replace(padding=(0, 0)) != Numbers() or weight.shape[2:] != (3, 3):
         return False
     height, width = (min(n, _SIDE) for n in made)
     pictures = min(batch, max(1, _PIXELS // (height * width)))
