@@ -190,19 +190,24 @@ def test_occlusion_follows_windows_and_says_so(fill: Any) -> None:
 
 
 def test_windows_go_together_however_large_the_last_layer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only what is made for each window counts: whole maps of 16 KiB behind the convolution here, not the 320 KiB of
-    weights that read them, nor the image's own map, made once."""
-    monkeypatch.setattr("seewhy.core.batching._BLOCK", 2**18)
-    net = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(4096, 20)).eval()
+    """Only what is made for each window counts: crops of 144 KiB here, not the image's own map of 1 MiB, made once, nor
+    the last layer's weights of 1.25 MiB."""
+    monkeypatch.setattr("seewhy.core.batching._BLOCK", 2**20)
+    net = nn.Sequential(nn.Conv2d(3, 64, 3, padding=1), nn.MaxPool2d(8), nn.Flatten(), nn.Linear(4096, 80)).eval()
     together: list[int] = []
     call = Windows.__call__
     monkeypatch.setattr(
         Windows, "__call__", lambda self, variants, rows: together.append(len(rows)) or call(self, variants, rows)
     )
-    asked: dict[str, Any] = {"method": "occlusion", "window": 4, "stride": 4, "target": 1, "prepare": True}
-    seewhy.explain(net, torch.randn(1, 3, 32, 32), **asked)
+    asked: dict[str, Any] = {"method": "occlusion", "window": 8, "stride": 8, "target": 1, "prepare": True}
+    x = torch.randn(1, 3, 64, 64)
+    seewhy.explain(net, x, **asked)
     # four are compared, four metered
-    assert together == [4, 4, 16, 16, 16, 12]
+    assert together[:3] == [4, 4, 7]
+    assert sum(together) == 4 + 64
+    together.clear()
+    seewhy.explain(net, x, **asked)
+    assert together[:2] == [4, 7]
 
 
 def test_a_plan_that_is_wrong_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,11 +227,12 @@ def test_a_plan_that_is_wrong_is_dropped(monkeypatch: pytest.MonkeyPatch) -> Non
     assert np.abs(exact.values - found.values).max() <= 1e-4 * np.abs(exact.values).max()
 
 
-def test_changed_weights_are_noticed_by_plans() -> None:
+@pytest.mark.parametrize(("layer", "which"), [("a", "weight"), ("b", "bias")])
+def test_changed_weights_are_noticed_by_plans(layer: str, which: str) -> None:
     net = _made("residual down")
     x = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(3))
     asked: dict[str, Any] = {"method": "occlusion", "window": 5, "stride": 5, "target": 1}
     seewhy.explain(net, x, **asked, prepare=True)
-    net.layers["a"].weight.data.mul_(-1)
+    getattr(net.layers[layer], which).data.mul_(-3)
     exact, found = (seewhy.explain(net, x, **asked, prepare=mode) for mode in (False, True))
     assert np.abs(exact.values - found.values).max() <= 1e-4 * np.abs(exact.values).max()

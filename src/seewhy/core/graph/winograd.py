@@ -90,9 +90,8 @@ def by_tiles(
     y = x.new_empty(batch, *made, out)
     pictures = max(1, _TOGETHER // (_bytes(max(inner, out), across) * down))
     for given, found in zip(torch.split(x.permute(0, 2, 3, 1), pictures), torch.split(y, pictures), strict=True):
-        for end in range(band, down + band, band):
-            # the last band goes over some rows again: oneDNN would pack the weights anew for a smaller one
-            first = _SIDE * (min(end, down) - band)
+        for first in range(0, _SIDE * down, _SIDE * band):
+            # the last band may reach beyond the picture: for a smaller one oneDNN would pack the weights anew
             rows = slice(max(first - padding[0], 0), first + _SIDE * band + 2 - padding[0])
             margins = max(padding[0] - first, 0), padding[1]
             products = _products(_padded(given[:, rows], margins, band, across), weight, bias)
