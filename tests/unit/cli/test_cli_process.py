@@ -85,11 +85,21 @@ def test_a_mistyped_command_line_is_refused_before_torch_is_imported() -> None:
     assert [line.partition(":")[0] for line in done.stderr.splitlines()] == ["seewhy"] * len(wrong)
 
 
+def _heard() -> None:
+    """Interrupts reach the program even where a shell runs the suite in the background, which ignores them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @posix
 def test_an_interrupt_keeps_what_is_finished(work: Path) -> None:
     argv = [*PROGRAM, "explain", *["a.png"] * 200, "-M", "score-cam", "--out", "out", *SLOW]
     with subprocess.Popen(
-        argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=_environment()
+        argv,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=_environment(),
+        preexec_fn=_heard,
     ) as process:
         assert process.stdout is not None
         first = [process.stdout.readline() for _ in range(3)]
