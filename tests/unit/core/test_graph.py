@@ -15,9 +15,11 @@ from torch import Tensor, nn
 
 import networks
 import seewhy
+from seewhy.core.graph import measuring
 from seewhy.core.graph.agreement import difference
 from seewhy.core.graph.building import Build, Prepared, Steps
 from seewhy.core.graph.exporting import export
+from seewhy.core.graph.measuring import Pieces, best_pieces
 from seewhy.core.graph.state import Contents, addresses, structure
 from seewhy.errors import CapabilityError
 
@@ -623,3 +625,17 @@ def test_gradients_of_a_batch_are_taken_piece_by_piece(method: str, monkeypatch:
     for a, b in zip(exact, found, strict=True):
         assert (a.target, b.score) == (b.target, pytest.approx(a.score, rel=1e-5))
         assert np.linalg.norm(a.values - b.values) <= 1e-3 * np.linalg.norm(a.values)
+
+
+def test_pieces_are_no_larger_than_chunks_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    monkeypatch.setattr(measuring, "_PATIENCE", float("inf"))
+    monkeypatch.setattr(measuring, "_timed", lambda run, x, gradients: sizes.append(len(x)) or 1e-6 * len(x))
+    x = torch.zeros(1, 3, 8, 8)
+    found = best_pieces(torch.relu, x, gradients=False)
+    assert found == Pieces(16, 3 * x.numel() * 4)  # a piece's own price is shared by the most
+    assert set(sizes) == {2, 4, 8, 16}
+    sizes.clear()
+    monkeypatch.setattr(measuring, "DEFAULT_BYTES", 4 * found.each)
+    assert best_pieces(torch.relu, x, gradients=False).samples == 4
+    assert set(sizes) == {2, 4}

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from seewhy.core.batching import Meter
+from seewhy.core.batching import DEFAULT_BYTES, Meter
 from seewhy.core.graph.building import Build, Prepared, Recorded, Steps
 from seewhy.core.graph.fusing import can_fuse
 
@@ -23,6 +23,8 @@ _GAIN = 0.03
 #: seconds, and rounds, that one kind of measurement may take after a first run of everything
 _PATIENCE = 0.6
 _ROUNDS = 7
+#: seconds that a piece takes besides its passes: variants are made, scores read, maps added up
+_BESIDES = 0.006
 _LADDER = {
     "fold": Steps(True),
     "channels_last": Steps(True, True),
@@ -69,13 +71,16 @@ def best_pieces(run: Callable[[Tensor], Any], x: Tensor, *, gradients: bool) -> 
     began = time.perf_counter()
     with torch.set_grad_enabled(gradients), Meter() as meter:  # a backward frees as it goes
         run(x[:1].clone().requires_grad_(gradients))
+    sample = meter.each(1, gradients)
     for n in (2, 4, 8, 16):
+        if each and n * sample > DEFAULT_BYTES:  # more than a chunk may take
+            break
         batch = x[:1].expand(n, *x.shape[1:]).contiguous()
         _timed(run, batch, gradients)
-        each[n] = min(_timed(run, batch, gradients) for _ in range(2)) / n
+        each[n] = (min(_timed(run, batch, gradients) for _ in range(2)) + _BESIDES) / n
         if n >= 4 and time.perf_counter() - began > _PATIENCE:
             break
-    return Pieces(min(each, key=lambda n: each[n]), meter.each(1, gradients))
+    return Pieces(min(each, key=lambda n: each[n]), sample)
 
 
 def _times(runs: Mapping[str, Callable[[Tensor], Any]], x: Tensor, gradients: bool) -> dict[str, float]:
