@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # tiny networks gain nothing from threads, and threads of several processes fight for the cores
@@ -24,17 +23,15 @@ def steps_pay(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("seewhy.core.graph.preparing.PRICE", float("inf"))
     monkeypatch.setattr("seewhy.core.graph.preparing.best_pieces", lambda run, x, gradients: Pieces(2, 1000))
     monkeypatch.setattr("seewhy.core.graph.packing.pays", lambda out, inner, made, threads: True)
-    _measured(monkeypatch, lambda n: 1.0 / (1 + n))
+    _measured(monkeypatch, 0.5)
 
 
 @pytest.fixture
 def no_step_pays(monkeypatch: pytest.MonkeyPatch) -> None:
     """No step of preparing is found faster than the model itself."""
-    _measured(monkeypatch, lambda n: 1.0)
+    _measured(monkeypatch, 1.0)
 
 
-def _measured(monkeypatch: pytest.MonkeyPatch, seconds: Callable[[int], float]) -> None:
-    monkeypatch.setattr(
-        "seewhy.core.graph.measuring._times",
-        lambda runs, x, gradients: {name: seconds(n) for n, name in enumerate(runs)},
-    )
+def _measured(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """A step takes ``seconds``, and what was there before it one."""
+    monkeypatch.setattr("seewhy.core.graph.measuring._times", lambda old, new, x, gradients: (1.0, seconds))

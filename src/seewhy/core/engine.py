@@ -186,7 +186,7 @@ class _Run:
         began = time.perf_counter()
         made = run_forward(self.network, self.call, self.x, request)
         seconds = time.perf_counter() - began
-        self.preparer.log(seconds)
+        self.preparer.log(seconds, self.batch)
         self.each = seconds / self.batch
         self.spent.events.append(Event(self.batch * made.runs, 0, seconds, checks=made.checks))
         return made
@@ -340,7 +340,7 @@ class _Run:
         recorded = any(isinstance(w, asks.Gradient) for s in subscribers for w in s.stream.wants)
         ask = pending[0][2]
         samples = self.batch * ask.source.count if ask.items is None else len(ask.items)
-        self.preparer.expect(samples * self.each * (3 if recorded else 1))  # a backward takes about two forwards
+        self.preparer.expect(samples, self.each * (3 if recorded else 1))  # a backward takes about two forwards
         began = time.perf_counter()
         each, checks = run_stream(
             self.network,
@@ -357,7 +357,7 @@ class _Run:
         )
         forwards, backwards = (sum(column) for column in zip(*each, strict=True))
         seconds = time.perf_counter() - began
-        self.preparer.log(seconds)
+        self.preparer.log(seconds, samples)
         self._log(Event(forwards, backwards, seconds, tuple(each), checks), *distinct(mine))
         for runner, at, ask in mine:
             runner.answers[at] = ask.fold.result()

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from seewhy.core.attention import AttentionWatch
+from seewhy.core.batching import unmetered
 from seewhy.core.biases import BiasWatch
 from seewhy.core.functions import Interceptor
 from seewhy.core.graph.agreement import difference
@@ -31,7 +32,7 @@ from seewhy.core.tape import Edit, capture, record
 from seewhy.core.upstream import WORKAROUNDS
 from seewhy.errors import TargetError
 
-__all__ = ["program_for", "run_forward", "run_windows"]
+__all__ = ["build_program", "program_for", "run_forward", "run_windows"]
 
 #: what torch says when the part of a model before the first captured layer cannot do without a graph
 _WANTS_GRAPH = ("created in no_grad mode", "does not require grad", "inplace", "in-place")
@@ -45,7 +46,7 @@ def run_forward(network: Network, call: Callable[[Tensor], Any], x: Tensor, requ
     having its first part run without a graph (it writes into views, or differentiates for itself) is run again with
     one.
     """
-    use = _use(network, x, request)
+    use = _use(network, len(x), request)
     if use is None or network.preparer is None or (program := network.preparer.program(use)) is None:
         return _eager(network, call, x, request)
     places = {key: replace(place, module=program.get_submodule(place.name)) for key, place in request.places.items()}
@@ -55,8 +56,9 @@ def run_forward(network: Network, call: Callable[[Tensor], Any], x: Tensor, requ
     made = _forward(network, run, x, replace(request, places=places), start)
     if network.preparer.trusted(use):
         return made
-    exact = _eager(network, call, x, request)
-    verdict = difference(exact, made, lambda: _eager(network, call, _turned(x), request))
+    with unmetered():  # once only: no later chunk takes so much
+        exact = _eager(network, call, x, request)
+        verdict = difference(exact, made, lambda: _eager(network, call, _turned(x), request))
     network.preparer.judge(use, verdict)
     kept = exact if verdict else made
     kept.checks = len(x)
@@ -77,20 +79,28 @@ def run_windows(network: Network, windows: Windows, x: Tensor, rows: Sequence[in
 
 def program_for(network: Network, x: Tensor, request: Request) -> nn.Module | None:
     """The prepared program that answers ``request`` for inputs like ``x``, if there is one that was found to agree."""
-    use = _use(network, x, request)
+    use = _use(network, len(x), request)
     if use is None or network.preparer is None or not network.preparer.trusted(use):
         return None
     return network.preparer.program(use)
 
 
-def _use(network: Network, x: Tensor, request: Request) -> Use | None:
+def build_program(network: Network, samples: int, request: Request) -> None:
+    """Have the program that will answer ``request`` for so many ``samples`` built now, if there is to be one: nobody
+    who measures what a chunk takes must come upon that."""
+    use = _use(network, samples, request)
+    if use is not None and network.preparer is not None:
+        network.preparer.program(use)
+
+
+def _use(network: Network, samples: int, request: Request) -> Use | None:
     """What a prepared program would have to do; None where only the module itself can, or something better is there."""
     own = request.attached or request.survey or request.biases or request.curvature or request.attention
     if own or request.swap is not None or request.watches or (network.program is not None and request.scores_only):
         return None
     recorded: Recorded = {"none": "none", "lazy": "after", "full": "all"}[request.graph]  # type: ignore[assignment]
     layers = tuple(sorted({place.name for place in request.places.values()}))
-    return Use(layers, recorded, request.rules, len(x) == 1)
+    return Use(layers, recorded, request.rules, samples == 1)
 
 
 def _eager(network: Network, call: Callable[[Tensor], Any], x: Tensor, request: Request) -> Pass:

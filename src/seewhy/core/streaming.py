@@ -13,7 +13,7 @@ from seewhy.core import asks
 from seewhy.core.answers import GradientKey, answer, gradients_at
 from seewhy.core.batching import Budget, in_chunks, unmetered
 from seewhy.core.following import follow
-from seewhy.core.forwards import run_forward
+from seewhy.core.forwards import build_program, run_forward
 from seewhy.core.layers import INPUT, Place
 from seewhy.core.layouts import Reshape
 from seewhy.core.network import Network
@@ -80,6 +80,8 @@ def run_stream(
         spent[0] += made.runs * torch.bincount(samples.cpu(), minlength=x.shape[0])
         return _chunk_answers(made, subscribers, samples.tolist(), spent, keep)
 
+    if following is None:
+        build_program(network, len(items), request)
     budget = budgets(following is not None)
     total, done, first = len(items), 0, 0
     wanted = [torch.ones(x.shape[0], dtype=torch.bool) for _ in subscribers]

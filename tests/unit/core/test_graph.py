@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 import pytest
@@ -19,8 +20,10 @@ from seewhy.core.graph import measuring
 from seewhy.core.graph.agreement import difference
 from seewhy.core.graph.building import Build, Prepared, Steps
 from seewhy.core.graph.exporting import export
-from seewhy.core.graph.measuring import Pieces, best_pieces
+from seewhy.core.graph.measuring import Pieces, best_pieces, best_steps
+from seewhy.core.graph.preparing import Preparer
 from seewhy.core.graph.state import Contents, addresses, structure
+from seewhy.core.network import Network
 from seewhy.errors import CapabilityError
 
 ALL = Steps(fold=True, channels_last=True, fuse=True, tiles=True)
@@ -393,6 +396,7 @@ def test_backward_hooks_keep_the_eager_model() -> None:
 @pytest.mark.parametrize("price", [0.0, float("inf")])
 def test_auto_prepares_when_it_is_worth_it(price: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("seewhy.core.graph.preparing.PRICE", price)
+    monkeypatch.setattr("seewhy.core.graph.preparing.PASSES", 0)
     found = seewhy.explain(_net(), _x(1), method="occlusion", window=16, target=0)
     assert found.provenance["prepare"] == "auto"
     assert found.provenance["prepared"]["used"] is (price == 0)
@@ -402,6 +406,51 @@ def test_auto_prepares_for_a_stream_that_would_take_long(monkeypatch: pytest.Mon
     net, x = _net(), _x(1)
     monkeypatch.setattr("seewhy.core.graph.preparing.PRICE", 1e-4)  # less than the windows of one picture take
     assert not seewhy.explain(net, x, method="saliency", target=0).provenance["prepared"]["used"]
+
+
+def test_preparing_pays_after_so_many_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seewhy.core.graph.preparing.PRICE", 3.0)
+    network = Network(_net())
+    with network.borrowed() as call:
+        preparer = Preparer(network, call, _x(1), "auto")
+        preparer.log(4.0, 2)
+        preparer.expect()
+        assert preparer.record["why"] == "passes took 4.0 s so far, preparing takes about 83 s"
+        preparer.expect(38, 1.0)  # 42 seconds, of 3 + 40
+        assert "operations" not in preparer.record
+        preparer.expect(39, 1.0)
+        assert "operations" in preparer.record
+        assert "operations" in Preparer(network, call, _x(1), "auto").record
+
+
+def test_two_programs_at_a_time_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    alive, most = WeakSet[Prepared](), []
+    program = Build.program
+
+    def build(self: Build, *args: Any, **kwargs: Any) -> Any:
+        made, counts = program(self, *args, **kwargs)
+        alive.add(made)
+        most.append(len(alive))
+        return made, counts
+
+    monkeypatch.setattr(Build, "program", build)
+    net, x = _net(), _x(2)
+    assert best_steps(Build(export(net, x)), net, x, gradients=True)[1]["kept"] == "tiles"
+    assert most == [1, 2, 2, 2]
+    monkeypatch.setattr(measuring, "_times", lambda old, new, x, gradients: (1.0, 2.0))
+    most.clear()
+    alive.clear()
+    assert best_steps(Build(export(net, x)), net, x, gradients=True)[0] is None
+    assert most == [1, 1, 1, 1]
+
+
+def test_what_is_done_once_does_not_make_chunks_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, x, sizes = _net(), _x(1), list[int]()
+    monkeypatch.setattr("seewhy.core.graph.preparing.best_pieces", lambda run, x, gradients: Pieces(8, 1000))
+    forward = Prepared.forward
+    monkeypatch.setattr(Prepared, "forward", lambda self, x: sizes.append(len(x)) or forward(self, x))
+    seewhy.explain(net, x, method="integrated-gradients", rule="trapezoid", steps=16, target=0, prepare=True)
+    assert [n for n in sizes if n > 2] == [8, 8]
 
 
 def test_contents_see_every_bit_and_every_exchange() -> None:

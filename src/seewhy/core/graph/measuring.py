@@ -3,8 +3,11 @@ nothing."""
 
 from __future__ import annotations
 
+import ctypes
+import math
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,16 +16,18 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from seewhy.core.batching import DEFAULT_BYTES, Meter
-from seewhy.core.graph.building import Build, Prepared, Recorded, Steps
+from seewhy.core.graph.building import Build, Recorded, Steps
 from seewhy.core.graph.fusing import can_fuse
 
 __all__ = ["Pieces", "best_pieces", "best_steps"]
 
 #: a step is kept if it saves this share of the time
 _GAIN = 0.03
-#: seconds, and rounds, that one kind of measurement may take after a first run of everything
+#: seconds, and rounds, that one measurement may take after a first run of everything
 _PATIENCE = 0.6
 _ROUNDS = 7
+#: how many samples a piece may be
+_SIZES = (2, 4, 8, 16)
 #: seconds that a piece takes besides its passes: variants are made, scores read, maps added up
 _BESIDES = 0.006
 _LADDER = {
@@ -38,22 +43,28 @@ def best_steps(
 ) -> tuple[Steps | None, dict[str, str]]:
     """The steps that make scores of ``x``, or their gradients at the input, fastest, and what was found in words.
 
-    Each step includes those before it, and is kept if it is faster. None where the model itself is as fast.
+    Each step includes those before it, and is kept if it is faster than the best so far: no more than two programs are
+    there at a time. None where the model itself is as fast.
     """
-    ladder = {name: steps for name, steps in _LADDER.items() if not steps.fuse or can_fuse(x)}
     recorded: Recorded = "all" if gradients else "none"
-    programs: dict[str, Prepared] = {}
-    for name, steps in ladder.items():
-        programs[name], counts = build.program([], recorded, steps, single=len(x) == 1)
-        if steps.tiles and not counts["tiled"]:
-            del programs[name]  # the one before it, once more
-    times = _times({"eager": call, **programs}, x, gradients)
-    best, words = "eager", {}
-    for name in programs:
-        kept = times[best] / times[name] > 1 + _GAIN
-        best = name if kept else best
-        words[name] = f"{times['eager'] / times[name]:.2f} times as fast as the model" + ("" if kept else ", no gain")
-    return ladder.get(best), words | {"kept": best}
+    best, steps, run, speed = "eager", None, call, 1.0
+    words: dict[str, str] = {}
+    for name, more in _LADDER.items():
+        if more.fuse and not can_fuse(x):
+            break
+        program, counts = build.program([], recorded, more, single=len(x) == 1)
+        if more.tiles and not counts["tiled"]:  # the one before it, once more
+            break
+        before, after = _times(run, program, x, gradients)
+        gain = before / after
+        kept = gain > 1 + _GAIN
+        words[name] = f"{speed * gain:.2f} times as fast as the model" + ("" if kept else ", no gain")
+        if kept:
+            best, steps, run, speed = name, more, program, speed * gain
+        # let go before the next one is built: a program's copies may be larger than the model
+        del program
+        _hand_back()
+    return steps, words | {"kept": best}
 
 
 @dataclass(frozen=True)
@@ -67,32 +78,49 @@ class Pieces:
 def best_pieces(run: Callable[[Tensor], Any], x: Tensor, *, gradients: bool) -> Pieces:
     """How many samples at a time go through a network fastest, each: with more, maps no longer fit into caches, and
     large blocks of memory are handed back and taken anew."""
-    each: dict[int, float] = {}
-    began = time.perf_counter()
     with torch.set_grad_enabled(gradients), Meter() as meter:  # a backward frees as it goes
         run(x[:1].clone().requires_grad_(gradients))
     sample = meter.each(1, gradients)
-    for n in (2, 4, 8, 16):
+    began = time.perf_counter()
+    each: dict[int, float] = {}
+
+    def take(n: int) -> None:
+        batch = x[:1].expand(n, *x.shape[1:]).contiguous()
+        each[n] = min(each.get(n, math.inf), (_timed(run, batch, gradients) + _BESIDES) / n)
+
+    for n in _SIZES:
         if each and n * sample > DEFAULT_BYTES:  # more than a chunk may take
             break
-        batch = x[:1].expand(n, *x.shape[1:]).contiguous()
-        _timed(run, batch, gradients)
-        each[n] = (min(_timed(run, batch, gradients) for _ in range(2)) + _BESIDES) / n
+        take(n)
         if n >= 4 and time.perf_counter() - began > _PATIENCE:
             break
+    began = time.perf_counter()
+    for turn in range(_ROUNDS):  # in turn: the machine's speed drifts
+        if turn >= 2 and time.perf_counter() - began > _PATIENCE:
+            break
+        for n in each:
+            take(n)
+    _hand_back()
     return Pieces(min(each, key=lambda n: each[n]), sample)
 
 
-def _times(runs: Mapping[str, Callable[[Tensor], Any]], x: Tensor, gradients: bool) -> dict[str, float]:
-    """The least time of each, in turn, as often as patience allows and twice at least."""
-    found = {name: _timed(run, x, gradients) for name, run in runs.items()}
+def _hand_back() -> None:
+    """Give freed memory back to the system, which glibc keeps: what was measured is larger than what is kept of it."""
+    if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
+        trim(0)
+
+
+def _times(
+    old: Callable[[Tensor], Any], new: Callable[[Tensor], Any], x: Tensor, gradients: bool
+) -> tuple[float, float]:
+    """The least time of each, in turn, as often as patience allows; ``new`` runs once more, for the first time."""
+    before, after = math.inf, _timed(new, x, gradients)
     began = time.perf_counter()
     for _ in range(_ROUNDS):
-        for name, run in runs.items():
-            found[name] = min(found[name], _timed(run, x, gradients))
+        before, after = min(before, _timed(old, x, gradients)), min(after, _timed(new, x, gradients))
         if time.perf_counter() - began > _PATIENCE:
             break
-    return found
+    return before, after
 
 
 def _timed(run: Callable[[Tensor], Any], x: Tensor, gradients: bool) -> float:

@@ -30,8 +30,8 @@ from seewhy.errors import CapabilityError
 
 __all__ = ["PRICE", "Preparation", "Preparer", "Use", "known_pieces"]
 
-#: seconds of passes from which on preparing pays: about what exporting, building and measuring take
-PRICE = 6.0
+#: what exporting, building and measuring take: seconds, and passes of one sample besides; preparing pays from there on
+PRICE, PASSES = 3.0, 40
 #: as many samples as anything runs together
 _TOGETHER = 32
 #: how often a model may be found to have become another one before it is left alone
@@ -60,6 +60,14 @@ class Use:
         what = {"none": "scores", "after": "gradients at layers", "all": "gradients at the input"}[self.recorded]
         about = [*self.layers, *(["rules"] if self.rules else []), "one image" if self.single else "several images"]
         return f"{what} ({', '.join(about)})"
+
+
+@dataclass
+class _Spent:
+    """What eager passes took so far: seconds, and the samples of their forwards."""
+
+    seconds: float = 0.0
+    samples: int = 0
 
 
 def _key(x: Tensor) -> Hashable:
@@ -143,7 +151,7 @@ class Preparation:
 
 # weak keys: a module's preparations die with it
 _prepared: WeakKeyDictionary[nn.Module, dict[Hashable, Preparation]] = WeakKeyDictionary()
-_spent: WeakKeyDictionary[nn.Module, dict[Hashable, float]] = WeakKeyDictionary()
+_spent: WeakKeyDictionary[nn.Module, dict[Hashable, _Spent]] = WeakKeyDictionary()
 _rebuilt: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()
 _guard = threading.Lock()
 
@@ -165,7 +173,7 @@ class Preparer:
         self._found: Preparation | None = None
         self._fresh: set[Use] = set()
         self._idle = self._why_not()
-        self.expect(0.0)
+        self.expect()
 
     @property
     def record(self) -> dict[str, Any]:
@@ -176,7 +184,7 @@ class Preparer:
         if found is None:
             return {
                 "used": False,
-                "why": f"passes took {self._seconds:.1f} s so far, preparing takes about {PRICE:.0f} s",
+                "why": f"passes took {self._eager.seconds:.1f} s so far, preparing takes about {self._price():.0f} s",
             }
         if found.build is None:
             return {"used": False, "why": found.why_not}
@@ -187,13 +195,15 @@ class Preparer:
         """How many samples at a time go through the prepared network fastest; None where that is not known."""
         return None if self._found is None else self._found.pieces.get(_kind(gradients=gradients))
 
-    def expect(self, seconds: float) -> None:
-        """Prepare, if ``seconds`` of eager passes to come, with those that were, are worth it."""
+    def expect(self, samples: int = 0, each: float | None = None) -> None:
+        """Prepare, if the eager passes of ``samples`` to come, of ``each`` so many seconds, and those that were, are
+        worth it."""
         if self._idle or self._found is not None:
             return
         root = self._network.module
         known = _prepared.get(root, {}).get(self._key)
-        if known is None and self._mode == "auto" and self._seconds + seconds < PRICE:
+        to_come = samples * (each or 0.0)
+        if known is None and self._mode == "auto" and self._eager.seconds + to_come < self._price(each):
             return
         now = structure(self._network.parts)
         if known is not None and known.structure != now:
@@ -205,12 +215,13 @@ class Preparer:
         known.refresh(addresses(self._network.held))
         self._found = known
 
-    def log(self, seconds: float) -> None:
-        """Note that a pass took so long."""
+    def log(self, seconds: float, samples: int) -> None:
+        """Note that eager passes of so many ``samples`` took so long."""
         if not self._idle and self._found is None:
             with _guard:
-                times = _spent.setdefault(self._network.module, {})
-                times[self._key] = times.get(self._key, 0.0) + seconds
+                spent = _spent.setdefault(self._network.module, {}).setdefault(self._key, _Spent())
+                spent.seconds += seconds
+                spent.samples += samples
 
     def program(self, use: Use) -> Prepared | None:
         """A program for ``use``, unless it is to be done eagerly."""
@@ -255,9 +266,16 @@ class Preparer:
         self._fresh.add(use)
 
     @property
-    def _seconds(self) -> float:
+    def _eager(self) -> _Spent:
         """What eager passes took so far, of this network on inputs like these, in all calls."""
-        return _spent.get(self._network.module, {}).get(self._key, 0.0)
+        return _spent.get(self._network.module, {}).get(self._key, _Spent())
+
+    def _price(self, each: float | None = None) -> float:
+        """About how many seconds preparing takes, where a sample's passes take ``each`` (without, as they did so
+        far)."""
+        if each is None:
+            each = self._eager.seconds / max(self._eager.samples, 1)
+        return PRICE + PASSES * each
 
     def _why_not(self) -> str:
         network = self._network
