@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 import seewhy
 from seewhy.api.bench.entering import prepared
@@ -43,24 +44,21 @@ Point = tuple[int, float, float]
 
 
 class _Photo:
-    """One photo's gradients times the path, [C, H, W] flattened, at any place between black and it; each is projected
-    on signs, which keeps distances to 3 % and fits 2000 of them into memory."""
+    """The gradients of ``net`` times the path, [C, H, W] flattened, at any place between black and the photo ``x``
+    [1, C, H, W]; each is projected on signs, which keeps distances to 3 % and fits 2000 of them into memory."""
 
-    def __init__(self, model: seewhy.Model, path: Path, width: int = 1024) -> None:
-        self.x = model.prepare(read_image(path))[0].reshape(1, 3, 224, 224)
-        self.black = torch.full_like(self.x, -1.0)
-        self.way = self.x - self.black
-        ready = prepared(model, self.x)
-        self.net = ready.module or model.module
+    def __init__(self, net: nn.Module, x: Tensor, width: int = 1024) -> None:
+        self.net, self.black = net, torch.full_like(x, -1.0)
+        self.way = x - self.black
         draw = torch.Generator().manual_seed(0)
-        self._bucket = torch.randint(0, width, (self.x.numel(),), generator=draw)
-        self._sign = torch.randint(0, 2, (self.x.numel(),), generator=draw) * 2.0 - 1
+        self._bucket = torch.randint(0, width, (x.numel(),), generator=draw)
+        self._sign = torch.randint(0, 2, (x.numel(),), generator=draw) * 2.0 - 1
         self._width = width
-        self._known: dict[float, tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = {}
+        self._known: dict[float, tuple[Tensor, Tensor, Tensor]] = {}
         with torch.no_grad():
-            self.target = int(self.net(self.x).argmax())
+            self.target = int(net(x).argmax())
 
-    def at(self, places: list[float]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def at(self, places: list[float]) -> tuple[Tensor, Tensor, Tensor]:
         """Projected shares [n, width], their sums [n] and scores [n]; computed once for each place."""
         places = [round(place * REFERENCE) / REFERENCE for place in places]
         new = [place for place in dict.fromkeys(places) if place not in self._known]
@@ -76,7 +74,7 @@ class _Photo:
         shares, sums, scores = zip(*(self._known[place] for place in places), strict=True)
         return torch.stack(shares), torch.stack(sums), torch.stack(scores)
 
-    def reference(self) -> torch.Tensor:
+    def reference(self) -> Tensor:
         """The integral by many steps."""
         nodes, weights = quadrature("trapezoid", REFERENCE)
         total = torch.zeros(self._width, dtype=torch.float64)
@@ -86,14 +84,14 @@ class _Photo:
         return total
 
 
-def _judged(photo: _Photo, reference: torch.Tensor, nodes: int, found: torch.Tensor, total: float) -> Point:
+def _judged(photo: _Photo, reference: Tensor, nodes: int, found: Tensor, total: float) -> Point:
     """(passes, residual, error) of one estimate."""
     _, _, ends = photo.at([0.0, 1.0])
     residual = abs(total / float(ends[1] - ends[0]) - 1)
     return 2 * nodes, residual, float((found - reference).norm() / reference.norm())
 
 
-def _uniform(photo: _Photo, reference: torch.Tensor, rule: str, counts: tuple[int, ...]) -> list[Point]:
+def _uniform(photo: _Photo, reference: Tensor, rule: str, counts: tuple[int, ...]) -> list[Point]:
     points = []
     for steps in counts:
         nodes, weights = quadrature(rule, steps)
@@ -109,14 +107,14 @@ class _Projected(Cells):
     def _share(self, sample: int, cell: int) -> float:
         return float(self._sums[sample][cell][-1])
 
-    def _size(self, sample: int, change: torch.Tensor) -> float:
+    def _size(self, sample: int, change: Tensor) -> float:
         return float(change[:-1].square().sum())
 
 
-def _adaptive(photo: _Photo, reference: torch.Tensor, most: int = 512) -> list[Point]:
+def _adaptive(photo: _Photo, reference: Tensor, most: int = 512) -> list[Point]:
     """What the method does, round by round, as if no tolerance ended it."""
 
-    def answers(places: list[float]) -> tuple[torch.Tensor, torch.Tensor]:
+    def answers(places: list[float]) -> tuple[Tensor, Tensor]:
         shares, sums, scores = photo.at(places)
         return torch.cat([shares, sums[:, None]], 1), scores
 
@@ -206,7 +204,9 @@ def main() -> None:
     model = seewhy.load("builtin")
     found = photos_in(asked.folder)
     chosen = found[:: max(1, len(found) // asked.photos)][: asked.photos]
-    text = "\n".join(table(_Photo(model, path) for path in chosen))
+    seen = [model.prepare(read_image(path))[0][None] for path in chosen]
+    net = prepared(model, seen[0]).module or model.module
+    text = "\n".join(table(_Photo(net, x) for x in seen))
     print(text)
     if asked.out is not None:
         asked.out.write_text(text + "\n", encoding="utf-8")

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-__all__ = ["assemble", "derived", "tensor_of"]
+__all__ = ["assemble", "derived", "kept", "tensor_of"]
 
 
 def assemble(
@@ -69,10 +69,14 @@ def tensor_of(node: Any, tensors: Mapping[str, Tensor]) -> Tensor | None:
 
 
 def derived(at: fx.Node, name: str, tensors: dict[str, Tensor], make: Callable[[], Tensor]) -> fx.Node:
-    """A node before ``at`` that reads a tensor made from others, called ``name``; made once however often it is
-    asked for."""
+    """A node before ``at`` that reads a tensor made from others, called ``name``."""
+    with at.graph.inserting_before(at):
+        return at.graph.get_attr(kept(name, tensors, make))
+
+
+def kept(name: str, tensors: dict[str, Tensor], make: Callable[[], Tensor]) -> str:
+    """``name``, of one of the ``tensors``: made once, however often it is asked for."""
     if name not in tensors:
         with torch.no_grad():
             tensors[name] = make()
-    with at.graph.inserting_before(at):
-        return at.graph.get_attr(name)
+    return name

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from seewhy.core.graph.assembling import kept
 from seewhy.core.graph.convolving import Convolution
 from seewhy.core.graph.onednn import Numbers, pack
 from seewhy.core.graph.winograd import pays, tile_bias, tile_weight
@@ -42,7 +43,7 @@ class Packing:
         how, weight = self._best("packed", how, tensors[self.weight], read, made, tensors)
         if self.bias is None or not how.tiles:
             return how, weight, self.bias
-        return how, weight, _kept(f"{self.bias}.in tiles", partial(tile_bias, tensors[self.bias]), tensors)
+        return how, weight, kept(f"{self.bias}.in tiles", tensors, partial(tile_bias, tensors[self.bias]))
 
     def back(
         self, how: Convolution, read: tuple[int, int], made: tuple[int, int], tensors: dict[str, Tensor]
@@ -65,18 +66,10 @@ class Packing:
     ) -> tuple[Convolution, str]:
         if self.tiles and _by_tiles(how, weight, self.batch, made):
             name = f"{self.weight}.{word} in tiles for {made}"
-            return replace(how, tiles=True), _kept(name, partial(tile_weight, weight, made), tensors)
+            return replace(how, tiles=True), kept(name, tensors, partial(tile_weight, weight, made))
         size = self.batch, weight.shape[1] * how.groups, *read
         name = f"{self.weight}.{word} for {size}"
-        return replace(how, tiles=False), _kept(name, partial(pack, weight, size, how.numbers), tensors)
-
-
-def _kept(name: str, make: Callable[[], Tensor], tensors: dict[str, Tensor]) -> str:
-    """``name``, of a tensor that is made once."""
-    if name not in tensors:
-        with torch.no_grad():
-            tensors[name] = make()
-    return name
+        return replace(how, tiles=False), kept(name, tensors, partial(pack, weight, size, how.numbers))
 
 
 def _by_tiles(how: Convolution, weight: Tensor, batch: int, made: tuple[int, int]) -> bool:

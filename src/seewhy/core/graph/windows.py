@@ -187,23 +187,23 @@ class _Planner:
     def _moving(self, node: fx.Node, region: Region, kernel: Kernel) -> Run:
         """A convolution or a pool, without padding on patches that were cut out with their surroundings."""
         source: Any = node.args[0]
-        own, tensors, args = self._plan.windowed[source], self._plan.tensors, _without_padding(node)
-        fused = self._plan.patched.get(node)
+        own = self._plan.windowed[source]
         start = region.start * torch.tensor(kernel.stride) - torch.tensor(kernel.padding)
         size = (torch.tensor(region.size) - 1) * torch.tensor(kernel.stride) + kernel.span + 1
         outside = float("-inf") if node.target is ATEN.max_pool2d.default else 0.0
         alone = kernel.local and own.same_patches(region)
         crop = None if alone else Crop(self._bases[source], own, start, (int(size[0]), int(size[1])), outside)
+
+        def moved(patches: Patches, rows: Sequence[int]) -> Tensor:
+            return patches[source] if crop is None else crop(patches[source], rows)
+
+        fused = self._plan.patched.get(node)
+        if fused is None:
+            tensors, args = self._plan.tensors, _without_padding(node)
+            return lambda patches, rows: _call(node, [moved(patches, rows), *args[1:]], {}, tensors)
         # what a fused sum adds, which may be the very map that the kernel moves over: told apart by their places
-        added = [self._aligned(n, region) for n in args[1:2] if isinstance(n, fx.Node) and n.op != "get_attr"]
-
-        def run(patches: Patches, rows: Sequence[int]) -> Tensor:
-            moved = patches[source] if crop is None else crop(patches[source], rows)
-            if fused is not None:
-                return fused(moved, added[0](patches, rows) if added else None)
-            return _call(node, [moved, *args[1:]], {}, tensors)
-
-        return run
+        added = [self._aligned(n, region) for n in node.args[1:2] if isinstance(n, fx.Node) and n.op != "get_attr"]
+        return lambda patches, rows: fused(moved(patches, rows), added[0](patches, rows) if added else None)
 
     def _aligned(self, source: fx.Node, region: Region) -> Run:
         """The patches of ``source`` as large as ``region``'s, and where they are."""

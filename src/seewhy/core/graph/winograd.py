@@ -144,10 +144,7 @@ def _to_products(x: Tensor, axis: int) -> Tensor:
     """B' along one axis: ``x`` [B, H, W, C], of which every tile reads six and the next begins four further, as
     [B, H, W, 6, C]."""
     tiles = x.shape[axis] // _SIDE
-    d = [
-        x.narrow(axis, n, _SIDE * (tiles - 1) + 1)[(slice(None),) * axis + (slice(None, None, _SIDE),)]
-        for n in range(_FROM)
-    ]
+    d = [_every_fourth(x.narrow(axis, n, _SIDE * (tiles - 1) + 1), axis) for n in range(_FROM)]
     found = x.new_empty(*d[0].shape[:3], _FROM, x.shape[3])
     v = found.unbind(3)
     torch.sub(d[4], d[2], alpha=5, out=v[0]).add_(d[0], alpha=4)
@@ -162,6 +159,11 @@ def _to_products(x: Tensor, axis: int) -> Tensor:
     return found
 
 
+def _every_fourth(x: Tensor, axis: int, first: int = 0) -> Tensor:
+    """``x`` along ``axis``, a place in every tile."""
+    return x[(slice(None),) * axis + (slice(first, None, _SIDE),)]
+
+
 def _from_products(products: Tensor, y: Tensor, axis: int) -> None:
     """A' along one axis: of ``products`` [B, H, W, 6 C] the outputs, into ``y`` [B, H, W, C], as far as it reaches."""
     m = torch.unflatten(products, 3, (_FROM, -1)).unbind(3)
@@ -169,7 +171,7 @@ def _from_products(products: Tensor, y: Tensor, axis: int) -> None:
     for place, (pair, factor, rest) in enumerate(
         ((sums, 1, m[0]), (differences, 2, None), (sums, 4, None), (differences, 8, m[5]))
     ):
-        to = y[(slice(None),) * axis + (slice(place, None, _SIDE),)]
+        to = _every_fourth(y, axis, place)
         reach = to.shape[axis]  # the last tile may stand over
         torch.add(*(each.narrow(axis, 0, reach) for each in pair), alpha=factor, out=to)
         if rest is not None:
