@@ -119,17 +119,18 @@ class _Clip(torch.autograd.Function):
         return clipped(g, z, ctx.bounds, ctx.watch.active), None, None, None
 
 
-def clipped(g: Tensor, at: Tensor, bounds: tuple[float, float], rule: str) -> Tensor:
+def clipped(g: Tensor, at: Tensor, bounds: tuple[float, float], rule: str, *, reuse: bool = False) -> Tensor:
     """The gradient g behind a rectifier that clips to ``bounds``, taken before it under ``rule``; ``at`` is its input
-    or its output, which lie at or beyond a bound in the same places."""
+    or its output, which lie at or beyond a bound in the same places. ``reuse``: nobody else needs g, and the result is
+    written into it."""
     if rule != "none":
-        g = g.clamp(min=0)
+        g = g.clamp_(min=0) if reuse else g.clamp(min=0)
     if rule == "deconvnet":
         return g
     low, high = bounds
-    if high == math.inf:
-        return torch.ops.aten.threshold_backward(g, at, low)  # type: ignore[no-any-return]
-    return torch.ops.aten.hardtanh_backward(g, at, low, high)  # type: ignore[no-any-return]
+    operation: Any = torch.ops.aten.threshold_backward if high == math.inf else torch.ops.aten.hardtanh_backward
+    given = (g, at, low) if high == math.inf else (g, at, low, high)
+    return operation.grad_input(*given, grad_input=g) if reuse else operation(*given)  # type: ignore[no-any-return]
 
 
 def bounds_of(

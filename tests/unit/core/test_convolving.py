@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +17,7 @@ from seewhy.core.graph.convolving import Convolution, convolve
 from seewhy.core.graph.exporting import export
 from seewhy.core.graph.onednn import FUSED
 from seewhy.core.graph.packing import Packing
+from seewhy.core.rules import clipped
 
 pytestmark = pytest.mark.skipif(FUSED is None, reason="this torch has no oneDNN")
 
@@ -124,3 +127,46 @@ def test_rules_reach_a_rectifier_inside_a_convolution(method: str, function: nn.
     for a, b, c in zip(exact, found, plain, strict=True):
         assert abs(a.values - b.values).max() <= 1e-5 * abs(a.values).max()
         assert abs(c.values - b.values).max() > 1e-2 * abs(a.values).max()
+
+
+class Shared(nn.Module):
+    """Gradients that two nodes are handed: of a plain sum, and of a sum that is fused."""
+
+    def __init__(self, fused: bool) -> None:
+        super().__init__()
+        self.a, self.b, self.c, self.d = (nn.Conv2d(3, 3, 3, padding=1) for _ in range(4))
+        self.fused = fused
+
+    def forward(self, x: Tensor) -> Tensor:
+        first, second = self.b(x).relu(), self.a(x).relu()
+        return self.c((self.d(x) + second if self.fused else second) + first)
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_gradient_that_others_read_is_not_written_into(fused: bool) -> None:
+    torch.manual_seed(0)
+    net, x = Shared(fused).eval(), torch.randn(2, 3, 8, 8).contiguous(memory_format=torch.channels_last)
+    program, counts = Build(export(net, x)).program([], "all", Steps(True, True, True))
+    assert counts["fused"] == 3 + fused
+    found, want = (torch.autograd.grad(run(leaf)[:, 0].sum(), leaf)[0] for run, leaf in _leaves(program, net, x))
+    assert torch.allclose(found, want, atol=1e-6)
+
+
+def test_a_gradient_that_nobody_else_reads_is_clipped_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    reused: list[bool] = []
+    monkeypatch.setattr(
+        "seewhy.core.graph.convolving.clipped",
+        lambda *given, reuse: reused.append(reuse) or clipped(*given, reuse=reuse),
+    )
+    layers = [nn.Conv2d(3, 3, 3), nn.ReLU(), nn.Conv2d(3, 3, 3), nn.ReLU6(), nn.Conv2d(3, 3, 3), nn.ReLU()]
+    net, x = nn.Sequential(*layers).eval(), torch.randn(2, 3, 12, 12)
+    program, _ = Build(export(net, x)).program([], "all", Steps(True, True, True))
+    found, want = (torch.autograd.grad(run(leaf).square().sum(), leaf)[0] for run, leaf in _leaves(program, net, x))
+    assert reused == [False, True, True]
+    assert torch.allclose(found, want, atol=1e-5)
+
+
+def _leaves(*given: Any) -> Iterator[tuple[Any, Tensor]]:
+    """Every network but the last, which is the input, with a leaf of its own."""
+    *nets, x = given
+    return ((net, x.clone().requires_grad_()) for net in nets)

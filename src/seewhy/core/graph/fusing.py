@@ -26,6 +26,8 @@ from seewhy.core.rules import bounds_of
 
 __all__ = ["can_fuse", "fuse_convolutions", "fuse_linear"]
 
+#: where `convolve` is told how
+_HOW = 5
 _DEFAULTS = ([1, 1], [0, 0], [1, 1], 1)
 
 
@@ -70,7 +72,16 @@ def fuse_convolutions(
         used |= set(names if tiles else names[:1])
         counts += Counter(fused=1, tiled=int(how.tiles))
     erase_unused(graph)
+    _note_alone(graph)
     return counts, used
+
+
+def _note_alone(graph: fx.Graph) -> None:
+    """Tell each convolution that another alone reads: the gradient that comes from there was made for it."""
+    for node in graph.nodes:
+        readers = list(node.users) if node.target is convolve else []
+        if len(readers) == 1 and readers[0].target is convolve and readers[0].args[1] is not node:
+            node.update_arg(_HOW, replace(node.args[_HOW], alone=True))
 
 
 def fuse_linear(graph: fx.Graph, tensors: Mapping[str, Tensor]) -> int:
