@@ -7,7 +7,7 @@ import gc
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -27,6 +27,16 @@ DEFAULT_BYTES = 512 * 2**20
 _BLOCK = 32 * 2**20
 
 
+class _Active(threading.local):
+    """The meters running in this thread, the outermost first."""
+
+    def __init__(self) -> None:
+        self.meters: list[Meter] = []
+
+
+_active = _Active()
+
+
 class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the bytes of what every operation makes: their sum, the largest, and the largest in main memory. What lies
     in the memory of an argument is not made (in inference mode no view says that it is one)."""
@@ -39,6 +49,14 @@ class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def each(self, count: int, recorded: bool) -> int:
         """About how many bytes one of ``count`` samples takes at a time, with a graph or without."""
         return max((self.total if recorded else 3 * self.largest) // count, 1)
+
+    def __enter__(self) -> Self:
+        _active.meters.append(self)
+        return super().__enter__()  # type: ignore[no-any-return, no-untyped-call]
+
+    def __exit__(self, *raised: object) -> None:
+        super().__exit__(*raised)  # type: ignore[no-untyped-call]
+        _active.meters.remove(self)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
@@ -60,19 +78,9 @@ def _place(x: Tensor) -> int:
     return x.untyped_storage().data_ptr() if x.layout is torch.strided else 0
 
 
-class _Active(threading.local):
-    """The meters running in this thread, the outermost first."""
-
-    def __init__(self) -> None:
-        self.meters: list[Meter] = []
-
-
-_active = _Active()
-
-
 @contextmanager
 def unmetered() -> Iterator[None]:
-    """Keep what runs inside out of the measurement around it: a stream frees its chunks as it goes."""
+    """Keep what runs inside out of the measurement around it: what is freed at once, or goes by chunks of its own."""
     before = [(meter, meter.paused) for meter in _active.meters]
     try:
         for meter, _ in before:
@@ -103,11 +111,7 @@ class Budget:
     def measured(self, count: int, recorded: bool) -> Iterator[None]:
         """Measure what runs inside, ``count`` samples of it, and set ``size`` from it."""
         with Meter() as meter:
-            _active.meters.append(meter)
-            try:
-                yield
-            finally:
-                _active.meters.remove(meter)
+            yield
         most = min(self.most, _BLOCK // max(meter.block // count, 1))
         self.settle(most, meter.each(count, recorded))
 

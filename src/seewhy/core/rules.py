@@ -104,19 +104,23 @@ class _Rectify(torch.autograd.Function):
 
 
 class _Clip(torch.autograd.Function):
-    """`_Rectify` for a rectifier that is the identity between two bounds and constant outside: half the memory, and no
-    second look at the forward."""
+    """`_Rectify` for a rectifier that is the identity between two bounds and constant outside: no second look at the
+    forward. Kept is what torch's own would keep: a model may rewrite the other."""
 
     @staticmethod
-    def forward(ctx: Any, z: Tensor, low: float, high: float, watch: RuleWatch) -> Tensor:
+    def forward(ctx: Any, z: Tensor, low: float, high: float, watch: RuleWatch, rewrites: bool) -> Tensor:
         ctx.bounds, ctx.watch = (low, high), watch
-        ctx.save_for_backward(z)
-        return z.clamp(min=low) if high == math.inf else z.clamp(low, high)
+        most = None if high == math.inf else high
+        if rewrites:
+            ctx.mark_dirty(z)
+        out = z.clamp_(low, most) if rewrites else z.clamp(low, most)
+        ctx.save_for_backward(out if rewrites or most is None else z)
+        return out
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
-        (g,), (z,) = grads, ctx.saved_tensors
-        return clipped(g, z, ctx.bounds, ctx.watch.active), None, None, None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (g,), (at,) = grads, ctx.saved_tensors
+        return clipped(g, at, ctx.bounds, ctx.watch.active), *(None,) * 4
 
 
 def clipped(g: Tensor, at: Tensor, bounds: tuple[float, float], rule: str, *, reuse: bool = False) -> Tensor:
@@ -180,16 +184,16 @@ class RuleWatch:
         z = call.args[0] if call.args else call.kwargs["input"]
         if not torch.is_grad_enabled() or not z.requires_grad:
             return proceed(call)
-        if not in_place(call):
-            return self._apply(call, z)
+        bounds, rewrites = bounds_of(call.name.rstrip("_"), call.args[1:3], call.kwargs), in_place(call)
+        if bounds is not None:
+            return _Clip.apply(z, *bounds, self, rewrites)
+        pure = out_of_place(call)
+        if not rewrites:
+            return _Rectify.apply(z, pure, self)
         # copy_ keeps the aliasing for models that use self.relu(x) for its side effect
-        return z.copy_(self._apply(call, z.clone()))
+        return z.copy_(_Rectify.apply(z.clone(), pure, self))
 
     def _convolve(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
         """A prepared network's convolution, with its rectifier in it: see `seewhy.core.graph.convolving`."""
         self.seen += call.args[-1].bounds is not None
         return call.func(*call.args, watch=self)
-
-    def _apply(self, call: Call, z: Tensor) -> Any:
-        bounds = bounds_of(call.name.rstrip("_"), call.args[1:3], call.kwargs)
-        return _Rectify.apply(z, out_of_place(call), self) if bounds is None else _Clip.apply(z, *bounds, self)

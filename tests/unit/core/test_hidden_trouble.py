@@ -69,7 +69,18 @@ class Aten(Plain):
         return torch.ops.aten.relu_.default(self.body(torch.ops.aten.relu(self.conv(x))))
 
 
-DISGUISES = [InPlaceModule, SideEffect, Method, Aten]
+class InputRewritten(Plain):
+    """torch's own ReLU keeps its output for the backward pass: what went in may be rewritten."""
+
+    def features(self, x: Tensor) -> Tensor:
+        for layer in (self.conv, self.body):
+            into = layer(x)
+            x = F.relu(into)
+            into.zero_()
+        return x
+
+
+DISGUISES = [InPlaceModule, SideEffect, Method, Aten, InputRewritten]
 
 
 @pytest.fixture
@@ -101,6 +112,29 @@ def test_every_spelling_of_relu_is_one(kind: type[Plain], method: str, plain: Pl
     expected = values(plain, x, method)
     assert np.abs(expected).max() > 0
     np.testing.assert_array_equal(values(dressed(kind, plain), x, method), expected)
+
+
+class Halved(Plain):
+    """torch's own ReLU6 keeps its input: what came out may be rewritten."""
+
+    def __init__(self, rewrites: bool = False) -> None:
+        super().__init__()
+        self.rewrites = rewrites
+
+    def act(self, x: Tensor) -> Tensor:
+        y = F.relu6(8 * x)
+        return y.mul_(0.5) if self.rewrites else 0.5 * y
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_relu6_gives_may_be_rewritten(method: str, x: Tensor) -> None:
+    torch.manual_seed(0)
+    plain = Halved().eval()
+    other = Halved(rewrites=True).eval()
+    other.load_state_dict(plain.state_dict())
+    expected = values(plain, x, method)
+    assert np.abs(expected).max() > 0
+    np.testing.assert_array_equal(values(other, x, method), expected)
 
 
 def test_a_captured_layer_rewritten_in_place_later_keeps_its_own_value(plain: Plain, x: Tensor) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+from seewhy.core.batching import Meter
 from seewhy.core.graph import winograd
 from seewhy.core.graph.building import Build, Steps
 from seewhy.core.graph.exporting import export
@@ -89,3 +90,12 @@ def test_nothing_in_tiles_is_not_timed_twice() -> None:
         assert words["kept"] == kept
         assert steps == Steps(True, True, True, kept == "tiles")
         assert ("tiles" in words) == (kept == "tiles")
+
+
+def test_what_comes_between_is_not_taken_for_what_stays() -> None:
+    x = torch.randn(2, 5, 13, 11).contiguous(memory_format=torch.channels_last)
+    weight = tile_weight(torch.randn(7, 5, 3, 3), (13, 11))
+    with Meter() as meter:
+        y = by_tiles(x, None, weight, None, (1, 1), "relu", [])
+        torch.neg(y)
+    assert meter.total == 2 * y.numel() * 4

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from seewhy.core.batching import unmetered
 from seewhy.core.graph.onednn import Numbers, fused_call, pack
 
 __all__ = ["by_tiles", "pays", "tile_bias", "tile_weight"]
@@ -89,16 +90,17 @@ def by_tiles(
     down = _tiles(made[0])
     y = x.new_empty(batch, *made, out)
     pictures = max(1, _TOGETHER // (_bytes(max(inner, out), across) * down))
-    for given, found in zip(torch.split(x.permute(0, 2, 3, 1), pictures), torch.split(y, pictures), strict=True):
-        for first in range(0, _SIDE * down, _SIDE * band):
-            # the last band may reach beyond the picture: for a smaller one oneDNN would pack the weights anew
-            rows = slice(max(first - padding[0], 0), first + _SIDE * band + 2 - padding[0])
-            margins = max(padding[0] - first, 0), padding[1]
-            products = _products(_padded(given[:, rows], margins, band, across), weight, bias)
-            part = found[:, first : first + _SIDE * band]
-            columns = x.new_empty(len(part), part.shape[1], across, _FROM * out)
-            _from_products(products, columns, 1)
-            _from_products(columns, part, 2)
+    with unmetered():  # what comes between is freed with every band
+        for given, found in zip(torch.split(x.permute(0, 2, 3, 1), pictures), torch.split(y, pictures), strict=True):
+            for first in range(0, _SIDE * down, _SIDE * band):
+                # the last band may reach beyond the picture: for a smaller one oneDNN would pack the weights anew
+                rows = slice(max(first - padding[0], 0), first + _SIDE * band + 2 - padding[0])
+                margins = max(padding[0] - first, 0), padding[1]
+                products = _products(_padded(given[:, rows], margins, band, across), weight, bias)
+                part = found[:, first : first + _SIDE * band]
+                columns = x.new_empty(len(part), part.shape[1], across, _FROM * out)
+                _from_products(products, columns, 1)
+                _from_products(columns, part, 2)
     y = y.permute(0, 3, 1, 2)
     return _FUNCTIONS[function](y if added is None else y.add_(added), *numbers)
 
