@@ -106,6 +106,8 @@ class Budget:
         self.limit = DEFAULT_BYTES if limit is None else limit
         self.most, self.first = most, first
         self.size: int | None = None
+        #: as many samples as the next chunk may be, whatever ``size`` says; for one that takes more than others will
+        self.opening: int | None = None
 
     @contextmanager
     def measured(self, count: int, recorded: bool) -> Iterator[None]:
@@ -145,7 +147,7 @@ def in_chunks(
     start = 0
     while start < total:
         size = budget.size or budget.first
-        stop = min(start + size, total)
+        stop = min(start + min(size, budget.opening or size), total)
         try:
             if budget.size is None and stop < total:  # nothing to plan for when this is all
                 with budget.measured(stop - start, recorded):
@@ -164,5 +166,6 @@ def in_chunks(
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
             continue
+        budget.opening = None
         yield start, stop, result
         start = stop

@@ -85,12 +85,13 @@ def program_for(network: Network, x: Tensor, request: Request) -> nn.Module | No
     return network.preparer.program(use)
 
 
-def build_program(network: Network, samples: int, request: Request) -> None:
+def build_program(network: Network, samples: int, request: Request) -> bool:
     """Have the program that will answer ``request`` for so many ``samples`` built now, if there is to be one: nobody
-    who measures what a chunk takes must come upon that."""
+    who measures what a chunk takes must come upon that. Gives whether it has still to be compared with the model."""
     use = _use(network, samples, request)
-    if use is not None and network.preparer is not None:
-        network.preparer.program(use)
+    if use is None or network.preparer is None or network.preparer.program(use) is None:
+        return False
+    return not network.preparer.trusted(use)
 
 
 def _use(network: Network, samples: int, request: Request) -> Use | None:

@@ -22,6 +22,9 @@ from seewhy.core.targets import Target
 
 __all__ = ["Subscriber", "all_items", "run_stream"]
 
+#: samples on which a program is compared with the model: several, which take the way of several
+_COMPARED = 2
+
 
 @dataclass(frozen=True)
 class Subscriber:
@@ -80,9 +83,10 @@ def run_stream(
         spent[0] += made.runs * torch.bincount(samples.cpu(), minlength=x.shape[0])
         return _chunk_answers(made, subscribers, samples.tolist(), spent, keep)
 
-    if following is None:
-        build_program(network, len(items), request)
+    compared = following is None and build_program(network, len(items), request)
     budget = budgets(following is not None)
+    if compared:  # both at a time
+        budget.opening = _COMPARED
     total, done, first = len(items), 0, 0
     wanted = [torch.ones(x.shape[0], dtype=torch.bool) for _ in subscribers]
     for last in rounds:

@@ -26,8 +26,6 @@ _GAIN = 0.03
 #: seconds, and rounds, that one measurement may take after a first run of everything
 _PATIENCE = 0.6
 _ROUNDS = 7
-#: bytes that a piece may take: less than a chunk, since a program has copies of weights
-_MOST = DEFAULT_BYTES * 5 // 8
 #: how many samples a piece may be
 _SIZES = (2, 4, 8, 16)
 #: seconds that a piece takes besides its passes: variants are made, scores read, maps added up
@@ -91,7 +89,7 @@ def best_pieces(run: Callable[[Tensor], Any], x: Tensor, *, gradients: bool) -> 
         each[n] = min(each.get(n, math.inf), (_timed(run, batch, gradients) + _BESIDES) / n)
 
     for n in _SIZES:
-        if each and n * sample > _MOST:
+        if each and n * sample > DEFAULT_BYTES:  # more than a chunk may take
             break
         take(n)
         if n >= 4 and time.perf_counter() - began > _PATIENCE:
