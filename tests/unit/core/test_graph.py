@@ -676,7 +676,7 @@ def test_gradients_of_a_batch_are_taken_piece_by_piece(method: str, monkeypatch:
         assert np.linalg.norm(a.values - b.values) <= 1e-3 * np.linalg.norm(a.values)
 
 
-def test_pieces_are_no_larger_than_chunks_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pieces_are_no_larger_than_they_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
     monkeypatch.setattr(measuring, "_PATIENCE", float("inf"))
     monkeypatch.setattr(measuring, "_timed", lambda run, x, gradients: sizes.append(len(x)) or 1e-6 * len(x))
@@ -685,6 +685,6 @@ def test_pieces_are_no_larger_than_chunks_may_be(monkeypatch: pytest.MonkeyPatch
     assert found == Pieces(16, 3 * x.numel() * 4)  # a piece's own price is shared by the most
     assert set(sizes) == {2, 4, 8, 16}
     sizes.clear()
-    monkeypatch.setattr(measuring, "DEFAULT_BYTES", 4 * found.each)
+    monkeypatch.setattr(measuring, "_MOST", 4 * found.each)
     assert best_pieces(torch.relu, x, gradients=False).samples == 4
     assert set(sizes) == {2, 4}

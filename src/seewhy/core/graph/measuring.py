@@ -19,13 +19,15 @@ from seewhy.core.batching import DEFAULT_BYTES, Meter
 from seewhy.core.graph.building import Build, Recorded, Steps
 from seewhy.core.graph.fusing import can_fuse
 
-__all__ = ["Pieces", "best_pieces", "best_steps"]
+__all__ = ["Pieces", "best_pieces", "best_steps", "hand_back"]
 
 #: a step is kept if it saves this share of the time
 _GAIN = 0.03
 #: seconds, and rounds, that one measurement may take after a first run of everything
 _PATIENCE = 0.6
 _ROUNDS = 7
+#: bytes that a piece may take: less than a chunk, since a program has copies of weights
+_MOST = DEFAULT_BYTES * 5 // 8
 #: how many samples a piece may be
 _SIZES = (2, 4, 8, 16)
 #: seconds that a piece takes besides its passes: variants are made, scores read, maps added up
@@ -63,7 +65,7 @@ def best_steps(
             best, steps, run, speed = name, more, program, speed * gain
         # let go before the next one is built: a program's copies may be larger than the model
         del program
-        _hand_back()
+        hand_back()
     return steps, words | {"kept": best}
 
 
@@ -89,7 +91,7 @@ def best_pieces(run: Callable[[Tensor], Any], x: Tensor, *, gradients: bool) -> 
         each[n] = min(each.get(n, math.inf), (_timed(run, batch, gradients) + _BESIDES) / n)
 
     for n in _SIZES:
-        if each and n * sample > DEFAULT_BYTES:  # more than a chunk may take
+        if each and n * sample > _MOST:
             break
         take(n)
         if n >= 4 and time.perf_counter() - began > _PATIENCE:
@@ -100,11 +102,10 @@ def best_pieces(run: Callable[[Tensor], Any], x: Tensor, *, gradients: bool) -> 
             break
         for n in each:
             take(n)
-    _hand_back()
     return Pieces(min(each, key=lambda n: each[n]), sample)
 
 
-def _hand_back() -> None:
+def hand_back() -> None:
     """Give freed memory back to the system, which glibc keeps: what was measured is larger than what is kept of it."""
     if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
         trim(0)

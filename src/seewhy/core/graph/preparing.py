@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from seewhy.core.graph.agreement import mixes
 from seewhy.core.graph.building import Build, Prepared, Recorded, Steps
 from seewhy.core.graph.exporting import export
-from seewhy.core.graph.measuring import Pieces, best_pieces, best_steps
+from seewhy.core.graph.measuring import Pieces, best_pieces, best_steps, hand_back
 from seewhy.core.graph.state import Contents, addresses, structure
 from seewhy.core.graph.tails import Tail, find_tail
 from seewhy.core.graph.windows import WindowPlan, plan_windows
@@ -321,6 +321,8 @@ class Preparer:
             # a network that mixes its samples keeps them together, as far as there is memory
             found.pieces[kind] = replace(pieces, samples=_TOGETHER) if mixes(self._call, self._x[:1]) else pieces
             words["pieces"] = f"{found.pieces[kind].samples} samples"
+            del program
+        hand_back()
         found.record[f"{kind}, one image" if single else kind] = words | {
             "measured in": f"{time.perf_counter() - began:.1f} s"
         }
