@@ -444,6 +444,23 @@ def test_two_programs_at_a_time_are_measured(monkeypatch: pytest.MonkeyPatch) ->
     assert most == [1, 1, 1, 1]
 
 
+@pytest.mark.parametrize(("first", "then", "measured"), [(2, 1, [2]), (1, 2, [1, 2])])
+def test_steps_of_several_images_do_for_one(
+    first: int, then: int, measured: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    monkeypatch.setattr(
+        "seewhy.core.graph.preparing.best_steps",
+        lambda build, call, x, gradients: sizes.append(len(x)) or (Steps(True, True, True), {}),
+    )
+    net = _net()
+    for images in (first, then):
+        found = seewhy.explain(net, _x(images), method="saliency", target=0, prepare=True)
+        record = (found if images == 1 else found[0]).provenance["prepared"]
+        assert record["used"]
+    assert sizes == measured
+
+
 def test_what_is_done_once_does_not_make_chunks_small(monkeypatch: pytest.MonkeyPatch) -> None:
     net, x, sizes = _net(), _x(1), list[int]()
     monkeypatch.setattr("seewhy.core.graph.preparing.best_pieces", lambda run, x, gradients: Pieces(8, 1000))

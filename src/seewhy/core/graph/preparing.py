@@ -131,7 +131,10 @@ class Preparation:
         return self._plans[key]
 
     def _steps(self, kind: tuple[str, bool], measure: Measure) -> Steps | None:
-        """The steps worth their while for ``kind``, measured once."""
+        """The steps worth their while for ``kind``, measured once; those of several images do for a single one."""
+        what, single = kind
+        if single and (what, False) in self.steps:
+            return self.steps[what, False]
         if kind not in self.steps:
             self.steps[kind] = measure(*kind)
         return self.steps[kind]
