@@ -105,16 +105,21 @@ def _use(network: Network, samples: int, request: Request) -> Use | None:
 
 
 def _eager(network: Network, call: Callable[[Tensor], Any], x: Tensor, request: Request) -> Pass:
-    """The forward of the model itself."""
+    """The forward of the model itself, on a copy: one whose first layer works in place must rewrite neither the user's
+    tensor nor a leaf."""
     network.keep_buffers()
+
+    def run(given: Tensor) -> Any:
+        return call(given.clone())
+
     if request.graph != "lazy":
-        return _forward(network, call, x, request)
+        return _forward(network, run, x, request)
     try:
-        return _forward(network, call, x, request)
+        return _forward(network, run, x, request)
     except RuntimeError as error:
         if not any(words in str(error) for words in _WANTS_GRAPH):
             raise
-        made = _forward(network, call, x, replace(request, at_input=True))
+        made = _forward(network, run, x, replace(request, at_input=True))
         made.runs += 1
         return made
 
@@ -126,7 +131,8 @@ def _forward(
     request: Request,
     start: Callable[[Tensor], Sequence[Any]] | None = None,
 ) -> Pass:
-    """The forward of ``call``; of what ``start`` makes of ``x``, unwatched, where it is given."""
+    """The forward of ``call``, which writes into nothing that it is given; of what ``start`` makes of ``x``, unwatched,
+    where it is given."""
     size = tuple(x.shape[2:])
     keeps_input = request.gradients and (request.at_input or request.graph == "full")
     if request.attached:
@@ -149,7 +155,7 @@ def _forward(
     if request.swap is not None:
         into, source = request.swap
         edits[into] = lambda raw: tape.activations[source]
-    live = None if start is None else start(leaf.detach().clone())
+    live = None if start is None else start(leaf.detach())
     with ExitStack() as stack:
         tape = stack.enter_context(capture(request.places, graph=request.graph, edits=edits, optional=request.optional))
         attention.surveyed = tape.seen
@@ -158,10 +164,9 @@ def _forward(
         stack.enter_context(Interceptor(tables))
         if request.attached or request.curvature:  # the fused attention kernels cannot be differentiated twice
             stack.enter_context(sdpa_kernel(SDPBackend.MATH))
-        # a clone: a model whose first layer works in place must rewrite neither the user's tensor nor a leaf
         outside = network.program if network.root is None or request.scores_only else None
         if outside is None:
-            raw = call(leaf.clone()) if live is None else call(*live)
+            raw = call(leaf) if live is None else call(*live)
         else:
             raw, squashes = outside.run(x.detach())
             head.squashes.extend(squashes)
