@@ -444,6 +444,19 @@ def test_two_programs_at_a_time_are_measured(monkeypatch: pytest.MonkeyPatch) ->
     assert most == [1, 1, 1, 1]
 
 
+def test_what_compares_does_not_make_chunks_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, x, sizes = _net(), _x(1), list[int]()
+    start = Prepared.start
+    monkeypatch.setattr(Prepared, "start", lambda self, x: sizes.append(len(x)) or start(self, x))
+    asked: dict[str, Any] = {"method": "smooth-grad-cam-pp", "layer": "wide.0", "n": 32, "memory": 600_000}
+    largest = []
+    for _ in range(2):
+        sizes.clear()
+        seewhy.explain(net, x, **asked, target=0, prepare=True)
+        largest.append(max(sizes))
+    assert largest[0] == largest[1] > 4
+
+
 @pytest.mark.parametrize(("first", "then", "measured"), [(2, 1, [2]), (1, 2, [1, 2])])
 def test_steps_of_several_images_do_for_one(
     first: int, then: int, measured: list[int], monkeypatch: pytest.MonkeyPatch

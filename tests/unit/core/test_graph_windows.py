@@ -107,6 +107,7 @@ def test_following_windows_gives_what_the_whole_network_gives(name: str, dtype: 
     with torch.no_grad():
         want, whole = net(variants), net(x)
     found = plan.of(x)(variants, rows)
+    assert not found.is_inference()
     assert (want - whole).abs().amax() > 3e-3 * whole.abs().max()
     assert torch.allclose(found, want, rtol=0, atol=(1e-12 if dtype == torch.float64 else 2e-5))
     some = plan.of(x)(variants[2:5], rows[2:5])
