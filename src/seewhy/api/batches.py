@@ -4,7 +4,7 @@ memory; makes no record of it."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import torch
@@ -16,15 +16,16 @@ from seewhy.api.planning import Plan
 from seewhy.api.results import provenance
 from seewhy.api.supplying import Supplier
 from seewhy.core.batching import Budget, in_chunks
-from seewhy.core.engine import run_jobs
+from seewhy.core.engine import run_jobs, run_surely
 from seewhy.core.graph.preparing import known_pieces
-from seewhy.core.jobs import Job, Outcome, Outline
+from seewhy.core.jobs import Job, Outcome, Outline, Settings, Spent
 from seewhy.core.opening import recorded_from_input
 from seewhy.core.outputs import Forward
+from seewhy.core.spots import Differs
 from seewhy.core.targets import LayerMean, Target
 from seewhy.errors import CapabilityError
 
-__all__ = ["Batch", "batches"]
+__all__ = ["Batch", "Done", "batches"]
 
 T = TypeVar("T")
 
@@ -41,21 +42,52 @@ class Batch:
     origin: Mapping[str, Any]
 
 
-def batches(plan: Plan, items: Sequence[Item], make: Callable[[Batch], T]) -> Iterator[tuple[Batch, T]]:
+@dataclass(frozen=True, eq=False)
+class Done:
+    """What is left to know of a `Batch` that is done: its images, what it cost, whether it was interrupted, and where
+    its values come from."""
+
+    indices: tuple[int, ...]
+    spent: Spent
+    interrupted: bool
+    origin: Mapping[str, Any]
+
+
+def batches(plan: Plan, items: Sequence[Item], make: Callable[[Batch], T]) -> list[tuple[Done, T]]:
     """Run ``items`` as planned; gives each batch with what ``make`` makes of it, up to an interruption.
 
-    ``make`` runs where a lack of memory still makes the batch smaller.
+    ``make`` runs where a lack of memory still makes the batch smaller. Where a prepared program is found to differ from
+    the model, all batches are run again without one.
     """
+
+    def run(settings: Settings, lost: Spent | None) -> list[tuple[Done, T]]:
+        found: list[tuple[Done, T]] = []
+        try:
+            for done, made in _each(replace(plan, settings=settings), items, make, lost):
+                found.append((done, made))
+        except Differs as doubt:
+            doubt.spent = doubt.spent.united(*(done.spent for done, _ in found))
+            raise
+        return found
+
+    return run_surely(plan.network, plan.settings, run)
+
+
+def _each(
+    plan: Plan, items: Sequence[Item], make: Callable[[Batch], T], lost: Spent | None
+) -> Iterator[tuple[Done, T]]:
     for indices in same_shape(items):
         budget = _budget(plan, items[indices[0]], len(indices))
 
-        def work(start: int, stop: int, indices: list[int] = indices) -> tuple[Batch, T]:
-            batch = _run(plan, items, indices[start:stop])
-            return batch, make(batch)
+        def work(start: int, stop: int, indices: list[int] = indices) -> tuple[Done, T]:
+            batch = _run(plan, items, indices[start:stop], lost)  # noqa: B023 - the first batch's, as it is by then
+            outcome = batch.outcome
+            return Done(batch.indices, outcome.spent, outcome.interrupted, batch.origin), make(batch)
 
-        for _, _, (batch, made) in in_chunks(len(indices), work, budget, recorded=True):
-            yield batch, made
-            if batch.outcome.interrupted:
+        for _, _, (done, made) in in_chunks(len(indices), work, budget, recorded=True):
+            lost = None
+            yield done, made
+            if done.interrupted:
                 return
 
 
@@ -65,7 +97,7 @@ def _budget(plan: Plan, item: Item, count: int) -> Budget:
     if plan.settings.differentiable or count == 1:
         budget.size = count
         return budget
-    if plan.settings.prepare is False or plan.network.mixes_samples:
+    if plan.settings.prepare is False or plan.settings.doubt or plan.network.mixes_samples:
         return budget  # together as far as there is memory: bit for bit the model itself
     recorded = recorded_from_input(plan.outlines)
     pieces = known_pieces(plan.network, plan.network.like(item.tensor), gradients=recorded)
@@ -76,7 +108,7 @@ def _budget(plan: Plan, item: Item, count: int) -> Budget:
     return budget
 
 
-def _run(plan: Plan, items: Sequence[Item], indices: Sequence[int]) -> Batch:
+def _run(plan: Plan, items: Sequence[Item], indices: Sequence[int], lost: Spent | None) -> Batch:
     mine = [items[i] for i in indices]
     x = plan.network.like(_stacked([item.tensor for item in mine]))
     seed = next((p["seed"] for p in plan.parameters if "seed" in p), 0)
@@ -97,17 +129,27 @@ def _run(plan: Plan, items: Sequence[Item], indices: Sequence[int]) -> Batch:
                 rivals[n] = rival_jobs(plan, job, forward)
         return main + [rival for group in rivals.values() for rival in group]
 
-    outcome = run_jobs(plan.network, x, plan.outlines, jobs, plan.settings, plan.layers)
+    outcome = run_jobs(plan.network, x, plan.outlines, jobs, plan.settings, plan.layers, lost)
     prepared = {"prepare": str(plan.settings.prepare), "prepared": dict(outcome.prepared)}
     origin = provenance(plan.model, x) | prepared | supplier.described
     return Batch(tuple(indices), mine, outcome, rivals, origin)
 
 
 def _stacked(tensors: Sequence[Tensor]) -> Tensor:
-    """Inputs [C, *size] as a batch, channels last in memory where each of them is: a network takes other ways there."""
-    if all(each.ndim == 3 and each.movedim(0, -1).is_contiguous() for each in tensors):
-        return torch.stack([each.movedim(0, -1) for each in tensors]).movedim(-1, 1)
-    return torch.stack(list(tensors))
+    """Inputs [C, *size] as a batch in the order in memory that all of them have: a network takes other ways in another.
+    Axes of length 1 have no order: a grey picture, which is plain and channels last alike, stays plain."""
+    orders = {_order(each) for each in tensors}
+    order = orders.pop() if len(orders) == 1 else tuple(range(tensors[0].ndim))
+    back = [order.index(axis) for axis in range(len(order))]
+    return torch.stack([each.permute(order) for each in tensors]).permute(0, *(axis + 1 for axis in back))
+
+
+def _order(x: Tensor) -> tuple[int, ...]:
+    """The axes of ``x``, the one with the largest steps first; those that nothing tells apart in their own order."""
+    if x.is_contiguous():
+        return tuple(range(x.ndim))
+    steps = [step if length > 1 else x.numel() for step, length in zip(x.stride(), x.shape, strict=True)]
+    return tuple(sorted(range(x.ndim), key=lambda axis: -steps[axis]))
 
 
 def _targets(outline: Outline, columns: list[tuple[Target, ...]], count: int) -> list[tuple[Target, ...]]:

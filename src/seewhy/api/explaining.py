@@ -114,11 +114,11 @@ def run_plan(plan: Plan, items: Sequence[Item]) -> Explanations:
     found: dict[int, list[Explanation]] = {}
     spent = Cost()
     interrupted = False
-    for batch, made in batches(plan, items, lambda batch: _explanations(plan, batch)):
-        passes = batch.outcome.spent
+    for done, made in batches(plan, items, lambda batch: _explanations(plan, batch)):
+        passes = done.spent
         spent += Cost(passes.forwards, passes.backwards, passes.checks)
-        found |= dict(zip(batch.indices, made, strict=True))
-        interrupted = batch.outcome.interrupted
+        found |= dict(zip(done.indices, made, strict=True))
+        interrupted = done.interrupted
     ordered = [explanation for index in range(len(items)) for explanation in found.get(index, ())]
     cost = replace(spent, seconds=time.perf_counter() - began)
     return Explanations(ordered, cost=cost, interrupted=interrupted)

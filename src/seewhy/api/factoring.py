@@ -118,18 +118,21 @@ def _activations(plan: Plan, items: Sequence[Item]) -> tuple[Tensor, str, Cost, 
     outline = Outline(look, place, about="" if place == AUTO else place)
     gathering = replace(plan, outlines=(outline,), parameters=({},))
 
+    seen: set[int] = set()
+
     def kept(batch: Batch) -> tuple[Tensor, str]:
         (answer,) = batch.outcome.answers
+        seen.update(batch.indices)
+        plan.settings.progress("images", len(seen), len(items))
         return answer.attribution.values.detach(), answer.place
 
     rows, cost, origin = [], Cost(), {}
     try:
-        for batch, (values, chosen) in batches(gathering, items, kept):
+        for done, (values, chosen) in batches(gathering, items, kept):
             rows.append(values)
             place = chosen
-            cost += Cost(batch.outcome.spent.forwards, batch.outcome.spent.backwards)
-            origin = dict(batch.origin)
-            plan.settings.progress("images", sum(map(len, rows)), len(items))
+            cost += Cost(done.spent.forwards, done.spent.backwards)
+            origin = dict(done.origin)
     except TargetError as error:
         raise TargetError(
             f"no layer can be chosen for this model, whose output is no row of class scores; name one with layer= "

@@ -74,8 +74,8 @@ def feature_maps(
         wrapped, len(items), "feature-maps", target, layer, parameters={}, settings=settings, call="features"
     )
     found: dict[int, list[Gallery]] = {}
-    for batch, made in batches(plan, items, lambda batch: _galleries(plan, batch, asked)):
-        found |= dict(zip(batch.indices, made, strict=True))
+    for done, made in batches(plan, items, lambda batch: _galleries(plan, batch, asked)):
+        found |= dict(zip(done.indices, made, strict=True))
     ordered = [gallery for index in range(len(items)) for gallery in found[index]]
     return ordered[0] if one_image and not plan.several else ordered
 

@@ -80,6 +80,8 @@ def _inputs(model: Model, values: Tensor | np.ndarray[Any, Any]) -> tuple[list[I
     if isinstance(values, np.ndarray):
         # a copy in native order: torch refuses negative strides and foreign byte orders, and warns of read-only memory
         values = torch.from_numpy(np.array(values, dtype=np.float64 if values.dtype.itemsize > 4 else np.float32))
+    # a subclass (with what it knows of its file) computes in ways of its own, which no rule would see
+    values = values.as_subclass(Tensor)
     axes, channels = _first_convolution(model)
     shape, last = tuple(values.shape), _channels_last(model)
     if values.ndim not in (axes + 1, axes + 2):

@@ -18,7 +18,7 @@ from seewhy.api.examples import strongest
 from seewhy.api.listing import blank
 from seewhy.api.parameters import split_parameters
 from seewhy.api.results import provenance
-from seewhy.core.engine import run_jobs
+from seewhy.core.engine import run_jobs, run_surely
 from seewhy.core.jobs import Job, Outline, Settings
 from seewhy.core.layers import INPUT
 from seewhy.core.network import Network
@@ -87,7 +87,11 @@ def maximise(
     settings = Settings(memory=memory, progress=progress or (lambda *_: None), preview=seen)
     outline = Outline(method, INPUT)
     job = Job(outline, (what,), own, {"bounds": limits})
-    outcome = run_jobs(network, x, [outline], lambda forward: [job], settings, what.layers)
+    outcome = run_surely(
+        network,
+        settings,
+        lambda how, lost: run_jobs(network, x, [outline], lambda forward: [job], how, what.layers, lost),
+    )
     found, spent = outcome.answers[0].attribution, outcome.spent
     # the optimisation's own scores are those of random views; this is the picture's
     words, status = what.describe(wrapped.label), Status() if found.finished else Status("unfinished", found.notes[0])
@@ -103,7 +107,7 @@ def maximise(
         values=found.values.detach().cpu().numpy(),
         columns=1 + len(real),
         cell=224,
-        notes=found.notes,
+        notes=(*found.notes, *network.warned),
         status=status,
         parameters={"target": words, **own},
         cost=Cost(spent.forwards + 1, spent.backwards, 0, time.perf_counter() - began),

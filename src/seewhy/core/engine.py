@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor
 
@@ -22,7 +22,7 @@ from seewhy.core.batching import Budget
 from seewhy.core.chooser import Chooser
 from seewhy.core.closed import Closed
 from seewhy.core.following import MOST
-from seewhy.core.forwards import run_forward
+from seewhy.core.forwards import run_eager, run_forward, turned
 from seewhy.core.graph.preparing import Preparer
 from seewhy.core.jobs import Answer, Event, Job, Outcome, Outline, Settings, Spent
 from seewhy.core.layers import AUTO, INPUT, Place
@@ -33,10 +33,13 @@ from seewhy.core.outputs import Forward
 from seewhy.core.passes import Pass, Request
 from seewhy.core.relevance.propagation import Flow, Lift, Propagation
 from seewhy.core.runners import UNANSWERED, Runner, attribution, distinct, salvage, source_key, steps_of
+from seewhy.core.spots import CallSpot, Differs, drawn
 from seewhy.core.streaming import Subscriber, run_stream
 from seewhy.errors import CapabilityError
 
-__all__ = ["run_jobs"]
+__all__ = ["run_jobs", "run_surely"]
+
+Done = TypeVar("Done")
 
 
 def run_jobs(
@@ -46,23 +49,41 @@ def run_jobs(
     plan: Callable[[Forward], Sequence[Job]],
     settings: Settings | None = None,
     layers: Sequence[str] = (),
+    lost: Spent | None = None,
 ) -> Outcome:
     """Explain the batch ``x`` [B, C, *size].
 
     ``plan`` makes the jobs once the scores are known (the top class is not known before); each must be one of
     ``outlines``, which say what the forward has to capture. ``layers`` are captured besides, for targets that
-    read them.
+    read them. ``lost`` is what an earlier run cost that has to be done again.
+
+    Raises `Differs` where a prepared program was found to differ from the model: `run_surely` runs everything again.
     """
     settings = settings or Settings()
     with network.borrowed() as call:
         x = x.clone() if x.is_inference() else x
-        network.preparer = Preparer(network, call, x, settings.prepare)
+        network.preparer = Preparer(network, call, x, settings.prepare, settings.doubt)
         run = _Run(network, call, x, settings, network.preparer)
+        if lost is not None:
+            run.spent.events.append(Event(0, 0, lost.seconds, checks=lost.forwards + lost.checks))
         try:
             return run.all(outlines, plan, layers)
+        except Differs as found:
+            found.spent = found.spent.united(run.spent)
+            raise
         finally:
             run.propagation.close()
             network.preparer = None
+
+
+def run_surely(network: Network, settings: Settings, run: Callable[[Settings, Spent | None], Done]) -> Done:
+    """What ``run`` gives with ``settings``; where a program turns out to differ from the model, that is thrown away:
+    then what it gives without any, told what was spent in vain, and `Network.warned` says so."""
+    try:
+        return run(settings, None)
+    except Differs as found:
+        network.warned.append(found.note)
+        return run(replace(settings, doubt=found.note), found.spent)
 
 
 class _Run:
@@ -81,6 +102,8 @@ class _Run:
         self.find = partial(_last_call, self.chooser, self.calls)
         self.propagation = Propagation(network, call, x, self.settings, self.find)
         self.budgets: dict[tuple[bool, bool], Budget] = {}
+        #: samples of the shared forward that are repeated on the model itself, if any are
+        self.spot: CallSpot | None = None
         #: gradients without a graph, where the shared forward has none
         self.closed: Closed | None = None
         # seconds that a sample takes, as far as the shared forward can tell
@@ -92,6 +115,7 @@ class _Run:
         """Run the shared forward, then every job to its end."""
         made, jobs, auto = self._open(outlines, plan, layers)
         self.calls |= made.tape.calls
+        self._spot(made, jobs)
         opened = list(self.spent.events)
         self.made = made
         runners = [Runner(job, auto if job.outline.place == AUTO else job.outline.place, steps_of(job)) for job in jobs]
@@ -178,9 +202,34 @@ class _Run:
             jobs = plan(made.forward)
         return made, jobs, auto
 
+    def _spot(self, made: Pass, jobs: Sequence[Job]) -> None:
+        """Have some samples of the shared forward repeated on the model itself, if a program gave it and it is time."""
+        if made.use is None or not self.preparer.due(made.use, self.batch):
+            return
+        places = {**self.request.places, **{name: self.chooser.find(name) for name in made.tape.activations}}
+        request = replace(self.request, places=places, survey=False)
+
+        def run(rows: list[int], other: bool) -> Pass:
+            x = self.x[rows]
+            return run_eager(self.network, self.call, turned(x) if other else x, request)
+
+        self.spot = CallSpot(self.preparer, made.use, drawn(self.batch), run)
+        asked = list(dict.fromkeys(job.targets for job in jobs))
+        self._check(partial(self.spot.forward, made, asked))
+
+    def _check(self, compare: Callable[[], None], *runners: Runner) -> None:
+        """Compare, and log the samples that it took."""
+        assert self.spot is not None
+        began, before = time.perf_counter(), self.spot.checks
+        try:
+            compare()
+        finally:
+            self._log(Event(0, 0, time.perf_counter() - began, checks=self.spot.checks - before), *runners)
+
     def _record(self) -> None:
         """From here on with a graph: something is asked that has no closed form."""
-        self.closed, self.made = None, self._forward(replace(self.request, gradients=True, at_input=True, rules=True))
+        request = replace(self.request, gradients=True, at_input=True, rules=True)
+        self.closed, self.spot, self.request, self.made = None, None, request, self._forward(request)
 
     def _forward(self, request: Request) -> Pass:
         began = time.perf_counter()
@@ -309,6 +358,8 @@ class _Run:
                 found = gradients_at(self.made, key, places, keep=self.settings.differentiable, last=last)
                 backwards = self.batch
             self._log(Event(0, backwards, time.perf_counter() - began), *distinct(mine))
+            if self.spot is not None:
+                self._check(partial(self.spot.gradients, key, found), *distinct(mine))
             for runner, at, place in mine:
                 runner.answers[at], depends = found[place]
                 runner.depends &= depends

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from seewhy.core.batching import unmetered
-from seewhy.core.forwards import run_forward, run_windows
+from seewhy.core.forwards import run_eager, run_windows, turned
 from seewhy.core.graph.agreement import difference
+from seewhy.core.graph.uses import Use
 from seewhy.core.graph.windows import WindowPlan, Windows
 from seewhy.core.network import Network
 from seewhy.core.passes import Pass, Request
@@ -36,6 +37,7 @@ class Following:
     source: Source
     request: Request
     plan: WindowPlan
+    use: Use
     _image: int = -1
     _windows: Windows | None = field(default=None)
 
@@ -46,7 +48,7 @@ class Following:
             with unmetered():  # once for an image, however many windows follow
                 self._image, self._windows = image, self.plan.of(self.x[image : image + 1])
         variants = self.source.inputs(self.x, samples, indices).detach()
-        return run_windows(self.network, self._windows, variants, indices.tolist(), self.request)
+        return run_windows(self.network, self._windows, variants, indices.tolist(), self.request, self.use)
 
 
 def follow(
@@ -61,12 +63,14 @@ def follow(
     if found is None:
         return None, 0
     use, plan = found
-    following = Following(network, x, source, request, plan)
+    following = Following(network, x, source, request, plan, use)
     if preparer.trusted(use):
         return following, 0
     mine = items[items[:, 0] == items[0, 0]]
     samples, indices = mine[torch.linspace(0, len(mine) - 1, min(_COMPARED, len(mine))).round().long()].unbind(1)
-    exact = run_forward(network, call, source.inputs(x, samples, indices).detach(), request)
-    verdict = difference(exact, following.run(samples, indices))
+    variants = source.inputs(x, samples, indices).detach()
+    exact = run_eager(network, call, variants, request)
+    made = following.run(samples, indices)
+    verdict = difference(exact, made, lambda: run_eager(network, call, turned(variants), request))
     preparer.judge(use, verdict)
     return (None if verdict else following), len(samples)

@@ -18,8 +18,7 @@ from seewhy.core.batching import unmetered
 from seewhy.core.biases import BiasWatch
 from seewhy.core.functions import Interceptor
 from seewhy.core.graph.agreement import difference
-from seewhy.core.graph.building import Recorded
-from seewhy.core.graph.preparing import Use
+from seewhy.core.graph.uses import Recorded, Use
 from seewhy.core.graph.windows import Windows
 from seewhy.core.head import HeadWatch
 from seewhy.core.layouts import Layout, find_layout
@@ -32,7 +31,7 @@ from seewhy.core.tape import Edit, capture, record
 from seewhy.core.upstream import WORKAROUNDS
 from seewhy.errors import TargetError
 
-__all__ = ["build_program", "program_for", "run_forward", "run_windows"]
+__all__ = ["build_program", "program_for", "run_eager", "run_forward", "run_windows", "turned"]
 
 #: what torch says when the part of a model before the first captured layer cannot do without a graph
 _WANTS_GRAPH = ("created in no_grad mode", "does not require grad", "inplace", "in-place")
@@ -48,33 +47,37 @@ def run_forward(network: Network, call: Callable[[Tensor], Any], x: Tensor, requ
     """
     use = _use(network, len(x), request)
     if use is None or network.preparer is None or (program := network.preparer.program(use)) is None:
-        return _eager(network, call, x, request)
+        return run_eager(network, call, x, request)
     places = {key: replace(place, module=program.get_submodule(place.name)) for key, place in request.places.items()}
-    # no watch has to see what comes before the first layer looked at, and each call of a function that it sees costs
-    apart = bool(use.layers) and use.recorded != "all" and not use.rules
+    # no watch has to see the first part, and each call of a function that it sees costs; but rectifiers are counted
+    apart = use.recorded != "all" and not use.rules
     run, start = (program.finish, program.start) if apart else (program, None)
     made = _forward(network, run, x, replace(request, places=places), start)
+    made.use = use
     if network.preparer.trusted(use):
         return made
     with unmetered():  # once only: no later chunk takes so much
-        exact = _eager(network, call, x, request)
-        verdict = difference(exact, made, lambda: _eager(network, call, _turned(x), request))
+        exact = run_eager(network, call, x, request)
+        verdict = difference(exact, made, lambda: run_eager(network, call, turned(x), request))
     network.preparer.judge(use, verdict)
     kept = exact if verdict else made
     kept.checks = len(x)
     return kept
 
 
-def _turned(x: Tensor) -> Tensor:
+def turned(x: Tensor) -> Tensor:
     """The same numbers in another order in memory: torch adds them up in another order, too."""
     if x.ndim != 4:
         return x
     return x.contiguous(memory_format=torch.channels_last if x.is_contiguous() else torch.contiguous_format)
 
 
-def run_windows(network: Network, windows: Windows, x: Tensor, rows: Sequence[int], request: Request) -> Pass:
-    """Run the variants ``x`` [m, C, *size] of an image in its windows ``rows`` through what they change alone."""
-    return _forward(network, lambda variants: windows(variants, rows), x, request)
+def run_windows(network: Network, windows: Windows, x: Tensor, rows: Sequence[int], request: Request, use: Use) -> Pass:
+    """Run the variants ``x`` [m, C, *size] of an image in its windows ``rows`` through what they change alone, as
+    ``use`` names it."""
+    made = _forward(network, lambda variants: windows(variants, rows), x, request)
+    made.use = use
+    return made
 
 
 def program_for(network: Network, x: Tensor, request: Request) -> nn.Module | None:
@@ -104,7 +107,7 @@ def _use(network: Network, samples: int, request: Request) -> Use | None:
     return Use(layers, recorded, request.rules, samples == 1)
 
 
-def _eager(network: Network, call: Callable[[Tensor], Any], x: Tensor, request: Request) -> Pass:
+def run_eager(network: Network, call: Callable[[Tensor], Any], x: Tensor, request: Request) -> Pass:
     """The forward of the model itself, on a copy: one whose first layer works in place must rewrite neither the user's
     tensor nor a leaf."""
     network.keep_buffers()
@@ -133,6 +136,8 @@ def _forward(
 ) -> Pass:
     """The forward of ``call``, which writes into nothing that it is given; of what ``start`` makes of ``x``, unwatched,
     where it is given."""
+    if type(x) is not Tensor:  # made of a baseline or a fill that is a subclass of it
+        x = x.as_subclass(Tensor)
     size = tuple(x.shape[2:])
     keeps_input = request.gradients and (request.at_input or request.graph == "full")
     if request.attached:

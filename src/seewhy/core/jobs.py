@@ -139,3 +139,5 @@ class Settings:
     prepare: bool | str = "auto"
     progress: Callable[[str, int, int], None] = lambda what, done, total: None
     preview: Callable[[Tensor, int, int], None] = lambda values, step, steps: None
+    #: why no program is to be used, whatever ``prepare`` says; '' where none is doubted
+    doubt: str = ""

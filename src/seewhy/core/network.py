@@ -283,6 +283,11 @@ class Network:
         by the borrowed callable, and for what sees every call of torch's functions, which sees the copying, too."""
         self._buffers.keep()
 
+    def put_back_buffers(self) -> None:
+        """Have the buffers as they were when they were first kept, now, and look after them again from here on."""
+        self._buffers.put_back()
+        self._buffers.keep()
+
     def broken_weights(self) -> str | None:
         """The first parameter or buffer that holds NaN or infinity, by name."""
         if self.root is None:

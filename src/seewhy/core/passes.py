@@ -16,6 +16,7 @@ from torch.autograd.graph import GradientEdge
 from seewhy.core.attention import AttentionWatch
 from seewhy.core.biases import BiasTerm
 from seewhy.core.functions import Handler
+from seewhy.core.graph.uses import Use
 from seewhy.core.head import Linear
 from seewhy.core.layers import INPUT, Place, Seen, choose_layer
 from seewhy.core.layouts import Layout, Reshape, find_layout
@@ -89,6 +90,8 @@ class Pass:
     #: forwards that it took, and samples of them that another forward was compared with
     runs: int = 1
     checks: int = 0
+    #: what the prepared program that gave it is used for; None where the model itself ran
+    use: Use | None = None
 
     def layout(self, place: str) -> Layout:
         """Where channels and positions are in the activation of ``place``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,11 +14,12 @@ from seewhy.core import asks
 from seewhy.core.answers import GradientKey, answer, gradients_at
 from seewhy.core.batching import Budget, in_chunks, unmetered
 from seewhy.core.following import follow
-from seewhy.core.forwards import build_program, run_forward
+from seewhy.core.forwards import build_program, run_eager, run_forward, turned
 from seewhy.core.layers import INPUT, Place
 from seewhy.core.layouts import Reshape
 from seewhy.core.network import Network
 from seewhy.core.passes import Pass, Request
+from seewhy.core.spots import StreamSpots
 from seewhy.core.targets import Target
 
 __all__ = ["Subscriber", "all_items", "run_stream"]
@@ -67,21 +69,36 @@ def run_stream(
     spent = torch.zeros(2, x.shape[0], dtype=torch.long)
     following, checks = follow(network, call, x, source, request, items)
 
+    def asked_of(samples: Tensor, indices: Tensor) -> Request:
+        if edited is None:
+            return request
+        return replace(request, edits={edited: lambda activation: source.edit(activation, samples, indices)})
+
+    def again(samples: Tensor, indices: Tensor, other: bool) -> Pass:
+        variants = source.inputs(x, samples, indices).detach()
+        return run_eager(network, call, turned(variants) if other else variants, asked_of(samples, indices))
+
+    spots = None
+    if network.preparer is not None and not keep:
+        read = partial(_chunk_answers, subscribers=subscribers, spent=torch.zeros_like(spent), keep=False)
+        wants = [subscriber.stream.wants for subscriber in subscribers]
+        spots = StreamSpots(network.preparer, again, lambda made, rows: read(made, samples=rows), wants, len(items))
+
     def work(start: int, stop: int) -> list[list[Tensor]]:
         nonlocal checks
         samples, indices = mine[start:stop].unbind(1)
-        chosen = request
-        if edited is not None:
-            edit = {edited: lambda activation: source.edit(activation, samples, indices)}
-            chosen = replace(request, edits=edit)
         if following is not None:
             made = following.run(samples, indices)
         else:
             variants = source.inputs(x, samples, indices)
-            made = run_forward(network, call, variants if keep else variants.detach(), chosen)
+            made = run_forward(network, call, variants if keep else variants.detach(), asked_of(samples, indices))
         checks += made.checks
         spent[0] += made.runs * torch.bincount(samples.cpu(), minlength=x.shape[0])
-        return _chunk_answers(made, subscribers, samples.tolist(), spent, keep)
+        answers = _chunk_answers(made, subscribers, samples.tolist(), spent, keep)
+        if spots is not None:
+            with unmetered():
+                spots.note(made, samples, indices, answers)
+        return answers
 
     compared = following is None and build_program(network, len(items), request)
     budget = budgets(following is not None)
@@ -109,6 +126,9 @@ def run_stream(
                 open_ & ~subscriber.stream.fold.settled().cpu()  # type: ignore[attr-defined]  # folds of rounds have it
                 for subscriber, open_ in zip(subscribers, wanted, strict=True)
             ]
+    if spots is not None:
+        spots.settle()
+        checks += spots.checks
     if done:
         progress(total, total)
     return [(int(forwards), int(backwards)) for forwards, backwards in spent.T], checks

@@ -4,7 +4,7 @@ forward."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +13,12 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from seewhy.core.layers import INPUT
+from seewhy.errors import TargetError
 
 if TYPE_CHECKING:
     from seewhy.core.passes import Pass
 
-__all__ = ["difference", "gap", "mixes", "rounding"]
+__all__ = ["Distance", "difference", "gap", "gradients_at", "mixes", "rounding", "verdict"]
 
 
 #: how many times what is allowed a network may be away from itself, and a prepared one from it
@@ -35,16 +36,11 @@ def difference(exact: Pass, made: Pass, again: Callable[[], Pass] | None = None)
     unlike = _unlike(exact, made)
     if unlike:
         return unlike
-    apart = {name: each for name, each in _distances(exact, made).items() if not each.near}
-    if apart and again is not None and all(each.distance <= _MOST * each.allowed for each in apart.values()):
-        itself = _distances(exact, again())
-        own = {name: each.distance for name, each in itself.items() if math.isfinite(each.distance)}
-        apart = {name: each for name, each in apart.items() if not each.distance <= _SELF * own.get(name, 0.0)}
-    return next(iter(apart.values())).words if apart else ""
+    return verdict(_distances(exact, made), None if again is None else lambda: _distances(exact, again()))
 
 
 @dataclass(frozen=True)
-class _Distance:
+class Distance:
     """How far something of two passes is apart, how far it may be, and that in words."""
 
     distance: float
@@ -55,6 +51,31 @@ class _Distance:
     def near(self) -> bool:
         """Whether they agree; what is no number does not."""
         return self.distance <= self.allowed
+
+    @classmethod
+    def of_values(cls, what: str, exact: Tensor, found: Tensor, scale: float | None = None) -> Distance:
+        """Of outputs, layers and scores: as a share of ``scale``, or of the largest value."""
+        distance, allowed = gap(exact, found, scale), rounding(exact.dtype)
+        words = f"{what} differs by {distance:.1e} of the largest value (allowed: {allowed:.0e})"
+        return cls(distance, allowed, words)
+
+    @classmethod
+    def of_gradients(cls, what: str, exact: Tensor, found: Tensor) -> Distance:
+        """Of gradients: in relative L2."""
+        allowed = float(torch.finfo(exact.dtype).eps ** 0.25)
+        away = (exact - found).double().norm() / exact.double().norm().clamp(min=1e-300)
+        distance = 0.0 if torch.equal(exact, found) else float(away)
+        return cls(distance, allowed, f"{what} differ by {distance:.1%} (relative L2; allowed: {allowed:.1%})")
+
+
+def verdict(found: Mapping[str, Distance], itself: Callable[[], Mapping[str, Distance]] | None = None) -> str:
+    """'' where nothing is further apart than it may be, or than twice as far as the network is from ``itself`` (and
+    then no more than five times the usual); else the first that is, in words."""
+    apart = {name: each for name, each in found.items() if not each.near}
+    if apart and itself is not None and all(each.distance <= _MOST * each.allowed for each in apart.values()):
+        own = {name: each.distance for name, each in itself().items() if math.isfinite(each.distance)}
+        apart = {name: each for name, each in apart.items() if not each.distance <= _SELF * own.get(name, 0.0)}
+    return next(iter(apart.values())).words if apart else ""
 
 
 def _unlike(exact: Pass, made: Pass) -> str:
@@ -70,32 +91,40 @@ def _unlike(exact: Pass, made: Pass) -> str:
     for name, (a, b) in zip(names, pairs, strict=True):
         if a.shape != b.shape or a.dtype != b.dtype:
             return f"{name} has another shape or type"
-    if [s.kind for s in exact.forward.squashes[-1:]] != [s.kind for s in made.forward.squashes[-1:]]:
+    if _ending(exact) != _ending(made):
         return "its last softmax or sigmoid is not seen"
     return ""
 
 
-def _distances(exact: Pass, made: Pass) -> dict[str, _Distance]:
+def _ending(made: Pass) -> str:
+    """The softmax or sigmoid that a pass ends in; '' for outputs that are no scores."""
+    try:
+        return made.forward.ends_in
+    except TargetError:
+        return ""
+
+
+def _distances(exact: Pass, made: Pass) -> dict[str, Distance]:
     """By name: every output, every captured layer, and the gradients there and at the input."""
     ours, theirs = _floats(exact.forward.raw), _floats(made.forward.raw)
     layers = list(exact.tape.activations)
-    found: dict[str, _Distance] = {}
+    found: dict[str, Distance] = {}
     values = {f"output {n}": pair for n, pair in enumerate(zip(ours, theirs, strict=True))}
     values |= {f"layer {name!r}": (exact.raw(name), made.raw(name)) for name in layers}
     for name, (a, b) in values.items():
-        distance, allowed = gap(a, b), rounding(a.dtype)
-        words = f"{name} differs by {distance:.1e} of the largest value (allowed: {allowed:.0e})"
-        found[name] = _Distance(distance, allowed, words)
+        found[name] = Distance.of_values(name, a, b)
     if exact.request.graph == "none":
         return found
     places = layers + ([INPUT] if exact.request.at_input else [])
     for place, a, b in zip(places, _gradients(exact, ours, places), _gradients(made, theirs, places), strict=True):
-        allowed = float(torch.finfo(a.dtype).eps ** 0.25)
-        distance = 0.0 if torch.equal(a, b) else float((a - b).double().norm() / a.double().norm().clamp(min=1e-300))
-        name = "gradients at " + ("the input" if place == INPUT else f"layer {place!r}")
-        words = f"{name} differ by {distance:.1%} (relative L2; allowed: {allowed:.1%})"
-        found[name] = _Distance(distance, allowed, words)
+        name = gradients_at(place)
+        found[name] = Distance.of_gradients(name, a, b)
     return found
+
+
+def gradients_at(place: str) -> str:
+    """Gradients at ``place``, in words."""
+    return "gradients at " + ("the input" if place == INPUT else f"layer {place!r}")
 
 
 def _floats(raw: Any) -> list[Tensor]:
@@ -129,8 +158,9 @@ def rounding(dtype: torch.dtype) -> float:
     return float(torch.finfo(dtype).eps ** 0.55)
 
 
-def gap(exact: Tensor, found: Tensor) -> float:
-    """The largest difference as a share of the largest value; infinity where one is a number and the other is not."""
+def gap(exact: Tensor, found: Tensor, scale: float | None = None) -> float:
+    """The largest difference as a share of ``scale``, or of the largest value; infinity where one is a number and the
+    other is not."""
     if exact.shape != found.shape:
         return float("inf")
     exact, found = exact.detach().double().cpu(), found.detach().double().cpu()
@@ -139,5 +169,5 @@ def gap(exact: Tensor, found: Tensor) -> float:
     exact, found = exact.nan_to_num(0, 0, 0), found.nan_to_num(0, 0, 0)
     if exact.numel() == 0:
         return 0.0
-    scale = float(exact.abs().max())
+    scale = float(exact.abs().max()) if scale is None else scale
     return float((exact - found).abs().max()) / (scale or 1.0)

@@ -3,6 +3,10 @@ measures nothing.
 
 What runs before the first layer looked at is one part, in inference mode; what follows, of which gradients may be
 asked, is the other. Layers that are looked at are taps: submodules of the same names, for hooks.
+
+The first part is the one place where a forward is split into pieces of some samples. Whoever watches calls (for the
+final softmax, for the linear head) sees the second part only, which runs on the whole batch and always has the end of
+the network in it: everything from where there are no positions any more.
 """
 
 from __future__ import annotations
@@ -11,7 +15,7 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 from weakref import WeakValueDictionary
 
 import torch
@@ -25,12 +29,9 @@ from seewhy.core.graph.functional import erase_unused
 from seewhy.core.graph.fusing import fuse_convolutions, fuse_linear
 from seewhy.core.graph.places import place_nodes
 from seewhy.core.graph.state import Contents
+from seewhy.core.graph.uses import Recorded
 
-__all__ = ["Build", "Prepared", "Recorded", "Steps", "picture_order"]
-
-#: which part of the network gradients are asked of: none, what follows the taps, all of it
-Recorded = Literal["none", "after", "all"]
-
+__all__ = ["Build", "Prepared", "Steps", "picture_order"]
 
 #: how many images weights are packed for, where it is not one
 _SEVERAL = 16
@@ -57,9 +58,11 @@ class _Tap(nn.Module):
 
 
 class Prepared(nn.Module):
-    """A network as prepared: ``before`` (inference mode, nothing recorded), then ``after``.
+    """A network as prepared: ``before`` (inference mode, nothing recorded), then ``after``, of the input and of what
+    ``before`` gives.
 
-    ``before`` runs ``chunk`` samples at a time, if that is set: more are slower, each.
+    ``before`` runs ``chunk`` samples at a time, if that is set (more are slower, each) and ``together`` says how what
+    it gives is put together again: True for what has a row for each sample, False for what is the same for all.
     """
 
     def __init__(
@@ -68,9 +71,10 @@ class Prepared(nn.Module):
         after: Callable[..., tuple[Any, ...]],
         taps: Mapping[str, nn.Module],
         spec: pytree.TreeSpec,
+        together: Sequence[bool] | None = None,
     ) -> None:
         super().__init__()
-        self._before, self._after, self._spec = before, after, spec
+        self._before, self._after, self._spec, self._together = before, after, spec, together
         self.chunk: int | None = None
         for name, tap in taps.items():
             _put(self, name, tap)
@@ -81,24 +85,23 @@ class Prepared(nn.Module):
         return self.finish(*self.start(x))
 
     def start(self, x: Tensor) -> Sequence[Tensor | int]:
-        """What `finish` takes: the input, or what the first part makes of it."""
+        """What `finish` takes: the input, and what the first part makes of it. Nothing that is called here is for
+        anyone to watch."""
         if self._before is None:
             return (x,)
         with torch.inference_mode():
             live = self._pieces(x)
         # out of inference mode: what gradients are taken of must be ordinary tensors
-        return [each.clone() if isinstance(each, Tensor) else each for each in live]
+        return [x, *(each.clone() if isinstance(each, Tensor) else each for each in live)]
 
     def _pieces(self, x: Tensor) -> Sequence[Tensor | int]:
         """What the first part makes of ``x``, some samples at a time."""
         assert self._before is not None
-        if self.chunk is None or len(x) <= self.chunk:
+        if self.chunk is None or self._together is None or len(x) <= self.chunk:
             return self._before(x)
         pieces = [self._before(x[n : n + self.chunk]) for n in range(0, len(x), self.chunk)]
-        if not all(isinstance(each, Tensor) and each.shape[:1] == (self.chunk,) for each in pieces[0]):
-            self.chunk = None  # something has no axis of samples: it cannot be put together again
-            return self._before(x)
-        return [torch.cat(column) for column in zip(*pieces, strict=True)]
+        columns = zip(self._together, zip(*pieces, strict=True), strict=True)
+        return [torch.cat(column) if rows else column[0] for rows, column in columns]
 
     def finish(self, *live: Tensor | int) -> Any:
         """What the model gives, from what `start` gave."""
@@ -199,14 +202,17 @@ class Build:
         results = list(output.args[0])
         first = [node for node in graph.nodes if node not in late and node.op == "call_function"]
         second = [node for node in graph.nodes if node in late and node.op in ("call_function", "call_module")]
-        live = [placeholder]
+        live: list[fx.Node] = []
         if first:
             needed = {source for node in second for source in node.all_input_nodes} | set(results)
-            live = [node for node in (placeholder, *first) if node in needed]
+            # sizes of the input are read anew: a piece has another number of samples than the whole
+            sizes = _sizes(placeholder)
+            second = [node for node in first if node in sizes & needed] + second
+            live = [node for node in first if node in needed - sizes]
         modules = {str(tap.target): _Tap() for tap in taps}
         before = assemble(first, [placeholder], live, tensors, modules) if first else None
-        after = assemble(second, live, results, tensors, modules)
-        return Prepared(before, after, modules, self.exported.spec)
+        after = assemble(second, [placeholder, *live], results, tensors, modules)
+        return Prepared(before, after, modules, self.exported.spec, _together(placeholder, live))
 
 
 def _channels_last(graph: fx.Graph, tensors: dict[str, Tensor]) -> set[str]:
@@ -217,7 +223,8 @@ def _channels_last(graph: fx.Graph, tensors: dict[str, Tensor]) -> set[str]:
             with graph.inserting_after(node):
                 turned = graph.call_function(picture_order, (node,))
             turned.meta = dict(node.meta)
-            node.replace_all_uses_with(turned, delete_user_cb=partial(operator.is_not, turned))
+            # sizes are read of the input itself
+            node.replace_all_uses_with(turned, delete_user_cb=lambda user: user is not turned and _is_tensor(user))  # noqa: B023
         weight = tensor_of(node.args[1], tensors) if node.target is ATEN.conv2d.default else None
         if weight is not None and not weight.is_contiguous(memory_format=torch.channels_last):
             source = str(node.args[1].target)
@@ -228,19 +235,59 @@ def _channels_last(graph: fx.Graph, tensors: dict[str, Tensor]) -> set[str]:
 
 
 def _late(graph: fx.Graph, taps: Sequence[fx.Node], recorded: Recorded) -> set[fx.Node]:
-    """The nodes of the second part: everything, or the taps and all that depends on them."""
+    """The nodes of the second part: everything, or the taps and all that depends on them, and the end."""
     if recorded == "all":
         return set(graph.nodes)
-    late = set(taps)
+    late = set(taps) | _end(graph)
     for node in graph.nodes:
         if any(source in late for source in node.all_input_nodes):
             late.add(node)
     return late
 
 
+def _end(graph: fx.Graph) -> set[fx.Node]:
+    """The calls behind which there are rows [B, n] alone, on all ways to the output."""
+    found: set[fx.Node] = set()
+    for node in reversed(graph.nodes):
+        ends = node.op == "call_function" and _rank(node) <= 2
+        if ends and node.users and all(user in found or user.op == "output" for user in node.users):
+            found.add(node)
+    return found
+
+
+def _sizes(placeholder: fx.Node) -> set[fx.Node]:
+    """The numbers that are computed of the input's own shape alone."""
+    known = {placeholder}
+    for node in placeholder.graph.nodes:
+        if node.op == "call_function" and not _is_tensor(node) and known.issuperset(node.all_input_nodes):
+            known.add(node)
+    return known - {placeholder}
+
+
+def _together(placeholder: fx.Node, live: Sequence[fx.Node]) -> list[bool] | None:
+    """How what the first part gives for pieces is put together: see `Prepared`. None where that cannot be known."""
+    batch = str(placeholder.meta["val"].shape[0]) if "val" in placeholder.meta else ""
+    found = []
+    for node in live:
+        value = node.meta.get("val")
+        if not isinstance(value, Tensor):  # a number, of something that depends on the samples
+            return None
+        rows = bool(value.ndim) and str(value.shape[0]) == batch
+        if not rows and any(
+            isinstance(n, torch.SymInt) for n in value.shape
+        ):  # windows of all images, one after another
+            return None
+        found.append(rows)
+    return found
+
+
 def picture_order(x: Tensor) -> Tensor:
     """``x`` [B, C, H, W], channels last in memory."""
     return x.contiguous(memory_format=torch.channels_last)
+
+
+def _is_tensor(node: fx.Node) -> bool:
+    return isinstance(node.meta.get("val"), Tensor)
 
 
 def _rank(node: fx.Node) -> int:

@@ -7,7 +7,7 @@ import itertools
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
 from typing import Any
@@ -15,27 +15,22 @@ from typing import Any
 import torch
 import torch.fx
 from torch import Tensor, fx, nn
+from torch.overrides import _get_current_function_mode_stack
 from torch.utils import _pytree as pytree
+from torch.utils._device import DeviceContext
 
+from seewhy.core.foreign import apart
 from seewhy.core.graph.functional import make_functional
 from seewhy.core.network import submodules, unwrap
 from seewhy.errors import CapabilityError
 
-__all__ = ["ATEN", "Exported", "export"]
+__all__ = ["ATEN", "Exported", "export", "function_modes"]
 
 ATEN = torch.ops.aten
 
 #: what a call is replaced by: views that need not copy insist on a memory order that the prepared network does not keep
 _RELAXED = {ATEN.view.default: ATEN.reshape.default, ATEN._unsafe_view.default: ATEN.reshape.default}
-_HOOKS = (
-    "_forward_hooks",
-    "_forward_pre_hooks",
-    "_backward_hooks",
-    "_backward_pre_hooks",
-    "_forward_hooks_with_kwargs",
-    "_forward_pre_hooks_with_kwargs",
-    "_forward_hooks_always_called",
-)
+_CONTAINERS = (list, dict, set)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,15 +55,26 @@ def export(module: nn.Module, x: Tensor) -> Exported:
     buffers.
     """
     root = unwrap(module)
-    # a batch of one would be taken for a constant
-    example = torch.zeros(2, *x.shape[1:], dtype=x.dtype, device=x.device)
-    batch = ({0: torch.export.Dim.DYNAMIC},)
+    places = [mode.device for mode in function_modes() if isinstance(mode, DeviceContext)]
+
+    def work() -> Any:
+        with torch.device(places[-1]) if places else nullcontext():  # where the caller has new tensors made
+            # a batch of one would be taken for a constant
+            example = torch.zeros(2, *x.shape[1:], dtype=x.dtype, device=x.device)
+            batch = ({0: torch.export.Dim.DYNAMIC},)
+            return torch.export.export(root, (example,), dynamic_shapes=batch, strict=False)
+
     try:
-        with _hooks_aside(root), _quiet():
-            program = torch.export.export(root, (example,), dynamic_shapes=batch, strict=False)
+        with _as_it_was(root), _quiet():
+            program = apart(work)
     except Exception as error:  # whatever torch, or the model under torch's tracing, cannot do
         raise CapabilityError(f"torch cannot export it ({type(error).__name__}: {_first_line(error)})") from error
     return _lifted(program, root)
+
+
+def function_modes() -> list[Any]:
+    """The modes of functions that this thread is in, the outermost first."""
+    return list(_get_current_function_mode_stack())  # type: ignore[no-untyped-call]
 
 
 def _lifted(program: Any, root: nn.Module) -> Exported:
@@ -115,21 +121,28 @@ def _known(target: Any) -> bool:
 
 
 @contextmanager
-def _hooks_aside(root: nn.Module) -> Iterator[None]:
-    """Without the user's own hooks: what they do is no part of the network, and the agreement with it is checked.
-
-    Every attribute is put back to the very object that it was: torch's export leaves copies of lists and dictionaries.
-    """
+def _as_it_was(root: nn.Module) -> Iterator[None]:
+    """Every attribute put back to the very object that it was, with what was in it: torch's export leaves copies of
+    lists and dictionaries, and what a forward keeps of its tensors would be stand-ins for tensors."""
     before = [(part, dict(part.__dict__)) for part in submodules(root)]
+    held = [value for _, attributes in before for value in attributes.values() if type(value) in _CONTAINERS]
+    contents = [(value, value.copy()) for value in {id(value): value for value in held}.values()]
     try:
-        for part, attributes in before:
-            part.__dict__.update({name: type(attributes[name])() for name in _HOOKS if attributes.get(name)})
         yield
     finally:
         for part, attributes in before:
             for name in part.__dict__.keys() - attributes.keys():
                 del part.__dict__[name]
             part.__dict__.update({n: value for n, value in attributes.items() if part.__dict__.get(n) is not value})
+        for value, copy in contents:
+            if len(value) != len(copy) or any(a is not b for a, b in zip(_entries(value), _entries(copy), strict=True)):
+                value.clear()
+                value.extend(copy) if isinstance(value, list) else value.update(copy)
+
+
+def _entries(value: Any) -> Iterator[Any]:
+    """Everything that lies in a container, in its order."""
+    return itertools.chain(value.keys(), value.values()) if isinstance(value, dict) else iter(value)
 
 
 @contextmanager

@@ -16,8 +16,9 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from seewhy.core.batching import DEFAULT_BYTES, Meter
-from seewhy.core.graph.building import Build, Recorded, Steps
+from seewhy.core.graph.building import Build, Steps
 from seewhy.core.graph.fusing import can_fuse
+from seewhy.core.graph.uses import Recorded
 
 __all__ = ["Pieces", "best_pieces", "best_steps", "hand_back"]
 

@@ -40,7 +40,7 @@ class Packing:
         self, how: Convolution, read: tuple[int, int], made: tuple[int, int], tensors: dict[str, Tensor]
     ) -> tuple[Convolution, str, str | None]:
         """The convolution from maps of ``read`` (H, W) to ones of ``made``, and the names of its weights and bias."""
-        how, weight = self._best("packed", how, tensors[self.weight], read, made, tensors)
+        how, weight = self._best("packed", how, how, tensors[self.weight], read, made, tensors)
         if self.bias is None or not how.tiles:
             return how, weight, self.bias
         return how, weight, kept(f"{self.bias}.in tiles", tensors, partial(tile_bias, tensors[self.bias]))
@@ -52,18 +52,21 @@ class Packing:
         way = how.reversed(tensors[self.weight].detach())
         if way is None:
             return how, self.weight
-        best, name = self._best("turned", *way, made, read, tensors)
+        best, name = self._best("turned", how, *way, made, read, tensors)
         return replace(how, back=best), name
 
     def _best(
         self,
         word: str,
+        asked: Convolution,
         how: Convolution,
         weight: Tensor,
         read: tuple[int, int],
         made: tuple[int, int],
         tensors: dict[str, Tensor],
     ) -> tuple[Convolution, str]:
+        # one weight may serve several convolutions, which move in other ways
+        word = f"{word} of {tuple(asked.numbers)}"
         if self.tiles and _by_tiles(how, weight, self.batch, made):
             name = f"{self.weight}.{word} in tiles for {made}"
             return replace(how, tiles=True), kept(name, tensors, partial(tile_weight, weight, made))

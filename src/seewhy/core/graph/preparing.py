@@ -1,34 +1,40 @@
 """Preparing: takes a borrowed network and the inputs of a call, gives programs of it that are faster and were found to
 agree with it; decides when that is worth its time, and keeps a record of what was done.
 
-A `Preparation` belongs to a module, an input shape, a type and a device. It is exported and measured once, and compared
-with the eager network once for every state of the model and every kind of use; where it differs, that use goes on
-eagerly and the record says why.
+A `Preparation` belongs to a module, an input shape, a type and a device. It is exported and measured once, compared
+with the eager network at first for every state of the model and every kind of use, and again in use, on samples drawn
+afresh (`seewhy.core.spots`); where it differs, that use goes on eagerly and the record says why.
 """
 
 from __future__ import annotations
 
+import random
 import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils._device import DeviceContext
+from torch.utils._python_dispatch import _disable_current_modes, _get_current_dispatch_mode_stack
 
+from seewhy.core.batching import Meter
 from seewhy.core.graph.agreement import mixes
-from seewhy.core.graph.building import Build, Prepared, Recorded, Steps
-from seewhy.core.graph.exporting import export
+from seewhy.core.graph.building import Build, Prepared, Steps
+from seewhy.core.graph.exporting import export, function_modes
 from seewhy.core.graph.measuring import Pieces, best_pieces, best_steps, hand_back
 from seewhy.core.graph.state import Contents, addresses, structure
 from seewhy.core.graph.tails import Tail, find_tail
+from seewhy.core.graph.uses import Use
 from seewhy.core.graph.windows import WindowPlan, plan_windows
-from seewhy.core.network import Network
+from seewhy.core.network import Network, submodules
 from seewhy.errors import CapabilityError
 
-__all__ = ["PRICE", "Preparation", "Preparer", "Use", "known_pieces"]
+__all__ = ["PRICE", "Preparation", "Preparer", "known_pieces"]
 
 #: what exporting, building and measuring take: seconds, and passes of one sample besides; preparing pays from there on
 PRICE, PASSES = 3.0, 40
@@ -36,30 +42,16 @@ PRICE, PASSES = 3.0, 40
 _TOGETHER = 32
 #: how often a model may be found to have become another one before it is left alone
 _PATIENCE = 3
+#: so many samples and more are checked in every call; of fewer, one use of so many once that many were checked
+_STREAM, _SELDOM = 64, 64
+#: which uses to check is drawn for itself: nobody's random state is touched
+_draw = random.Random()
+#: hooks that hand on what passes and are part of how some models compute: they are traced with the rest
+_TRACED = ("transformers.utils.output_capturing",)
 
 
 #: finds the steps worth their while for scores or gradients, of one image or of several
 Measure = Callable[[str, bool], Steps | None]
-
-
-@dataclass(frozen=True)
-class Use:
-    """What a program is for: the layers it shows, what gradients are asked of, whether activation functions have to be
-    seen one by one, whether of one image (a batch of one can take another way through a network), and the ``windows``
-    outside of which the inputs are one and the same image, by name."""
-
-    layers: tuple[str, ...]
-    recorded: Recorded
-    rules: bool
-    single: bool
-    windows: Hashable = None
-
-    def __str__(self) -> str:
-        if self.windows is not None:
-            return "scores, of what changes in a window"
-        what = {"none": "scores", "after": "gradients at layers", "all": "gradients at the input"}[self.recorded]
-        about = [*self.layers, *(["rules"] if self.rules else []), "one image" if self.single else "several images"]
-        return f"{what} ({', '.join(about)})"
 
 
 @dataclass
@@ -86,7 +78,7 @@ class Preparation:
     ``steps`` are those found worth their while for scores and for gradients, of one image and of several (None: the
     model itself is as fast);
     ``pieces`` are how many samples at a time are best for each; ``agreed`` says for every use how its program compares
-    with the eager network: '' if it agrees, else in words.
+    with the eager network: '' if it agrees, else in words; ``uses`` counts what was used without a comparison since.
     """
 
     structure: Hashable
@@ -96,6 +88,7 @@ class Preparation:
     pieces: dict[str, Pieces] = field(default_factory=dict)
     steps: dict[tuple[str, bool], Steps | None] = field(default_factory=dict)
     agreed: dict[Use, str] = field(default_factory=dict)
+    uses: dict[Use, int] = field(default_factory=dict)
     record: dict[str, Any] = field(default_factory=dict)
     _programs: dict[Hashable, Prepared] = field(default_factory=dict)
     _plans: dict[Hashable, WindowPlan | None] = field(default_factory=dict)
@@ -148,6 +141,7 @@ class Preparation:
         self._programs.clear()
         self._plans.clear()
         self.agreed.clear()
+        self.uses.clear()
         if self.build is not None:
             self.build.forget()
 
@@ -168,14 +162,18 @@ def known_pieces(network: Network, x: Tensor, *, gradients: bool) -> Pieces | No
 
 class Preparer:
     """One call's way to prepared programs of ``network``, borrowed as ``call``, for inputs like ``x``; ``mode`` is what
-    was asked for (``prepare=``)."""
+    was asked for (``prepare=``), ``doubt`` why there is to be none all the same."""
 
-    def __init__(self, network: Network, call: Callable[[Tensor], Any], x: Tensor, mode: bool | str) -> None:
+    def __init__(
+        self, network: Network, call: Callable[[Tensor], Any], x: Tensor, mode: bool | str, doubt: str = ""
+    ) -> None:
         self._network, self._call, self._x, self._mode = network, call, x, mode
         self._key = _key(x[0])
         self._found: Preparation | None = None
         self._fresh: set[Use] = set()
-        self._idle = self._why_not()
+        self._idle = doubt or self._why_not()
+        #: samples that spot checks of this call repeated on the model
+        self.checked = 0
         self.expect()
 
     @property
@@ -192,7 +190,8 @@ class Preparer:
         if found.build is None:
             return {"used": False, "why": found.why_not}
         uses = {str(use): verdict or "agrees" for use, verdict in found.agreed.items()}
-        return {"used": "agrees" in uses.values(), **found.record, "checked": uses}
+        spots = {"spot checks": f"{self.checked} samples, all alike"} if self.checked else {}
+        return {"used": "agrees" in uses.values(), **found.record, "checked": uses, **spots}
 
     def pieces(self, *, gradients: bool) -> Pieces | None:
         """How many samples at a time go through the prepared network fastest; None where that is not known."""
@@ -208,7 +207,11 @@ class Preparer:
         to_come = samples * (each or 0.0)
         if known is None and self._mode == "auto" and self._eager.seconds + to_come < self._price(each):
             return
-        now = structure(self._network.parts)
+        try:
+            now = structure(self._network.parts)
+        except CapabilityError as error:
+            self._idle = str(error)
+            return
         if known is not None and known.structure != now:
             _rebuilt[root] = _rebuilt.get(root, 0) + 1
             known = None
@@ -268,6 +271,15 @@ class Preparer:
         self._found.agreed[use] = verdict
         self._fresh.add(use)
 
+    def due(self, use: Use, samples: int) -> bool:
+        """Whether what the program for ``use`` gives for so many ``samples`` is to be repeated in part on the model:
+        always where there are many of them; else the 1st, 2nd, 4th, 8th... time, and about every 64th later on."""
+        assert self._found is not None
+        times = self._found.uses[use] = self._found.uses.get(use, 0) + 1
+        if self._mode == "verify" or samples >= _STREAM:
+            return True
+        return times & (times - 1) == 0 if times <= _SELDOM else _draw.random() * _SELDOM < 1
+
     @property
     def _eager(self) -> _Spent:
         """What eager passes took so far, of this network on inputs like these, in all calls."""
@@ -281,6 +293,7 @@ class Preparer:
         return PRICE + PASSES * each
 
     def _why_not(self) -> str:
+        """What keeps any program from standing for the network as it is now, in words."""
         network = self._network
         if self._mode is False:
             return "prepare=False"
@@ -290,7 +303,7 @@ class Preparer:
             return "the model has backward hooks, which only its own modules call"
         if network.frozen:
             return "the model's tensors were made in inference mode"
-        return ""
+        return _around(self._x) or _hooked(network.parts) or _kinds(network.held)
 
     def _prepare(self, now: Hashable) -> Preparation:
         root = self._network.module
@@ -301,6 +314,7 @@ class Preparer:
         began = time.perf_counter()
         self._network.keep_buffers()
         try:
+            made.structure = self._at_rest()
             made.build = Build(export(root, self._x))
         except CapabilityError as error:
             made.why_not = str(error)
@@ -309,6 +323,25 @@ class Preparer:
         made.record["export"] = f"{time.perf_counter() - began:.1f} s"
         return made
 
+    def _at_rest(self) -> Hashable:
+        """The network's structure, which a forward leaves as it is; what a first one makes, such as hooks of its own,
+        is made then. Raises `CapabilityError` for one that each forward changes, or that draws numbers outside
+        torch."""
+        seen = []
+        for _ in range(2):
+            before = _numbers_drawn()
+            self._call(self._x[:1].clone())
+            if before != _numbers_drawn():
+                raise CapabilityError("its forward draws random numbers outside torch")
+            self._network.put_back_buffers()
+            parts = submodules(self._network.module)
+            seen.append(structure(parts))
+        if seen[0] != seen[1]:
+            raise CapabilityError("its forward changes the model's own attributes, so that no graph of it holds")
+        if why := _hooked(parts):
+            raise CapabilityError(why)
+        return seen[1]
+
     def _measure(self, kind: str, single: bool) -> Steps | None:
         """The steps worth their while for scores or gradients of one image or of several, measured now."""
         found = self._found
@@ -316,7 +349,8 @@ class Preparer:
         assert found.build is not None
         began = time.perf_counter()
         x = self._x[:1].expand(1 if single else 2, *self._x.shape[1:]).contiguous()
-        steps, words = best_steps(found.build, self._call, x, gradients=kind == "gradients")
+        with _disable_current_modes():  # a meter of ours would be measured, too
+            steps, words = best_steps(found.build, self._call, x, gradients=kind == "gradients")
         if steps is not None and not single:
             gradients = kind == "gradients"
             program, _ = found.build.program([], "all" if gradients else "none", steps)
@@ -330,3 +364,42 @@ class Preparer:
             "measured in": f"{time.perf_counter() - began:.1f} s"
         }
         return steps
+
+
+def _numbers_drawn() -> Hashable:
+    """Where the random numbers of Python and numpy are."""
+    state: Any = np.random.get_state()
+    return random.getstate(), state[1].tobytes(), state[2]
+
+
+def _around(x: Tensor) -> str:
+    """What of the caller's surroundings no program would follow, in words."""
+    if torch.is_autocast_enabled(x.device.type):
+        return "autocast is on, and a program has the types that it was made with"
+    if type(x) is not Tensor:
+        return f"the input is a {type(x).__name__}, which computes in ways of its own"
+    modes = [mode for mode in _get_current_dispatch_mode_stack() if not isinstance(mode, Meter)]
+    modes += [mode for mode in function_modes() if not isinstance(mode, DeviceContext)]
+    return f"a {type(modes[-1]).__name__} of the caller's is on, which a program would not meet" if modes else ""
+
+
+def _hooked(parts: Sequence[nn.Module]) -> str:
+    """Whose hooks keep a program from standing for the modules, in words; '' where there are none but those that are
+    traced."""
+    shared = nn.modules.module
+    if shared._global_forward_hooks or shared._global_forward_pre_hooks:
+        return "torch has forward hooks for all modules, and what they do no graph can know"
+    for part in parts:
+        if part._forward_hooks or part._forward_pre_hooks:
+            hooks = [*part._forward_hooks.values(), *part._forward_pre_hooks.values()]
+            if any(getattr(hook, "__module__", "") not in _TRACED for hook in hooks):
+                return f"the model has forward hooks (on a {type(part).__name__}), and what they do no graph can know"
+    return ""
+
+
+def _kinds(tensors: Sequence[Tensor]) -> str:
+    """What kind of the model's tensors keeps a program from standing for it, in words."""
+    other = next((type(each) for each in tensors if type(each) not in (Tensor, nn.Parameter, nn.Buffer)), None)
+    return (
+        "" if other is None else f"some of the model's tensors are {other.__name__}s, which compute in their own ways"
+    )

@@ -1,0 +1,218 @@
+"""Watching: takes attributes, and classes of modules, gives what can be compared at a later time: values where they are
+plain, what lies in containers and in the user's own objects, identities of the rest; runs nothing.
+
+What a function reads besides its arguments is found in its code: the names of globals (and of what is read of modules
+and classes among them), cells of closures, defaults, and the same of the functions that it calls by such names.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from types import BuiltinFunctionType, CodeType, FunctionType, MappingProxyType, MethodType, ModuleType, SimpleNamespace
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from torch import Tensor, nn
+
+from seewhy.errors import CapabilityError
+
+__all__ = ["PLAIN", "Look", "is_plain", "read_by"]
+
+PLAIN = frozenset((int, float, bool, str, bytes, complex, type(None)))
+#: functions are read by `read_by`, where they are called
+_BY_IDENTITY = frozenset((FunctionType, BuiltinFunctionType, type, ModuleType))
+_SEQUENCES = (list, tuple, deque)
+_MAPPINGS = (dict, OrderedDict, defaultdict, MappingProxyType)
+#: entries in all, and bytes of one array, that are looked at in every call; with more there is no program
+_MOST, _BYTES = 20_000, 65_536
+#: how deep attributes of attributes are followed
+_DEEP = 6
+#: packages whose own globals and objects are not looked into
+_LEFT = frozenset(("torch", "numpy", "keras", "transformers", "scipy", "PIL", "seewhy")) | sys.stdlib_module_names
+
+
+def is_plain(value: Any) -> bool:
+    """Whether a value, compared, is the same."""
+    kind = type(value)
+    return kind in PLAIN or (kind is tuple and PLAIN.issuperset(map(type, value)))
+
+
+class Look:
+    """One look at a network of these ``parts``: gives of every value what can be compared. Each object is entered once,
+    however many refer to it."""
+
+    def __init__(self, parts: Iterable[nn.Module] = ()) -> None:
+        self._seen: dict[int, int] = {id(part): n for n, part in enumerate(parts)}
+        self._left = _MOST
+        # an object that is made for the look (a bound method) must not give its number to the next one
+        self._kept: list[Any] = []
+
+    def __call__(self, value: Any, name: str = "", depth: int = 0) -> Hashable:
+        """What is to be compared of ``value``, which the model has as ``name``.
+
+        Raises `CapabilityError` where that is too much.
+        """
+        kind = type(value)
+        if is_plain(value):
+            return value  # type: ignore[no-any-return]
+        number = id(value)
+        if kind in _BY_IDENTITY:
+            return number
+        if number in self._seen:
+            return number
+        if isinstance(value, Tensor):
+            return number, _address(value), None if value.is_inference() else value._version
+        inner = self._inside(value, kind, name)
+        if inner is None or depth == _DEEP:
+            return number
+        self._seen[number] = len(self._seen)
+        self._kept.append(value)
+        self._left -= len(inner)
+        if self._left < 0:
+            raise CapabilityError(f"its {name!r} holds more than can be looked at in every call")
+        found = [self(each, name, depth + 1) for each in inner]
+        return (kind.__name__ if kind in _SEQUENCES or kind in _MAPPINGS else number, len(found), *found)
+
+    def _inside(self, value: Any, kind: type, name: str) -> Sequence[Any] | None:
+        """What a value is made of; None for what its identity stands for."""
+        if kind in _MAPPINGS:
+            return [*value.keys(), *value.values()]
+        if kind in _SEQUENCES:
+            return value  # type: ignore[no-any-return]
+        if kind in (set, frozenset):
+            return sorted(map(hash, value))
+        if isinstance(value, np.ndarray):
+            if value.dtype.hasobject:
+                return [value.shape, *value.flat]
+            if value.nbytes > _BYTES:
+                raise CapabilityError(f"its {name!r} is a large numpy array, which can be changed without a trace")
+            return [value.shape, value.tobytes()]
+        if kind is functools.partial:
+            return [value.func, value.args, value.keywords]
+        if kind is MethodType:
+            return [value.__func__, value.__self__]
+        if isinstance(value, ModuleType | type):
+            return None
+        if kind is not SimpleNamespace and not isinstance(value, nn.Module) and _left_alone(kind.__module__):
+            return None
+        slots = [getattr(value, slot) for slot in getattr(kind, "__slots__", ()) if hasattr(value, slot)]
+        own = getattr(value, "__dict__", {})
+        return [*own.keys(), *own.values(), *slots]
+
+
+def _address(value: Tensor) -> int:
+    try:
+        return value.data_ptr()
+    except RuntimeError:  # one without memory of its own, such as a sparse one
+        return 0
+
+
+def _left_alone(module: str | None) -> bool:
+    return (module or "").partition(".")[0] in _LEFT
+
+
+#: how to find what a class reads besides its modules' own attributes: names, and functions that give the values
+_Readers = list[tuple[str, Callable[[], Any]]]
+# weak keys: a class made in a function goes with it
+_known: WeakKeyDictionary[type, tuple[Hashable, _Readers]] = WeakKeyDictionary()
+
+
+def read_by(kinds: Sequence[type]) -> Iterator[tuple[str, Any]]:
+    """Everything that modules of these classes read besides their own attributes, by name, as it is now: attributes of
+    the classes, and globals and closures of their functions."""
+    for kind in dict.fromkeys(kinds):
+        for owner in kind.__mro__:
+            if owner in (object, nn.Module) or _left_alone(owner.__module__):
+                continue
+            own = vars(owner)
+            yield from own.items()
+            functions = tuple(map(id, own.values()))
+            known = _known.get(owner)
+            if known is None or known[0] != functions:
+                known = _known[owner] = functions, _readers(own.values())
+            for name, value in known[1]:
+                yield name, value()
+
+
+def _of_python(name: str, value: Any) -> bool:
+    """Whether Python itself, or a decorator for classes, put it into a class."""
+    return name.startswith("__") and not callable(value)
+
+
+def _readers(values: Iterable[Any]) -> _Readers:
+    """What the functions among ``values`` read, and those that they call."""
+    found: dict[tuple[int, str], tuple[str, Callable[[], Any]]] = {}
+    waiting = [function for value in values for function in _functions(value)]
+    seen: set[int] = set()
+    while waiting:
+        function = waiting.pop()
+        if id(function.__code__) in seen:
+            continue
+        seen.add(id(function.__code__))
+        names = set(_names(function.__code__))
+        for space, name in _spaces(function, names):
+            found[id(space), name] = name, functools.partial(space.get, name)
+            waiting.extend(_ours(space.get(name)))
+        for value in (function.__defaults__, function.__kwdefaults__):
+            if value:
+                found[id(value), function.__name__] = function.__name__, functools.partial(_itself, value)
+        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+            found[id(cell), name] = name, functools.partial(_content, cell)
+            waiting.extend(_ours(_content(cell)))
+    return list(found.values())
+
+
+def _spaces(function: FunctionType, names: set[str]) -> Iterator[tuple[Mapping[str, Any], str]]:
+    """Where a function finds its globals, and what it reads of modules and classes among them."""
+    space = function.__globals__
+    for name in names & space.keys():
+        value = space[name]
+        if isinstance(value, ModuleType | type):
+            module = value.__name__ if isinstance(value, ModuleType) else value.__module__
+            if not _left_alone(module):
+                inner = vars(value)
+                yield from ((inner, each) for each in names & inner.keys())
+        yield space, name
+
+
+def _functions(value: Any) -> Iterator[FunctionType]:
+    """The functions of Python that a value is, or wraps."""
+    if isinstance(value, staticmethod | classmethod):
+        value = value.__func__
+    for each in (value.fget, value.fset) if isinstance(value, property) else (value,):
+        while each is not None:
+            each = each.func if isinstance(each, functools.cached_property | functools.partial) else each
+            if isinstance(each, MethodType):
+                each = each.__func__
+            if isinstance(each, FunctionType):
+                yield each
+            each = getattr(each, "__wrapped__", None)
+
+
+def _ours(value: Any) -> list[FunctionType]:
+    """The functions that a value is, unless they belong to a package that is left alone."""
+    return [each for each in _functions(value) if not _left_alone(each.__module__)] if callable(value) else []
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    """Every name that a function's code, and code within it, reads."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)
+
+
+def _itself(value: Any) -> Any:
+    return value
+
+
+def _content(cell: Any) -> Any:
+    """What a closure's cell holds; None for one that is empty so far."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return None
