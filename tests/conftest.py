@@ -35,3 +35,9 @@ def no_step_pays(monkeypatch: pytest.MonkeyPatch) -> None:
 def _measured(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     """A step takes ``seconds``, and what was there before it one."""
     monkeypatch.setattr("seewhy.core.graph.measuring._times", lambda old, new, x, gradients: (1.0, seconds))
+
+
+@pytest.fixture
+def no_spot_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs are compared at their first use alone, so that what that takes can be counted."""
+    monkeypatch.setattr("seewhy.core.graph.preparing.Preparer.due", lambda self, use, samples: False)

@@ -34,7 +34,7 @@ from seewhy.core.passes import Pass, Request
 from seewhy.core.relevance.propagation import Flow, Lift, Propagation
 from seewhy.core.runners import UNANSWERED, Runner, attribution, distinct, salvage, source_key, steps_of
 from seewhy.core.spots import CallSpot, Differs, drawn
-from seewhy.core.streaming import Subscriber, run_stream
+from seewhy.core.streaming import Subscriber, Tally, run_stream
 from seewhy.errors import CapabilityError
 
 __all__ = ["run_jobs", "run_surely"]
@@ -392,24 +392,27 @@ class _Run:
         ask = pending[0][2]
         samples = self.batch * ask.source.count if ask.items is None else len(ask.items)
         self.preparer.expect(samples, self.each * (3 if recorded else 1))  # a backward takes about two forwards
-        began = time.perf_counter()
-        each, checks = run_stream(
-            self.network,
-            self.call,
-            self.x,
-            subscribers,
-            self.find,
-            budgets=partial(self._budget, recorded),
-            reshape=self.settings.reshape,
-            keep=self.settings.differentiable,
-            progress=(lambda done, total: None)
-            if ask.quiet
-            else lambda done, total: self.settings.progress(label, done, total),
-        )
-        forwards, backwards = (sum(column) for column in zip(*each, strict=True))
-        seconds = time.perf_counter() - began
+        began, tally = time.perf_counter(), Tally(self.batch)
+        try:
+            run_stream(
+                self.network,
+                self.call,
+                self.x,
+                subscribers,
+                self.find,
+                budgets=partial(self._budget, recorded),
+                reshape=self.settings.reshape,
+                keep=self.settings.differentiable,
+                progress=(lambda done, total: None)
+                if ask.quiet
+                else lambda done, total: self.settings.progress(label, done, total),
+                tally=tally,
+            )
+        finally:  # what was begun has cost something, too
+            forwards, backwards = (sum(column) for column in zip(*tally.each, strict=True))
+            seconds = time.perf_counter() - began
+            self._log(Event(forwards, backwards, seconds, tally.each, tally.checks), *distinct(mine))
         self.preparer.log(seconds, samples)
-        self._log(Event(forwards, backwards, seconds, tuple(each), checks), *distinct(mine))
         for runner, at, ask in mine:
             runner.answers[at] = ask.fold.result()
         for runner in distinct(mine):

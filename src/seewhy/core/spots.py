@@ -13,7 +13,7 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -152,6 +152,10 @@ def score_distance(exact: Tensor, found: Tensor, forward: Forward) -> Distance:
     return Distance.of_values("a score", exact.detach(), found.detach(), max(largest, default=0.0) or 1.0)
 
 
+class _Counts(Protocol):
+    checks: int
+
+
 #: what every subscriber of a stream is answered, by want
 Answers = Sequence[Sequence[Tensor]]
 
@@ -171,6 +175,8 @@ class StreamSpots:
     wants: Sequence[Sequence[Any]]
     #: in the whole stream
     samples: int
+    #: where the samples repeated are counted
+    tally: _Counts
     checks: int = 0
     _kept: dict[int, list[_Kept]] = field(default_factory=dict)
     _seen: dict[int, int] = field(default_factory=dict)
@@ -223,11 +229,10 @@ class StreamSpots:
             [torch.stack(column) for column in zip(*(one.answers[n] for one in kept), strict=True)]
             for n in range(len(self.wants))
         ]
-        self.checks += len(kept)
-        self.preparer.checked += len(kept)
+        self._count(len(kept))
 
         def itself() -> dict[str, Distance]:
-            self.checks += len(kept)
+            self._count(len(kept))
             return self._distances(mine, self.answer(self.run(samples, indices, True), rows), exact.forward)
 
         words = verdict(self._distances(mine, theirs, exact.forward), itself)
@@ -236,6 +241,11 @@ class StreamSpots:
             for use in {one.use for one in kept}:
                 self.preparer.judge(use, words)
             raise Differs(f"{kept[0].use}: {words}")
+
+    def _count(self, samples: int) -> None:
+        self.checks += samples
+        self.tally.checks += samples
+        self.preparer.checked += samples
 
     def _distances(self, exact: Answers, found: Answers, forward: Forward) -> dict[str, Distance]:
         distances: dict[str, Distance] = {}

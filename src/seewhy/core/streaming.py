@@ -22,7 +22,7 @@ from seewhy.core.passes import Pass, Request
 from seewhy.core.spots import StreamSpots
 from seewhy.core.targets import Target
 
-__all__ = ["Subscriber", "all_items", "run_stream"]
+__all__ = ["Subscriber", "Tally", "all_items", "run_stream"]
 
 #: samples on which a program is compared with the model: several, which take the way of several
 _COMPARED = 2
@@ -36,6 +36,20 @@ class Subscriber:
     place: str
     targets: tuple[Target, ...]
     rule: str
+
+
+class Tally:
+    """What a stream took so far: (forwards, backwards) of every image [2, batch], and the samples that checks of
+    prepared programs took; also where it ended early."""
+
+    def __init__(self, batch: int) -> None:
+        self.spent = torch.zeros(2, batch, dtype=torch.long)
+        self.checks = 0
+
+    @property
+    def each(self) -> tuple[tuple[int, int], ...]:
+        """(forwards, backwards) of every image."""
+        return tuple((int(forwards), int(backwards)) for forwards, backwards in self.spent.T)
 
 
 def all_items(batch: int, count: int) -> Tensor:
@@ -54,9 +68,9 @@ def run_stream(
     reshape: Reshape | None,
     keep: bool,
     progress: Callable[[int, int], None],
-) -> tuple[list[tuple[int, int]], int]:
-    """Run the source that all ``subscribers`` share; gives every image's (forwards, backwards), and the checks of
-    prepared programs, all counted in samples.
+    tally: Tally,
+) -> None:
+    """Run the source that all ``subscribers`` share, and count in ``tally`` what that takes.
 
     With ``keep`` the answers carry their graphs, and then all samples are held at once.
     """
@@ -66,8 +80,7 @@ def run_stream(
     items = all_items(x.shape[0], source.count) if items is None else items
     rounds = subscribers[0].stream.rounds or (source.count,)
     request = _request(subscribers, edited, find, reshape, keep)
-    spent = torch.zeros(2, x.shape[0], dtype=torch.long)
-    following, checks = follow(network, call, x, source, request, items)
+    following, tally.checks = follow(network, call, x, source, request, items)
 
     def asked_of(samples: Tensor, indices: Tensor) -> Request:
         if edited is None:
@@ -80,21 +93,21 @@ def run_stream(
 
     spots = None
     if network.preparer is not None and not keep:
-        read = partial(_chunk_answers, subscribers=subscribers, spent=torch.zeros_like(spent), keep=False)
+        read = partial(_chunk_answers, subscribers=subscribers, spent=torch.zeros_like(tally.spent), keep=False)
         wants = [subscriber.stream.wants for subscriber in subscribers]
-        spots = StreamSpots(network.preparer, again, lambda made, rows: read(made, samples=rows), wants, len(items))
+        answered = lambda made, rows: read(made, samples=rows)  # noqa: E731
+        spots = StreamSpots(network.preparer, again, answered, wants, len(items), tally)
 
     def work(start: int, stop: int) -> list[list[Tensor]]:
-        nonlocal checks
         samples, indices = mine[start:stop].unbind(1)
         if following is not None:
             made = following.run(samples, indices)
         else:
             variants = source.inputs(x, samples, indices)
             made = run_forward(network, call, variants if keep else variants.detach(), asked_of(samples, indices))
-        checks += made.checks
-        spent[0] += made.runs * torch.bincount(samples.cpu(), minlength=x.shape[0])
-        answers = _chunk_answers(made, subscribers, samples.tolist(), spent, keep)
+        tally.checks += made.checks
+        tally.spent[0] += made.runs * torch.bincount(samples.cpu(), minlength=x.shape[0])
+        answers = _chunk_answers(made, subscribers, samples.tolist(), tally.spent, keep)
         if spots is not None:
             with unmetered():
                 spots.note(made, samples, indices, answers)
@@ -128,10 +141,8 @@ def run_stream(
             ]
     if spots is not None:
         spots.settle()
-        checks += spots.checks
     if done:
         progress(total, total)
-    return [(int(forwards), int(backwards)) for forwards, backwards in spent.T], checks
 
 
 def _feed(fold: asks.Fold, samples: Tensor, indices: Tensor, values: Sequence[Tensor], wanted: Tensor) -> None:

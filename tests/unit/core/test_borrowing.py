@@ -47,6 +47,7 @@ def x() -> Tensor:
     return torch.randn(1, 3, 12, 12, generator=torch.Generator().manual_seed(1))
 
 
+@pytest.mark.usefixtures("no_spot_checks")
 def test_buffers_are_put_back_where_the_model_runs_after_a_program_in_the_same_call(x: Tensor) -> None:
     net = Counted().eval()
     asked = {"target": 1, "prepare": True}
@@ -87,6 +88,7 @@ def test_buffers_that_reading_a_weight_changes_are_put_back() -> None:
     assert net[0].parametrizations.weight[0].seen.item() == 0
 
 
+@pytest.mark.usefixtures("no_spot_checks")
 def test_a_prepared_call_copies_no_buffers(x: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     net, copied = Counted().eval(), []
     copies = networks._copies

@@ -177,6 +177,7 @@ def test_a_written_tensor_is_read_anew_by_those_who_read_later() -> None:
     assert torch.allclose(program(x), Side()(x), atol=1e-6)
 
 
+@pytest.mark.usefixtures("no_spot_checks")
 @pytest.mark.parametrize(
     "method",
     ["saliency", "guided-backprop", "grad-cam", "ablation-cam", "eigen-cam", "smooth-grad", "occlusion", "recipro-cam"],
@@ -199,6 +200,7 @@ def test_methods_give_what_they_give_on_the_model(method: str) -> None:
         assert (b.cost.forwards, b.cost.backwards) == (a.cost.forwards, a.cost.backwards)
 
 
+@pytest.mark.usefixtures("no_spot_checks")
 def test_the_first_use_is_compared_and_later_ones_are_not() -> None:
     net, x = _net(), _x(1)
     costs = [
@@ -528,6 +530,7 @@ class Pooled(nn.Module):
 CLOSED = ["grad-cam", "xgrad-cam", "hires-cam", "layer-cam", "ablation-cam", "recipro-cam", "cam", "grad-cam-pp"]
 
 
+@pytest.mark.usefixtures("no_spot_checks")
 @pytest.mark.parametrize("method", CLOSED)
 @pytest.mark.parametrize("squash", [None, nn.Softmax(1), nn.Sigmoid()], ids=["logits", "softmax", "sigmoid"])
 def test_closed_forms_take_one_forward_and_no_backward(method: str, squash: nn.Module | None) -> None:
@@ -633,6 +636,7 @@ def test_what_has_no_closed_form_beside_one_that_has() -> None:
         assert np.abs(a.values - b.values).max() <= 1e-4 * np.abs(a.values).max()
 
 
+@pytest.mark.usefixtures("no_spot_checks")
 def test_prepare_by_hand_gives_a_module_to_hook_and_differentiate() -> None:
     net, x = _net(), _x(1)
     made = seewhy.prepare(net, x, layers=["block"])

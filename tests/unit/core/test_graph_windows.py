@@ -172,6 +172,7 @@ def test_reach_is_exactly_what_changes(size: int, stride: int, padding: int, dil
     assert bool((start + extent - 1 >= found.hi).all())
 
 
+@pytest.mark.usefixtures("no_spot_checks")
 @pytest.mark.parametrize("fill", ["grey", 0.5, "blur"])
 def test_occlusion_follows_windows_and_says_so(fill: Any) -> None:
     net = _made("residual down")
