@@ -84,22 +84,22 @@ def out_of_place(call: Call) -> Callable[[Tensor], Tensor]:
 
 
 class _Rectify(torch.autograd.Function):
-    """f(z) forward; backward by whatever rule stands in ``watch`` at that time."""
+    """f(z) forward; backward by whatever rule stands in ``watch`` at that time. Kept is what torch's own would keep, the
+    input: a model may rewrite the output."""
 
     @staticmethod
     def forward(ctx: Any, z: Tensor, f: Callable[[Tensor], Tensor], watch: RuleWatch) -> Tensor:
         ctx.f, ctx.watch = f, watch
-        out = f(z)
-        ctx.save_for_backward(z, out)
-        return out
+        ctx.save_for_backward(z)
+        return f(z)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        (g,), (z, out), rule = grads, ctx.saved_tensors, ctx.watch.active
+        (g,), (z,), rule = grads, ctx.saved_tensors, ctx.watch.active
         if rule == "deconvnet":
             return g.clamp(min=0), None, None
         if rule == "guided":
-            return _slope(ctx.f, z, g.clamp(min=0)) * (out > 0), None, None
+            return _slope(ctx.f, z, g.clamp(min=0)) * (ctx.f(z) > 0), None, None
         return _slope(ctx.f, z, g), None, None
 
 

@@ -2,7 +2,9 @@
 
 Batch norm in eval mode gets the gradient of a single image wrong on the CPU when the gradient that arrives has a
 batch stride other than its size suggests, as after ``flatten(2).transpose(1, 2)`` (torch 2.14.1: convolutional stems
-of transformers, at batch size 1). A gradient with an axis of length 1 is therefore brought into plain order first.
+of transformers, at batch size 1). Instance norm gets it wrong when the gradient of a single image arrives channels
+last, as from a convolution of such weights. A gradient with an axis of length 1 is therefore brought into plain order
+first.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from seewhy.core.functions import Call, Handler
 __all__ = ["WORKAROUNDS"]
 
 
-def _batch_norm(call: Call, proceed: Callable[[Call], Any]) -> Any:
+def _norm(call: Call, proceed: Callable[[Call], Any]) -> Any:
     out = proceed(call)
     if isinstance(out, Tensor) and out.requires_grad and 1 in out.shape:
         out.register_hook(_plain_order)  # type: ignore[no-untyped-call]  # on a tensor of this pass: it dies with the pass
@@ -28,4 +30,4 @@ def _plain_order(gradient: Tensor) -> Tensor:
     return gradient.contiguous()
 
 
-WORKAROUNDS: dict[str, Handler] = {"batch_norm": _batch_norm}
+WORKAROUNDS: dict[str, Handler] = {"batch_norm": _norm, "instance_norm": _norm}
