@@ -30,6 +30,7 @@ _RULES = ("trapezoid", "riemann-left")
         needs=frozenset({Need.GRADIENT, Need.STREAM}),
         at="input",
         reduce="sum",
+        sums="the score's difference from the baseline's",
         use="integrated gradients with less noise from the regions that the straight path crosses",
         caveats=("steps cannot run together: slow", "the path depends on the model: implementation invariance is lost"),
     )
@@ -79,7 +80,7 @@ def guided_ig(
         values = values + (after - point) * slope
         point = after
     residual = values.flatten(1).sum(1) - (score - start)
-    return Attribution(values, error=residual)
+    return Attribution(values, error=residual, total=score - start)
 
 
 def _advance(

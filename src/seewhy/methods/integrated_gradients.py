@@ -11,6 +11,7 @@ from torch import Tensor
 
 from seewhy.core.asks import Attribution, Gradient, Score, Stream
 from seewhy.core.folds import Collect, WeightedSum, per_image
+from seewhy.core.shares import missed, percent
 from seewhy.core.streams import PlacesOnPath, StraightPath
 from seewhy.errors import UsageError
 from seewhy.methods._paths import quadrature
@@ -33,6 +34,7 @@ _CELLS = 8
         needs=frozenset({Need.GRADIENT, Need.STREAM}),
         at="input",
         reduce="sum",
+        sums="the score's difference from the baseline's",
         use="signed evidence in score units that adds up to the score difference",
         caveats=(
             "depends on the baseline: pixels that equal it get nothing",
@@ -88,15 +90,15 @@ def integrated_gradients(
         start, used = start[:, 0], torch.full_like(score, steps)
     values = (input - baseline) * mean
     residual = values.flatten(1).sum(1) - (score - start)
-    relative = residual.abs() / (score - start).abs().clamp(min=torch.finfo(score.dtype).tiny)
-    converged = (relative <= tolerance) | (residual == 0)
+    relative = missed(residual, score - start, values, score)
+    converged = relative <= tolerance
     advice = "raise max_steps" if rule == "adaptive" else "raise steps"
     notes = tuple(
-        f"completeness residual {share:.1%} of the score difference after {count:.0f} steps"
+        f"completeness residual {percent(share)} of the score difference after {count:.0f} steps"
         + ("" if good else f"; {advice}")
         for share, count, good in zip(relative.tolist(), used.tolist(), converged.tolist(), strict=True)
     )
-    return Attribution(values, error=residual, converged=converged, notes=notes)
+    return Attribution(values, error=residual, total=score - start, converged=converged, notes=notes)
 
 
 def _adaptive(
