@@ -22,6 +22,10 @@ __all__ = ["Finished", "ending", "status_of"]
 
 #: what a sum may miss of what it was to be before that is worth a word and a status
 _COMPLETE = 0.01
+_NOTHING_TO_CLIMB = (
+    "nothing was attacked: the score has no gradient at the pixels, or one that is NaN; that the answer stayed proves "
+    "nothing"
+)
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,9 @@ def status_of(
         if not answer.recorded:
             return Status("zero-gradient", "the model runs without recording gradients (no_grad inside its forward)")
         return Status("zero-gradient", f"the score does not depend on {place}")
+    if card.call == "attack":
+        moves = answer.attribution.moves
+        return Status() if moves is None or bool(moves[row]) else Status("zero-gradient", _NOTHING_TO_CLIMB)
     if not values.any():
         found = answer.attribution
         if found.moves is not None and found.holds is not None and bool(found.moves[row]):

@@ -218,7 +218,8 @@ class Attribution:
     standard error of the sum over channels, where it is known. ``converged`` [B] is False where a tolerance was not
     met, and ``notes`` (one for each image) say in words how it ended. ``finished`` is False for what an interruption
     cut short. ``total`` [B] is what the values are to sum to, where a card promises that. ``moves`` and ``holds`` [B]
-    are for maps that are 0 everywhere: whether the score changes with the place, and whether anything there is not 0.
+    are for maps that are 0 everywhere: whether the score changes with the place, and whether anything there is not 0;
+    of an attack ``moves`` says whether there ever was a way up.
     ``evidence`` [B, C] is what each channel of the values says about the target, in score units.
     """
 
