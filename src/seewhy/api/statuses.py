@@ -22,6 +22,10 @@ __all__ = ["Finished", "ending", "status_of"]
 
 #: what a sum may miss of what it was to be before that is worth a word and a status
 _COMPLETE = 0.01
+#: needs of methods whose map tells of the score; those of the others tell of activations alone
+_ABOUT_THE_SCORE = frozenset(Need) - {
+    Need.INPUT, Need.ACTIVATION, Need.BASELINE, Need.FILL, Need.SEGMENTS, Need.BOUNDS, Need.REFERENCES, Need.WEIGHTS
+}  # fmt: skip
 _NOTHING_TO_CLIMB = (
     "nothing was attacked: the score has no gradient at the pixels, or one that is NaN; that the answer stayed proves "
     "nothing"
@@ -90,8 +94,10 @@ def status_of(
     card = answer.job.outline.method.card
     if not answer.depends:
         if not answer.recorded:
-            return Status("zero-gradient", "the model runs without recording gradients (no_grad inside its forward)")
-        return Status("zero-gradient", f"the score does not depend on {place}")
+            what = "no_grad or inference_mode inside its forward"
+            return Status("zero-gradient", f"the model runs without recording gradients ({what})")
+        words = f"the score does not depend on {place} by any gradient; detach, argmax and quantised layers have none"
+        return Status("zero-gradient", words)
     if card.call == "attack":
         moves = answer.attribution.moves
         return Status() if moves is None or bool(moves[row]) else Status("zero-gradient", _NOTHING_TO_CLIMB)
@@ -101,7 +107,7 @@ def status_of(
             return _empty(done, score, bool(found.holds[row]))
         if not item.tensor.any():
             return Status("zero-gradient", "the map is 0 everywhere, and so is the input")
-        if not card.needs & {Need.GRADIENT, Need.SCORE, Need.STREAM, Need.HEAD}:
+        if not card.needs & _ABOUT_THE_SCORE:
             return Status("zero-gradient", f"the map is 0 everywhere: no activation at {place} stands out")
         return Status(
             "zero-gradient",
