@@ -73,6 +73,8 @@ def entry(method: Method) -> str:
     ]
     if not card.discriminative:
         lines.append("- not class-discriminative")
+    lines += [f"- the values add up to {card.sums}; where they miss it, the status says so"] if card.sums else []
+    lines += [f"- leaves out {card.cuts}: a map of zeros may mean no evidence for the target"] if card.cuts else []
     lines += [f"- beware: {caveat}" for caveat in card.caveats]
     return "\n".join([*lines, ""])
 

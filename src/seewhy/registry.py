@@ -70,7 +70,9 @@ class Card:
     values that have channels; None for maps that have none. ``discriminative`` maps differ between classes and can be
     asked for in contrast. ``positive`` maps are drawn with their negative part cut off unless asked otherwise.
     ``fill`` is what a perturbation method hides things behind unless told otherwise. ``by_layer`` methods explain not a
-    class but the mean of each layer, one map a layer. ``call`` is the command that runs it. ``differentiable`` maps can
+    class but the mean of each layer, one map a layer. ``sums`` says what the values add up to, ``cuts`` what the
+    formula leaves out on the way, so that a map can be 0 everywhere though the score does change: a map's status is
+    computed from what is promised here. ``call`` is the command that runs it. ``differentiable`` maps can
     carry a graph.
     """
 
@@ -87,6 +89,8 @@ class Card:
     positive: bool = False
     several_layers: bool = False
     by_layer: bool = False
+    sums: str = ""
+    cuts: str = ""
     fill: str = "grey"
     call: str = "explain"
     differentiable: bool = True

@@ -140,5 +140,7 @@ def test_several_targets_share_every_forward(name: str) -> None:
     one = sum(passed)
     both = every(explain(case, x, name, [1, 0], **given))
     if name not in _OWN_VARIANTS:
-        assert sum(passed) - one == one
+        # and one pass for all that are 0 everywhere, to see why
+        looks = (not all(each.values.any() for each in both)) - (not alone.values.any())
+        assert sum(passed) - one == one + looks
     close(both[0].values, alone.values, 1e-9)

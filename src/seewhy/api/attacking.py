@@ -25,6 +25,9 @@ from seewhy.models import Model, Preprocess, load, wrap
 
 __all__ = ["Goal", "attack", "attack_items"]
 
+#: what may be the matter with an attack, whatever it reached
+_SAID = ("unfinished", "zero-gradient", "non-finite")
+
 
 @dataclasses.dataclass(frozen=True)
 class Goal:
@@ -45,6 +48,8 @@ class Goal:
         """Whether ``after`` is what was wanted; None where there is no class."""
         if self.leave is None and self.reach is None:
             return None
+        if not after.answered:  # NaN: the class is left, and none is reached
+            return self.reach is None
         return after.index == self.reach if self.reach is not None else after.index != self.leave
 
 
@@ -136,7 +141,7 @@ def attack_items(
             maps=pair,
             name=item.name,
             notes=(*change.notes, *now.notes),
-            status=change.status if change.status.code == "unfinished" else Status(),
+            status=change.status if change.status.code in _SAID else Status(),
             cost=spent + (Cost() if pair is None else pair[0].cost + pair[1].cost),
             provenance=change.provenance,
         )

@@ -14,7 +14,7 @@ from torch import Tensor
 import seewhy.methods  # noqa: F401 - fills the registry
 from seewhy.api.defects import Patient, findings
 from seewhy.api.explaining import run_plan
-from seewhy.api.inputs import Item
+from seewhy.api.inputs import Item, own_layout
 from seewhy.api.planning import Plan
 from seewhy.api.probes import probes
 from seewhy.core.examining import Examination, examine
@@ -173,12 +173,13 @@ def _layer(patient: Patient) -> str:
     from seewhy.api.listing import layers
 
     try:
-        chosen = next((info for info in layers(patient.model, patient.x) if info.chosen), None)
+        x = own_layout(patient.model, patient.x)
+        chosen = next((info for info in layers(patient.model, x) if info.chosen), None)
     except SeewhyError as error:
         return f"none: {error}"
     if chosen is None or chosen.shape is None:
         return "none: no layer has positions"
-    layout = find_layout(chosen.shape, tuple(patient.x.shape[2:]))
+    layout = find_layout(chosen.shape, tuple(patient.x.shape[2:]), last=patient.network.channels_last)
     grid = "x".join(map(str, layout.grid))
     tokens = f", tokens after {layout.prefix} of no place (class, registers)" if layout.tokens else ""
     return (

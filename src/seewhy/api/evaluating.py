@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from seewhy.api.labelled import labelled
 from seewhy.api.predicting import predict_items
 from seewhy.errors import ImageError, TargetError, UsageError
 from seewhy.explanation.plain import plain
-from seewhy.metrics import Classification, classification
+from seewhy.metrics import NO_ANSWER, Classification, classification
 from seewhy.models import Model, load, wrap
 from seewhy.render import SUFFIXES, check, write, write_bytes
 from seewhy.render.plots import matrix
@@ -30,7 +31,8 @@ _AT_ONCE = 64
 
 @dataclass(frozen=True)
 class Mistake:
-    """A photo that was called something else: its name, its class, the answer, and how sure it was."""
+    """A photo that was called something else: its name, its class, the answer (-1: the model gave numbers that are
+    none), and how sure it was."""
 
     name: str
     truth: int
@@ -117,8 +119,9 @@ def evaluate_model(
 
     ``model`` as for `seewhy.explain`. ``images`` is a folder, whose sub-folders name the classes or which has a table
     ``labels.csv`` (``labels`` names another), or any images that `seewhy.explain` takes, with ``truths`` [N], class
-    numbers or labels. Photos that cannot be read are left out and named. Raises `UsageError` for photos without a
-    class, `TargetError` for models without a row of class scores.
+    numbers or labels. Photos that cannot be read are left out and named; those to which the model answers NaN are
+    wrong, and called "no answer". Raises `UsageError` for photos without a class, `TargetError` for models without a
+    row of class scores.
 
     >>> import torch, seewhy
     >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 2))
@@ -156,15 +159,20 @@ def evaluate_model(
     if not rows:
         raise UsageError(f"none of the {len(source)} photos can be read")
     shares = np.stack(rows)
-    numbers, said = classification(true, shares), shares.argmax(1)
+    numbers = classification(true, shares)
+    said = np.where(np.isfinite(shares).all(1), np.nan_to_num(shares).argmax(1), NO_ANSWER)
     mistakes = [
-        Mistake(name, truth, int(answer), float(row[answer]))
+        Mistake(name, truth, int(answer), float(row[answer]) if answer != NO_ANSWER else float("nan"))
         for name, truth, answer, row in zip(names, true, said, shares, strict=True)
         if truth != answer
     ]
-    mistakes.sort(key=lambda each: -each.probability)
-    called = tuple(wrapped.label(index) or f"class {index}" for index in numbers.classes)
+    mistakes.sort(key=lambda each: -math.inf if math.isnan(each.probability) else -each.probability)
+    called = tuple(_called(wrapped, index) for index in numbers.classes)
     return Evaluation(numbers, tuple(mistakes), called, wrapped.spec or wrapped.name, tuple(failed))
+
+
+def _called(model: Model, index: int) -> str:
+    return "no answer" if index == NO_ANSWER else model.label(index) or f"class {index}"
 
 
 def _folder(model: Model, folder: str | Path, table: str | Path | None) -> tuple[list[int], list[Any]]:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from seewhy.errors import UsageError
 from seewhy.models import Model, Photo, read_image
 
-__all__ = ["Item", "channels_first", "read_items", "same_shape"]
+__all__ = ["Item", "channels_first", "own_layout", "read_items", "same_shape"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,8 +80,9 @@ def _inputs(model: Model, values: Tensor | np.ndarray[Any, Any]) -> tuple[list[I
     if isinstance(values, np.ndarray):
         # a copy in native order: torch refuses negative strides and foreign byte orders, and warns of read-only memory
         values = torch.from_numpy(np.array(values, dtype=np.float64 if values.dtype.itemsize > 4 else np.float32))
-    # a subclass (with what it knows of its file) computes in ways of its own, which no rule would see
-    values = values.as_subclass(Tensor)
+    # a subclass (with what it knows of its file) computes in ways of its own, which no rule would see; a view that only
+    # says that it is to be negated has other numbers in memory
+    values = values.as_subclass(Tensor).resolve_conj().resolve_neg()
     axes, channels = _first_convolution(model)
     shape, last = tuple(values.shape), _channels_last(model)
     if values.ndim not in (axes + 1, axes + 2):
@@ -136,6 +137,11 @@ def _axes(axes: int, last: bool) -> str:
 def channels_first(model: Model, batch: Tensor) -> Tensor:
     """A batch of inputs in the model's own layout as [B, C, *positions]."""
     return batch.movedim(-1, 1) if _channels_last(model) else batch
+
+
+def own_layout(model: Model, batch: Tensor) -> Tensor:
+    """A batch [B, C, *positions] in the model's own layout: what `channels_first` takes back."""
+    return batch.movedim(1, -1) if _channels_last(model) else batch
 
 
 def _view(model: Model, row: Tensor) -> np.ndarray[Any, Any] | None:

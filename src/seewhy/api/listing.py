@@ -60,7 +60,8 @@ def layers(model: Model | nn.Module | Callable[[Tensor], Any] | str, input: Tens
     wrapped = load(model) if isinstance(model, str) else wrap(model)
     network = Network(wrapped.module)
     root = network.module
-    x = network.like(blank(wrapped) if input is None else channels_first(wrapped, input))
+    given = blank(wrapped) if input is None else channels_first(wrapped, torch.as_tensor(input))
+    x = network.like(given)
     with network.borrowed() as call:
         made = run_forward(network, call, x, Request(survey=True))
     size = tuple(x.shape[2:])
@@ -78,7 +79,7 @@ def layers(model: Model | nn.Module | Callable[[Tensor], Any] | str, input: Tens
                 type(module).__name__,
                 shape,
                 None if layout is None else layout.grid,
-                None if layout is None or shape is None else shape[layout.channel],
+                None if layout is None or not shape or layout.channel >= len(shape) else shape[layout.channel],
                 sum(p.numel() for p in module.parameters()),
                 name == best,
             )

@@ -20,7 +20,7 @@ from seewhy.core.network import Network
 from seewhy.core.rules import rule_name
 from seewhy.errors import CapabilityError, UnknownName, UsageError
 from seewhy.models import Model
-from seewhy.registry import FORWARD_ONLY, REDUCTIONS, Method
+from seewhy.registry import FORWARD_ONLY, REDUCTIONS, Method, Need
 from seewhy.registry import methods as registry
 
 __all__ = ["Plan"]
@@ -92,7 +92,7 @@ class Plan:
                 asked.append(number)
                 outlines.append(outline)
                 own.append(given | ({"layers": layers} if each.card.several_layers else {}))
-        wanted = Wanted(model, target, images)
+        wanted = Wanted(model, target, images, classless=all(map(_looks_at_no_class, methods)))
         check_contrast(contrast, model)
         if fuse is not None and (len(layers) < 2 or reduce == "none"):
             raise UsageError(
@@ -106,6 +106,14 @@ class Plan:
             model, network, tuple(outlines), tuple(own), wanted, several, contrast, fuse, reduce, question, extra,
             settings, tuple(asked),
         )  # fmt: skip
+
+
+def _looks_at_no_class(method: Method) -> bool:
+    """Whether a method's map is the same whatever the target: it may be asked of models that have no classes."""
+    card = method.card
+    if card.call != "explain":
+        return False
+    return not (card.discriminative or card.by_layer or card.needs & {Need.GRADIENT, Need.INPUT_GRADIENT, Need.RULE})
 
 
 def _methods(names: Sequence[str], call: str) -> list[Method]:

@@ -35,6 +35,11 @@ class Scored:
     score: float = math.nan
 
     @property
+    def answered(self) -> bool:
+        """Whether the model gave every class a number: NaN has no top class."""
+        return self.probabilities is not None and bool(self.probabilities.isfinite().all())
+
+    @property
     def index(self) -> int:
         """The top class; raises `TargetError` where there are no classes."""
         if self.prediction is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,29 +14,15 @@ from torch import Tensor
 from seewhy._version import __version__
 from seewhy.api.inputs import Item
 from seewhy.api.parameters import reduce_channels
+from seewhy.api.statuses import Finished, ending, status_of
 from seewhy.core.jobs import Answer, Spent
 from seewhy.core.layers import INPUT
 from seewhy.core.network import Network
 from seewhy.core.outputs import Forward
-from seewhy.explanation import Cost, Explanation, Guess, Prediction, Status
+from seewhy.explanation import Cost, Explanation, Guess, Prediction
 from seewhy.models import Model
-from seewhy.registry import Need
 
 __all__ = ["Finished", "array", "cost_of", "finish", "predictions", "provenance", "records", "status_of"]
-
-
-@dataclass(frozen=True)
-class Finished:
-    """One map of a batch, ready to be split into images: values [B, ...] in which ``channels`` were kept or not."""
-
-    answer: Answer
-    values: Tensor
-    channels: bool
-    error: Tensor | None
-    place: str
-    contrast: str | None
-    parameters: Mapping[str, Any]
-    spent: Spent
 
 
 def predictions(model: Model, forward: Forward, most: int = 5) -> list[Prediction | None]:
@@ -153,7 +138,7 @@ def records(
                 positive=method.card.positive,
                 channels=done.channels,
                 contrast=done.contrast,
-                notes=(*item.notes, *network.warned, *_ending(answer, row)),
+                notes=(*item.notes, *network.warned, *ending(done, row)),
                 tensor=values if keep_graph else None,
                 unit="activation" if answer.job.outline.about else "logit",
             )
@@ -166,11 +151,6 @@ def cost_of(spent: Spent, row: int, batch: int) -> Cost:
     return Cost(*spent.of(row, batch), round(spent.checks / batch), spent.seconds / batch)
 
 
-def _ending(answer: Answer, row: int) -> tuple[str, ...]:
-    """How a sampled, integrated or propagated map ended, in the method's words."""
-    return answer.attribution.notes[row : row + 1]
-
-
 def _array_or_number(value: Tensor) -> np.ndarray[Any, Any] | float:
     return float(value.detach()) if value.ndim == 0 else array(value)
 
@@ -179,44 +159,3 @@ def array(values: Tensor) -> np.ndarray[Any, Any]:
     """Float32, or float64 where it was computed so; numpy has no bfloat16, and half precision is for computing."""
     dtype = torch.float64 if values.dtype == torch.float64 else torch.float32
     return values.detach().to("cpu", dtype).numpy()
-
-
-def status_of(
-    network: Network, item: Item, values: np.ndarray[Any, Any], score: float, done: Finished, row: int
-) -> Status:
-    """Whether the map is an answer, and if not, why."""
-    answer, place = done.answer, "the input" if done.place == INPUT else f"layer {done.place!r}"
-    if not (np.isfinite(values).all() and math.isfinite(score)):
-        broken = network.broken_weights()
-        if broken is not None:
-            return Status("non-finite", f"the model's {broken!r} holds NaN or infinity")
-        if not bool(item.tensor.isfinite().all()):
-            return Status("non-finite", "the input holds NaN or infinity")
-        what = "the score" if not math.isfinite(score) else "the map"
-        return Status("non-finite", f"{what} overflowed in the forward or backward pass")
-    if not answer.attribution.finished:
-        return Status("unfinished", answer.attribution.notes[row])
-    card = answer.job.outline.method.card
-    if not answer.depends:
-        if not answer.recorded:
-            return Status("zero-gradient", "the model runs without recording gradients (no_grad inside its forward)")
-        return Status("zero-gradient", f"the score does not depend on {place}")
-    if not values.any():
-        if not item.tensor.any():
-            return Status("zero-gradient", "the map is 0 everywhere, and so is the input")
-        if not card.needs & {Need.GRADIENT, Need.SCORE, Need.STREAM, Need.HEAD}:
-            return Status("zero-gradient", f"the map is 0 everywhere: no activation at {place} stands out")
-        return Status(
-            "zero-gradient",
-            f"the map is 0 everywhere: at {place} nothing changes the score (constant output, dead or saturated units)",
-        )
-    converged = answer.attribution.converged
-    if converged is not None and not bool(converged[row]):
-        return Status("not-converged", answer.attribution.notes[row])
-    if card.positive and card.discriminative and values.max() <= 0:
-        return Status(
-            "no-positive-evidence",
-            f"all evidence at {place} speaks against the target (score {score:.3g}, map from {values.min():.3g} to "
-            f"{values.max():.3g}); it is drawn signed",
-        )
-    return Status()

@@ -12,7 +12,7 @@ from seewhy.api.attacking import attack_items
 from seewhy.api.inputs import Item, read_items
 from seewhy.api.labelled import labelled
 from seewhy.api.predicting import predict_items
-from seewhy.errors import ImageError, UsageError
+from seewhy.errors import CapabilityError, ImageError, UsageError
 from seewhy.models import load, wrap
 from seewhy.registry import methods as registry
 
@@ -39,19 +39,23 @@ class Point:
 @dataclass(frozen=True)
 class Curve:
     """Accuracy against epsilon: ``points`` in order, the first at 0. ``truth`` says what right means: ``"labels"``, or
-    ``"own answers"`` where nobody said what the photos show; ``failed`` are photos that could not be read."""
+    ``"own answers"`` where nobody said what the photos show; ``failed`` are photos that could not be read, ``notes``
+    what ought to be known about the others."""
 
     method: str
     points: tuple[Point, ...]
     truth: str
     failed: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON."""
         points = [
             {"epsilon": p.epsilon, "right": p.right, "count": p.count, "accuracy": p.accuracy} for p in self.points
         ]
-        return {"method": self.method, "truth": self.truth, "points": points, "failed": list(self.failed)}
+        return {"method": self.method, "truth": self.truth, "points": points, "failed": list(self.failed)} | {
+            "notes": list(self.notes)
+        }
 
 
 def robustness(
@@ -69,8 +73,10 @@ def robustness(
 
     True classes come from sub-folders or a table (``labels``, see `seewhy.api.labelled`); where nobody said, from what
     the model answers before the attack. A photo that falls at one epsilon counts as fallen at every larger one: the
-    smaller ball lies in the larger. ``method`` and ``parameters`` as for `seewhy.attack`. Raises `UsageError` for
-    epsilons that are none and a folder that mixes photos with and without a class.
+    smaller ball lies in the larger. An answer of NaN is never right. ``method`` and ``parameters`` as for
+    `seewhy.attack`. Raises `UsageError` for epsilons that are none and a folder that mixes photos with and without a
+    class, `CapabilityError` where no photo has a gradient to attack by: such a network stands still, and proves
+    nothing.
     """
     sizes = sorted(set(epsilons))
     if not sizes or not all(isinstance(e, int | float) and 0 < e <= 255 for e in sizes):
@@ -91,11 +97,12 @@ def robustness(
         raise UsageError(f"none of the {len(photos)} photos in {folder} can be read")
     said = predict_items(wrapped, items, memory=memory, progress=progress)
     right = [scored.index if truth is None else truth for scored, truth in zip(said, truths, strict=True)]
-    standing = [n for n, scored in enumerate(said) if scored.index == right[n]]
+    standing = [n for n, scored in enumerate(said) if scored.answered and scored.index == right[n]]
     if "stop" in registry[method].parameters and said[0].probabilities is not None:
         # a class with a smaller share than 1 / K leads no more; one unit further survives the rounding to 8 bits
         parameters.setdefault("stop", math.log(len(said[0].probabilities)) + 1)
     points = [Point(0.0, len(standing), len(items))]
+    unmoved: set[int] = set()
     for number, size in enumerate(sizes):
         left = []
         for start in range(0, len(standing), _BATCH):
@@ -105,11 +112,18 @@ def robustness(
                 epsilon=size, **parameters,
             )  # fmt: skip
             left += [n for n, each in zip(mine, found, strict=False) if not each.success]
+            unmoved |= {n for n, each in zip(mine, found, strict=False) if each.status.code == "zero-gradient"}
             if progress is not None:
                 progress(f"{method}, epsilon {size:g}", start + len(mine), len(standing))
+        if standing and len(unmoved) == len(standing) and not number:
+            raise CapabilityError(
+                f"{method} finds no gradient at the pixels of any photo: the network rounds, or runs without recording "
+                "gradients, so that it stands still says nothing; see seewhy doctor"
+            )
         standing = left
         points.append(Point(float(size), len(standing), len(items)))
         if not standing and number + 1 < len(sizes):
             points += [Point(float(e), 0, len(items)) for e in sizes[number + 1 :]]
             break
-    return Curve(method, tuple(points), "labels" if known else "own answers", tuple(failed))
+    notes = (f"{len(unmoved)} photos have no gradient at their pixels: they count as they answer",) if unmoved else ()
+    return Curve(method, tuple(points), "labels" if known else "own answers", tuple(failed), notes)

@@ -35,11 +35,12 @@ class Wanted:
     one scalar per sample, ``"all"`` (every class), ``"present"`` (every class with a positive score, for several labels
     at once) or ``"top-k"``. Words also make ``"cat vs dog"`` (a margin), ``"P(cat)"`` (a probability) and ``"output
     0"`` (a regression). Of a detector the top class is the surest object. For one image, a list explains each of its
-    entries; for several images a list has one entry (or one list) per image.
+    entries; for several images a list has one entry (or one list) per image. ``classless`` says that nobody looks at a
+    class: then a model that has none needs no target.
     """
 
-    def __init__(self, model: Model, target: Any, images: int) -> None:
-        self._model = model
+    def __init__(self, model: Model, target: Any, images: int, *, classless: bool = False) -> None:
+        self._model, self._classless = model, classless
         if isinstance(target, Tensor | np.ndarray):
             target = target.tolist()
         self.many = isinstance(target, list | tuple | range) or _depends(target)
@@ -112,6 +113,8 @@ class Wanted:
         fixed = self._fixed(spec)
         if fixed is not None:
             return [_in_range(fixed, forward)]
+        if spec is None and self._classless and not _has_classes(forward):
+            return [t.Everything()]
         if forward.found is not None:
             return _objects(forward.found[row], spec)
         logits = forward.logits.detach()
@@ -131,6 +134,15 @@ class Wanted:
             # every class by itself, whether or not the model ends in its sigmoid
             return [t.Logit(k) for k in order if k == order[0] or float(logits[row, k]) > 0]
         return [t.Logit(k) for k in order[: _top_count(spec)]]
+
+
+def _has_classes(forward: Forward) -> bool:
+    if forward.found is not None:
+        return True
+    try:
+        return forward.logits.ndim == 2
+    except TargetError:  # several tensors, none of which is called the score
+        return False
 
 
 def _objects(found: Mapping[str, Tensor], spec: Any) -> list[t.Target]:

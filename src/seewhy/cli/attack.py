@@ -143,7 +143,7 @@ def _curve(photos: list[str], typed: str, method: str, given: dict[str, Any], so
     given.pop("epsilon", None)
     with quiet_warnings(output.quiet), bars(output.quiet) as bar:
         found = robustness(source.load(), photos[0], sizes, method=method, progress=bar, **given)
-    for reason in found.failed:
+    for reason in (*found.failed, *found.notes):
         complain(reason)
     path = _drawn(found, output)
     if output.json:

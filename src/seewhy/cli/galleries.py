@@ -14,7 +14,7 @@ import typer
 from seewhy.cli.bundles import Output, Source
 from seewhy.cli.console import Bars, bars, complain, quiet_warnings
 from seewhy.cli.running import INTERRUPTED
-from seewhy.cli.show import as_json, cost_dict
+from seewhy.cli.show import as_json, cost_dict, on_a_line
 from seewhy.errors import ImageError, UsageError
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Show:
             state = "" if gallery.status.ok else f"  [{gallery.status}]"
             lines = [f"{gallery.title}{state}", *(f"  note: {n}" for n in gallery.notes), *(f"    {f}" for f in files)]
             with self.bar.aside():
-                typer.echo("\n".join(lines))
+                typer.echo("\n".join(on_a_line(line) for line in lines))
 
     def lose(self, photo: str, reason: str) -> None:
         """Tell of a photo that gave nothing."""

@@ -193,6 +193,8 @@ def _card(method: Method) -> None:
         "made by": "" if card.call == "explain" else f"seewhy {card.call}",
         "parameters": ", ".join(f"{key}={value!r}" for key, value in method.parameters.items()) or "none of its own",
         "use it for": card.use,
+        "adds up to": card.sums,
+        "leaves out": card.cuts,
         "beware": "; ".join(card.caveats),
     }
     grid = Table.grid(padding=(0, 2))

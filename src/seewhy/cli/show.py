@@ -14,7 +14,7 @@ import typer
 if TYPE_CHECKING:
     from seewhy.explanation import Cost, Explanation, Explanations
 
-__all__ = ["as_json", "cost_dict", "image_dict", "image_lines"]
+__all__ = ["as_json", "cost_dict", "image_dict", "image_lines", "on_a_line"]
 
 
 def as_json(document: Any) -> None:
@@ -67,7 +67,16 @@ def image_lines(path: str, explanations: Explanations, files: Sequence[Sequence[
         # a picture that several share is named once, after the last of them
         if n + 1 == len(files) or files[n + 1] != mine:
             lines += [f"    {file}" for file in mine]
-    return lines
+    return [on_a_line(line) for line in lines]
+
+
+def on_a_line(text: str) -> str:
+    """``text`` with what would break the line, or do something to a terminal, written out as Python writes it.
+
+    >>> print(on_a_line("a" + chr(10) + "b.png"))
+    a\\nb.png
+    """
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def _prediction(explanation: Explanation) -> str:

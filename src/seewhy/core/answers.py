@@ -78,6 +78,8 @@ def proven_head(made: Pass, ask: asks.HeadWeights, place: str, targets: Sequence
 
     None, or `CapabilityError` where the ask requires it, for any other tail.
     """
+    if not (ask.required or made.scores(targets).requires_grad):
+        return None  # its weights are read off a gradient, and none was recorded
     linear = next((each for each in reversed(made.linears) if _same(each.result, made.forward.logits)), None)
     problem = ""
     if place == INPUT:

@@ -217,7 +217,10 @@ class Attribution:
     ``error`` is a standard error shaped like ``values``, or a residual per image [B]; ``summed`` [B, *positions] is the
     standard error of the sum over channels, where it is known. ``converged`` [B] is False where a tolerance was not
     met, and ``notes`` (one for each image) say in words how it ended. ``finished`` is False for what an interruption
-    cut short. ``evidence`` [B, C] is what each channel of the values says about the target, in score units.
+    cut short. ``total`` [B] is what the values are to sum to, where a card promises that. ``moves`` and ``holds`` [B]
+    are for maps that are 0 everywhere: whether the score changes with the place, and whether anything there is not 0;
+    of an attack ``moves`` says whether there ever was a way up.
+    ``evidence`` [B, C] is what each channel of the values says about the target, in score units.
     """
 
     values: Tensor
@@ -227,3 +230,6 @@ class Attribution:
     summed: Tensor | None = None
     finished: bool = True
     evidence: Tensor | None = None
+    total: Tensor | None = None
+    moves: Tensor | None = None
+    holds: Tensor | None = None

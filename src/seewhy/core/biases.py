@@ -31,7 +31,9 @@ _AFFINE = (
     "batch_norm",
     "_native_batch_norm_legit_no_training",
 )
-_CURVED = ("sigmoid", "tanh", "hardsigmoid", "softmax", "layer_norm", "group_norm", "instance_norm", "normalize")
+#: those in which each value depends on others
+_MIXING = ("softmax", "layer_norm", "group_norm", "instance_norm", "normalize")
+_CURVED = ("sigmoid", "tanh", "hardsigmoid", *_MIXING)
 #: those whose second axis is the channels'; the others take every value by itself
 _BY_CHANNEL = ("group_norm", "instance_norm", "normalize")
 #: rectifiers that are linear on each side of the origin and so have no implicit bias
@@ -127,12 +129,22 @@ class BiasWatch:
         z = call.args[0] if call.args else call.kwargs["input"]
         if not (torch.is_grad_enabled() and z.requires_grad):
             return proceed(call)
-        bias = _beyond_linear(out_of_place(call), z.detach())
+        beyond = _beyond_linear if call.name.rstrip("_") in _MIXING else _beyond_slope
+        bias = beyond(out_of_place(call), z.detach())
         out = proceed(call)
         if not bool(bias.any()):
             return out
         channel = z.ndim - 1 if call.name == "layer_norm" else 1 if call.name in _BY_CHANNEL else None
         return self._caught(out, bias, channel, in_place(call))
+
+
+def _beyond_slope(f: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
+    """f(z) - f'(z) z of a function that takes every value by itself."""
+    with torch.enable_grad():
+        z = z.detach().requires_grad_()
+        value = f(z)
+        (slope,) = torch.autograd.grad(value.sum(), z)
+    return value.detach() - slope * z.detach()
 
 
 def _beyond_linear(f: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:

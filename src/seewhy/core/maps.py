@@ -8,19 +8,27 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from seewhy.errors import CapabilityError
+
 __all__ = ["upsample", "upsample_sum"]
 
 _MODES = {1: "linear", 2: "bilinear", 3: "trilinear"}
 
 
 def upsample(maps: Tensor, size: Sequence[int]) -> Tensor:
-    """``maps`` [B, C, *positions] at ``size``: linear in every axis, corners not aligned.
+    """``maps`` [B, C, *positions] at ``size``: linear in every axis, corners not aligned. Raises `CapabilityError` for
+    maps of another number of axes.
 
     >>> upsample(torch.ones(1, 1, 2, 2), (4, 4)).shape
     torch.Size([1, 1, 4, 4])
     """
     if tuple(maps.shape[2:]) == tuple(size):
         return maps
+    if maps.ndim - 2 != len(size):
+        raise CapabilityError(
+            f"a map of {maps.ndim - 2} axes {tuple(maps.shape[2:])} cannot be laid over {len(size)} axes "
+            f"{tuple(size)}: choose a layer whose positions are the image's, or a reshape= that gives as many"
+        )
     return F.interpolate(maps, tuple(size), mode=_MODES[len(size)], align_corners=False)
 
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from seewhy.core.programs import program_of
+from seewhy.core.setting_aside import uncompiled, unrepeated
 from seewhy.errors import CapabilityError
 
 if TYPE_CHECKING:
@@ -135,7 +136,8 @@ class _Buffers:
         before, self._before = self._before or [], None
         with torch.no_grad():
             for part, name, value, copy, version in before:
-                if part._buffers.get(name) is not value:
+                # TorchScript keeps its buffers in something that is no dictionary
+                if name not in part._buffers or part._buffers[name] is not value:
                     part._buffers[name] = value
                 if _version(value) != version or (version is None and not _same(value, copy)):
                     value.copy_(copy)
@@ -265,6 +267,8 @@ class Network:
             if any(isinstance(part, nn.RNNBase) for part in parts):
                 # cuDNN differentiates recurrent layers in train mode only
                 stack.enter_context(torch.backends.cudnn.flags(enabled=False))
+            stack.enter_context(uncompiled(parts))
+            stack.enter_context(unrepeated())
             if _mix_samples(parts) and _MIXING not in self.warned:
                 self.warned.append(_MIXING)
             clones = {}

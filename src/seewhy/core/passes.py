@@ -207,7 +207,7 @@ class Pass:
         elif self.forward.found is not None:
             best, spent = self._shared_by(candidates, asked), len(asked)
         tensor = self.tape.outputs[best.identity]
-        intact = tensor._version == best.identity[1] and tensor.requires_grad
+        intact = tensor.requires_grad and tensor._version == best.identity[1]
         self.tape.calls[best.name] = sum(seen.name == best.name for seen in self.tape.seen)
         if intact:
             self.tape.activations[best.name] = tensor

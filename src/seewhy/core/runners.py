@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from inspect import isgeneratorfunction
 from typing import Any
 
+from torch import Tensor
+
 from seewhy.core import asks
+from seewhy.core.asks import Stream
+from seewhy.core.folds import Gather
 from seewhy.core.jobs import Job, Spent
+from seewhy.core.streams import StraightPath
+from seewhy.registry import Need
 
 __all__ = ["UNANSWERED", "Runner", "Steps", "attribution", "distinct", "salvage", "source_key", "steps_of"]
 
@@ -56,7 +62,33 @@ def steps_of(job: Job) -> Steps:
     result = method.formula(*given, **job.parameters)
     if isinstance(result, Generator):
         result = yield from result
-    return result
+    found = attribution(result)
+    differentiates = method.card.call == "explain" and method.card.needs & _DIFFERENTIATE
+    if found.finished and differentiates and not _shows_something(found.values).all():
+        found = yield from _looked_into(found)
+    return found
+
+
+#: needs of methods whose map is made of derivatives; a zero of any other was measured with scores
+_DIFFERENTIATE = frozenset({Need.GRADIENT, Need.INPUT_GRADIENT, Need.RELEVANCE, Need.RULE, Need.ATTENTION})
+
+
+def _shows_something(values: Tensor) -> Tensor:
+    """Which images' values are not 0 everywhere, [B]."""
+    return values.detach().flatten(1).bool().any(1)
+
+
+def _looked_into(found: asks.Attribution) -> Steps:
+    """An attribution with maps that are 0 everywhere, and whether the score changes with the place all the same: one
+    plain gradient more, since such a map cannot say what its formula, or its rule, has cut off."""
+    batch = len(found.values)
+    wants = asks.Gradient(rule="none"), asks.Activation()
+    try:
+        slopes, held = yield Stream(StraightPath(1, (1.0,)), wants, Gather(batch, 1), quiet=True)
+    except asks.Interrupted:
+        words = "interrupted while it was asked why the map is 0 everywhere"
+        return replace(found, finished=False, notes=(words,) * batch)
+    return replace(found, moves=_shows_something(slopes), holds=_shows_something(held))
 
 
 def salvage(runners: Sequence[Runner]) -> bool:

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from seewhy.core.asks import Attribution
 from seewhy.core.moments import Running, student
+from seewhy.core.shares import percent
 from seewhy.errors import UsageError
 
 __all__ = ["Estimate", "Estimator", "Means", "Pairs", "Variances", "relative_error", "rounds", "student"]
@@ -49,10 +50,12 @@ def rounds(n: int, first: int = 8, growth: float = 2.0) -> tuple[int, ...]:
 
 
 def relative_error(found: Estimate) -> Tensor:
-    """Root mean square of the error over the map's range, [B]; infinite where a constant map has an error."""
+    """Root mean square of the error over the map's range, [B]. A map that is the same everywhere (one piece, one cell)
+    has no range: its magnitude stands in, and an error beside a map of zeros is infinitely large."""
     values, error = found.values.detach().flatten(1), found.error.detach().flatten(1)
-    size, range_ = error.square().mean(1).sqrt(), values.amax(1) - values.amin(1)
-    return torch.where(size > 0, size / range_.clamp(min=torch.finfo(range_.dtype).tiny), torch.zeros_like(size))
+    size, range_, most = error.square().mean(1).sqrt(), values.amax(1) - values.amin(1), values.abs().amax(1)
+    range_ = torch.where(range_ > 16 * torch.finfo(values.dtype).eps * most, range_, most)
+    return torch.where(size > 0, size / range_, torch.zeros_like(size))
 
 
 class Estimator(ABC):
@@ -91,9 +94,10 @@ class Estimator(ABC):
         shares, notes = relative_error(found), []
         # a tolerance of 0 asks for the whole budget, and gets it
         converged = (shares <= self.tolerance) | (self.tolerance == 0)
-        for share, count, good in zip(shares.tolist(), found.counts.tolist(), converged.tolist(), strict=True):
-            known = f"standard error {share:.1%} of the map's range"
-            words = f"{count:.0f} of {budget} {unit}, {'too few for a standard error' if share == math.inf else known}"
+        unknown = found.error.detach().flatten(1).isinf().any(1)
+        rows = zip(*(each.tolist() for each in (shares, found.counts, converged, unknown)), strict=True)
+        for share, count, good, few in rows:
+            words = f"{count:.0f} of {budget} {unit}, {_in_words(share, few)}"
             if not finished:
                 notes.append(f"interrupted after {words}")
             elif self.tolerance == 0:
@@ -103,6 +107,15 @@ class Estimator(ABC):
             else:
                 notes.append(f"budget spent: {words}, above tolerance={self.tolerance:g}; raise n, or the tolerance")
         return Attribution(found.values, found.error, converged, tuple(notes), found.summed, finished)
+
+
+def _in_words(share: float, unknown: bool) -> str:
+    """A standard error of ``share`` of the map's range; ``unknown`` where there were too few samples for one."""
+    if unknown:
+        return "too few for a standard error"
+    if share == math.inf:
+        return "a standard error, and a map of zeros"
+    return f"standard error {percent(share)} of the map's range"
 
 
 class Means(Estimator):

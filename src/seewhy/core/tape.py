@@ -116,7 +116,7 @@ def record(root: nn.Module, tape: Tape) -> Iterator[None]:
     def note(name: str) -> Callable[[nn.Module, Any, Any], None]:
         def hook(module: nn.Module, args: Any, output: Any) -> None:
             if threading.get_ident() == owner and isinstance(output, Tensor) and output.is_floating_point():
-                identity = id(output), output._version
+                identity = id(output), 0 if output.is_inference() else output._version
                 tape.seen.append(Seen(name, type(module).__name__, tuple(output.shape), identity))
                 tape.outputs[identity] = output  # held, so that no id is given out twice
 
@@ -133,7 +133,8 @@ def record(root: nn.Module, tape: Tape) -> Iterator[None]:
 def _catch(tape: Tape, key: str, raw: Tensor, aliased: bool, *, wanted: bool) -> Tensor | None:
     """Put ``raw`` on the tape; gives what travels on in its stead, None if ``raw`` itself does."""
     earlier = tape.sent.get(id(raw))
-    if earlier is not None and earlier[1]._version == 0:  # a container's output that is its last child's, just caught
+    untouched = earlier is not None and not earlier[1].is_inference() and earlier[1]._version == 0
+    if earlier is not None and untouched:  # a container's output that is its last child's, just caught
         tape.activations[key] = tape.activations[earlier[0]]
         return None
     if aliased and wanted and raw.grad_fn is not None:

@@ -13,7 +13,16 @@ if TYPE_CHECKING:
 __all__ = ["CODES", "Cost", "Guess", "Prediction", "Status"]
 
 #: every code a `Status` can have
-CODES = ("ok", "no-positive-evidence", "zero-gradient", "non-finite", "not-converged", "unfinished")
+CODES = (
+    "ok",
+    "no-positive-evidence",
+    "no-evidence",
+    "zero-gradient",
+    "non-finite",
+    "incomplete",
+    "not-converged",
+    "unfinished",
+)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from seewhy.core.streams import ChangedInput
 from seewhy.errors import UsageError
 from seewhy.methods._looking import look
 
-__all__ = ["Ball", "ascend"]
+__all__ = ["Ball", "ascend", "felt", "uphill"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +47,16 @@ class Ball:
         return torch.maximum(torch.minimum(inside, self.bounds[1]), self.bounds[0])
 
 
+def uphill(gradient: Tensor) -> Tensor:
+    """Which way each pixel goes, -1, 0 or 1; 0 where the gradient is no number, which says nothing."""
+    return torch.where(gradient.isfinite(), gradient, torch.zeros_like(gradient)).sign()
+
+
+def felt(gradient: Tensor) -> Tensor:
+    """Whether there is a way up at all, [B]: without one, nothing was attacked."""
+    return uphill(gradient).detach().flatten(1).bool().any(1)
+
+
 def ascend(
     ball: Ball, start: Tensor, step: float, steps: int, stop: float | None, name: str
 ) -> Generator[Any, Any, Attribution]:
@@ -60,15 +70,15 @@ def ascend(
         raise UsageError(f"{name}: steps={steps!r}, step={step!r}: a whole number from 1 on, and levels above 0")
     x, done, enough = start, 0, torch.inf if stop is None else stop
     best, most = start, torch.full((len(start),), -torch.inf, dtype=start.dtype, device=start.device)
-    taken = torch.zeros(len(start), dtype=torch.long)
+    taken, moves = torch.zeros(len(start), dtype=torch.long), torch.zeros_like(most, dtype=torch.bool)
     try:
         for _ in range(steps):
             gradient, score = yield from look(x)
             best, most = _better(x, score, best, most)
-            going = most < enough
+            going, moves = most < enough, moves | felt(gradient)
             if not bool(going.any()):
                 break
-            x = torch.where(_wide(going, x), ball.clip(x + step * ball.level * gradient.sign()), x)
+            x = torch.where(_wide(going, x), ball.clip(x + step * ball.level * uphill(gradient)), x)
             taken += going.cpu()
             done += 1
             yield Progress(done, steps)
@@ -78,10 +88,13 @@ def ascend(
         if not done:
             raise
         return Attribution(
-            best - ball.x, notes=(f"interrupted after {done} of {steps} steps",) * len(x), finished=False
+            best - ball.x,
+            notes=(f"interrupted after {done} of {steps} steps",) * len(x),
+            finished=False,
+            moves=moves,
         )
     notes = tuple(f"{count} of {steps} steps" for count in taken.tolist())
-    return Attribution(best - ball.x, notes=notes)
+    return Attribution(best - ball.x, notes=notes, moves=moves | (most >= enough))
 
 
 def _score(x: Tensor) -> Generator[Any, Any, Tensor]:

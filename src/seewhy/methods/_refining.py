@@ -1,5 +1,5 @@
-"""Where a path's integral needs nodes: takes gradients and scores along it, keeps one trapezoid sum for each of a few
-cells, says which cells to halve the steps of; runs nothing."""
+"""Where a path's integral needs nodes: takes gradients and scores along it, keeps two sums for each of a few cells,
+says which cells to halve the steps of; runs nothing."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ _WORTH = 0.02
 _ROUND = 4
 #: what a cell's squared residual counts beside the squared error of its map, of which it is but one draw
 _RESIDUAL = 0.25
+#: how much smaller the midpoints' residual has to be to be believed instead of the trapezoids', of twice the steps
+_CLEARLY = 0.5
 
 
 def cell_edges(cells: int) -> tuple[float, ...]:
@@ -32,12 +34,18 @@ class Cells:
     """Trapezoid sums over the cells of each image's path, each cell with steps of its own.
 
     ``way`` [B, ...] is the path's end minus its start. Twice the steps in a cell are half its sum plus the gradients
-    halfway, so that no gradient is kept: what is held is one sum a cell, however many steps there are.
+    halfway, so that no gradient is kept: what is held is two sums a cell, however many steps there are.
 
     Two things tell a cell's error. Completeness holds on every stretch of a path: the sum should be the rise of the
     score. And the map itself: between two nodes gradients wander like a Brownian bridge (a network of rectifiers has
     a kink wherever one switches), so that a step's trapezoid errs by h |g_b - g_a| / sqrt(12), and a sum that
     changed by d when its steps were halved still errs by d / sqrt(3).
+
+    A trapezoid leans on the gradients at the cell's own edges, and one of them may be of another kind: at a baseline of
+    zeros that a layer norm divides by its own spread, the gradient is a million times what it is next to it, however
+    short the steps. The gradients halfway, which came last, are a sum of their own (the midpoint rule) that asks no
+    edge. Of the two a cell's sum is the one whose completeness is better, the trapezoid's where they are close: it has
+    twice the steps.
     """
 
     def __init__(self, edges: Sequence[float], way: Tensor) -> None:
@@ -45,6 +53,9 @@ class Cells:
         batch, cells = len(way), len(self.edges) - 1
         self._widths = torch.tensor(self.edges, dtype=torch.float64).diff()
         self._sums: list[list[Tensor]] = [[] for _ in range(batch)]
+        #: the sums that asked no edge, once steps were halved
+        self._open: dict[tuple[int, int], Tensor] = {}
+        self._asks_none: set[tuple[int, int]] = set()
         #: steps of every cell, [B, cells]
         self.steps = torch.ones(batch, cells, dtype=torch.long)
         self._shares = torch.zeros(batch, cells, dtype=torch.float64)
@@ -66,7 +77,7 @@ class Cells:
             self._sums[sample].append((before + gradient) * (0.5 * width))
             self._rises[sample, cell] = float((score - low).detach())
             self._errors[sample, cell] = width**2 / 12 * self._size(sample, gradient - before)
-            self._shares[sample, cell] = self._share(sample, cell)
+            self._shares[sample, cell] = self._share(sample, self._sums[sample][cell])
         self._last[sample] = gradient, score
 
     def forget_edges(self) -> None:
@@ -79,8 +90,14 @@ class Cells:
 
     def mean(self) -> Tensor:
         """The integral of the gradient over the whole path, [B, ...]."""
-        means: list[Tensor] = [torch.stack(sums).sum(0) for sums in self._sums]
+        means: list[Tensor] = [
+            torch.stack([self._best(sample, cell) for cell in range(len(sums))]).sum(0)
+            for sample, sums in enumerate(self._sums)
+        ]
         return torch.stack(means)
+
+    def _best(self, sample: int, cell: int) -> Tensor:
+        return self._open[sample, cell] if (sample, cell) in self._asks_none else self._sums[sample][cell]
 
     def pick(self, sample: int, most: int) -> list[int]:
         """The cells whose steps to halve next, those first that gain most for a gradient: an eighth more steps or so,
@@ -128,15 +145,24 @@ class Cells:
         """Work what came into the sums."""
         for (sample, cell), total in self._halfway.items():
             steps, before = int(self.steps[sample, cell]), self._sums[sample][cell]
-            after = 0.5 * before + total * (0.5 * float(self._widths[cell]) / steps)
-            self._sums[sample][cell] = after
+            halfway = total * (float(self._widths[cell]) / steps)
+            after = 0.5 * (before + halfway)
+            self._sums[sample][cell], self._open[sample, cell] = after, halfway
             self.steps[sample, cell] = 2 * steps
             self._errors[sample, cell] = self._size(sample, after - before) / 3
-            self._shares[sample, cell] = self._share(sample, cell)
+            self._choose(sample, cell)
         self._halfway = {}
 
-    def _share(self, sample: int, cell: int) -> float:
-        return float((self._sums[sample][cell].detach() * self._way[sample].detach()).sum())
+    def _choose(self, sample: int, cell: int) -> None:
+        """Take the sum that misses the rise of the score by less."""
+        rise = float(self._rises[sample, cell])
+        closed, open_ = (self._share(sample, each) for each in (self._sums[sample][cell], self._open[sample, cell]))
+        clearly = abs(open_ - rise) < _CLEARLY * abs(closed - rise)
+        (self._asks_none.add if clearly else self._asks_none.discard)((sample, cell))
+        self._shares[sample, cell] = open_ if clearly else closed
+
+    def _share(self, sample: int, total: Tensor) -> float:
+        return float((total.detach() * self._way[sample].detach()).sum())
 
     def _size(self, sample: int, change: Tensor) -> float:
         return float((change.detach() * self._way[sample].detach()).square().sum())

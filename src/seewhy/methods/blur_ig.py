@@ -33,6 +33,7 @@ _SHARE = 50 / 224
         needs=frozenset({Need.GRADIENT, Need.STREAM}),
         at="input",
         reduce="sum",
+        sums="the score's difference from that of the blurred image",
         use="integrated gradients without a baseline colour: no pixel is blind because it equals the baseline",
         caveats=(
             "the path ends in a blurred image, of which the network may still say something",
@@ -71,7 +72,7 @@ def blur_ig(
         Stream(path, (Score(),), Collect(batch, steps + 1)),
     )
     residual = values.flatten(1).sum(1) - (score - scores[:, 0])
-    return Attribution(values, error=residual)
+    return Attribution(values, error=residual, total=score - scores[:, 0])
 
 
 def _blur(x: Tensor, sigma: float) -> Tensor:

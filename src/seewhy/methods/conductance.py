@@ -27,6 +27,7 @@ __all__ = ["conductance"]
         needs=frozenset({Need.GRADIENT, Need.STREAM}),
         at="layer",
         reduce="sum",
+        sums="the score's difference from the baseline's",
         use="how much of the score difference flows through each unit of a layer; complete",
         caveats=("depends on the baseline",),
     )
@@ -51,4 +52,4 @@ def conductance(input: Tensor, baseline: Tensor, score: Tensor, *, steps: int = 
         Stream(path, (Score(),), Collect(batch, len(nodes))),
     )
     residual = values.flatten(1).sum(1) - (score - scores[:, 0])
-    return Attribution(values, error=residual)
+    return Attribution(values, error=residual, total=score - scores[:, 0])

@@ -19,6 +19,7 @@ __all__ = ["deconvnet"]
         reduce="max-abs",
         rule="deconvnet",
         discriminative=False,
+        cuts="negative gradients at every rectifier",
         use="what patterns excite the score; keras-vis calls the rule relu",
         caveats=(
             "fails the weight-randomisation test (Nie et al. 2018)",

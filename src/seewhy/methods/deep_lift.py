@@ -24,6 +24,7 @@ __all__ = ["deep_lift"]
         cost="1 forward, then 1 forward and 1 backward of input and baseline together",
         needs=frozenset({Need.RELEVANCE}),
         reduce="sum",
+        sums="the score's difference from the baseline's",
         use="the difference from a baseline shared out in one pass; sees through saturation where gradients do not",
         caveats=(
             "depends on the baseline",
@@ -49,4 +50,4 @@ def deep_lift(baseline: Tensor) -> Generator[Any, Any, Attribution]:
     """
     lift = yield Multipliers()
     values = lift.multipliers * lift.difference
-    return Attribution(values, error=values.flatten(1).sum(1) - lift.rise)
+    return Attribution(values, error=values.flatten(1).sum(1) - lift.rise, total=lift.rise)

@@ -24,6 +24,7 @@ __all__ = ["excitation_backprop"]
         at="layer",
         reduce="sum",
         positive=True,
+        cuts="negative weights",
         use="a probability over a layer's positions: where the evidence for the class comes in",
         caveats=(
             "nearly fails the weight-randomisation test: lower layers hardly matter (Sixt et al. 2020)",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from seewhy.methods._adversarial import Ball
+from seewhy.core.asks import Attribution
+from seewhy.methods._adversarial import Ball, felt, uphill
 from seewhy.registry import Card, method
 
 __all__ = ["fgsm"]
@@ -25,7 +26,7 @@ __all__ = ["fgsm"]
         caveats=("weak: a network that withstands it may fall to the same size in several steps (pgd)",),
     )
 )
-def fgsm(input: Tensor, bounds: tuple[Tensor, Tensor], gradient: Tensor, *, epsilon: float = 8.0) -> Tensor:
+def fgsm(input: Tensor, bounds: tuple[Tensor, Tensor], gradient: Tensor, *, epsilon: float = 8.0) -> Attribution:
     """The change of every pixel by ``epsilon`` of 255 levels that raises the score most, if it were linear.
 
     ``input`` [B, C, *size], ``bounds`` what black and white come to, [B, C, 1...] each, ``gradient`` [B, C, *size];
@@ -39,4 +40,4 @@ def fgsm(input: Tensor, bounds: tuple[Tensor, Tensor], gradient: Tensor, *, epsi
     (3, 4, 4)
     """
     ball = Ball(input, bounds, epsilon)
-    return ball.clip(input + epsilon * ball.level * gradient.sign()) - input
+    return Attribution(ball.clip(input + epsilon * ball.level * uphill(gradient)) - input, moves=felt(gradient))

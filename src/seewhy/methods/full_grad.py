@@ -24,6 +24,7 @@ __all__ = ["full_grad"]
         differentiable=False,
         needs=frozenset({Need.BIASES, Need.INPUT_GRADIENT}),
         at="input",
+        sums="the score",
         use="one map that sums to the score, seen at every depth at once",
         caveats=(
             "products of activations (squeeze-excite, attention) are not covered; the residual says by how much",
@@ -50,4 +51,4 @@ def full_grad(input: Tensor, gradient: Tensor, score: Tensor) -> Generator[Any, 
     values = (input * gradient).sum(1)
     for bias in biases:
         values = values + upsample_sum(bias, tuple(input.shape[2:]))
-    return Attribution(values, error=values.flatten(1).sum(1) - score)
+    return Attribution(values, error=values.flatten(1).sum(1) - score, total=score)

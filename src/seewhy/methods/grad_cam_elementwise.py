@@ -17,6 +17,7 @@ __all__ = ["grad_cam_elementwise"]
         formula="sum_c relu(g_c A_c)",
         cost="1 forward, 1 backward",
         positive=True,
+        cuts="negative products",
         use="positive evidence only, channel by channel, before anything can cancel",
         caveats=("channels against the class are dropped before summing, so nothing ever looks absent",),
     )

@@ -19,6 +19,7 @@ __all__ = ["grad_cam_pp"]
         formula="sum_c w_c A_c, w_c = sum_xy alpha relu(g), alpha = g^2 / (2 g^2 + g^3 sum_xy A)",
         cost="1 forward, 1 backward",
         positive=True,
+        cuts="negative gradients",
         use="several objects of one class in a picture",
         caveats=("made for activations that are not negative: on signed ones alpha has poles and maps explode",),
     )

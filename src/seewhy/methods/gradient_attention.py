@@ -25,6 +25,7 @@ __all__ = ["gradient_attention"]
         needs=frozenset({Need.ATTENTION}),
         at="input",
         positive=True,
+        cuts="negative effects",
         use="what a vision transformer looks at for one class",
         caveats=("has no sign: evidence against the class is cut off in every block",),
     )

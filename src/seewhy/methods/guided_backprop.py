@@ -20,6 +20,7 @@ __all__ = ["guided_backprop"]
         reduce="max-abs",
         rule="guided",
         discriminative=False,
+        cuts="negative gradients and inputs at every rectifier",
         use="sharp outlines of what the network reacts to",
         caveats=("fails the weight-randomisation test: it shows edges whatever the class (Adebayo et al. 2018)",),
     )

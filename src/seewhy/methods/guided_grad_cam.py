@@ -26,6 +26,7 @@ __all__ = ["guided_grad_cam"]
         cost="1 forward, 2 backwards",
         needs=frozenset({Need.RULE, Need.INPUT_GRADIENT}),
         reduce="max-abs",
+        cuts="negative evidence",
         use="fine outlines, only where the class's evidence lies",
         caveats=(
             "fails the weight-randomisation test: its outlines hardly depend on the weights (Adebayo et al. 2018)",

@@ -30,6 +30,7 @@ _RULES = ("trapezoid", "riemann-left")
         needs=frozenset({Need.GRADIENT, Need.STREAM}),
         at="input",
         reduce="sum",
+        sums="the score's difference from the baseline's",
         use="integrated gradients with less noise from the regions that the straight path crosses",
         caveats=("steps cannot run together: slow", "the path depends on the model: implementation invariance is lost"),
     )
@@ -79,7 +80,7 @@ def guided_ig(
         values = values + (after - point) * slope
         point = after
     residual = values.flatten(1).sum(1) - (score - start)
-    return Attribution(values, error=residual)
+    return Attribution(values, error=residual, total=score - start)
 
 
 def _advance(
@@ -88,17 +89,17 @@ def _advance(
     """One image's next point: the share ``alpha`` of the L1 way is done, by the values with the smallest gradient."""
     low, high = (start + (end - start) * min(max(alpha + d, 0.0), 1.0) for d in (-reach, reach))
     total = (end - start).abs().sum()
-    target, size = total * (1 - alpha), gradient.detach().abs()
+    # a slope that is no number is as steep as can be: whoever crosses it does so last
+    target, size = total * (1 - alpha), gradient.detach().abs().nan_to_num(torch.inf, posinf=torch.inf)
     # nobody may lag further than ``reach`` behind the straight line
     progress = (x - start) / (end - start)
     x = torch.where(progress < min(max(alpha - reach, 0.0), 1.0), low, x)
-    while True:
+    # every round but the last brings some values to the end of their reach, where they stay
+    for _ in range(x.numel()):
         left = (end - x).abs().sum()
-        if not left - target > _CLOSE * (1 + total):
-            return x
         free = x != high
-        if not bool(free.any()):
-            return x
+        if not left - target > _CLOSE * (1 + total) or not bool(free.any()):
+            break
         order = torch.where(free, size, torch.full_like(size, torch.inf))
         # the fraction is of all values: those that have arrived count as the steepest
         threshold = torch.quantile(order.flatten(), fraction, interpolation="lower")
@@ -107,4 +108,5 @@ def _advance(
         enough = bool(way > left - target)
         x = torch.where(chosen, x + (left - target) / way * (high - x) if enough else high, x)
         if enough:
-            return x
+            break
+    return x

@@ -132,6 +132,9 @@ def _unbiased(signs: Tensor, scores: Tensor, groups: Tensor) -> tuple[Tensor, Te
     K = z z^T / 2 off the diagonal, so that every product with it is one with z; no more than a group's rows of L are
     held.
     """
+    if not bool(scores.isfinite().all()):  # no distance to another score
+        unknown_ = torch.full_like(signs[0], torch.nan)
+        return unknown_, unknown_.expand(int(groups[-1]) + 1, -1)
     if not bool((scores.detach() != scores.detach()[0]).any()):  # exactly 0, without rounding
         nothing = 0 * (signs * scores[:, None]).sum(0)
         return nothing, nothing.expand(int(groups[-1]) + 1, -1)

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from seewhy.core.asks import Attribution, Gradient, Score, Stream
-from seewhy.core.folds import Collect, WeightedSum
+from seewhy.core.folds import Collect, WeightedSum, per_image
+from seewhy.core.shares import missed, percent
 from seewhy.core.streams import PlacesOnPath, StraightPath
 from seewhy.errors import UsageError
 from seewhy.methods._paths import quadrature
@@ -29,10 +30,11 @@ _CELLS = 8
         family="gradient",
         paper="Sundararajan, Taly & Yan 2017, Axiomatic Attribution for Deep Networks, arXiv:1703.01365, eq. 1",
         formula="(x - x') * integral_0^1 dS/dx(x' + a (x - x')) da",
-        cost="up to max_steps + 2 forwards and backwards",
+        cost="up to max_steps + 2 forwards and backwards; where that is not enough, max_steps more",
         needs=frozenset({Need.GRADIENT, Need.STREAM}),
         at="input",
         reduce="sum",
+        sums="the score's difference from the baseline's",
         use="signed evidence in score units that adds up to the score difference",
         caveats=(
             "depends on the baseline: pixels that equal it get nothing",
@@ -57,7 +59,8 @@ def integrated_gradients(
     cut into 8 cells, narrower near the baseline, and trapezoid steps are halved in those cells where the gradient
     moves most and the cell's own completeness is worst, a few at a time, each image its own. That ends when the
     residual, and the root of the cells' squared residuals, is under ``tolerance`` of the score difference, or when
-    ``max_steps`` is reached (status ``not-converged`` if the residual is above it then). The textbook form is
+    ``max_steps`` is reached. An image whose residual is above it then is integrated once more, by midpoints of as many
+    equal steps, and keeps what misses less (status ``not-converged`` if that is still above). The textbook form is
     ``rule="gauss-legendre", steps=50``; also ``trapezoid``, ``riemann-left``, ``riemann-middle``, ``riemann-right``.
     Baselines: ``black``, ``white``, ``grey``, ``mean``, ``blur``, ``noise``, a number or a tensor.
 
@@ -87,15 +90,15 @@ def integrated_gradients(
         start, used = start[:, 0], torch.full_like(score, steps)
     values = (input - baseline) * mean
     residual = values.flatten(1).sum(1) - (score - start)
-    relative = residual.abs() / (score - start).abs().clamp(min=torch.finfo(score.dtype).tiny)
-    converged = (relative <= tolerance) | (residual == 0)
+    relative = missed(residual, score - start, values, score)
+    converged = relative <= tolerance
     advice = "raise max_steps" if rule == "adaptive" else "raise steps"
     notes = tuple(
-        f"completeness residual {share:.1%} of the score difference after {count:.0f} steps"
+        f"completeness residual {percent(share)} of the score difference after {count:.0f} steps"
         + ("" if good else f"; {advice}")
         for share, count, good in zip(relative.tolist(), used.tolist(), converged.tolist(), strict=True)
     )
-    return Attribution(values, error=residual, converged=converged, notes=notes)
+    return Attribution(values, error=residual, total=score - start, converged=converged, notes=notes)
 
 
 def _adaptive(
@@ -113,7 +116,38 @@ def _adaptive(
         open_ = (residuals.sum(1).abs() > allowed) | (residuals.square().sum(1).sqrt() > allowed)
         picked = [cells.pick(sample, most) if open_[sample] else [] for sample in range(len(used))]
         if not any(picked):
-            return cells.mean(), start, used
+            mean = cells.mean()
+            missed = residuals.sum(1).abs() > allowed
+            return (yield from _not_worse(input, baseline, mean, score - start, missed, used)), start, used
         places, items = cells.halve(picked)
         fresh = PlacesOnPath(places.shape[1], places, baseline)
         yield Stream(fresh, (Gradient(),), cells, items)
+
+
+def _not_worse(
+    input: Tensor, baseline: Tensor, mean: Tensor, rise: Tensor, missed: Tensor, steps: Tensor
+) -> Generator[Any, Any, Tensor]:
+    """``mean`` [B, ...], or for images that it ``missed`` [B] the mean by midpoints of as many equal ``steps`` [B],
+    where that comes closer to the ``rise`` of the score [B].
+
+    Refining goes by what it has seen: a path with a singular end, or a jump between two nodes, can lead it astray.
+    """
+    whose = missed.nonzero()[:, 0]
+    if not len(whose):
+        return mean
+    counts = steps[whose]
+    table = torch.zeros(len(steps), int(counts.max()), dtype=torch.float64)
+    for sample, count in zip(whose.tolist(), counts.tolist(), strict=True):
+        table[sample, :count] = (torch.arange(count, dtype=torch.float64) + 0.5) / count
+    items = torch.cat(
+        [torch.cartesian_prod(each[None], torch.arange(n)) for each, n in zip(whose, counts, strict=True)]
+    )
+    fold = WeightedSum(len(steps), (1.0,) * table.shape[1])
+    total = yield Stream(PlacesOnPath(table.shape[1], table, baseline), (Gradient(),), fold, items)
+    uniform = total / per_image(steps, total)
+
+    def misses(each: Tensor) -> Tensor:
+        return (((input - baseline) * each).flatten(1).sum(1) - rise).detach().abs()
+
+    better = missed.to(mean.device) & (misses(uniform) < misses(mean))
+    return torch.where(better.reshape(-1, *(1 for _ in mean.shape[1:])), uniform, mean)

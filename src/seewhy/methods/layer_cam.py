@@ -18,6 +18,7 @@ __all__ = ["layer_cam"]
         formula="sum_c relu(g_c) A_c, elementwise",
         cost="1 forward, 1 backward",
         positive=True,
+        cuts="negative gradients",
         use="early layers: fine detail where Grad-CAM falls apart",
         caveats=("shows no evidence against",),
     )

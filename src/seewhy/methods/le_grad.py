@@ -26,6 +26,7 @@ __all__ = ["le_grad"]
         needs=frozenset({Need.ATTENTION}),
         at="input",
         positive=True,
+        cuts="negative gradients",
         use="what a vision transformer looks at for one class, all depths together",
         caveats=(
             "has no sign",

@@ -12,6 +12,7 @@ from torch import Tensor
 from seewhy.core.asks import Attribution, Score, Stream
 from seewhy.core.fills import Fill
 from seewhy.core.folds import Collect
+from seewhy.core.shares import percent
 from seewhy.core.streams import ChangedInput
 from seewhy.errors import UsageError
 from seewhy.methods._adaptive_windows import adaptive_drops
@@ -92,7 +93,8 @@ def _adaptive(
     span = (drops.values.flatten(1).amax(1) - drops.values.flatten(1).amin(1)).clamp(min=1e-30)
     shares = drops.error.flatten(1).square().mean(1).sqrt() / span
     notes = tuple(
-        f"{scored} of {source.count} windows scored; expected error of the others {share:.1%} of the range of all drops"
+        f"{scored} of {source.count} windows scored; expected error of the others {percent(share)} of the range of all "
+        "drops"
         for scored, share in zip(drops.scored.tolist(), shares.tolist(), strict=True)
     )
     # the errors of windows side by side are alike, so they are not taken to cancel

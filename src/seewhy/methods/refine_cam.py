@@ -28,6 +28,7 @@ __all__ = ["refine_cam"]
         needs=frozenset({Need.ACTIVATION, Need.GRADIENT}),
         several_layers=True,
         positive=True,
+        cuts="negative evidence",
         use="the detail of an early layer where all layers agree",
         caveats=("has no unit: every map is scaled to [0, 1] before the product",),
     )

@@ -27,6 +27,7 @@ __all__ = ["smooth_grad_cam_pp"]
         cost="n forwards, n backwards",
         needs=frozenset({Need.GRADIENT, Need.STREAM}),
         positive=True,
+        cuts="negative gradients",
         use="Grad-CAM++ that does not hang on one pass",
         caveats=("torchcam combines the averaged gradients with the activations of one sample only",),
     )

@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 
 from seewhy.errors import UsageError
 
-__all__ = ["ClassScore", "Classification", "classification"]
+__all__ = ["NO_ANSWER", "ClassScore", "Classification", "classification"]
+
+#: the class of an image to which the model gave numbers that are none (NaN)
+NO_ANSWER = -1
 
 #: bins of confidence for the calibration error (Guo et al. 2017)
 _BINS = 15
@@ -50,10 +53,11 @@ class ClassScore:
 class Classification:
     """Answers against truths.
 
-    ``classes`` are the indices that occur in either, in order; ``confusion[i, j]`` counts the images of class
-    ``classes[i]`` that were called ``classes[j]``. ``top5`` is the share whose class is among the five surest,
-    ``confidence`` the mean probability of the answers, ``calibration_error`` the mean gap between confidence and
-    accuracy over 15 bins of equal width, weighted by their counts (Guo et al. 2017, arXiv:1706.04599, eq. 5).
+    ``classes`` are the indices that occur in either, in order, `NO_ANSWER` before them where the model gave an image
+    no numbers; ``confusion[i, j]`` counts the images of class ``classes[i]`` that were called ``classes[j]``. ``top5``
+    is the share whose class is among the five surest, ``confidence`` the mean probability of the answers,
+    ``calibration_error`` the mean gap between confidence and accuracy over 15 bins of equal width, weighted by their
+    counts (Guo et al. 2017, arXiv:1706.04599, eq. 5).
     """
 
     classes: tuple[int, ...]
@@ -104,7 +108,8 @@ def classification(truths: Sequence[int], probabilities: NDArray[Any]) -> Classi
     """Everything about answers of a classifier.
 
     ``truths`` [N] are class numbers, ``probabilities`` [N, K] what the model gives each class; its answer is the
-    largest. Raises `UsageError` for no images, and for classes that the model does not have.
+    largest. A row with NaN is no answer, and wrong; confidence and calibration are those of the answers. Raises
+    `UsageError` for no images, and for classes that the model does not have.
 
     >>> found = classification([0, 0, 1], np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8]]))
     >>> found.confusion.tolist(), round(found.accuracy, 3)
@@ -115,20 +120,21 @@ def classification(truths: Sequence[int], probabilities: NDArray[Any]) -> Classi
         raise UsageError(f"truths {true.shape} and probabilities {shares.shape}: one class and one row for each image")
     if true.min() < 0 or true.max() >= shares.shape[1]:
         raise UsageError(f"true classes from {true.min()} to {true.max()}; the model has 0 to {shares.shape[1] - 1}")
-    answers = shares.argmax(1)
+    answered = np.asarray(np.isfinite(shares).all(1))
+    answers = np.where(answered, np.nan_to_num(shares).argmax(1), NO_ANSWER)
     classes = np.unique(np.concatenate([true, answers]))
     place = {int(index): n for n, index in enumerate(classes)}
     confusion = np.zeros((len(classes), len(classes)), dtype=np.int64)
     for t, a in zip(true.tolist(), answers.tolist(), strict=True):
         confusion[place[t], place[a]] += 1
     best = np.argsort(-shares, axis=1, kind="stable")[:, :5]
-    sure = shares.max(1)
+    sure = shares[answered].max(1)
     return Classification(
         tuple(int(index) for index in classes),
         confusion,
-        float((best == true[:, None]).any(1).mean()),
-        float(sure.mean()),
-        _calibration_error(sure, answers == true),
+        float(((best == true[:, None]).any(1) & answered).mean()),
+        float(sure.mean()) if len(sure) else float("nan"),
+        _calibration_error(sure, (answers == true)[answered]) if len(sure) else float("nan"),
     )
 
 

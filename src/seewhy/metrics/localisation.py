@@ -31,16 +31,22 @@ def relevance_mass(values: NDArray[Any], mask: NDArray[Any]) -> float:
 def relevance_rank(values: NDArray[Any], mask: NDArray[Any]) -> float:
     """Of as many pixels as ``mask`` has, those with the largest values: the share of them inside, from 0 to 1.
 
-    ``values`` and ``mask`` [H, W]; ties count as they come. Arras, Osman & Samek 2022, relevance rank accuracy.
-    Raises what `relevance_mass` raises.
+    ``values`` and ``mask`` [H, W]. Where the last of those places fall to pixels of equal value, each of these has the
+    same share in them: what is given is the mean over all ways to break the tie, so that a map that knows nothing gets
+    the mask's own share of the picture. Arras, Osman & Samek 2022, relevance rank accuracy. Raises what
+    `relevance_mass` raises.
 
     >>> relevance_rank(np.array([[3.0, 1.0], [-5.0, 2.0]]), np.array([[True, True], [False, False]]))
     0.5
+    >>> relevance_rank(np.zeros((2, 2)), np.array([[True, False], [False, False]]))
+    0.25
     """
     values, mask = _checked(values, mask)
     count = int(mask.sum())
-    best = np.argsort(-values, axis=None, kind="stable")[:count]
-    return float(mask.ravel()[best].mean())
+    last = np.partition(values, values.size - count, axis=None)[values.size - count]
+    above, level = values > last, values == last
+    open_ = count - int(above.sum())
+    return float((mask[above].sum() + open_ * mask[level].mean()) / count)
 
 
 def _checked(values: NDArray[Any], mask: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

@@ -60,6 +60,16 @@ class KerasNetwork(nn.Module):
         self.size: tuple[int | None, ...] = tuple(positions)
 
     @property
+    def _short(self) -> dict[str, nn.Module]:
+        """Layers of nested models by the last part of their name, where that says which."""
+        last = [name.rpartition("/")[2] for name in self._layers]
+        return {
+            short: part
+            for short, part in zip(last, self._layers.values(), strict=True)
+            if last.count(short) == 1 and short not in self._layers
+        }
+
+    @property
     def scales_inputs(self) -> bool:
         """Whether one of the first layers rescales or normalises, so that inputs are pixels from 0 to 255."""
         first = [type(layer).__name__ for layer in self._layers.values()][:_FIRST]
@@ -83,9 +93,14 @@ class KerasNetwork(nn.Module):
     def named_modules(
         self, memo: set[nn.Module] | None = None, prefix: str = "", remove_duplicate: bool = True
     ) -> Iterator[tuple[str, nn.Module]]:
-        """This and every Keras layer under the name that Keras shows."""
+        """This and every Keras layer under the name that Keras shows.
+
+        Without ``remove_duplicate`` a layer inside a nested model answers to its own name alone, too, where no other
+        layer has that.
+        """
         seen = set() if memo is None else memo
-        for name, part in (("", self), *self._layers.items()):
+        named = {} if remove_duplicate else self._short
+        for name, part in (("", self), *self._layers.items(), *named.items()):
             if remove_duplicate and part in seen:
                 continue
             seen.add(part)
@@ -120,12 +135,12 @@ class KerasNetwork(nn.Module):
             return part
         layer: Any = part
         if kind == "Dense":
-            weight = layer.kernel.value.detach().T
+            weight = _tensor(layer.kernel).T
             return _holding(nn.Linear(weight.shape[1], weight.shape[0], bias=False, device="meta"), weight)
         make = _CONVOLUTIONS.get(kind)
         if make is None:
             return part
-        kernel = layer.kernel.value.detach()
+        kernel = _tensor(layer.kernel)
         groups = getattr(layer, "groups", 1)
         if kind.startswith("Depthwise"):
             groups, kernel = kernel.shape[-2], kernel.reshape(*kernel.shape[:-2], 1, -1)
@@ -150,6 +165,12 @@ class KerasNetwork(nn.Module):
             old.data = new
         self._held = {at: fn(value) for at, value in self._held.items()}
         return self
+
+
+def _tensor(kernel: Any) -> Tensor:
+    """What a layer multiplies by: a variable's value, or the tensor that a layer with LoRA makes of several."""
+    value: Tensor = getattr(kernel, "value", kernel)
+    return value.detach()
 
 
 def _holding(module: nn.Module, weight: Tensor) -> nn.Module:

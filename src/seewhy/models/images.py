@@ -16,6 +16,7 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from seewhy.errors import ImageError, UsageError
 from seewhy.models._pixels import to_rgb
+from seewhy.models._tiff import read_tags, read_tiff, tags_of, trusted
 from seewhy.models._words import missing_file, one_line, reason
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ class Photo:
 def read_image(source: str | Path | Image.Image | np.ndarray[Any, Any]) -> Photo:
     """The photo at a path, in a PIL image or in a uint8 array [H, W], [H, W, 1], [H, W, 3] or [H, W, 4].
 
-    EXIF rotation is applied, any colour mode becomes RGB, 16-bit values are scaled (65535 becomes 255),
+    EXIF rotation is applied, any colour mode becomes RGB, 16-bit values are scaled (65535 becomes 255), TIFFs of more
+    than 8 bits are read by tifffile where that is installed, and those that Pillow reads wrongly only then,
     transparent parts are drawn on white, the first of several frames is taken; ``notes`` says which of these
     happened. Nothing is downloaded. Raises `ImageError` if there is no readable picture, `UsageError` for an
     array or object that is no picture: float arrays and tensors are inputs, already preprocessed.
@@ -56,6 +58,7 @@ def read_image(source: str | Path | Image.Image | np.ndarray[Any, Any]) -> Photo
     if isinstance(source, np.ndarray):
         return _photo(_array_image(source), "array", None)
     if isinstance(source, Image.Image):
+        _check_opened(source)
         given = str(getattr(source, "filename", "") or "")
         name = Path(given).name if given else "image"
         with _quiet():
@@ -68,6 +71,14 @@ def read_image(source: str | Path | Image.Image | np.ndarray[Any, Any]) -> Photo
         f"cannot take a picture from {kind}; give a path, a PIL image or a uint8 array "
         "(float arrays and tensors are taken as already preprocessed input)"
     )
+
+
+def _check_opened(image: Image.Image) -> None:
+    """Refuse a TIFF in hand that Pillow has read, or will read, wrongly."""
+    directory = getattr(image, "tag_v2", None)
+    if image.format == "TIFF" and directory is not None and not trusted(tags_of(directory)):
+        given = getattr(image, "filename", "") or "its path"
+        raise ImageError(f"this TIFF was opened by Pillow, which reads its kind wrongly; give the file itself: {given}")
 
 
 def _array_image(array: np.ndarray[Any, Any]) -> Image.Image:
@@ -114,8 +125,15 @@ def _read_file(source: str | Path) -> Photo:
                 file.strict = False
             return _photo(image, path.name, text)
 
+    def read_deep() -> Photo | None:
+        """What a TIFF of more than 8 bits shows; None for all else, and for what Pillow reads right."""
+        with path.open("rb") as file:
+            tags = read_tags(file)
+            found = read_tiff(file, tags, repr(text)) if tags is not None and tags.deep else None
+        return None if found is None else Photo(found[0], path.name, text, tuple(found[1]))
+
     with _quiet():
-        return _decoded(read, repr(text), path)
+        return _decoded(lambda: read_deep() or read(), repr(text), path)
 
 
 def _decoded(read: Any, name: str, path: Path | None = None) -> Photo:

@@ -105,7 +105,7 @@ def wrap(
     back with what is replaced). ``labels`` is a sequence, a mapping of number to name, or a .txt or .json
     file's path. A timm network brings its own preprocessing and labels where none are given. ``inputs`` holds
     all inputs but one of a Keras model that has several, by name or number: one row each, the same for every
-    image. Raises `UsageError` for what cannot be called.
+    image. Raises `UsageError` for what cannot be called, and for networks that take words first.
 
     >>> wrap(torch.nn.Flatten(), labels=["cat", "dog"]).find_label("DOG")
     1
@@ -122,6 +122,7 @@ def wrap(
     if inspect.isclass(module) or not callable(module):
         what = f"the class {module.__name__}" if inspect.isclass(module) else f"a {type(module).__name__}"
         raise UsageError(f"wrap takes a torch.nn.Module or a function from inputs to outputs, not {what}")
+    _check_sees(module)
     called = name or getattr(module, "__name__", None) or type(module).__name__
     own_preprocess, own_labels = _metadata(module)
     model = Model(
@@ -133,6 +134,27 @@ def wrap(
         synonyms=own_labels is not None,
     )
     return _override(model, labels, preprocess)
+
+
+#: what a network of words calls its first input
+_WORDS = ("input_ids", "inputs_embeds", "decoder_input_ids")
+
+
+def _check_sees(module: Any) -> None:
+    """Refuse a transformers network whose first input is text: the picture would be taken for words."""
+    if "transformers" not in sys.modules or not hasattr(module, "main_input_name") or not hasattr(module, "config"):
+        return
+    takes = list(inspect.signature(module.forward).parameters)
+    if not takes or takes[0] not in _WORDS:
+        return
+    kind, seeing = type(module).__name__, getattr(module, "vision_model", None)
+    part = "its part that sees (model.vision_model)" if seeing is not None else "a network that takes pictures"
+    how = (
+        "a module of yours whose forward(x) calls it with the words, e.g. model(pixel_values=x, input_ids=...)"
+        if "pixel_values" in takes
+        else "another model"
+    )
+    raise UsageError(f"{kind} takes {takes[0]!r} first, not a picture: wrap {part}, or {how}")
 
 
 def _metadata(module: Any) -> tuple[Preprocess | None, tuple[str, ...] | None]:

@@ -83,6 +83,11 @@ def _replace(path: Path, fill: Callable[[Path], None]) -> Path:
         os.umask(mask)
         temporary.chmod(0o666 & ~mask)
         temporary.replace(path)
+    except OSError as error:  # a full disk, a quota, a drive that went
+        temporary.unlink(missing_ok=True)
+        raise UsageError(
+            f"cannot write {path}: {error.strerror or error}; make room there, or choose another folder"
+        ) from error
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

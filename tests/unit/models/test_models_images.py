@@ -187,7 +187,8 @@ def test_sixteen_bit_grey_is_scaled_not_clipped(tmp_path):
     for name in ("a.png", "a.tif", "i.tif"):
         photo = read_image(tmp_path / name)
         assert array(photo)[0, :, 1].tolist() == [0, 1, 100, 255], name
-        assert photo.notes == ("16-bit greyscale: 0..65535 scaled to 0..255",)
+        how = "32-bit greyscale: 0..65535 stretched" if name == "i.tif" else "16-bit greyscale: 0..65535 scaled"
+        assert photo.notes == (f"{how} to 0..255",)
     big = Image.frombytes("I;16B", (4, 1), values.astype(">u2").tobytes())
     assert array(read_image(big))[0, :, 0].tolist() == [0, 1, 100, 255]
 

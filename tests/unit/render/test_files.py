@@ -86,7 +86,7 @@ def test_a_failure_leaves_the_old_file_and_no_rubbish(tmp_path: Path, monkeypatc
         raise OSError("disk full")
 
     monkeypatch.setattr(Image.Image, "save", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(UsageError, match="disk full"):
         write(IMAGE, path, force=True)
     assert path.read_text() == "old"
     assert [each.name for each in tmp_path.iterdir()] == ["a.png"]

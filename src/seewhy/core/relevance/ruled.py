@@ -37,10 +37,17 @@ class Ruled(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
         """What ``backward`` says; the gradient where it says nothing."""
         tensors = ctx.saved_tensors
-        found = ctx.rule(grads[0], tensors)
+        # under autocast a call meets tensors of several types, and a rule divides: it needs all digits
+        found = ctx.rule(_full(grads[0]), [_full(tensor) for tensor in tensors])
         if found is None:
             found = _gradient(ctx.function, tensors, grads[0], ctx.needs_input_grad[2:])
         return None, None, *found
+
+
+def _full(value: Any) -> Any:
+    """A tensor of 16 bits in float32; anything else as it is."""
+    half = isinstance(value, Tensor) and value.dtype in (torch.float16, torch.bfloat16)
+    return value.float() if half else value
 
 
 def ruled(function: _Function, backward: Backward, *tensors: Any) -> Tensor:

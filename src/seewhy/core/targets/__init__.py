@@ -12,13 +12,14 @@ from seewhy.core.targets.base import Combination, Label, Target, scores
 from seewhy.core.targets.classes import Centred, Logit, LogProbability, Margin, Probability
 from seewhy.core.targets.dense import Box, Region
 from seewhy.core.targets.inside import LayerMean, Neuron
-from seewhy.core.targets.whole import Custom, Output, Similarity
+from seewhy.core.targets.whole import Custom, Everything, Output, Similarity
 
 __all__ = [
     "Box",
     "Centred",
     "Combination",
     "Custom",
+    "Everything",
     "Label",
     "LayerMean",
     "LogProbability",

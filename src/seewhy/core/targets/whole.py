@@ -3,8 +3,8 @@ own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,7 +16,7 @@ from seewhy.errors import TargetError
 if TYPE_CHECKING:
     from seewhy.core.outputs import Forward
 
-__all__ = ["Custom", "Output", "Similarity"]
+__all__ = ["Custom", "Everything", "Output", "Similarity"]
 
 
 @dataclass(frozen=True)
@@ -71,3 +71,34 @@ class Custom(Target):
     def describe(self, label: Label = unnamed) -> str:
         """The target in words."""
         return getattr(self.function, "__name__", "custom target").replace("<lambda>", "custom target")
+
+
+@dataclass(frozen=True)
+class Everything(Target):
+    """The sum of all that the model puts out: what stands in for a class where a method looks at none."""
+
+    def __call__(self, output: Forward) -> Tensor:
+        """Every sample's score, [B]."""
+        found = [
+            each for each in _tensors(output.raw) if each.is_floating_point() and each.shape[:1] == (output.batch,)
+        ]
+        if not found:
+            raise TargetError(f"the model returns {type(output.raw).__name__}, in which there is no row for each image")
+        return torch.stack([each.flatten(1).sum(1) if each.ndim > 1 else each for each in found]).sum(0)
+
+    def describe(self, label: Label = unnamed) -> str:
+        """The target in words."""
+        return "the whole output (no class is looked at)"
+
+
+def _tensors(raw: Any) -> Iterator[Tensor]:
+    """Every tensor in what a model returned."""
+    if isinstance(raw, Tensor):
+        yield raw
+    elif is_dataclass(raw) and not isinstance(raw, type):
+        yield from _tensors([getattr(raw, field.name) for field in fields(raw)])
+    elif isinstance(raw, Mapping):
+        yield from _tensors(list(raw.values()))
+    elif isinstance(raw, Sequence) and not isinstance(raw, str):
+        for each in raw:
+            yield from _tensors(each)
