@@ -1,0 +1,1 @@
+"""What keeps the project in order: writers of documentation, a fuzzer, interruptions."""

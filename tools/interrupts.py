@@ -1,5 +1,5 @@
-"""``python -m tools.interrupts --processes 20 --each 5``: Ctrl-C at random moments of a first call; checks that each ends
-in `KeyboardInterrupt` or in a result, that the model is as it was, and that the next call is right."""
+"""``python -m tools.interrupts --processes 20 --each 5``: Ctrl-C at random moments of a first call; checks that each
+ends in `KeyboardInterrupt` or in a result, that the model is as it was, and that the next call is right."""
 
 from __future__ import annotations
 

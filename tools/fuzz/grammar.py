@@ -182,9 +182,7 @@ BLOCKS: dict[str, Callable[[int, Draw], nn.Module]] = {
     "attention fused": lambda c, r: Attention(c, fused=True),
     "shuffled channels": lambda c, r: Apply(_shuffled),
     "pixels to channels": lambda c, r: nn.Sequential(nn.AdaptiveAvgPool2d(8), nn.PixelUnshuffle(2), _conv(4 * c, c, 1)),
-    "channels to pixels": lambda c, r: nn.Sequential(
-        _conv(c, 4 * c, 1), nn.PixelShuffle(2), nn.AvgPool2d(2)
-    ),
+    "channels to pixels": lambda c, r: nn.Sequential(_conv(c, 4 * c, 1), nn.PixelShuffle(2), nn.AvgPool2d(2)),
     "upsampled": lambda c, r: nn.Sequential(nn.AvgPool2d(2), nn.Upsample(scale_factor=2)),
     "upsampled bilinear": lambda c, r: nn.Sequential(nn.MaxPool2d(2), nn.Upsample(size=(9, 7), mode="bilinear")),
     "rolled": lambda c, r: Apply(lambda x: torch.roll(x, (1, 1), (2, 3))),
@@ -196,8 +194,10 @@ BLOCKS: dict[str, Callable[[int, Draw], nn.Module]] = {
     "gain": lambda c, r: Gain(),
     "scale": lambda c, r: Apply(lambda x: x * 0.7 + 0.1),
     "difference": lambda c, r: Apply(lambda x: x - x.mean((2, 3), keepdim=True)),
-    "same relu twice": lambda c, r: (lambda relu, conv: nn.Sequential(relu, conv, relu))(nn.ReLU(inplace=True), _conv(c, c)),
-}  # fmt: skip
+    "same relu twice": lambda c, r: (lambda relu, conv: nn.Sequential(relu, conv, relu))(
+        nn.ReLU(inplace=True), _conv(c, c)
+    ),
+}
 
 #: by name: from maps of so many channels to so many scores
 HEADS: dict[str, Callable[[int, int], nn.Module]] = {
@@ -211,8 +211,10 @@ HEADS: dict[str, Callable[[int, int], nn.Module]] = {
     "view of the batch": lambda c, k: Apply(
         lambda x, head: head(F.adaptive_avg_pool2d(x, 1).view(x.shape[0], -1)), nn.Linear(c, k)
     ),
-    "cosine": lambda c, k: Apply(lambda x, head: 8 * F.linear(F.normalize(x.mean((2, 3))), head.weight), nn.Linear(c, k)),
-}  # fmt: skip
+    "cosine": lambda c, k: Apply(
+        lambda x, head: 8 * F.linear(F.normalize(x.mean((2, 3))), head.weight), nn.Linear(c, k)
+    ),
+}
 
 #: by name: what follows the scores
 ENDS: dict[str, Callable[[Tensor], Any]] = {

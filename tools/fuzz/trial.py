@@ -184,8 +184,7 @@ def _logits(net: Network, x: Tensor) -> Tensor:
 
 
 def _double(net: Network) -> Network:
-    made = copy.deepcopy(net).double()
-    return made
+    return copy.deepcopy(net).double()
 
 
 def _scale(net: Network, x: Tensor) -> float:

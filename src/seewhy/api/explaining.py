@@ -131,7 +131,9 @@ def _explanations(plan: Plan, batch: Batch) -> list[list[Explanation]]:
     done = combine(plan, batch.outcome, batch.rivals)
     guesses = predictions(plan.model, batch.outcome.forward)
     keep = plan.settings.differentiable
+    forward = batch.outcome.forward
     columns = [
-        records(plan.model, plan.network, each, batch.items, guesses, batch.origin, keep_graph=keep) for each in done
+        records(plan.model, plan.network, each, batch.items, guesses, batch.origin, forward, keep_graph=keep)
+        for each in done
     ]
     return [list(row) for row in zip(*columns, strict=True)]

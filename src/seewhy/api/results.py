@@ -103,10 +103,11 @@ def records(
     items: list[Item],
     guesses: list[Prediction | None],
     origin: Mapping[str, Any],
+    forward: Forward,
     *,
     keep_graph: bool,
 ) -> list[Explanation]:
-    """One explanation per image of the batch."""
+    """One explanation per image of the batch, whose ``forward`` gave the scores."""
     answer, method = done.answer, done.answer.job.outline.method
     batch = len(items)
     made = []
@@ -140,7 +141,7 @@ def records(
                 contrast=done.contrast,
                 notes=(*item.notes, *network.warned, *ending(done, row)),
                 tensor=values if keep_graph else None,
-                unit="activation" if answer.job.outline.about else "logit",
+                unit=target.unit(forward),
             )
         )
     return made

@@ -123,8 +123,8 @@ class Wanted:
                 f"the model's output has shape {tuple(logits.shape)}, so there is no top class; name a target, e.g. "
                 "seewhy.targets.Region(mask, k) for a segmentation output"
             )
-        if logits.shape[1] == 1:
-            return [t.Output(0)]
+        if logits.shape[1] == 1:  # a yes or no is explained by its logit, a regression as it is
+            return [t.Output(0) if forward.ends_in == "logits" else t.Logit(0)]
         order = logits[row].argsort(descending=True).tolist()
         if spec is None:
             return [t.Logit(order[0])]

@@ -1,5 +1,9 @@
 """The last steps of a forward: takes intercepted calls, gives the final softmax and linear head; never changes a
-value."""
+value.
+
+What hands the numbers of a softmax on (another type, another shape, a copy, a rounding to whole numbers) is followed:
+the model's output is that softmax's, however it is dressed.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from torch import Tensor
 
 from seewhy.core.functions import Call, Handler
 
-__all__ = ["HeadWatch", "Linear", "Squash"]
+__all__ = ["ENDINGS", "HeadWatch", "Linear", "Squash"]
 
 _SQUASHES = {
     "softmax": "softmax",
@@ -22,21 +26,36 @@ _SQUASHES = {
     "sigmoid": "sigmoid",
     "sigmoid_": "sigmoid",
 }
+#: calls that give the same numbers: as another type, or copied
+_SAME = (
+    "to", "type", "half", "float", "double", "bfloat16", "_to_copy", "type_as", "contiguous", "clone", "detach", "alias",
+    "lift_fresh_copy", "quantize_per_tensor", "dequantize", "fake_quantize_per_tensor_affine",
+)  # fmt: skip
+#: calls that give the same numbers in another shape
+_SHAPES = ("view", "reshape", "_unsafe_view", "flatten", "squeeze", "unsqueeze", "__getitem__", "select", "slice")
+#: calls that make one squash of another: name, what it was, what it is
+_TURNED = {"exp": ("log_softmax", "softmax"), "log": ("softmax", "log_softmax")}
+#: every call that an output can end in without being another one
+ENDINGS = frozenset((*_SQUASHES, *_SAME, *_SHAPES, *_TURNED))
 
 
 @dataclass(frozen=True)
 class Squash:
-    """A softmax, log-softmax or sigmoid call: its input and its output."""
+    """A softmax, log-softmax or sigmoid call: its input and its output, or what handed that on; ``dense``: of maps, not
+    of rows of scores."""
 
     kind: str
     source: Tensor
     result: Tensor
+    dense: bool = False
 
     def produced(self, output: Tensor) -> bool:
-        """Whether ``output`` is this call's result; by value, since captured tensors travel on as clones."""
+        """Whether ``output`` is this call's result; rows of scores also by value, since not all copies are seen."""
         if output is self.result:
             return True
-        return output.shape == self.result.shape and bool(torch.equal(output.detach(), self.result.detach()))
+        if self.dense or output.shape != self.result.shape or output.dtype != self.result.dtype:
+            return False
+        return bool(torch.equal(output.detach(), self.result.detach()))
 
 
 @dataclass(frozen=True)
@@ -50,27 +69,58 @@ class Linear:
 
 @dataclass
 class HeadWatch:
-    """Remembers the squashing and the linear calls of a forward on rows of scores, in order."""
+    """Remembers the squashing and the linear calls of a forward on rows of scores, in order; of those on maps, of which
+    attention has many, the last one."""
 
     squashes: list[Squash] = field(default_factory=list)
     linears: list[Linear] = field(default_factory=list)
+    _by_result: dict[int, Squash] = field(default_factory=dict)
+    _dense: Squash | None = None
 
     @property
     def handlers(self) -> dict[str, Handler]:
         """By function name. Made when asked for: kept, they would tie the watch and the graph that it holds into a
         cycle, which only the garbage collector could undo."""
         matrices: dict[str, Handler] = dict.fromkeys(("matmul", "__matmul__", "mm"), self._matrix)
-        return dict.fromkeys(_SQUASHES, self._squashed) | {"linear": self._linear, "add": self._added} | matrices
+        passing: dict[str, Handler] = dict.fromkeys((*_SAME, *_SHAPES, *_TURNED), self._passed)
+        squashing: dict[str, Handler] = dict.fromkeys(_SQUASHES, self._squashed)
+        return squashing | passing | {"linear": self._linear, "add": self._added} | matrices
 
     def _squashed(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
         source = call.args[0] if call.args else call.kwargs["input"]
-        rows = source.ndim <= 2  # attention maps have more axes
-        if rows and call.name.endswith("_"):
+        if call.name.endswith("_"):
             source = source.clone()
         result = proceed(call)
-        if rows:
-            self.squashes.append(Squash(_SQUASHES[call.name], source, result))
+        # rows of scores may have axes of length 1 left; maps have positions
+        dense = source.ndim > 2 and max(source.shape[2:]) > 1
+        self._note(Squash(_SQUASHES[call.name], source, result, dense))
         return result
+
+    def _passed(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
+        result = proceed(call)
+        known = self._by_result.get(id(call.args[0] if call.args else call.kwargs.get("input")))
+        if known is None or not isinstance(result, Tensor) or result.numel() != known.result.numel():
+            return result
+        kind, source = known.kind, known.source
+        if call.name in _TURNED:
+            before, kind = _TURNED[call.name]
+            if known.kind != before:
+                return result
+        elif call.name in _SHAPES and result.shape != known.result.shape:
+            source = Call(call.func, call.name, (source, *call.args[1:]), call.kwargs).run()
+        if result is not known.result:
+            self._note(Squash(kind, source, result, known.dense))
+        return result
+
+    def _note(self, squash: Squash) -> None:
+        if squash.dense:
+            if self._dense is not None:
+                self._by_result.pop(id(self._dense.result), None)
+                self.squashes[:] = [each for each in self.squashes if each is not self._dense]
+            self._dense = squash
+        self.squashes.append(squash)
+        # the squash holds its result: no other tensor is given its number
+        self._by_result[id(squash.result)] = squash
 
     def _linear(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
         result = proceed(call)

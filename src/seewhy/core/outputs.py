@@ -97,6 +97,19 @@ class Forward:
         return "logits" if self._final is None else self._final.kind
 
     @cached_property
+    def score_unit(self) -> str:
+        """What `logits` are: ``"logit"``; ``"probability"`` for shares of 1 in which no softmax was seen to end, which
+        then are explained as they are."""
+        return "probability" if self._final is None and _are_shares(self.logits) else "logit"
+
+    @cached_property
+    def output_unit(self) -> str:
+        """What `main` is: ``"probability"``, ``"log-probability"``, or ``"output"``, a number without a name."""
+        if self._final is None:
+            return "probability" if _are_shares(self.main) else "output"
+        return "log-probability" if self._final.kind == "log_softmax" else "probability"
+
+    @cached_property
     def logits(self) -> Tensor:
         """The scores before a final softmax or sigmoid, [B, K]; a vector of one score per sample becomes [B, 1]."""
         values = self.main if self._final is None else self._final.source
@@ -122,3 +135,11 @@ class Forward:
         if self.rows is None:
             raise TargetError(f"layer {name!r} was not captured")
         return self.rows(name)
+
+
+def _are_shares(values: Tensor) -> bool:
+    """Whether rows of several numbers, none below 0, each add up to 1: a row of scores does so by chance only."""
+    if values.ndim < 2 or values.shape[1] < 2 or not values.numel() or not values.is_floating_point():
+        return False
+    rows = values.detach()
+    return bool((rows >= 0).all()) and bool(((rows.double().sum(1) - 1).abs() < 1e-3).all())

@@ -84,8 +84,8 @@ def out_of_place(call: Call) -> Callable[[Tensor], Tensor]:
 
 
 class _Rectify(torch.autograd.Function):
-    """f(z) forward; backward by whatever rule stands in ``watch`` at that time. Kept is what torch's own would keep, the
-    input: a model may rewrite the output."""
+    """f(z) forward; backward by whatever rule stands in ``watch`` at that time. Kept is what torch's own would keep,
+    the input: a model may rewrite the output."""
 
     @staticmethod
     def forward(ctx: Any, z: Tensor, f: Callable[[Tensor], Tensor], watch: RuleWatch) -> Tensor:

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
+from seewhy.core.functions import canonical_name
 from seewhy.core.graph.assembling import assemble, derived, tensor_of
 from seewhy.core.graph.exporting import ATEN, Exported
 from seewhy.core.graph.folding import fold_batch_norms
@@ -30,6 +31,7 @@ from seewhy.core.graph.fusing import fuse_convolutions, fuse_linear
 from seewhy.core.graph.places import place_nodes
 from seewhy.core.graph.state import Contents
 from seewhy.core.graph.uses import Recorded
+from seewhy.core.head import ENDINGS
 
 __all__ = ["Build", "Prepared", "Steps", "picture_order"]
 
@@ -246,10 +248,11 @@ def _late(graph: fx.Graph, taps: Sequence[fx.Node], recorded: Recorded) -> set[f
 
 
 def _end(graph: fx.Graph) -> set[fx.Node]:
-    """The calls behind which there are rows [B, n] alone, on all ways to the output."""
+    """The calls behind which there are rows [B, n] alone, on all ways to the output, and those that squash, or hand on,
+    what is the output."""
     found: set[fx.Node] = set()
     for node in reversed(graph.nodes):
-        ends = node.op == "call_function" and _rank(node) <= 2
+        ends = node.op == "call_function" and (_rank(node) <= 2 or canonical_name(node.target) in ENDINGS)
         if ends and node.users and all(user in found or user.op == "output" for user in node.users):
             found.add(node)
     return found

@@ -43,6 +43,11 @@ class Target(ABC):
     def __call__(self, output: Forward) -> Tensor:
         """The score of every sample, shape [B]."""
 
+    def unit(self, output: Forward) -> str:
+        """What the score is counted in: ``"logit"``, ``"probability"``, ``"activation"``...; ``"score"`` where nothing
+        is known."""
+        return "score"
+
     @abstractmethod
     def describe(self, label: Label = unnamed) -> str:
         """The target in words, for titles."""
@@ -98,6 +103,11 @@ class Combination(Target):
         for weight, target in rest:
             total = total + weight * target(output)
         return total
+
+    def unit(self, output: Forward) -> str:
+        """What all terms are counted in; ``"score"`` where they differ."""
+        units = {target.unit(output) for _, target in self.terms}
+        return units.pop() if len(units) == 1 else "score"
 
     def describe(self, label: Label = unnamed) -> str:
         """The target in words."""

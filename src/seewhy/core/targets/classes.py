@@ -31,6 +31,10 @@ class Logit(Target):
         """Every sample's score, [B]."""
         return column(output.logits, self.k, "class")
 
+    def unit(self, output: Forward) -> str:
+        """What the score is counted in."""
+        return output.score_unit
+
     def describe(self, label: Label = unnamed) -> str:
         """The target in words."""
         return class_name(self.k, label)
@@ -50,6 +54,10 @@ class Probability(Target):
     def __call__(self, output: Forward) -> Tensor:
         """Every sample's score, [B]."""
         return column(output.probabilities, self.k, "class")
+
+    def unit(self, output: Forward) -> str:
+        """What the score is counted in."""
+        return "probability"
 
     def describe(self, label: Label = unnamed) -> str:
         """The target in words."""
@@ -74,6 +82,10 @@ class LogProbability(Target):
             return torch.nn.functional.logsigmoid(logit)
         return logit - output.logits.logsumexp(1)
 
+    def unit(self, output: Forward) -> str:
+        """What the score is counted in."""
+        return "log-probability"
+
     def describe(self, label: Label = unnamed) -> str:
         """The target in words."""
         return f"log P({class_name(self.k, label)})"
@@ -93,6 +105,10 @@ class Centred(Target):
     def __call__(self, output: Forward) -> Tensor:
         """Every sample's score, [B]."""
         return column(output.logits, self.k, "class") - output.logits.mean(1)
+
+    def unit(self, output: Forward) -> str:
+        """What the score is counted in."""
+        return output.score_unit
 
     def describe(self, label: Label = unnamed) -> str:
         """The target in words."""
@@ -114,6 +130,10 @@ class Margin(Target):
     def __call__(self, output: Forward) -> Tensor:
         """Every sample's score, [B]."""
         return column(output.logits, self.a, "class") - column(output.logits, self.b, "class")
+
+    def unit(self, output: Forward) -> str:
+        """What the score is counted in."""
+        return output.score_unit
 
     def describe(self, label: Label = unnamed) -> str:
         """The target in words."""

@@ -21,7 +21,8 @@ __all__ = ["Box", "Region", "overlap"]
 
 @dataclass(frozen=True, eq=False)
 class Region(Target):
-    """Mean score of class ``k`` over a ``mask`` [H, W] (segmentation output [B, K, H, W]).
+    """Mean score of class ``k`` over a ``mask`` [H, W] (segmentation output [B, K, H, W]), before a final softmax or
+    sigmoid.
 
     The mask is boolean or a weight per pixel; it is averaged down to the output's size.
     """
@@ -36,7 +37,7 @@ class Region(Target):
 
     def __call__(self, output: Forward) -> Tensor:
         """Every sample's score, [B]."""
-        values = output.main
+        values = output.logits
         if values.ndim != 4:
             raise TargetError(f"Region needs an output [B, K, H, W]; this model gives {tuple(values.shape)}")
         if not -values.shape[1] <= self.k < values.shape[1]:
@@ -48,6 +49,10 @@ class Region(Target):
         if not bool(mask.sum() > 0):
             raise TargetError("Region with an empty mask: no pixel of it is inside")
         return (values[:, self.k] * mask).sum((1, 2)) / mask.sum()
+
+    def unit(self, output: Forward) -> str:
+        """What the score is counted in."""
+        return output.score_unit
 
     def describe(self, label: Label = unnamed) -> str:
         """The target in words."""

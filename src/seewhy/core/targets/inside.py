@@ -44,6 +44,10 @@ class Neuron(Target):
             unit = unit[:, p]
         return unit
 
+    def unit(self, output: Forward) -> str:
+        """What the score is counted in."""
+        return "activation"
+
     def describe(self, label: Label = unnamed) -> str:
         """The target in words."""
         at = "" if self.position is None else f" at {','.join(map(str, self.position))}"
@@ -65,6 +69,10 @@ class LayerMean(Target):
     def __call__(self, output: Forward) -> Tensor:
         """Every sample's score, [B]."""
         return output.everything(self.layer).pow(self.power).mean(1)
+
+    def unit(self, output: Forward) -> str:
+        """What the score is counted in."""
+        return "activation"
 
     def describe(self, label: Label = unnamed) -> str:
         """The target in words."""

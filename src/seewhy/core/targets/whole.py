@@ -30,6 +30,10 @@ class Output(Target):
         values = output.main
         return column(values[:, None] if values.ndim == 1 else values, self.i, "output")
 
+    def unit(self, output: Forward) -> str:
+        """What the score is counted in."""
+        return output.output_unit
+
     def describe(self, label: Label = unnamed) -> str:
         """The target in words."""
         return f"output {self.i}"
@@ -48,6 +52,10 @@ class Similarity(Target):
         if reference.numel() != values.shape[1]:
             raise TargetError(f"embedding of length {reference.numel()}; the model gives {values.shape[1]}")
         return torch.nn.functional.cosine_similarity(values, reference[None], dim=1)
+
+    def unit(self, output: Forward) -> str:
+        """What the score is counted in."""
+        return "cosine similarity"
 
     def describe(self, label: Label = unnamed) -> str:
         """The target in words."""

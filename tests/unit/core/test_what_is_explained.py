@@ -1,0 +1,200 @@
+"""What is explained, and in which unit: the logit behind a final softmax or sigmoid, however its result is handed on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import seewhy
+from seewhy import targets as t
+
+
+class Ended(nn.Module):
+    """Two convolutions, means, a linear layer (or a convolution of 1 x 1), and an end."""
+
+    def __init__(self, end: Callable[[Tensor], Tensor], classes: int = 4, pointwise: bool = False) -> None:
+        super().__init__()
+        self.conv, self.end, self.pointwise = nn.Conv2d(3, 6, 3, padding=1), end, pointwise
+        self.head: nn.Module = nn.Conv2d(6, classes, 1) if pointwise else nn.Linear(6, classes)
+
+    def logits(self, x: Tensor) -> Tensor:
+        y = self.conv(x).tanh().mean((2, 3), keepdim=self.pointwise)
+        return 40 * self.head(y)  # so sure that a probability has no gradient
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.end(self.logits(x))
+
+
+def seeded(make: Callable[[], Any]) -> Any:
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        return make().eval()
+
+
+def image(batch: int = 2) -> Tensor:
+    return torch.randn(batch, 3, 10, 10, generator=torch.Generator().manual_seed(1))
+
+
+def by_hand(net: Any, x: Tensor, k: int) -> np.ndarray[Any, Any]:
+    double = seeded(lambda: Ended(net.end, net.head.weight.shape[0], net.pointwise)).double()
+    leaf = x.double().requires_grad_()
+    (grad,) = torch.autograd.grad(double.logits(leaf).flatten(1)[:, k].sum(), leaf)
+    return grad.numpy()
+
+
+def rounded(y: Tensor) -> Tensor:
+    return torch.fake_quantize_per_tensor_affine(y, 1 / 256, 0, 0, 255)
+
+
+ENDS: dict[str, Callable[[Tensor], Tensor]] = {
+    "softmax": lambda y: y.softmax(1),
+    "sigmoid": torch.sigmoid,
+    "log-softmax": lambda y: F.log_softmax(y, 1),
+    "softmax as double": lambda y: y.softmax(1).double(),
+    "softmax as half": lambda y: y.softmax(1).half(),
+    "softmax in half, as float": lambda y: y.half().softmax(1).float(),
+    "softmax of another type": lambda y: y.softmax(1, dtype=torch.float64).to(torch.float32),
+    "softmax rounded to whole numbers": lambda y: rounded(y.softmax(1)),
+    "exponential of log-softmax": lambda y: F.log_softmax(y, 1).exp(),
+    "logarithm of softmax": lambda y: y.softmax(1).log(),
+    "softmax copied": lambda y: y.softmax(1).clone().contiguous(),
+    "softmax in another shape": lambda y: y.softmax(1).unsqueeze(2).flatten(1),
+    "sigmoid in place": lambda y: y.clone().sigmoid_(),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("prepare", [False, True])
+def test_the_logit_is_explained_whatever_follows_a_squash(end: str, prepare: bool) -> None:
+    net, x = seeded(lambda: Ended(ENDS[end])), image()
+    found = seewhy.explain(net, x, "saliency", 1, reduce="none", prepare=prepare)
+    right = by_hand(net, x, 1)
+    for each, values in zip(found, right, strict=True):
+        assert np.linalg.norm(each.values - values) <= (0.02 if "half" in end else 1e-3) * np.linalg.norm(values)
+        assert each.unit == "logit"
+        assert each.status.code == "ok"
+
+
+@pytest.mark.parametrize("end", [lambda y: y.softmax(1).flatten(1), lambda y: y.sigmoid().squeeze(3).squeeze(2)])
+def test_scores_with_axes_of_length_one(end: Callable[[Tensor], Tensor]) -> None:
+    net, x = seeded(lambda: Ended(end, pointwise=True)), image()
+    found = seewhy.explain(net, x, "saliency", 2, reduce="none", prepare=False)
+    assert np.allclose(np.stack([each.values for each in found]), by_hand(net, x, 2), rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("end", [torch.sigmoid, lambda y: y.sigmoid()[:, 0], lambda y: y.sigmoid().flatten()])
+@pytest.mark.parametrize("prepare", [False, True])
+def test_one_output_and_no_target(end: Callable[[Tensor], Tensor], prepare: bool) -> None:
+    net, x = seeded(lambda: Ended(end, classes=1)), image()
+    found = seewhy.explain(net, x, "saliency", reduce="none", prepare=prepare)
+    right = by_hand(net, x, 0)
+    for each, values, logit in zip(found, right, net.logits(x)[:, 0].tolist(), strict=True):
+        assert np.linalg.norm(each.values - values) <= 1e-3 * np.linalg.norm(values)
+        assert each.unit == "logit"
+        assert each.score == pytest.approx(logit, rel=1e-4)
+
+
+def test_a_regression_is_explained_as_it_is() -> None:
+    net, x = seeded(lambda: Ended(lambda y: y, classes=1)), image(1)
+    found = seewhy.explain(net, x, "saliency", reduce="none")
+    assert found.unit == "output"
+    assert np.allclose(found.values, by_hand(net, x, 0)[0], rtol=1e-3, atol=1e-6)
+
+
+class UNet(nn.Module):
+    """Scores for every pixel, and an end."""
+
+    def __init__(self, end: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.down, self.up, self.end = nn.Conv2d(3, 6, 3, stride=2, padding=1), nn.Conv2d(6, 3, 1), end
+
+    def logits(self, x: Tensor) -> Tensor:
+        return 30 * F.interpolate(self.up(self.down(x).tanh()), scale_factor=2, mode="bilinear")
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.end(self.logits(x))
+
+
+@pytest.mark.parametrize(
+    "end", [lambda y: y.softmax(1), torch.sigmoid, lambda y: F.log_softmax(y, 1).exp(), lambda y: y]
+)
+@pytest.mark.parametrize("prepare", [False, True])
+@pytest.mark.parametrize("method", ["saliency", "occlusion"])
+def test_a_region_is_explained_by_its_logits(method: str, end: Callable[[Tensor], Tensor], prepare: bool) -> None:
+    net, x = seeded(lambda: UNet(end)), image()
+    mask = np.zeros((10, 10), dtype=bool)
+    mask[2:5, 3:9] = True
+    asked: dict[str, Any] = {"reduce": "none"} if method == "saliency" else {"window": 5, "stride": 5, "fill": 0.0}
+    found = seewhy.explain(net, x, method, t.Region(mask, 1), **asked, prepare=prepare)
+    double = seeded(lambda: UNet(end)).double()
+
+    def score(values: Tensor) -> Tensor:
+        return double.logits(values)[:, 1][:, mask].mean(1)
+
+    leaf = x.double().requires_grad_()
+    if method == "saliency":
+        (right,) = torch.autograd.grad(score(leaf).sum(), leaf)
+    else:
+        right = torch.zeros(2, 10, 10, dtype=torch.float64)
+        for top in (0, 5):
+            for left in (0, 5):
+                changed = x.double().clone()
+                changed[..., top : top + 5, left : left + 5] = 0
+                right[:, top : top + 5, left : left + 5] = (score(x.double()) - score(changed)).detach()[:, None, None]
+    for each, values in zip(found, right.numpy(), strict=True):
+        assert np.linalg.norm(each.values - values) <= 1e-3 * np.linalg.norm(values)
+        assert each.unit == "logit"
+
+
+@pytest.mark.parametrize(
+    ("target", "end", "unit"),
+    [
+        (1, "softmax", "logit"),
+        (1, "exponential of log-softmax", "logit"),
+        (t.Probability(1), "softmax", "probability"),
+        (t.LogProbability(1), "softmax", "log-probability"),
+        (t.Margin(0, 1), "softmax", "logit"),
+        (t.Centred(0), "sigmoid", "logit"),
+        (t.Output(1), "softmax", "probability"),
+        (t.Output(1), "log-softmax", "log-probability"),
+        (t.Neuron("conv", 2), "softmax", "activation"),
+        (t.Logit(0) - t.Logit(1), "softmax", "logit"),
+        (t.Logit(0) + t.Probability(1), "softmax", "score"),
+        (t.Similarity([1.0, 0, 0, 0]), "softmax", "cosine similarity"),
+        (lambda y: y[:, 0], "softmax", "score"),
+    ],
+)
+def test_the_unit_says_what_the_score_is(target: Any, end: str, unit: str) -> None:
+    net = seeded(lambda: Ended(ENDS[end]))
+    assert seewhy.explain(net, image(1), "saliency", target).unit == unit
+
+
+def test_shares_without_a_softmax_that_was_seen_are_no_logits() -> None:
+    net = seeded(lambda: Ended(lambda y: (y / 40).exp() / (y / 40).exp().sum(1, keepdim=True)))
+    assert seewhy.explain(net, image(1), "saliency", 1).unit == "probability"
+    assert seewhy.explain(seeded(lambda: Ended(lambda y: y)), image(1), "saliency", 1).unit == "logit"
+
+
+def test_attention_is_no_end() -> None:
+    """Maps that a softmax made inside a network, of the output's shape by chance, are not taken for its end."""
+
+    class Attending(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.conv(x)
+            return y * y.softmax(1)
+
+    net, x = seeded(Attending), image(1)
+    found = seewhy.explain(net, x, "saliency", t.Region(np.ones((10, 10)), 1), reduce="none")
+    leaf = x.clone().requires_grad_()
+    (right,) = torch.autograd.grad(net(leaf)[:, 1].mean((1, 2)).sum(), leaf)
+    assert np.allclose(found.values, right[0].numpy(), atol=1e-6)
