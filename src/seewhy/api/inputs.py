@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from seewhy.errors import UsageError
 from seewhy.models import Model, Photo, read_image
+from seewhy.models.intake import intake
 
 __all__ = ["Item", "channels_first", "own_layout", "read_items", "same_shape"]
 
@@ -83,8 +84,15 @@ def _inputs(model: Model, values: Tensor | np.ndarray[Any, Any]) -> tuple[list[I
     # a subclass (with what it knows of its file) computes in ways of its own, which no rule would see; a view that only
     # says that it is to be negated has other numbers in memory
     values = values.as_subclass(Tensor).resolve_conj().resolve_neg()
-    axes, channels = _first_convolution(model)
+    takes = intake(model.module)
+    axes, channels = takes.axes, takes.channels
     shape, last = tuple(values.shape), _channels_last(model)
+    if values.ndim > axes + 2 and axes == 2:
+        raise UsageError(
+            f"a float input of shape {shape} has more axes than one picture or a batch, {_axes(axes, last)}, and this "
+            "model's first convolution moves over two: frames or views beside them cannot be explained yet. Wrap the "
+            "model in a module that takes one of them and holds the others"
+        )
     if values.ndim not in (axes + 1, axes + 2):
         raise UsageError(f"a float input of shape {shape}; this model takes {_axes(axes, last)}, preprocessed")
     batch = values if values.ndim == axes + 2 else values[None]
@@ -107,20 +115,6 @@ def _inputs(model: Model, values: Tensor | np.ndarray[Any, Any]) -> tuple[list[I
         Item(row, _view(model, row), f"input {n}" if several else "", False) for n, row in enumerate(batch.unbind())
     ]
     return items, not several
-
-
-def _first_convolution(model: Model) -> tuple[int, int | None]:
-    """How many axes of positions the model's inputs have, and their channels: what it says itself, or by its first
-    convolution; else (2, None)."""
-    known = getattr(model.module, "axes", None)
-    if isinstance(known, int) and hasattr(model.module, "channels_last"):
-        return known, model.module.channels
-    parts = model.module.modules() if isinstance(model.module, nn.Module) else ()
-    for part in parts:
-        for axes, kind in enumerate((nn.Conv1d, nn.Conv2d, nn.Conv3d), 1):
-            if isinstance(part, kind):
-                return axes, part.in_channels
-    return 2, None
 
 
 def _channels_last(model: Model) -> bool:

@@ -16,6 +16,7 @@ from seewhy.core.layers import choose_layer
 from seewhy.core.network import Network
 from seewhy.core.passes import Request
 from seewhy.models import Model, Preprocess, load, wrap
+from seewhy.models.intake import intake
 from seewhy.registry import Card
 from seewhy.registry import methods as registry
 
@@ -87,8 +88,9 @@ def layers(model: Model | nn.Module | Callable[[Tensor], Any] | str, input: Tens
     return found
 
 
-def blank(model: Model, size: tuple[int, int] | None = None) -> Tensor:
-    """An empty input [1, C, H, W] of ``size``, or of the model's own (3 x 224 x 224 where it has none)."""
+def blank(model: Model, size: tuple[int, ...] | None = None) -> Tensor:
+    """An empty input [1, C, *size], of the model's own size and channels where it says, else as its first convolution
+    tells (3 x 224 x 224 where there is none)."""
     ours = model.preprocess if isinstance(model.preprocess, Preprocess) else None
-    own = (224, 224) if ours is None else ours.size
-    return torch.zeros(1, 3 if ours is None else ours.channels, *(own if size is None else size))
+    channels, *own = intake(model.module).example if ours is None else (ours.channels, *ours.size)
+    return torch.zeros(1, channels, *(own if size is None else size))

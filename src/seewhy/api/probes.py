@@ -46,11 +46,9 @@ def probes(model: Model, image: Any = None) -> list[Item]:
 def _shape(model: Model) -> tuple[int, ...]:
     """Of an input, as far as the first layer says: its channels, or the length of a flat one."""
     parts = list(model.module.modules()) if isinstance(model.module, nn.Module) else []
-    for part in parts:
-        if isinstance(part, nn.modules.conv._ConvNd):
-            axes = part.weight.ndim - 2
-            return (part.in_channels, *((224,) * axes if axes < 3 else (16, 64, 64)))
-        if isinstance(part, nn.Linear):
-            side = round((part.in_features / 3) ** 0.5)
-            return (3, side, side) if 3 * side * side == part.in_features else (part.in_features,)
+    kinds = (nn.modules.conv._ConvNd, nn.Linear)
+    first = next((part for part in parts if isinstance(part, kinds)), None)
+    if isinstance(first, nn.Linear):
+        side = round((first.in_features / 3) ** 0.5)
+        return (3, side, side) if 3 * side * side == first.in_features else (first.in_features,)
     return tuple(blank(model).shape[1:])

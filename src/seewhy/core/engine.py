@@ -18,6 +18,7 @@ from torch import Tensor
 from seewhy.core import asks
 from seewhy.core.answers import GradientKey, answer, bias_maps, gradients_at, head_weights, hessian_product, proven_head
 from seewhy.core.attention import AttentionMaps
+from seewhy.core.axes import check_axes
 from seewhy.core.batching import Budget
 from seewhy.core.chooser import Chooser
 from seewhy.core.closed import Closed
@@ -62,6 +63,7 @@ def run_jobs(
     settings = settings or Settings()
     with network.borrowed() as call:
         x = x.clone() if x.is_inference() else x
+        check_axes(network, call, x)
         network.preparer = Preparer(network, call, x, settings.prepare, settings.doubt)
         run = _Run(network, call, x, settings, network.preparer)
         if lost is not None:

@@ -28,8 +28,8 @@ _SQUASHES = {
 }
 #: calls that give the same numbers: as another type, or copied
 _SAME = (
-    "to", "type", "half", "float", "double", "bfloat16", "_to_copy", "type_as", "contiguous", "clone", "detach", "alias",
-    "lift_fresh_copy", "quantize_per_tensor", "dequantize", "fake_quantize_per_tensor_affine",
+    "to", "type", "half", "float", "double", "bfloat16", "_to_copy", "type_as", "contiguous", "clone", "detach",
+    "alias", "lift_fresh_copy", "quantize_per_tensor", "dequantize", "fake_quantize_per_tensor_affine",
 )  # fmt: skip
 #: calls that give the same numbers in another shape
 _SHAPES = ("view", "reshape", "_unsafe_view", "flatten", "squeeze", "unsqueeze", "__getitem__", "select", "slice")

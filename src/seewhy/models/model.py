@@ -14,6 +14,7 @@ from seewhy.errors import UsageError
 from seewhy.models import labels as _labels
 from seewhy.models._fingerprint import cached_fingerprint
 from seewhy.models._words import one_line, reason
+from seewhy.models.intake import check_takes_one
 from seewhy.models.preprocess import Preprocess
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ class Model:
     be guessed about the preprocessing; '' for nothing. ``tolerance`` is, for a network that runs outside torch (ONNX),
     how far the torch version that gradients and layers are taken from may be from its scores, as a share of the largest
     one; it is checked on the input of every call. None for networks of torch.
+
+    Raises `CapabilityError` for a network that takes several inputs.
     """
 
     module: Any
@@ -46,6 +49,9 @@ class Model:
     synonyms: bool = False
     assumed: str = ""
     tolerance: float | None = None
+
+    def __post_init__(self) -> None:
+        check_takes_one(self.module)
 
     def label(self, index: int) -> str | None:
         """What class ``index`` is called on pictures; None without labels or beyond their end."""

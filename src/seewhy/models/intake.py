@@ -1,0 +1,63 @@
+"""Intake: takes a network, gives what its inputs are like, as far as it says or its first convolution tells, and
+refuses those that take several; never runs it."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from seewhy.errors import CapabilityError
+
+__all__ = ["Intake", "check_takes_one", "intake"]
+
+#: what an example of an input is like, by its axes of positions
+_SIZES = {1: (224,), 2: (224, 224), 3: (16, 64, 64)}
+
+
+@dataclass(frozen=True)
+class Intake:
+    """How many ``axes`` of positions an input has, and its ``channels``, None where nothing says."""
+
+    axes: int
+    channels: int | None
+
+    @property
+    def example(self) -> tuple[int, ...]:
+        """The shape of an input that the network can probably take, [C, *size]."""
+        return (self.channels or 3, *_SIZES.get(self.axes, (64,) * self.axes))
+
+
+def intake(module: Any) -> Intake:
+    """What inputs of ``module`` are like: what it says itself, or by the first convolution that it has, transposed ones
+    included; two axes where there is none."""
+    known = getattr(module, "axes", None)
+    if isinstance(known, int) and hasattr(module, "channels_last"):  # a network of another library, which knows
+        return Intake(known, module.channels)
+    parts = module.modules() if isinstance(module, nn.Module) else ()
+    first = next((part for part in parts if isinstance(part, nn.modules.conv._ConvNd)), None)
+    return Intake(2, None) if first is None else Intake(len(first.kernel_size), first.in_channels or None)
+
+
+def check_takes_one(module: Any) -> None:
+    """Refuse a network that cannot be called with one input alone; raises `CapabilityError`."""
+    called = module.forward if isinstance(module, nn.Module) else module
+    try:
+        parameters = inspect.signature(called).parameters.values()
+    except (TypeError, ValueError):  # written in C, or scripted: it says nothing of itself
+        return
+    needed = [each.name for each in parameters if each.default is each.empty and each.kind not in _ANY_NUMBER]
+    if len(needed) < 2:
+        return
+    name = type(module).__name__ if isinstance(module, nn.Module) else getattr(module, "__name__", "this function")
+    first, *others = needed
+    given = ", ".join([first, *(f"self.{each}" for each in others)])
+    raise CapabilityError(
+        f"{name} takes {len(needed)} inputs ({', '.join(needed)}), and maps are made of one: wrap it in a module that "
+        f"holds the others, whose forward(self, {first}) returns self.model({given})"
+    )
+
+
+_ANY_NUMBER = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)

@@ -1,0 +1,138 @@
+"""What inputs are like: axes that are proved, several inputs refused, networks of one channel and of one and three axes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import seewhy
+from seewhy.errors import CapabilityError, UsageError
+
+
+class Video(nn.Module):
+    """Takes frames [B, T, C, H, W], and moves over them as ``how`` says."""
+
+    def __init__(self, how: str, channels: int = 3) -> None:
+        super().__init__()
+        self.how = how
+        self.conv: nn.Module = nn.Linear(channels, 4) if how == "linear" else nn.Conv3d(channels, 4, 3, padding=1)
+        self.later = nn.Conv3d(4, 4, 1)
+        self.head = nn.Linear(4, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.how == "frames first":
+            x = x.transpose(1, 2)
+        if self.how == "normalised":
+            x = (x - 0.5) / 0.25
+        if self.how == "linear":
+            return self.head(self.later(self.conv(x.movedim(1, -1)).movedim(-1, 1)).relu().mean((2, 3, 4)))
+        return self.head(self.conv(x).relu().mean((2, 3, 4)))
+
+
+def clip(frames: int, channels: int = 3) -> Tensor:
+    return torch.randn(1, frames, channels, 8, 8, generator=torch.Generator().manual_seed(2))
+
+
+@pytest.mark.parametrize("frames", [6, 3])
+def test_frames_are_not_read_as_channels(frames: int) -> None:
+    with pytest.raises(CapabilityError, match=r"axis 1 of the input .* does not hold channels.*transpose"):
+        seewhy.explain(Video("frames first").eval(), clip(frames), "saliency", 1)
+
+
+@pytest.mark.parametrize("how", ["volume", "normalised", "linear"])
+def test_channels_of_volumes_are_proved(how: str) -> None:
+    net, x = Video(how).eval(), clip(3, 6)
+    if how == "linear":  # the first convolution that it has takes more channels
+        net.later.in_channels = 3
+    found = seewhy.explain(net, x, "saliency", 1, reduce="none")
+    leaf = x.clone().requires_grad_()
+    (right,) = torch.autograd.grad(net(leaf)[0, 1], leaf)
+    assert np.allclose(found.values, right[0].numpy(), atol=1e-6)
+    assert not any("could not be proved" in note for note in found.notes)
+
+
+def test_the_hint_works() -> None:
+    class Turned(nn.Module):
+        def __init__(self, model: nn.Module) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.model(x.transpose(1, 2))
+
+    found = seewhy.explain(Turned(Video("frames first")).eval(), clip(6).transpose(1, 2), "saliency", 1)
+    assert found.values.shape == (6, 8, 8)
+
+
+def test_frames_through_a_network_of_pictures() -> None:
+    class Segments(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 5, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.conv(x.flatten(0, 1)).mean((2, 3))
+            return y.view(*x.shape[:2], -1).mean(1)
+
+    with pytest.raises(UsageError, match="frames or views beside them cannot be explained yet"):
+        seewhy.explain(Segments().eval(), clip(4), "saliency", 1)
+
+
+@pytest.mark.parametrize("kind", ["videomae", "vivit"])
+def test_videos_of_transformers(kind: str) -> None:
+    transformers = pytest.importorskip("transformers")
+    small: dict[str, Any] = {
+        "hidden_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 24, "image_size": 32,
+        "num_frames": 4, "num_labels": 3,
+    }  # fmt: skip
+    if kind == "videomae":
+        config = transformers.VideoMAEConfig(**small, patch_size=16, tubelet_size=2)
+        net = transformers.VideoMAEForVideoClassification(config)
+    else:
+        net = transformers.VivitForVideoClassification(transformers.VivitConfig(**small, tubelet_size=[2, 16, 16]))
+    with pytest.raises(CapabilityError, match="does not hold channels"):
+        seewhy.explain(net.eval(), torch.randn(1, 4, 3, 32, 32), "saliency", 1)
+
+
+class Pair(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+
+    def forward(self, left: Tensor, right: Tensor) -> Tensor:
+        return (self.conv(left) - self.conv(right)).abs().mean((2, 3))
+
+
+def test_several_inputs_are_refused_in_a_true_line() -> None:
+    words = r"Pair takes 2 inputs \(left, right\).*forward\(self, left\) returns self.model\(left, self.right\)"
+    with pytest.raises(CapabilityError, match=words):
+        seewhy.explain(Pair(), torch.rand(1, 3, 8, 8), "saliency", 1)
+    with pytest.raises(CapabilityError, match="takes 2 inputs"):
+        seewhy.wrap(lambda a, b: a + b)
+    assert seewhy.wrap(lambda a, b=1, *c, **d: a) is not None
+
+
+@pytest.mark.parametrize(
+    ("first", "shape"),
+    [
+        (nn.Conv2d(1, 4, 3), (1, 224, 224)),
+        (nn.ConvTranspose2d(2, 4, 3), (2, 224, 224)),
+        (nn.ConvTranspose1d(2, 4, 3), (2, 224)),
+        (nn.Conv3d(1, 2, 3), (1, 16, 64, 64)),
+        (nn.ConvTranspose3d(1, 2, 3), (1, 16, 64, 64)),
+    ],
+)
+def test_the_first_convolution_says_what_goes_in(first: nn.Module, shape: tuple[int, ...]) -> None:
+    axes = len(shape) - 1
+    pool = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)[axes - 1](1)
+    net = nn.Sequential(first, nn.ReLU(), pool, nn.Flatten(), nn.LazyLinear(3)).eval()
+    net(torch.zeros(1, *shape))
+    assert seewhy.layers(net)[0].shape is not None
+    small = torch.randn(1, shape[0], *(8,) * axes)
+    assert seewhy.explain(net, small, "saliency", 1, reduce="none").values.shape == (shape[0], *(8,) * axes)
+    if axes == 2:
+        assert seewhy.maximise(net, "1:1", size=8, steps=2).values.shape == (1, shape[0], 8, 8)
