@@ -19,7 +19,7 @@ ZOOS = ("timm", "torchvision", "transformers", "keras")
 _SMALL = (
     "test", "atto", "femto", "pico", "nano", "xxtiny", "xxt", "xtiny", "xxs", "xx_small", "xx_tiny", "xxsmall", "xs",
     "x_small", "tiny", "_t0", "_s0", "_m0", "_b0", "18", "small", "mini", "lite", "050", "035", "_s", "26", "_1_0", "20",
-    "22", "_m1", "50",
+    "22", "_m1", "50", "base",
 )  # fmt: skip
 _LARGE = ("giant", "huge", "enormous", "gigantic", "so400m", "large", "xlarge", "xxlarge", "big", "384", "512", "448")
 
@@ -137,13 +137,14 @@ def _timm(name: str, oblong: bool) -> tuple[nn.Module, tuple[tuple[int, int], ..
         fixed = given is not None and given.fixed_input_size
     except Exception:  # a name without a configuration of its own
         own, fixed = (224, 224), False
-    try:
-        net = timm.create_model(name, pretrained=False, num_classes=10, img_size=wanted)
-        sizes: tuple[tuple[int, int], ...] = (wanted, own)
-    except Exception:  # no img_size in this family, or none but its own
-        net = timm.create_model(name, pretrained=False, num_classes=10)
-        free = ((113, 167), (128, 160), (224, 288)) if oblong else ((128, 128),)
-        sizes = (own,) if fixed else (*free, own)
+    free = ((113, 167), (128, 160), (224, 288)) if oblong else ((128, 128),)
+    for options in ({"img_size": wanted, "depth": 3}, {"img_size": wanted}, {"depth": 3}, {}):
+        try:
+            net = timm.create_model(name, pretrained=False, num_classes=10, **options)
+        except Exception:  # an option that this family has not
+            continue
+        break
+    sizes: tuple[tuple[int, int], ...] = (wanted, own) if "img_size" in options else (own,) if fixed else (*free, own)
     with torch.no_grad():
         for key, weight in net.named_parameters():  # layer scales, heads and biases that are next to zero at first
             if weight.ndim > 1 and float(weight.std()) < 1e-3:

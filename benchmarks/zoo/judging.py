@@ -16,9 +16,6 @@ from benchmarks.zoo.catalogue import Exhibit
 
 __all__ = ["judge"]
 
-#: correlation between where positions look and where the grid has them, from which on a grid counts as right or wrong
-_RIGHT, _WRONG = 0.5, 0.25
-
 
 def judge(exhibit: Exhibit, size: tuple[int, int]) -> dict[str, Any]:
     """The row of one network and input size: ``layer``, ``grid``, and verdicts; ``refused`` with seewhy's reason."""
@@ -231,7 +228,8 @@ def _looking(net: nn.Module, x: Tensor, name: str, reading: Any, last: bool) -> 
         energy = grad.abs().sum(-1 if last else 1)[0]
         energies.append(energy / energy.sum().clamp(min=1e-30))
     stack = torch.stack(energies)
-    stack = (stack - stack.mean(0)).clamp(min=0)
+    # each pixel's share among the positions: what all of them see alike, the middle of the picture, says nothing
+    stack = (stack / stack.sum(0).clamp(min=1e-30) - 1 / len(picked)).clamp(min=0)
     worst = 1.0
     for axis, count in ((0, rows), (1, columns)):
         if count < 2:

@@ -53,7 +53,7 @@ def hf_model(name: str, oblong: bool) -> tuple[nn.Module, tuple[int, int], str]:
     made: Any = getattr(transformers, name)
     errors = []
     for level in (2, 1, 0):
-        for size in ((96, 144), (128, 160), (64, 64)) if oblong else ((64, 64), (96, 96), (128, 128), (224, 224)):
+        for size in ((96, 144), (128, 160), (64, 64)) if oblong else ((128, 128), (64, 64), (224, 224)):
             try:
                 net = made(_config(made.config_class, size, level)).eval()
                 _try(net, size)
@@ -106,8 +106,19 @@ def _small(values: dict[str, Any], level: int) -> dict[str, Any]:
             found[key] = min(value, _SCALARS[key])
         elif key in ("num_hidden_layers", "encoder_layers", "decoder_layers") and isinstance(value, int):
             found[key] = min(value, 3)
+        elif (
+            level == 2 and key in ("hidden_sizes", "embed_dims", "neck_hidden_sizes", "decoder_hidden_sizes") and value
+        ):
+            found[key] = [_least(n) if isinstance(n, int) else n for n in value]
         elif key in ("depths", "num_encoder_blocks_depths", "layer_depths") and isinstance(value, list):
             found[key] = [min(n, 2) if isinstance(n, int) else n for n in value]
+    if isinstance(values.get("hidden_size"), int) and "hidden_sizes" in values:
+        found.pop("hidden_size", None)
     if "out_indices" in values and values.get("num_hidden_layers"):
         found.pop("num_hidden_layers", None)
     return found
+
+
+def _least(width: int) -> int:
+    """A width an eighth as large, still a multiple of 16."""
+    return max(16, width // 8 // 16 * 16)

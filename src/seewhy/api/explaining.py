@@ -132,6 +132,16 @@ def _explanations(plan: Plan, batch: Batch) -> list[list[Explanation]]:
     guesses = predictions(plan.model, batch.outcome.forward)
     keep = plan.settings.differentiable
     columns = [
-        records(plan.model, plan.network, each, batch.items, guesses, batch.origin, keep_graph=keep) for each in done
+        records(
+            plan.model,
+            plan.network,
+            each,
+            batch.items,
+            guesses,
+            batch.origin,
+            keep_graph=keep,
+            grids=batch.outcome.grids,
+        )
+        for each in done
     ]
     return [list(row) for row in zip(*columns, strict=True)]

@@ -11,10 +11,14 @@ from torch import Tensor, nn
 
 import seewhy.methods  # noqa: F401 - every method registers itself on import
 from seewhy.api.inputs import channels_first
+from seewhy.core.chooser import Chooser
+from seewhy.core.choosing import choose
 from seewhy.core.forwards import run_forward
-from seewhy.core.layers import choose_layer
+from seewhy.core.layers import TAKEN
 from seewhy.core.network import Network
-from seewhy.core.passes import Request
+from seewhy.core.passes import Pass, Request
+from seewhy.core.targets import Logit
+from seewhy.errors import CapabilityError, TargetError
 from seewhy.models import Model, Preprocess, load, wrap
 from seewhy.registry import Card
 from seewhy.registry import methods as registry
@@ -63,9 +67,9 @@ def layers(model: Model | nn.Module | Callable[[Tensor], Any] | str, input: Tens
     x = network.like(blank(wrapped) if input is None else channels_first(wrapped, input))
     with network.borrowed() as call:
         made = run_forward(network, call, x, Request(survey=True))
-    size = tuple(x.shape[2:])
-    shapes = {seen.name: seen.shape for seen in made.tape.seen}
-    best = next((seen.name for seen in choose_layer(made.tape.seen, size, len(x), network.channels_last)), None)
+        best = _best(network, call, x, made)
+    shapes = {each.module: tuple(each.tensor.shape) for each in reversed(made.tape.noted) if each.element != TAKEN}
+    shapes |= {seen.name: seen.shape for seen in made.tape.seen}
     found = []
     for name, module in root.named_modules():
         if not name:
@@ -84,6 +88,16 @@ def layers(model: Model | nn.Module | Callable[[Tensor], Any] | str, input: Tens
             )
         )
     return found
+
+
+def _best(network: Network, call: Callable[[Tensor], Any], x: Tensor, made: Pass) -> str | None:
+    """The layer that is chosen for what is most likely asked: the top class, or all that there is."""
+    try:
+        logits = made.forward.logits
+        asked = [tuple(Logit(int(k)) for k in logits.argmax(1))] if logits.ndim == 2 else []
+        return choose(network, call, x, made, asked, Chooser(network)).candidate.name
+    except (CapabilityError, TargetError):  # the list is for those who look for a layer themselves
+        return None
 
 
 def blank(model: Model, size: tuple[int, int] | None = None) -> Tensor:

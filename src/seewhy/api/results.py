@@ -15,6 +15,7 @@ from torch import Tensor
 from seewhy._version import __version__
 from seewhy.api.inputs import Item
 from seewhy.api.parameters import reduce_channels
+from seewhy.core.grids import Proof
 from seewhy.core.jobs import Answer, Spent
 from seewhy.core.layers import INPUT
 from seewhy.core.network import Network
@@ -120,8 +121,9 @@ def records(
     origin: Mapping[str, Any],
     *,
     keep_graph: bool,
+    grids: Mapping[str, Proof] | None = None,
 ) -> list[Explanation]:
-    """One explanation per image of the batch."""
+    """One explanation per image of the batch; ``grids`` are what pictures said of layers."""
     answer, method = done.answer, done.answer.job.outline.method
     batch = len(items)
     made = []
@@ -153,7 +155,7 @@ def records(
                 positive=method.card.positive,
                 channels=done.channels,
                 contrast=done.contrast,
-                notes=(*item.notes, *network.warned, *_ending(answer, row)),
+                notes=(*item.notes, *network.warned, *_ending(answer, row), *_of_grid(answer, grids or {})),
                 tensor=values if keep_graph else None,
                 unit="activation" if answer.job.outline.about else "logit",
             )
@@ -169,6 +171,13 @@ def cost_of(spent: Spent, row: int, batch: int) -> Cost:
 def _ending(answer: Answer, row: int) -> tuple[str, ...]:
     """How a sampled, integrated or propagated map ended, in the method's words."""
     return answer.attribution.notes[row : row + 1]
+
+
+def _of_grid(answer: Answer, grids: Mapping[str, Proof]) -> tuple[str, ...]:
+    """What is to be said of the grid that the values lie on."""
+    proof = grids.get(answer.place)
+    note = "" if proof is None else proof.note(answer.place)
+    return (note,) if note else ()
 
 
 def _array_or_number(value: Tensor) -> np.ndarray[Any, Any] | float:
