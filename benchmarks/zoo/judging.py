@@ -221,7 +221,7 @@ def _looking(net: nn.Module, x: Tensor, name: str, reading: Any, last: bool) -> 
     rows, columns = values.shape[2:]
     draw = torch.Generator().manual_seed(2)
     weights = torch.randn(values.shape[1], generator=draw)
-    picked = [(int(r), int(c)) for r in _spread(rows) for c in _spread(columns)]
+    picked = sorted({(r, c) for r in (0, rows - 1) for c in (0, columns - 1)} | {(rows // 2, columns // 2)})
     energies = []
     for r, c in picked:
         (grad,) = torch.autograd.grad((values[0, :, r, c] * weights).sum(), leaf, retain_graph=True)
@@ -239,10 +239,6 @@ def _looking(net: nn.Module, x: Tensor, name: str, reading: Any, last: bool) -> 
         want = torch.tensor([float(p[axis]) for p in picked])
         worst = min(worst, float(torch.corrcoef(torch.stack([centre, want]))[0, 1].nan_to_num()))
     return worst
-
-
-def _spread(count: int) -> Tensor:
-    return torch.linspace(0, count - 1, min(count, 4)).round().unique()
 
 
 def _saliency(exhibit: Exhibit, net: nn.Module, x: Tensor) -> str:

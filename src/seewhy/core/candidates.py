@@ -95,7 +95,8 @@ def find_candidates(survey: Survey, score: Tensor) -> Found:
     placed = [each for each in whole if each is not None and not _pooled(paths, survey, names, each)][:_MOST]
     usable, tokens = _reached(survey, score, placed, passed)
     best = usable or placed
-    if usable and tokens and (read := _read_last(survey, score, usable[0], names)) is not None:
+    aside = bool(usable) and (tokens or usable[0].layouts[0].prefix > 0)
+    if aside and (read := _read_last(survey, score, usable[0], names)) is not None:
         best = [read, *usable]
     everywhere = set(paths.crossed()) if still else set(crossed)
     general = not best or best[0] not in placed or point_of(best[0].edge) in everywhere
@@ -143,11 +144,11 @@ def _pooled(paths: Paths, survey: Survey, names: dict[Point, Noted], each: Candi
 
 def _reached(
     survey: Survey, score: Tensor, placed: Sequence[Candidate], passed: list[str]
-) -> tuple[list[Candidate], list[Candidate]]:
-    """Those at more than one of whose positions the gradient arrives; and those rows of tokens, behind the first of
-    them, where it arrives at tokens without a place alone."""
+) -> tuple[list[Candidate], bool]:
+    """Those at more than one of whose positions the gradient arrives; and whether behind the first of them it arrives at
+    tokens without a place alone."""
     usable: list[Candidate] = []
-    tokens: list[Candidate] = []
+    tokens = False
     for start in range(0, len(placed), _AT_ONCE):
         some = placed[start : start + _AT_ONCE]
         for each, grad in zip(some, _gradients(score, some), strict=True):
@@ -158,7 +159,7 @@ def _reached(
             if _positions(grad, where) > 1 and not (survey.dense and _channels(grad, where) < 2):
                 usable.append(each)
             elif grad is not None and bool(grad.any()) and where.tokens:
-                tokens.append(each)
+                tokens = True
                 passed.append(f"{each.name} (the score reads none of its positions)")
             else:
                 passed.append(f"{each.name} (the gradient arrives at no more than one position or channel)")

@@ -12,7 +12,7 @@ from torch import Tensor
 from seewhy.core.candidates import Candidate
 from seewhy.core.chooser import Chooser
 from seewhy.core.grids import CONTRADICTED, PROVED, Proof, undecided
-from seewhy.core.layouts import Layout
+from seewhy.core.layouts import Layout, claims
 from seewhy.core.network import Network
 from seewhy.core.passes import Pass
 from seewhy.core.proving import prove
@@ -86,10 +86,12 @@ def prove_places(
     chooser: Chooser,
     names: Sequence[str],
     layouts: Mapping[str, Sequence[Layout]] | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
 ) -> int:
     """Have pictures say of the places called ``names`` what they are, unless they have; gives the samples that it took.
 
-    What was said is kept for the model and inputs of this size.
+    What was said is kept for the model and inputs of this size. ``layouts`` are what places could be read as, where that
+    is known from the forward, or ``shapes`` what they gave.
     """
     size = tuple(x.shape[2:])
     new = [name for name in names if name not in chooser.proofs(size)]
@@ -100,7 +102,8 @@ def prove_places(
     said: dict[str, Proof | None] = {name: found.proofs.get(name) for name in new}
     if found.why:
         for name in new:
-            known = (layouts or {}).get(name)
+            shape = (shapes or {}).get(name, ())
+            known = (layouts or {}).get(name) or claims(shape, size, len(x), network.channels_last)
             said[name] = undecided(known[0], found.why) if known else None
     chooser.keep(size, said)
     return found.samples

@@ -94,9 +94,9 @@ class _Run:
         """Run the shared forward, then every job to its end."""
         made, jobs, auto = self._open(outlines, plan, layers)
         self.calls |= made.tape.calls
+        self.made = made
         self._prove(jobs, auto)
         opened = list(self.spent.events)
-        self.made = made
         runners = [Runner(job, auto if job.outline.place == AUTO else job.outline.place, steps_of(job)) for job in jobs]
         for runner in runners:
             self._check_positions(runner)
@@ -130,7 +130,8 @@ class _Run:
         began = time.perf_counter()
         places = {auto if job.outline.place == AUTO else job.outline.place for job in jobs} - {INPUT}
         places |= {place for job in jobs for place in job.parameters.get("layers") or ()}
-        samples = prove_places(self.network, self.call, self.x, self.chooser, sorted(places))
+        shapes = {place: tuple(raw.shape) for place, raw in self.made.tape.activations.items()}
+        samples = prove_places(self.network, self.call, self.x, self.chooser, sorted(places), shapes=shapes)
         if samples:
             self.spent.events.append(Event(seconds=time.perf_counter() - began, checks=samples))
 

@@ -20,7 +20,7 @@ __all__ = ["Layout", "Reshape", "claims", "find_layout"]
 #: class, distillation and register tokens that known models put before the grid: 1, 2, 5 and 9 at most
 _MOST_PREFIX = 9
 #: how unequal the strides of a token grid's axes may be, as a logarithm, and how many grids are tried
-_MOST_OBLIQUE, _MOST_CLAIMS = 1.2, 8
+_MOST_OBLIQUE, _MOST_CLAIMS = 1.2, 12
 #: a user's own way from a raw activation to [B, C, *positions]
 Reshape = Callable[[Tensor], Tensor]
 
@@ -213,6 +213,7 @@ def _token_grids(count: int, size: tuple[int, int]) -> list[tuple[int, tuple[int
             off = abs(math.log(rows / columns / wanted))
             if off < _MOST_OBLIQUE:
                 exact = 0.0 if _stride((rows, columns), size) else 0.1 + off
-                found.append((exact + 0.01 * off, count - left, count - left, (rows, columns)))
-    found.sort()
+                others = count - left
+                found += [(exact + 0.01 * off, others, prefix, (rows, columns)) for prefix in {others, 0}]
+    found.sort(key=lambda each: (each[0], each[1], -each[2]))
     return [(prefix, grid) for _, _, prefix, grid in found[:_MOST_CLAIMS]]
