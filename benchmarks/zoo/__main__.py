@@ -141,7 +141,8 @@ def _size(exhibit: catalogue.Exhibit) -> tuple[tuple[int, int], float]:
 
 
 def _settle(exhibit: catalogue.Exhibit, shape: tuple[int, ...]) -> None:
-    """Give batch norms statistics of their own: untrained deep networks die out, or explode, with those they come with."""
+    """Give batch norms statistics of their own: untrained deep networks die out, or explode, with those they come
+    with."""
     norms = [p for p in exhibit.net.modules() if isinstance(p, torch.nn.modules.batchnorm._BatchNorm)]
     for part in norms:
         part.train()

@@ -1,5 +1,5 @@
-"""Judging: takes a network, its input and its score, gives whether seewhy's layer, grid and maps are right, by means that
-share nothing with seewhy's own."""
+"""Judging: takes a network, its input and its score, gives whether seewhy's layer, grid and maps are right, by means
+that share nothing with seewhy's own."""
 
 from __future__ import annotations
 
@@ -143,8 +143,8 @@ def _element(output: Any, key: str) -> Tensor:
 def _watched(
     net: nn.Module, x: Tensor, name: str, cut: bool = False
 ) -> tuple[Any, list[Tensor], list[Tensor], list[Tensor]]:
-    """One forward with a copy of the layer's tensor, which ``cut`` takes out of the graph; what the layer was given; and
-    the gradient at the tensor, once a backward has run."""
+    """One forward with a copy of the layer's tensor, which ``cut`` takes out of the graph; what the layer was given;
+    and the gradient at the tensor, once a backward has run."""
     module, key, call, at_input = _find(net, name)
     wanted, calls = call or _calls(net, x, module), [0]
     caught: list[Tensor] = []
@@ -153,6 +153,8 @@ def _watched(
 
     def note(tensor: Tensor) -> None:
         caught.append(tensor.clone())
+        if not tensor.requires_grad:
+            return
         if cut:
             tensor.register_hook(torch.zeros_like)
         else:
@@ -213,31 +215,33 @@ def _by_hand(exhibit: Exhibit, net: nn.Module, x: Tensor, name: str) -> tuple[Te
 
 
 def _looking(net: nn.Module, x: Tensor, name: str, reading: Any, last: bool) -> float:
-    """How well the grid says where positions look: the correlation, over positions and for the worse axis, between a
-    position's number and the centre of the input's gradient there, against the mean of all positions."""
-    leaf = x[:1].clone().requires_grad_()
-    _, caught, _, _ = _watched(net, leaf * 1.0, name)
-    values = reading(caught[-1])
-    rows, columns = values.shape[2:]
+    """How well the grid says where positions look: a ninth of the picture is drawn anew, in each corner and in the
+    middle; of each position's answers to the five the share of each is taken; the correlation, for the worse axis,
+    between where a change was and the centre of the positions that answer to it more than to others."""
+    size = tuple(x.shape[1:3] if last else x.shape[2:])
     draw = torch.Generator().manual_seed(2)
-    weights = torch.randn(values.shape[1], generator=draw)
-    picked = sorted({(r, c) for r in (0, rows - 1) for c in (0, columns - 1)} | {(rows // 2, columns // 2)})
-    energies = []
-    for r, c in picked:
-        (grad,) = torch.autograd.grad((values[0, :, r, c] * weights).sum(), leaf, retain_graph=True)
-        energy = grad.abs().sum(-1 if last else 1)[0]
-        energies.append(energy / energy.sum().clamp(min=1e-30))
-    stack = torch.stack(energies)
-    # each pixel's share among the positions: what all of them see alike, the middle of the picture, says nothing
-    stack = (stack / stack.sum(0).clamp(min=1e-30) - 1 / len(picked)).clamp(min=0)
+    places = [(a, b) for a in (0, 2) for b in (0, 2)] + [(1, 1)]
+    pictures = [x[0]]
+    for a, b in places:
+        changed = x[0].clone()
+        rows = slice(a * size[0] // 3, (a + 1) * size[0] // 3)
+        columns = slice(b * size[1] // 3, (b + 1) * size[1] // 3)
+        part = changed[rows, columns] if last else changed[:, rows, columns]
+        part += torch.randn(part.shape, generator=draw)
+        pictures.append(changed)
+    pairs = [pictures[n : n + 2] for n in range(0, len(pictures), 2)]  # two at a time, as everything else here
+    with torch.no_grad():
+        values = torch.cat([reading(_watched(net, torch.stack(pair), name)[1][-1]) for pair in pairs]).double()
+    answer = (values[1:] - values[:1]).square().sum(1).sqrt()
+    total = answer.sum(0)
+    share = (answer / total.clamp(min=1e-300) - 1 / len(places)).clamp(min=0) * total.clamp(max=float(total.median()))
     worst = 1.0
-    for axis, count in ((0, rows), (1, columns)):
-        if count < 2:
-            continue
-        line = stack.sum(2 - axis)
-        centre = (line * torch.arange(line.shape[1])).sum(1) / line.sum(1).clamp(min=1e-30)
-        want = torch.tensor([float(p[axis]) for p in picked])
-        worst = min(worst, float(torch.corrcoef(torch.stack([centre, want]))[0, 1].nan_to_num()))
+    for axis, count in enumerate(values.shape[2:]):
+        if count > 1:
+            line = share.sum(2 - axis)
+            centre = (line * torch.arange(count)).sum(1) / line.sum(1).clamp(min=1e-300)
+            want = torch.tensor([float(place[axis]) for place in places], dtype=torch.float64)
+            worst = min(worst, float(torch.corrcoef(torch.stack([centre, want]))[0, 1].nan_to_num()))
     return worst
 
 

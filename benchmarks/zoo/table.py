@@ -1,7 +1,9 @@
-"""The zoo's table: takes rows of judgements, gives Markdown: what was right, what was refused and why, what was wrong."""
+"""The zoo's table: takes rows of judgements, gives Markdown: what was right, what was refused and why, what was
+wrong."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -25,13 +27,14 @@ def verdict(look: dict[str, Any]) -> str:
     if not look["by hand"]:
         said.append("Grad-CAM differs from the one by hand")
     place = look.get("place")
-    if place is not None and place < 0.25:
+    doubted = look.get("verdict") == "undecided"
+    if place is not None and place < 0.25 and not doubted:
         said.append(f"positions look elsewhere ({place})")
     if look["zero"] and look["status"] == "ok":
         said.append("zero map, ok")
     if said:
         return f"wrong: {', '.join(said)}"
-    return "right" if place is None or place >= 0.5 else "undecided"
+    return "right" if place is None or place >= 0.5 else "undecided, and says so" if doubted else "undecided"
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
@@ -41,12 +44,12 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     head = [
         "# The zoo",
         "",
-        "Small, untrained members of the families of four zoos, at two input sizes each: `python -m benchmarks.zoo --zoo "
-        "timm --out zoo.jsonl`, `--write docs/zoo.md`. The layer is right if, with its tensor cut out of the graph by a "
-        "hook, no path leads from the score to the input, or to a place that the layer read (class tokens may pass it "
-        "by). The grid is right if the input's gradient at a position lies where the grid has it: *looks* is the "
-        "correlation of the two, of the worse axis. Grad-CAM is compared with one by hand, saliency with autograd, hooks, "
-        "attributes and outputs with those before.",
+        "Small, untrained members of the families of four zoos, at two input sizes each: `python -m benchmarks.zoo "
+        "--zoo timm --out zoo.jsonl`, `--write docs/zoo.md`. The layer is right if, with its tensor cut out of the "
+        "graph by a hook, no path leads from the score to the input, or to a place that the layer read (class tokens "
+        "may pass it by). The grid is right if positions answer to changes of the picture where the grid has them: "
+        "*looks* is the correlation of the two, of the worse axis. Grad-CAM is compared with one by hand, saliency "
+        "with autograd, hooks, attributes and outputs with those before.",
         "",
         "| zoo | models | looks | right | undecided | refused | wrong | failed | skipped |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -71,14 +74,12 @@ def _lines(rows: Sequence[dict[str, Any]], counts: dict[str, Counter[str]]) -> I
         for look in row["looks"]:
             said = verdict(look)
             each["looks"] += 1
-            each[said.partition(":")[0]] += 1
+            each[re.split("[:,]", said)[0]] += 1
             size = "x".join(map(str, look["size"]))
             layer, grid = look.get("layer") or "", "x".join(map(str, look.get("grid", ())))
             why = f"{said}: {look['refused']}" if said == "refused" else said
-            yield (
-                f"| {name} | {size} | {_cell(layer)} | {grid} | {look.get('verdict') or ''} | {look.get('place', '')} | "
-                f"{_cell(why)} |"
-            )
+            proof = look.get("verdict") or ""
+            yield f"| {name} | {size} | {_cell(layer)} | {grid} | {proof} | {look.get('place', '')} | {_cell(why)} |"
 
 
 def _cell(text: str) -> str:

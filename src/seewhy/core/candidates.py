@@ -1,9 +1,10 @@
 """Candidates for a class activation map: takes a forward that was recorded and the score that is asked about, gives the
 layers that a map may be drawn of, the best first; proves no grid.
 
-The best is the last tensor that every path from the input to the score crosses, that has positions, and at more than one
-of which the score's gradient arrives. Where tokens without a place are read out (class tokens), the gradient arrives at
-the others only where positions are mixed for the last time: what that mixing reads carries all that they say.
+The best is the last tensor that every path from the input to the score crosses, that has positions, and at more than
+one of which the score's gradient arrives. Where tokens without a place are read out (class tokens), the gradient
+arrives at the others only where positions are mixed for the last time: what that mixing reads carries all that they
+say.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ class Survey:
     def grids(self) -> list[tuple[int, ...]]:
         """Grids that convolutions of this forward had, which rows of tokens may have, too."""
         shapes = {tuple(e.tensor.shape) for e in self.tape.noted if e.tensor.ndim == len(self.size) + 2}
-        return sorted({shape[2:] for shape in shapes if shape[0] == self.batch and 1 < max(shape[2:])}, reverse=True)
+        return sorted({shape[2:] for shape in shapes if shape[0] == self.batch and max(shape[2:]) > 1}, reverse=True)
 
 
 def find_candidates(survey: Survey, score: Tensor) -> Found:
@@ -145,8 +146,8 @@ def _pooled(paths: Paths, survey: Survey, names: dict[Point, Noted], each: Candi
 def _reached(
     survey: Survey, score: Tensor, placed: Sequence[Candidate], passed: list[str]
 ) -> tuple[list[Candidate], bool]:
-    """Those at more than one of whose positions the gradient arrives; and whether behind the first of them it arrives at
-    tokens without a place alone."""
+    """Those at more than one of whose positions the gradient arrives; and whether behind the first of them it arrives
+    at tokens without a place alone."""
     usable: list[Candidate] = []
     tokens = False
     for start in range(0, len(placed), _AT_ONCE):
@@ -172,9 +173,7 @@ def _reached(
 def _gradients(score: Tensor, some: Sequence[Candidate]) -> list[Tensor | None]:
     if not some:
         return []
-    return list(
-        torch.autograd.grad(score, [each.edge for each in some], retain_graph=True, allow_unused=True)  # type: ignore[arg-type]
-    )
+    return list(torch.autograd.grad(score, [each.edge for each in some], retain_graph=True, allow_unused=True))
 
 
 def _positions(grad: Tensor | None, layout: Layout) -> int:
@@ -201,13 +200,9 @@ def _read_last(survey: Survey, score: Tensor, before: Candidate, names: dict[Poi
     for each, grad in zip(reversed(behind), reversed(grads), strict=True):
         if wanted is None or grad is None or _positions(grad, layout) < 2:
             continue
-        (through,) = torch.autograd.grad(
-            [each.edge],
-            [before.edge],
-            [grad],
-            retain_graph=True,
-            allow_unused=True,  # type: ignore[arg-type]
-        )
+        through: Tensor | None = torch.autograd.grad(
+            [each.edge], [before.edge], [grad], retain_graph=True, allow_unused=True
+        )[0]
         if through is None:
             continue
         apart = (layout.canonical(through) - wanted).abs().max()

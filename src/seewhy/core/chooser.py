@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 from torch import nn
 
-from seewhy.core.grids import PROVED, Proof
+from seewhy.core.grids import CONTRADICTED, Proof
 from seewhy.core.layers import Place, find_place
 from seewhy.core.network import Network, submodules
 from seewhy.core.passes import Request
@@ -58,9 +58,9 @@ class Chooser:
         self.apply(size)
 
     def apply(self, size: tuple[int, ...]) -> None:
-        """Have the network read its layers as pictures have proved."""
+        """Have the network read its layers as pictures say, or at least do not contradict."""
         for name, proof in self.proofs(size).items():
-            if proof is not None and proof.verdict == PROVED:
+            if proof is not None and proof.verdict != CONTRADICTED:
                 self._network.grids[size, name] = proof.layout
 
     def _state(self, size: tuple[int, ...]) -> tuple[object, ...]:

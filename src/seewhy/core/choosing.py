@@ -1,5 +1,5 @@
-"""Choosing a layer: takes a forward that was surveyed and what is asked of it, gives the layer whose grid pictures prove;
-draws nothing."""
+"""Choosing a layer: takes a forward that was surveyed and what is asked of it, gives the layer whose grid pictures
+prove; draws nothing."""
 
 from __future__ import annotations
 
@@ -73,9 +73,9 @@ def _verdict(verdicts: Mapping[str, Proof | None], each: Candidate) -> str:
 def _nothing(passed: Sequence[str]) -> str:
     over = f"; passed over: {', '.join(passed[:4])}" if passed else ""
     return (
-        "this model has no layer with spatial positions that every path from the input to the score crosses, so there is "
-        f"no class activation map of it{over}. Use a gradient method such as --method saliency, or name a layer that "
-        "shows a part (--layer; seewhy layers lists them)"
+        "this model has no layer with spatial positions that every path from the input to the score crosses, so there "
+        f"is no class activation map of it{over}. Use a gradient method such as --method saliency, or name a layer "
+        "that shows a part (--layer; seewhy layers lists them)"
     )
 
 
@@ -90,8 +90,8 @@ def prove_places(
 ) -> int:
     """Have pictures say of the places called ``names`` what they are, unless they have; gives the samples that it took.
 
-    What was said is kept for the model and inputs of this size. ``layouts`` are what places could be read as, where that
-    is known from the forward, or ``shapes`` what they gave.
+    What was said is kept for the model and inputs of this size. ``layouts`` are what places could be read as, where
+    that is known from the forward, or ``shapes`` what they gave.
     """
     size = tuple(x.shape[2:])
     new = [name for name in names if name not in chooser.proofs(size)]

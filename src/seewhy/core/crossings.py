@@ -20,8 +20,8 @@ Point = tuple[int, int]
 
 #: functions that give the numbers that they were given, in another shape, or some of them
 _VIEWS = (
-    "View", "Reshape", "UnsafeView", "Permute", "Transpose", "Squeeze", "Unsqueeze", "Expand", "Clone", "ToCopy", "Alias",
-    "Select", "Slice", "Split", "Unbind", "AsStrided", "TBackward", "Index", "Cat", "Stack", "Flatten", "Swap",
+    "View", "Reshape", "UnsafeView", "Permute", "Transpose", "Squeeze", "Unsqueeze", "Expand", "Clone", "ToCopy",
+    "Alias", "Select", "Slice", "Split", "Unbind", "AsStrided", "TBackward", "Index", "Cat", "Stack", "Flatten", "Swap",
     "Movedim", "Repeat",
 )  # fmt: skip
 #: functions that take the mean or the largest of several places, channel by channel
@@ -75,8 +75,8 @@ class Paths:
             self.order = [*reversed(finished), id(goal)]
 
     def crossed(self, without: frozenset[tuple[int, int]] = frozenset()) -> list[Point]:
-        """The tensors that every path crosses, from the score to the leaf. Paths over the edges in ``without``, pairs of
-        a function's identity and the number of its input, do not count."""
+        """The tensors that every path crosses, from the score to the leaf. Paths over the edges in ``without``, pairs
+        of a function's identity and the number of its input, do not count."""
         if not self.order:
             return []
         place = {node: n for n, node in enumerate(self.order)}

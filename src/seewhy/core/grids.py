@@ -1,10 +1,11 @@
-"""Grids: takes what layers put out for pictures that were changed in coded stripes, gives whether their positions are the
-places that a layout says; draws nothing.
+"""Grids: takes what layers put out for pictures that were changed in coded stripes, gives whether their positions are
+the places that a layout says; draws nothing.
 
-For each axis of the input and each of its coarsest binary digits two pictures get noise: where the digit is 1, and where
-it is 0. With D and D' the norms of the change of a position's channels, r = (D - D') / (D + D') says which of the two a
-position looks at; attention, squeeze-and-excitation and norms make every position answer a little, to both alike. A
-layout is proved if, over its positions, r goes with the digit of the place that it gives them, along every axis.
+For each axis of the input and each of its coarsest binary digits two pictures get noise: where the digit is 1, and
+where it is 0. With D and D' the norms of the change of a position's channels, r = (D - D') / (D + D') says which of
+the two a position looks at; attention, squeeze-and-excitation and norms make every position answer a little, to both
+alike. A layout is proved if, over its positions, r goes with the digit of the place that it gives them, along every
+axis.
 """
 
 from __future__ import annotations
@@ -43,12 +44,14 @@ _PROVED, _CONTRADICTED = 0.5, 0.25
 _DIGITS = 3
 #: standard errors that a correlation over few positions is allowed
 _ERRORS = 2.0
+#: the correlation from which on a grid of one position would be proved; with the root of their number it falls
+_FEW = 1.5
 
 
 @dataclass(frozen=True)
 class Stripes:
-    """The pictures for inputs of ``size``: ``digits`` of each axis, the coarsest first, and ``bands`` into which an axis
-    is cut (a power of two; the axis's own cells where an order is read)."""
+    """The pictures for inputs of ``size``: ``digits`` of each axis, the coarsest first, and ``bands`` into which an
+    axis is cut (a power of two; the axis's own cells where an order is read)."""
 
     size: tuple[int, ...]
     digits: int = _DIGITS
@@ -62,7 +65,8 @@ class Stripes:
     def side(self, axis: int, digit: int) -> Tensor:
         """The digit of each row of the input along ``axis``, 0 or 1, [size]."""
         n = self.size[axis]
-        return (torch.arange(n) * 2**digit // n) % 2
+        made: Tensor = (torch.arange(n) * 2**digit // n) % 2
+        return made
 
     def expected(self, axis: int, digit: int, cells: int) -> Tensor:
         """-1 to 1 for each of ``cells`` along ``axis``: by how much more of it the first picture of a pair changes."""
@@ -113,11 +117,11 @@ class Proof:
         """What whoever reads a map of ``place`` has to be told; '' for a grid that is proved."""
         grid = "x".join(map(str, self.layout.grid))
         if self.why:
-            return f"the grid {grid} of layer {place!r} is undecided: the network did not take changed pictures ({self.why})"
+            return f"the grid {grid} of layer {place!r} is undecided: it takes no changed pictures ({self.why})"
         if self.verdict == UNDECIDED:
             return (
-                f"the grid {grid} of layer {place!r} is undecided: changed rows and columns of the picture do not clearly "
-                f"change the same rows and columns there (correlation {self.correlation:.2f})"
+                f"the grid {grid} of layer {place!r} is undecided: changed rows and columns of the picture do not "
+                f"clearly change the same rows and columns there (correlation {self.correlation:.2f})"
             )
         if self.verdict == CONTRADICTED:
             return (
@@ -129,8 +133,8 @@ class Proof:
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What one layer put out for `Stripes.pictures`, once or with further noise: [1 + 2 n, ...] each, but for the axis of
-    the batch."""
+    """What one layer put out for `Stripes.pictures`, once or with further noise: [1 + 2 n, ...] each, but for the
+    axis of the batch."""
 
     stripes: Stripes
     raws: tuple[Tensor, ...]
@@ -192,9 +196,9 @@ def undecided(layout: Layout, why: str) -> Proof:
 def _verdict(worst: float, positions: float, answered: bool) -> Verdict:
     if not answered:
         return UNDECIDED
-    if worst > _PROVED:
+    # among few positions a correlation is chance, for a wrong grid as for the right one
+    if worst > max(_PROVED, _FEW / math.sqrt(max(positions, 1))):
         return PROVED
-    # among few positions a correlation is chance, the right one as well
     doubt = _ERRORS / math.sqrt(max(positions - 2, 1))
     return CONTRADICTED if worst < min(_CONTRADICTED, _PROVED - doubt) else UNDECIDED
 

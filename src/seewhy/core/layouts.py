@@ -19,6 +19,8 @@ __all__ = ["Layout", "Reshape", "claims", "find_layout"]
 
 #: class, distillation and register tokens that known models put before the grid: 1, 2, 5 and 9 at most
 _MOST_PREFIX = 9
+#: tokens below which only grids about as oblong as the picture are thought of
+_FEW = 16
 #: how unequal the strides of a token grid's axes may be, as a logarithm, and how many grids are tried
 _MOST_OBLIQUE, _MOST_CLAIMS = 1.2, 12
 #: a user's own way from a raw activation to [B, C, *positions]
@@ -177,7 +179,7 @@ def claims(
             found += [
                 Layout(channel, grid, tokens=True, prefix=prefix, batch=axis)
                 for grid in grids
-                if len(grid) == 2 and 0 <= (left := count - math.prod(grid)) and _stride(grid, size)
+                if len(grid) == 2 and (left := count - math.prod(grid)) >= 0 and _stride(grid, size)
                 for prefix in sorted({*range(min(left, _MOST_PREFIX) + 1), left})
                 if left <= _MOST_PREFIX or prefix in (0, 1, left)
             ]
@@ -211,7 +213,7 @@ def _token_grids(count: int, size: tuple[int, int]) -> list[tuple[int, tuple[int
             if rest or rows > size[0] or columns > size[1]:
                 continue
             off = abs(math.log(rows / columns / wanted))
-            if off < _MOST_OBLIQUE:
+            if off < (_MOST_OBLIQUE if left >= _FEW else 0.5):
                 exact = 0.0 if _stride((rows, columns), size) else 0.1 + off
                 others = count - left
                 found += [(exact + 0.01 * off, others, prefix, (rows, columns)) for prefix in {others, 0}]

@@ -1,5 +1,5 @@
-"""Proving grids: takes a borrowed network, an input and places, runs pictures changed in coded stripes through it, gives
-what they say of each place; remembers nothing."""
+"""Proving grids: takes a borrowed network, an input and places, runs pictures changed in coded stripes through it,
+gives what they say of each place; remembers nothing."""
 
 from __future__ import annotations
 

@@ -30,8 +30,8 @@ Graph = Literal["full", "lazy", "none"]
 
 @dataclass(frozen=True, eq=False)
 class Noted:
-    """A tensor that a module gave or, with `TAKEN` as its ``element``, was given, in the ``call``-th call, and its place
-    in the graph at that time. ``passed`` says that the module gave what it was given, untouched."""
+    """A tensor that a module gave or, with `TAKEN` as its ``element``, was given, in the ``call``-th call, and its
+    place in the graph at that time. ``passed`` says that the module gave what it was given, untouched."""
 
     module: str
     element: str
@@ -146,8 +146,8 @@ def capture(
 
 @contextmanager
 def record(root: nn.Module, tape: Tape) -> Iterator[None]:
-    """Note every module's output (name, kind, shape) in ``tape.seen``, and all tensors given and taken in ``tape.noted``,
-    so that a layer can be chosen afterwards."""
+    """Note every module's output (name, kind, shape) in ``tape.seen``, and all tensors given and taken in
+    ``tape.noted``, so that a layer can be chosen afterwards."""
 
     owner = threading.get_ident()
 
