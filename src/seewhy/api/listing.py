@@ -54,7 +54,7 @@ def layers(model: Model | nn.Module | Callable[[Tensor], Any] | str, input: Tens
     marked.
 
     ``input`` [B, C, *size], or in the model's own layout where that is another, is what the forward is run on; without
-    it a grey image of the model's own input size (224 if it has none). Raises `CapabilityError` for a plain callable.
+    it noise of the model's own input size (224 if it has none). Raises `CapabilityError` for a plain callable.
 
     >>> import torch, seewhy
     >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1))
@@ -64,7 +64,7 @@ def layers(model: Model | nn.Module | Callable[[Tensor], Any] | str, input: Tens
     wrapped = load(model) if isinstance(model, str) else wrap(model)
     network = Network(wrapped.module)
     root = network.module
-    x = network.like(blank(wrapped) if input is None else channels_first(wrapped, input))
+    x = network.like(_noise(wrapped) if input is None else channels_first(wrapped, input))
     with network.borrowed() as call:
         made = run_forward(network, call, x, Request(survey=True))
         best = _best(network, call, x, made)
@@ -75,7 +75,8 @@ def layers(model: Model | nn.Module | Callable[[Tensor], Any] | str, input: Tens
         if not name:
             continue
         shape = shapes.get(name)
-        layout = None if shape is None else made.layout_of(shape)
+        proved = network.grids.get((made.size, name)) if name == best else None
+        layout = proved or (None if shape is None else made.layout_of(shape))
         found.append(
             LayerInfo(
                 name,
@@ -98,6 +99,12 @@ def _best(network: Network, call: Callable[[Tensor], Any], x: Tensor, made: Pass
         return choose(network, call, x, made, asked, Chooser(network)).candidate.name
     except (CapabilityError, TargetError):  # the list is for those who look for a layer themselves
         return None
+
+
+def _noise(model: Model) -> Tensor:
+    """Noise like `blank`: through nothing no gradient flows, by which the layer is chosen."""
+    empty = blank(model)
+    return torch.randn(empty.shape, generator=torch.Generator().manual_seed(0)).to(empty)
 
 
 def blank(model: Model, size: tuple[int, int] | None = None) -> Tensor:
