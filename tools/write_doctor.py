@@ -26,6 +26,9 @@ not, and what a map costs on this machine; one that takes more than a second is 
 model is left as it was. Exit code 1 if anything is worse than a note. This page is written by
 `python tools/write_doctor.py`.
 
+`found.grid.picture()`, or `--grid proof.png`, shows how the grid of the layer for class activation maps was proved
+([layers](layers.md)): which rows and columns of the picture were changed, and which positions answered.
+
 ## What it knows
 
 | code | what is wrong |

@@ -132,6 +132,8 @@ def _run(plan: Plan, items: Sequence[Item], indices: Sequence[int], lost: Spent 
     outcome = run_jobs(plan.network, x, plan.outlines, jobs, plan.settings, plan.layers, lost)
     prepared = {"prepare": str(plan.settings.prepare), "prepared": dict(outcome.prepared)}
     origin = provenance(plan.model, x) | prepared | supplier.described
+    if outcome.grids:
+        origin |= {"grid": {place: proof.words for place, proof in outcome.grids.items()}}
     return Batch(tuple(indices), mine, outcome, rivals, origin)
 
 

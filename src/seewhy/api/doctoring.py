@@ -15,15 +15,17 @@ import seewhy.methods  # noqa: F401 - fills the registry
 from seewhy.api.defects import Patient, findings
 from seewhy.api.explaining import run_plan
 from seewhy.api.inputs import Item, own_layout
+from seewhy.api.listing import LayerInfo, layers
 from seewhy.api.planning import Plan
 from seewhy.api.probes import probes
+from seewhy.core.chooser import Chooser
 from seewhy.core.examining import Examination, examine
+from seewhy.core.grids import Proof, Stripes
 from seewhy.core.jobs import Settings
-from seewhy.core.layouts import find_layout
 from seewhy.core.network import Network, mode_matters
 from seewhy.core.outputs import Forward
 from seewhy.errors import SeewhyError
-from seewhy.explanation import Diagnosis, Explanations, MethodCheck
+from seewhy.explanation import Diagnosis, Explanations, GridProof, MethodCheck
 from seewhy.explanation.diagnosis import SEVERITIES
 from seewhy.models import Model, Preprocess, load, wrap
 from seewhy.registry import FAMILIES, Method
@@ -72,7 +74,8 @@ def _diagnosed(
         else tuple(name for name, part in network.root.named_modules() if part.training and mode_matters(part))
     )
     seen = examine(network, x, other, _top)
-    patient = Patient(wrapped, network, seen, x, training)
+    best, why, proof = _chosen(wrapped, network, seen, x)
+    patient = Patient(wrapped, network, seen, x, training, None if best is None else best.name, proof)
     found = sorted(findings(patient), key=lambda each: SEVERITIES.index(each.severity))
     checks: list[MethodCheck] = []
     names = [m.name for m in registry if m.card.call == "explain"] if methods is None else list(methods)
@@ -83,7 +86,10 @@ def _diagnosed(
             checks.append(_try(wrapped, items[0], method))
             if progress is not None:
                 progress("methods", number, len(chosen))
-    return Diagnosis(wrapped.spec or wrapped.name, _facts(patient, checks), tuple(found), tuple(checks))
+    facts = _facts(patient, checks)
+    if network.root is not None and not seen.failure:
+        facts["layer for CAMs"] = why or _layer(best, proof)
+    return Diagnosis(wrapped.spec or wrapped.name, facts, tuple(found), tuple(checks), grid=_drawn(best, proof, x))
 
 
 def _top(forward: Forward) -> Tensor:
@@ -132,14 +138,13 @@ def _facts(patient: Patient, checks: Sequence[MethodCheck]) -> dict[str, str]:
     facts = {"model": f"{model.name} ({model.spec or 'in hand'})", "weights": model.weights or "unknown"}
     if network.root is not None:
         count = sum(p.numel() for p in network.root.parameters())
-        layers = sum(1 for name, part in patient.parts if not list(part.children()))
-        facts["parameters"] = f"{count:,} in {layers} layers"
+        leaves = sum(1 for name, part in patient.parts if not list(part.children()))
+        facts["parameters"] = f"{count:,} in {leaves} layers"
     facts["input"] = f"{tuple(patient.x.shape)}, {str(patient.x.dtype).removeprefix('torch.')} on {patient.x.device}"
     facts["preprocessing"] = _preprocessing(model)
     facts["output"] = _output(seen, works)
     facts["activations"] = ", ".join(f"{name} x {n}" for name, n in seen.activations.most_common()) or "none seen"
     if network.root is not None and not seen.failure:
-        facts["layer for CAMs"] = _layer(patient)
         facts["speed"] = f"{1000 * seen.seconds_forward:.0f} ms forward, {1000 * seen.seconds_backward:.0f} ms backward"
     return facts
 
@@ -168,20 +173,40 @@ def _output(seen: Examination, works: dict[str, bool]) -> str:
     return f"{shape} {kind}{head}"
 
 
-def _layer(patient: Patient) -> str:
-    """Which layer is chosen, and why."""
-    from seewhy.api.listing import layers
-
+def _chosen(model: Model, network: Network, seen: Examination, x: Tensor) -> tuple[LayerInfo | None, str, Proof | None]:
+    """The layer that is chosen, or why there is none, and what pictures said of its grid."""
+    if network.root is None or seen.failure:
+        return None, "", None
     try:
-        x = own_layout(patient.model, patient.x)
-        chosen = next((info for info in layers(patient.model, x) if info.chosen), None)
+        chosen = next((info for info in layers(model, own_layout(model, x)) if info.chosen), None)
     except SeewhyError as error:
-        return f"none: {error}"
-    if chosen is None or chosen.shape is None:
-        return "none: no layer has positions"
-    layout = find_layout(chosen.shape, tuple(patient.x.shape[2:]), last=patient.network.channels_last)
-    grid = "x".join(map(str, layout.grid))
-    tokens = f", tokens after {layout.prefix} of no place (class, registers)" if layout.tokens else ""
+        return None, f"none: {error}", None
+    if chosen is None:
+        return None, "none: no layer with positions is crossed by every path", None
+    return chosen, "", Chooser(network).proofs(tuple(x.shape[2:])).get(chosen.name)
+
+
+def _layer(chosen: LayerInfo | None, proof: Proof | None) -> str:
+    """Which layer is chosen, and why."""
+    assert chosen is not None
+    grid = "x".join(map(str, chosen.grid or ()))
+    aside = proof.layout.prefix if proof is not None and proof.layout.tokens else None
+    tokens = "" if aside is None else f", tokens after {aside} of no place (class, registers)"
+    proved = "" if proof is None else f", its grid {proof.words} (correlation {proof.correlation:.2f})"
     return (
-        f"{chosen.name} ({chosen.kind}), {chosen.channels} channels on {grid}{tokens}: the last with several positions"
+        f"{chosen.name} ({chosen.kind}), {chosen.channels} channels on {grid}{tokens}: the last with several positions "
+        f"that every path crosses{proved}"
     )
+
+
+def _drawn(chosen: LayerInfo | None, proof: Proof | None, x: Tensor) -> GridProof | None:
+    """The proof as a record that can be drawn."""
+    if chosen is None or proof is None:
+        return None
+    stripes, size = Stripes(tuple(x.shape[2:])), tuple(x.shape[2:])
+    axes = []
+    for axis, answered in zip(proof.digits, proof.pictures, strict=True):
+        side = 2.0 * stripes.side(axis, 1) - 1
+        changed = side.reshape(-1, *(1 for _ in size[axis + 1 :])).expand(size)
+        axes.append((changed.numpy(), answered.numpy()))
+    return GridProof(chosen.name, proof.words, proof.correlation, tuple(axes))

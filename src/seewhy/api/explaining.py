@@ -133,7 +133,17 @@ def _explanations(plan: Plan, batch: Batch) -> list[list[Explanation]]:
     keep = plan.settings.differentiable
     forward = batch.outcome.forward
     columns = [
-        records(plan.model, plan.network, each, batch.items, guesses, batch.origin, forward, keep_graph=keep)
+        records(
+            plan.model,
+            plan.network,
+            each,
+            batch.items,
+            guesses,
+            batch.origin,
+            forward,
+            keep_graph=keep,
+            grids=batch.outcome.grids,
+        )
         for each in done
     ]
     return [list(row) for row in zip(*columns, strict=True)]

@@ -11,10 +11,14 @@ from torch import Tensor, nn
 
 import seewhy.methods  # noqa: F401 - every method registers itself on import
 from seewhy.api.inputs import channels_first
+from seewhy.core.chooser import Chooser
+from seewhy.core.choosing import choose
 from seewhy.core.forwards import run_forward
-from seewhy.core.layers import choose_layer
+from seewhy.core.layers import TAKEN
 from seewhy.core.network import Network
-from seewhy.core.passes import Request
+from seewhy.core.passes import Pass, Request
+from seewhy.core.targets import Logit
+from seewhy.errors import CapabilityError, TargetError
 from seewhy.models import Model, Preprocess, load, wrap
 from seewhy.models.intake import intake
 from seewhy.registry import Card
@@ -51,7 +55,7 @@ def layers(model: Model | nn.Module | Callable[[Tensor], Any] | str, input: Tens
     marked.
 
     ``input`` [B, C, *size], or in the model's own layout where that is another, is what the forward is run on; without
-    it a grey image of the model's own input size (224 if it has none). Raises `CapabilityError` for a plain callable.
+    it noise of the model's own input size (224 if it has none). Raises `CapabilityError` for a plain callable.
 
     >>> import torch, seewhy
     >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1))
@@ -61,19 +65,20 @@ def layers(model: Model | nn.Module | Callable[[Tensor], Any] | str, input: Tens
     wrapped = load(model) if isinstance(model, str) else wrap(model)
     network = Network(wrapped.module)
     root = network.module
-    given = blank(wrapped) if input is None else channels_first(wrapped, torch.as_tensor(input))
+    given = _noise(wrapped) if input is None else channels_first(wrapped, torch.as_tensor(input))
     x = network.like(given)
     with network.borrowed() as call:
         made = run_forward(network, call, x, Request(survey=True))
-    size = tuple(x.shape[2:])
-    shapes = {seen.name: seen.shape for seen in made.tape.seen}
-    best = next((seen.name for seen in choose_layer(made.tape.seen, size, len(x), network.channels_last)), None)
+        best = _best(network, call, x, made)
+    shapes = {each.module: tuple(each.tensor.shape) for each in reversed(made.tape.noted) if each.element != TAKEN}
+    shapes |= {seen.name: seen.shape for seen in made.tape.seen}
     found = []
     for name, module in root.named_modules():
         if not name:
             continue
         shape = shapes.get(name)
-        layout = None if shape is None else made.layout_of(shape)
+        proved = network.grids.get((made.size, name)) if name == best else None
+        layout = proved or (None if shape is None else made.layout_of(shape))
         found.append(
             LayerInfo(
                 name,
@@ -86,6 +91,22 @@ def layers(model: Model | nn.Module | Callable[[Tensor], Any] | str, input: Tens
             )
         )
     return found
+
+
+def _best(network: Network, call: Callable[[Tensor], Any], x: Tensor, made: Pass) -> str | None:
+    """The layer that is chosen for what is most likely asked: the top class, or all that there is."""
+    try:
+        logits = made.forward.logits
+        asked = [tuple(Logit(int(k)) for k in logits.argmax(1))] if logits.ndim == 2 else []
+        return choose(network, call, x, made, asked, Chooser(network)).candidate.name
+    except (CapabilityError, TargetError):  # the list is for those who look for a layer themselves
+        return None
+
+
+def _noise(model: Model) -> Tensor:
+    """Noise like `blank`: through nothing no gradient flows, by which the layer is chosen."""
+    empty = blank(model)
+    return torch.randn(empty.shape, generator=torch.Generator().manual_seed(0)).to(empty)
 
 
 def blank(model: Model, size: tuple[int, ...] | None = None) -> Tensor:

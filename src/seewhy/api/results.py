@@ -15,6 +15,7 @@ from seewhy._version import __version__
 from seewhy.api.inputs import Item
 from seewhy.api.parameters import reduce_channels
 from seewhy.api.statuses import Finished, ending, status_of
+from seewhy.core.grids import Proof
 from seewhy.core.jobs import Answer, Spent
 from seewhy.core.layers import INPUT
 from seewhy.core.network import Network
@@ -106,8 +107,10 @@ def records(
     forward: Forward,
     *,
     keep_graph: bool,
+    grids: Mapping[str, Proof] | None = None,
 ) -> list[Explanation]:
-    """One explanation per image of the batch, whose ``forward`` gave the scores."""
+    """One explanation per image of the batch, whose ``forward`` gave the scores; ``grids`` are what pictures said of
+    layers."""
     answer, method = done.answer, done.answer.job.outline.method
     batch = len(items)
     made = []
@@ -139,7 +142,7 @@ def records(
                 positive=method.card.positive,
                 channels=done.channels,
                 contrast=done.contrast,
-                notes=(*item.notes, *network.warned, *ending(done, row)),
+                notes=(*item.notes, *network.warned, *ending(done, row), *_of_grid(answer, grids or {})),
                 tensor=values if keep_graph else None,
                 unit=target.unit(forward),
             )
@@ -150,6 +153,13 @@ def records(
 def cost_of(spent: Spent, row: int, batch: int) -> Cost:
     """What one image of ``batch`` cost."""
     return Cost(*spent.of(row, batch), round(spent.checks / batch), spent.seconds / batch)
+
+
+def _of_grid(answer: Answer, grids: Mapping[str, Proof]) -> tuple[str, ...]:
+    """What is to be said of the grid that the values lie on."""
+    proof = grids.get(answer.place)
+    note = "" if proof is None else proof.note(answer.place)
+    return (note,) if note else ()
 
 
 def _array_or_number(value: Tensor) -> np.ndarray[Any, Any] | float:

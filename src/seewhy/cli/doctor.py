@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +13,7 @@ from seewhy.cli.bundles import Source, bundled
 from seewhy.cli.console import bars, quiet_warnings
 from seewhy.cli.show import as_json
 from seewhy.cli.tables import console, table
+from seewhy.errors import CapabilityError
 
 if TYPE_CHECKING:
     from seewhy.explanation import Diagnosis, MethodCheck
@@ -27,6 +29,10 @@ def doctor(
     method: Annotated[
         list[str] | None,
         typer.Option("--method", "-M", metavar="NAME", help="Try only this; repeatable; none tries none."),
+    ] = None,
+    grid: Annotated[
+        Path | None,
+        typer.Option("--grid", metavar="FILE.png", help="Write a picture of how the grid of the layer was proved."),
     ] = None,
     *,
     source: Source,
@@ -44,6 +50,10 @@ def doctor(
     chosen = None if method is None else [] if method == ["none"] else method
     with quiet_warnings(True), bars(quiet) as bar:
         found = diagnose(source.load(), photo, methods=chosen, progress=bar)
+    if grid is not None:
+        if found.grid is None:
+            raise CapabilityError("--grid: there is no layer whose grid could be proved; seewhy doctor says why")
+        found.grid.save(grid)
     if json:
         as_json(found.to_dict())
     else:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from weakref import WeakKeyDictionary
 
 from torch import nn
 
+from seewhy.core.grids import CONTRADICTED, Proof
 from seewhy.core.layers import Place, find_place
 from seewhy.core.network import Network, submodules
 from seewhy.core.passes import Request
@@ -15,6 +17,7 @@ __all__ = ["Chooser"]
 
 # weak keys: an id() can be reused by another model, a dead module's entry cannot
 _chosen: WeakKeyDictionary[nn.Module, dict[tuple[object, ...], str]] = WeakKeyDictionary()
+_proofs: WeakKeyDictionary[nn.Module, dict[tuple[object, ...], dict[str, Proof | None]]] = WeakKeyDictionary()
 
 
 class Chooser:
@@ -41,6 +44,24 @@ class Chooser:
     def forget(self, size: tuple[int, ...]) -> None:
         """Drop the choice."""
         _chosen.get(self._network.module, {}).pop(self._state(size), None)
+
+    def proofs(self, size: tuple[int, ...]) -> dict[str, Proof | None]:
+        """What pictures of this size have said of places, as long as the model has the same parts; None for a place
+        without a grid."""
+        if self._network.root is None:  # a callable has no places
+            return {}
+        return _proofs.get(self._network.root, {}).get(self._state(size), {})
+
+    def keep(self, size: tuple[int, ...], proofs: Mapping[str, Proof | None]) -> None:
+        """Keep what pictures said, and have the network read its layers so."""
+        _proofs.setdefault(self._network.module, {}).setdefault(self._state(size), {}).update(proofs)
+        self.apply(size)
+
+    def apply(self, size: tuple[int, ...]) -> None:
+        """Have the network read its layers as pictures say, or at least do not contradict."""
+        for name, proof in self.proofs(size).items():
+            if proof is not None and proof.verdict != CONTRADICTED:
+                self._network.grids[size, name] = proof.layout
 
     def _state(self, size: tuple[int, ...]) -> tuple[object, ...]:
         parts = self._network.parts or submodules(self._network.module)

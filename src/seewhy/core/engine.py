@@ -21,10 +21,12 @@ from seewhy.core.attention import AttentionMaps
 from seewhy.core.axes import check_axes
 from seewhy.core.batching import Budget
 from seewhy.core.chooser import Chooser
+from seewhy.core.choosing import choose, prove_places
 from seewhy.core.closed import Closed
 from seewhy.core.following import MOST
 from seewhy.core.forwards import run_eager, run_forward, turned
 from seewhy.core.graph.preparing import Preparer
+from seewhy.core.grids import CONTRADICTED
 from seewhy.core.jobs import Answer, Event, Job, Outcome, Outline, Settings, Spent
 from seewhy.core.layers import AUTO, INPUT, Place
 from seewhy.core.lens import attention_maps, lens_maps
@@ -118,8 +120,9 @@ class _Run:
         made, jobs, auto = self._open(outlines, plan, layers)
         self.calls |= made.tape.calls
         self._spot(made, jobs)
-        opened = list(self.spent.events)
         self.made = made
+        self._prove(jobs, auto)
+        opened = list(self.spent.events)
         runners = [Runner(job, auto if job.outline.place == AUTO else job.outline.place, steps_of(job)) for job in jobs]
         for runner in runners:
             self._check_positions(runner)
@@ -142,13 +145,34 @@ class _Run:
             answers.append(
                 Answer(runner.job, runner.result, runner.place, scores, runner.depends, recorded, runner.spent)
             )
-        return Outcome(answers, made.forward, self.spent, interrupted, self.preparer.record)
+        proofs = self.chooser.proofs(made.size)
+        grids = {each.place: proof for each in answers if (proof := proofs.get(each.place)) is not None}
+        return Outcome(answers, made.forward, self.spent, interrupted, self.preparer.record, grids)
+
+    def _prove(self, jobs: Sequence[Job], auto: str) -> None:
+        """Have pictures say whether the places that maps are of have the grids that they seem to have."""
+        if self.settings.reshape is not None:
+            return
+        began = time.perf_counter()
+        places = {auto if job.outline.place == AUTO else job.outline.place for job in jobs} - {INPUT}
+        places |= {place for job in jobs for place in job.parameters.get("layers") or ()}
+        shapes = {place: tuple(raw.shape) for place, raw in self.made.tape.activations.items()}
+        samples = prove_places(self.network, self.call, self.x, self.chooser, sorted(places), shapes=shapes)
+        if samples:
+            self.spent.events.append(Event(seconds=time.perf_counter() - began, checks=samples))
 
     def _check_positions(self, runner: Runner) -> None:
         """Refuse a class activation map of a layer that has none to map."""
         if runner.job.outline.method.card.family != "cam" or self.settings.reshape is not None:
             return
+        proofs = self.chooser.proofs(self.made.size)
         for place in runner.job.parameters.get("layers") or (runner.place,):
+            proof = proofs.get(place)
+            if proof is not None and proof.verdict == CONTRADICTED:
+                raise CapabilityError(
+                    f"{runner.job.outline.method.name} at layer {place!r}: {proof.note(place)}; choose another layer "
+                    "(seewhy layers), or say how to read it with reshape="
+                )
             shape = tuple(self.made.activation(place).shape)
             if len(shape) < 3:
                 raise CapabilityError(
@@ -191,11 +215,13 @@ class _Run:
         asked = list(dict.fromkeys(job.targets for job in jobs if not job.outline.about))
         targets = asked[0] if asked else None
         if auto == AUTO:
-            auto, intact, backwards = made.adopt(asked)
-            if made.forward.found is None:  # which branch of a detector matters is each object's own
+            began = time.perf_counter()
+            choice = choose(self.network, self.call, self.x, made, asked, self.chooser)
+            auto = choice.candidate.name
+            if choice.general:  # which branch of a detector matters is each object's own
                 self.chooser.remember(size, auto)
-            self.spent.events.append(Event(0, backwards * self.batch))
-            if not intact:  # rewritten in place later in the forward: capture it this time
+            self.spent.events.append(Event(seconds=time.perf_counter() - began, checks=choice.samples))
+            if not made.take(choice.candidate):  # rewritten in place later in the forward: capture it this time
                 made = self._forward(self.chooser.settled(request, auto))
                 jobs = plan(made.forward)
         if request.graph == "lazy" and targets is not None and not made.scores(targets).requires_grad:

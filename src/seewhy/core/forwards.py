@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -100,6 +101,7 @@ def build_program(network: Network, samples: int, request: Request) -> bool:
 def _use(network: Network, samples: int, request: Request) -> Use | None:
     """What a prepared program would have to do; None where only the module itself can, or something better is there."""
     own = request.attached or request.survey or request.biases or request.curvature or request.attention
+    own = own or any(place.element for place in request.places.values())  # a program shows whole layers
     if own or request.swap is not None or request.watches or (network.program is not None and request.scores_only):
         return None
     recorded: Recorded = {"none": "none", "lazy": "after", "full": "all"}[request.graph]  # type: ignore[assignment]
@@ -154,8 +156,7 @@ def _forward(
         tables.append(attention.handlers)
     tables.extend(request.watches)
     edits = {
-        name: _raw_edit(edit, lambda shape: find_layout(shape, size, request.reshape, network.channels_last))
-        for name, edit in request.edits.items()
+        name: _raw_edit(edit, partial(_layout, network, size, request, name)) for name, edit in request.edits.items()
     }
     if request.swap is not None:
         into, source = request.swap
@@ -178,6 +179,7 @@ def _forward(
     # left the contexts: backward rules run outside the interceptor
     forward = Forward(raw, x.shape[0], head.squashes)
     made = Pass(forward, size, request, tape, leaf, rule, head.linears, bias.terms, attention, network.channels_last)
+    made.grids = network.grids
     # weakly: a cycle would keep the whole graph until the garbage collector comes by
     made.forward.activations, made.forward.rows = _weakly(made.activation), _weakly(made.rows)
     made.forward.captured = tuple(tape.activations)
@@ -187,6 +189,14 @@ def _forward(
         network.agrees = True
         made.runs += 1
     return made
+
+
+def _layout(network: Network, size: tuple[int, ...], request: Request, place: str, shape: Sequence[int]) -> Layout:
+    """Where channels and positions are in what ``place`` gives."""
+    known = network.grids.get((size, place))
+    if known is not None and request.reshape is None and known.fits(shape):
+        return known
+    return find_layout(shape, size, request.reshape, network.channels_last)
 
 
 def _weakly(method: Callable[[str], Tensor]) -> Callable[[str], Tensor]:

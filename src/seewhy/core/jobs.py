@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from seewhy.core import asks
+from seewhy.core.grids import Proof
 from seewhy.core.layouts import Reshape
 from seewhy.core.outputs import Forward
 from seewhy.core.targets import Target
@@ -119,7 +120,7 @@ class Outcome:
     """A batch that is done: the answers in the order of the jobs, the forward, and the passes in all.
 
     ``interrupted`` runs hold only the answers of jobs that were done or could stop early; ``prepared`` says in words
-    what prepared programs did.
+    what prepared programs did; ``grids`` what pictures said of the places.
     """
 
     answers: list[Answer]
@@ -127,6 +128,7 @@ class Outcome:
     spent: Spent
     interrupted: bool = False
     prepared: Mapping[str, Any] = field(default_factory=dict)
+    grids: Mapping[str, Proof] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

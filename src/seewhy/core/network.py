@@ -21,6 +21,7 @@ from seewhy.errors import CapabilityError
 
 if TYPE_CHECKING:
     from seewhy.core.graph.preparing import Preparer
+    from seewhy.core.layouts import Layout
 
 __all__ = ["Network", "mode_matters", "submodules", "tensors_of", "unwrap"]
 
@@ -192,6 +193,8 @@ class Network:
         self.channels_last = bool(getattr(self.root, "channels_last", False))
         self.program = program_of(self.model if self.root is None else self.root)
         self.agrees = False
+        #: what pictures have proved of layers, by input size and place
+        self.grids: dict[tuple[tuple[int, ...], str], Layout] = {}
         #: every submodule and tensor, for the length of a call: on a small network walks through it are what a call
         #: costs
         self.parts: list[nn.Module] = []

@@ -15,10 +15,11 @@ from torch.autograd.graph import GradientEdge
 
 from seewhy.core.attention import AttentionWatch
 from seewhy.core.biases import BiasTerm
+from seewhy.core.candidates import Candidate, Found, Survey, find_candidates
 from seewhy.core.functions import Handler
 from seewhy.core.graph.uses import Use
 from seewhy.core.head import Linear
-from seewhy.core.layers import INPUT, Place, Seen, choose_layer
+from seewhy.core.layers import INPUT, Place
 from seewhy.core.layouts import Layout, Reshape, find_layout
 from seewhy.core.outputs import Forward
 from seewhy.core.rules import RuleWatch
@@ -92,12 +93,17 @@ class Pass:
     checks: int = 0
     #: what the prepared program that gave it is used for; None where the model itself ran
     use: Use | None = None
+    #: layouts that pictures have proved, by input size and place
+    grids: Mapping[tuple[tuple[int, ...], str], Layout] = field(default_factory=dict)
 
     def layout(self, place: str) -> Layout:
         """Where channels and positions are in the activation of ``place``."""
         if place == INPUT:
             return Layout(1, self.size)
         shape = self.tape.activations[place].shape
+        known = self.grids.get((self.size, place))
+        if known is not None and self.request.reshape is None and known.fits(shape):
+            return known
         if self.request.reshape is None and (not shape or shape[0] != self.forward.batch):
             raise CapabilityError(
                 f"layer {place!r} gives {tuple(shape)}, whose first axis is not the batch of {self.forward.batch}; "
@@ -184,66 +190,27 @@ class Pass:
             self.rule.active = "none"
         return [next(found) if _differentiable(tensor) else None for tensor in tensors]
 
-    def adopt(self, asked: Sequence[Sequence[Target]]) -> tuple[str, bool, int]:
-        """Choose a layer from a survey, for all targets ``asked``: its name, whether its tensor is still as it was, and
-        backwards spent.
+    def candidates(self, asked: Sequence[Sequence[Target]]) -> Found:
+        """The layers that maps of all targets ``asked`` may be drawn of, from a survey, the best first."""
+        dense = self.forward.found is not None
+        try:
+            output: tuple[Tensor, ...] = () if dense else (self.forward.main,)
+            dense = dense or output[0].ndim > 2
+        except TargetError:  # an output that only a target of the user's understands
+            output, dense = (), True
+        survey = Survey(self.tape, self.leaf, self.size, self.forward.batch, output, dense, self.channels_last)
+        if asked:
+            score = torch.stack([self.scores(targets).sum() for targets in asked]).sum()
+        else:  # nothing about the scores: whatever any of them is computed from
+            score = (output[0] * torch.linspace(1, 2, output[0].numel()).to(output[0]).view_as(output[0])).sum()
+        return find_candidates(survey, score)
 
-        For token sequences with a class token, the last block's patch tokens may carry no gradient: such
-        candidates are passed over, which takes one backward. A detector has a branch for each size of object: one that
-        every target depends on is found by a backward each.
-        """
-        candidates = choose_layer(self.tape.seen, self.size, self.forward.batch, self.channels_last)
-        targets = asked[0] if asked else None
-        if targets is not None:
-            candidates = self._reached(candidates, self.scores(targets)) or candidates
-        if not candidates:
-            raise CapabilityError(
-                "this model has no layer with spatial positions, so there is no class activation map of it; "
-                "use a gradient method such as --method saliency"
-            )
-        best, spent = candidates[0], 0
-        if self.layout_of(best.shape).prefix and targets is not None:
-            best, spent = self._with_gradient(candidates[:32], targets), 1
-        elif self.forward.found is not None:
-            best, spent = self._shared_by(candidates, asked), len(asked)
-        tensor = self.tape.outputs[best.identity]
-        intact = tensor.requires_grad and tensor._version == best.identity[1]
-        self.tape.calls[best.name] = sum(seen.name == best.name for seen in self.tape.seen)
-        if intact:
-            self.tape.activations[best.name] = tensor
-        return best.name, intact, spent
-
-    def _reached(self, candidates: list[Seen], score: Tensor) -> list[Seen]:
-        """Those candidates that the score was computed from: an auxiliary head's layers run last and do not matter."""
-        waiting, reached = [score.grad_fn], set()
-        while waiting:
-            node = waiting.pop()
-            if node is not None and node not in reached:
-                reached.add(node)
-                waiting.extend(following for following, _ in node.next_functions)
-        return [c for c in candidates if self.tape.outputs[c.identity].grad_fn in reached]
-
-    def _with_gradient(self, candidates: list[Seen], targets: Sequence[Target]) -> Seen:
-        # what a block hands on, or its norm: the projections inside its attention and MLP are no picture of the tokens
-        width = candidates[0].shape[-1]
-        whole = [c for c in candidates if c.kind != "Linear" and c.shape[-1] == width]
-        usable = [c for c in whole + candidates if self.tape.outputs[c.identity].requires_grad]
-        grads = self.gradients(self.scores(targets), [self.tape.outputs[c.identity] for c in usable])
-        for candidate, grad in zip(usable, grads, strict=True):
-            layout = self.layout_of(candidate.shape)
-            if grad is not None and bool(layout.canonical(grad).any()):
-                return candidate
-        return candidates[0]
-
-    def _shared_by(self, candidates: list[Seen], asked: Sequence[Sequence[Target]]) -> Seen:
-        """The last candidate that changes every target and runs once: a head runs over every level of a pyramid."""
-        usable = [c for c in candidates if self.tape.outputs[c.identity].requires_grad]
-        once = [c for c in usable if sum(seen.name == c.name for seen in self.tape.seen) == 1] or usable
-        for targets in asked:
-            grads = self.gradients(self.scores(targets), [self.tape.outputs[c.identity] for c in once])
-            changed = [c for c, grad in zip(once, grads, strict=True) if grad is not None and bool(grad.any())]
-            once = changed or once
-        return once[0] if once else candidates[0]
+    def take(self, chosen: Candidate) -> bool:
+        """Have ``chosen`` as if it had been captured; gives whether its tensor is still as it was."""
+        self.tape.calls[chosen.name] = self.tape.calls[chosen.noted.module]
+        if chosen.intact:
+            self.tape.activations[chosen.name] = chosen.noted.tensor
+        return chosen.intact
 
 
 def _differentiable(source: Tensor | GradientEdge) -> bool:

@@ -11,21 +11,40 @@ import copy
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
-from seewhy.core.layers import Place, Seen
-from seewhy.errors import CapabilityError
+from seewhy.core.layers import TAKEN, Place, Seen
+from seewhy.errors import CapabilityError, UnknownName
 
-__all__ = ["Edit", "Graph", "Tape", "capture", "record"]
+__all__ = ["Edit", "Graph", "Noted", "Tape", "capture", "record"]
 
 #: replaces a raw activation during a forward
 Edit = Callable[[Tensor], Tensor]
 Graph = Literal["full", "lazy", "none"]
+
+
+@dataclass(frozen=True, eq=False)
+class Noted:
+    """A tensor that a module gave or, with `TAKEN` as its ``element``, was given, in the ``call``-th call, and its
+    place in the graph at that time. ``passed`` says that the module gave what it was given, untouched."""
+
+    module: str
+    element: str
+    call: int
+    tensor: Tensor
+    version: int
+    edge: GradientEdge | None
+    passed: bool = False
+
+    def name(self, calls: Mapping[str, int]) -> str:
+        """Its name as a place, when each module was called as often as ``calls`` say."""
+        name = f"{self.module}[{self.element}]" if self.element else self.module
+        return name if self.call == calls[self.module] else f"{name}#{self.call}"
 
 
 @dataclass
@@ -33,7 +52,7 @@ class Tape:
     """What was captured: raw activations by place name (``layer4``, ``relu#2``).
 
     ``edges`` are where gradients are asked of layers whose tensor others hold too; ``sent`` the clones that went
-    downstream. ``seen`` and ``outputs`` are filled by `record` only.
+    downstream. ``seen``, ``outputs`` and ``noted`` are filled by `record` only.
     """
 
     activations: dict[str, Tensor] = field(default_factory=dict)
@@ -42,6 +61,7 @@ class Tape:
     calls: dict[str, int] = field(default_factory=dict)
     seen: list[Seen] = field(default_factory=list)
     outputs: dict[tuple[int, int], Tensor] = field(default_factory=dict)
+    noted: list[Noted] = field(default_factory=list)
 
 
 @contextmanager
@@ -64,17 +84,16 @@ def capture(
         for key, place in places.items():
             _check_hookable(place.module, key)
 
-            def after(module: nn.Module, args: Any, output: Any, key: str = key, place: Place = place) -> Any:
+            def meets(key: str = key, place: Place = place) -> bool:
                 if threading.get_ident() != owner:
-                    return None  # somebody else runs the same model meanwhile
+                    return False  # somebody else runs the same model meanwhile
                 calls[key] += 1
-                if place.call is not None and calls[key] != place.call:
-                    return None
-                raw = _first(output, place.name)
+                return place.call is None or calls[key] == place.call
+
+            def take(raw: Tensor, aliased: bool, key: str = key) -> Tensor | None:
+                """Put ``raw`` on the tape; gives what travels on in its stead, None if ``raw`` itself does."""
                 if graph == "lazy":
                     torch.set_grad_enabled(True)
-                # in place on its argument, or passed on untouched: others hold the same tensor and must see what we do
-                aliased = any(argument is raw for argument in _tensors(args))
                 edit = (edits or {}).get(key)
                 new: Tensor | None
                 if edit is not None:
@@ -83,14 +102,32 @@ def capture(
                     # enabled here even where the model itself has switched gradients off around this layer
                     with torch.set_grad_enabled(graph != "none"):
                         new = _catch(tape, key, raw, aliased, wanted=graph != "none")
-                if new is None:
-                    return None
-                if aliased:
+                if new is not None and aliased:
                     raw.copy_(new)
                     return None
-                return _replace(output, raw, new)
+                return new
 
-            stack.callback(place.module.register_forward_hook(after).remove)
+            def before(
+                module: nn.Module, args: Any, given: Any, place: Place = place, meets: Any = meets, take: Any = take
+            ) -> None:
+                if meets():
+                    take(_taken(args, given, place.name), True)  # whoever made it may hold it
+
+            def after(
+                module: nn.Module, args: Any, output: Any, place: Place = place, meets: Any = meets, take: Any = take
+            ) -> Any:
+                if not meets():
+                    return None
+                raw = element_of(output, place)
+                # in place on its argument, or passed on untouched: others hold the same tensor and must see what we do
+                new = take(raw, any(argument is raw for argument in _tensors(args)))
+                return None if new is None else _replace(output, raw, new)
+
+            if place.element == TAKEN:
+                handle = place.module.register_forward_pre_hook(before, with_kwargs=True)
+            else:
+                handle = place.module.register_forward_hook(after)
+            stack.callback(handle.remove)
         stack.enter_context(torch.set_grad_enabled(graph == "full"))
         yield tape
     tape.calls |= calls
@@ -109,25 +146,57 @@ def capture(
 
 @contextmanager
 def record(root: nn.Module, tape: Tape) -> Iterator[None]:
-    """Note every module's output (name, kind, shape) in ``tape.seen``, so that a layer can be chosen afterwards."""
+    """Note every module's output (name, kind, shape) in ``tape.seen``, and all tensors given and taken in
+    ``tape.noted``, so that a layer can be chosen afterwards."""
 
     owner = threading.get_ident()
 
-    def note(name: str) -> Callable[[nn.Module, Any, Any], None]:
-        def hook(module: nn.Module, args: Any, output: Any) -> None:
-            if threading.get_ident() == owner and isinstance(output, Tensor) and output.is_floating_point():
+    def note(name: str) -> tuple[Callable[[nn.Module, Any, Any], None], Callable[[nn.Module, Any, Any], None]]:
+        taken: list[list[GradientEdge | None]] = []  # a stack: a module may call itself
+
+        def before(module: nn.Module, args: Any, given: Any) -> None:
+            if threading.get_ident() == owner:
+                tape.calls[name] = tape.calls.get(name, 0) + 1
+                found = [t for t in _tensors((*args, *given.values())) if t.is_floating_point()]
+                taken.append([_edge(each) for each in found])  # now: one that works in place has another behind it
+                if found:
+                    tape.noted.append(_noted(name, TAKEN, tape.calls[name], found[0]))
+
+        def after(module: nn.Module, args: Any, output: Any) -> None:
+            if threading.get_ident() != owner:
+                return
+            if isinstance(output, Tensor) and output.is_floating_point():
                 identity = id(output), 0 if output.is_inference() else output._version
                 tape.seen.append(Seen(name, type(module).__name__, tuple(output.shape), identity))
                 tape.outputs[identity] = output  # held, so that no id is given out twice
+            given = taken.pop() if taken else []
+            for element, tensor in elements(output):
+                made = _noted(name, element, tape.calls.get(name, 1), tensor)
+                tape.noted.append(replace(made, passed=made.edge is not None and _among(made.edge, given)))
 
-        return hook
+        return before, after
 
     _check_hookable(root, "")
     with ExitStack() as stack:
         for name, module in root.named_modules():
             if not isinstance(module, torch.jit.ScriptModule):
-                stack.callback(module.register_forward_hook(note(name)).remove)
+                before, after = note(name)
+                stack.callback(module.register_forward_pre_hook(before, with_kwargs=True).remove)
+                stack.callback(module.register_forward_hook(after).remove)
         yield
+
+
+def _noted(module: str, element: str, call: int, tensor: Tensor) -> Noted:
+    version = -1 if tensor.is_inference() else tensor._version
+    return Noted(module, element, call, tensor, version, _edge(tensor))
+
+
+def _edge(tensor: Tensor) -> GradientEdge | None:
+    return get_gradient_edge(tensor) if tensor.requires_grad else None
+
+
+def _among(edge: GradientEdge, others: Sequence[GradientEdge | None]) -> bool:
+    return any(o is not None and o.node is edge.node and o.output_nr == edge.output_nr for o in others)
 
 
 def _catch(tape: Tape, key: str, raw: Tensor, aliased: bool, *, wanted: bool) -> Tensor | None:
@@ -165,24 +234,64 @@ def _tensors(values: Sequence[Any]) -> list[Tensor]:
     return [value for value in values if isinstance(value, Tensor)]
 
 
-def _first(output: Any, name: str) -> Tensor:
+def _taken(args: Sequence[Any], given: Mapping[str, Any], name: str) -> Tensor:
+    found = next((t for t in _tensors((*args, *given.values())) if t.is_floating_point()), None)
+    if found is None:
+        raise CapabilityError(f"layer {name!r} is given no tensor to explain")
+    return found
+
+
+def elements(output: Any, path: str = "") -> list[tuple[str, Tensor]]:
+    """The floating-point tensors inside what a module gives, with what names each: '' for a bare tensor, ``1`` for one
+    of a tuple, ``hidden_states`` or ``hidden_states.0`` for those of a record."""
     if isinstance(output, Tensor):
-        return output
-    values = list(output.values()) if isinstance(output, Mapping) else output
-    if isinstance(values, list | tuple):
-        for value in values:
-            if isinstance(value, Tensor):
-                return value
-    raise CapabilityError(f"layer {name!r} gives {type(output).__name__}, in which there is no tensor to explain")
+        return [(path, output)] if output.is_floating_point() else []
+    found = []
+    for key, value in _items(output):
+        found += elements(value, f"{path}.{key}" if path else key)
+    return found
+
+
+def element_of(output: Any, place: Place) -> Tensor:
+    """The tensor of ``place`` inside what its module gave; the first if it names none of several."""
+    found = elements(output)
+    if not place.element and found:
+        return found[0][1]
+    chosen = dict(found).get(place.element)
+    if chosen is not None:
+        return chosen
+    if not found:
+        raise CapabilityError(
+            f"layer {place.name!r} gives {type(output).__name__}, in which there is no tensor to explain"
+        )
+    raise UnknownName("tensor", place.element, [key for key, _ in found if key], f"one of layer {place.name!r}")
+
+
+def _items(output: Any) -> list[tuple[str, Any]]:
+    if isinstance(output, Mapping):
+        return [(str(key), value) for key, value in output.items()]
+    if isinstance(output, list | tuple):
+        return [(str(n), value) for n, value in enumerate(output)]
+    if is_dataclass(output) and not isinstance(output, type):
+        return [(each.name, getattr(output, each.name)) for each in fields(output)]
+    return []
 
 
 def _replace(output: Any, old: Tensor, new: Tensor) -> Any:
+    """``output`` with ``new`` in the place of ``old``, wherever it stands."""
     if output is old:
         return new
+    if not any(value is old for _, value in elements(output)):
+        return output
     if isinstance(output, Mapping):
         replaced: Any = copy.copy(output)  # keeps its class, a defaultdict's factory included
-        for key in [key for key, value in output.items() if value is old]:
-            replaced[key] = new
+        for key, value in output.items():
+            if (changed := _replace(value, old, new)) is not value:
+                replaced[key] = changed
         return replaced
-    values = [new if value is old else value for value in output]
-    return type(output)(*values) if hasattr(output, "_fields") else type(output)(values)
+    if isinstance(output, list | tuple):
+        values = [_replace(value, old, new) for value in output]
+        return type(output)(*values) if hasattr(output, "_fields") else type(output)(values)
+    if is_dataclass(output) and not isinstance(output, type):
+        return replace(output, **{name: _replace(value, old, new) for name, value in _items(output)})
+    return output

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from seewhy.explanation.attack import Attack
 from seewhy.explanation.collection import Explanations, file_stems
-from seewhy.explanation.diagnosis import Diagnosis, Finding, MethodCheck
+from seewhy.explanation.diagnosis import Diagnosis, Finding, GridProof, MethodCheck
 from seewhy.explanation.gallery import Gallery, Tile, columns_for
 from seewhy.explanation.parts import CODES, Cost, Guess, Prediction, Status
 from seewhy.explanation.result import Explanation
@@ -19,6 +19,7 @@ __all__ = [
     "Explanations",
     "Finding",
     "Gallery",
+    "GridProof",
     "Guess",
     "MethodCheck",
     "Prediction",

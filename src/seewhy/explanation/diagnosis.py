@@ -1,14 +1,26 @@
-"""What is the matter with a model: takes findings and facts, gives a record in words; examines nothing."""
+"""What is the matter with a model: takes findings and facts, gives a record in words and the proof of its grid as a
+picture; examines nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from seewhy.errors import CapabilityError
 from seewhy.explanation.plain import plain
+from seewhy.render import Cell, check, grid, heatmap, resize, write
 
-__all__ = ["SEVERITIES", "Diagnosis", "Finding", "MethodCheck"]
+if TYPE_CHECKING:
+    import os
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from PIL import Image
+
+__all__ = ["SEVERITIES", "Diagnosis", "Finding", "GridProof", "MethodCheck"]
 
 #: from what makes every map wrong to what is merely good to know
 SEVERITIES = ("error", "warning", "note")
@@ -40,15 +52,55 @@ class MethodCheck:
 
 
 @dataclass(frozen=True, eq=False)
+class GridProof:
+    """What changed pictures said of the layer for class activation maps: its name, the verdict in words, the
+    correlation that decided, and for each axis ``(changed, answered)``: which side of the picture each of a pair
+    changed, 1 or -1, [H, W], and which of the two each position answered to, -1 to 1, [h, w]."""
+
+    layer: str
+    verdict: str
+    correlation: float
+    axes: tuple[tuple[NDArray[Any], NDArray[Any]], ...] = ()
+
+    def picture(self) -> Image.Image:
+        """Both sides of every axis, what was changed beside what answered, in the same colours.
+
+        Raises `CapabilityError` where there is nothing to draw: no pictures could be asked, or they have other than two
+        axes.
+        """
+        pairs = [pair for pair in self.axes if pair[0].ndim == pair[1].ndim == 2]
+        if not pairs:
+            raise CapabilityError(f"the grid of layer {self.layer!r} is {self.verdict}: there is nothing to draw of it")
+        rows = []
+        for (changed, answered), word in zip(pairs, ("rows", "columns"), strict=False):
+            drawn = [np.asarray(each, dtype=np.float32) for each in (changed, resize(answered, changed.shape))]
+            cells = [heatmap(each, limits=(-1, 1), signed=True) for each in drawn]
+            rows.append(
+                [
+                    Cell(cells[0], (f"{word} changed", "one picture, or the other")),
+                    Cell(cells[1], (f"{self.layer} answered", f"{answered.shape[0]}x{answered.shape[1]} positions")),
+                ]
+            )
+        return grid(rows, header=f"grid {self.verdict}, correlation {self.correlation:.2f}")
+
+    def save(self, path: str | os.PathLike[str], *, force: bool = False) -> Path:
+        """Write `picture`; raises `UsageError` for a suffix that is none of a picture, or a file that exists."""
+        check(path, (".png", ".jpg", ".jpeg"), force=force)
+        return write(self.picture(), path, force=force)
+
+
+@dataclass(frozen=True, eq=False)
 class Diagnosis:
     """Everything found: ``facts`` by name, in the order they are told, ``findings`` the worst first, ``methods`` in the
-    order of their families (empty if they were not tried)."""
+    order of their families (empty if they were not tried), and ``grid``, the proof of the layer for class activation
+    maps, where there is one."""
 
     model: str
     facts: Mapping[str, str]
     findings: tuple[Finding, ...]
     methods: tuple[MethodCheck, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
+    grid: GridProof | None = None
 
     @property
     def healthy(self) -> bool:
@@ -67,4 +119,7 @@ class Diagnosis:
             "facts": dict(self.facts),
             "findings": [asdict(each) for each in self.findings],
             "methods": [plain(asdict(each)) for each in self.methods],
+            "grid": None
+            if self.grid is None
+            else plain({"layer": self.grid.layer, "verdict": self.grid.verdict, "correlation": self.grid.correlation}),
         }

@@ -65,6 +65,19 @@ class _Counting(nn.Module):
         return self.body(x)
 
 
+class _MixedUp(nn.Module):
+    """Four numbers of the whole picture, laid out as if they were places."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        with torch.random.fork_rng([]):
+            torch.manual_seed(1)
+            self.all, self.act, self.end = nn.Conv2d(3, 16, 16), nn.ReLU(), nn.Linear(16, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.end(self.act(self.all(x).reshape(-1, 4, 2, 2)).flatten(1))
+
+
 class _Shared(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -122,6 +135,7 @@ BROKEN: dict[str, Callable[[], seewhy.Model]] = {
     "low-precision": lambda: _ready(_net().to(torch.bfloat16)),
     "no-rectifier": lambda: _ready(nn.Sequential(_net()[0], nn.Tanh(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 4))),
     "no-positions": lambda: _ready(nn.Sequential(nn.Flatten(), nn.Linear(768, 8), nn.ReLU(), nn.Linear(8, 4))),
+    "unproved-grid": lambda: _ready(_MixedUp()),
     "forward-only": lambda: _ready(lambda x: x.mean((2, 3)) @ torch.ones(3, 4)),
     "reused-layers": lambda: _ready(_Shared().eval()),
 }  # fmt: skip
@@ -271,3 +285,22 @@ def test_the_docs_list_every_defect() -> None:
     for code, check in DEFECTS.items():
         assert f"`{code}`" in page
         assert " ".join((check.__doc__ or "").split()) in page
+
+
+def test_the_proof_of_the_grid_is_a_picture(tmp_path: Path) -> None:
+    found = seewhy.diagnose(_ready(_net()), methods=[])
+    assert found.grid is not None
+    assert (found.grid.layer, found.grid.verdict) == ("3", "proved")
+    assert "that every path crosses, its grid proved" in found.facts["layer for CAMs"]
+    rows, columns = found.grid.axes
+    assert rows[0].shape == columns[0].shape == (16, 16)
+    assert rows[1].shape == columns[1].shape == (12, 12)
+    # what was changed below is answered below, what was changed on the right on the right
+    assert rows[1][8:].mean() > 0.3 > -0.3 > rows[1][:4].mean()
+    assert columns[1][:, 8:].mean() > 0.3 > -0.3 > columns[1][:, :4].mean()
+    drawn = found.grid.picture()
+    found.grid.save(tmp_path / "proof.png")
+    assert drawn.size[0] > 600
+    assert (tmp_path / "proof.png").stat().st_size > 1000
+    assert found.to_dict()["grid"]["layer"] == "3"
+    assert seewhy.diagnose(_ready(_MixedUp()), methods=[]).grid.verdict != "proved"

@@ -27,18 +27,48 @@ def x() -> Tensor:
     return torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(1))
 
 
+class TokensFirst(nn.Module):
+    """Tokens on the first axis, images on the second; without ``places`` rows of tokens that are none of the picture."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(3)
+        self.patch, self.block, self.head = nn.Conv2d(3, 4, 4, 4), nn.Linear(4, 4), nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.block(self.patch(x).flatten(2).permute(2, 0, 1)).relu().mean(0))
+
+
+def test_a_layer_with_tokens_first_is_put_in_order() -> None:
+    model, x = TokensFirst().eval(), torch.rand(2, 3, 16, 24, generator=torch.Generator().manual_seed(4))
+    tokens = model.block(model.patch(x).flatten(2).permute(2, 0, 1)).detach().requires_grad_()
+    (slope,) = torch.autograd.grad(model.head(tokens.relu().mean(0))[:, 0].sum(), tokens)
+    want = torch.einsum("bc,nbc->bn", slope.mean(0), tokens.detach()).reshape(2, 4, 6)
+    for layer in (None, "block"):
+        found = seewhy.explain(model, x, method="grad-cam", layer=layer, target=0)
+        assert [e.layer for e in found] == ["block", "block"]
+        np.testing.assert_allclose(np.stack([e.values for e in found]), want, rtol=1e-4, atol=1e-6)
+    # edited in its own order, too: what is left without a position
+    alone = seewhy.explain(model, x, method="ablation-cam", layer="block", target=0)
+    without = tokens.detach().clone()
+    without[:, :, 2] = 0
+    drop = (model.head(tokens.relu().mean(0)) - model.head(without.relu().mean(0)))[:, 0]
+    assert alone[0].values.shape == (4, 6)
+    assert torch.isfinite(drop).all()
+
+
 def test_a_layer_whose_first_axis_is_not_the_batch_is_refused(x: Tensor) -> None:
-    class TokensFirst(nn.Module):
+    class Pieces(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.patch, self.block, self.head = nn.Conv2d(3, 4, 4, 4), nn.Linear(4, 4), nn.Linear(4, 2)
+            self.conv, self.body, self.head = nn.Conv2d(3, 4, 3, 2), nn.Conv2d(4, 4, 1), nn.Linear(4, 2)
 
         def forward(self, x: Tensor) -> Tensor:
-            return self.head(self.block(self.patch(x).flatten(2).permute(2, 0, 1)).mean(0))
+            y = self.body(self.conv(x).repeat_interleave(3, 0))
+            return self.head(y.unflatten(0, (-1, 3)).mean((1, 3, 4)))
 
     with pytest.raises(CapabilityError, match="reshape="):
-        seewhy.explain(TokensFirst(), x, method="grad-cam", layer="block", target=0)
-    assert seewhy.explain(TokensFirst(), x, method="grad-cam", target=0).layer == "patch"
+        seewhy.explain(Pieces(), x, method="grad-cam", layer="body", target=0)
 
 
 def test_two_heads_and_an_in_place_sigmoid(x: Tensor) -> None:

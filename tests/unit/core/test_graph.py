@@ -208,6 +208,7 @@ def test_the_first_use_is_compared_and_later_ones_are_not() -> None:
     ]
     assert [cost.checks for cost in costs] == [1, 0, 1, 0]
     assert [cost.forwards for cost in costs] == [1, 1, 1, 1]
+    seewhy.explain(net, x, method="grad-cam", layer="block", target=0, prepare=False)  # its grid is proved, once
     # another layer is another use, and so is a batch
     assert seewhy.explain(net, x, method="grad-cam", layer="block", target=0, prepare=True).cost.checks == 1
     assert seewhy.explain(net, _x(2), method="saliency", target=0, prepare=True).cost.checks == 2

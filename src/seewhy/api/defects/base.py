@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from seewhy.core.examining import Examination
+from seewhy.core.grids import Proof
 from seewhy.core.network import Network
 from seewhy.core.outputs import Forward
 from seewhy.explanation import Finding
@@ -22,13 +23,16 @@ __all__ = ["DEFECTS", "Patient", "Words", "apart", "defect", "findings"]
 
 @dataclass(frozen=True)
 class Patient:
-    """A model, what was seen of it, its forward on the probe, and the flags it came with."""
+    """A model, what was seen of it, its forward on the probe, the flags it came with, and the layer for class
+    activation maps with what pictures said of its grid."""
 
     model: Model
     network: Network
     seen: Examination
     x: Tensor
     training: tuple[str, ...] = ()
+    layer: str | None = None
+    grid: Proof | None = None
 
     @property
     def parts(self) -> list[tuple[str, nn.Module]]:

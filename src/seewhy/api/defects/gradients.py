@@ -7,6 +7,7 @@ from collections import Counter
 import torch
 
 from seewhy.api.defects.base import Patient, Words, defect
+from seewhy.core.grids import PROVED
 
 __all__: list[str] = []
 
@@ -77,6 +78,19 @@ def no_positions(patient: Patient) -> Words | None:
     if any(len(call.shape) >= 3 and max(call.shape[1:]) > 1 for call in patient.seen.calls):
         return None
     return "note", "no layer has positions", "class activation maps do not exist here; saliency and perturbation do"
+
+
+@defect
+def unproved_grid(patient: Patient) -> Words | None:
+    """Changed rows and columns of the picture do not clearly change the same ones at the layer that maps are drawn
+    of."""
+    if patient.layer is None or patient.grid is None or patient.grid.verdict == PROVED:
+        return None
+    return (
+        "note",
+        patient.grid.note(patient.layer),
+        "look at the proof (seewhy doctor --grid proof.png); name another layer (--layer), or read it with reshape=",
+    )
 
 
 @defect

@@ -1,0 +1,282 @@
+"""Judging: takes a network, its input and its score, gives whether seewhy's layer, grid and maps are right, by means
+that share nothing with seewhy's own."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import seewhy
+from benchmarks.zoo.catalogue import Exhibit
+
+__all__ = ["judge"]
+
+
+def judge(exhibit: Exhibit, size: tuple[int, int]) -> dict[str, Any]:
+    """The row of one network and input size: ``layer``, ``grid``, and verdicts; ``refused`` with seewhy's reason."""
+    draw = torch.Generator().manual_seed(1)
+    shape = (2, *size, 3) if exhibit.last else (2, 3, *size)
+    x = torch.rand(shape, generator=draw) * 2 - 1
+    net = exhibit.net
+    before, output = _snapshot(net), _flat(_run(net, x))
+    row: dict[str, Any] = {"size": list(size)}
+    try:
+        maps = seewhy.explain(net, x, method="grad-cam", target=exhibit.target, prepare=False)
+    except seewhy.SeewhyError as error:
+        row |= {"layer": None, "refused": str(error)[:300]}
+    else:
+        row |= _judged(exhibit, net, x, maps)
+    row["saliency"] = _saliency(exhibit, net, x)
+    after = _flat(_run(net, x))
+    row["left as it was"] = (
+        _snapshot(net) == before
+        and len(after) == len(output)
+        and all(torch.equal(a, b) for a, b in zip(output, after, strict=True))
+    )
+    return row
+
+
+def _run(net: nn.Module, x: Tensor) -> Any:
+    with torch.no_grad():
+        return net(x.clone())
+
+
+def _judged(exhibit: Exhibit, net: nn.Module, x: Tensor, maps: Any) -> dict[str, Any]:
+    first = maps[0]
+    name = first.layer
+    raw, gradient, reached, around = _by_hand(exhibit, net, x, name)
+    readings = _readings(raw, tuple(first.values.shape))
+    ours = torch.stack([torch.from_numpy(m.values) for m in maps])
+    fits = [
+        reading for reading in readings
+        if _close(_grad_cam(reading(raw), reading(gradient)), ours)
+    ]  # fmt: skip
+    scale = float(ours.abs().max())
+    found: dict[str, Any] = {
+        "layer": name,
+        "grid": list(first.values.shape),
+        "status": first.status.code,
+        "crossed": not reached,
+        "crossed at places": not (reached and around),
+        "notes": [note for note in first.notes if "grid" in note or "layer" in note],
+        "by hand": bool(fits),
+        "zero": scale == 0,
+    }
+    verdict = first.provenance.get("grid")
+    if verdict:
+        found["verdict"] = verdict if isinstance(verdict, str) else next(iter(dict(verdict).values()), None)
+    if fits and len(first.values.shape) == 2:
+        found["place"] = round(_looking(net, x, name, fits[0], exhibit.last), 2)
+    return found
+
+
+def _close(a: Tensor, b: Tensor) -> bool:
+    scale = float(b.abs().max())
+    return a.shape == b.shape and float((a - b).abs().max()) <= 1e-3 * scale + 1e-12
+
+
+def _grad_cam(activation: Tensor, gradient: Tensor) -> Tensor:
+    weights = gradient.flatten(2).mean(2)
+    return (
+        torch.einsum("bc,bchw->bhw", weights, activation)
+        if activation.ndim == 4
+        else ((weights[..., None] * activation).sum(1))
+    )
+
+
+def _readings(raw: Tensor, grid: tuple[int, ...]) -> list[Callable[[Tensor], Tensor]]:
+    """Every way of reading ``raw`` as [B, C, *grid] that its shape allows."""
+    found: list[Callable[[Tensor], Tensor]] = []
+    inner = tuple(raw.shape[1:])
+    if len(inner) == 3 and len(grid) == 2:
+        for order in ((0, 1, 2, 3), (0, 3, 1, 2), (0, 1, 3, 2), (0, 3, 2, 1), (0, 2, 1, 3), (0, 2, 3, 1)):
+            if tuple(raw.permute(order).shape[2:]) == grid:
+                found.append(lambda t, order=order: t.permute(order))
+    if len(inner) == 2 and len(grid) == 2:
+        count = grid[0] * grid[1]
+        for axis in (1, 2):
+            for start in range(raw.shape[axis] - count + 1):
+                found.append(
+                    lambda t, axis=axis, start=start: (
+                        t.narrow(axis, start, count)
+                        .transpose(1, 3 - axis if axis == 2 else 2)
+                        .reshape(t.shape[0], -1, *grid)
+                        if axis == 1
+                        else t.narrow(axis, start, count).reshape(t.shape[0], -1, *grid)
+                    )
+                )
+    return found
+
+
+def _find(net: nn.Module, name: str) -> tuple[nn.Module, str, int | None, bool]:
+    """Module, element, call and whether the input is meant, of a place's name."""
+    found = re.fullmatch(r"(.*?)(?:\[([^\]]+)\])?(?:#(\d+))?", name)
+    assert found is not None
+    plain, element, call = found.groups()
+    modules = dict(net.named_modules(remove_duplicate=False))
+    if plain not in modules and hasattr(net, "get_layer"):
+        modules[plain] = net.get_layer(plain)
+    return modules[plain], element or "", int(call) if call else None, element == "in"
+
+
+def _element(output: Any, key: str) -> Tensor:
+    if isinstance(output, Tensor):
+        return output
+    values = list(output.values()) if isinstance(output, dict) else list(output)
+    if not key:
+        return next(v for v in values if isinstance(v, Tensor))
+    for step in key.split("."):
+        if isinstance(output, dict) and not step.isdigit():
+            output = output[step]
+        elif step.isdigit():
+            output = (list(output.values()) if isinstance(output, dict) else output)[int(step)]
+        else:
+            output = getattr(output, step)
+    return output  # type: ignore[no-any-return]
+
+
+def _watched(
+    net: nn.Module, x: Tensor, name: str, cut: bool = False
+) -> tuple[Any, list[Tensor], list[Tensor], list[Tensor]]:
+    """One forward with a copy of the layer's tensor, which ``cut`` takes out of the graph; what the layer was given;
+    and the gradient at the tensor, once a backward has run."""
+    module, key, call, at_input = _find(net, name)
+    wanted, calls = call or _calls(net, x, module), [0]
+    caught: list[Tensor] = []
+    given: list[Tensor] = []
+    felt: list[Tensor] = []
+
+    def note(tensor: Tensor) -> None:
+        caught.append(tensor.clone())
+        if not tensor.requires_grad:
+            return
+        if cut:
+            tensor.register_hook(torch.zeros_like)
+        else:
+            tensor.register_hook(lambda gradient: felt.append(gradient.clone()))
+
+    def pre(m: nn.Module, args: Any, kwargs: Any) -> None:
+        calls[0] += 1
+        if calls[0] == wanted:
+            tensors = [a for a in (*args, *kwargs.values()) if isinstance(a, Tensor) and a.is_floating_point()]
+            given.extend(t for t in tensors if t.requires_grad)
+            if at_input:
+                note(tensors[0])
+
+    def post(m: nn.Module, args: Any, output: Any) -> None:
+        if calls[0] == wanted and not at_input:
+            note(_element(output, key))
+
+    handles = [module.register_forward_pre_hook(pre, with_kwargs=True), module.register_forward_hook(post)]
+    try:
+        out = net(x)
+    finally:
+        for each in handles:
+            each.remove()
+    return out, caught, given, felt
+
+
+def _calls(net: nn.Module, x: Tensor, module: nn.Module) -> int:
+    total = [0]
+
+    def count(m: nn.Module, args: Any) -> None:
+        total[0] += 1
+
+    handle = module.register_forward_pre_hook(count)
+    _run(net, x)
+    handle.remove()
+    return total[0]
+
+
+def _by_hand(exhibit: Exhibit, net: nn.Module, x: Tensor, name: str) -> tuple[Tensor, Tensor, bool, bool]:
+    """Activation and gradient of the layer by own hooks; whether, with its tensor cut out of the graph, the score still
+    reaches the input, and whether it still reaches places that the layer read."""
+    leaf = x.clone().requires_grad_()
+    out, caught, _, felt = _watched(net, leaf * 1.0, name)
+    torch.autograd.grad(exhibit.score(out).sum(), leaf, allow_unused=True)
+    raw = caught[-1].detach()
+    gradient = felt[-1] if felt else torch.zeros_like(raw)
+    leaf = x.clone().requires_grad_()
+    out, _, given, _ = _watched(net, leaf * 1.0, name, cut=True)
+    grads = torch.autograd.grad(exhibit.score(out).sum(), [leaf, *given[:1]], allow_unused=True)
+    reached = grads[0] is not None and bool(grads[0].any())
+    around = True
+    if len(grads) > 1:
+        rest = grads[1]
+        # class and register tokens pass a layer by; what has places must not
+        tokens = rest is not None and rest.ndim == 3
+        around = rest is not None and (int(rest.abs().sum((0, 2)).ne(0).sum()) > 9 if tokens else bool(rest.any()))
+    return raw, gradient, reached, around
+
+
+def _looking(net: nn.Module, x: Tensor, name: str, reading: Any, last: bool) -> float:
+    """How well the grid says where positions look: a ninth of the picture is drawn anew, in each corner and in the
+    middle; of each position's answers to the five the share of each is taken; the correlation, for the worse axis,
+    between where a change was and the centre of the positions that answer to it more than to others."""
+    size = tuple(x.shape[1:3] if last else x.shape[2:])
+    draw = torch.Generator().manual_seed(2)
+    places = [(a, b) for a in (0, 2) for b in (0, 2)] + [(1, 1)]
+    pictures = [x[0]]
+    for a, b in places:
+        changed = x[0].clone()
+        rows = slice(a * size[0] // 3, (a + 1) * size[0] // 3)
+        columns = slice(b * size[1] // 3, (b + 1) * size[1] // 3)
+        part = changed[rows, columns] if last else changed[:, rows, columns]
+        part += torch.randn(part.shape, generator=draw)
+        pictures.append(changed)
+    pairs = [pictures[n : n + 2] for n in range(0, len(pictures), 2)]  # two at a time, as everything else here
+    with torch.no_grad():
+        values = torch.cat([reading(_watched(net, torch.stack(pair), name)[1][-1]) for pair in pairs]).double()
+    answer = (values[1:] - values[:1]).square().sum(1).sqrt()
+    total = answer.sum(0)
+    share = (answer / total.clamp(min=1e-300) - 1 / len(places)).clamp(min=0) * total.clamp(max=float(total.median()))
+    worst = 1.0
+    for axis, count in enumerate(values.shape[2:]):
+        if count > 1:
+            line = share.sum(2 - axis)
+            centre = (line * torch.arange(count)).sum(1) / line.sum(1).clamp(min=1e-300)
+            want = torch.tensor([float(place[axis]) for place in places], dtype=torch.float64)
+            worst = min(worst, float(torch.corrcoef(torch.stack([centre, want]))[0, 1].nan_to_num()))
+    return worst
+
+
+def _saliency(exhibit: Exhibit, net: nn.Module, x: Tensor) -> str:
+    leaf = x.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(exhibit.score(net(leaf * 1.0)).sum(), leaf, allow_unused=True)
+    gradient = torch.zeros_like(x) if gradient is None else gradient
+    want = gradient.abs().amax(-1 if exhibit.last else 1)
+    try:
+        found = seewhy.explain(net, x, method="saliency", target=exhibit.target, prepare=False)
+    except seewhy.SeewhyError as error:
+        return f"refused: {error}"[:200]
+    ours = torch.stack([torch.from_numpy(each.values).abs() for each in found])
+    return "equal" if _close(ours, want) else "differs"
+
+
+def _snapshot(net: nn.Module) -> dict[str, Any]:
+    """Hooks, flags and attributes of every part, by name."""
+    found = {}
+    for name, part in net.named_modules():
+        hooks = {key: list(value) for key, value in vars(part).items() if key.endswith("_hooks")}
+        plain = {
+            key: copy.copy(value)
+            for key, value in vars(part).items()
+            if isinstance(value, int | float | str | tuple | bool)
+        }
+        found[name] = (hooks, sorted(vars(part)), plain, [id(p) for p in part._parameters.values()])
+    return found
+
+
+def _flat(out: Any) -> list[Tensor]:
+    if isinstance(out, Tensor):
+        return [out.detach()]
+    if isinstance(out, dict):
+        out = list(out.values())
+    if isinstance(out, list | tuple):
+        return [tensor for each in out for tensor in _flat(each)]
+    return []

@@ -1,0 +1,211 @@
+"""Candidates for a class activation map: takes a forward that was recorded and the score that is asked about, gives the
+layers that a map may be drawn of, the best first; proves no grid.
+
+The best is the last tensor that every path from the input to the score crosses, that has positions, and at more than
+one of which the score's gradient arrives. Where tokens without a place are read out (class tokens), the gradient
+arrives at the others only where positions are mixed for the last time: what that mixing reads carries all that they
+say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import GradientEdge
+
+from seewhy.core.crossings import Paths, Point, point_of
+from seewhy.core.layers import TAKEN
+from seewhy.core.layouts import Layout, claims
+from seewhy.core.tape import Noted, Tape
+
+__all__ = ["Candidate", "Found", "Survey", "find_candidates"]
+
+#: candidates that are looked at, the last of the forward, and how many of their gradients are taken at once
+_MOST, _AT_ONCE = 24, 6
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A tensor of a forward that a map may be drawn of: its place's name and what it could be read as."""
+
+    name: str
+    noted: Noted
+    layouts: tuple[Layout, ...]
+
+    @property
+    def edge(self) -> GradientEdge:
+        """Its place in the graph."""
+        assert self.noted.edge is not None
+        return self.noted.edge
+
+    @property
+    def intact(self) -> bool:
+        """Whether the tensor is still as it was: nothing later in the forward has rewritten it."""
+        tensor = self.noted.tensor
+        return tensor.requires_grad and tensor._version == self.noted.version
+
+
+@dataclass(frozen=True)
+class Found:
+    """The candidates, the best first; whether they would be the same for any other target; and in words what was passed
+    over on the way."""
+
+    candidates: tuple[Candidate, ...]
+    general: bool = True
+    passed_over: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """A recorded forward: what its modules gave and were given, the leaf, the inputs' size and number, and the tensors
+    that are its output; ``dense`` where that has positions or is a list of objects."""
+
+    tape: Tape
+    leaf: Tensor
+    size: tuple[int, ...]
+    batch: int
+    output: tuple[Tensor, ...]
+    dense: bool
+    last: bool = False
+
+    @property
+    def grids(self) -> list[tuple[int, ...]]:
+        """Grids that convolutions of this forward had, which rows of tokens may have, too."""
+        shapes = {tuple(e.tensor.shape) for e in self.tape.noted if e.tensor.ndim == len(self.size) + 2}
+        return sorted({shape[2:] for shape in shapes if shape[0] == self.batch and max(shape[2:]) > 1}, reverse=True)
+
+
+def find_candidates(survey: Survey, score: Tensor) -> Found:
+    """The layers that a map of ``score`` (a sum over images and targets) may be drawn of.
+
+    Where the graph does not lead to the input, since a part of the network records none, they are the last ones that
+    the score was computed from, or the last ones there are.
+    """
+    paths, names = Paths(score, survey.leaf), _named(survey)
+    if not paths.order:
+        return Found(tuple(_unrecorded(survey, paths)), general=True)
+    still = paths.still() if survey.dense else frozenset()
+    crossed = paths.crossed(still)
+    final = set().union(*(paths.final(each) for each in survey.output)) if survey.dense else set()
+    passed: list[str] = []
+    own = paths.start()
+    whole = [_candidate(survey, names[p]) for p in crossed if p in names and p not in final and p not in own]
+    placed = [each for each in whole if each is not None and not _pooled(paths, survey, names, each)][:_MOST]
+    usable, tokens = _reached(survey, score, placed, passed)
+    best = usable or placed
+    aside = bool(usable) and (tokens or usable[0].layouts[0].prefix > 0)
+    if aside and (read := _read_last(survey, score, usable[0], names)) is not None:
+        best = [read, *usable]
+    everywhere = set(paths.crossed()) if still else set(crossed)
+    general = not best or best[0] not in placed or point_of(best[0].edge) in everywhere
+    if not best:
+        passed = [f"{each.name} (one of several ways)" for each in _unrecorded(survey, paths)[:4]]
+    return Found(tuple(best), general, tuple(passed))
+
+
+def _unrecorded(survey: Survey, paths: Paths) -> list[Candidate]:
+    """Candidates in the order of the forward, the last first, of which the score was computed as far as is known."""
+    found: dict[int, Candidate] = {}
+    for each in survey.tape.noted:
+        known = each.module and "parametrizations" not in each.module and each.element != TAKEN and not each.passed
+        reached = each.edge is not None and id(each.edge.node) in paths.nodes
+        if known and (reached or not paths.nodes) and (made := _candidate(survey, each)) is not None:
+            found.pop(id(each.tensor), None)
+            found[id(each.tensor)] = made
+    return list(reversed(found.values()))
+
+
+def _named(survey: Survey) -> dict[Point, Noted]:
+    """The best name of each tensor: of the outermost module that made it; of one that hands it on; of one that takes
+    it."""
+    found: dict[Point, tuple[int, Noted]] = {}
+    for each in survey.tape.noted:
+        if each.edge is None or not each.module or "parametrizations" in each.module:
+            continue
+        rank = 0 if each.element == TAKEN else 1 if each.passed else 2
+        point = point_of(each.edge)
+        if point not in found or rank > found[point][0] or rank == found[point][0] == 2:
+            found[point] = rank, each
+    return {point: each for point, (_, each) in found.items()}
+
+
+def _candidate(survey: Survey, noted: Noted) -> Candidate | None:
+    layouts = claims(tuple(noted.tensor.shape), survey.size, survey.batch, survey.last, survey.grids)
+    return Candidate(noted.name(survey.tape.calls), noted, tuple(layouts)) if layouts else None
+
+
+def _pooled(paths: Paths, survey: Survey, names: dict[Point, Noted], each: Candidate) -> bool:
+    """Whether a candidate is only the mean or the largest of another one's places."""
+    source = paths.pooled(point_of(each.edge))
+    return source is not None and source in names and _candidate(survey, names[source]) is not None
+
+
+def _reached(
+    survey: Survey, score: Tensor, placed: Sequence[Candidate], passed: list[str]
+) -> tuple[list[Candidate], bool]:
+    """Those at more than one of whose positions the gradient arrives; and whether behind the first of them it arrives
+    at tokens without a place alone."""
+    usable: list[Candidate] = []
+    tokens = False
+    for start in range(0, len(placed), _AT_ONCE):
+        some = placed[start : start + _AT_ONCE]
+        for each, grad in zip(some, _gradients(score, some), strict=True):
+            if usable:
+                usable.append(each)
+                continue
+            where = each.layouts[0]
+            if _positions(grad, where) > 1 and not (survey.dense and _channels(grad, where) < 2):
+                usable.append(each)
+            elif grad is not None and bool(grad.any()) and where.tokens:
+                tokens = True
+                passed.append(f"{each.name} (the score reads none of its positions)")
+            else:
+                passed.append(f"{each.name} (the gradient arrives at no more than one position or channel)")
+        if usable:
+            break
+    rest = placed[placed.index(usable[-1]) + 1 :] if usable else ()
+    return [*usable, *rest], tokens
+
+
+def _gradients(score: Tensor, some: Sequence[Candidate]) -> list[Tensor | None]:
+    if not some:
+        return []
+    return list(torch.autograd.grad(score, [each.edge for each in some], retain_graph=True, allow_unused=True))
+
+
+def _positions(grad: Tensor | None, layout: Layout) -> int:
+    return 0 if grad is None else int(layout.canonical(grad).ne(0).any(1).any(0).sum())
+
+
+def _channels(grad: Tensor | None, layout: Layout) -> int:
+    return 0 if grad is None else int(layout.canonical(grad).ne(0).flatten(2).any(2).any(0).sum())
+
+
+def _read_last(survey: Survey, score: Tensor, before: Candidate, names: dict[Point, Noted]) -> Candidate | None:
+    """What the last mixing of positions reads, behind ``before``, at whose places the gradient still arrives: the last
+    tensor of its shape through which all that arrives there has come; None if there is none but itself."""
+    layout, shape = before.layouts[0], before.noted.tensor.shape
+    start = survey.tape.noted.index(before.noted)
+    later = {
+        point_of(each.edge): each
+        for each in survey.tape.noted[start + 1 :]
+        if each.edge is not None and each.tensor.shape == shape and point_of(each.edge) != point_of(before.edge)
+    }
+    behind = [found for p in later if p in names and (found := _candidate(survey, names[p])) is not None]
+    (whole, *grads) = _gradients(score, [before, *behind])
+    wanted = None if whole is None else layout.canonical(whole)
+    for each, grad in zip(reversed(behind), reversed(grads), strict=True):
+        if wanted is None or grad is None or _positions(grad, layout) < 2:
+            continue
+        through: Tensor | None = torch.autograd.grad(
+            [each.edge], [before.edge], [grad], retain_graph=True, allow_unused=True
+        )[0]
+        if through is None:
+            continue
+        apart = (layout.canonical(through) - wanted).abs().max()
+        if bool(apart <= 1e-4 * wanted.abs().max()):
+            return each
+    return None

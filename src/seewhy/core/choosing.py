@@ -1,0 +1,109 @@
+"""Choosing a layer: takes a forward that was surveyed and what is asked of it, gives the layer whose grid pictures
+prove; draws nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from seewhy.core.candidates import Candidate
+from seewhy.core.chooser import Chooser
+from seewhy.core.grids import CONTRADICTED, PROVED, Proof, undecided
+from seewhy.core.layouts import Layout, claims
+from seewhy.core.network import Network
+from seewhy.core.passes import Pass
+from seewhy.core.proving import prove
+from seewhy.core.targets import Target
+from seewhy.errors import CapabilityError
+
+__all__ = ["Choice", "choose", "prove_places"]
+
+#: candidates whose grids are proved at once, and in all
+_AT_ONCE, _MOST = 3, 12
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The layer, whether it would be chosen for any other target, samples spent, and in words what was passed over."""
+
+    candidate: Candidate
+    general: bool
+    samples: int
+    passed_over: tuple[str, ...] = ()
+
+
+def choose(
+    network: Network,
+    call: Callable[[Tensor], Any],
+    x: Tensor,
+    made: Pass,
+    asked: Sequence[Sequence[Target]],
+    chooser: Chooser,
+) -> Choice:
+    """The first candidate whose grid is proved. One that is undecided gives way to the next, if that is proved; one
+    that is contradicted is passed over. Raises `CapabilityError` where none is left."""
+    found = made.candidates(asked)
+    passed, samples = list(found.passed_over), 0
+    options = found.candidates[:_MOST]
+    for start in range(0, len(options), _AT_ONCE):
+        known = {each.name: each.layouts for each in options[start : start + _AT_ONCE + 1]}
+        samples += prove_places(network, call, x, chooser, list(known), known)
+        verdicts = chooser.proofs(made.size)
+        for each, following in zip(
+            options[start : start + _AT_ONCE], [*options[start + 1 : start + _AT_ONCE + 1], None], strict=False
+        ):
+            verdict = _verdict(verdicts, each)
+            if verdict == CONTRADICTED:
+                passed.append(f"{each.name} (its positions are no places of the picture)")
+                continue
+            stepped = following is not None and _verdict(verdicts, following) == PROVED
+            best = following if verdict != PROVED and stepped and following is not None else each
+            return Choice(best, found.general and best is options[0], samples, tuple(passed))
+    raise CapabilityError(_nothing(passed))
+
+
+def _verdict(verdicts: Mapping[str, Proof | None], each: Candidate) -> str:
+    proof = verdicts.get(each.name)
+    return "" if proof is None else proof.verdict
+
+
+def _nothing(passed: Sequence[str]) -> str:
+    over = f"; passed over: {', '.join(passed[:4])}" if passed else ""
+    return (
+        "this model has no layer with spatial positions that every path from the input to the score crosses, so there "
+        f"is no class activation map of it{over}. Use a gradient method such as --method saliency, or name a layer "
+        "that shows a part (--layer; seewhy layers lists them)"
+    )
+
+
+def prove_places(
+    network: Network,
+    call: Callable[[Tensor], Any],
+    x: Tensor,
+    chooser: Chooser,
+    names: Sequence[str],
+    layouts: Mapping[str, Sequence[Layout]] | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+) -> int:
+    """Have pictures say of the places called ``names`` what they are, unless they have; gives the samples that it took.
+
+    What was said is kept for the model and inputs of this size. ``layouts`` are what places could be read as, where
+    that is known from the forward, or ``shapes`` what they gave.
+    """
+    size = tuple(x.shape[2:])
+    new = [name for name in names if name not in chooser.proofs(size)]
+    chooser.apply(size)
+    if not new or not size or not x.is_floating_point():
+        return 0
+    found = prove(network, call, x, {name: chooser.find(name) for name in new}, layouts)
+    said: dict[str, Proof | None] = {name: found.proofs.get(name) for name in new}
+    if found.why:
+        for name in new:
+            shape = (shapes or {}).get(name, ())
+            known = (layouts or {}).get(name) or claims(shape, size, len(x), network.channels_last)
+            said[name] = undecided(known[0], found.why) if known else None
+    chooser.keep(size, said)
+    return found.samples

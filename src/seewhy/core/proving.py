@@ -1,0 +1,162 @@
+"""Proving grids: takes a borrowed network, an input and places, runs pictures changed in coded stripes through it,
+gives what they say of each place; remembers nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seewhy.core.batching import unmetered
+from seewhy.core.forwards import run_forward
+from seewhy.core.grids import CONTRADICTED, PROVED, Answers, Proof, Stripes, decide, in_order
+from seewhy.core.layers import Place
+from seewhy.core.layouts import Layout, claims, find_layout
+from seewhy.core.network import Network
+from seewhy.core.passes import Request
+from seewhy.errors import OutOfMemory, SeewhyError
+
+__all__ = ["Proved", "prove"]
+
+#: numbers of an input that go through at once
+_AT_ONCE = 4 * 2**20
+#: binary digits of a grid's side up to which an order of tokens is read
+_MOST_DIGITS = 7
+#: sets of pictures, with noise of their own, for places that one set leaves in doubt
+_DRAWS = 3
+
+
+@dataclass(frozen=True)
+class Proved:
+    """A proof for each place that has a grid to prove, samples that it took, and why there is none, in words."""
+
+    proofs: dict[str, Proof] = field(default_factory=dict)
+    samples: int = 0
+    why: str = ""
+
+
+def prove(
+    network: Network,
+    call: Callable[[Tensor], Any],
+    x: Tensor,
+    places: Mapping[str, Place],
+    layouts: Mapping[str, Sequence[Layout]] | None = None,
+) -> Proved:
+    """What pictures say of ``places``, for inputs like the first of ``x`` [B, C, *size].
+
+    ``layouts`` are what a place could be read as, where that is known; it is found from its shape elsewhere. A network
+    that takes no such batch is undecided, and why is said.
+    """
+    stripes = Stripes(tuple(x.shape[2:]))
+    try:
+        raws = _answers(network, call, x, places, stripes)
+    except (SeewhyError, OutOfMemory, KeyboardInterrupt):
+        raise
+    except Exception as error:  # whatever a forward raises on pictures that nobody gave it is no fault of the user's
+        return Proved(why=f"{type(error).__name__}: {error}".splitlines()[0][:200])
+    each = 1 + 2 * len(stripes.codes)
+    samples, proofs = each, {}
+    known = {
+        name: list((layouts or {}).get(name) or claims(answers.shape, stripes.size, each, network.channels_last))
+        for name, answers in raws.items()
+    }
+    proofs = {name: proof for name, answers in raws.items() if (proof := decide(answers, known[name])) is not None}
+    # other noise, where some is not enough
+    doubtful = {name: places[name] for name, proof in proofs.items() if proof.verdict != PROVED}
+    for seed in range(1, _DRAWS if doubtful else 0):
+        samples += each
+        for name, answers in _answers(network, call, x, doubtful, replace(stripes, seed=seed)).items():
+            raws[name] += answers
+    for name in doubtful:
+        proof = decide(raws[name], known[name])
+        if proof is not None and proof.verdict == CONTRADICTED and proof.layout.tokens:
+            ordered, more = _ordered(network, call, x, {name: places[name]}, known[name], raws[name])
+            proof, samples = ordered or proof, samples + more
+        usual = find_layout(raws[name].shape, stripes.size, last=network.channels_last)
+        if proof is None or (proof.verdict != PROVED and len(usual.grid) != len(stripes.size) and layouts is None):
+            del proofs[name]  # no grid, and nobody says that it is one
+        else:
+            proofs[name] = proof
+    return Proved(proofs, samples)
+
+
+def _ordered(
+    network: Network,
+    call: Callable[[Tensor], Any],
+    x: Tensor,
+    place: Mapping[str, Place],
+    known: Sequence[Layout],
+    answers: Answers,
+) -> tuple[Proof | None, int]:
+    """The proof of a row of tokens put in order, if there is one, and samples spent: the order is read off one set of
+    pictures and proved on another."""
+    first = known[0]
+    digits = max(math.ceil(math.log2(max(first.grid))), 1)
+    if digits > _MOST_DIGITS or not first.tokens:
+        return None, 0
+    finer = Stripes(answers.stripes.size, digits, seed=_DRAWS)
+    (read,) = _answers(network, call, x, place, finer).values()
+    spent = 1 + 2 * len(finer.codes)
+    layout = in_order(read, first)
+    if layout is None:
+        return None, spent
+    proof = answers.prove(layout)
+    return (proof if proof.verdict == PROVED else None), spent
+
+
+def _answers(
+    network: Network, call: Callable[[Tensor], Any], x: Tensor, places: Mapping[str, Place], stripes: Stripes
+) -> dict[str, Answers]:
+    """What each place that ran puts out for the pictures, together where the network takes them together."""
+    pictures = stripes.pictures(x[:1].detach())
+    many = max(min(_AT_ONCE // max(x[0].numel(), 1), len(pictures)), 1)
+    if network.mixes_samples:
+        many = 1
+    try:
+        return _run(network, call, pictures, places, stripes, many)
+    except (SeewhyError, KeyboardInterrupt):
+        raise
+    except Exception:
+        if many == len(x):
+            raise
+        # exported for batches of one size: as many as the user gave
+        return _run(network, call, pictures, places, stripes, len(x))
+
+
+def _run(
+    network: Network,
+    call: Callable[[Tensor], Any],
+    pictures: Tensor,
+    places: Mapping[str, Place],
+    stripes: Stripes,
+    many: int,
+) -> dict[str, Answers]:
+    request = Request(places, gradients=False, optional=frozenset(places))
+    parts: dict[str, list[Tensor]] = {name: [] for name in places}
+    axes: dict[str, int] = {}
+    kept, network.preparer = network.preparer, None  # of the model itself: no program is built for this
+    try:
+        with torch.no_grad(), unmetered():
+            for start in range(0, len(pictures), many):
+                some = pictures[start : start + many]
+                made = run_forward(network, call, _padded(some, many), request)
+                for name, raw in made.tape.activations.items():
+                    # tokens first: the images are the second axis
+                    axes[name] = axis = 0 if raw.shape[:1] == (many,) else 1
+                    if raw.ndim > axis and raw.shape[axis] == many:
+                        parts[name].append(raw.detach().narrow(axis, 0, len(some)).clone())
+    finally:
+        network.preparer = kept
+    return {
+        name: Answers(stripes, (torch.cat(each, axes[name]),))
+        for name, each in parts.items()
+        if len(each) == math.ceil(len(pictures) / many)
+    }
+
+
+def _padded(some: Tensor, many: int) -> Tensor:
+    return torch.cat([some, some[-1:].expand(many - len(some), *some.shape[1:])])

@@ -1,0 +1,293 @@
+"""The layer that every path crosses: networks whose right layer is known by construction, with the right map computed by
+hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import seewhy
+from seewhy.core.crossings import Paths
+from seewhy.errors import CapabilityError, UnknownName
+
+
+def _x(batch: int = 1, rows: int = 16, columns: int = 24) -> Tensor:
+    return torch.randn(batch, 3, rows, columns, generator=torch.Generator().manual_seed(5))
+
+
+def _conv(inner: int, outer: int, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(inner, outer, 3, stride, padding=1)
+
+
+def _seeded(make: Callable[[], nn.Module]) -> nn.Module:
+    with torch.random.fork_rng([]):
+        torch.manual_seed(2)
+        return make().eval()
+
+
+def _cam(activation: Tensor, score: Callable[[Tensor], Tensor]) -> np.ndarray:
+    """Grad-CAM of an activation [1, C, h, w] by its definition."""
+    leaf = activation.detach().clone().requires_grad_()
+    (slope,) = torch.autograd.grad(score(leaf).sum(), leaf)
+    return torch.einsum("bc,bchw->bhw", slope.mean((2, 3)), leaf.detach())[0].numpy()
+
+
+def _holds(net: nn.Module, x: Tensor, layer: str, want: np.ndarray, **asked: Any) -> seewhy.Explanation:
+    """The chosen layer and its map, at the first call, which surveys, at the second, which captures, and by name."""
+    asked = {"target": 1, "prepare": False} | asked
+    for named in (None, None, layer):
+        found = seewhy.explain(net, x, method="grad-cam", layer=named, **asked)
+        assert found.layer == layer
+        np.testing.assert_allclose(found.values, want, rtol=1e-4, atol=1e-6)
+        assert found.provenance["grid"] == {layer: "proved"}
+    return found
+
+
+class IdentityBlock(nn.Module):
+    """A residual block with a name that says that it does nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = _conv(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(x).relu()
+
+
+class PoolFormerStage(IdentityBlock):
+    """Another name with a word in it."""
+
+
+@pytest.mark.parametrize("kind", [IdentityBlock, PoolFormerStage])
+def test_names_of_classes_say_nothing(kind: type[nn.Module]) -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.block, self.head = _conv(3, 4, 2), kind(), nn.Linear(4, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(self.block(self.stem(x)).mean((2, 3)))
+
+    net, x = _seeded(Net), _x()
+    _holds(net, x, "block", _cam(net.block(net.stem(x)), lambda a: net.head(a.mean((2, 3)))[:, 1]))
+
+
+def test_blocks_that_return_tuples_are_candidates() -> None:
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = _conv(4, 4)
+
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            weights = self.conv(x)
+            return weights, x + weights.relu()
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.block, self.head = _conv(3, 4, 2), Block(), nn.Linear(4, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(self.block(self.stem(x))[1].mean((2, 3)))
+
+    net, x = _seeded(Net), _x()
+    _holds(net, x, "block[1]", _cam(net.block(net.stem(x))[1], lambda a: net.head(a.mean((2, 3)))[:, 1]))
+    with pytest.raises(UnknownName, match=r"no tensor '7'.*block"):
+        seewhy.explain(net, x, method="grad-cam", layer="block[7]", target=1)
+
+
+def test_a_functional_result_first_seen_by_dropout_or_an_identity() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.conv, self.drop, self.head = _conv(3, 4, 2), _conv(4, 4), nn.Dropout(0.5), nn.Linear(4, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.stem(x)
+            return self.head(self.drop(y + F.relu(self.conv(y))).mean((2, 3)))
+
+    net, x = _seeded(Net), _x()
+    y = net.stem(x)
+    _holds(net, x, "drop", _cam(y + F.relu(net.conv(y)), lambda a: net.head(a.mean((2, 3)))[:, 1]))
+
+
+def test_a_sum_that_is_an_operation_goes_by_the_module_that_takes_it() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.conv = _conv(3, 4, 2), _conv(4, 4)
+            self.pool, self.head = nn.AdaptiveAvgPool2d(1), nn.Linear(4, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.stem(x)
+            return self.head(self.pool(y + F.relu(self.conv(y))).flatten(1))
+
+    net, x = _seeded(Net), _x()
+    y = net.stem(x)
+    want = _cam(y + F.relu(net.conv(y)), lambda a: net.head(a.mean((2, 3)))[:, 1])
+    _holds(net, x, "pool[in]", want)
+    ours = seewhy.explain(net, x, method="score-cam", layer="pool[in]", target=1)  # streams, and edits nothing
+    assert ours.values.shape == want.shape
+
+
+def test_what_a_module_takes_can_be_edited() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.conv = _conv(3, 4, 2), _conv(4, 4)
+            self.act, self.head = nn.Tanh(), nn.Linear(4, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.stem(x)
+            z = y + F.relu(self.conv(y))
+            return self.head((self.act(z) + z).amax((2, 3)))  # others hold the same tensor
+
+    net, x = _seeded(Net), _x()
+    y = net.stem(x)
+    z = (y + F.relu(net.conv(y))).detach()
+
+    def score(a: Tensor) -> Tensor:
+        return net.head((a.tanh() + a).amax((2, 3)))[:, 1]
+
+    found = seewhy.explain(net, x, method="ablation-cam", layer="act[in]", target=1, prepare=False)
+    drops = []
+    for channel in range(4):
+        without = z.clone()
+        without[:, channel] = 0
+        drops.append((score(z) - score(without)) / score(z))
+    with torch.no_grad():
+        want = sum(drop[:, None, None] * z[:, c] for c, drop in enumerate(drops))
+        scaled = want[0] * float(score(z))
+    np.testing.assert_allclose(found.values / np.abs(found.values).max(), scaled / scaled.abs().max(), atol=1e-4)
+
+
+class Siamese(nn.Module):
+    """Compares the image with a stored one; the backbone sees the stored one last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone = nn.Sequential(_conv(3, 4, 2), nn.ReLU(), _conv(4, 5))
+        self.register_buffer("stored", _x(1, 16, 24).flip(3))
+        self.head = nn.Linear(5, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        a = self.backbone(x)
+        b = self.backbone(self.stored)
+        return self.head(a.mean((2, 3)) * b.mean((2, 3)))
+
+
+def test_a_shared_backbone_is_looked_at_where_the_image_flows_through() -> None:
+    net, x = _seeded(Siamese), _x()
+    other = net.backbone(net.stored).mean((2, 3)).detach()
+    want = _cam(net.backbone(x), lambda a: net.head(a.mean((2, 3)) * other)[:, 1])
+    _holds(net, x, "backbone#1", want)
+    again = seewhy.explain(net, x.flip(2), method="grad-cam", target=1)
+    assert not np.allclose(again.values, want)
+
+
+def test_what_branches_is_passed_over_for_what_both_read() -> None:
+    class Branches(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.one, self.two, self.head = _conv(3, 4, 2), _conv(4, 4), _conv(4, 4, 2), nn.Linear(8, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.stem(x).relu()
+            pooled = [self.one(y).mean((2, 3)), self.two(y).mean((2, 3))]
+            return self.head(torch.cat(pooled, 1))
+
+    net, x = _seeded(Branches), _x()
+
+    def score(a: Tensor) -> Tensor:
+        a = a.relu()
+        return net.head(torch.cat([net.one(a).mean((2, 3)), net.two(a).mean((2, 3))], 1))[:, 1]
+
+    def read(a: Tensor) -> Tensor:
+        return net.head(torch.cat([net.one(a).mean((2, 3)), net.two(a).mean((2, 3))], 1))[:, 1]
+
+    # the rectified stem has no name of its own but that of what the next layer takes
+    _holds(net, x, "one[in]", _cam(net.stem(x).relu(), read))
+
+
+def test_where_every_layer_is_one_of_several_ways_it_is_said() -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.two, self.head = _conv(3, 4), _conv(3, 4, 2), nn.Linear(8, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(torch.cat([self.one(x).mean((2, 3)), self.two(x).mean((2, 3))], 1))
+
+    net = _seeded(Two)
+    with pytest.raises(CapabilityError, match=r"every path.*two \(one of several ways\), one \(one of several ways\)"):
+        seewhy.explain(net, _x(), method="grad-cam", target=1)
+    assert seewhy.explain(net, _x(), method="grad-cam", layer="one", target=1).layer == "one"
+
+
+def test_the_scores_themselves_are_no_layer() -> None:
+    class Segments(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body, self.act, self.classes = _conv(3, 6, 2), nn.ReLU(), nn.Conv2d(6, 3, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return F.interpolate(self.classes(self.act(self.body(x))), x.shape[2:], mode="bilinear")
+
+    net, x = _seeded(Segments), _x()
+
+    def region(out: Tensor) -> Tensor:
+        return out[:, 1, :8, :8].mean((1, 2))
+
+    def score(a: Tensor) -> Tensor:
+        return region(F.interpolate(net.classes(a), x.shape[2:], mode="bilinear"))
+
+    _holds(net, x, "act", _cam(net.act(net.body(x)), score), target=region)
+
+
+def test_of_two_heads_the_one_that_the_target_is_of() -> None:
+    class Scales(nn.Module):
+        """Boxes of two scales in one list, as in YOLO."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.down = _conv(3, 4, 2), _conv(4, 6, 2)
+            self.fine, self.coarse = nn.Sequential(_conv(4, 5), nn.ReLU()), nn.Sequential(_conv(6, 5), nn.ReLU())
+            self.a, self.b = nn.Conv2d(5, 3, 1), nn.Conv2d(5, 3, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.stem(x).relu()
+            heads = [self.a(self.fine(y)), self.b(self.coarse(self.down(y)))]
+            return torch.cat([head.flatten(2).transpose(1, 2) for head in heads], 1)
+
+    net, x = _seeded(Scales), _x()
+    fine = 8 * 12
+
+    def box(number: int) -> Callable[[Tensor], Tensor]:
+        return lambda out: out[:, number, 1] + out[:, number + 1, 2]
+
+    first = seewhy.explain(net, x, method="grad-cam", target=box(10))
+    second = seewhy.explain(net, x, method="grad-cam", target=box(fine + 3))
+    assert (first.layer, second.layer) == ("fine", "coarse")
+    y = net.stem(x).relu()
+    want = _cam(net.coarse(net.down(y)), lambda a: box(3)(net.b(a).flatten(2).transpose(1, 2)))
+    np.testing.assert_allclose(second.values, want, rtol=1e-4, atol=1e-6)
+
+
+def test_a_dominator_is_found_however_the_graph_is_woven() -> None:
+    leaf = torch.randn(3, requires_grad=True)
+    a = leaf * 2
+    left, right = a.sin(), a.cos()
+    b = left + right
+    parts = b.split([1, 2])
+    c = parts[0] * 2 + parts[1].sum()
+    paths = Paths(c.sum(), leaf)
+    crossed = {(paths.nodes[node].name(), nr) for node, nr in paths.crossed()}
+    assert {name for name, _ in crossed} >= {"AddBackward0", "MulBackward0", "SumBackward0"}
+    assert not {name for name, _ in crossed} & {"SinBackward0", "CosBackward0", "SplitWithSizesBackward0"}
+    assert not Paths(torch.randn(3, requires_grad=True).sum(), leaf).crossed()

@@ -1,0 +1,273 @@
+"""Grids that pictures prove: what looks like a grid by its shape and is one, or none, or another; right maps by hand."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import seewhy
+from seewhy.core.grids import Answers, Stripes, decide, in_order
+from seewhy.core.layouts import Layout, claims, find_layout
+from seewhy.errors import CapabilityError
+
+
+def _x(rows: int = 32, columns: int = 32, batch: int = 1) -> Tensor:
+    return torch.randn(batch, 3, rows, columns, generator=torch.Generator().manual_seed(6))
+
+
+def _seeded(make: Callable[[], nn.Module]) -> nn.Module:
+    with torch.random.fork_rng([]):
+        torch.manual_seed(4)
+        return make().eval()
+
+
+class Hold(nn.Module):
+    """Gives what it is given, as another tensor: a layer with a name."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * 1.0
+
+
+class Read(nn.Module):
+    """Patches as ``arrange`` has them, in ``seen``, then the mean of all places by ``back``, and a head."""
+
+    def __init__(self, arrange: Callable[[Tensor], Tensor], back: Callable[[Tensor], Tensor], patch: int = 4) -> None:
+        super().__init__()
+        self.patch, self.seen, self.head = nn.Conv2d(3, 8, patch, patch), Hold(), nn.Linear(8, 3)
+        self.arrange, self.back = arrange, back
+
+    def features(self, x: Tensor) -> Tensor:
+        return self.patch(x).tanh()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.back(self.seen(self.arrange(self.features(x)))))
+
+
+def _right(net: Read, x: Tensor) -> np.ndarray:
+    """Grad-CAM of the features at their places: the score is their mean's, so that each channel's weight is the head's."""
+    features = net.features(x).detach()
+    slope = net.head.weight[1].detach() / features[0, 0].numel()
+    return torch.einsum("c,chw->hw", slope, features[0]).numpy()
+
+
+def _units(features: Tensor) -> Tensor:
+    """Tokens in the order of 2x2 units, as Hiera keeps them: first place in its unit, then which unit."""
+    batch, channels, rows, columns = features.shape
+    units = features.reshape(batch, channels, rows // 2, 2, columns // 2, 2)
+    return units.permute(0, 3, 5, 2, 4, 1).reshape(batch, -1, channels)
+
+
+ARRANGED: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
+    "channels first": (lambda f: f, lambda a: a.mean((2, 3))),
+    "channels last, as many as places": (lambda f: f.permute(0, 2, 3, 1), lambda a: a.mean((1, 2))),
+    "axes the other way round": (lambda f: f.transpose(2, 3), lambda a: a.mean((2, 3))),
+    "tokens": (lambda f: f.flatten(2).transpose(1, 2), lambda a: a.mean(1)),
+    "tokens, channels first": (lambda f: f.flatten(2), lambda a: a.mean(2)),
+    "tokens in another order": (_units, lambda a: a.mean(1)),
+    "tokens with others behind them": (
+        lambda f: torch.cat([f.flatten(2).transpose(1, 2), torch.ones(len(f), 5, 8)], 1),
+        lambda a: a[:, :-5].mean(1),
+    ),
+}
+
+
+@pytest.mark.parametrize("size", [(32, 32), (32, 48)])
+@pytest.mark.parametrize("kind", ARRANGED)
+def test_positions_are_put_where_the_picture_has_them(kind: str, size: tuple[int, int]) -> None:
+    net, x = _seeded(lambda: Read(*ARRANGED[kind])), _x(*size)
+    found = seewhy.explain(net, x, method="grad-cam", layer="seen", target=1)
+    np.testing.assert_allclose(found.values, _right(net, x), rtol=1e-4, atol=1e-6)
+    assert found.provenance["grid"]["seen"].startswith("proved")
+    # edited and put back in its own order: Ablation-CAM of one channel at a time is exact for a mean and a linear head
+    edited = seewhy.explain(net, x, method="ablation-cam", layer="seen", target=1, prepare=False)
+    features = net.features(x).detach()
+    drops = net.head.weight[1].detach() * features.mean((2, 3))[0]
+    want = torch.einsum("c,chw->hw", drops, features[0]).numpy()
+    ratio = np.vdot(edited.values, want) / np.vdot(want, want)
+    np.testing.assert_allclose(edited.values, ratio * want, atol=1e-4 * np.abs(edited.values).max())
+
+
+def test_strides_that_differ_between_axes() -> None:
+    """A spectrogram network whose [8, 32, 8] is a grid of 32 x 8 by 8 channels, and looks like 8 x 32 by 8 colours."""
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.head = nn.Conv2d(3, 8, (3, 16), (1, 16), (1, 0)), nn.Linear(8, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(self.conv(x).mean((2, 3)))
+
+    net, x = _seeded(Net), _x(32, 128)
+    assert find_layout((1, 8, 32, 8), (32, 128)).channel == 3  # what the shape says
+    found = seewhy.explain(net, x, method="grad-cam", target=1)
+    activation = net.conv(x).detach()
+    want = torch.einsum("c,chw->hw", net.head.weight[1].detach() / 256, activation[0]).numpy()
+    np.testing.assert_allclose(found.values, want, rtol=1e-4, atol=1e-6)
+
+
+class Attends(nn.Module):
+    """One block of attention with normed queries and its weights in modules of their own, and a class token."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch, self.q_norm, self.weights = nn.Conv2d(3, 8, 4, 4), nn.LayerNorm(4), Hold()
+        self.norm, self.qkv, self.head = nn.LayerNorm(8), nn.Linear(8, 24), nn.Linear(8, 3)
+        self.token = nn.Parameter(torch.randn(1, 1, 8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.cat([self.token.expand(len(x), -1, -1), self.patch(x).flatten(2).transpose(1, 2)], 1)
+        q, k, v = self.qkv(self.norm(x)).unflatten(2, (3, 2, 4)).permute(2, 0, 3, 1, 4)
+        weights = self.weights((self.q_norm(q) @ k.transpose(2, 3)).softmax(3))
+        return self.head((x + (weights @ v).transpose(1, 2).flatten(2))[:, 0])
+
+
+@pytest.mark.parametrize(("layer", "grid"), [("weights", "65x65"), ("q_norm", "65x4")])
+def test_attention_matrices_and_heads_are_no_pictures(layer: str, grid: str) -> None:
+    net, x = _seeded(Attends), _x()
+    with pytest.raises(CapabilityError, match=f"grad-cam at layer '{layer}'.*{grid}.*contradicted"):
+        seewhy.explain(net, x, method="grad-cam", layer=layer, target=1)
+    # nothing else speaks of places there, and what does not is not refused
+    assert seewhy.explain(net, x, method="saliency", target=1).status.ok
+    found = seewhy.explain(net, x, method="grad-cam", target=1)
+    assert (found.layer, found.values.shape) == ("norm", (8, 8))
+
+
+class Queries(nn.Module):
+    """Sixteen learnt queries read an encoder's tokens, as object queries or a Perceiver's latents do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch, self.encode = nn.Conv2d(3, 8, 4, 4), nn.Linear(8, 8)
+        self.queries = nn.Parameter(2 * torch.randn(1, 64, 8))
+        self.read, self.head = nn.MultiheadAttention(8, 2, batch_first=True), nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens = self.encode(self.patch(x).flatten(2).transpose(1, 2))
+        return self.head(self.read(self.queries.expand(len(x), -1, -1), tokens, tokens, need_weights=False)[0].mean(1))
+
+
+def test_queries_are_no_places() -> None:
+    net, x = _seeded(Queries), _x()
+    assert find_layout((1, 64, 8), (32, 32)).grid == (8, 8)  # what the shape says
+    with pytest.raises(CapabilityError, match="contradicted"):
+        seewhy.explain(net, x, method="grad-cam", layer="read", target=1)
+    found = seewhy.explain(net, x, method="grad-cam", target=1)
+    assert (found.layer, found.values.shape) == ("encode", (8, 8))
+
+
+def test_an_undecided_grid_is_drawn_with_a_word() -> None:
+    class Mixed(nn.Module):
+        """Every place of 2 x 2 hears of the whole picture alike, but for a little."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.body, self.head = nn.Conv2d(3, 4, 32), nn.Linear(4, 16), nn.Linear(16, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(self.shape(self.body(self.conv(x).flatten(1)).unflatten(1, (4, 2, 2))).flatten(1))
+
+        def shape(self, x: Tensor) -> Tensor:
+            return self.hold(x)
+
+    net = _seeded(Mixed)
+    net.hold = Hold()
+    found = seewhy.explain(net, _x(), method="grad-cam", layer="hold", target=1)
+    assert found.provenance["grid"] == {"hold": "undecided"}
+    assert any("2x2 of layer 'hold' is undecided" in note for note in found.notes)
+
+
+def test_a_proof_is_made_once_and_counted_and_goes_with_its_model() -> None:
+    net, x = _seeded(lambda: Read(*ARRANGED["tokens in another order"])), _x(batch=2)
+    first = seewhy.explain(net, x, method=["grad-cam", "hires-cam"], target=1, prepare=False)
+    assert (first.cost.forwards, first.cost.backwards) == (2, 2)
+    assert first.cost.checks >= 13
+    second = seewhy.explain(net, x, method="grad-cam", target=1, prepare=False)
+    assert (second.cost.forwards, second.cost.backwards, second.cost.checks) == (2, 2, 0)
+    assert second[0].layer == first[0].layer
+    assert seewhy.explain(net, _x(32, 48), method="grad-cam", target=1, prepare=False).cost.checks > 0  # another grid
+    known = weakref.ref(net)
+    del net, first, second
+    gc.collect()
+    assert known() is None
+
+
+def test_a_model_that_takes_no_other_batch_is_proved_with_the_one_that_it_takes() -> None:
+    class Fixed(Read):
+        def forward(self, x: Tensor) -> Tensor:
+            if len(x) != 2:
+                raise ValueError(f"batch {len(x)}")
+            return super().forward(x)
+
+    net, x = _seeded(lambda: Fixed(*ARRANGED["channels last, as many as places"])), _x(batch=2)
+    found = seewhy.explain(net, x, method="grad-cam", layer="seen", target=1, prepare=False)
+    np.testing.assert_allclose(found[0].values, _right(net, x[:1]), rtol=1e-4, atol=1e-6)
+
+
+def test_a_model_that_takes_no_changed_picture_is_undecided_and_says_why() -> None:
+    class Wary(Read):
+        known = 0.0
+
+        def forward(self, x: Tensor) -> Tensor:
+            if any(abs(float(each.detach().sum()) - self.known) > 1e-3 for each in x):
+                raise ValueError("an unknown picture")
+            return super().forward(x)
+
+    net, x = _seeded(lambda: Wary(*ARRANGED["channels first"])), _x()
+    net.known = float(x.sum())
+    for layer in ("seen", None):
+        found = seewhy.explain(net, x, method="grad-cam", layer=layer, target=1, prepare=False)
+        assert found.layer == "seen"
+        assert any("an unknown picture" in note for note in found.notes)
+        np.testing.assert_allclose(found.values, _right(net, x), rtol=1e-4, atol=1e-6)
+
+
+def test_the_order_is_read_exactly() -> None:
+    net, x = _seeded(lambda: Read(*ARRANGED["tokens in another order"])), _x(32, 48)
+    stripes = Stripes((32, 48), 4, seed=9)
+    with torch.no_grad():
+        answers = Answers(stripes, (net.arrange(net.features(stripes.pictures(x))),))
+    (layout, *_) = claims(answers.shape, (32, 48), len(answers.raws[0]))
+    assert decide(Answers(stripes, answers.raws), [layout]).verdict == "contradicted"
+    ordered = in_order(answers, layout)
+    numbers = torch.arange(96.0).reshape(1, 1, 8, 12)
+    assert ordered is not None
+    assert torch.equal(ordered.canonical(_units(numbers)), numbers)
+    assert answers.prove(ordered).verdict == "proved"
+
+
+@pytest.mark.parametrize("cells", [2, 3, 7, 8, 11, 30])
+def test_what_a_cell_is_expected_to_answer(cells: int) -> None:
+    stripes = Stripes((30, 64))
+    for digit in (1, 2, 3):
+        side = 2.0 * stripes.side(0, digit) - 1
+        # the mean over the cell's share of rows, by a picture 100 times as fine
+        fine = side.repeat_interleave(cells * 100).reshape(cells, -1).mean(1)
+        torch.testing.assert_close(stripes.expected(0, digit, cells), fine)
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        Layout(2, (2, 3), tokens=True, prefix=1, order=(3, 1, 0, 5, 4, 2)),
+        Layout(1, (2, 3), tokens=True, prefix=2),
+        Layout(2, (2, 3), tokens=True, batch=1),
+        Layout(1, (3, 2), axes=(3, 2)),
+        Layout(3, (3, 2), axes=(2, 1)),
+    ],
+)
+def test_restoring_undoes_reading(layout: Layout) -> None:
+    shape = {(2, 0): (4, 9, 5), (1, 0): (4, 5, 9), (2, 1): (6, 4, 5)}[layout.channel, layout.batch] if layout.tokens else (
+        (4, 5, 2, 3) if layout.channel == 1 else (4, 2, 3, 5)
+    )  # fmt: skip
+    raw = torch.randn(shape)
+    canonical = layout.canonical(raw)
+    assert canonical.shape == (4, 5, *layout.grid)
+    assert torch.equal(layout.restore(canonical, raw), raw)
+    assert torch.equal(layout.canonical(layout.restore(canonical * 2, raw)), canonical * 2)
