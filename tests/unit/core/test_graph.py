@@ -692,7 +692,7 @@ def test_a_network_that_mixes_its_samples_is_not_divided() -> None:
         exact, found = (seewhy.explain(net, x, **asked, prepare=mode) for mode in (False, True))
         for a, b in zip(exact, found, strict=True):
             assert b.score == pytest.approx(a.score, rel=1e-5)
-    assert found[0].provenance["prepared"]["scores"]["pieces"] == "32 samples"
+    assert "its samples influence each other" in found[0].provenance["prepared"]["why"]
 
 
 @pytest.mark.parametrize("method", ["saliency", "guided-backprop"])

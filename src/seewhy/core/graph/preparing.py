@@ -38,8 +38,6 @@ __all__ = ["PRICE", "Preparation", "Preparer", "known_pieces"]
 
 #: what exporting, building and measuring take: seconds, and passes of one sample besides; preparing pays from there on
 PRICE, PASSES = 3.0, 40
-#: as many samples as anything runs together
-_TOGETHER = 32
 #: how often a model may be found to have become another one before it is left alone
 _PATIENCE = 3
 #: so many samples and more are checked in every call; of fewer, one use of so many once that many were checked
@@ -325,8 +323,8 @@ class Preparer:
 
     def _at_rest(self) -> Hashable:
         """The network's structure, which a forward leaves as it is; what a first one makes, such as hooks of its own,
-        is made then. Raises `CapabilityError` for one that each forward changes, or that draws numbers outside
-        torch."""
+        is made then. Raises `CapabilityError` for one that each forward changes, that draws numbers outside torch, or
+        whose samples influence each other."""
         seen = []
         for _ in range(2):
             before = _numbers_drawn()
@@ -340,6 +338,9 @@ class Preparer:
             raise CapabilityError("its forward changes the model's own attributes, so that no graph of it holds")
         if why := _hooked(parts):
             raise CapabilityError(why)
+        if mixes(self._call, self._x[:1]):
+            raise CapabilityError("its samples influence each other, so that none of them can be checked by itself")
+        self._network.put_back_buffers()
         return seen[1]
 
     def _measure(self, kind: str, single: bool) -> Steps | None:
@@ -354,9 +355,7 @@ class Preparer:
         if steps is not None and not single:
             gradients = kind == "gradients"
             program, _ = found.build.program([], "all" if gradients else "none", steps)
-            pieces = best_pieces(program, x, gradients=gradients)
-            # a network that mixes its samples keeps them together, as far as there is memory
-            found.pieces[kind] = replace(pieces, samples=_TOGETHER) if mixes(self._call, self._x[:1]) else pieces
+            found.pieces[kind] = best_pieces(program, x, gradients=gradients)
             words["pieces"] = f"{found.pieces[kind].samples} samples"
             del program
         hand_back()
