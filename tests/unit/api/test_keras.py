@@ -336,3 +336,64 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "pixels are taken as 0 to 1" in out.out + out.err
     assert run(["layers", "--model", spec]) == 0
     assert "norm3" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("prepare", [False, True])
+@pytest.mark.parametrize("end", ["softmax", "sigmoid"])
+def test_occlusion_of_a_network_with_a_final_activation_by_hand(end: str, prepare: bool) -> None:
+    """Probabilities so sure that windows change none of them: what a window takes from the logit is found all the same,
+    also by a program that runs its batch in pieces."""
+    layers = keras.layers
+    keras.utils.set_random_seed(3)
+    model = keras.Sequential(
+        [
+            layers.Input((16, 16, 3)),
+            layers.Conv2D(6, 3, activation="relu", padding="same"),
+            layers.MaxPooling2D(),
+            layers.Flatten(),
+            layers.Dense(
+                1 if end == "sigmoid" else 4, activation=end, kernel_initializer=keras.initializers.RandomNormal(0, 4)
+            ),
+        ]
+    )
+    x = _photo(3)
+    weight, bias = (torch.tensor(each) for each in model.layers[-1].get_weights())
+    features = keras.Model(model.inputs, model.layers[-2].output)
+
+    def logit(values: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            return (features(values) @ weight + bias)[:, 0]
+
+    target = None if end == "sigmoid" else 0
+    found = seewhy.explain(model, x, "occlusion", target, window=4, stride=4, fill=0.0, prepare=prepare)
+    assert found[0].provenance["prepared"]["used"] is prepare
+    for row, each in enumerate(found):
+        whole = logit(x[row : row + 1])
+        right = np.zeros((16, 16))
+        for top in range(0, 16, 4):
+            for left in range(0, 16, 4):
+                changed = x[row : row + 1].clone()
+                changed[:, top : top + 4, left : left + 4] = 0
+                right[top : top + 4, left : left + 4] = float(whole - logit(changed))
+        assert np.abs(each.values - right).max() <= 1e-3 * np.abs(right).max()
+        assert each.unit == "logit"
+
+
+def test_mixed_precision_casts_behind_the_softmax() -> None:
+    layers = keras.layers
+    keras.utils.set_random_seed(3)
+    model = keras.Sequential(
+        [
+            layers.Input((16, 16, 3)),
+            layers.Conv2D(4, 3, activation="relu", dtype="mixed_bfloat16"),
+            layers.GlobalAveragePooling2D(dtype="mixed_bfloat16"),
+            layers.Dense(3, activation="softmax", dtype="mixed_bfloat16"),
+            layers.Activation("linear", dtype="float32"),
+        ]
+    )
+    found = seewhy.explain(model, _photo(), "saliency", 1)
+    assert found.unit == "logit"
+    assert found.values.any()
+    probability = seewhy.explain(model, _photo(), "saliency", seewhy.targets.Probability(1))
+    assert probability.unit == "probability"
+    assert 0 < probability.score < 1

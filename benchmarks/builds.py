@@ -1,0 +1,105 @@
+"""``python -m benchmarks.builds --other PATH``: this checkout against another one, two processes in turn under one
+driver; prints the ratio of seconds (this / other) for each network and method, with the interval that 95 % of
+bootstrapped medians of the pairs fall into."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+METHODS: dict[str, dict[str, Any]] = {
+    "grad-cam": {},
+    "saliency": {},
+    "occlusion": {"window": 32, "stride": 16},
+    "integrated-gradients": {"rule": "gauss-legendre", "steps": 50},
+}
+NETWORKS = ("mobilenet_v2", "resnet50", "vgg16")
+
+
+def main() -> int:
+    """Time every case in both, pair by pair."""
+    words = argparse.ArgumentParser(description=__doc__)
+    words.add_argument("--other", type=Path, help="another checkout")
+    words.add_argument("--rounds", type=int, default=15)
+    words.add_argument("--networks", nargs="*", default=list(NETWORKS))
+    words.add_argument("--methods", nargs="*", default=list(METHODS))
+    words.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    asked = words.parse_args()
+    if asked.serve:
+        return _serve()
+    here = Path(__file__).resolve().parent.parent
+    for network in asked.networks:
+        both = [_begun(path, here) for path in (here, asked.other.resolve())]
+        for process in both:
+            _ask(process, {"network": network})
+        for method in asked.methods:
+            for process in both:  # prepared, compared, and warm
+                for _ in range(3):
+                    _ask(process, {"method": method})
+            pairs = []
+            for turn in range(asked.rounds):
+                order = both if turn % 2 else both[::-1]
+                seconds = {id(process): _ask(process, {"method": method}) for process in order}
+                pairs.append((seconds[id(both[0])], seconds[id(both[1])]))
+            ratios = [a / b for a, b in pairs]
+            low, high = _interval(ratios)
+            ours, theirs = (statistics.median(column) for column in zip(*pairs, strict=True))
+            print(
+                f"{network:<14} {method:<22} {statistics.median(ratios):.3f} ({low:.3f} to {high:.3f}), "
+                f"{1000 * ours:.1f} and {1000 * theirs:.1f} ms, {asked.rounds} pairs",
+                flush=True,
+            )
+        for process in both:
+            process.stdin.close()
+            process.wait()
+    return 0
+
+
+def _interval(values: list[float]) -> tuple[float, float]:
+    draw = random.Random(0)
+    medians = sorted(statistics.median(draw.choices(values, k=len(values))) for _ in range(2000))
+    return medians[50], medians[-51]
+
+
+def _begun(checkout: Path, here: Path) -> Any:
+    command = [sys.executable, str(here / "benchmarks" / "builds.py"), "--serve"]
+    environment = os.environ | {"PYTHONPATH": str(checkout / "src")}
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+
+
+def _ask(process: Any, what: dict[str, str]) -> float:
+    process.stdin.write(json.dumps(what) + "\n")
+    process.stdin.flush()
+    return float(json.loads(process.stdout.readline())["seconds"])
+
+
+def _serve() -> int:
+    import torch
+    import torchvision
+
+    import seewhy
+
+    net: Any = None
+    x = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    for line in sys.stdin:
+        what = json.loads(line)
+        began = time.perf_counter()
+        if "network" in what:
+            torch.manual_seed(0)
+            net = getattr(torchvision.models, what["network"])(weights=None).eval()
+        else:
+            seewhy.explain(net, x, what["method"], 1, prepare=True, **METHODS[what["method"]])
+        print(json.dumps({"seconds": time.perf_counter() - began}), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
