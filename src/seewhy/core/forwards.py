@@ -171,6 +171,11 @@ def _forward(
             raw, squashes = outside.run(x.detach())
             head.squashes.extend(squashes)
     # left the contexts: backward rules run outside the interceptor
+    for name, count in tape.several.items():
+        network.note(
+            f"layer {name!r} gives {count} tensors, of which the first is explained: what goes through the others is "
+            "not in the map"
+        )
     forward = Forward(raw, x.shape[0], head.squashes)
     made = Pass(forward, size, request, tape, leaf, rule, head.linears, bias.terms, attention, network.channels_last)
     # weakly: a cycle would keep the whole graph until the garbage collector comes by

@@ -42,6 +42,8 @@ class Tape:
     calls: dict[str, int] = field(default_factory=dict)
     seen: list[Seen] = field(default_factory=list)
     outputs: dict[tuple[int, int], Tensor] = field(default_factory=dict)
+    #: layers that gave several tensors, of which the first was taken, and how many
+    several: dict[str, int] = field(default_factory=dict)
 
 
 @contextmanager
@@ -71,6 +73,8 @@ def capture(
                 if place.call is not None and calls[key] != place.call:
                     return None
                 raw = _first(output, place.name)
+                if (count := sum(1 for each in _inside(output) if each.is_floating_point())) > 1:
+                    tape.several[key] = count
                 if graph == "lazy":
                     torch.set_grad_enabled(True)
                 # in place on its argument, or passed on untouched: others hold the same tensor and must see what we do
@@ -174,6 +178,15 @@ def _first(output: Any, name: str) -> Tensor:
             if isinstance(value, Tensor):
                 return value
     raise CapabilityError(f"layer {name!r} gives {type(output).__name__}, in which there is no tensor to explain")
+
+
+def _inside(output: Any) -> Iterator[Tensor]:
+    """Every tensor in what a layer gives."""
+    if isinstance(output, Tensor):
+        yield output
+    elif isinstance(output, Mapping | list | tuple):
+        for each in output.values() if isinstance(output, Mapping) else output:
+            yield from _inside(each)
 
 
 def _replace(output: Any, old: Tensor, new: Tensor) -> Any:
