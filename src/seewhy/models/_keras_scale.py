@@ -8,6 +8,7 @@ Rescaling can be a layer, a layer of a nested model, behind layers that augment,
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 
 from seewhy.core.functions import Call, Interceptor
+from seewhy.core.network import Network
 
 if TYPE_CHECKING:
     from seewhy.models._keras_network import KerasNetwork
@@ -81,8 +83,10 @@ def measured(network: KerasNetwork) -> Scale | None:
         raise _Arrived
 
     try:
-        with torch.no_grad(), Interceptor([dict.fromkeys(_WEIGHING, stop)]):
-            network(x)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of its mode, which the first explanation says
+            with Network(network).borrowed() as call, torch.no_grad(), Interceptor([dict.fromkeys(_WEIGHING, stop)]):
+                call(x)
     except _Arrived:
         return _straight(levels.double(), arrived[0].double().flatten(1))
     return None
