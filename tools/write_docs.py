@@ -36,9 +36,26 @@ Every CAM takes `layer=` (one or several, `fuse=`), `backward_rule=` and `contra
 """
 
 
+STATUSES = """## What a status says
+
+A map's status is computed from what its card promises. Whatever is not `ok` has its cause in words.
+
+| status | the map |
+|---|---|
+| `ok` | is what the method promises |
+| `no-positive-evidence` | speaks against the target everywhere, or is 0 because the formula leaves out all that does |
+| `no-evidence` | is 0 everywhere by the method's own formula, though the score does change with the place |
+| `zero-gradient` | is 0 because nothing there changes the score, as one plain gradient shows, or nothing is there |
+| `incomplete` | misses the sum it is to have by more than 1 %: the method does not cover all functions of the network |
+| `not-converged` | is not as exact as was asked for: raise the steps or the samples |
+| `unfinished` | was interrupted, and is what there was |
+| `non-finite` | holds NaN or infinity, or the score does |
+"""
+
+
 def page() -> str:
     """The whole page."""
-    parts = [INTRO, guide()]
+    parts = [INTRO, guide(), STATUSES]
     for family, words in FAMILIES.items():
         title = TITLES[family]
         mine = [method for method in methods if method.card.family == family]

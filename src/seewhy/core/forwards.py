@@ -177,6 +177,11 @@ def _forward(
             raw, squashes = outside.run(x.detach())
             head.squashes.extend(squashes)
     # left the contexts: backward rules run outside the interceptor
+    for name, names in tape.several.items():
+        network.note(
+            f"layer {name!r} gives {len(names)} tensors, of which the first is explained: what goes through the others "
+            f"is not in the map; they are called {', '.join(repr(f'{name}[{each}]') for each in names[1:4])}"
+        )
     forward = Forward(raw, x.shape[0], head.squashes)
     made = Pass(forward, size, request, tape, leaf, rule, head.linears, bias.terms, attention, network.channels_last)
     made.grids = network.grids

@@ -285,6 +285,11 @@ class Network:
 
             yield call
 
+    def note(self, words: str) -> None:
+        """Say something about this network beside every map of it, once."""
+        if words not in self.warned:
+            self.warned.append(words)
+
     def keep_buffers(self) -> None:
         """Have the buffers put back when the network is given back. For whoever runs anything in the module other than
         by the borrowed callable, and for what sees every call of torch's functions, which sees the copying, too."""

@@ -4,7 +4,7 @@ never lets a stand-in go on that disagrees with it."""
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -15,7 +15,14 @@ from seewhy.core.head import Squash
 from seewhy.core.outputs import Forward
 from seewhy.errors import CapabilityError, TargetError
 
-__all__ = ["Program", "check_agreement", "disagreement", "program_of"]
+__all__ = ["Program", "check_agreement", "disagreement", "program_of", "slope_gap"]
+
+#: steps of the differences, as shares of the input's range: short ones are exact until rounding takes over
+_STEPS = (1e-3, 1e-4, 1e-2, 5e-2)
+#: random directions beside the gradient's own
+_DIRECTIONS = 2
+#: from here on no other step need be tried
+_ALIKE = 0.1
 
 
 class Program(ABC):
@@ -56,6 +63,50 @@ def disagreement(program: Program, x: Tensor, forward: Forward) -> float:
     except TargetError:  # no scores that the two could be compared by
         return float("inf")
     return max(gap(a.detach(), b.detach()) for a, b in pairs)
+
+
+def slope_gap(program: Program, x: Tensor, scores: Callable[[Tensor], Tensor], unit: float = 1.0) -> float:
+    """How far the derivatives of ``scores``, which stand for ``program`` around ``x`` [B, C, *size], are from the
+    differences of the program's own scores: 0 equal, 1 or more nothing alike.
+
+    Scores that agree prove no derivative: what rounds (a quantised layer) has none, and what is left of the gradient
+    goes through the scales alone. Compared are the best score and a mixture of all, along their own gradient and along
+    random directions, over steps of several lengths (``unit`` is the range of an input), of which the best one counts:
+    short ones drown in rounding, long ones cross kinks.
+    """
+    generator = torch.Generator().manual_seed(0)
+    leaf = x.detach().clone().requires_grad_()
+    out = scores(leaf).flatten(1)
+    best = torch.nn.functional.one_hot(out.detach().argmax(1), out.shape[1]).to(out)
+    mixed = torch.randn(out.shape, generator=generator).to(out) / max(out.shape[1], 1) ** 0.5
+    weights = (best, mixed)
+    slopes = [_slope((out * each).sum(), leaf) for each in weights]
+    ways = [slope / slope.square().mean().sqrt() for slope in slopes if bool(slope.any())]
+    ways += [torch.rand(x.shape, generator=generator).to(x).sub(0.5).sign() for _ in range(_DIRECTIONS)]
+    said = torch.tensor([[float((slope * way).sum()) for slope in slopes] for way in ways], dtype=torch.float64)
+    gaps: list[float] = []
+    for step in _STEPS:
+        if gaps and min(gaps) < _ALIKE:
+            break
+        reach = step * unit
+        ends = [[_program_scores(program, x + sign * reach * way).flatten(1) for sign in (1, -1)] for way in ways]
+        seen = [[float(((up - down) * each).sum()) / (2 * reach) for each in weights] for up, down in ends]
+        found = torch.tensor(seen, dtype=torch.float64)
+        size = float(torch.maximum(said.norm(), found.norm()))
+        rounding = 1e-6 * max(float(up.abs().max()) for up, _ in ends) / reach
+        gaps.append(0.0 if size <= rounding else float((said - found).norm()) / size)
+    return min(gaps)
+
+
+def _slope(score: Tensor, leaf: Tensor) -> Tensor:
+    found = torch.autograd.grad(score, leaf, retain_graph=True, allow_unused=True)[0] if score.requires_grad else None
+    return torch.zeros_like(leaf) if found is None else found
+
+
+def _program_scores(program: Program, x: Tensor) -> Tensor:
+    with torch.no_grad():
+        raw, squashes = program.run(x.detach())
+    return Forward(raw, len(x), squashes).logits
 
 
 def check_agreement(program: Program, x: Tensor, forward: Forward) -> None:

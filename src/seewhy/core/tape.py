@@ -62,6 +62,8 @@ class Tape:
     seen: list[Seen] = field(default_factory=list)
     outputs: dict[tuple[int, int], Tensor] = field(default_factory=dict)
     noted: list[Noted] = field(default_factory=list)
+    #: layers that gave several tensors, of which the first was taken, and what each is called
+    several: dict[str, list[str]] = field(default_factory=dict)
 
 
 @contextmanager
@@ -114,11 +116,19 @@ def capture(
                     take(_taken(args, given, place.name), True)  # whoever made it may hold it
 
             def after(
-                module: nn.Module, args: Any, output: Any, place: Place = place, meets: Any = meets, take: Any = take
+                module: nn.Module,
+                args: Any,
+                output: Any,
+                key: str = key,
+                place: Place = place,
+                meets: Any = meets,
+                take: Any = take,
             ) -> Any:
                 if not meets():
                     return None
                 raw = element_of(output, place)
+                if not place.element and len(names := [name for name, _ in elements(output)]) > 1:
+                    tape.several[key] = names
                 # in place on its argument, or passed on untouched: others hold the same tensor and must see what we do
                 new = take(raw, any(argument is raw for argument in _tensors(args)))
                 return None if new is None else _replace(output, raw, new)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from seewhy.core.asks import Attribution
 from seewhy.core.relevance.propagation import Flow
+from seewhy.core.shares import percent
 
 __all__ = ["account"]
 
@@ -41,4 +42,4 @@ def _note(keeper: str, start: float, reached: float, bias: float, stabiliser: fl
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+    return percent(share).replace("%", " %")

@@ -34,7 +34,7 @@ class Cells:
     """Trapezoid sums over the cells of each image's path, each cell with steps of its own.
 
     ``way`` [B, ...] is the path's end minus its start. Twice the steps in a cell are half its sum plus the gradients
-    halfway, so that no gradient is kept: what is held is two sums a cell, however many steps there are.
+    halfway, so that no gradient is kept: what is held is one sum a cell, or two, however many steps there are.
 
     Two things tell a cell's error. Completeness holds on every stretch of a path: the sum should be the rise of the
     score. And the map itself: between two nodes gradients wander like a Brownian bridge (a network of rectifiers has
@@ -53,9 +53,8 @@ class Cells:
         batch, cells = len(way), len(self.edges) - 1
         self._widths = torch.tensor(self.edges, dtype=torch.float64).diff()
         self._sums: list[list[Tensor]] = [[] for _ in range(batch)]
-        #: the sums that asked no edge, once steps were halved
+        #: the sums that asked no edge, where they are the better ones
         self._open: dict[tuple[int, int], Tensor] = {}
-        self._asks_none: set[tuple[int, int]] = set()
         #: steps of every cell, [B, cells]
         self.steps = torch.ones(batch, cells, dtype=torch.long)
         self._shares = torch.zeros(batch, cells, dtype=torch.float64)
@@ -97,7 +96,7 @@ class Cells:
         return torch.stack(means)
 
     def _best(self, sample: int, cell: int) -> Tensor:
-        return self._open[sample, cell] if (sample, cell) in self._asks_none else self._sums[sample][cell]
+        return self._open.get((sample, cell), self._sums[sample][cell])
 
     def pick(self, sample: int, most: int) -> list[int]:
         """The cells whose steps to halve next, those first that gain most for a gradient: an eighth more steps or so,
@@ -147,18 +146,20 @@ class Cells:
             steps, before = int(self.steps[sample, cell]), self._sums[sample][cell]
             halfway = total * (float(self._widths[cell]) / steps)
             after = 0.5 * (before + halfway)
-            self._sums[sample][cell], self._open[sample, cell] = after, halfway
+            self._sums[sample][cell] = after
             self.steps[sample, cell] = 2 * steps
             self._errors[sample, cell] = self._size(sample, after - before) / 3
-            self._choose(sample, cell)
+            self._choose(sample, cell, halfway)
         self._halfway = {}
 
-    def _choose(self, sample: int, cell: int) -> None:
-        """Take the sum that misses the rise of the score by less."""
+    def _choose(self, sample: int, cell: int, halfway: Tensor) -> None:
+        """Keep the sum that asks no edge where it misses the rise of the score by much less."""
         rise = float(self._rises[sample, cell])
-        closed, open_ = (self._share(sample, each) for each in (self._sums[sample][cell], self._open[sample, cell]))
+        closed, open_ = (self._share(sample, each) for each in (self._sums[sample][cell], halfway))
         clearly = abs(open_ - rise) < _CLEARLY * abs(closed - rise)
-        (self._asks_none.add if clearly else self._asks_none.discard)((sample, cell))
+        self._open.pop((sample, cell), None)
+        if clearly:
+            self._open[sample, cell] = halfway
         self._shares[sample, cell] = open_ if clearly else closed
 
     def _share(self, sample: int, total: Tensor) -> float:

@@ -21,8 +21,6 @@ from seewhy.models._words import one_line
 
 __all__ = ["KerasNetwork"]
 
-#: rescaling further on belongs to something else
-_FIRST = 4
 _CONVOLUTIONS: dict[str, Callable[..., nn.Module]] = {
     "Conv1D": nn.Conv1d,
     "Conv2D": nn.Conv2d,
@@ -68,12 +66,6 @@ class KerasNetwork(nn.Module):
             for short, part in zip(last, self._layers.values(), strict=True)
             if last.count(short) == 1 and short not in self._layers
         }
-
-    @property
-    def scales_inputs(self) -> bool:
-        """Whether one of the first layers rescales or normalises, so that inputs are pixels from 0 to 255."""
-        first = [type(layer).__name__ for layer in self._layers.values()][:_FIRST]
-        return any(kind in ("Rescaling", "Normalization") for kind in first)
 
     def forward(self, x: Tensor) -> Any:
         """What the model returns for ``x`` [B, C, *positions] with ``training=False``."""

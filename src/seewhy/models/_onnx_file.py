@@ -4,6 +4,7 @@ or runs anything."""
 from __future__ import annotations
 
 import ast
+import heapq
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -68,6 +69,21 @@ class OnnxFile:
         return ""
 
     @property
+    def dropping(self) -> bool:
+        """Whether a dropout in it is active: it was exported in train mode."""
+        return any(n.op_type == "Dropout" and len(n.input) > 2 and n.input[2] for n in self.graph.graph.node)
+
+    @property
+    def normalises_batches(self) -> bool:
+        """Whether a batch norm in it goes by its batch's own statistics: it was exported in train mode."""
+        return any(
+            attribute.name == "training_mode" and attribute.i
+            for n in self.graph.graph.node
+            if n.op_type == "BatchNormalization"
+            for attribute in n.attribute
+        )
+
+    @property
     def metadata(self) -> dict[str, str]:
         """What the exporter wrote beside the graph."""
         return {entry.key: entry.value for entry in self.graph.metadata_props}
@@ -94,6 +110,7 @@ def read_onnx(path: Path) -> OnnxFile:
     for tensor in _tensors(graph):
         if tensor.data_location == tensor.EXTERNAL:
             _check_location(tensor, path, name)
+    _sort(graph.graph)
     try:
         # by path where tensors are elsewhere: the checker looks for them beside the file
         external = any(tensor.data_location == tensor.EXTERNAL for tensor in _tensors(graph))
@@ -101,6 +118,36 @@ def read_onnx(path: Path) -> OnnxFile:
     except Exception as error:
         raise ModelError(f"cannot read {name}: no valid ONNX graph ({reason(error, 160)})") from error
     return OnnxFile(path, graph, _image_input(graph.graph, name))
+
+
+def _sort(graph: Any) -> None:
+    """The nodes in an order in which each comes after what it reads, else as they are: some converters append casts at
+    the end, which onnxruntime puts up with."""
+    nodes = list(graph.node)
+    maker = {name: at for at, node in enumerate(nodes) for name in node.output if name}
+    waits = [
+        {maker[name] for each in _messages(node, "NodeProto") for name in each.input if name in maker} - {at}
+        for at, node in enumerate(nodes)
+    ]
+    if all(at > other for at, before in enumerate(waits) for other in before):
+        return
+    readers: list[list[int]] = [[] for _ in nodes]
+    for at, before in enumerate(waits):
+        for other in before:
+            readers[other].append(at)
+    ready = [at for at, before in enumerate(waits) if not before]
+    order: list[int] = []
+    while ready:
+        at = heapq.heappop(ready)
+        order.append(at)
+        for reader in readers[at]:
+            waits[reader].discard(at)
+            if not waits[reader]:
+                heapq.heappush(ready, reader)
+    if len(order) == len(nodes):  # else a cycle, which the checker names
+        copies = [type(nodes[at]).FromString(nodes[at].SerializeToString()) for at in order]
+        del graph.node[:]
+        graph.node.extend(copies)
 
 
 def _messages(message: Any, kind: str) -> Iterator[Any]:

@@ -86,6 +86,8 @@ def convert(file: OnnxFile, program: OnnxProgram) -> OnnxNetwork:
     if file.foreign:
         # onnx2pytorch looks at the operator's name alone, and takes any function of torch that is called so
         raise Unconvertible(f"{one_line(file.foreign, 60)} is no operator of ONNX itself")
+    if file.normalises_batches:
+        raise Unconvertible("exported in train mode, a batch norm in it goes by its batch: export after model.eval()")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # remarks of other libraries, about which nobody here can do anything
         warnings.filterwarnings("error", message=_GUESS)  # a guess, though, is no conversion

@@ -93,10 +93,13 @@ class OnnxProgram(Program):
 
 def _final_squash(graph: Any) -> tuple[str, str]:
     """The kind of the softmax or sigmoid that makes the first output, and what it reads; ('', '') without one."""
-    for node in graph.node:
-        if graph.output[0].name in node.output and node.op_type in _SQUASHES and node.domain in ("", "ai.onnx"):
-            return _SQUASHES[node.op_type], node.input[0]
-    return "", ""
+    makers = {name: node for node in graph.node for name in node.output}
+    node = makers.get(graph.output[0].name)
+    while node is not None and node.op_type == "Cast":  # to another number of bits
+        node = makers.get(node.input[0])
+    if node is None or node.op_type not in _SQUASHES or node.domain not in ("", "ai.onnx"):
+        return "", ""
+    return _SQUASHES[node.op_type], node.input[0]
 
 
 def _session(file: OnnxFile, extra: str) -> Any:

@@ -18,6 +18,7 @@ from typing import Any
 from seewhy.errors import ModelError, UnknownName, UsageError
 from seewhy.models._keras_file import check_file, check_weights_file
 from seewhy.models._keras_network import KerasNetwork
+from seewhy.models._keras_scale import Scale, measured
 from seewhy.models._scheme import Request, Scheme, no_weights, untrained
 from seewhy.models._words import reason
 from seewhy.models.labels import imagenet_labels
@@ -187,11 +188,25 @@ def _guess(network: KerasNetwork) -> tuple[Preprocess | None, str]:
     channels = 3 if network.channels is None else network.channels
     if network.axes != 2 or channels not in (1, 3):
         return None, ""
-    scales = network.scales_inputs
+    try:
+        scale = measured(network)
+    except Exception as error:  # a model may raise anything, and will again when it is asked for scores
+        scale, seen = None, f"its first layers could not be run ({reason(error, 80)})"
+    else:
+        seen = _seen(scale)
+    scales = scale is not None and scale.bytes
     preset = "bytes" if scales else "unit"
-    seen = "its first layers rescale" if scales else "it has no layer that rescales"
     assumed = f"pixels are taken as {'0 to 255' if scales else '0 to 1'}, since {seen}; if not so: --preprocess"
     return Preprocess.preset(preset, _size(network), channels), assumed
+
+
+def _seen(scale: Scale | None) -> str:
+    """What was measured, in words."""
+    if scale is None:
+        return "what its first layers make of them is no rescaling"
+    if scale.plain:
+        return "they reach its first layer with weights as they are"
+    return f"its first layers rescale them (by {scale.factor:.3g}, and {scale.offset:.3g} off)"
 
 
 SCHEME = Scheme("keras", "keras:FILE.keras or keras:NAME", load, names, _LISTING)

@@ -123,6 +123,8 @@ def wrap(
         what = f"the class {module.__name__}" if inspect.isclass(module) else f"a {type(module).__name__}"
         raise UsageError(f"wrap takes a torch.nn.Module or a function from inputs to outputs, not {what}")
     _check_sees(module)
+    if pt2_.is_exported(module):
+        name, module = name or "exported program", pt2_.in_hand(module)
     called = name or getattr(module, "__name__", None) or type(module).__name__
     own_preprocess, own_labels = _metadata(module)
     model = Model(

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from seewhy.core.forwards import run_forward
 from seewhy.core.network import Network
 from seewhy.core.passes import Request
-from seewhy.core.programs import disagreement
+from seewhy.core.programs import disagreement, slope_gap
 from seewhy.errors import SeewhyError, UsageError
 from seewhy.models._onnx_file import OnnxFile, literal, read_onnx
 from seewhy.models._onnx_network import OnnxNetwork, Unconvertible, convert
@@ -27,6 +28,8 @@ from seewhy.models.preprocess import Preprocess
 __all__ = ["SCHEME", "guessed"]
 
 _FORM = "onnx:FILE"
+#: derivatives of one network by two ways are within a few percent of each other; of two networks, nowhere near
+_SLOPES = 0.3
 _CHOICE = "--preprocess imagenet|unit|signed|bytes|caffe changes it"
 
 
@@ -48,6 +51,9 @@ def load(request: Asked) -> Model:
         module = program
         program.why = f"this ONNX model has no torch version ({error})"
     preprocess, assumed = _preprocess(file)
+    if file.dropping:
+        words = "exported in train mode: its dropout is left out, as onnxruntime leaves it out"
+        assumed = f"{assumed}; {words}" if assumed else words
     return Model(
         module,
         name=file.path.stem,
@@ -70,6 +76,13 @@ def _prove(module: OnnxNetwork, program: OnnxProgram) -> None:
         if not isinstance(gap, str):
             off = f"the scores of the converted one are {gap:.1e} of the largest score away from onnxruntime's"
         raise Unconvertible(off)
+    wrong = _slopes(module, program, single)
+    if not wrong <= _SLOPES:
+        raise Unconvertible(
+            f"the derivatives of the converted one are {min(wrong, 9.99):.0%} away from the differences of "
+            "onnxruntime's scores, as in quantised files, where what rounds has no gradient: explain the file from "
+            "before quantising"
+        )
     several = _gap(module, program, single + 1)
     if isinstance(several, str) or not several <= program.tolerance:
         if image.batch is None:
@@ -77,12 +90,32 @@ def _prove(module: OnnxNetwork, program: OnnxProgram) -> None:
         module.only = image.batch
 
 
-def _gap(module: OnnxNetwork, program: OnnxProgram, batch: int) -> float | str:
-    """How far the two are apart on noise; in words where the torch version does not run at all."""
+def _slopes(module: OnnxNetwork, program: OnnxProgram, batch: int) -> float:
+    """How far the derivatives of the two are apart on noise."""
+    x, unit = _noise(module, program, batch)
+    network = Network(module)
+    network.program = None
+    with network.borrowed() as call:
+
+        def scores(given: Tensor) -> Tensor:
+            made = run_forward(network, call, given, Request(attached=True, at_input=True))
+            return made.forward.logits
+
+        return slope_gap(program, x, scores, unit)
+
+
+def _noise(module: OnnxNetwork, program: OnnxProgram, batch: int) -> tuple[Tensor, float]:
+    """Inputs that are noise, and the range of their values."""
     image = program.image
     noise = torch.rand(batch, image.channels, *image.size, generator=torch.Generator().manual_seed(0))
+    unit = 255.0 if image.dtype == "UINT8" else 1.0
+    return Network(module).like((noise * unit).round() if image.dtype == "UINT8" else noise), unit
+
+
+def _gap(module: OnnxNetwork, program: OnnxProgram, batch: int) -> float | str:
+    """How far the two are apart on noise; in words where the torch version does not run at all."""
     network = Network(module)
-    x = network.like(noise.mul(255).round() if image.dtype == "UINT8" else noise)
+    x, _ = _noise(module, program, batch)
     network.program = None  # compared below, where a gap is no error
     try:
         with network.borrowed() as call:

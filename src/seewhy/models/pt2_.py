@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import warnings
 from pathlib import Path
 from typing import Any, cast
@@ -17,7 +18,7 @@ from seewhy.models._words import missing_file, reason
 from seewhy.models.model import Model
 from seewhy.models.onnx_ import guessed
 
-__all__ = ["SCHEME"]
+__all__ = ["SCHEME", "in_hand", "is_exported"]
 
 _FORM = "pt2:FILE"
 #: torch/_export/serde/serialize.py: constants and example inputs go through ``torch.load(weights_only=False)`` as soon
@@ -63,6 +64,95 @@ def load(request: Request) -> Model:
     )
 
 
+def is_exported(module: Any) -> bool:
+    """Whether ``module`` is what `torch.export.export` gives, or the module that such a program makes of itself."""
+    return isinstance(module, torch.export.ExportedProgram) or _static_batch(module) is not None
+
+
+def in_hand(module: Any) -> nn.Module:
+    """A network for any number of images: of an exported program, or of a module that was made of one and insists on
+    the batch that it was exported with. Raises `ModelError` for a program that takes no image."""
+    if isinstance(module, torch.export.ExportedProgram):
+        name = "this exported program"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = _module(_own(module), _image_shape(module, name), name)
+        for part in found.modules():
+            part.training = False
+        return found
+    batch = _static_batch(module)
+    assert batch is not None
+    return _any_batch(module, batch)
+
+
+def _own(program: Any) -> Any:
+    """A copy of a program in hand, by way of what it would be as a file: its notes hold tensors that cannot be
+    copied."""
+    held = io.BytesIO()
+    torch.export.save(program, held)
+    held.seek(0)
+    return torch.export.load(held)
+
+
+def _static_batch(module: Any) -> int | None:
+    """The one batch size that a module made of an exported program takes; None for any other module."""
+    if not isinstance(module, torch.fx.GraphModule) or not hasattr(module, "_guards_fn"):
+        return None
+    values = [node.meta.get("val") for node in module.graph.nodes if node.op == "placeholder"]
+    if len(values) != 1 or not isinstance(values[0], Tensor) or values[0].ndim != 4:
+        return None
+    return values[0].shape[0] if isinstance(values[0].shape[0], int) else None
+
+
+def _any_batch(module: Any, batch: int) -> nn.Module:
+    """A copy without the guards that hold it to its batch, where that gives every image the same scores; else one that
+    says which batch it takes. The module itself stays as it is."""
+    graph = torch.fx.Graph()
+    graph.output(graph.graph_copy(module.graph, {}))
+    graph.set_codegen(module.graph._codegen)
+    for node in list(graph.nodes):
+        if node.op == "call_module" and node.target == "_guards_fn":
+            graph.erase_node(node)
+    _free_views(graph, batch)
+    freed = torch.fx.GraphModule(module, graph)
+    size = next(node.meta["val"].shape[1:] for node in module.graph.nodes if node.op == "placeholder")
+    known = [length if isinstance(length, int) else 224 for length in size]
+    x = torch.rand(2 * batch, *known, generator=torch.Generator().manual_seed(0))
+    return cast(nn.Module, freed) if _same(freed, module, x, batch) else _OneBatch(module, batch)
+
+
+class _OneBatch(nn.Module):
+    """An exported module that can only take its own number of images."""
+
+    def __init__(self, exported: nn.Module, batch: int) -> None:
+        super().__init__()
+        self.exported, self.batch = exported, batch
+
+    def forward(self, x: Tensor) -> Any:
+        """What it gives for ``x`` [B, C, H, W]."""
+        if len(x) != self.batch:
+            raise CapabilityError(_one_batch("this exported program", self.batch, len(x)))
+        return self.exported(x)
+
+
+def _one_batch(name: str, batch: int, asked: int) -> str:
+    return (
+        f"{name} was exported for {batch} image(s) at once and cannot take {asked}; export it with "
+        "dynamic_shapes=({0: torch.export.Dim.DYNAMIC},)"
+    )
+
+
+def _same(freed: Any, exact: Any, x: Tensor, batch: int) -> bool:
+    """Whether a network that was freed of its batch gives ``x`` the scores that the exact one gives piece by piece."""
+    try:
+        with torch.no_grad():
+            together = main_tensor(freed(x))
+            apart = torch.cat([main_tensor(exact(part)) for part in torch.split(x, batch)])
+    except Exception:  # whatever torch says to a graph that is built around its batch
+        return False
+    return together.shape == apart.shape and torch.allclose(together, apart, rtol=1e-4, atol=1e-5)
+
+
 def _image_shape(program: Any, name: str) -> list[Any]:
     """The shape of the one input; a size that was left open is no int."""
     wanted = set(program.graph_signature.user_inputs)
@@ -78,27 +168,17 @@ def _module(program: Any, shape: list[Any], name: str) -> nn.Module:
     if not isinstance(shape[0], int):
         return _unfolded(program)
     exact = _unfolded(program)
-    try:
-        freed: Any = _unfolded(_freed(program, shape[0]))
-        freed.check_input_constraints = False
-        size = [length if isinstance(length, int) else 224 for length in shape[1:]]
-        x = torch.rand(2 * shape[0], *size, generator=torch.Generator().manual_seed(0))
-        with torch.no_grad():
-            together = main_tensor(freed(x))
-            apart = torch.cat([main_tensor(exact(part)) for part in torch.split(x, shape[0])])
-        free = together.shape == apart.shape and torch.allclose(together, apart, rtol=1e-4, atol=1e-5)
-    except Exception:  # whatever torch says to a graph that is built around its batch
-        free = False
-    if free:
+    freed: Any = _unfolded(_freed(program, shape[0]))
+    freed.check_input_constraints = False
+    size = [length if isinstance(length, int) else 224 for length in shape[1:]]
+    x = torch.rand(2 * shape[0], *size, generator=torch.Generator().manual_seed(0))
+    if _same(freed, exact, x, shape[0]):
         return cast(nn.Module, freed)
     whole = exact.forward
 
     def forward(x: Tensor) -> Any:
         if len(x) != shape[0]:
-            raise CapabilityError(
-                f"{name} was exported for {shape[0]} image(s) at once and cannot take {len(x)}; export it with "
-                "dynamic_shapes=({0: torch.export.Dim.DYNAMIC},)"
-            )
+            raise CapabilityError(_one_batch(name, shape[0], len(x)))
         return whole(x)
 
     exact.forward = forward
@@ -116,12 +196,16 @@ def _unfolded(program: Any) -> nn.Module:
 def _freed(program: Any, batch: int) -> Any:
     """A copy whose reshapes take whatever number of images comes; whether that was right, the caller finds out."""
     copied = copy.deepcopy(program)
-    for node in copied.graph.nodes:
+    _free_views(copied.graph, batch)
+    return copied
+
+
+def _free_views(graph: Any, batch: int) -> None:
+    for node in graph.nodes:
         if str(node.target).startswith(("aten.view", "aten.reshape", "aten._unsafe_view")) and len(node.args) > 1:
             first, *rest = node.args[1] or [None]
             if first == batch and -1 not in rest:
                 node.args = (node.args[0], [-1, *rest], *node.args[2:])
-    return copied
 
 
 SCHEME = Scheme("pt2", _FORM, load, list, "python -m pydoc seewhy.models.loader")

@@ -79,7 +79,7 @@ def test_a_file_is_loaded_with_its_size_and_what_was_assumed(small: Path) -> Non
 
 @pytest.mark.parametrize("first", ["Rescaling", "Normalization"])
 def test_a_network_that_rescales_takes_bytes(first: str, tmp_path: Path) -> None:
-    made = layers.Rescaling(1 / 255) if first == "Rescaling" else layers.Normalization(mean=[1.0], variance=[4.0])
+    made = layers.Rescaling(1 / 255) if first == "Rescaling" else layers.Normalization(mean=[120.0], variance=[3600.0])
     model = keras.Sequential([keras.Input((None, None, 1)), made, layers.Conv2D(2, 3), layers.GlobalMaxPooling2D()])
     model.save(tmp_path / "grey.keras")
     loaded = seewhy.load(f"keras:{tmp_path / 'grey.keras'}")
@@ -280,3 +280,68 @@ def test_keras_is_imported_on_torch_and_only_when_asked_for(small: Path) -> None
         str(small),
     )
     assert made.stdout.split() == ["None", "small"], made.stderr[-800:]
+
+
+def _rescaled(how: str) -> tuple[Any, bool]:
+    """A model that rescales its pixels in some way, and whether it takes bytes."""
+    layers, given = keras.layers, keras.Input((24, 20, 3))
+    normal = keras.layers.Normalization
+    mean, variance = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225]) ** 2
+    ways: dict[str, tuple[Any, bool]] = {
+        "nothing": (lambda x: x, False),
+        "layer": (layers.Rescaling(1 / 255), True),
+        "layer, signed": (layers.Rescaling(1 / 127.5, offset=-1), True),
+        "behind augmentation": (
+            lambda x: layers.Rescaling(1 / 255)(
+                layers.RandomContrast(0.2)(layers.RandomZoom(0.1)(layers.RandomRotation(0.1)(layers.RandomFlip()(x))))
+            ),
+            True,
+        ),
+        "nested model": (keras.Sequential([layers.Input((24, 20, 3)), layers.Rescaling(1 / 255)]), True),
+        "division": (lambda x: x / 255.0, True),
+        "division and shift": (lambda x: (x - 127.5) / 127.5, True),
+        "preprocess_input, signed": (keras.applications.mobilenet_v2.preprocess_input, True),
+        "preprocess_input, caffe": (keras.applications.vgg16.preprocess_input, True),
+        "preprocess_input, torch": (keras.applications.densenet.preprocess_input, True),
+        "statistics of 0..1": (normal(mean=mean, variance=variance), False),
+        "statistics of 0..255": (normal(mean=255 * mean, variance=255**2 * variance), True),
+        "unadapted statistics": (normal(mean=np.zeros(3), variance=np.ones(3)), False),
+        "signed from 0..1": (layers.Rescaling(2.0, offset=-1), False),
+        "rescaling at the end": (lambda x: x, False),
+        "resized and padded": (lambda x: layers.ZeroPadding2D(3)(layers.Rescaling(1 / 255)(layers.Resizing(16, 16)(x))), True),
+    }  # fmt: skip
+    first, takes_bytes = ways[how]
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3, activation="relu")(first(given)))
+    x = layers.Rescaling(1 / 255)(x) if how == "rescaling at the end" else x
+    return keras.Model(given, layers.Dense(3)(x)), takes_bytes
+
+
+WAYS = ["nothing", "layer", "layer, signed", "behind augmentation", "nested model", "division", "division and shift",
+        "preprocess_input, signed", "preprocess_input, caffe", "preprocess_input, torch", "statistics of 0..1",
+        "statistics of 0..255", "unadapted statistics", "signed from 0..1", "rescaling at the end", "resized and padded"]  # fmt: skip
+
+
+@pytest.mark.parametrize("how", WAYS)
+def test_pixels_are_what_the_first_layers_make_of_them(how: str) -> None:
+    """Found by running them, whatever does it; what the network then gets is what the way says, by hand."""
+    model, takes_bytes = _rescaled(how)
+    wrapped = seewhy.wrap(model)
+    assert wrapped.assumed.startswith(f"pixels are taken as 0 to {'255' if takes_bytes else '1'}, since")
+    photo = np.random.default_rng(0).integers(0, 256, (24, 20, 3), dtype=np.uint8)
+    found = seewhy.explain(wrapped, photo, method="saliency", target=1)
+    pixels = photo.astype(np.float32) if takes_bytes else photo / np.float32(255)
+    expected = np.asarray(model(pixels[None], training=False).detach())[0, 1]
+    assert found.score == pytest.approx(float(expected), rel=1e-4, abs=1e-6)
+
+
+def test_a_model_whose_first_layers_cannot_be_run_says_so() -> None:
+    class Broken(keras.layers.Layer):
+        def call(self, x: Any) -> Any:
+            """Nothing once built."""
+            if getattr(self, "ready", False):
+                raise ValueError("on purpose")
+            return x
+
+    model = keras.Sequential([keras.layers.Input((8, 8, 3)), Broken(), keras.layers.Conv2D(2, 3)])
+    model.layers[0].ready = True
+    assert "could not be run (" in seewhy.wrap(model).assumed

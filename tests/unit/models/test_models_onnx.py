@@ -14,8 +14,10 @@ from torch import nn
 import seewhy
 from exports import graph, save_onnx, small
 from seewhy.core.outputs import main_tensor
+from seewhy.core.programs import Program, slope_gap
 from seewhy.errors import CapabilityError, ModelError, UsageError
-from seewhy.models._onnx_network import OnnxNetwork
+from seewhy.models._onnx_file import read_onnx
+from seewhy.models._onnx_network import OnnxNetwork, Unconvertible, convert
 from seewhy.models._onnx_program import OnnxProgram
 
 onnx = pytest.importorskip("onnx")
@@ -258,3 +260,115 @@ def test_networks_of_the_zoos_have_a_torch_version(tmp_path: Path, name: str, le
     ours, theirs = (seewhy.explain(each, x, method="saliency", target=1).values for each in (model, module))
     assert np.allclose(ours, theirs, atol=1e-2 * np.abs(theirs).max())
     assert any(isinstance(part, nn.Linear) for part in model.module.modules())
+
+
+def _slopes(path: Path, x: torch.Tensor) -> np.ndarray:
+    found = seewhy.explain(seewhy.load(f"onnx:{path}"), x, method="saliency", target=1, reduce="none")
+    return found.values
+
+
+@pytest.fixture
+def exported(tmp_path: Path) -> tuple[Path, torch.Tensor, np.ndarray]:
+    """A file, an input, and the gradient of its logit 1 there, by autograd on what was exported."""
+    x = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(2))
+    leaf = x.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(small()[:-1](leaf)[0, 1], leaf)
+    return save_onnx(small(), tmp_path / "net.onnx"), x, slope[0].numpy()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_quantised_file_has_scores_but_no_derivatives(tmp_path: Path, exported: Any) -> None:
+    """What rounds has no gradient; the one that is left runs through the scales, and would be that of nothing."""
+    quantization = pytest.importorskip("onnxruntime.quantization")
+    path, x, _ = exported
+    quantised = tmp_path / "int8.onnx"
+    quantization.quantize_dynamic(str(path), str(quantised), weight_type=quantization.QuantType.QUInt8)
+    model = seewhy.load(f"onnx:{quantised}")
+    with pytest.raises(CapabilityError, match=r"derivatives of the converted one are \d+% away.*quantised"):
+        seewhy.explain(model, x, method="saliency", target=1)
+    found = seewhy.explain(model, x, method="occlusion", target=1, window=8, stride=8, fill=0.0)
+    hidden = x.clone()
+    hidden[..., 8:16, 16:24] = 0
+    before, after = (model.module.run(each)[1][0].source[0, 1] for each in (x, hidden))
+    assert found.values[12, 20] == pytest.approx(float(before - after), abs=1e-5)
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_files_of_the_float16_converter(tmp_path: Path, exported: Any, ends: bool) -> None:
+    """With float32 at its ends, which it writes out of order, or without."""
+    converter = pytest.importorskip("onnxruntime.transformers.float16")
+    path, x, slope = exported
+    half = converter.convert_float_to_float16(onnx.load(str(path)), keep_io_types=ends)
+    onnx.save(half, str(tmp_path / "half.onnx"))
+    found = _slopes(tmp_path / "half.onnx", x)
+    assert np.linalg.norm(found - slope) <= 0.1 * np.linalg.norm(slope)  # in half precision a rectifier or two switches
+
+
+def test_nodes_out_of_order_are_sorted_and_cycles_refused(tmp_path: Path) -> None:
+    nodes = head()
+    last = graph([nodes[-1], *nodes[:-1]], weights(), ["n", 3, 20, 24], tmp_path / "late.onnx")
+    first = graph(nodes, weights(), ["n", 3, 20, 24], tmp_path / "net.onnx")
+    x = torch.rand(2, 3, 20, 24)
+    assert torch.equal(seewhy.load(f"onnx:{last}").module(x), seewhy.load(f"onnx:{first}").module(x))
+    loop = [node("Conv", ["x", "w"], ["c"]), node("Add", ["c", "b"], ["a"]), node("Relu", ["a"], ["b"]), *head()[2:]]
+    loop[3].input[0] = "b"
+    with pytest.raises(ModelError, match="no valid ONNX graph"):
+        seewhy.load(f"onnx:{graph(loop, weights(), ['n', 3, 20, 24], tmp_path / 'loop.onnx')}")
+
+
+def test_what_was_exported_in_train_mode_says_so(tmp_path: Path) -> None:
+    """Dropout is left out, as onnxruntime does; a batch norm of the batch cannot be explained, and the fix is named."""
+    yes = {"yes": np.array(True), "ratio": np.array(0.5, "f4")}
+    nodes = head()
+    nodes[3:4] = [node("Dropout", ["p", "ratio", "yes"], ["d"]), node("Flatten", ["d"], ["f"])]
+    path = graph(nodes, weights() | yes, ["n", 3, 20, 24], tmp_path / "dropout.onnx")
+    model = seewhy.load(f"onnx:{path}")
+    assert "exported in train mode: its dropout is left out" in model.assumed
+    plain = seewhy.load(f"onnx:{graph(head(), weights(), ['n', 3, 20, 24], tmp_path / 'net.onnx')}")
+    x = torch.rand(1, 3, 20, 24)
+    both = [seewhy.explain(each, x, method="saliency", target=1).values for each in (model, plain)]
+    assert np.allclose(*both, atol=1e-7)
+    stats = {name: np.ones(4, "f4") for name in ("s", "b", "m", "v")}
+    norm = node("BatchNormalization", ["c", "s", "b", "m", "v"], ["n", "m2", "v2"], training_mode=1)
+    nodes = [head()[0], norm, node("Relu", ["n"], ["r"]), *head()[2:]]
+    path = graph(nodes, weights() | stats, ["k", 3, 20, 24], tmp_path / "norm.onnx")
+    with pytest.raises(Unconvertible, match=r"exported in train mode.*model\.eval\(\)"):
+        convert(read_onnx(path), plain.module.program)
+
+
+class _Torch(Program):
+    """A program that torch runs, for the comparison alone."""
+
+    runtime, tolerance = "torch", 1e-4
+
+    def __init__(self, net: nn.Module) -> None:
+        self.net = net
+
+    def run(self, x: torch.Tensor) -> tuple[Any, list[Any]]:
+        """Scores."""
+        return self.net(x), []
+
+
+def test_slopes_that_differ_are_told_from_those_that_do_not() -> None:
+    net = small(softmax=False)
+    x = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(5))
+
+    def shifted(given: torch.Tensor) -> torch.Tensor:
+        scores = net(given)
+        return scores.detach() + 0.2 * (scores - scores.detach())
+
+    def cut(given: torch.Tensor) -> torch.Tensor:
+        return net(given.detach())
+
+    def turned(given: torch.Tensor) -> torch.Tensor:
+        scores = net(given)
+        return scores.detach() + net(given.flip(-1)) - net(given.flip(-1)).detach()
+
+    assert slope_gap(_Torch(net), x, net) < 0.05
+    for wrong in (shifted, cut, turned):
+        assert torch.allclose(wrong(x), net(x), atol=1e-6)
+        assert slope_gap(_Torch(net), x, wrong) > 0.5
+    flat = nn.Sequential(nn.Flatten(), nn.Linear(3072, 4)).requires_grad_(False)
+    with torch.no_grad():
+        flat[1].weight.zero_()
+    assert slope_gap(_Torch(flat), x, flat) == 0

@@ -12,7 +12,7 @@ import torch
 
 import seewhy
 from exports import small
-from seewhy.errors import ModelError, UnsafeModel, UsageError
+from seewhy.errors import CapabilityError, ModelError, UnsafeModel, UsageError
 
 
 @pytest.fixture(scope="module", params=["any", "one", "three"])
@@ -75,3 +75,53 @@ def test_files_that_are_no_programs(tmp_path: Path) -> None:
             seewhy.load(f"pt2:{tmp_path / name}", trust_pickle=True)
     with pytest.raises(UsageError, match="weights inside"):
         seewhy.load(f"pt2:{tmp_path / 'net.pt2'}", weights="random")
+
+
+def _slope(net: torch.nn.Module, x: torch.Tensor) -> np.ndarray:
+    leaf = x.clone().requires_grad_()
+    (found,) = torch.autograd.grad(net(leaf)[:, 1].sum(), leaf)
+    return found.numpy()
+
+
+@pytest.mark.parametrize("how", ["program", "module"])
+def test_exported_programs_in_hand(how: str) -> None:
+    """One that was exported for a single image takes several, and is left as it was."""
+    net, x = small(softmax=False), torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    program = torch.export.export(net, (x[:1],))
+    given = program if how == "program" else program.module()
+    before = program.module() if how == "program" else given
+    code = before.code
+    for row, each in enumerate(seewhy.explain(given, x, method="saliency", target=1, reduce="none")):
+        np.testing.assert_allclose(each.values, _slope(net, x)[row], atol=1e-6)
+    whole = seewhy.explain(given, x[:1], method="integrated-gradients", target=1, baseline=0.0)
+    with torch.no_grad():
+        rise = float((net(x[:1]) - net(0 * x[:1]))[0, 1])
+    assert whole.values.sum() == pytest.approx(rise, abs=0.011 * abs(rise))
+    assert seewhy.explain(given, x, method="occlusion", target=1)[1].status.ok
+    assert (program.module() if how == "program" else given).code == code
+    if how == "module":
+        with pytest.raises(AssertionError, match="Guard failed"):
+            given(x)
+
+
+def test_a_softmax_is_seen_behind_for_every_number_of_images() -> None:
+    x = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    given = torch.export.export(small(), (x[:1],)).module()
+    found = seewhy.explain(given, x, method="saliency", target=1, reduce="none")
+    for row, each in enumerate(found):
+        np.testing.assert_allclose(each.values, _slope(small()[:-1], x)[row], atol=1e-6)
+
+
+class _Built(torch.nn.Module):
+    """A network whose graph holds a row for each of the images that it was exported with."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Scores [B, 3], each row with something of its own."""
+        return x.mean((2, 3)) + torch.arange(3.0 * x.shape[0]).reshape(-1, 3)
+
+
+def test_a_module_built_around_its_batch_says_so() -> None:
+    given = torch.export.export(_Built(), (torch.rand(2, 3, 8, 8),)).module()
+    assert len(seewhy.explain(given, torch.rand(2, 3, 8, 8), method="saliency", target=1)) == 2
+    with pytest.raises(CapabilityError, match=r"was exported for 2 image\(s\) at once and cannot take [13]"):
+        seewhy.explain(given, torch.rand(3, 3, 8, 8), method="saliency", target=1)

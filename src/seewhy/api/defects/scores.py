@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from seewhy.api.defects.base import Patient, Words, apart, defect
+from seewhy.core.shares import percent
 
 __all__: list[str] = []
 
@@ -55,7 +56,7 @@ def random_output(patient: Patient) -> Words | None:
         return None
     return (
         "error",
-        f"the same input gives scores {gap:.1%} apart, in eval mode",
+        f"the same input gives scores {percent(gap)} apart, in eval mode",
         "F.dropout(x) is active unless training=self.training is passed; noise in forward must obey the mode",
     )
 
@@ -71,7 +72,7 @@ def batch_dependence(patient: Patient) -> Words | None:
         return None
     return (
         "error",
-        f"an image's scores move by {gap:.1%} when another image is in the batch",
+        f"an image's scores move by {percent(gap)} when another image is in the batch",
         "a layer normalises over the batch: BatchNorm with track_running_stats=False, or a mean over axis 0",
     )
 
