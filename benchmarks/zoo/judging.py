@@ -74,7 +74,7 @@ def _judged(exhibit: Exhibit, net: nn.Module, x: Tensor, maps: Any) -> dict[str,
         looks = _answering(net, x, name, fits[0], exhibit.last)
         if looks < 0.5:  # where all positions see all of the picture gradients tell more
             looks = max(looks, _looking(net, x, name, fits[0], exhibit.last))
-        found["place"] = round(looks, 2)
+        found["place"] = round(looks, 2) if looks else None  # None: none of its numbers changed enough to tell
     return found
 
 

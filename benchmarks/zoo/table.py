@@ -34,7 +34,8 @@ def verdict(look: dict[str, Any]) -> str:
         said.append("zero map, ok")
     if said:
         return f"wrong: {', '.join(said)}"
-    return "right" if place is None or place >= 0.5 else "undecided, and says so" if doubted else "undecided"
+    told = place is not None or "place" not in look
+    return "right" if told and (place is None or place >= 0.5) else "undecided, and says so" if doubted else "undecided"
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:

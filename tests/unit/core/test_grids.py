@@ -183,6 +183,8 @@ def test_queries_are_no_places() -> None:
             seewhy.explain(net, x, method="grad-cam", layer=layer, target=1)
     found = seewhy.explain(net, x, method="grad-cam", target=1)
     assert (found.layer, found.values.shape) == ("encode", (8, 8))
+    again = seewhy.explain(net, x, method="grad-cam", target=2)
+    assert (again.layer, again.cost.checks) == ("encode", 0)  # chosen and proved once
 
 
 def test_an_undecided_grid_is_drawn_with_a_word() -> None:
@@ -204,6 +206,24 @@ def test_an_undecided_grid_is_drawn_with_a_word() -> None:
     found = seewhy.explain(net, _x(), method="grad-cam", layer="hold", target=1)
     assert found.provenance["grid"] == {"hold": "undecided"}
     assert any("2x2 of layer 'hold' is undecided" in note for note in found.notes)
+
+
+def test_an_undecided_layer_gives_way_to_the_one_before_it() -> None:
+    class Mixed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body, self.mix = nn.Sequential(nn.Conv2d(3, 4, 4, 4), nn.Tanh()), nn.Linear(256, 4)
+            self.hold, self.head = Hold(), nn.Linear(16, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(
+                self.hold(self.mix(self.body(x).flatten(1))[:, :, None, None].repeat(1, 1, 2, 2)).flatten(1)
+            )
+
+    net, x = _seeded(Mixed), _x()
+    assert seewhy.explain(net, x, method="grad-cam", layer="hold", target=1).provenance["grid"]["hold"] == "undecided"
+    found = seewhy.explain(net, x, method="grad-cam", target=1)
+    assert (found.layer, found.provenance["grid"]) == ("body", {"body": "proved"})
 
 
 def test_a_proof_is_made_once_and_counted_and_goes_with_its_model() -> None:
