@@ -144,6 +144,8 @@ def _settle(exhibit: catalogue.Exhibit, shape: tuple[int, ...]) -> None:
     """Give batch norms statistics of their own: untrained deep networks die out, or explode, with those they come
     with."""
     norms = [p for p in exhibit.net.modules() if isinstance(p, torch.nn.modules.batchnorm._BatchNorm)]
+    if norms:
+        _widen(exhibit.net)
     for part in norms:
         part.train()
         part.momentum = 0.7 if part.momentum is not None else None
@@ -154,6 +156,17 @@ def _settle(exhibit: catalogue.Exhibit, shape: tuple[int, ...]) -> None:
     finally:
         for part in norms:
             part.eval()
+
+
+def _widen(net: torch.nn.Module) -> None:
+    """Weights so small that the variance that a batch norm divides by is next to nothing are made larger."""
+    with torch.no_grad():
+        for part in net.modules():
+            weight = getattr(part, "weight", None)
+            if isinstance(part, torch.nn.modules.conv._ConvNd) and weight.std() > 0:
+                size = float(weight.std()) * weight[0].numel() ** 0.5
+                if size < 0.5:
+                    weight.mul_(1 / size)
 
 
 if __name__ == "__main__":

@@ -71,7 +71,10 @@ def _judged(exhibit: Exhibit, net: nn.Module, x: Tensor, maps: Any) -> dict[str,
     if verdict:
         found["verdict"] = verdict if isinstance(verdict, str) else next(iter(dict(verdict).values()), None)
     if fits and len(first.values.shape) == 2:
-        found["place"] = round(_looking(net, x, name, fits[0], exhibit.last), 2)
+        looks = _answering(net, x, name, fits[0], exhibit.last)
+        if looks < 0.5:  # where all positions see all of the picture gradients tell more
+            looks = max(looks, _looking(net, x, name, fits[0], exhibit.last))
+        found["place"] = round(looks, 2) if looks else None  # None: none of its numbers changed enough to tell
     return found
 
 
@@ -214,7 +217,7 @@ def _by_hand(exhibit: Exhibit, net: nn.Module, x: Tensor, name: str) -> tuple[Te
     return raw, gradient, reached, around
 
 
-def _looking(net: nn.Module, x: Tensor, name: str, reading: Any, last: bool) -> float:
+def _answering(net: nn.Module, x: Tensor, name: str, reading: Any, last: bool) -> float:
     """How well the grid says where positions look: a ninth of the picture is drawn anew, in each corner and in the
     middle; of each position's answers to the five the share of each is taken; the correlation, for the worse axis,
     between where a change was and the centre of the positions that answer to it more than to others."""
@@ -241,6 +244,32 @@ def _looking(net: nn.Module, x: Tensor, name: str, reading: Any, last: bool) -> 
             line = share.sum(2 - axis)
             centre = (line * torch.arange(count)).sum(1) / line.sum(1).clamp(min=1e-300)
             want = torch.tensor([float(place[axis]) for place in places], dtype=torch.float64)
+            worst = min(worst, float(torch.corrcoef(torch.stack([centre, want]))[0, 1].nan_to_num()))
+    return worst
+
+
+def _looking(net: nn.Module, x: Tensor, name: str, reading: Any, last: bool) -> float:
+    """The same of gradients: the correlation between where five positions are and the centre of each one's share of the
+    input's gradient."""
+    leaf = x[:1].clone().requires_grad_()
+    _, caught, _, _ = _watched(net, leaf * 1.0, name)
+    values = reading(caught[-1])
+    rows, columns = values.shape[2:]
+    weights = torch.randn(values.shape[1], generator=torch.Generator().manual_seed(2))
+    picked = sorted({(r, c) for r in (0, rows - 1) for c in (0, columns - 1)} | {(rows // 2, columns // 2)})
+    energies = []
+    for r, c in picked:
+        (grad,) = torch.autograd.grad((values[0, :, r, c] * weights).sum(), leaf, retain_graph=True)
+        energy = grad.abs().sum(-1 if last else 1)[0]
+        energies.append(energy / energy.sum().clamp(min=1e-30))
+    stack = torch.stack(energies)
+    stack = (stack / stack.sum(0).clamp(min=1e-30) - 1 / len(picked)).clamp(min=0)
+    worst = 1.0
+    for axis, count in enumerate((rows, columns)):
+        if count > 1:
+            line = stack.sum(2 - axis)
+            centre = (line * torch.arange(line.shape[1])).sum(1) / line.sum(1).clamp(min=1e-30)
+            want = torch.tensor([float(position[axis]) for position in picked])
             worst = min(worst, float(torch.corrcoef(torch.stack([centre, want]))[0, 1].nan_to_num()))
     return worst
 

@@ -34,7 +34,8 @@ def verdict(look: dict[str, Any]) -> str:
         said.append("zero map, ok")
     if said:
         return f"wrong: {', '.join(said)}"
-    return "right" if place is None or place >= 0.5 else "undecided, and says so" if doubted else "undecided"
+    told = place is not None or "place" not in look
+    return "right" if told and (place is None or place >= 0.5) else "undecided, and says so" if doubted else "undecided"
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
@@ -48,8 +49,9 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
         "--zoo timm --out zoo.jsonl`, `--write docs/zoo.md`. The layer is right if, with its tensor cut out of the "
         "graph by a hook, no path leads from the score to the input, or to a place that the layer read (class tokens "
         "may pass it by). The grid is right if positions answer to changes of the picture where the grid has them: "
-        "*looks* is the correlation of the two, of the worse axis. Grad-CAM is compared with one by hand, saliency "
-        "with autograd, hooks, attributes and outputs with those before.",
+        "*looks* is the correlation of the two, of the worse axis (or the same of gradients, if that is larger). "
+        "Grad-CAM is compared with one by hand, saliency with autograd, hooks, attributes and outputs with those "
+        "before.",
         "",
         "| zoo | models | looks | right | undecided | refused | wrong | failed | skipped |",
         "|---|---|---|---|---|---|---|---|---|",

@@ -50,11 +50,12 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Found:
-    """The candidates, the best first; whether they would be the same for any other target; and in words what was passed
-    over on the way."""
+    """The candidates, the best first; whether that would be the same for any other target, and whether the output has
+    positions, so that for others it may not; and in words what was passed over on the way."""
 
     candidates: tuple[Candidate, ...]
     general: bool = True
+    dense: bool = False
     passed_over: tuple[str, ...] = ()
 
 
@@ -103,7 +104,7 @@ def find_candidates(survey: Survey, score: Tensor) -> Found:
     general = not best or best[0] not in placed or point_of(best[0].edge) in everywhere
     if not best:
         passed = [f"{each.name} (one of several ways)" for each in _unrecorded(survey, paths)[:4]]
-    return Found(tuple(best), general, tuple(passed))
+    return Found(tuple(best), general, survey.dense, tuple(passed))
 
 
 def _unrecorded(survey: Survey, paths: Paths) -> list[Candidate]:

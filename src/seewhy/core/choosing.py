@@ -22,7 +22,7 @@ from seewhy.errors import CapabilityError
 __all__ = ["Choice", "choose", "prove_places"]
 
 #: candidates whose grids are proved at once, and in all
-_AT_ONCE, _MOST = 3, 12
+_AT_ONCE, _MOST = 4, 12
 
 
 @dataclass(frozen=True)
@@ -43,25 +43,22 @@ def choose(
     asked: Sequence[Sequence[Target]],
     chooser: Chooser,
 ) -> Choice:
-    """The first candidate whose grid is proved. One that is undecided gives way to the next, if that is proved; one
-    that is contradicted is passed over. Raises `CapabilityError` where none is left."""
+    """The first candidate whose grid is proved. Where it is undecided, one of the few before it that is proved takes
+    its place; one that is contradicted is passed over. Raises `CapabilityError` where none is left."""
     found = made.candidates(asked)
     passed, samples = list(found.passed_over), 0
     options = found.candidates[:_MOST]
     for start in range(0, len(options), _AT_ONCE):
-        known = {each.name: each.layouts for each in options[start : start + _AT_ONCE + 1]}
+        some = options[start : start + _AT_ONCE]
+        known = {each.name: each.layouts for each in some}
         samples += prove_places(network, call, x, chooser, list(known), known)
         verdicts = chooser.proofs(made.size)
-        for each, following in zip(
-            options[start : start + _AT_ONCE], [*options[start + 1 : start + _AT_ONCE + 1], None], strict=False
-        ):
-            verdict = _verdict(verdicts, each)
-            if verdict == CONTRADICTED:
-                passed.append(f"{each.name} (its positions are no places of the picture)")
-                continue
-            stepped = following is not None and _verdict(verdicts, following) == PROVED
-            best = following if verdict != PROVED and stepped and following is not None else each
-            return Choice(best, found.general and best is options[0], samples, tuple(passed))
+        left = [each for each in some if _verdict(verdicts, each) != CONTRADICTED]
+        passed += [f"{each.name} (its positions are no places of the picture)" for each in some if each not in left]
+        proved = [each for each in left if _verdict(verdicts, each) == PROVED]
+        if left:
+            best = (proved or left)[0]
+            return Choice(best, found.general and (best is options[0] or not found.dense), samples, tuple(passed))
     raise CapabilityError(_nothing(passed))
 
 

@@ -169,7 +169,10 @@ def claims(
     """
     found: list[Layout] = []
     if tuple(shape[:1]) == (batch,):
-        found.append(find_layout(shape, size, last=last))
+        usual = find_layout(shape, size, last=last)
+        if len(usual.grid) == len(size) and max(usual.grid, default=0) == 1:
+            return []  # one position is the whole picture
+        found.append(usual)
         if len(shape) == len(size) + 2:
             found += _orders(shape, size)
     if len(shape) == 3 and len(size) == 2 and batch in shape[:2]:

@@ -139,27 +139,52 @@ def test_attention_matrices_and_heads_are_no_pictures(layer: str, grid: str) -> 
     assert (found.layer, found.values.shape) == ("norm", (8, 8))
 
 
+class Projects(Attends):
+    """The same with queries, keys and values of their own: each as large as the tokens, and none all that is read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.query, self.key, self.value = (nn.Linear(8, 8) for _ in range(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.cat([self.token.expand(len(x), -1, -1), self.patch(x).flatten(2).transpose(1, 2)], 1)
+        seen = self.norm(x)
+        q, k, v = (part(seen) for part in (self.query, self.key, self.value))
+        return self.head((x + (q @ k.transpose(1, 2)).softmax(2) @ v)[:, 0])
+
+
+def test_values_alone_are_not_all_that_is_read() -> None:
+    net, x = _seeded(Projects), _x()
+    found = seewhy.explain(net, x, method="grad-cam", target=1)
+    assert (found.layer, found.values.shape) == ("norm", (8, 8))
+
+
 class Queries(nn.Module):
-    """Sixteen learnt queries read an encoder's tokens, as object queries or a Perceiver's latents do."""
+    """Sixty-four learnt queries read an encoder's tokens, as object queries or a Perceiver's latents do."""
 
     def __init__(self) -> None:
         super().__init__()
         self.patch, self.encode = nn.Conv2d(3, 8, 4, 4), nn.Linear(8, 8)
         self.queries = nn.Parameter(2 * torch.randn(1, 64, 8))
         self.read, self.head = nn.MultiheadAttention(8, 2, batch_first=True), nn.Linear(8, 3)
+        self.more = nn.Sequential(nn.Linear(8, 8), nn.Tanh())
 
     def forward(self, x: Tensor) -> Tensor:
         tokens = self.encode(self.patch(x).flatten(2).transpose(1, 2))
-        return self.head(self.read(self.queries.expand(len(x), -1, -1), tokens, tokens, need_weights=False)[0].mean(1))
+        read, _ = self.read(self.queries.expand(len(x), -1, -1), tokens, tokens, need_weights=False)
+        return self.head(self.more(read).mean(1))
 
 
 def test_queries_are_no_places() -> None:
     net, x = _seeded(Queries), _x()
     assert find_layout((1, 64, 8), (32, 32)).grid == (8, 8)  # what the shape says
-    with pytest.raises(CapabilityError, match="contradicted"):
-        seewhy.explain(net, x, method="grad-cam", layer="read", target=1)
+    for layer in ("read", "more.0", "more"):
+        with pytest.raises(CapabilityError, match="contradicted"):
+            seewhy.explain(net, x, method="grad-cam", layer=layer, target=1)
     found = seewhy.explain(net, x, method="grad-cam", target=1)
     assert (found.layer, found.values.shape) == ("encode", (8, 8))
+    again = seewhy.explain(net, x, method="grad-cam", target=2)
+    assert (again.layer, again.cost.checks) == ("encode", 0)  # chosen and proved once
 
 
 def test_an_undecided_grid_is_drawn_with_a_word() -> None:
@@ -181,6 +206,24 @@ def test_an_undecided_grid_is_drawn_with_a_word() -> None:
     found = seewhy.explain(net, _x(), method="grad-cam", layer="hold", target=1)
     assert found.provenance["grid"] == {"hold": "undecided"}
     assert any("2x2 of layer 'hold' is undecided" in note for note in found.notes)
+
+
+def test_an_undecided_layer_gives_way_to_the_one_before_it() -> None:
+    class Mixed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body, self.mix = nn.Sequential(nn.Conv2d(3, 4, 4, 4), nn.Tanh()), nn.Linear(256, 4)
+            self.hold, self.head = Hold(), nn.Linear(16, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(
+                self.hold(self.mix(self.body(x).flatten(1))[:, :, None, None].repeat(1, 1, 2, 2)).flatten(1)
+            )
+
+    net, x = _seeded(Mixed), _x()
+    assert seewhy.explain(net, x, method="grad-cam", layer="hold", target=1).provenance["grid"]["hold"] == "undecided"
+    found = seewhy.explain(net, x, method="grad-cam", target=1)
+    assert (found.layer, found.provenance["grid"]) == ("body", {"body": "proved"})
 
 
 def test_a_proof_is_made_once_and_counted_and_goes_with_its_model() -> None:
@@ -271,3 +314,15 @@ def test_restoring_undoes_reading(layout: Layout) -> None:
     assert canonical.shape == (4, 5, *layout.grid)
     assert torch.equal(layout.restore(canonical, raw), raw)
     assert torch.equal(layout.canonical(layout.restore(canonical * 2, raw)), canonical * 2)
+
+
+def test_few_positions_prove_nothing() -> None:
+    """Three tokens in a row answer as a row of three by chance."""
+    answers = torch.zeros(13, 3, 1)
+    looks = torch.tensor([-0.6, 0.5, 0.3])  # correlation .77 with left, middle, right
+    answers[1::2, :, 0], answers[2::2, :, 0] = 1 + looks, 1 - looks
+    proof = Answers(Stripes((30, 30)), (answers,)).prove(Layout(2, (1, 3), tokens=True))
+    assert proof.correlation == pytest.approx(0.77, abs=0.01)
+    assert proof.verdict == "undecided"
+    many = Answers(Stripes((30, 30)), (answers.repeat_interleave(8, 1),)).prove(Layout(2, (1, 24), tokens=True))
+    assert many.verdict == "proved"
