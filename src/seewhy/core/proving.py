@@ -18,7 +18,7 @@ from seewhy.core.layers import Place
 from seewhy.core.layouts import Layout, claims, find_layout
 from seewhy.core.network import Network
 from seewhy.core.passes import Request
-from seewhy.errors import OutOfMemory, SeewhyError
+from seewhy.errors import OutOfMemory
 
 __all__ = ["Proved", "prove"]
 
@@ -54,7 +54,7 @@ def prove(
     stripes = Stripes(tuple(x.shape[2:]))
     try:
         raws = _answers(network, call, x, places, stripes)
-    except (SeewhyError, OutOfMemory, KeyboardInterrupt):
+    except (OutOfMemory, KeyboardInterrupt):
         raise
     except Exception as error:  # whatever a forward raises on pictures that nobody gave it is no fault of the user's
         return Proved(why=f"{type(error).__name__}: {error}".splitlines()[0][:200])
@@ -118,7 +118,7 @@ def _answers(
         many = 1
     try:
         return _run(network, call, pictures, places, stripes, many)
-    except (SeewhyError, KeyboardInterrupt):
+    except (OutOfMemory, KeyboardInterrupt):
         raise
     except Exception:
         if many == len(x):
