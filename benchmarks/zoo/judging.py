@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 import seewhy
 from benchmarks.zoo.catalogue import Exhibit
+from seewhy.errors import SeewhyError
 
 __all__ = ["judge"]
 
@@ -27,7 +28,7 @@ def judge(exhibit: Exhibit, size: tuple[int, int]) -> dict[str, Any]:
     row: dict[str, Any] = {"size": list(size)}
     try:
         maps = seewhy.explain(net, x, method="grad-cam", target=exhibit.target, prepare=False)
-    except seewhy.SeewhyError as error:
+    except SeewhyError as error:
         row |= {"layer": None, "refused": str(error)[:300]}
     else:
         row |= _judged(exhibit, net, x, maps)
@@ -281,7 +282,7 @@ def _saliency(exhibit: Exhibit, net: nn.Module, x: Tensor) -> str:
     want = gradient.abs().amax(-1 if exhibit.last else 1)
     try:
         found = seewhy.explain(net, x, method="saliency", target=exhibit.target, prepare=False)
-    except seewhy.SeewhyError as error:
+    except SeewhyError as error:
         return f"refused: {error}"[:200]
     ours = torch.stack([torch.from_numpy(each.values).abs() for each in found])
     return "equal" if _close(ours, want) else "differs"

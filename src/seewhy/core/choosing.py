@@ -11,7 +11,7 @@ from torch import Tensor
 
 from seewhy.core.candidates import Candidate
 from seewhy.core.chooser import Chooser
-from seewhy.core.grids import CONTRADICTED, PROVED, Proof, undecided
+from seewhy.core.grids import PROVED, UNDECIDED, Proof, undecided
 from seewhy.core.layouts import Layout, claims
 from seewhy.core.network import Network
 from seewhy.core.passes import Pass
@@ -53,7 +53,8 @@ def choose(
         known = {each.name: each.layouts for each in some}
         samples += prove_places(network, call, x, chooser, list(known), known)
         verdicts = chooser.proofs(made.size)
-        left = [each for each in some if _verdict(verdicts, each) != CONTRADICTED]
+        # one without a verdict has no images along the axis that it seemed to have them along
+        left = [each for each in some if _verdict(verdicts, each) in (PROVED, UNDECIDED)]
         passed += [f"{each.name} (its positions are no places of the picture)" for each in some if each not in left]
         proved = [each for each in left if _verdict(verdicts, each) == PROVED]
         if left:

@@ -225,7 +225,7 @@ def decide(answers: Answers, layouts: Sequence[Layout]) -> Proof | None:
     first: Proof | None = None
     others = []
     for n, layout in enumerate(layouts):
-        if not layout.fits(answers.shape):
+        if not layout.fits(answers.shape) or answers.shape[layout.batch] != 1 + 2 * len(answers.stripes.codes):
             continue
         proof = answers.prove(layout)
         if first is None:
