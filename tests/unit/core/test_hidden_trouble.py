@@ -534,3 +534,21 @@ def test_batch_norm_of_one_image_whose_gradient_arrives_in_an_odd_order() -> Non
     (gradient,) = torch.autograd.grad(y, x, odd)
     scale = (norm.weight / (norm.running_var + norm.eps).sqrt())[None, :, None, None]
     np.testing.assert_allclose(gradient, (odd * scale).detach(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("prepare", [False, True])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_instance_norm_of_one_image_whose_gradient_arrives_channels_last(batch: int, prepare: bool) -> None:
+    """Torch 2.14.1 alone gets this gradient wrong by as much as its size, for one image, and no other batch."""
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.InstanceNorm2d(4), nn.Conv2d(4, 6, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        nn.Linear(6, 3),
+    )  # fmt: skip
+    net.eval().to(memory_format=torch.channels_last)
+    x = torch.randn(batch, 3, 9, 9)
+    found = seewhy.explain(net, x, method="saliency", target=1, reduce="none", prepare=prepare)
+    leaf = x.double().requires_grad_()
+    (right,) = torch.autograd.grad(copy.deepcopy(net).double()(leaf)[:, 1].sum(), leaf)
+    for each, values in zip([found] if batch == 1 else found, right.numpy(), strict=True):
+        assert np.linalg.norm(each.values - values) <= 1e-3 * np.linalg.norm(values)
