@@ -116,7 +116,7 @@ def _work(zoo: str, name: str, pipe: Connection) -> None:
             break
         seen.add(size)
         try:
-            pipe.send(judge(exhibit, size))
+            pipe.send(judge(exhibit, size, prepared=not oblong))
         except Exception as error:
             traceback.print_exc()
             pipe.send({"size": list(size), "error": f"{type(error).__name__}: {error}".splitlines()[0][:200]})

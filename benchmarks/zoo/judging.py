@@ -18,8 +18,9 @@ from seewhy.errors import SeewhyError
 __all__ = ["judge"]
 
 
-def judge(exhibit: Exhibit, size: tuple[int, int]) -> dict[str, Any]:
-    """The row of one network and input size: ``layer``, ``grid``, and verdicts; ``refused`` with seewhy's reason."""
+def judge(exhibit: Exhibit, size: tuple[int, int], prepared: bool = False) -> dict[str, Any]:
+    """The row of one network and input size: ``layer``, ``grid``, and verdicts; ``refused`` with seewhy's reason;
+    whether a ``prepared`` program gives the same, if that is to be tried."""
     draw = torch.Generator().manual_seed(1)
     shape = (2, *size, 3) if exhibit.last else (2, 3, *size)
     x = torch.rand(shape, generator=draw) * 2 - 1
@@ -33,6 +34,8 @@ def judge(exhibit: Exhibit, size: tuple[int, int]) -> dict[str, Any]:
     else:
         row |= _judged(exhibit, net, x, maps)
     row["saliency"] = _saliency(exhibit, net, x)
+    if prepared:
+        row["prepared"] = _prepared(exhibit, net, x)
     after = _flat(_run(net, x))
     row["left as it was"] = (
         _snapshot(net) == before
@@ -286,6 +289,23 @@ def _saliency(exhibit: Exhibit, net: nn.Module, x: Tensor) -> str:
         return f"refused: {error}"[:200]
     ours = torch.stack([torch.from_numpy(each.values).abs() for each in found])
     return "equal" if _close(ours, want) else "differs"
+
+
+def _prepared(exhibit: Exhibit, net: nn.Module, x: Tensor) -> str:
+    """Whether saliency by a prepared program is that of the model, twice; or why there is none."""
+    try:
+        exact = seewhy.explain(net, x, method="saliency", target=exhibit.target, reduce="none", prepare=False)
+        for _ in range(2):
+            found = seewhy.explain(net, x, method="saliency", target=exhibit.target, reduce="none", prepare=True)
+    except SeewhyError as error:
+        return f"refused: {error}"[:200]
+    ours, right = (torch.stack([torch.from_numpy(each.values) for each in some]) for some in (found, exact))
+    if float((ours - right).norm()) > 2e-2 * float(right.norm()):
+        return f"differs by {float((ours - right).norm() / right.norm()):.0e}"
+    said = dict(found[0].provenance["prepared"])
+    if said["used"]:
+        return "equal"
+    return f"none: {said.get('why') or next(iter(said.get('checked', {}).values()), 'no step is faster')}"[:160]
 
 
 def _snapshot(net: nn.Module) -> dict[str, Any]:

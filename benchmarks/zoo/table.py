@@ -20,6 +20,8 @@ def verdict(look: dict[str, Any]) -> str:
         said.append("saliency")
     if not look.get("left as it was", True):
         said.append("model changed")
+    if look.get("prepared", "").startswith("differs"):
+        said.append(f"its program {look['prepared']}")
     if look.get("layer") is None:
         return f"wrong: {', '.join(said)}" if said else "refused"
     if not (look["crossed"] or look["crossed at places"]):
@@ -50,8 +52,8 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
         "graph by a hook, no path leads from the score to the input, or to a place that the layer read (class tokens "
         "may pass it by). The grid is right if positions answer to changes of the picture where the grid has them: "
         "*looks* is the correlation of the two, of the worse axis (or the same of gradients, if that is larger). "
-        "Grad-CAM is compared with one by hand, saliency with autograd, hooks, attributes and outputs with those "
-        "before.",
+        "Grad-CAM is compared with one by hand, saliency with autograd and with that of a prepared program, hooks, "
+        "attributes and outputs with those before.",
         "",
         "| zoo | models | looks | right | undecided | refused | wrong | failed | skipped |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -61,7 +63,11 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
             each[key] for key in ("models", "looks", "right", "undecided", "refused", "wrong", "failed", "skipped")
         ]
         head.append(f"| {zoo} | " + " | ".join(map(str, numbers)) + " |")
-    head += ["", "| model | input | layer | grid | proof | looks | verdict |", "|---|---|---|---|---|---|---|"]
+    head += [
+        "",
+        "| model | input | layer | grid | proof | looks | program | verdict |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     return "\n".join([*head, *lines]) + "\n"
 
 
@@ -72,7 +78,7 @@ def _lines(rows: Sequence[dict[str, Any]], counts: dict[str, Counter[str]]) -> I
         name = f"{row['zoo']}:{row['name']}"
         if "skipped" in row:
             each["skipped"] += 1
-            yield f"| {name} | | | | | | {_cell(row['skipped'])} |"
+            yield f"| {name} | | | | | | | {_cell(row['skipped'])} |"
         for look in row["looks"]:
             said = verdict(look)
             each["looks"] += 1
@@ -81,7 +87,9 @@ def _lines(rows: Sequence[dict[str, Any]], counts: dict[str, Counter[str]]) -> I
             layer, grid = look.get("layer") or "", "x".join(map(str, look.get("grid", ())))
             why = f"{said}: {look['refused']}" if said == "refused" else said
             proof = look.get("verdict") or ""
-            yield f"| {name} | {size} | {_cell(layer)} | {grid} | {proof} | {look.get('place', '')} | {_cell(why)} |"
+            program = _cell(look.get("prepared", ""))
+            cells = (name, size, _cell(layer), grid, proof, look.get("place", ""), program, _cell(why))
+            yield f"| {' | '.join(map(str, cells))} |"
 
 
 def _cell(text: str) -> str:

@@ -26,6 +26,8 @@ class Chooser:
     def __init__(self, network: Network) -> None:
         self._network = network
         self._places: dict[str, Place] = {}
+        #: what the model is made of, found once: nobody changes it in the midst of a call
+        self._parts: int | None = None
 
     def find(self, name: str) -> Place:
         """The place called ``name``; raises `UnknownName`."""
@@ -64,8 +66,10 @@ class Chooser:
                 self._network.grids[size, name] = proof.layout
 
     def _state(self, size: tuple[int, ...]) -> tuple[object, ...]:
-        parts = self._network.parts or submodules(self._network.module)
-        return size, hash(tuple([(id(part), type(part)) for part in parts]))
+        if self._parts is None:
+            parts = self._network.parts or submodules(self._network.module)
+            self._parts = hash(tuple([(id(part), type(part)) for part in parts]))
+        return size, self._parts
 
     def settled(self, request: Request, name: str | None) -> Request:
         """``request`` with the chosen layer captured and no survey; without a name, recorded from the input on."""
