@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from typing import Any
 
 import pytest
 import torch
@@ -28,9 +29,17 @@ class Stop:
             raise self.error("on purpose")
 
 
+def _known(name: str) -> Any:
+    """The toy problem, of whose layers pictures have said already what their grids are: that is done once, and what is
+    raised there is no end of a call."""
+    case = made(name, "conv-bn-relu", 3)
+    explain(case, image(3), name)
+    return case
+
+
 def forwards(name: str) -> int:
     """How often the method runs the network on the toy problem."""
-    case, count = made(name, "conv-bn-relu", 3), Stop(0, ValueError)
+    case, count = _known(name), Stop(0, ValueError)
     case.head.register_forward_hook(count)
     explain(case, image(3), name)
     return count.calls
@@ -45,7 +54,7 @@ def test_a_module_that_raises_or_is_interrupted_midway(name: str, error: type[Ba
     """
     total = forwards(name)
     for n in sorted({1, (total + 1) // 2, total}):
-        case, x = made(name, "conv-bn-relu", 3), image(3)
+        case, x = _known(name), image(3)
         # an inner module: captures further up are armed already, those further down are not
         inner = case.net.get_submodule(case.layer)
         inner.register_forward_hook(Stop(n, error))

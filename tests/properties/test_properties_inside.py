@@ -158,10 +158,12 @@ def test_nothing_is_left_behind(name: str, train: bool) -> None:
 def test_a_module_that_raises_or_is_interrupted(name: str, error: type[BaseException]) -> None:
     """At the first pass, in the middle and at the last one."""
     case, count = make("conv-bn-relu", 10), Stop(0, ValueError)
+    LOOKS[name](case, image(10))  # pictures say once what a layer's grid is, and what is raised there is no end
     case.head.register_forward_hook(count)
     LOOKS[name](case, image(10))
     for n in sorted({1, (count.calls + 1) // 2, count.calls}):
         case = make("conv-bn-relu", 10)
+        LOOKS[name](case, image(10))
         case.net.get_submodule(case.layer).register_forward_hook(Stop(n, error))
         case.net.get_submodule(case.layer).train()
         before = snapshot(case.net)
@@ -224,6 +226,7 @@ def test_saliency_by_layer_is_zero_where_nothing_depends_on_the_input() -> None:
 def test_saliency_by_layer_costs_one_forward_and_one_backward_a_layer(others: list[str]) -> None:
     """Alone and with others, which share the forward and have one backward of theirs; counted on the network itself."""
     case, x, calls = make("residual", 15), image(15, batch=1), Stop(0, ValueError)
+    seewhy.explain(case.net, x, method=["saliency-by-layer", *others])  # pictures say once what a layer's grid is
     case.head.register_forward_hook(calls)
     layers = [n for n, m in case.net.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     found = seewhy.explain(case.net, x, method=["saliency-by-layer", *others])

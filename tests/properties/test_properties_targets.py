@@ -132,6 +132,7 @@ _OWN_VARIANTS = {"extremal-perturbation", "guided-ig", "le-grad", "meaningful-pe
 def test_several_targets_share_every_forward(name: str) -> None:
     """Two targets of an image run no more forwards than one, and each gets the map that it would get alone."""
     case, x = made(name, "silu"), image(3, batch=1)
+    explain(case, x, name, 1)  # pictures say once what a layer's grid is
     passed: list[int] = []
     case.net.register_forward_pre_hook(lambda module, inputs: passed.append(len(inputs[0])))
     # nothing stops early: where one does, the other may go on

@@ -16,12 +16,12 @@ from seewhy.api.planning import Plan
 from seewhy.api.results import provenance
 from seewhy.api.supplying import Supplier
 from seewhy.core.batching import Budget, in_chunks
-from seewhy.core.engine import run_jobs, run_surely
+from seewhy.core.engine import run_jobs
 from seewhy.core.graph.preparing import known_pieces
 from seewhy.core.jobs import Job, Outcome, Outline, Settings, Spent
 from seewhy.core.opening import recorded_from_input
 from seewhy.core.outputs import Forward
-from seewhy.core.spots import Differs
+from seewhy.core.spots import Differs, run_surely
 from seewhy.core.targets import LayerMean, Target
 from seewhy.errors import CapabilityError
 

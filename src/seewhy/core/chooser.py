@@ -13,7 +13,7 @@ from seewhy.core.layers import Place, find_place
 from seewhy.core.network import Network, submodules
 from seewhy.core.passes import Request
 
-__all__ = ["Chooser"]
+__all__ = ["Chooser", "last_call"]
 
 # weak keys: an id() can be reused by another model, a dead module's entry cannot
 _chosen: WeakKeyDictionary[nn.Module, dict[tuple[object, ...], str]] = WeakKeyDictionary()
@@ -76,3 +76,9 @@ class Chooser:
         if name is None:
             return replace(request, at_input=True, survey=False)
         return replace(request, places={**request.places, name: self.find(name)}, survey=False)
+
+
+def last_call(chooser: Chooser, calls: Mapping[str, int], name: str) -> Place:
+    """The place called ``name``, its last call by number: an edit must not meet the earlier ones."""
+    place = chooser.find(name)
+    return place if place.call is not None else replace(place, call=calls.get(name))

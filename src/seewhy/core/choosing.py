@@ -11,15 +11,18 @@ from torch import Tensor
 
 from seewhy.core.candidates import Candidate
 from seewhy.core.chooser import Chooser
-from seewhy.core.grids import PROVED, UNDECIDED, Proof, undecided
+from seewhy.core.grids import CONTRADICTED, PROVED, UNDECIDED, Proof, undecided
+from seewhy.core.jobs import Job
+from seewhy.core.layers import AUTO, INPUT
 from seewhy.core.layouts import Layout, claims
 from seewhy.core.network import Network
 from seewhy.core.passes import Pass
 from seewhy.core.proving import prove
+from seewhy.core.runners import Runner
 from seewhy.core.targets import Target
 from seewhy.errors import CapabilityError
 
-__all__ = ["Choice", "choose", "prove_places"]
+__all__ = ["Choice", "check_positions", "choose", "prove_jobs", "prove_places"]
 
 #: candidates whose grids are proved at once, and in all
 _AT_ONCE, _MOST = 4, 12
@@ -105,3 +108,41 @@ def prove_places(
             said[name] = undecided(known[0], found.why) if known else None
     chooser.keep(size, said)
     return found.samples
+
+
+def prove_jobs(
+    network: Network,
+    call: Callable[[Tensor], Any],
+    x: Tensor,
+    chooser: Chooser,
+    made: Pass,
+    jobs: Sequence[Job],
+    auto: str,
+) -> int:
+    """Have pictures say whether the places that maps are of, ``auto`` where that was left open, have the grids that
+    they seem to have; gives the samples that it took."""
+    places = {auto if job.outline.place == AUTO else job.outline.place for job in jobs} - {INPUT}
+    places |= {place for job in jobs for place in job.parameters.get("layers") or ()}
+    shapes = {place: tuple(raw.shape) for place, raw in made.tape.activations.items()}
+    return prove_places(network, call, x, chooser, sorted(places), shapes=shapes)
+
+
+def check_positions(runner: Runner, made: Pass, chooser: Chooser) -> None:
+    """Refuse a class activation map of a layer that has no positions to map, or not those that it seems to have."""
+    method = runner.job.outline.method
+    if method.card.family != "cam":
+        return
+    proofs = chooser.proofs(made.size)
+    for place in runner.job.parameters.get("layers") or (runner.place,):
+        proof = proofs.get(place)
+        if proof is not None and proof.verdict == CONTRADICTED:
+            raise CapabilityError(
+                f"{method.name} at layer {place!r}: {proof.note(place)}; choose another layer (seewhy layers), or say "
+                "how to read it with reshape="
+            )
+        shape = tuple(made.activation(place).shape)
+        if len(shape) < 3:
+            raise CapabilityError(
+                f"{method.name} at layer {place!r}: its output {shape} has no positions; choose a convolutional layer "
+                "(seewhy layers), or saliency, which has values anywhere"
+            )

@@ -8,10 +8,10 @@ over equal sources share their passes too.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from torch import Tensor
 
@@ -20,15 +20,14 @@ from seewhy.core.answers import GradientKey, answer, bias_maps, gradients_at, he
 from seewhy.core.attention import AttentionMaps
 from seewhy.core.axes import check_axes
 from seewhy.core.batching import Budget
-from seewhy.core.chooser import Chooser
-from seewhy.core.choosing import choose, prove_places
+from seewhy.core.chooser import Chooser, last_call
+from seewhy.core.choosing import check_positions, choose, prove_jobs
 from seewhy.core.closed import Closed
 from seewhy.core.following import MOST
-from seewhy.core.forwards import run_eager, run_forward, turned
+from seewhy.core.forwards import run_forward
 from seewhy.core.graph.preparing import Preparer
-from seewhy.core.grids import CONTRADICTED
 from seewhy.core.jobs import Answer, Event, Job, Outcome, Outline, Settings, Spent
-from seewhy.core.layers import AUTO, INPUT, Place
+from seewhy.core.layers import AUTO, INPUT
 from seewhy.core.lens import attention_maps, lens_maps
 from seewhy.core.network import Network
 from seewhy.core.opening import closed_at, shared_request
@@ -36,13 +35,11 @@ from seewhy.core.outputs import Forward
 from seewhy.core.passes import Pass, Request
 from seewhy.core.relevance.propagation import Flow, Lift, Propagation
 from seewhy.core.runners import UNANSWERED, Runner, attribution, distinct, salvage, source_key, steps_of
-from seewhy.core.spots import CallSpot, Differs, drawn
+from seewhy.core.spots import CallSpot, Differs, spot_of
 from seewhy.core.streaming import Subscriber, Tally, run_stream
 from seewhy.errors import CapabilityError
 
-__all__ = ["run_jobs", "run_surely"]
-
-Done = TypeVar("Done")
+__all__ = ["run_jobs"]
 
 
 def run_jobs(
@@ -80,16 +77,6 @@ def run_jobs(
             network.preparer = None
 
 
-def run_surely(network: Network, settings: Settings, run: Callable[[Settings, Spent | None], Done]) -> Done:
-    """What ``run`` gives with ``settings``; where a program turns out to differ from the model, that is thrown away:
-    then what it gives without any, told what was spent in vain, and `Network.warned` says so."""
-    try:
-        return run(settings, None)
-    except Differs as found:
-        network.warned.append(found.note)
-        return run(replace(settings, doubt=found.note), found.spent)
-
-
 class _Run:
     """One call of the engine."""
 
@@ -103,7 +90,7 @@ class _Run:
         # the last call of every layer, by number, once the shared forward has counted them; what is given away to be
         # called holds these two and not the run: a cycle would keep its graph until the garbage collector comes by
         self.calls: dict[str, int] = {}
-        self.find = partial(_last_call, self.chooser, self.calls)
+        self.find = partial(last_call, self.chooser, self.calls)
         self.propagation = Propagation(network, call, x, self.settings, self.find)
         self.budgets: dict[tuple[bool, bool], Budget] = {}
         #: samples of the shared forward that are repeated on the model itself, if any are
@@ -121,11 +108,15 @@ class _Run:
         self.calls |= made.tape.calls
         self._spot(made, jobs)
         self.made = made
-        self._prove(jobs, auto)
+        if self.settings.reshape is None and (
+            samples := prove_jobs(self.network, self.call, self.x, self.chooser, made, jobs, auto)
+        ):
+            self.spent.events.append(Event(checks=samples))
         opened = list(self.spent.events)
         runners = [Runner(job, auto if job.outline.place == AUTO else job.outline.place, steps_of(job)) for job in jobs]
         for runner in runners:
-            self._check_positions(runner)
+            if self.settings.reshape is None:
+                check_positions(runner, made, self.chooser)
             runner.spent.events.extend(opened)
             self._advance(runner, None)
         interrupted = False
@@ -148,37 +139,6 @@ class _Run:
         proofs = self.chooser.proofs(made.size)
         grids = {each.place: proof for each in answers if (proof := proofs.get(each.place)) is not None}
         return Outcome(answers, made.forward, self.spent, interrupted, self.preparer.record, grids)
-
-    def _prove(self, jobs: Sequence[Job], auto: str) -> None:
-        """Have pictures say whether the places that maps are of have the grids that they seem to have."""
-        if self.settings.reshape is not None:
-            return
-        began = time.perf_counter()
-        places = {auto if job.outline.place == AUTO else job.outline.place for job in jobs} - {INPUT}
-        places |= {place for job in jobs for place in job.parameters.get("layers") or ()}
-        shapes = {place: tuple(raw.shape) for place, raw in self.made.tape.activations.items()}
-        samples = prove_places(self.network, self.call, self.x, self.chooser, sorted(places), shapes=shapes)
-        if samples:
-            self.spent.events.append(Event(seconds=time.perf_counter() - began, checks=samples))
-
-    def _check_positions(self, runner: Runner) -> None:
-        """Refuse a class activation map of a layer that has none to map."""
-        if runner.job.outline.method.card.family != "cam" or self.settings.reshape is not None:
-            return
-        proofs = self.chooser.proofs(self.made.size)
-        for place in runner.job.parameters.get("layers") or (runner.place,):
-            proof = proofs.get(place)
-            if proof is not None and proof.verdict == CONTRADICTED:
-                raise CapabilityError(
-                    f"{runner.job.outline.method.name} at layer {place!r}: {proof.note(place)}; choose another layer "
-                    "(seewhy layers), or say how to read it with reshape="
-                )
-            shape = tuple(self.made.activation(place).shape)
-            if len(shape) < 3:
-                raise CapabilityError(
-                    f"{runner.job.outline.method.name} at layer {place!r}: its output {shape} has no positions; "
-                    "choose a convolutional layer (seewhy layers), or saliency, which has values anywhere"
-                )
 
     def _open(
         self, outlines: Sequence[Outline], plan: Callable[[Forward], Sequence[Job]], layers: Sequence[str]
@@ -232,18 +192,9 @@ class _Run:
 
     def _spot(self, made: Pass, jobs: Sequence[Job]) -> None:
         """Have some samples of the shared forward repeated on the model itself, if a program gave it and it is time."""
-        if made.use is None or not self.preparer.due(made.use, self.batch):
-            return
-        places = {**self.request.places, **{name: self.chooser.find(name) for name in made.tape.activations}}
-        request = replace(self.request, places=places, survey=False)
-
-        def run(rows: list[int], other: bool) -> Pass:
-            x = self.x[rows]
-            return run_eager(self.network, self.call, turned(x) if other else x, request)
-
-        self.spot = CallSpot(self.preparer, made.use, drawn(self.batch), run)
-        asked = list(dict.fromkeys(job.targets for job in jobs))
-        self._check(partial(self.spot.forward, made, asked))
+        self.spot = spot_of(self.network, self.call, self.x, self.request, made, self.chooser)
+        if self.spot is not None:
+            self._check(partial(self.spot.forward, made, list(dict.fromkeys(job.targets for job in jobs))))
 
     def _check(self, compare: Callable[[], None], *runners: Runner) -> None:
         """Compare, and log the samples that it took."""
@@ -445,9 +396,3 @@ class _Run:
             runner.answers[at] = ask.fold.result()
         for runner in distinct(mine):
             self._resume(runner)
-
-
-def _last_call(chooser: Chooser, calls: Mapping[str, int], name: str) -> Place:
-    """The place called ``name``, its last call by number: an edit must not meet the earlier ones."""
-    place = chooser.find(name)
-    return place if place.call is not None else replace(place, call=calls.get(name))

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from seewhy.core.batching import unmetered
 from seewhy.core.forwards import run_forward
-from seewhy.core.grids import CONTRADICTED, PROVED, Answers, Proof, Stripes, decide, in_order
+from seewhy.core.grids import CONTRADICTED, PROVED, Answers, Proof, Stripes, decide, in_order, undecided
 from seewhy.core.layers import Place
 from seewhy.core.layouts import Layout, claims, find_layout
 from seewhy.core.network import Network
@@ -53,7 +53,7 @@ def prove(
     """
     stripes = Stripes(tuple(x.shape[2:]))
     try:
-        raws = _answers(network, call, x, places, stripes)
+        raws, silent = _answers(network, call, x, places, stripes)
     except (OutOfMemory, KeyboardInterrupt):
         raise
     except Exception as error:  # whatever a forward raises on pictures that nobody gave it is no fault of the user's
@@ -69,7 +69,7 @@ def prove(
     doubtful = {name: places[name] for name, proof in proofs.items() if proof.verdict != PROVED}
     for seed in range(1, _DRAWS if doubtful else 0):
         samples += each
-        for name, answers in _answers(network, call, x, doubtful, replace(stripes, seed=seed)).items():
+        for name, answers in _answers(network, call, x, doubtful, replace(stripes, seed=seed))[0].items():
             raws[name] += answers
     for name in doubtful:
         proof = decide(raws[name], known[name])
@@ -81,6 +81,8 @@ def prove(
             del proofs[name]  # no grid, and nobody says that it is one
         else:
             proofs[name] = proof
+    for name in silent & (layouts or {}).keys():
+        proofs[name] = undecided((layouts or {})[name][0], "it does not run for every picture")
     return Proved(proofs, samples)
 
 
@@ -99,7 +101,7 @@ def _ordered(
     if digits > _MOST_DIGITS or not first.tokens:
         return None, 0
     finer = Stripes(answers.stripes.size, digits, seed=_DRAWS)
-    (read,) = _answers(network, call, x, place, finer).values()
+    (read,) = _answers(network, call, x, place, finer)[0].values()
     spent = 1 + 2 * len(finer.codes)
     layout = in_order(read, first)
     if layout is None:
@@ -110,8 +112,9 @@ def _ordered(
 
 def _answers(
     network: Network, call: Callable[[Tensor], Any], x: Tensor, places: Mapping[str, Place], stripes: Stripes
-) -> dict[str, Answers]:
-    """What each place that ran puts out for the pictures, together where the network takes them together."""
+) -> tuple[dict[str, Answers], set[str]]:
+    """What each place that ran puts out for the pictures, together where the network takes them together; and those
+    that did not run for all of them."""
     pictures = stripes.pictures(x[:1].detach())
     many = max(min(_AT_ONCE // max(x[0].numel(), 1), len(pictures)), 1)
     if network.mixes_samples:
@@ -134,16 +137,18 @@ def _run(
     places: Mapping[str, Place],
     stripes: Stripes,
     many: int,
-) -> dict[str, Answers]:
+) -> tuple[dict[str, Answers], set[str]]:
     request = Request(places, gradients=False, optional=frozenset(places))
     parts: dict[str, list[Tensor]] = {name: [] for name in places}
     axes: dict[str, int] = {}
+    silent: set[str] = set()
     kept, network.preparer = network.preparer, None  # of the model itself: no program is built for this
     try:
         with torch.no_grad(), unmetered():
             for start in range(0, len(pictures), many):
                 some = pictures[start : start + many]
                 made = run_forward(network, call, _padded(some, many), request)
+                silent |= places.keys() - made.tape.activations.keys()
                 for name, raw in made.tape.activations.items():
                     # tokens first: the images are the second axis
                     axes[name] = axis = 0 if raw.shape[:1] == (many,) else 1
@@ -151,11 +156,9 @@ def _run(
                         parts[name].append(raw.detach().narrow(axis, 0, len(some)).clone())
     finally:
         network.preparer = kept
-    return {
-        name: Answers(stripes, (torch.cat(each, axes[name]),))
-        for name, each in parts.items()
-        if len(each) == math.ceil(len(pictures) / many)
-    }
+    whole = math.ceil(len(pictures) / many)
+    found = {n: Answers(stripes, (torch.cat(each, axes[n]),)) for n, each in parts.items() if len(each) == whole}
+    return found, silent
 
 
 def _padded(some: Tensor, many: int) -> Tensor:

@@ -12,25 +12,30 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
 from seewhy.core import asks
 from seewhy.core.answers import GradientKey, gradients_at
+from seewhy.core.chooser import Chooser
+from seewhy.core.forwards import run_eager, turned
 from seewhy.core.graph import agreement
 from seewhy.core.graph.agreement import Distance, verdict
 from seewhy.core.graph.preparing import Preparer
 from seewhy.core.graph.uses import Use
-from seewhy.core.jobs import Spent
+from seewhy.core.jobs import Settings, Spent
+from seewhy.core.network import Network
 from seewhy.core.outputs import Forward
-from seewhy.core.passes import Pass
+from seewhy.core.passes import Pass, Request
 from seewhy.core.targets import Target
 from seewhy.errors import TargetError
 
-__all__ = ["CallSpot", "Differs", "StreamSpots", "drawn"]
+__all__ = ["CallSpot", "Differs", "StreamSpots", "run_surely", "spot_of"]
+
+Done = TypeVar("Done")
 
 #: samples of a call, or of every size of chunk in a stream, that are repeated
 _EACH = 2
@@ -61,7 +66,17 @@ class Differs(Exception):
         )
 
 
-def drawn(count: int) -> list[int]:
+def run_surely(network: Network, settings: Settings, run: Callable[[Settings, Spent | None], Done]) -> Done:
+    """What ``run`` gives with ``settings``; where a program turns out to differ from the model, that is thrown away:
+    then what it gives without any, told what was spent in vain, and `Network.warned` says so."""
+    try:
+        return run(settings, None)
+    except Differs as found:
+        network.warned.append(found.note)
+        return run(replace(settings, doubt=found.note), found.spent)
+
+
+def _drawn(count: int) -> list[int]:
     """A few of ``count`` samples, by number."""
     return sorted(_draw.sample(range(count), min(_EACH, count)))
 
@@ -127,6 +142,23 @@ class CallSpot:
         if words := verdict(found, itself):
             self.preparer.judge(self.use, words)
             raise Differs(f"{self.use}: {words}")
+
+
+def spot_of(
+    network: Network, call: Callable[[Tensor], Any], x: Tensor, request: Request, made: Pass, chooser: Chooser
+) -> CallSpot | None:
+    """Some samples of ``made``, a forward of ``x`` for ``request``, to be repeated on the model itself; None where the
+    model gave it, or it is not time."""
+    preparer = network.preparer
+    if made.use is None or preparer is None or not preparer.due(made.use, len(x)):
+        return None
+    places = {**request.places, **{name: chooser.find(name) for name in made.tape.activations}}
+    again = replace(request, places=places, survey=False)
+
+    def run(rows: list[int], other: bool) -> Pass:
+        return run_eager(network, call, turned(x[rows]) if other else x[rows], again)
+
+    return CallSpot(preparer, made.use, _drawn(len(x)), run)
 
 
 def _values(made: Pass, asked: Sequence[Sequence[Target]], rows: Sequence[int]) -> dict[str, Tensor]:
@@ -201,7 +233,7 @@ class StreamSpots:
                 one = _Kept.of(_draw.randrange(size), made.use, samples, indices, answers)
                 kept[slot : slot + 1] = [one]
         if self._spent + _EACH * self._price() < self._elapsed() * _SHARE:
-            self._repeat([_Kept.of(row, made.use, samples, indices, answers) for row in drawn(size)])
+            self._repeat([_Kept.of(row, made.use, samples, indices, answers) for row in _drawn(size)])
 
     def settle(self) -> None:
         """Repeat what was drawn; raises `Differs`."""

@@ -110,7 +110,7 @@ def test_prepare_reaches_the_library(ask: Any, word: str, used: bool) -> None:
     (one,) = ask("--method", "saliency", "--prepare", word)
     found = seewhy.Explanation.load(one["files"][0])
     assert found.provenance["prepared"]["used"] is used
-    assert found.cost.checks == used
+    assert (found.cost.checks > 0) is used
 
 
 def test_a_word_that_prepare_cannot_be(say: Any) -> None:

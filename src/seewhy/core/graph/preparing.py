@@ -11,27 +11,25 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils._device import DeviceContext
-from torch.utils._python_dispatch import _disable_current_modes, _get_current_dispatch_mode_stack
+from torch.utils._python_dispatch import _disable_current_modes
 
-from seewhy.core.batching import Meter
 from seewhy.core.graph.agreement import mixes
 from seewhy.core.graph.building import Build, Prepared, Steps
-from seewhy.core.graph.exporting import export, function_modes
+from seewhy.core.graph.exporting import export
 from seewhy.core.graph.measuring import Pieces, best_pieces, best_steps, hand_back
+from seewhy.core.graph.reasons import around, at_rest, hooked, kinds
 from seewhy.core.graph.state import Contents, addresses, structure
 from seewhy.core.graph.tails import Tail, find_tail
 from seewhy.core.graph.uses import Use
 from seewhy.core.graph.windows import WindowPlan, plan_windows
-from seewhy.core.network import Network, submodules
+from seewhy.core.network import Network
 from seewhy.errors import CapabilityError
 
 __all__ = ["PRICE", "Preparation", "Preparer", "known_pieces"]
@@ -44,8 +42,8 @@ _PATIENCE = 3
 _STREAM, _SELDOM = 64, 64
 #: which uses to check is drawn for itself: nobody's random state is touched
 _draw = random.Random()
-#: hooks that hand on what passes and are part of how some models compute: they are traced with the rest
-_TRACED = ("transformers.utils.output_capturing",)
+#: as many samples as anything runs together
+_TOGETHER = 32
 
 
 #: finds the steps worth their while for scores or gradients, of one image or of several
@@ -301,7 +299,7 @@ class Preparer:
             return "the model has backward hooks, which only its own modules call"
         if network.frozen:
             return "the model's tensors were made in inference mode"
-        return _around(self._x) or _hooked(network.parts) or _kinds(network.held)
+        return around(self._x) or hooked(network.parts) or kinds(network.held)
 
     def _prepare(self, now: Hashable) -> Preparation:
         root = self._network.module
@@ -312,36 +310,19 @@ class Preparer:
         began = time.perf_counter()
         self._network.keep_buffers()
         try:
-            made.structure = self._at_rest()
+            made.structure = at_rest(self._network, self._call, self._x[:1])
             made.build = Build(export(root, self._x))
+            if mixes(self._call, self._x[:1]):
+                # together as far as there is memory: what each gives depends on those beside it
+                made.pieces = {kind: Pieces(_TOGETHER, 1) for kind in ("scores", "gradients")}
+                made.build = None
+                raise CapabilityError("its samples influence each other, so that none of them can be checked by itself")
         except CapabilityError as error:
             made.why_not = str(error)
             return made
         made.record["operations"] = made.build.exported.operations
         made.record["export"] = f"{time.perf_counter() - began:.1f} s"
         return made
-
-    def _at_rest(self) -> Hashable:
-        """The network's structure, which a forward leaves as it is; what a first one makes, such as hooks of its own,
-        is made then. Raises `CapabilityError` for one that each forward changes, that draws numbers outside torch, or
-        whose samples influence each other."""
-        seen = []
-        for _ in range(2):
-            before = _numbers_drawn()
-            self._call(self._x[:1].clone())
-            if before != _numbers_drawn():
-                raise CapabilityError("its forward draws random numbers outside torch")
-            self._network.put_back_buffers()
-            parts = submodules(self._network.module)
-            seen.append(structure(parts))
-        if seen[0] != seen[1]:
-            raise CapabilityError("its forward changes the model's own attributes, so that no graph of it holds")
-        if why := _hooked(parts):
-            raise CapabilityError(why)
-        if mixes(self._call, self._x[:1]):
-            raise CapabilityError("its samples influence each other, so that none of them can be checked by itself")
-        self._network.put_back_buffers()
-        return seen[1]
 
     def _measure(self, kind: str, single: bool) -> Steps | None:
         """The steps worth their while for scores or gradients of one image or of several, measured now."""
@@ -363,42 +344,3 @@ class Preparer:
             "measured in": f"{time.perf_counter() - began:.1f} s"
         }
         return steps
-
-
-def _numbers_drawn() -> Hashable:
-    """Where the random numbers of Python and numpy are."""
-    state: Any = np.random.get_state()
-    return random.getstate(), state[1].tobytes(), state[2]
-
-
-def _around(x: Tensor) -> str:
-    """What of the caller's surroundings no program would follow, in words."""
-    if torch.is_autocast_enabled(x.device.type):
-        return "autocast is on, and a program has the types that it was made with"
-    if type(x) is not Tensor:
-        return f"the input is a {type(x).__name__}, which computes in ways of its own"
-    modes = [mode for mode in _get_current_dispatch_mode_stack() if not isinstance(mode, Meter)]
-    modes += [mode for mode in function_modes() if not isinstance(mode, DeviceContext)]
-    return f"a {type(modes[-1]).__name__} of the caller's is on, which a program would not meet" if modes else ""
-
-
-def _hooked(parts: Sequence[nn.Module]) -> str:
-    """Whose hooks keep a program from standing for the modules, in words; '' where there are none but those that are
-    traced."""
-    shared = nn.modules.module
-    if shared._global_forward_hooks or shared._global_forward_pre_hooks:
-        return "torch has forward hooks for all modules, and what they do no graph can know"
-    for part in parts:
-        if part._forward_hooks or part._forward_pre_hooks:
-            hooks = [*part._forward_hooks.values(), *part._forward_pre_hooks.values()]
-            if any(getattr(hook, "__module__", "") not in _TRACED for hook in hooks):
-                return f"the model has forward hooks (on a {type(part).__name__}), and what they do no graph can know"
-    return ""
-
-
-def _kinds(tensors: Sequence[Tensor]) -> str:
-    """What kind of the model's tensors keeps a program from standing for it, in words."""
-    other = next((type(each) for each in tensors if type(each) not in (Tensor, nn.Parameter, nn.Buffer)), None)
-    return (
-        "" if other is None else f"some of the model's tensors are {other.__name__}s, which compute in their own ways"
-    )
