@@ -47,9 +47,7 @@ def check_axes(network: Network, call: Callable[[Tensor], Any], x: Tensor) -> No
     if verdict == "proved":
         return
     if verdict == "undecided":
-        note = f"that axis 1 of the input {tuple(x.shape)} holds channels could not be proved; it is read so"
-        if note not in network.warned:
-            network.warned.append(note)
+        network.note(f"that axis 1 of the input {tuple(x.shape)} holds channels could not be proved; it is read so")
         return
     raise CapabilityError(
         f"axis 1 of the input {tuple(x.shape)} does not hold channels: {verdict}. Frames and views cannot be explained "

@@ -68,11 +68,11 @@ class Differs(Exception):
 
 def run_surely(network: Network, settings: Settings, run: Callable[[Settings, Spent | None], Done]) -> Done:
     """What ``run`` gives with ``settings``; where a program turns out to differ from the model, that is thrown away:
-    then what it gives without any, told what was spent in vain, and `Network.warned` says so."""
+    then what it gives without any, told what was spent in vain, and a note of the network's says so."""
     try:
         return run(settings, None)
     except Differs as found:
-        network.warned.append(found.note)
+        network.note(found.note)
         return run(replace(settings, doubt=found.note), found.spent)
 
 
