@@ -40,4 +40,4 @@ def _measured(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
 @pytest.fixture
 def no_spot_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Programs are compared at their first use alone, so that what that takes can be counted."""
-    monkeypatch.setattr("seewhy.core.graph.preparing.Preparer.due", lambda self, use, samples: False)
+    monkeypatch.setattr("seewhy.core.graph.preparing.Preparer.due", lambda self, use, samples, size=None: False)

@@ -280,7 +280,7 @@ def _blind() -> Iterator[None]:
     """No program is compared with the model, at first or later on."""
     with (
         patch.object(preparing.Preparer, "trusted", lambda self, use: self._found is not None),
-        patch.object(preparing.Preparer, "due", lambda self, use, samples: False),
+        patch.object(preparing.Preparer, "due", lambda self, use, samples, size=None: False),
         patch.object(preparing.Preparer, "refused", lambda self, use: False),
     ):
         yield

@@ -41,6 +41,8 @@ Done = TypeVar("Done")
 _EACH = 2
 #: samples that go through the model together: as much of its graph is there at a time
 _TOGETHER = 4
+#: what stands for chunks of any size
+_ALL = 0
 #: the share of a stream's time that further ones may take
 _SHARE = 0.03
 #: drawn for itself: nobody's random state is touched, and no seed repeats the choice
@@ -194,8 +196,9 @@ Answers = Sequence[Sequence[Tensor]]
 
 @dataclass
 class StreamSpots:
-    """Samples of one stream, drawn as it goes by, and repeated in the end: two for every size of chunk, any of them as
-    likely as any other; further ones up to a thirtieth of the stream's time.
+    """Samples of one stream, drawn as it goes by, and repeated in the end: two of all, any of them as likely as any
+    other; two more for every size of chunk, in the 1st, 2nd, 4th, 8th... stream that has chunks of it; and further ones
+    up to a thirtieth of the stream's time.
 
     ``run`` gives the forward of some samples on the model itself, ``answer`` what the ``wants`` of its subscribers read
     of it.
@@ -226,18 +229,20 @@ class StreamSpots:
         if not self._due:
             return
         size = len(samples)
-        kept = self._kept.setdefault(size, [])
-        seen = self._seen[size] = self._seen.get(size, 0) + size
-        for slot in range(min(_EACH, size)):
-            if len(kept) <= slot or _draw.random() * seen < size:
-                one = _Kept.of(_draw.randrange(size), made.use, samples, indices, answers)
-                kept[slot : slot + 1] = [one]
-        if self._spent + _EACH * self._price() < self._elapsed() * _SHARE:
+        for which in (_ALL, size):
+            kept = self._kept.setdefault(which, [])
+            seen = self._seen[which] = self._seen.get(which, 0) + size
+            for slot in range(min(_EACH, size)):
+                if len(kept) <= slot or _draw.random() * seen < size:
+                    one = _Kept.of(_draw.randrange(size), made.use, samples, indices, answers)
+                    kept[slot : slot + 1] = [one]
+        if self._spent + 2 * _EACH * self._price() < self._elapsed() * _SHARE:  # those in the end are waiting
             self._repeat([_Kept.of(row, made.use, samples, indices, answers) for row in _drawn(size)])
 
     def settle(self) -> None:
         """Repeat what was drawn; raises `Differs`."""
-        kept = [one for some in self._kept.values() for one in some]
+        sizes = [n for n, some in self._kept.items() if n == _ALL or self.preparer.due(some[0].use, 1, size=n)]
+        kept = [one for n in sizes for one in self._kept[n]]
         self._kept, self._due = {}, None
         for n in range(0, len(kept), _TOGETHER):
             self._repeat(kept[n : n + _TOGETHER])
@@ -249,7 +254,7 @@ class StreamSpots:
         """What a sample takes on the model; before any was run, thrice what one takes here."""
         if self.checks:
             return self._spent / self.checks
-        return 3 * self._elapsed() / max(sum(self._seen.values()), 1)
+        return 3 * self._elapsed() / max(self._seen.get(_ALL, 0), 1)
 
     def _repeat(self, kept: Sequence[_Kept]) -> None:
         began = time.perf_counter()

@@ -345,7 +345,7 @@ STATES = [
 def test_a_change_anywhere_is_noticed(
     change: Callable[[Any], None], method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Preparer, "due", lambda self, use, samples: False)  # by the guards alone
+    monkeypatch.setattr(Preparer, "due", lambda self, use, samples, size=None: False)  # by the guards alone
     net, x = seeded(Stateful), images(1)
     asked: dict[str, Any] = {"window": 8, "stride": 8} if method == "occlusion" else {}
     try:

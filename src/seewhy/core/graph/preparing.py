@@ -84,7 +84,7 @@ class Preparation:
     pieces: dict[str, Pieces] = field(default_factory=dict)
     steps: dict[tuple[str, bool], Steps | None] = field(default_factory=dict)
     agreed: dict[Use, str] = field(default_factory=dict)
-    uses: dict[Use, int] = field(default_factory=dict)
+    uses: dict[tuple[Use, int | None], int] = field(default_factory=dict)
     record: dict[str, Any] = field(default_factory=dict)
     _programs: dict[Hashable, Prepared] = field(default_factory=dict)
     _plans: dict[Hashable, WindowPlan | None] = field(default_factory=dict)
@@ -267,11 +267,12 @@ class Preparer:
         self._found.agreed[use] = verdict
         self._fresh.add(use)
 
-    def due(self, use: Use, samples: int) -> bool:
-        """Whether what the program for ``use`` gives for so many ``samples`` is to be repeated in part on the model:
-        always where there are many of them; else the 1st, 2nd, 4th, 8th... time, and about every 64th later on."""
+    def due(self, use: Use, samples: int, *, size: int | None = None) -> bool:
+        """Whether what the program for ``use`` gives for so many ``samples``, in chunks of ``size`` if that is said, is
+        to be repeated in part on the model: always where there are many of them; else the 1st, 2nd, 4th, 8th... time,
+        and about every 64th later on."""
         assert self._found is not None
-        times = self._found.uses[use] = self._found.uses.get(use, 0) + 1
+        times = self._found.uses[use, size] = self._found.uses.get((use, size), 0) + 1
         if self._mode == "verify" or samples >= _STREAM:
             return True
         return times & (times - 1) == 0 if times <= _SELDOM else _draw.random() * _SELDOM < 1

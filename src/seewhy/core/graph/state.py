@@ -13,9 +13,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from seewhy.core.bits import Bits
@@ -73,26 +71,27 @@ def addresses(tensors: Sequence[Tensor]) -> Hashable:
 
 #: tensors below this many bytes are compared as they are
 _SMALL = 16384
-#: how many numbers of 8 bytes make a row of a large tensor, of which rows and columns are summed
-_ROW = 1024
-#: how many rows are summed at a time: they stay in a cache between both sums
-_ROWS = 256
-#: an odd number without a pattern: 2^64 over the golden ratio
-_ODD = np.uint64(0x9E3779B97F4A7C15)
+#: how many numbers of 8 bytes of a large tensor are summed up together, each far from the next
+_TOGETHER = 16
 
 
 class Contents:
-    """What ``tensors`` hold: the bits of small ones, sums over the bits of large ones."""
+    """What ``tensors`` hold: the bits of small ones, sums over the bits of large ones.
+
+    What is summed up together lies an odd number of places apart, a sixteenth of the tensor: values that change places
+    within a kernel, a channel or a layer come into other sums. The sums themselves are kept, a sixteenth of the memory.
+    """
 
     def __init__(self, tensors: Iterable[Tensor]) -> None:
-        self._sums: list[Tensor] = []
+        self._summed: list[Tensor] = []
         self._odd: list[Tensor] = []
         self._whole = Bits([rest for tensor in tensors if (rest := self._look_at(tensor.detach())) is not None])
-        self._seen = self._now()
+        self._sums, self._seen = self._sums_now(), self._now()
 
     def unchanged(self) -> bool:
         """Whether every bit is as it was, as far as sums can tell."""
-        return self._now() == self._seen
+        alike = all(torch.equal(a, b) for a, b in zip(self._sums_now(), self._sums, strict=True))
+        return alike and self._now() == self._seen
 
     def _look_at(self, tensor: Tensor) -> Tensor | None:
         """Note views that show what is in ``tensor`` at any later time; gives the rest, which is small."""
@@ -103,31 +102,18 @@ class Contents:
             return None
         bits = dense.reshape(-1).view(torch.uint8)
         if bits.numel() >= _SMALL and bits.storage_offset() % 8 == 0:
-            summed = bits.numel() // (8 * _ROW) * 8 * _ROW
-            self._sums.append(bits[:summed].view(torch.int64).reshape(-1, _ROW))
+            apart = bits.numel() // (8 * _TOGETHER)
+            apart -= apart % 2 == 0
+            summed = 8 * _TOGETHER * apart
+            self._summed.append(bits[:summed].view(torch.int64).reshape(_TOGETHER, apart))
             bits = bits[summed:]
         return bits
 
+    def _sums_now(self) -> list[Tensor]:
+        with torch.no_grad():
+            return [view.sum(0) for view in self._summed]
+
     def _now(self) -> tuple[Any, ...]:
         with torch.no_grad():
-            sums = [_sums(view) for view in self._sums]
             odd = [tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes() for tensor in self._odd]
-        return (*sums, self._whole.now(), *odd)
-
-
-def _sums(view: Tensor) -> int:
-    """A number that tells [rows, columns] from others: of its rows' sums and of its columns' sums, each scrambled with
-    its place. Two values that change places are in other rows or in other columns."""
-    if view.device.type == "cpu":  # numpy takes one thread, and half of torch's time there
-        values = np.from_dlpack(view)
-        pieces = [values[n : n + _ROWS] for n in range(0, len(values), _ROWS)]
-        both = [(piece.sum(1), piece.sum(0)) for piece in pieces]
-        rows, columns = np.concatenate([rows for rows, _ in both]), sum(columns for _, columns in both)
-    else:
-        rows, columns = (view.sum(axis).cpu().numpy() for axis in (1, 0))
-    sums: NDArray[np.uint64] = np.concatenate([rows, columns]).view(np.uint64)
-    mixed = (np.arange(1, len(sums) + 1, dtype=np.uint64) + sums) * _ODD
-    for bits in (32, 29, 32):  # once would leave a flipped topmost bit that another one undoes
-        mixed ^= mixed >> np.uint64(bits)
-        mixed *= _ODD
-    return int(mixed.sum())
+        return (self._whole.now(), *odd)
