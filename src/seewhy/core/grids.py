@@ -219,6 +219,10 @@ def _correlation(a: Tensor, b: Tensor, weights: Tensor) -> float:
     return float((weights * a * b).sum()) / size if size > 0 else 0.0
 
 
+#: so many positions are enough to doubt the likeliest layout, where another is proved and answers so much better
+_ENOUGH, _CLEARLY = 16, 0.25
+
+
 def decide(answers: Answers, layouts: Sequence[Layout]) -> Proof | None:
     """The verdict on the likeliest of ``layouts``, or on another one that is proved where that is not; None if there is
     no layout."""
@@ -233,8 +237,12 @@ def decide(answers: Answers, layouts: Sequence[Layout]) -> Proof | None:
             if n == 0 and proof.verdict == PROVED:
                 return proof
         others.append(proof)
-    better = [each for each in others if each.verdict == PROVED]
-    return max(better, key=lambda each: each.correlation) if better else first
+    better = max((each for each in others if each.verdict == PROVED), key=lambda each: each.correlation, default=None)
+    if first is None or better is None or first.verdict == CONTRADICTED:
+        return better or first
+    # few positions of the likeliest leave it undecided, and chance proves one of many others
+    asked = math.prod(first.layout.grid) >= _ENOUGH and better.correlation > first.correlation + _CLEARLY
+    return better if asked else first
 
 
 def in_order(answers: Answers, layout: Layout) -> Layout | None:
