@@ -193,6 +193,10 @@ def undecided(layout: Layout, why: str) -> Proof:
     return Proof(UNDECIDED, layout, 0.0, why=why)
 
 
+#: fewer positions than a grid of 3 x 3 has contradict nothing
+_LEAST = 9
+
+
 def _verdict(worst: float, positions: float, answered: bool) -> Verdict:
     if not answered:
         return UNDECIDED
@@ -200,7 +204,8 @@ def _verdict(worst: float, positions: float, answered: bool) -> Verdict:
     if worst > max(_PROVED, _FEW / math.sqrt(max(positions, 1))):
         return PROVED
     doubt = _ERRORS / math.sqrt(max(positions - 2, 1))
-    return CONTRADICTED if worst < min(_CONTRADICTED, _PROVED - doubt) else UNDECIDED
+    # nor do few positions contradict: an untrained network's four may look anywhere
+    return CONTRADICTED if positions >= _LEAST and worst < min(_CONTRADICTED, _PROVED - doubt) else UNDECIDED
 
 
 def _many(weights: Tensor) -> float:
@@ -240,9 +245,9 @@ def decide(answers: Answers, layouts: Sequence[Layout]) -> Proof | None:
     better = max((each for each in others if each.verdict == PROVED), key=lambda each: each.correlation, default=None)
     if first is None or better is None or first.verdict == CONTRADICTED:
         return better or first
-    # few positions of the likeliest leave it undecided, and chance proves one of many others
-    asked = math.prod(first.layout.grid) >= _ENOUGH and better.correlation > first.correlation + _CLEARLY
-    return better if asked else first
+    # few positions of the likeliest leave it undecided, and chance proves one of many others; a row is no plain map
+    asked = first.layout.tokens or math.prod(first.layout.grid) >= _ENOUGH
+    return better if asked and better.correlation > first.correlation + _CLEARLY else first
 
 
 def in_order(answers: Answers, layout: Layout) -> Layout | None:
