@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import torch
@@ -91,12 +90,13 @@ def run_stream(
         variants = source.inputs(x, samples, indices).detach()
         return run_eager(network, call, turned(variants) if other else variants, asked_of(samples, indices))
 
+    def read(made: Pass, samples: Sequence[int]) -> list[list[Tensor]]:
+        return _chunk_answers(made, subscribers, samples, torch.zeros_like(tally.spent), keep=False)
+
     spots = None
     if network.preparer is not None and not keep:
-        read = partial(_chunk_answers, subscribers=subscribers, spent=torch.zeros_like(tally.spent), keep=False)
         wants = [subscriber.stream.wants for subscriber in subscribers]
-        answered = lambda made, rows: read(made, samples=rows)  # noqa: E731
-        spots = StreamSpots(network.preparer, again, answered, wants, len(items), tally)
+        spots = StreamSpots(network.preparer, again, read, wants, len(items), tally)
 
     def work(start: int, stop: int) -> list[list[Tensor]]:
         samples, indices = mine[start:stop].unbind(1)

@@ -138,11 +138,6 @@ def read_by(kinds: Sequence[type]) -> Iterator[tuple[str, Any]]:
                 yield name, value()
 
 
-def _of_python(name: str, value: Any) -> bool:
-    """Whether Python itself, or a decorator for classes, put it into a class."""
-    return name.startswith("__") and not callable(value)
-
-
 def _readers(values: Iterable[Any]) -> _Readers:
     """What the functions among ``values`` read, and those that they call."""
     found: dict[tuple[int, str], tuple[str, Callable[[], Any]]] = {}
