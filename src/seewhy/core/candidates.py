@@ -29,11 +29,13 @@ _MOST, _AT_ONCE = 24, 6
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A tensor of a forward that a map may be drawn of: its place's name and what it could be read as."""
+    """A tensor of a forward that a map may be drawn of: its place's name and what it could be read as; ``seen`` unless
+    that is a row of tokens in a grid that nothing else in the forward has, which may as well be queries."""
 
     name: str
     noted: Noted
     layouts: tuple[Layout, ...]
+    seen: bool = True
 
     @property
     def edge(self) -> GradientEdge:
@@ -134,8 +136,12 @@ def _named(survey: Survey) -> dict[Point, Noted]:
 
 
 def _candidate(survey: Survey, noted: Noted) -> Candidate | None:
-    layouts = claims(tuple(noted.tensor.shape), survey.size, survey.batch, survey.last, survey.grids)
-    return Candidate(noted.name(survey.tape.calls), noted, tuple(layouts)) if layouts else None
+    grids = survey.grids
+    layouts = claims(tuple(noted.tensor.shape), survey.size, survey.batch, survey.last, grids)
+    if not layouts:
+        return None
+    seen = not layouts[0].tokens or layouts[0].grid in grids
+    return Candidate(noted.name(survey.tape.calls), noted, tuple(layouts), seen)
 
 
 def _pooled(paths: Paths, survey: Survey, names: dict[Point, Noted], each: Candidate) -> bool:

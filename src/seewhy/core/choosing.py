@@ -47,10 +47,12 @@ def choose(
     chooser: Chooser,
 ) -> Choice:
     """The first candidate whose grid is proved. Where it is undecided, one of the few before it that is proved takes
-    its place; one that is contradicted is passed over. Raises `CapabilityError` where none is left."""
+    its place, or one of all where nothing but its number of tokens speaks for a grid; one that is contradicted is
+    passed over. Raises `CapabilityError` where none is left."""
     found = made.candidates(asked)
     passed, samples = list(found.passed_over), 0
     options = found.candidates[:_MOST]
+    spare: list[Candidate] = []
     for start in range(0, len(options), _AT_ONCE):
         some = options[start : start + _AT_ONCE]
         known = {each.name: each.layouts for each in some}
@@ -59,9 +61,12 @@ def choose(
         # one without a verdict has no images along the axis that it seemed to have them along
         left = [each for each in some if _verdict(verdicts, each) in (PROVED, UNDECIDED)]
         passed += [f"{each.name} (its positions are no places of the picture)" for each in some if each not in left]
-        proved = [each for each in left if _verdict(verdicts, each) == PROVED]
-        if left:
-            best = (proved or left)[0]
+        spare += left
+        good = [each for each in left if _verdict(verdicts, each) == PROVED] or [each for each in left if each.seen]
+        if good or (spare and start + _AT_ONCE >= len(options)):
+            best = (good or spare)[0]
+            unsure = [each for each in spare if good and each not in left]
+            passed += [f"{each.name} (nothing says that its tokens are places)" for each in unsure]
             return Choice(best, found.general and (best is options[0] or not found.dense), samples, tuple(passed))
     raise CapabilityError(_nothing(passed))
 

@@ -187,6 +187,21 @@ def test_queries_are_no_places() -> None:
     assert (again.layer, again.cost.checks) == ("encode", 0)  # chosen and proved once
 
 
+def test_queries_too_few_to_be_contradicted_are_passed_over() -> None:
+    """Four queries as 2 x 2 places, which no picture contradicts, in one layer after the other."""
+
+    class Few(Queries):
+        def __init__(self) -> None:
+            super().__init__()
+            self.queries = nn.Parameter(torch.randn(1, 4, 8))
+            self.more = nn.Sequential(*(part for _ in range(4) for part in (nn.Linear(8, 8), nn.Tanh())))
+
+    net, x = _seeded(Few), _x()
+    found = seewhy.explain(net, x, method="grad-cam", target=1)
+    assert (found.layer, found.values.shape, found.provenance["grid"]) == ("encode", (8, 8), {"encode": "proved"})
+    assert seewhy.explain(net, x, method="grad-cam", layer="more", target=1).provenance["grid"] == {"more": "undecided"}
+
+
 def test_an_undecided_grid_is_drawn_with_a_word() -> None:
     class Mixed(nn.Module):
         """Every place of 2 x 2 hears of the whole picture alike, but for a little."""
