@@ -85,12 +85,13 @@ def _inputs(model: Model, values: Tensor | np.ndarray[Any, Any]) -> tuple[list[I
     # says that it is to be negated has other numbers in memory
     values = values.as_subclass(Tensor).resolve_conj().resolve_neg()
     takes = intake(model.module)
-    axes, channels = takes.axes, takes.channels
+    # where nothing tells, more axes than a batch of pictures has are positions; whether they are is tried later
+    axes, channels = takes.axes if takes.told else max(values.ndim - 2, takes.axes), takes.channels
     shape, last = tuple(values.shape), _channels_last(model)
     if values.ndim > axes + 2 and axes == 2:
         raise UsageError(
             f"a float input of shape {shape} has more axes than one picture or a batch, {_axes(axes, last)}, and this "
-            "model's first convolution moves over two: frames or views beside them cannot be explained yet. Wrap the "
+            "model's first layer moves over two: frames or views beside them cannot be explained yet. Wrap the "
             "model in a module that takes one of them and holds the others"
         )
     if values.ndim not in (axes + 1, axes + 2):

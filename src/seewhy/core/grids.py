@@ -42,6 +42,8 @@ UNDECIDED: Verdict = "undecided"
 _PROVED, _CONTRADICTED = 0.5, 0.25
 #: digits of each axis that are asked for: halves, quarters, eighths
 _DIGITS = 3
+#: reliability of the answers from which on they can contradict
+_RELIABLE = 0.5
 #: standard errors that a correlation over few positions is allowed
 _ERRORS = 2.0
 #: the correlation from which on a grid of one position would be proved; with the root of their number it falls
@@ -149,17 +151,25 @@ class Answers:
 
     def of(self, layout: Layout) -> list[tuple[Tensor, Tensor]]:
         """r of every pair at the positions of ``layout``, and how much they answered in all, [*grid] each."""
-        sums: list[Tensor] = []
-        for raw in self.raws:
-            values = layout.canonical(raw).detach().to(torch.float64)
-            change = (values[1:] - values[:1]).nan_to_num().flatten(2) if values.ndim > 2 else values[1:, :, None]
-            sums.append(change.square().sum(1).sqrt().reshape(-1, *layout.grid))
-        whole = torch.stack(sums).sum(0)
-        found = []
-        for first, second in zip(whole[0::2], whole[1::2], strict=True):
-            total = first + second
-            found.append((torch.where(total > 0, (first - second) / total.clamp(min=1e-300), 0.0), total))
+        return _ratios(torch.stack([self._changes(raw, layout) for raw in self.raws]).sum(0))
+
+    def alike(self, layout: Layout) -> dict[int, float]:
+        """For each axis how far r of the coarsest digit, of all sets together, would be the same for others: the
+        reliability (Spearman and Brown) that the sets' correlations with each other speak of; 0 for one set."""
+        each = [dict(zip(self.stripes.codes, _ratios(self._changes(raw, layout)), strict=True)) for raw in self.raws]
+        pairs = [(a, b) for n, a in enumerate(each) for b in each[:n]]
+        found: dict[int, float] = {}
+        for axis in range(len(layout.grid)):
+            both = [_correlation(a[axis, 1][0], b[axis, 1][0], a[axis, 1][1] + b[axis, 1][1]) for a, b in pairs]
+            mean = max(sum(both) / len(both), 0.0) if both else 0.0
+            found[axis] = len(each) * mean / (1 + (len(each) - 1) * mean)
         return found
+
+    def _changes(self, raw: Tensor, layout: Layout) -> Tensor:
+        """By how much each position changed, [2 n, *grid]."""
+        values = layout.canonical(raw).detach().to(torch.float64)
+        change = (values[1:] - values[:1]).nan_to_num().flatten(2) if values.ndim > 2 else values[1:, :, None]
+        return change.square().sum(1).sqrt().reshape(-1, *layout.grid)
 
     def prove(self, layout: Layout) -> Proof:
         """The verdict on ``layout``."""
@@ -176,11 +186,17 @@ class Answers:
             if axis not in maps:
                 maps[axis] = r.float().cpu()
                 counts.append(_many(total))
-        coarsest = [each[0] for each in digits.values() if each]
-        worst = min(coarsest, default=0.0)
+        coarsest = {axis: each[0] for axis, each in digits.items() if each}
+        worst = min(coarsest.values(), default=0.0)
         answered = bool(maps) and all(bool(r.any()) for r in maps.values())
+        verdict = _verdict(worst, min(counts, default=0.0), answered)
+        # a map whose positions answer by chance, or all alike, may be in its places all the same: to contradict it they
+        # have to answer elsewhere. The grid of a row of tokens is read off their number alone
+        if verdict == CONTRADICTED and not layout.tokens:
+            axis = min(coarsest, key=coarsest.__getitem__)
+            verdict = CONTRADICTED if self.alike(layout)[axis] >= _RELIABLE else UNDECIDED
         return Proof(
-            _verdict(worst, min(counts, default=0.0), answered),
+            verdict,
             layout,
             worst,
             {axis: tuple(each) for axis, each in digits.items() if each},
@@ -206,6 +222,15 @@ def _verdict(worst: float, positions: float, answered: bool) -> Verdict:
     doubt = _ERRORS / math.sqrt(max(positions - 2, 1))
     # nor do few positions contradict: an untrained network's four may look anywhere
     return CONTRADICTED if positions >= _LEAST and worst < min(_CONTRADICTED, _PROVED - doubt) else UNDECIDED
+
+
+def _ratios(changes: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """r of each pair, and how much it answered."""
+    found = []
+    for first, second in zip(changes[0::2], changes[1::2], strict=True):
+        total = first + second
+        found.append((torch.where(total > 0, (first - second) / total.clamp(min=1e-300), 0.0), total))
+    return found
 
 
 def _many(weights: Tensor) -> float:

@@ -1,5 +1,5 @@
-"""Intake: takes a network, gives what its inputs are like, as far as it says or its first convolution tells, and
-refuses those that take several; never runs it."""
+"""Intake: takes a network, gives what its inputs are like, as far as it says or its first convolution or pool tells,
+and refuses those that take several; never runs it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,21 @@ __all__ = ["Intake", "check_takes_one", "intake"]
 
 #: what an example of an input is like, by its axes of positions
 _SIZES = {1: (224,), 2: (224, 224), 3: (16, 64, 64)}
+#: parts that move over two or three axes of positions, where no convolution tells; those of one move over tokens, too
+_MOVES: dict[int, tuple[type[nn.Module], ...]] = {
+    2: (nn.MaxPool2d, nn.AvgPool2d, nn.LPPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.BatchNorm2d),
+    3: (nn.MaxPool3d, nn.AvgPool3d, nn.LPPool3d, nn.AdaptiveAvgPool3d, nn.AdaptiveMaxPool3d, nn.BatchNorm3d),
+}
 
 
 @dataclass(frozen=True)
 class Intake:
-    """How many ``axes`` of positions an input has, and its ``channels``, None where nothing says."""
+    """How many ``axes`` of positions an input has, and its ``channels``, None where nothing says; ``told`` unless the
+    axes are only what is usual."""
 
     axes: int
     channels: int | None
+    told: bool = True
 
     @property
     def example(self) -> tuple[int, ...]:
@@ -32,13 +39,17 @@ class Intake:
 
 def intake(module: Any) -> Intake:
     """What inputs of ``module`` are like: what it says itself, or by the first convolution that it has, transposed ones
-    included; two axes where there is none."""
+    included, or else by its first pool or norm; two axes where there is none."""
     known = getattr(module, "axes", None)
     if isinstance(known, int) and hasattr(module, "channels_last"):  # a network of another library, which knows
         return Intake(known, module.channels)
-    parts = module.modules() if isinstance(module, nn.Module) else ()
+    parts = list(module.modules()) if isinstance(module, nn.Module) else []
     first = next((part for part in parts if isinstance(part, nn.modules.conv._ConvNd)), None)
-    return Intake(2, None) if first is None else Intake(len(first.kernel_size), first.in_channels or None)
+    if first is not None:
+        return Intake(len(first.kernel_size), first.in_channels or None)
+    moves = (axes for part in parts for axes, kinds in _MOVES.items() if isinstance(part, kinds))
+    axes = next(moves, None)
+    return Intake(2, None, told=False) if axes is None else Intake(axes, None)
 
 
 def check_takes_one(module: Any) -> None:

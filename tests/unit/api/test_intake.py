@@ -136,3 +136,37 @@ def test_the_first_convolution_says_what_goes_in(first: nn.Module, shape: tuple[
     assert seewhy.explain(net, small, "saliency", 1, reduce="none").values.shape == (shape[0], *(8,) * axes)
     if axes == 2:
         assert seewhy.maximise(net, "1:1", size=8, steps=2).values.shape == (1, shape[0], 8, 8)
+
+
+class Functional(nn.Module):
+    """Volumes, and no part that says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(3, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(torch.nn.functional.max_pool3d(x, 2).tanh().mean((2, 3, 4)))
+
+
+@pytest.mark.parametrize(
+    "net",
+    [
+        nn.Sequential(nn.MaxPool3d(2), nn.Flatten(), nn.Linear(24, 2)),
+        nn.Sequential(nn.BatchNorm3d(3), nn.Flatten(), nn.Linear(192, 2)).eval(),
+        Functional(),
+    ],
+    ids=["pool", "norm", "nothing"],
+)
+def test_volumes_without_a_convolution(net: nn.Module) -> None:
+    x = clip(3, 4)[..., :4, :4]
+    leaf = x.clone().requires_grad_()
+    (right,) = torch.autograd.grad(net(leaf)[0, 1], leaf)
+    found = seewhy.explain(net, x, "saliency", 1, reduce="none")
+    assert np.allclose(found.values, right[0].numpy(), atol=1e-6)
+
+
+def test_more_axes_than_a_pool_moves_over_are_refused_in_a_true_line() -> None:
+    net = nn.Sequential(nn.MaxPool2d(2), nn.Flatten(), nn.Linear(12, 2))
+    with pytest.raises(UsageError, match="has more axes than one picture.*first layer moves over two"):
+        seewhy.explain(net, clip(3), "saliency", 1)

@@ -202,6 +202,30 @@ def test_queries_too_few_to_be_contradicted_are_passed_over() -> None:
     assert seewhy.explain(net, x, method="grad-cam", layer="more", target=1).provenance["grid"] == {"more": "undecided"}
 
 
+class Everywhere(nn.Module):
+    """Sixteen positions each of which looks at all of the picture, in ways of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.hold, self.head = nn.Linear(3 * 32 * 32, 64), Hold(), nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.hold(self.body(x.flatten(1)).unflatten(1, (4, 4, 4))).mean((2, 3)))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_answers_by_chance_contradicts_no_map(seed: int) -> None:
+    torch.manual_seed(seed)
+    found = seewhy.explain(Everywhere(), _x(), method="grad-cam", target=1)
+    assert (found.layer, found.provenance["grid"]["hold"]) == ("hold", "undecided")
+
+
+def test_what_answers_elsewhere_contradicts_a_map() -> None:
+    net = _seeded(lambda: Read(lambda x: x.flip(2, 3), lambda x: x.mean((2, 3)), patch=8))
+    with pytest.raises(CapabilityError, match="4x4 of layer 'seen' is contradicted"):
+        seewhy.explain(net, _x(), method="grad-cam", layer="seen", target=1)
+
+
 def test_an_undecided_grid_is_drawn_with_a_word() -> None:
     class Mixed(nn.Module):
         """Every place of 2 x 2 hears of the whole picture alike, but for a little."""

@@ -1,0 +1,1 @@
+"""Captum's own tests, answered by seewhy: see ``__main__``."""
