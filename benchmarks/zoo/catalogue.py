@@ -89,6 +89,8 @@ def build(zoo: str, name: str, oblong: bool) -> Exhibit:
         sizes = ((120, 167), (224, 256)) if oblong else ((128, 128), (224, 224))
         if name.startswith(("vit", "maxvit")):
             sizes = ((224, 224),)
+        if name == "inception_v3":
+            sizes = ((235, 331),) if oblong else ((299, 299),)
         return _exhibit(net.eval(), sizes, kind)
     net, sizes = _timm(name, oblong)
     return _exhibit(net.eval(), sizes, "classes")
@@ -152,17 +154,18 @@ def _exhibit(net: nn.Module, sizes: tuple[tuple[int, int], ...], kind: str, last
         def query(out: Any) -> Tensor:
             scores = getattr(out, "class_queries_logits", None)
             scores = _main(out) if scores is None else scores
-            return scores[:, 3, 0]
+            return _region(scores) if scores.ndim == 4 else scores[:, 3, 0]  # those of text put out maps
 
         return Exhibit(net, sizes, query, query)
+    return Exhibit(net, sizes, _region, _region)
 
-    def region(out: Any) -> Tensor:
-        maps = _main(out)
-        maps = maps if maps.ndim == 4 else maps[:, None]
-        rows, columns = maps.shape[2] // 2, maps.shape[3] // 2
-        return maps[:, min(1, maps.shape[1] - 1), : max(rows, 1), : max(columns, 1)].mean((1, 2))
 
-    return Exhibit(net, sizes, region, region)
+def _region(out: Any) -> Tensor:
+    """The mean of a quarter of a channel, from an output of maps."""
+    maps = _main(out)
+    maps = maps if maps.ndim == 4 else maps[:, None]
+    rows, columns = maps.shape[2] // 2, maps.shape[3] // 2
+    return maps[:, min(1, maps.shape[1] - 1), : max(rows, 1), : max(columns, 1)].mean((1, 2))
 
 
 def _main(out: Any) -> Tensor:

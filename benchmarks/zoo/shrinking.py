@@ -30,7 +30,21 @@ _OF_FAMILY: dict[str, dict[str, Any]] = {
     "levit": {"hidden_sizes": [32, 48, 64], "num_attention_heads": [2, 3, 4], "depths": [2, 2, 2], "key_dim": [16] * 3},
     "dinat": {"embed_dim": 16, "depths": [1, 1, 1, 1], "num_heads": [1, 2, 4, 8], "kernel_size": 3},
     "cvt": {"depth": [1, 1, 3], "embed_dim": [16, 32, 64]},
+    "eomt": {"num_hidden_layers": 4, "num_blocks": 2, "num_upscale_blocks": 1},
+    "eomt_dinov3": {"num_hidden_layers": 4, "num_blocks": 2, "num_upscale_blocks": 1},
+    "perceiver": {"num_self_attention_heads": 2},
 }
+#: what configurations need whatever their size
+_NEEDED: dict[str, dict[str, Any]] = {
+    "PerceiverForImageClassificationLearned": {"num_cross_attention_heads": 1},
+    "PerceiverForImageClassificationFourier": {"num_cross_attention_heads": 1},
+    "PerceiverForImageClassificationConvProcessing": {"num_cross_attention_heads": 1},
+    "BeitForSemanticSegmentation": {"num_hidden_layers": 4, "out_indices": [1, 2, 3, 4]},
+    "DPTForSemanticSegmentation": {"num_hidden_layers": 4, "backbone_out_indices": [0, 1, 2, 3]},
+    "DPTForDepthEstimation": {"num_hidden_layers": 4, "backbone_out_indices": [0, 1, 2, 3]},
+}
+#: sides of inputs of networks that read every pixel as a token
+_SIDES = {"PerceiverForImageClassificationLearned": ((32, 32), (24, 40))}
 
 
 def HF_KINDS() -> dict[str, str]:  # noqa: N802 - read as the table that it is
@@ -53,9 +67,10 @@ def hf_model(name: str, oblong: bool) -> tuple[nn.Module, tuple[int, int], str]:
     made: Any = getattr(transformers, name)
     errors = []
     for level in (2, 1, 0):
-        for size in ((96, 144), (128, 160), (64, 64)) if oblong else ((128, 128), (64, 64), (224, 224)):
+        sizes = ((96, 144), (128, 160), (64, 64)) if oblong else ((128, 128), (64, 64), (224, 224))
+        for size in (_SIDES[name][oblong],) if name in _SIDES else sizes:
             try:
-                net = made(_config(made.config_class, size, level)).eval()
+                net = made(_config(made.config_class, size, level, _NEEDED.get(name, {}))).eval()
                 _try(net, size)
             except Exception as error:  # what does not fit together is tried less small
                 errors.append(f"{type(error).__name__}: {error}".splitlines()[0][:120])
@@ -71,8 +86,8 @@ def _try(net: nn.Module, size: tuple[int, int]) -> None:
         net(torch.randn(1, 3, *size))
 
 
-def _config(kind: Any, size: tuple[int, int], level: int) -> Any:
-    """A configuration of ``kind``: 2 as small as can be, 1 shallow, 0 as it comes."""
+def _config(kind: Any, size: tuple[int, int], level: int, needed: dict[str, Any]) -> Any:
+    """A configuration of ``kind`` with what it has ``needed``: 2 as small as can be, 1 shallow, 0 as it comes."""
     config = kind()
     options: dict[str, Any] = {"num_labels": 5}
     values = config.to_dict()
@@ -90,7 +105,7 @@ def _config(kind: Any, size: tuple[int, int], level: int) -> Any:
             nested[key] = type(inner)(**(value | _small(value, level) | _sized(value, size)))
     if "use_pretrained_backbone" in values:
         options |= {"use_pretrained_backbone": False}
-    return kind(**(options | nested))
+    return kind(**(options | nested | needed))
 
 
 def _sized(values: dict[str, Any], size: tuple[int, int]) -> dict[str, Any]:

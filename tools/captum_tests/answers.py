@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 import seewhy
 from seewhy.core.targets import Neuron
+from seewhy.errors import CapabilityError
 
 __all__ = ["ANSWERS", "Else", "answer"]
 
@@ -45,7 +46,7 @@ class Question:
 
     def __init__(self, asked: Any, arguments: dict[str, Any]) -> None:
         self.asked, self.left = asked, dict(arguments)
-        inputs = self.left.pop("inputs")
+        inputs = self.left.pop("inputs", None)
         self.wrapped = isinstance(inputs, tuple)
         found = inputs if self.wrapped else (inputs,)
         if len(found) != 1:
@@ -219,10 +220,13 @@ def _grad_cam(q: Question) -> Any:
 
 
 def _activation(q: Question) -> Any:
-    layer = q.layer
+    given = {"layer": q.layer, "target": lambda out: out.flatten(1).sum(1), "order": "index", "top": 10**6}
     q.done()
-    found = seewhy.feature_maps(q.forward, q.x.detach(), layer=layer, target=lambda out: out.flatten(1).sum(1))
-    found = found if isinstance(found, seewhy.Explanations) else [found]
+    try:
+        found = seewhy.feature_maps(q.forward, q.x.detach(), **given)
+    except CapabilityError as error:
+        raise Else("a layer without two axes of positions") from error
+    found = found if isinstance(found, list) else [found]
     return q.result(torch.stack([torch.from_numpy(each.values) for each in found]).to(q.x))
 
 

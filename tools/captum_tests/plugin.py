@@ -7,6 +7,7 @@ import functools
 import inspect
 import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,16 @@ _theirs: list[str] = []
 _depth = [0]
 
 
+def _bound(takes: inspect.Signature, asked: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """What is asked, by its names."""
+    try:
+        given = dict(takes.bind(asked, *args, **kwargs).arguments)
+    except TypeError as error:
+        raise Else("arguments that it does not take") from error
+    del given["self"]
+    return given | given.pop("kwargs", {})
+
+
 def _patch(kind: type) -> None:
     theirs = kind.__dict__["attribute"]
     takes = inspect.signature(theirs)
@@ -30,10 +41,7 @@ def _patch(kind: type) -> None:
         if type(self) is not kind or _depth[0]:  # a part of another of Captum's own answers
             return theirs(self, *args, **kwargs)
         try:
-            given = dict(takes.bind(self, *args, **kwargs).arguments)
-            del given["self"]
-            given |= given.pop("kwargs", {})
-            found = answer(kind.__name__, self, given)
+            found = answer(kind.__name__, self, _bound(takes, self, args, kwargs))
         except Else as why:
             _theirs.append(f"{kind.__name__}: {why}")
             _depth[0] += 1
