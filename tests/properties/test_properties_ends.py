@@ -127,6 +127,42 @@ def _model(net: nn.Module) -> seewhy.Model:
     return seewhy.wrap(net, preprocess=Preprocess((8, 8), None, "squash", (0.0,) * 3, (1.0,) * 3), labels=list("rgb"))
 
 
+class _Faint(nn.Module):
+    """Scores of the mean colour times ``sign``; NaN where there is little red."""
+
+    def __init__(self, sign: int) -> None:
+        super().__init__()
+        self.sign = sign
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scores [B, 3]."""
+        mean = 4 * x.mean((2, 3))
+        return torch.where(mean[:, :1] > 1.95, self.sign * mean, torch.nan)
+
+
+@pytest.mark.parametrize(("sign", "goal", "met"), [(1, {"target": 0}, True), (-1, {"target": 2, "towards": 0}, False)])
+def test_an_attack_that_ends_in_no_answer_leaves_its_class_and_reaches_none(
+    sign: int, goal: dict[str, int], met: bool
+) -> None:
+    found = seewhy.attack(_model(_Faint(sign)), torch.full((3, 8, 8), 0.5), method="fgsm", epsilon=8, maps=None, **goal)
+    assert np.isnan(found.attacked_score)
+    assert found.success is met
+
+
+def test_an_attack_moves_the_pixels_whose_slopes_are_numbers() -> None:
+    class Rooted(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return 4 * x.mean((2, 3)) + (x[:, :, 0] * 0).sqrt().sum(2)  # 0 times infinity in the first row
+
+    x = torch.full((3, 8, 8), 0.5)
+    found = seewhy.attack(_model(Rooted()), x, target=0, epsilon=8, maps=None, method="fgsm")
+    assert np.isfinite(found.attacked_score)
+    moved = np.zeros((3, 8, 8))
+    moved[0], moved[1:] = -8, 8
+    moved[:, 0] = 0
+    assert np.allclose(found.perturbation, moved, atol=1e-4)
+
+
 def test_an_evaluation_says_how_many_have_no_answer() -> None:
     x = torch.stack([torch.full((3, 8, 8), each) for each in (0.9, 0.01)])
     found = seewhy.evaluate_model(_model(_Undecided()), x, [0, 0])
