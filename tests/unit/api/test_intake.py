@@ -168,5 +168,5 @@ def test_volumes_without_a_convolution(net: nn.Module) -> None:
 
 def test_more_axes_than_a_pool_moves_over_are_refused_in_a_true_line() -> None:
     net = nn.Sequential(nn.MaxPool2d(2), nn.Flatten(), nn.Linear(12, 2))
-    with pytest.raises(UsageError, match="has more axes than one picture.*first layer moves over two"):
+    with pytest.raises(UsageError, match=r"has more axes than one picture.*first layer moves over two"):
         seewhy.explain(net, clip(3), "saliency", 1)
