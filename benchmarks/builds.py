@@ -1,6 +1,9 @@
 """``python -m benchmarks.builds --other PATH``: this checkout against another one, two processes in turn under one
 driver; prints the ratio of seconds (this / other) for each network and method, with the interval that 95 % of
-bootstrapped medians of the pairs fall into."""
+bootstrapped medians of the pairs fall into.
+
+Each process measures for itself which steps of preparing pay, and may choose otherwise than the other: so both are
+started several times, and the rounds are shared out among the starts."""
 
 from __future__ import annotations
 
@@ -29,6 +32,7 @@ def main() -> int:
     words = argparse.ArgumentParser(description=__doc__)
     words.add_argument("--other", type=Path, help="another checkout")
     words.add_argument("--rounds", type=int, default=15)
+    words.add_argument("--starts", type=int, default=3, help="of both processes")
     words.add_argument("--networks", nargs="*", default=list(NETWORKS))
     words.add_argument("--methods", nargs="*", default=list(METHODS))
     words.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
@@ -37,30 +41,39 @@ def main() -> int:
         return _serve()
     here = Path(__file__).resolve().parent.parent
     for network in asked.networks:
-        both = [_begun(path, here) for path in (here, asked.other.resolve())]
-        for process in both:
-            _ask(process, {"network": network})
-        for method in asked.methods:
-            for process in both:  # prepared, compared, and warm
-                for _ in range(3):
-                    _ask(process, {"method": method})
-            pairs = []
-            for turn in range(asked.rounds):
-                order = both if turn % 2 else both[::-1]
-                seconds = {id(process): _ask(process, {"method": method}) for process in order}
-                pairs.append((seconds[id(both[0])], seconds[id(both[1])]))
-            ratios = [a / b for a, b in pairs]
+        pairs: dict[str, list[tuple[float, float]]] = {method: [] for method in asked.methods}
+        for start in range(asked.starts):
+            both = [_begun(path, here) for path in (here, asked.other.resolve())]
+            for process in both:
+                _ask(process, {"network": network})
+            for method in asked.methods:
+                pairs[method] += _pairs(both, method, -(-asked.rounds // asked.starts), start)
+            for process in both:
+                process.stdin.close()
+                process.wait()
+        for method, some in pairs.items():
+            ratios = [a / b for a, b in some]
             low, high = _interval(ratios)
-            ours, theirs = (statistics.median(column) for column in zip(*pairs, strict=True))
+            ours, theirs = (statistics.median(column) for column in zip(*some, strict=True))
             print(
                 f"{network:<14} {method:<22} {statistics.median(ratios):.3f} ({low:.3f} to {high:.3f}), "
-                f"{1000 * ours:.1f} and {1000 * theirs:.1f} ms, {asked.rounds} pairs",
+                f"{1000 * ours:.1f} and {1000 * theirs:.1f} ms, {len(some)} pairs, {asked.starts} starts",
                 flush=True,
             )
-        for process in both:
-            process.stdin.close()
-            process.wait()
     return 0
+
+
+def _pairs(both: list[Any], method: str, rounds: int, start: int) -> list[tuple[float, float]]:
+    """Seconds of (this, other), in turn, once both are prepared, compared and warm."""
+    for process in both:
+        for _ in range(5):
+            _ask(process, {"method": method})
+    found = []
+    for turn in range(rounds):
+        order = both if (turn + start) % 2 else both[::-1]
+        seconds = {id(process): _ask(process, {"method": method}) for process in order}
+        found.append((seconds[id(both[0])], seconds[id(both[1])]))
+    return found
 
 
 def _interval(values: list[float]) -> tuple[float, float]:
