@@ -45,6 +45,7 @@ def main() -> int:
 
 def _child(seed: int, each: int) -> int:
     draw = random.Random(seed)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     import torch
     from torch import nn
 

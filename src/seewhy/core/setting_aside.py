@@ -28,9 +28,11 @@ def uncompiled(parts: Sequence[nn.Module]) -> Iterator[None]:
     before: list[tuple[dict[str, Any], str, Any]] = []
     try:
         for part in parts:
+            own = part.__dict__
+            if own.get(_COMPILED) is None and "_orig_mod" not in own.get("_modules", ()):
+                continue  # nearly all
             if isinstance(part, torch.jit.ScriptModule):
                 continue
-            own = vars(part)
             if own.get(_COMPILED) is not None:
                 before.append((own, _COMPILED, own[_COMPILED]))
                 own[_COMPILED] = None

@@ -43,11 +43,12 @@ def intake(module: Any) -> Intake:
     known = getattr(module, "axes", None)
     if isinstance(known, int) and hasattr(module, "channels_last"):  # a network of another library, which knows
         return Intake(known, module.channels)
-    parts = list(module.modules()) if isinstance(module, nn.Module) else []
-    first = next((part for part in parts if isinstance(part, nn.modules.conv._ConvNd)), None)
+    if not isinstance(module, nn.Module):
+        return Intake(2, None, told=False)
+    first = next((part for part in module.modules() if isinstance(part, nn.modules.conv._ConvNd)), None)
     if first is not None:
         return Intake(len(first.kernel_size), first.in_channels or None)
-    moves = (axes for part in parts for axes, kinds in _MOVES.items() if isinstance(part, kinds))
+    moves = (axes for part in module.modules() for axes, kinds in _MOVES.items() if isinstance(part, kinds))
     axes = next(moves, None)
     return Intake(2, None, told=False) if axes is None else Intake(axes, None)
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from seewhy.core.bits import Bits
-from seewhy.core.graph.watching import PLAIN, Look, is_plain, read_by
+from seewhy.core.graph.watching import PLAIN, Look, read_by
 
 __all__ = ["Contents", "addresses", "structure"]
 
@@ -34,16 +34,18 @@ def structure(parts: Sequence[nn.Module]) -> Hashable:
     """
     owned = [part.__dict__ for part in parts]
     look = Look(parts)
+    plain = PLAIN.issuperset
     attributes = [
-        v if type(v) in PLAIN or is_plain(v) else look(v, k) for own in owned for k, v in own.items() if k not in _BASE
-    ]
+        v if type(v) in PLAIN or (type(v) is tuple and plain(map(type, v))) else look(v, k)
+        for own in owned for k, v in own.items() if k not in _BASE
+    ]  # fmt: skip
     hooks = [
         (n, name, *((key, id(hook)) for key, hook in own[name].items()))
         for n, own in enumerate(owned)
         for name in _HOOKS
         if own[name]
     ]
-    held = [kind for part in parts for kind in (part._parameters, part._buffers)]
+    held = [own[kind] for own in owned for kind in ("_parameters", "_buffers")]
     tensors = [id(tensor) for kind in held for tensor in kind.values()]
     kinds = tuple(map(type, parts))
     besides = [look(value, name) for name, value in read_by(kinds)]
