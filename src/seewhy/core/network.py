@@ -107,8 +107,8 @@ _MIXING = "a layer normalises by its batch's own statistics: images explained to
 
 def _mix_samples(parts: Sequence[nn.Module]) -> bool:
     """Whether some batch norm has no statistics of its own to go by."""
-    norms = [part for part in parts if isinstance(part, nn.modules.batchnorm._BatchNorm)]
-    return any(part._buffers.get("running_mean", part) is None for part in norms)
+    kinds = {kind for kind in set(map(type, parts)) if issubclass(kind, nn.modules.batchnorm._BatchNorm)}
+    return any(part._buffers.get("running_mean", part) is None for part in parts if type(part) in kinds)
 
 
 def mode_matters(part: nn.Module) -> bool:
@@ -267,7 +267,7 @@ class Network:
                 if message not in self.warned:
                     self.warned.append(message)
                     warnings.warn(message, UserWarning, stacklevel=2)
-            if any(isinstance(part, nn.RNNBase) for part in parts):
+            if any(issubclass(kind, nn.RNNBase) for kind in set(map(type, parts))):
                 # cuDNN differentiates recurrent layers in train mode only
                 stack.enter_context(torch.backends.cudnn.flags(enabled=False))
             stack.enter_context(uncompiled(parts))

@@ -69,7 +69,8 @@ def hooked(parts: Sequence[nn.Module]) -> str:
     if shared._global_forward_hooks or shared._global_forward_pre_hooks:
         return "torch has forward hooks for all modules, and what they do no graph can know"
     for part in parts:
-        if part._forward_hooks or part._forward_pre_hooks:
+        own = part.__dict__
+        if own["_forward_hooks"] or own["_forward_pre_hooks"]:
             hooks = [*part._forward_hooks.values(), *part._forward_pre_hooks.values()]
             if any(getattr(hook, "__module__", "") not in _TRACED for hook in hooks):
                 return f"the model has forward hooks (on a {type(part).__name__}), and what they do no graph can know"
@@ -78,7 +79,7 @@ def hooked(parts: Sequence[nn.Module]) -> str:
 
 def kinds(tensors: Sequence[Tensor]) -> str:
     """What kind of the model's tensors keeps a program from standing for it, in words."""
-    other = next((type(each) for each in tensors if type(each) not in (Tensor, nn.Parameter, nn.Buffer)), None)
+    other = next(iter(set(map(type, tensors)) - {Tensor, nn.Parameter, nn.Buffer}), None)
     return (
         "" if other is None else f"some of the model's tensors are {other.__name__}s, which compute in their own ways"
     )
