@@ -17,6 +17,10 @@ from seewhy.errors import SeewhyError
 
 __all__ = ["judge"]
 
+#: what the gradients of a program may differ from the model's, relative, in L2: a rectifier's input next to zero,
+#: rounded across it, changes the gradient of all that it sees
+_PROGRAM = 2e-2
+
 
 def judge(exhibit: Exhibit, size: tuple[int, int], prepared: bool = False) -> dict[str, Any]:
     """The row of one network and input size: ``layer``, ``grid``, and verdicts; ``refused`` with seewhy's reason;
@@ -301,10 +305,10 @@ def _prepared(exhibit: Exhibit, net: nn.Module, x: Tensor) -> str:
         return f"refused: {error}"[:200]
     ours, right = (torch.stack([torch.from_numpy(each.values).double() for each in some]) for some in (found, exact))
     apart, size = float((ours - right).norm()), float(right.norm())
-    if apart > 1e-3 * size:  # deep untrained networks are far from themselves: each is held against float64
+    if apart > _PROGRAM * size:  # deep untrained networks are far from themselves: each is held against float64
         truth = _exactly(exhibit, net, x)
         rounding, mistake = float((right - truth).norm()), float((ours - truth).norm())
-        if mistake > 2 * rounding + 1e-3 * size:
+        if mistake > 2 * rounding + _PROGRAM * size:
             return f"differs by {mistake / size:.0e}, the model itself by {rounding / size:.0e}"
     said = dict(found[0].provenance["prepared"])
     if said["used"]:

@@ -59,14 +59,15 @@ def HF_KINDS() -> dict[str, str]:  # noqa: N802 - read as the table that it is
     return found
 
 
-def hf_model(name: str, oblong: bool) -> tuple[nn.Module, tuple[int, int], str]:
-    """The class called ``name``, small, with the size of its inputs and how it is asked."""
+def hf_model(name: str, oblong: bool, largest: int = 2) -> tuple[nn.Module, tuple[int, int], str]:
+    """The class called ``name``, small (``largest`` 2; 1 shallow, 0 as it comes), with the size of its inputs and how
+    it is asked."""
     import transformers
 
     kind = HF_KINDS()[name]
     made: Any = getattr(transformers, name)
     errors = []
-    for level in (2, 1, 0):
+    for level in range(largest, -1, -1):
         sizes = ((96, 144), (128, 160), (64, 64)) if oblong else ((128, 128), (64, 64), (224, 224))
         for size in (_SIDES[name][oblong],) if name in _SIDES else sizes:
             try:
