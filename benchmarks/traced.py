@@ -1,5 +1,5 @@
-"""``python -m benchmarks.traced``: what transformers' models, which always have hooks of their own, get instead of the
-model: for each class the program's steps or why there is none, and how long saliency takes with and without, in turn."""
+"""``python -m benchmarks.traced``: what transformers' models, which always have hooks of their own, get in their place:
+for each class the program's steps or why there is none, and how long saliency takes with and without, in turn."""
 
 from __future__ import annotations
 
