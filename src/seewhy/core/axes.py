@@ -37,13 +37,14 @@ class _Reached(BaseException):
 def check_axes(network: Network, call: Callable[[Tensor], Any], x: Tensor) -> None:
     """Refuse inputs ``x`` [B, C, D, H, W] (or with more axes) of which axis 1 turns out not to hold the channels; note
     on the network where that could not be proved. Raises `CapabilityError`."""
-    if x.ndim < 5 or network.root is None:
+    if x.ndim < 5:
         return
-    shape = tuple(x.shape[1:])
-    known = _known.setdefault(network.root, {})
-    if shape not in known:
-        known[shape] = _found(network, call, x[:1].detach())
-    verdict = known[shape]
+    shape, verdict = tuple(x.shape[1:]), "undecided"  # of a function, whose layers nobody sees
+    if network.root is not None:
+        known = _known.setdefault(network.root, {})
+        if shape not in known:
+            known[shape] = _found(network, call, x[:1].detach())
+        verdict = known[shape]
     if verdict == "proved":
         return
     if verdict == "undecided":

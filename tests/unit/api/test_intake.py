@@ -170,3 +170,9 @@ def test_more_axes_than_a_pool_moves_over_are_refused_in_a_true_line() -> None:
     net = nn.Sequential(nn.MaxPool2d(2), nn.Flatten(), nn.Linear(12, 2))
     with pytest.raises(UsageError, match=r"has more axes than one picture.*first layer moves over two"):
         seewhy.explain(net, clip(3), "saliency", 1)
+
+
+def test_a_function_of_volumes_is_read_with_a_word() -> None:
+    x = clip(3, 4)
+    found = seewhy.explain(lambda x: x.mean((2, 3, 4)), x, "occlusion", 1, window=4, stride=4, fill=0.0)
+    assert any("axis 1 of the input (1, 3, 4, 8, 8) holds channels could not be proved" in note for note in found.notes)
