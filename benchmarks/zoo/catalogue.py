@@ -98,7 +98,10 @@ def build(zoo: str, name: str, oblong: bool) -> Exhibit:
 
 def _torchvision(models: Any, name: str) -> tuple[nn.Module, str]:
     if name in models.list_models(module=models.detection):
-        options = {"score_thresh": 0.0} if name.startswith(("ssd", "retina", "fcos")) else {"box_score_thresh": 0.0}
+        # few objects: what a thousand boxes take says nothing more
+        options: dict[str, Any] = {"rpn_post_nms_top_n_test": 30, "box_detections_per_img": 5, "box_score_thresh": 0.0}
+        if name.startswith(("ssd", "retina", "fcos")):
+            options = {"score_thresh": 0.0, "topk_candidates": 30, "detections_per_img": 5}
         net = models.get_model(name, weights=None, weights_backbone=None, **options)
         net.transform.min_size, net.transform.max_size = (160,), 256
         return net, "objects"
