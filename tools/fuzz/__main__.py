@@ -32,7 +32,7 @@ def main() -> int:
     )
     waiting = [(n, min(_EACH, first + asked.networks - n)) for n in range(first, first + asked.networks, _EACH)]
     running: list[tuple[int, int, subprocess.Popen[str]]] = []
-    began, done, bad, unfit = time.perf_counter(), 0, 0, 0
+    began, done, bad, unfit, alarms = time.perf_counter(), 0, 0, 0, 0
     while waiting or running:
         while waiting and len(running) < asked.jobs:
             start, count = waiting.pop(0)
@@ -46,14 +46,17 @@ def main() -> int:
             )
         if process.returncode == 1 and not lines:
             lines.append(f"seeds {start} to {start + count - 1}: {errors[-800:]}")
-        unfit += sum(int(line.split()[1]) for line in out.splitlines() if line.startswith("unfit "))
+        for line in out.splitlines():
+            if line.startswith("unfit "):
+                unfit, alarms = unfit + int(line.split()[1]), alarms + int(line.split()[3])
         bad += sum(line.startswith("seed") for line in lines)
         done += count
         print(
             "\n".join(
                 [
                     *lines,
-                    f"{done} of {asked.networks} in {time.perf_counter() - began:.0f} s, {bad} disagree, {unfit} unfit",
+                    f"{done} of {asked.networks} in {time.perf_counter() - began:.0f} s: {bad} disagree, {unfit} unfit, "
+                    f"{alarms} with a program dropped though all maps agree",
                 ]
             ),
             flush=True,
@@ -70,21 +73,22 @@ def _begun(start: int, count: int) -> subprocess.Popen[str]:
 def _child(first: int, count: int) -> int:
     import torch
 
-    from tools.fuzz.trial import trial
+    from tools.fuzz.trial import ALARM, trial
 
     torch.set_num_threads(1)
-    bad = unfit = 0
+    bad = unfit = alarms = 0
     for seed in range(first, first + count):
         try:
             words, found = trial(seed)
         except Exception:  # one network's trouble is a finding, and no end of the others
             words, found = "raised", traceback.format_exc().splitlines()[-4:]
         unfit += "passed over" in words
-        if found:
+        alarms += any(ALARM in each for each in found)
+        if any(ALARM not in each for each in found):
             bad += 1
             print(f"seed {seed}: {words}")
             print("\n".join(f"  {each}" for each in found), flush=True)
-    print(f"unfit {unfit}")
+    print(f"unfit {unfit} alarms {alarms}")
     return int(bad > 0)
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from seewhy.core.batching import unmetered
-from seewhy.core.forwards import run_eager, run_windows, turned
+from seewhy.core.forwards import rounded, run_eager, run_windows
 from seewhy.core.graph.agreement import difference
 from seewhy.core.graph.uses import Use
 from seewhy.core.graph.windows import WindowPlan, Windows
@@ -71,6 +71,6 @@ def follow(
     variants = source.inputs(x, samples, indices).detach()
     exact = run_eager(network, call, variants, request)
     made = following.run(samples, indices)
-    verdict = difference(exact, made, lambda: run_eager(network, call, turned(variants), request))
+    verdict = difference(exact, made, (run_eager(network, call, other, request) for other in rounded(variants)))
     preparer.judge(use, verdict)
     return (None if verdict else following), len(samples)

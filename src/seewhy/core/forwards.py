@@ -4,7 +4,7 @@ of a prepared program that was found to agree with it."""
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -32,8 +32,10 @@ from seewhy.core.tape import Edit, capture, record
 from seewhy.core.upstream import WORKAROUNDS
 from seewhy.errors import TargetError
 
-__all__ = ["build_program", "program_for", "run_eager", "run_forward", "run_windows", "turned"]
+__all__ = ["build_program", "program_for", "rounded", "run_eager", "run_forward", "run_windows"]
 
+#: how often a network's input is moved by its rounding, to see how far the network is from itself
+_MOVED = 4
 #: what torch says when the part of a model before the first captured layer cannot do without a graph
 _WANTS_GRAPH = ("created in no_grad mode", "does not require grad", "inplace", "in-place")
 
@@ -59,18 +61,21 @@ def run_forward(network: Network, call: Callable[[Tensor], Any], x: Tensor, requ
         return made
     with unmetered():  # once only: no later chunk takes so much
         exact = run_eager(network, call, x, request)
-        verdict = difference(exact, made, lambda: run_eager(network, call, turned(x), request))
+        verdict = difference(exact, made, (run_eager(network, call, other, request) for other in rounded(x)))
     network.preparer.judge(use, verdict)
     kept = exact if verdict else made
     kept.checks = len(x)
     return kept
 
 
-def turned(x: Tensor) -> Tensor:
-    """The same numbers in another order in memory: torch adds them up in another order, too."""
-    if x.ndim != 4:
-        return x
-    return x.contiguous(memory_format=torch.channels_last if x.is_contiguous() else torch.contiguous_format)
+def rounded(x: Tensor) -> Iterator[Tensor]:
+    """The same numbers, as good as: in another order in memory, which torch adds up in another order, too, and a few
+    times with each moved by its own rounding. What a network makes of them is how far it is from itself."""
+    if x.ndim == 4:
+        yield x.contiguous(memory_format=torch.channels_last if x.is_contiguous() else torch.contiguous_format)
+    for seed in range(_MOVED):
+        noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        yield x * (1 + 2 * torch.finfo(x.dtype).eps * noise).to(x)
 
 
 def run_windows(network: Network, windows: Windows, x: Tensor, rows: Sequence[int], request: Request, use: Use) -> Pass:

@@ -9,9 +9,10 @@ probability of 1 - (1 - p)^n.
 
 from __future__ import annotations
 
+import itertools
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
@@ -21,7 +22,7 @@ from torch import Tensor
 from seewhy.core import asks
 from seewhy.core.answers import GradientKey, gradients_at
 from seewhy.core.chooser import Chooser
-from seewhy.core.forwards import run_eager, turned
+from seewhy.core.forwards import rounded, run_eager
 from seewhy.core.graph import agreement
 from seewhy.core.graph.agreement import Distance, verdict
 from seewhy.core.graph.preparing import Preparer
@@ -85,27 +86,34 @@ def _drawn(count: int) -> list[int]:
 
 @dataclass
 class CallSpot:
-    """Some samples (``rows``) of one forward that ``use`` answered, repeated by ``run`` on the model itself, once and
-    when they are first asked for."""
+    """Some samples (``rows``) of one forward that ``use`` answered, repeated by ``run`` on the model itself when they
+    are first asked for: as they are, and then rounded in other ways."""
 
     preparer: Preparer
     use: Use
     rows: list[int]
-    run: Callable[[list[int], bool], Pass]
+    run: Callable[[list[int]], Iterator[Pass]]
     checks: int = 0
-    _passes: dict[bool, Pass] = field(default_factory=dict)
+    _passes: list[Pass] = field(default_factory=list)
+    _coming: Iterator[Pass] | None = None
 
-    def _repeated(self, turned: bool = False) -> Pass:
-        """The samples on the model, or with their numbers ``turned`` round in memory."""
-        if turned not in self._passes:
-            self._passes[turned] = self.run(self.rows, turned)
-            self.checks += len(self.rows)
-            self.preparer.checked += len(self.rows)
-        return self._passes[turned]
+    def _repeated(self) -> Iterator[Pass]:
+        """The samples on the model, each way run once."""
+        self._coming = self.run(self.rows) if self._coming is None else self._coming
+        for way in itertools.count():
+            if way == len(self._passes):
+                made = next(self._coming, None)
+                if made is None:
+                    return
+                self._passes.append(made)
+                self.checks += len(self.rows)
+                self.preparer.checked += len(self.rows)
+            yield self._passes[way]
 
     def forward(self, made: Pass, asked: Sequence[Sequence[Target]]) -> None:
         """Compare layers, outputs and the scores of every set of targets ``asked``; raises `Differs`."""
-        exact = self._repeated()
+        passes = self._repeated()
+        exact = next(passes)
         mine = [[targets[row] for row in self.rows] for targets in asked]
         known = _values(exact, mine, range(len(self.rows)))
 
@@ -117,19 +125,14 @@ class CallSpot:
                 for name, value in known.items()
             }
 
-        def itself() -> dict[str, Distance]:
-            return distances(_values(self._repeated(turned=True), mine, range(len(self.rows))))
-
+        itself = (distances(_values(other, mine, range(len(self.rows)))) for other in passes)
         self._judge(distances(_values(made, asked, self.rows)), itself)
 
     def gradients(self, key: GradientKey, found: Mapping[str, tuple[Tensor, bool]]) -> None:
         """Compare the gradients ``found`` by place for ``key``; raises `Differs`."""
         mine = GradientKey(tuple(key.targets[row] for row in self.rows), key.rule)
-
-        def of(turned: bool) -> dict[str, tuple[Tensor, bool]]:
-            return gradients_at(self._repeated(turned), mine, found, keep=False)
-
-        exact = of(False)
+        gradients = (gradients_at(each, mine, found, keep=False) for each in self._repeated())
+        exact = next(gradients)
 
         def distances(other: Mapping[str, Tensor]) -> dict[str, Distance]:
             return {
@@ -138,9 +141,10 @@ class CallSpot:
             }
 
         made = {place: values.detach()[self.rows] for place, (values, _) in found.items()}
-        self._judge(distances(made), lambda: distances({place: values for place, (values, _) in of(True).items()}))
+        itself = (distances({place: values for place, (values, _) in other.items()}) for other in gradients)
+        self._judge(distances(made), itself)
 
-    def _judge(self, found: Mapping[str, Distance], itself: Callable[[], Mapping[str, Distance]]) -> None:
+    def _judge(self, found: Mapping[str, Distance], itself: Iterator[Mapping[str, Distance]]) -> None:
         if words := verdict(found, itself):
             self.preparer.judge(self.use, words)
             raise Differs(f"{self.use}: {words}")
@@ -157,8 +161,8 @@ def spot_of(
     places = {**request.places, **{name: chooser.find(name) for name in made.tape.activations}}
     again = replace(request, places=places, survey=False)
 
-    def run(rows: list[int], other: bool) -> Pass:
-        return run_eager(network, call, turned(x[rows]) if other else x[rows], again)
+    def run(rows: list[int]) -> Iterator[Pass]:
+        return (run_eager(network, call, each, again) for each in itertools.chain([x[rows]], rounded(x[rows])))
 
     return CallSpot(preparer, made.use, _drawn(len(x)), run)
 
@@ -200,12 +204,12 @@ class StreamSpots:
     other; two more for every size of chunk, in the 1st, 2nd, 4th, 8th... stream that has chunks of it; and further ones
     up to a thirtieth of the stream's time.
 
-    ``run`` gives the forward of some samples on the model itself, ``answer`` what the ``wants`` of its subscribers read
-    of it.
+    ``run`` gives the forwards of some samples on the model itself, as they are and then rounded in other ways,
+    ``answer`` what the ``wants`` of its subscribers read of one.
     """
 
     preparer: Preparer
-    run: Callable[[Tensor, Tensor, bool], Pass]
+    run: Callable[[Tensor, Tensor], Iterator[Pass]]
     answer: Callable[[Pass, Sequence[int]], Answers]
     wants: Sequence[Sequence[Any]]
     #: in the whole stream
@@ -260,18 +264,14 @@ class StreamSpots:
         began = time.perf_counter()
         samples, indices = (torch.stack([getattr(one, name) for one in kept]) for name in ("sample", "index"))
         rows = samples.tolist()
-        exact = self.run(samples, indices, False)
+        passes = self._counted(self.run(samples, indices), len(kept))
+        exact = next(passes)
         mine = self.answer(exact, rows)
         theirs = [
             [torch.stack(column) for column in zip(*(one.answers[n] for one in kept), strict=True)]
             for n in range(len(self.wants))
         ]
-        self._count(len(kept))
-
-        def itself() -> dict[str, Distance]:
-            self._count(len(kept))
-            return self._distances(mine, self.answer(self.run(samples, indices, True), rows), exact.forward)
-
+        itself = (self._distances(mine, self.answer(other, rows), exact.forward) for other in passes)
         words = verdict(self._distances(mine, theirs, exact.forward), itself)
         self._spent += time.perf_counter() - began
         if words:
@@ -279,10 +279,12 @@ class StreamSpots:
                 self.preparer.judge(use, words)
             raise Differs(f"{kept[0].use}: {words}")
 
-    def _count(self, samples: int) -> None:
-        self.checks += samples
-        self.tally.checks += samples
-        self.preparer.checked += samples
+    def _counted(self, passes: Iterator[Pass], samples: int) -> Iterator[Pass]:
+        for made in passes:
+            self.checks += samples
+            self.tally.checks += samples
+            self.preparer.checked += samples
+            yield made
 
     def _distances(self, exact: Answers, found: Answers, forward: Forward) -> dict[str, Distance]:
         distances: dict[str, Distance] = {}

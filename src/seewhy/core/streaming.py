@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from seewhy.core import asks
 from seewhy.core.answers import GradientKey, answer, gradients_at
 from seewhy.core.batching import Budget, in_chunks, unmetered
 from seewhy.core.following import follow
-from seewhy.core.forwards import build_program, run_eager, run_forward, turned
+from seewhy.core.forwards import build_program, rounded, run_eager, run_forward
 from seewhy.core.layers import INPUT, Place
 from seewhy.core.layouts import Reshape
 from seewhy.core.network import Network
@@ -86,9 +87,10 @@ def run_stream(
             return request
         return replace(request, edits={edited: lambda activation: source.edit(activation, samples, indices)})
 
-    def again(samples: Tensor, indices: Tensor, other: bool) -> Pass:
+    def again(samples: Tensor, indices: Tensor) -> Iterator[Pass]:
         variants = source.inputs(x, samples, indices).detach()
-        return run_eager(network, call, turned(variants) if other else variants, asked_of(samples, indices))
+        asked = asked_of(samples, indices)
+        return (run_eager(network, call, each, asked) for each in itertools.chain([variants], rounded(variants)))
 
     def read(made: Pass, samples: Sequence[int]) -> list[list[Tensor]]:
         return _chunk_answers(made, subscribers, samples, torch.zeros_like(tally.spent), keep=False)

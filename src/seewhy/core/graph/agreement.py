@@ -4,7 +4,7 @@ forward."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,18 +25,18 @@ __all__ = ["Distance", "difference", "gap", "gradients_at", "mixes", "rounding",
 _SELF, _MOST = 2, 5
 
 
-def difference(exact: Pass, made: Pass, again: Callable[[], Pass] | None = None) -> str:
+def difference(exact: Pass, made: Pass, again: Iterable[Pass] = ()) -> str:
     """'' where outputs and captured layers agree to eps^0.55 of the largest value (2e-4 for float32), and gradients to
     eps^0.25 in relative L2 (2e-2); else what does not.
 
     A gradient of a ReLU network jumps where rounding moves a value across zero, so it is not held to the same. Where
-    sums in another order move the network itself further than that, which ``again`` shows, twice as far is allowed, up
-    to five times the usual.
+    rounding moves the network itself further than that, which passes ``again`` show, twice as far is allowed, up to
+    five times the usual.
     """
     unlike = _unlike(exact, made)
     if unlike:
         return unlike
-    return verdict(_distances(exact, made), None if again is None else lambda: _distances(exact, again()))
+    return verdict(_distances(exact, made), (_distances(exact, other) for other in again))
 
 
 @dataclass(frozen=True)
@@ -68,13 +68,19 @@ class Distance:
         return cls(distance, allowed, f"{what} differ by {distance:.1%} (relative L2; allowed: {allowed:.1%})")
 
 
-def verdict(found: Mapping[str, Distance], itself: Callable[[], Mapping[str, Distance]] | None = None) -> str:
-    """'' where nothing is further apart than it may be, or than twice as far as the network is from ``itself`` (and
-    then no more than five times the usual); else the first that is, in words."""
+def verdict(found: Mapping[str, Distance], itself: Iterable[Mapping[str, Distance]] = ()) -> str:
+    """'' where nothing is further apart than it may be, or than twice as far as the network is from ``itself`` in one
+    of several ways of rounding (and then no more than five times the usual); else the first that is, in words.
+
+    ``itself`` is asked for as little as need be.
+    """
     apart = {name: each for name, each in found.items() if not each.near}
-    if apart and itself is not None and all(each.distance <= _MOST * each.allowed for each in apart.values()):
-        own = {name: each.distance for name, each in itself().items() if math.isfinite(each.distance)}
-        apart = {name: each for name, each in apart.items() if not each.distance <= _SELF * own.get(name, 0.0)}
+    if apart and all(each.distance <= _MOST * each.allowed for each in apart.values()):
+        for other in itself:
+            own = {name: each.distance for name, each in other.items() if math.isfinite(each.distance)}
+            apart = {name: each for name, each in apart.items() if not each.distance <= _SELF * own.get(name, 0.0)}
+            if not apart:
+                break
     return next(iter(apart.values())).words if apart else ""
 
 
