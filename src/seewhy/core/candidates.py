@@ -87,7 +87,8 @@ def find_candidates(survey: Survey, score: Tensor) -> Found:
     Where the graph does not lead to the input, since a part of the network records none, they are the last ones that
     the score was computed from, or the last ones there are.
     """
-    paths, names = Paths(score, survey.leaf), _named(survey)
+    paths = Paths(score, survey.leaf)
+    names = _named(survey, paths)
     if not paths.order:
         return Found(tuple(_unrecorded(survey, paths)), general=True)
     still = paths.still() if survey.dense else frozenset()
@@ -121,15 +122,17 @@ def _unrecorded(survey: Survey, paths: Paths) -> list[Candidate]:
     return list(reversed(found.values()))
 
 
-def _named(survey: Survey) -> dict[Point, Noted]:
+def _named(survey: Survey, paths: Paths) -> dict[Point, Noted]:
     """The best name of each tensor: of the outermost module that made it; of one that hands it on; of one that takes
-    it."""
+    it. What a module gives alone is caught where it leaves it: if something has read it by then, that is no name."""
     found: dict[Point, tuple[int, Noted]] = {}
     for each in survey.tape.noted:
         if each.edge is None or not each.module or "parametrizations" in each.module:
             continue
         rank = 0 if each.element == TAKEN else 1 if each.passed else 2
         point = point_of(each.edge)
+        if not each.element and paths.read_before(point, each.at):
+            continue
         if point not in found or rank > found[point][0] or rank == found[point][0] == 2:
             found[point] = rank, each
     return {point: each for point, (_, each) in found.items()}

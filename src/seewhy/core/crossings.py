@@ -48,6 +48,8 @@ class Paths:
     nodes: dict[int, Any] = field(default_factory=dict)
     following: dict[int, list[tuple[Point, int]]] = field(default_factory=dict)
     order: list[int] = field(default_factory=list)
+    #: the number of the first function that reads each tensor
+    _first: dict[Point, int] | None = None
 
     def __post_init__(self) -> None:
         if not self.score.requires_grad or not self.leaf.requires_grad:
@@ -109,6 +111,16 @@ class Paths:
                 stack.callback(self.nodes[node].register_hook(partial(hook, node=node)).remove)
             torch.autograd.grad(self.score, self.leaf, retain_graph=True, allow_unused=True)
         return frozenset(dead)
+
+    def read_before(self, point: Point, at: int) -> bool:
+        """Whether a function with a number below ``at`` reads the tensor."""
+        if self._first is None:
+            self._first = {}
+            for node, points in self.following.items():
+                number = self.nodes[node]._sequence_nr()
+                for each, _ in points:
+                    self._first[each] = min(number, self._first.get(each, number))
+        return self._first.get(point, at) < at
 
     def behind(self, point: Point, names: Sequence[str]) -> Point:
         """The nearest tensor before ``point`` that was not made by a function whose name has one of ``names``."""

@@ -28,7 +28,7 @@ from seewhy.core.outputs import Forward
 from seewhy.core.passes import Pass, Request
 from seewhy.core.programs import check_agreement
 from seewhy.core.rules import RuleWatch
-from seewhy.core.tape import Edit, capture, record
+from seewhy.core.tape import UNRECORDED, Edit, capture, record
 from seewhy.core.upstream import WORKAROUNDS
 from seewhy.errors import TargetError
 
@@ -37,7 +37,7 @@ __all__ = ["build_program", "program_for", "rounded", "run_eager", "run_forward"
 #: how often a network's input is moved by its rounding, to see how far the network is from itself
 _MOVED = 4
 #: what torch says when the part of a model before the first captured layer cannot do without a graph
-_WANTS_GRAPH = ("created in no_grad mode", "does not require grad", "inplace", "in-place")
+_WANTS_GRAPH = ("created in no_grad mode", "does not require grad", "inplace", "in-place", UNRECORDED)
 
 
 def run_forward(network: Network, call: Callable[[Tensor], Any], x: Tensor, request: Request) -> Pass:

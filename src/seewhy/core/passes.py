@@ -71,7 +71,9 @@ class Request:
             return "full"
         if not self.gradients:
             return "none"
-        return "full" if self.at_input or self.survey or not self.places else "lazy"
+        # one of several tensors, or one that is only taken, may have been read before a graph could begin there
+        parts = any(place.element for place in self.places.values())
+        return "full" if self.at_input or self.survey or parts or not self.places else "lazy"
 
 
 @dataclass

@@ -13,6 +13,7 @@ from torch import Tensor
 from seewhy.core import asks
 from seewhy.core.answers import GradientKey, answer, gradients_at
 from seewhy.core.batching import Budget, in_chunks, unmetered
+from seewhy.core.editing import check_editable
 from seewhy.core.following import follow
 from seewhy.core.forwards import build_program, rounded, run_eager, run_forward
 from seewhy.core.layers import INPUT, Place
@@ -80,6 +81,8 @@ def run_stream(
     items = all_items(x.shape[0], source.count) if items is None else items
     rounds = subscribers[0].stream.rounds or (source.count,)
     request = _request(subscribers, edited, find, reshape, keep)
+    if edited is not None:
+        check_editable(network, call, x, edited, find(edited))
     following, tally.checks = follow(network, call, x, source, request, items)
 
     def asked_of(samples: Tensor, indices: Tensor) -> Request:

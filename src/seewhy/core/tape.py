@@ -21,7 +21,10 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 from seewhy.core.layers import TAKEN, Place, Seen
 from seewhy.errors import CapabilityError, UnknownName
 
-__all__ = ["Edit", "Graph", "Noted", "Tape", "capture", "record"]
+__all__ = ["UNRECORDED", "Edit", "Graph", "Noted", "Tape", "capture", "record"]
+
+#: what is raised where a graph from the layer on would miss what has read it before
+UNRECORDED = "a layer gives several tensors, and they were made without a graph"
 
 #: replaces a raw activation during a forward
 Edit = Callable[[Tensor], Tensor]
@@ -31,7 +34,8 @@ Graph = Literal["full", "lazy", "none"]
 @dataclass(frozen=True, eq=False)
 class Noted:
     """A tensor that a module gave or, with `TAKEN` as its ``element``, was given, in the ``call``-th call, and its
-    place in the graph at that time. ``passed`` says that the module gave what it was given, untouched."""
+    place in the graph at that time: functions of the graph with numbers below ``at`` had run. ``passed`` says that the
+    module gave what it was given, untouched."""
 
     module: str
     element: str
@@ -40,6 +44,7 @@ class Noted:
     version: int
     edge: GradientEdge | None
     passed: bool = False
+    at: int = 0
 
     def name(self, calls: Mapping[str, int]) -> str:
         """Its name as a place, when each module was called as often as ``calls`` say."""
@@ -92,8 +97,11 @@ def capture(
                 calls[key] += 1
                 return place.call is None or calls[key] == place.call
 
-            def take(raw: Tensor, aliased: bool, key: str = key) -> Tensor | None:
-                """Put ``raw`` on the tape; gives what travels on in its stead, None if ``raw`` itself does."""
+            def take(raw: Tensor, aliased: bool, among: bool = False, key: str = key) -> Tensor | None:
+                """Put ``raw`` on the tape; gives what travels on in its stead, None if ``raw`` itself does. ``aliased``
+                where others hold it, ``among`` where it is one of several, which whoever made it may have read."""
+                if graph == "lazy" and among and raw.grad_fn is None:
+                    raise RuntimeError(UNRECORDED)
                 if graph == "lazy":
                     torch.set_grad_enabled(True)
                 edit = (edits or {}).get(key)
@@ -103,7 +111,7 @@ def capture(
                 else:
                     # enabled here even where the model itself has switched gradients off around this layer
                     with torch.set_grad_enabled(graph != "none"):
-                        new = _catch(tape, key, raw, aliased, wanted=graph != "none")
+                        new = _catch(tape, key, raw, aliased or among, wanted=graph != "none")
                 if new is not None and aliased:
                     raw.copy_(new)
                     return None
@@ -130,7 +138,7 @@ def capture(
                 if not place.element and len(names := [name for name, _ in elements(output)]) > 1:
                     tape.several[key] = names
                 # in place on its argument, or passed on untouched: others hold the same tensor and must see what we do
-                new = take(raw, any(argument is raw for argument in _tensors(args)))
+                new = take(raw, any(argument is raw for argument in _tensors(args)), output is not raw)
                 return None if new is None else _replace(output, raw, new)
 
             if place.element == TAKEN:
@@ -198,7 +206,15 @@ def record(root: nn.Module, tape: Tape) -> Iterator[None]:
 
 def _noted(module: str, element: str, call: int, tensor: Tensor) -> Noted:
     version = -1 if tensor.is_inference() else tensor._version
-    return Noted(module, element, call, tensor, version, _edge(tensor))
+    return Noted(module, element, call, tensor, version, _edge(tensor), at=_now())
+
+
+def _now() -> int:
+    """The number that the next function of the graph will have in this thread."""
+    with torch.enable_grad():
+        made = torch.ones((), requires_grad=True) * 1
+    assert made.grad_fn is not None
+    return made.grad_fn._sequence_nr() + 1
 
 
 def _edge(tensor: Tensor) -> GradientEdge | None:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 import seewhy
 from networks import image
+from seewhy.errors import CapabilityError
 
 
 class _Two(nn.Module):
@@ -71,3 +72,72 @@ def test_conductance_of_one_of_two_says_what_is_missing() -> None:
 def test_one_tensor_beside_none_needs_no_word() -> None:
     found = seewhy.explain(_net("one"), image(1)[:1], method="grad-cam", layer="body", target=1)
     assert not any("tensors" in note for note in found.notes)
+
+
+class _Early(nn.Module):
+    """Features, and what has read them before they are handed on: inside a tuple, by a pool after another reader, or
+    aside."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.body, self.pool, self.kind = _EarlyBody(kind), nn.AdaptiveAvgPool2d(1), kind
+        self.one, self.two = nn.Linear(4, 3), nn.Linear(4, 3)
+
+    def top(self, h: Tensor) -> Tensor:
+        """Scores [B, 3] of the features."""
+        return self.one(h.amax((2, 3))) + self.two(h.mean((2, 3)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scores [B, 3]."""
+        if self.kind == "taken":
+            h = self.body.features(x)
+            return self.one(h.amax((2, 3))) + self.two(self.pool(h).flatten(1))
+        out = self.body(x)
+        h, peak = out if self.kind == "tuple" else (out, self.body.peak)
+        return self.one(peak) + self.two(h.mean((2, 3)))
+
+
+class _EarlyBody(nn.Module):
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.conv, self.kind, self.peak = nn.Conv2d(3, 4, 3, padding=1), kind, torch.empty(0)
+
+    def features(self, x: Tensor) -> Tensor:
+        """[B, 4, H, W]."""
+        return self.conv(x).relu() * 1.0
+
+    def forward(self, x: Tensor) -> Any:
+        """The features and their peaks, or the features alone."""
+        h = self.features(x)
+        self.peak = h.amax((2, 3))
+        return (h, self.peak) if self.kind == "tuple" else h
+
+
+@pytest.mark.parametrize(("kind", "name"), [("tuple", "body[0]"), ("taken", "pool[in]"), ("aside", "body.conv")])
+@pytest.mark.parametrize("prepare", [False, True])
+def test_what_is_read_before_it_is_handed_on_counts_in_every_call(kind: str, name: str, prepare: bool) -> None:
+    torch.manual_seed(3)
+    net, x = _Early(kind).eval(), image(1).float()
+    leaf = (net.body.conv(x) if kind == "aside" else net.body.features(x)).detach().requires_grad_()
+    (grad,) = torch.autograd.grad(net.top(leaf.relu() * 1.0 if kind == "aside" else leaf)[:, 1].sum(), leaf)
+    right = (leaf * grad.mean((2, 3), keepdim=True)).sum(1).detach()
+    chosen = [seewhy.explain(net, x, method="grad-cam", target=1, prepare=prepare) for _ in range(3)]
+    named = [seewhy.explain(net, x, method="grad-cam", target=1, layer=name, prepare=prepare) for _ in range(2)]
+    if kind == "tuple":
+        named.append(seewhy.explain(net, x, method="grad-cam", target=1, layer="body", prepare=prepare))
+    for maps in chosen + named:
+        for found, expected in zip(maps, right, strict=True):
+            torch.testing.assert_close(torch.from_numpy(found.values), expected, rtol=1e-4, atol=1e-7)
+    assert {found.layer for maps in chosen for found in maps} == {name}
+
+
+@pytest.mark.parametrize(
+    ("kind", "layer"), [("tuple", "body[0]"), ("tuple", "body"), ("taken", "pool[in]"), ("aside", "body")]
+)
+@pytest.mark.parametrize("method", ["ablation-cam", "recipro-cam"])
+def test_what_is_read_before_it_is_handed_on_cannot_be_changed_there(kind: str, layer: str, method: str) -> None:
+    net, x = _Early(kind).eval(), image(1).float()[:1]
+    for _ in range(2):
+        with pytest.raises(CapabilityError, match="cannot be changed: the model reads its tensor before"):
+            seewhy.explain(net, x, method=method, target=1, layer=layer)
+    assert seewhy.explain(net, x, method=method, target=1, layer="body.conv").values.any()

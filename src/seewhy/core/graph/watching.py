@@ -7,11 +7,13 @@ and classes among them), cells of closures, defaults, and the same of the functi
 
 from __future__ import annotations
 
+import array
 import functools
 import sys
-from collections import OrderedDict, defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from types import BuiltinFunctionType, CodeType, FunctionType, MappingProxyType, MethodType, ModuleType, SimpleNamespace
+from contextvars import ContextVar
+from types import BuiltinFunctionType, CodeType, FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -23,16 +25,18 @@ from seewhy.errors import CapabilityError
 __all__ = ["PLAIN", "Look", "is_plain", "read_by"]
 
 PLAIN = frozenset((int, float, bool, str, bytes, complex, type(None)))
-#: functions are read by `read_by`, where they are called
-_BY_IDENTITY = frozenset((FunctionType, BuiltinFunctionType, type, ModuleType))
+_BY_IDENTITY = frozenset((BuiltinFunctionType, type, ModuleType))
 _SEQUENCES = (list, tuple, deque)
-_MAPPINGS = (dict, OrderedDict, defaultdict, MappingProxyType)
+_MAPPINGS = (dict, MappingProxyType)
+_BUFFERS = (bytearray, array.array)
 #: entries in all, and bytes of one array, that are looked at in every call; with more there is no program
 _MOST, _BYTES = 20_000, 65_536
-#: how deep attributes of attributes are followed
-_DEEP = 6
+#: how deep attributes of attributes are followed; with more there is no program
+_DEEP = 12
 #: packages whose own globals and objects are not looked into
 _LEFT = frozenset(("torch", "numpy", "keras", "transformers", "scipy", "PIL", "seewhy")) | sys.stdlib_module_names
+#: those of Python's own whose objects hold what people put into them
+_HOLDERS = frozenset(("argparse", "collections", "configparser", "types"))
 
 
 def is_plain(value: Any) -> bool:
@@ -67,41 +71,63 @@ class Look:
         if isinstance(value, Tensor):
             return number, _address(value), None if value.is_inference() else value._version
         inner = self._inside(value, kind, name)
-        if inner is None or depth == _DEEP:
+        if inner is None:
             return number
+        if depth == _DEEP:
+            raise CapabilityError(f"its {name!r} is nested deeper than can be looked at in every call")
         self._seen[number] = len(self._seen)
         self._kept.append(value)
         self._left -= len(inner)
         if self._left < 0:
             raise CapabilityError(f"its {name!r} holds more than can be looked at in every call")
         found = [self(each, name, depth + 1) for each in inner]
-        return (kind.__name__ if kind in _SEQUENCES or kind in _MAPPINGS else number, len(found), *found)
+        plain = kind in _SEQUENCES or kind is dict
+        return (kind.__name__ if plain else number, len(found), *found)
 
     def _inside(self, value: Any, kind: type, name: str) -> Sequence[Any] | None:
         """What a value is made of; None for what its identity stands for."""
-        if kind in _MAPPINGS:
-            return [*value.keys(), *value.values()]
-        if kind in _SEQUENCES:
-            return value  # type: ignore[no-any-return]
-        if kind in (set, frozenset):
-            return sorted(map(hash, value))
+        if isinstance(value, _MAPPINGS):
+            return [*value.keys(), *value.values(), *_attributes(value, kind)]
+        if isinstance(value, _SEQUENCES):
+            return [*value, *_attributes(value, kind)]
+        if isinstance(value, set | frozenset):
+            return [*sorted(map(hash, value)), *_attributes(value, kind)]
         if isinstance(value, np.ndarray):
             if value.dtype.hasobject:
                 return [value.shape, *value.flat]
             if value.nbytes > _BYTES:
                 raise CapabilityError(f"its {name!r} is a large numpy array, which can be changed without a trace")
             return [value.shape, value.tobytes()]
+        if isinstance(value, _BUFFERS):
+            if len(value) > _BYTES:
+                raise CapabilityError(f"its {name!r} is a large {kind.__name__}, which can be changed without a trace")
+            return [bytes(value)]
+        if kind is ContextVar:
+            return [value.get(None)]
+        if kind is FunctionType:
+            return None if _left_alone(value.__module__) else [*value.__dict__.values(), *_read_of(value)]
         if kind is functools.partial:
             return [value.func, value.args, value.keywords]
         if kind is MethodType:
             return [value.__func__, value.__self__]
         if isinstance(value, ModuleType | type):
             return None
-        if kind is not SimpleNamespace and not isinstance(value, nn.Module) and _left_alone(kind.__module__):
+        if not isinstance(value, nn.Module) and _left_alone(kind.__module__) and kind.__module__ not in _HOLDERS:
             return None
-        slots = [getattr(value, slot) for slot in getattr(kind, "__slots__", ()) if hasattr(value, slot)]
-        own = getattr(value, "__dict__", {})
-        return [*own.keys(), *own.values(), *slots]
+        return _attributes(value, kind)
+
+
+def _attributes(value: Any, kind: type) -> list[Any]:
+    """What an object has by names, in its dictionary and its slots."""
+    if kind in _SEQUENCES or kind is dict:
+        return []
+    slots = [name for each in kind.__mro__ for name in _names_of(vars(each).get("__slots__", ()))]
+    own = getattr(value, "__dict__", {})
+    return [*own.keys(), *own.values(), *(getattr(value, slot) for slot in slots if hasattr(value, slot))]
+
+
+def _names_of(slots: Any) -> Sequence[str]:
+    return (slots,) if isinstance(slots, str) else tuple(slots)
 
 
 def _address(value: Tensor) -> int:
@@ -129,13 +155,24 @@ def read_by(kinds: Sequence[type]) -> Iterator[tuple[str, Any]]:
             if owner in (object, nn.Module) or _left_alone(owner.__module__):
                 continue
             own = vars(owner)
-            yield from own.items()
+            # what functions read comes below
+            yield from ((name, id(value) if type(value) is FunctionType else value) for name, value in own.items())
+            if type(owner) is not type and not _left_alone(type(owner).__module__):
+                yield from ((name, value) for name, value in vars(type(owner)).items() if is_plain(value))
             functions = tuple(map(id, own.values()))
             known = _known.get(owner)
             if known is None or known[0] != functions:
                 known = _known[owner] = functions, _readers(own.values())
-            for name, value in known[1]:
-                yield name, value()
+            for name, read in known[1]:
+                value = read()
+                yield name, id(value) if type(value) is FunctionType else value
+
+
+def _read_of(function: FunctionType) -> list[Any]:
+    """What a function that an attribute holds reads besides its arguments, as it is now. Found anew in every call: its
+    cells may hold the model, and whoever kept them would keep that."""
+    values = [read() for _, read in _readers([function])]
+    return [id(value) if type(value) is FunctionType else value for value in values]
 
 
 def _readers(values: Iterable[Any]) -> _Readers:
@@ -166,12 +203,23 @@ def _spaces(function: FunctionType, names: set[str]) -> Iterator[tuple[Mapping[s
     space = function.__globals__
     for name in names & space.keys():
         value = space[name]
-        if isinstance(value, ModuleType | type):
-            module = value.__name__ if isinstance(value, ModuleType) else value.__module__
-            if not _left_alone(module):
-                inner = vars(value)
-                yield from ((inner, each) for each in names & inner.keys())
+        if isinstance(value, type):
+            yield from _of_class(value, names)
+        elif isinstance(value, ModuleType) and not _left_alone(value.__name__):
+            inner = vars(value)
+            for each in names & inner.keys():
+                yield inner, each
+                if isinstance(inner[each], type):
+                    yield from _of_class(inner[each], names)
         yield space, name
+
+
+def _of_class(kind: type, names: set[str]) -> Iterator[tuple[Mapping[str, Any], str]]:
+    """What code with these ``names`` may read of a class: its own attributes, its bases' and its metaclass's."""
+    metaclass: type = type(kind)
+    for owner in kind.__mro__ + metaclass.__mro__:
+        if not _left_alone(owner.__module__):
+            yield from ((vars(owner), each) for each in names & vars(owner).keys())
 
 
 def _functions(value: Any) -> Iterator[FunctionType]:
