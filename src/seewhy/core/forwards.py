@@ -187,7 +187,7 @@ def _forward(
             f"layer {name!r} gives {len(names)} tensors, of which the first is explained: what goes through the others "
             f"is not in the map; they are called {', '.join(repr(f'{name}[{each}]') for each in names[1:4])}"
         )
-    forward = Forward(raw, x.shape[0], head.squashes)
+    forward = Forward(raw, x.shape[0], head.squashes, squashed=head.squashed)
     made = Pass(forward, size, request, tape, leaf, rule, head.linears, bias.terms, attention, network.channels_last)
     made.grids = network.grids
     # weakly: a cycle would keep the whole graph until the garbage collector comes by

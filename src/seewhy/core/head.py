@@ -25,6 +25,10 @@ _SQUASHES = {
     "_log_softmax": "log_softmax",
     "sigmoid": "sigmoid",
     "sigmoid_": "sigmoid",
+    "log_sigmoid": "log_sigmoid",
+    "special_softmax": "softmax",
+    "special_log_softmax": "log_softmax",
+    "special_expit": "sigmoid",
 }
 #: calls that give the same numbers: as another type, or copied
 _SAME = (
@@ -33,16 +37,19 @@ _SAME = (
 )  # fmt: skip
 #: calls that give the same numbers in another shape
 _SHAPES = ("view", "reshape", "_unsafe_view", "flatten", "squeeze", "unsqueeze", "__getitem__", "select", "slice")
-#: calls that make one squash of another: name, what it was, what it is
-_TURNED = {"exp": ("log_softmax", "softmax"), "log": ("softmax", "log_softmax")}
+#: calls that make one squash of another: by name, what it was and what it is
+_TURNED = {
+    "exp": {"log_softmax": "softmax", "log_sigmoid": "sigmoid"},
+    "log": {"softmax": "log_softmax", "sigmoid": "log_sigmoid"},
+}
 #: every call that an output can end in without being another one
 ENDINGS = frozenset((*_SQUASHES, *_SAME, *_SHAPES, *_TURNED))
 
 
 @dataclass(frozen=True)
 class Squash:
-    """A softmax, log-softmax or sigmoid call: its input and its output, or what handed that on; ``dense``: of maps, not
-    of rows of scores."""
+    """A softmax or sigmoid call, or of the logarithm of one: its input and its output, or what handed that on;
+    ``dense``: of maps, not of rows of scores."""
 
     kind: str
     source: Tensor
@@ -74,6 +81,8 @@ class HeadWatch:
 
     squashes: list[Squash] = field(default_factory=list)
     linears: list[Linear] = field(default_factory=list)
+    #: whether rows of scores were squashed behind the last linear call: by what the output may have been made
+    squashed: bool = False
     _by_result: dict[int, Squash] = field(default_factory=dict)
     _dense: Squash | None = None
 
@@ -103,9 +112,9 @@ class HeadWatch:
             return result
         kind, source = known.kind, known.source
         if call.name in _TURNED:
-            before, kind = _TURNED[call.name]
-            if known.kind != before:
+            if known.kind not in _TURNED[call.name]:
                 return result
+            kind = _TURNED[call.name][known.kind]
         elif call.name in _SHAPES and result.shape != known.result.shape:
             source = Call(call.func, call.name, (source, *call.args[1:]), call.kwargs).run()
         if result is not known.result:
@@ -119,6 +128,7 @@ class HeadWatch:
                 self.squashes[:] = [each for each in self.squashes if each is not self._dense]
             self._dense = squash
         self.squashes.append(squash)
+        self.squashed |= not squash.dense
         # the squash holds its result: no other tensor is given its number
         self._by_result[id(squash.result)] = squash
 
@@ -127,6 +137,7 @@ class HeadWatch:
         features = call.args[0] if call.args else call.kwargs["input"]
         weight = call.args[1] if len(call.args) > 1 else call.kwargs.get("weight")
         if features.ndim == 2 and isinstance(weight, Tensor):
+            self.squashed = False
             self.linears.append(Linear(features, weight, result))
         return result
 
@@ -135,6 +146,7 @@ class HeadWatch:
         result = proceed(call)
         weight = call.args[1] if len(call.args) > 1 else None
         if call.args and call.args[0].ndim == 2 and isinstance(weight, Tensor) and weight.ndim == 2:
+            self.squashed = False
             self.linears.append(Linear(call.args[0], weight.T, result))
         return result
 

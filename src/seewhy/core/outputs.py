@@ -66,7 +66,8 @@ class Forward:
 
     ``raw`` is what the model returned; ``main`` the scores in it; ``logits`` [B, K] what stood before a final
     softmax or sigmoid, if the forward ended in one; ``batch`` the number of samples; ``captured`` the layers that
-    were, in the order in which they first ran.
+    were, in the order in which they first ran; ``squashed`` whether rows of scores were squashed on the way to the
+    output, whatever came then.
     """
 
     raw: Any
@@ -75,6 +76,7 @@ class Forward:
     activations: Callable[[str], Tensor] | None = None
     rows: Callable[[str], Tensor] | None = None
     captured: tuple[str, ...] = ()
+    squashed: bool = False
 
     @cached_property
     def main(self) -> Tensor:
@@ -93,21 +95,34 @@ class Forward:
 
     @property
     def ends_in(self) -> str:
-        """``"softmax"``, ``"log_softmax"``, ``"sigmoid"`` or ``"logits"``."""
+        """``"softmax"``, ``"log_softmax"``, ``"sigmoid"``, ``"log_sigmoid"`` or ``"logits"``."""
         return "logits" if self._final is None else self._final.kind
 
     @cached_property
+    def _shares(self) -> bool:
+        """Whether the output holds probabilities though it is no softmax or sigmoid that was seen: shares of 1, or
+        numbers from 0 to 1 that were made of a squash by steps that nobody follows (some classes of it, one minus it).
+        """
+        if self._final is not None:
+            return False
+        rows = self.main.detach()
+        between = self.squashed and bool(((rows >= 0) & (rows <= 1)).all())
+        return between or _are_shares(self.main)
+
+    @cached_property
     def score_unit(self) -> str:
-        """What `logits` are: ``"logit"``; ``"probability"`` for shares of 1 in which no softmax was seen to end, which
-        then are explained as they are."""
-        return "probability" if self._final is None and _are_shares(self.logits) else "logit"
+        """What `logits` are: ``"logit"``; ``"probability"`` or ``"output"``, a number without a name, for what was made
+        of a softmax by steps that are not followed, which then is explained as it is."""
+        if self._shares:
+            return "probability"
+        return "output" if self._final is None and self.squashed else "logit"
 
     @cached_property
     def output_unit(self) -> str:
         """What `main` is: ``"probability"``, ``"log-probability"``, or ``"output"``, a number without a name."""
         if self._final is None:
-            return "probability" if _are_shares(self.main) else "output"
-        return "log-probability" if self._final.kind == "log_softmax" else "probability"
+            return "probability" if self._shares else "output"
+        return "log-probability" if self._final.kind.startswith("log_") else "probability"
 
     @cached_property
     def logits(self) -> Tensor:
@@ -117,9 +132,11 @@ class Forward:
 
     @cached_property
     def probabilities(self) -> Tensor:
-        """Softmax of the logits over axis 1, or the model's own sigmoid where it ends in one."""
-        if self.ends_in == "sigmoid":
-            return self.main
+        """Softmax of the logits over axis 1; what the model gives itself where that is a sigmoid, or made of
+        probabilities."""
+        given = self.main.exp() if self.ends_in == "log_sigmoid" else self.main
+        if self._shares or self.ends_in in ("sigmoid", "log_sigmoid"):
+            return given[:, None] if given.ndim == 1 else given
         if self.logits.ndim == 2 and self.logits.shape[1] == 1:  # one score: yes or no
             return self.logits.sigmoid()
         return self.logits.softmax(1)

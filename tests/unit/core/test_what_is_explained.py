@@ -66,6 +66,11 @@ ENDS: dict[str, Callable[[Tensor], Tensor]] = {
     "softmax copied": lambda y: y.softmax(1).clone().contiguous(),
     "softmax in another shape": lambda y: y.softmax(1).unsqueeze(2).flatten(1),
     "sigmoid in place": lambda y: y.clone().sigmoid_(),
+    "special softmax": lambda y: torch.special.softmax(y, 1),
+    "special log-softmax": lambda y: torch.special.log_softmax(y, 1),
+    "expit": torch.special.expit,
+    "log-sigmoid": F.logsigmoid,
+    "exponential of log-sigmoid": lambda y: F.logsigmoid(y).exp(),
 }
 
 
@@ -179,6 +184,51 @@ def test_shares_without_a_softmax_that_was_seen_are_no_logits() -> None:
     net = seeded(lambda: Ended(lambda y: (y / 40).exp() / (y / 40).exp().sum(1, keepdim=True)))
     assert seewhy.explain(net, image(1), "saliency", 1).unit == "probability"
     assert seewhy.explain(seeded(lambda: Ended(lambda y: y)), image(1), "saliency", 1).unit == "logit"
+
+
+DERIVED: dict[str, Callable[[Tensor], Tensor]] = {
+    "some of a softmax": lambda y: (y / 40).softmax(1)[:, 1:],
+    "some of a softmax in another order": lambda y: (y / 40).softmax(1)[:, [1, 0, 2]],
+    "one minus a sigmoid": lambda y: 1 - (y / 40).sigmoid(),
+    "the mean of two": lambda y: ((y / 40).softmax(1) + (y / 20).softmax(1)) / 2,
+    "by hand": lambda y: (y / 40).exp() / (y / 40).exp().sum(1, keepdim=True),
+}
+
+
+@pytest.mark.parametrize("end", DERIVED)
+@pytest.mark.parametrize("prepare", [False, True])
+def test_what_is_made_of_probabilities_is_explained_as_it_is(end: str, prepare: bool) -> None:
+    """It is no logit, and its probability is no softmax of it."""
+    net, x = seeded(lambda: Ended(DERIVED[end])), image()
+    given = net(x).detach()[:, 1]
+    for target in (1, t.Probability(1), t.LogProbability(1)):
+        found = seewhy.explain(net, x, "saliency", target, reduce="none", prepare=prepare)
+        for each, value in zip(found, given.tolist(), strict=True):
+            log = isinstance(target, t.LogProbability)
+            assert each.score == pytest.approx(np.log(value) if log else value, rel=1e-4)
+            assert each.unit == ("log-probability" if log else "probability")
+
+
+@pytest.mark.parametrize("prepare", [False, True])
+def test_numbers_made_of_probabilities_have_no_name(prepare: bool) -> None:
+    net = seeded(lambda: Ended(lambda y: 3 * (y / 40).softmax(1) - 1))
+    assert seewhy.explain(net, image(1), "saliency", 1, prepare=prepare).unit == "output"
+
+
+@pytest.mark.parametrize("end", ["softmax", "sigmoid", "expit", "log-sigmoid", "special log-softmax"])
+def test_the_probability_of_a_class(end: str) -> None:
+    net, x = seeded(lambda: Ended(ENDS[end])), image()
+    logits = net.logits(x).detach().double()
+    right = (logits.softmax(1) if "soft" in end else logits.sigmoid())[:, 1]
+    for target, expected in ((t.Probability(1), right), (t.LogProbability(1), right.log())):
+        found = seewhy.explain(net, x, "saliency", target)
+        assert [each.score for each in found] == pytest.approx(expected.tolist(), rel=1e-3, abs=1e-6)
+
+
+def test_the_probability_of_a_single_output_without_an_axis() -> None:
+    net, x = seeded(lambda: Ended(lambda y: (y / 40).sigmoid()[:, 0], classes=1)), image()
+    found = seewhy.explain(net, x, "saliency", t.Probability(0))
+    assert [each.score for each in found] == pytest.approx(net(x).tolist(), rel=1e-4)
 
 
 def test_attention_is_no_end() -> None:

@@ -78,7 +78,11 @@ class LogProbability(Target):
     def __call__(self, output: Forward) -> Tensor:
         """Every sample's score, [B]."""
         logit = column(output.logits, self.k, "class")
-        if output.ends_in == "sigmoid" or output.logits.shape[1] == 1:  # every class is a yes or no of its own
+        if output.score_unit == "probability":  # as the model gives it
+            return logit.log()
+        if (
+            output.ends_in in ("sigmoid", "log_sigmoid") or output.logits.shape[1] == 1
+        ):  # every class is a yes or no of its own
             return torch.nn.functional.logsigmoid(logit)
         return logit - output.logits.logsumexp(1)
 
