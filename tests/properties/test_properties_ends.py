@@ -149,6 +149,12 @@ def test_an_attack_that_ends_in_no_answer_leaves_its_class_and_reaches_none(
     assert found.success is met
 
 
+@pytest.mark.parametrize("method", ["fgsm", "i-fgsm", "pgd"])
+def test_where_there_is_no_answer_there_is_none_to_leave(method: str) -> None:
+    found = seewhy.attack(_numbers("NaN scores").net, image(2)[0], method=method, maps=None)
+    assert found.success is None
+
+
 def test_an_attack_moves_the_pixels_whose_slopes_are_numbers() -> None:
     class Rooted(nn.Module):
         def forward(self, x: Tensor) -> Tensor:

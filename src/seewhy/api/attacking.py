@@ -131,7 +131,7 @@ def attack_items(
             adversarial=now.pixels,
             perturbation=now.levels,
             goal=goal.words,
-            success=goal.met(then),
+            success=goal.met(then) if first.answered else None,  # no answer, nothing to leave
             before=first.prediction,
             after=then.prediction,
             score=goal.sign * change.score,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,13 +19,13 @@ from seewhy.core.layers import TAKEN
 from seewhy.core.network import Network
 from seewhy.core.passes import Pass, Request
 from seewhy.core.targets import Logit
-from seewhy.errors import CapabilityError, TargetError
+from seewhy.errors import CapabilityError, OutOfMemory, TargetError, UsageError
 from seewhy.models import Model, Preprocess, load, wrap
 from seewhy.models.intake import intake
 from seewhy.registry import Card
 from seewhy.registry import methods as registry
 
-__all__ = ["LayerInfo", "blank", "layers", "methods"]
+__all__ = ["LayerInfo", "blank", "guessing", "layers", "methods"]
 
 
 def methods(family: str | None = None) -> list[Card]:
@@ -68,7 +69,8 @@ def layers(model: Model | nn.Module | Callable[[Tensor], Any] | str, input: Tens
     given = _noise(wrapped) if input is None else channels_first(wrapped, torch.as_tensor(input))
     x = network.like(given)
     with network.borrowed() as call:
-        made = run_forward(network, call, x, Request(survey=True))
+        with guessing(x, "give it one that it takes: seewhy.layers(model, x)") if input is None else nullcontext():
+            made = run_forward(network, call, x, Request(survey=True))
         best = _best(network, call, x, made)
     shapes = {each.module: tuple(each.tensor.shape) for each in reversed(made.tape.noted) if each.element != TAKEN}
     shapes |= {seen.name: seen.shape for seen in made.tape.seen}
@@ -91,6 +93,21 @@ def layers(model: Model | nn.Module | Callable[[Tensor], Any] | str, input: Tens
             )
         )
     return found
+
+
+@contextmanager
+def guessing(x: Tensor, way: str) -> Iterator[None]:
+    """Whatever a network raises here is for the sake of ``x``, whose shape was guessed: said in a line, with the
+    ``way`` out. Raises `UsageError`."""
+    try:
+        yield
+    except OutOfMemory:
+        raise
+    except Exception as error:
+        said = str(error).strip().partition("\n")[0]
+        raise UsageError(
+            f"the model takes no input of shape {tuple(x.shape)}, which its first layer suggests ({said[:200]}); {way}"
+        ) from error
 
 
 def _best(network: Network, call: Callable[[Tensor], Any], x: Tensor, made: Pass) -> str | None:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 import seewhy.methods  # noqa: F401 - every method registers itself on import
 from seewhy.api.aims import aim
 from seewhy.api.examples import strongest
-from seewhy.api.listing import blank
+from seewhy.api.listing import blank, guessing
 from seewhy.api.parameters import split_parameters
 from seewhy.api.results import provenance
 from seewhy.core.engine import run_jobs
@@ -76,6 +76,8 @@ def maximise(
     x, ends = network.like(_blank(wrapped, size)), _ends(wrapped, bounds)
     limits = tuple(end.to(x).reshape(1, -1, 1, 1).expand(1, x.shape[1], 1, 1) for end in ends)
     # found out before minutes are spent
+    with network.borrowed() as call, guessing(x, "only networks of pictures can be maximised"), torch.no_grad():
+        call(x)
     real = strongest(wrapped, network, what, folder, examples, progress) if folder is not None else []
 
     def drawn(values: Tensor) -> Pixels:

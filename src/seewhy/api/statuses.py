@@ -111,10 +111,11 @@ def status_of(
             return Status("zero-gradient", f"the map is 0 everywhere: no activation at {place} stands out")
         return Status(
             "zero-gradient",
-            f"the map is 0 everywhere: at {place} nothing changes the score (constant output, dead or saturated units)",
+            f"the map is 0 everywhere: the score has no gradient at the places of {place} (constant output, dead or "
+            "saturated units, rounding, or what is read behind it are tokens without a place)",
         )
     converged = answer.attribution.converged
-    if converged is None and done.place == INPUT and (short := _short(done, row)):
+    if converged is None and (short := _short(done, row)):
         return Status("not-converged" if "steps" in answer.job.parameters else "incomplete", short)
     if converged is not None and not bool(converged[row]):
         return Status("not-converged", answer.attribution.notes[row])

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from seewhy.core.programs import program_of
 from seewhy.core.setting_aside import uncompiled, unrepeated
-from seewhy.errors import CapabilityError
+from seewhy.errors import CapabilityError, SeewhyError
 
 if TYPE_CHECKING:
     from seewhy.core.graph.preparing import Preparer
@@ -92,7 +92,7 @@ def _locked(root: nn.Module, parts: Sequence[nn.Module]) -> Iterator[None]:
 @contextmanager
 def _eval_flags(parts: Sequence[nn.Module]) -> Iterator[bool]:
     """Every submodule in eval mode; each flag put back as it was. Gives whether any of them mattered."""
-    training = [part for part in parts if part.training]
+    training = [part for part in parts if getattr(part, "training", False)]  # frozen scripts have lost it
     try:
         for part in training:
             part.training = False
@@ -115,6 +115,19 @@ def mode_matters(part: nn.Module) -> bool:
     """Whether a layer does something else in train mode."""
     name = type(part).__name__
     return any(word in name for word in ("Dropout", "BatchNorm", "InstanceNorm", "DropPath", "StochasticDepth"))
+
+
+#: what a forward raises that was given something else than it expects
+_NOT_ONE_TENSOR = (TypeError, AttributeError, LookupError)
+
+
+def _not_taken(root: nn.Module, x: Tensor, error: Exception) -> CapabilityError:
+    said = str(error).strip().partition("\n")[0]
+    return CapabilityError(
+        f"{type(root).__name__} raised {type(error).__name__} when it was given one tensor {tuple(x.shape)}: {said}. "
+        "If it takes several in a tuple or a dictionary, wrap it in a module that holds the others, whose forward(self, x) "
+        "puts them together"
+    )
 
 
 class _Buffers:
@@ -281,7 +294,12 @@ class Network:
 
             def call(x: Tensor) -> Any:
                 buffers.keep()
-                return torch.func.functional_call(root, clones, (x,)) if clones else root(x)
+                try:
+                    return torch.func.functional_call(root, clones, (x,)) if clones else root(x)
+                except _NOT_ONE_TENSOR as error:
+                    if isinstance(error, SeewhyError):
+                        raise
+                    raise _not_taken(root, x, error) from error
 
             yield call
 

@@ -26,8 +26,8 @@ def _norm(call: Call, proceed: Callable[[Call], Any]) -> Any:
     return out
 
 
-def _plain_order(gradient: Tensor) -> Tensor:
-    return gradient.contiguous()
+def _plain_order(gradient: Tensor | None) -> Tensor | None:
+    return None if gradient is None else gradient.contiguous()  # none comes from behind a quantised layer
 
 
 WORKAROUNDS: dict[str, Handler] = {"batch_norm": _norm, "instance_norm": _norm}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 import threading
 import warnings
@@ -384,3 +385,37 @@ def test_no_warning_is_left_to_torch() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         _values(make("conv-bn-relu", 1, torch.float32).net, "saliency")
+
+
+def _small(*more: nn.Module) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 3, padding=1), *more, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 3)
+    ).eval()
+
+
+@pytest.mark.parametrize("prepare", [False, True])
+@pytest.mark.filterwarnings("ignore")  # torch has moved it elsewhere
+def test_no_gradient_comes_from_behind_a_quantised_layer(prepare: bool) -> None:
+    net = torch.ao.quantization.quantize_dynamic(_small(nn.BatchNorm2d(6)), {nn.Linear}, dtype=torch.qint8)
+    for each in seewhy.explain(net, torch.randn(3, 3, 12, 12), "saliency", 1, prepare=prepare):
+        assert each.status.code == "zero-gradient"
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.half])
+@pytest.mark.parametrize("composite", ["epsilon", "epsilon-gamma-box", "epsilon-alpha2-beta1-flat"])
+def test_relevance_of_networks_of_16_bits(kind: torch.dtype, composite: str) -> None:
+    net, x = _small(), torch.randn(2, 3, 12, 12)
+    right = seewhy.explain(net, x, "lrp", 1, composite=composite)
+    found = seewhy.explain(copy.deepcopy(net).to(kind), x.to(kind), "lrp", 1, composite=composite)
+    for a, b in zip(found, right, strict=True):
+        assert np.linalg.norm(a.values - b.values) < 0.05 * np.linalg.norm(b.values)
+
+
+@pytest.mark.parametrize("method", ["saliency", "occlusion"])
+@pytest.mark.filterwarnings("ignore")  # torch would rather have us export
+def test_frozen_scripts(method: str) -> None:
+    net, x = _small(), torch.randn(2, 3, 12, 12)
+    frozen = torch.jit.freeze(torch.jit.trace(net, x[:1]))
+    found, right = (seewhy.explain(each, x, method, 1) for each in (frozen, net))
+    for a, b in zip(found, right, strict=True):
+        assert np.allclose(a.values, b.values, atol=1e-5)

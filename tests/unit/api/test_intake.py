@@ -176,3 +176,52 @@ def test_a_function_of_volumes_is_read_with_a_word() -> None:
     x = clip(3, 4)
     found = seewhy.explain(lambda x: x.mean((2, 3, 4)), x, "occlusion", 1, window=4, stride=4, fill=0.0)
     assert any("axis 1 of the input (1, 3, 4, 8, 8) holds channels could not be proved" in note for note in found.notes)
+
+
+class Inside(nn.Module):
+    """Two pictures in one argument, as ``how`` says."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.conv, self.head, self.how = nn.Conv2d(3, 4, 3), nn.Linear(4, 2), how
+
+    def forward(self, both: Any) -> Tensor:
+        if self.how == "keys":
+            left, right = {"a": both}["b"], both
+        elif self.how == "attributes":
+            left, right = both.left, both.right
+        else:
+            left, right = both
+        return self.head((self.conv(left) - self.conv(right)).mean((2, 3)))
+
+
+@pytest.mark.parametrize("how", ["keys", "attributes", "pair"])
+@pytest.mark.parametrize("method", ["saliency", "occlusion", "grad-cam"])
+def test_several_inputs_inside_one_are_refused_in_a_true_line(how: str, method: str) -> None:
+    x = torch.rand(2, 1, 3, 3)  # each of the two is taken apart, and has too few axes
+    with pytest.raises(CapabilityError, match="Inside raised .* one tensor .* tuple or a dictionary, wrap it"):
+        seewhy.explain(Inside(how).eval(), x.expand(2, 3, 3, 3), method, 1)
+    with pytest.raises(UsageError, match=r"takes no input of shape \(1, 3, 224, 224\), which its first layer suggests"):
+        seewhy.layers(Inside(how).eval())
+
+
+class Frames(nn.Module):
+    """Takes [B, T, C, H, W], each frame by a convolution of pictures."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(3, 4, 3), nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, frames = x.shape[:2]
+        return self.head(self.conv(x.flatten(0, 1)).mean((2, 3)).view(batch, frames, -1).mean(1))
+
+
+def test_what_is_guessed_of_a_network_of_frames_is_refused_in_a_true_line() -> None:
+    net = Frames().eval()
+    words = r"takes no input of shape \(1, 3, 224, 224\), which its first layer suggests"
+    with pytest.raises(UsageError, match=rf"{words}.*seewhy.layers\(model, x\)"):
+        seewhy.layers(net)
+    with pytest.raises(UsageError, match=rf"{words}.*only networks of pictures can be maximised"):
+        seewhy.maximise(net, 1)
+    assert [each.name for each in seewhy.layers(net, clip(2, 3))] == ["conv", "head"]

@@ -58,6 +58,19 @@ def test_a_map_of_the_first_says_that_there_are_others(kind: str, method: str) -
     assert not any("tensors" in note for note in alone.notes)
 
 
+@pytest.mark.parametrize("method", ["conductance", "deep-lift"])
+def test_a_part_that_does_not_add_up_is_incomplete(method: str) -> None:
+    class Product(_Net):
+        def forward(self, x: Tensor) -> Tensor:
+            a, b = self.body(x)
+            return self.head(a.relu().mean((2, 3))) * self.head(b.relu().mean((2, 3)))
+
+    torch.manual_seed(0)
+    found = seewhy.explain(Product("tuple").eval(), image(1)[:1].float(), method=method, layer="body", target=1)
+    assert found.status.code in ("incomplete", "not-converged")
+    assert "misses" in found.status.cause
+
+
 def test_conductance_of_one_of_two_says_what_is_missing() -> None:
     """The others carry the rest of the rise, by hand; the note gives its share."""
     net, x = _net("tuple"), image(1)[:1]

@@ -63,7 +63,8 @@ class WeightedCall:
         return _with(self.call, self.places, tensors)  # type: ignore[no-any-return]
 
     def run(self, x: Tensor, weight: Tensor | None) -> Tensor:
-        """The linear part alone."""
+        """The linear part alone; the range of an input of 16 bits comes in its own type."""
+        x = x if weight is None else x.to(weight.dtype)
         if self.call.name == "addmm":
             assert weight is not None
             return x @ weight
