@@ -17,7 +17,7 @@ from networks import Case, image, make
 from properties.asking import close, every, stacked
 from properties.snapshots import difference, snapshot
 from properties.test_properties_failures import Stop
-from seewhy.errors import SeewhyError
+from seewhy.errors import SeewhyError, UsageError
 from seewhy.explanation import Gallery
 from seewhy.registry import methods
 
@@ -169,7 +169,9 @@ def test_a_module_that_raises_or_is_interrupted(name: str, error: type[BaseExcep
         before = snapshot(case.net)
         interrupted = name == "maximise" and error is KeyboardInterrupt and n > 2
         # the last pass of a visualisation is the score of what it made: interrupted there, it is lost
-        with contextlib.suppress(error) if interrupted else pytest.raises(error, match="on purpose"):
+        # a picture of a guessed shape goes through first, and what is raised then is said of it
+        raised = (error, UsageError) if name == "maximise" and n == 1 and error is RuntimeError else error
+        with contextlib.suppress(error) if interrupted else pytest.raises(raised, match="on purpose"):
             LOOKS[name](case, image(10))
         assert difference(before, snapshot(case.net)) == []
 

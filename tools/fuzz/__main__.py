@@ -51,16 +51,11 @@ def main() -> int:
                 unfit, alarms = unfit + int(line.split()[1]), alarms + int(line.split()[3])
         bad += sum(line.startswith("seed") for line in lines)
         done += count
-        print(
-            "\n".join(
-                [
-                    *lines,
-                    f"{done} of {asked.networks} in {time.perf_counter() - began:.0f} s: {bad} disagree, {unfit} unfit, "
-                    f"{alarms} with a program dropped though all maps agree",
-                ]
-            ),
-            flush=True,
+        lines.append(
+            f"{done} of {asked.networks} in {time.perf_counter() - began:.0f} s: {bad} disagree, {unfit} unfit, "
+            f"{alarms} with a program dropped though all maps agree"
         )
+        print("\n".join(lines), flush=True)
     return int(bad > 0)
 
 

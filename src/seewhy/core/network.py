@@ -125,8 +125,8 @@ def _not_taken(root: nn.Module, x: Tensor, error: Exception) -> CapabilityError:
     said = str(error).strip().partition("\n")[0]
     return CapabilityError(
         f"{type(root).__name__} raised {type(error).__name__} when it was given one tensor {tuple(x.shape)}: {said}. "
-        "If it takes several in a tuple or a dictionary, wrap it in a module that holds the others, whose forward(self, x) "
-        "puts them together"
+        "If it takes several in a tuple or a dictionary, wrap it in a module that holds the others, whose "
+        "forward(self, x) puts them together"
     )
 
 

@@ -210,11 +210,10 @@ def _noted(module: str, element: str, call: int, tensor: Tensor) -> Noted:
 
 
 def _now() -> int:
-    """The number that the next function of the graph will have in this thread."""
+    """The number that the next function of the graph will have in this thread; 0 where none is recorded."""
     with torch.enable_grad():
-        made = torch.ones((), requires_grad=True) * 1
-    assert made.grad_fn is not None
-    return made.grad_fn._sequence_nr() + 1
+        made = torch.ones((), requires_grad=not torch.is_inference_mode_enabled()) * 1
+    return 0 if made.grad_fn is None else made.grad_fn._sequence_nr() + 1
 
 
 def _edge(tensor: Tensor) -> GradientEdge | None:
