@@ -17,11 +17,12 @@ from seewhy.errors import CapabilityError, TargetError
 
 __all__ = ["Program", "check_agreement", "disagreement", "program_of", "slope_gap"]
 
-#: steps of the differences, as shares of the input's range: short ones are exact until rounding takes over
-_STEPS = (1e-3, 1e-4, 1e-2, 5e-2)
+#: steps of the differences, as shares of the input's range: short ones are exact until rounding takes over; what rounds
+#: is flat, or follows its scales, over a short one, and another function over a long one
+_SHORT, _LONG = (1e-4, 1e-3), (1e-2, 5e-2)
 #: random directions beside the gradient's own
 _DIRECTIONS = 2
-#: from here on no other step need be tried
+#: from here on no other step of its kind need be tried
 _ALIKE = 0.1
 
 
@@ -65,14 +66,23 @@ def disagreement(program: Program, x: Tensor, forward: Forward) -> float:
     return max(gap(a.detach(), b.detach()) for a, b in pairs)
 
 
-def slope_gap(program: Program, x: Tensor, scores: Callable[[Tensor], Tensor], unit: float = 1.0) -> float:
+def slope_gap(
+    program: Program,
+    x: Tensor,
+    scores: Callable[[Tensor], Tensor],
+    unit: float = 1.0,
+    precision: float = 1e-6,
+    least: float = 0.0,
+) -> float:
     """How far the derivatives of ``scores``, which stand for ``program`` around ``x`` [B, C, *size], are from the
     differences of the program's own scores: 0 equal, 1 or more nothing alike.
 
     Scores that agree prove no derivative: what rounds (a quantised layer) has none, and what is left of the gradient
     goes through the scales alone. Compared are the best score and a mixture of all, along their own gradient and along
-    random directions, over steps of several lengths (``unit`` is the range of an input), of which the best one counts:
-    short ones drown in rounding, long ones cross kinks.
+    random directions, over short and long steps (``unit`` is the range of an input), of each of which the best one
+    counts, of the long ones half, since they cross kinks. Those that drown in rounding (``precision`` is that of the
+    scores, as a share of the largest, ``least`` the shortest that an input can take) say nothing; 0 where all do: then
+    there is no slope to speak of.
     """
     generator = torch.Generator().manual_seed(0)
     leaf = x.detach().clone().requires_grad_()
@@ -81,26 +91,36 @@ def slope_gap(program: Program, x: Tensor, scores: Callable[[Tensor], Tensor], u
     mixed = torch.randn(out.shape, generator=generator).to(out) / max(out.shape[1], 1) ** 0.5
     weights = (best, mixed)
     slopes = [_slope((out * each).sum(), leaf) for each in weights]
-    ways = [slope / slope.square().mean().sqrt() for slope in slopes if bool(slope.any())]
+    ways = [(slope / slope.square().mean().sqrt()).to(x) for slope in slopes if bool(slope.any())]
     ways += [torch.rand(x.shape, generator=generator).to(x).sub(0.5).sign() for _ in range(_DIRECTIONS)]
-    said = torch.tensor([[float((slope * way).sum()) for slope in slopes] for way in ways], dtype=torch.float64)
-    gaps: list[float] = []
-    for step in _STEPS:
-        if gaps and min(gaps) < _ALIKE:
-            break
-        reach = step * unit
-        ends = [[_program_scores(program, x + sign * reach * way).flatten(1) for sign in (1, -1)] for way in ways]
-        seen = [[float(((up - down) * each).sum()) / (2 * reach) for each in weights] for up, down in ends]
-        found = torch.tensor(seen, dtype=torch.float64)
-        size = float(torch.maximum(said.norm(), found.norm()))
-        rounding = 1e-6 * max(float(up.abs().max()) for up, _ in ends) / reach
-        gaps.append(0.0 if size <= rounding else float((said - found).norm()) / size)
-    return min(gaps)
+    said = torch.tensor(
+        [[float((slope * way.double()).sum()) for slope in slopes] for way in ways], dtype=torch.float64
+    )
+
+    def nearest(steps: Sequence[float]) -> float:
+        gaps: list[float] = []
+        for step in steps:
+            reach = step * unit
+            if reach < least:
+                continue
+            ends = [[_program_scores(program, x + sign * reach * way).flatten(1) for sign in (1, -1)] for way in ways]
+            seen = [[float(((up - down) * each).sum()) / (2 * reach) for each in weights] for up, down in ends]
+            found = torch.tensor(seen, dtype=torch.float64)
+            size = float(torch.maximum(said.norm(), found.norm()))
+            if size <= precision * max(float(up.abs().max()) for up, _ in ends) / reach:
+                continue
+            gaps.append(float((said - found).norm()) / size)
+            if gaps[-1] < _ALIKE:
+                break
+        return min(gaps, default=0.0)
+
+    return max(nearest(_SHORT), nearest(_LONG) / 2)
 
 
 def _slope(score: Tensor, leaf: Tensor) -> Tensor:
+    """In float64: squares of small 16-bit numbers are 0."""
     found = torch.autograd.grad(score, leaf, retain_graph=True, allow_unused=True)[0] if score.requires_grad else None
-    return torch.zeros_like(leaf) if found is None else found
+    return torch.zeros_like(leaf, dtype=torch.float64) if found is None else found.double()
 
 
 def _program_scores(program: Program, x: Tensor) -> Tensor:

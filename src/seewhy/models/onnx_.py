@@ -101,7 +101,9 @@ def _slopes(module: OnnxNetwork, program: OnnxProgram, batch: int) -> float:
             made = run_forward(network, call, given, Request(attached=True, at_input=True))
             return made.forward.logits
 
-        return slope_gap(program, x, scores, unit)
+        halves = any(tensor.dtype == torch.float16 for tensor in module.state_dict().values())
+        precision = torch.finfo(torch.float16).eps if halves else 1e-6
+        return slope_gap(program, x, scores, unit, precision, least=1.0 if program.image.dtype == "UINT8" else 0.0)
 
 
 def _noise(module: OnnxNetwork, program: OnnxProgram, batch: int) -> tuple[Tensor, float]:

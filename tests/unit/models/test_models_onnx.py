@@ -374,3 +374,41 @@ def test_slopes_that_differ_are_told_from_those_that_do_not() -> None:
     with torch.no_grad():
         flat[1].weight.zero_()
     assert slope_gap(_Torch(flat), x, flat) == 0
+
+
+def _thin(seed: int) -> nn.Sequential:
+    """Weights as torch draws them, so that the slopes are small."""
+    torch.manual_seed(seed)
+    net = nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 3, stride=2, padding=1), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4),
+    ).eval()  # fmt: skip
+    net[1].running_mean.normal_()
+    net[1].running_var.uniform_(0.5, 2)
+    return net
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("kind", ["QInt8", "QUInt8"])
+def test_what_follows_its_scales_over_a_short_step_has_no_derivatives(tmp_path: Path, seed: int, kind: str) -> None:
+    """Between two roundings a quantised file is smooth, and moves as its scales do; over longer steps it does not."""
+    quantization = pytest.importorskip("onnxruntime.quantization")
+    path, small_file = save_onnx(_thin(seed), tmp_path / "net.onnx", legacy=True), tmp_path / "int8.onnx"
+    quantization.quantize_dynamic(str(path), str(small_file), weight_type=getattr(quantization.QuantType, kind))
+    with pytest.raises(CapabilityError, match=r"derivatives of the converted one are \d+% away.*quantised"):
+        seewhy.explain(seewhy.load(f"onnx:{small_file}"), torch.rand(1, 3, 32, 32), method="saliency", target=1)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("ends", [True, False])
+def test_files_of_the_float16_converter_with_small_slopes(tmp_path: Path, seed: int, ends: bool) -> None:
+    onnx, converter = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime.transformers.float16")
+    net, x = _thin(seed), torch.rand(1, 3, 32, 32)
+    path = save_onnx(net, tmp_path / "net.onnx", legacy=True)
+    onnx.save(converter.convert_float_to_float16(onnx.load(str(path)), keep_io_types=ends), str(tmp_path / "half.onnx"))
+    leaf = x.clone().requires_grad_()
+    (right,) = torch.autograd.grad(net(leaf)[0, 1], leaf)
+    found = _slopes(tmp_path / "half.onnx", x)
+    assert np.corrcoef(found.ravel(), right.numpy().ravel())[0, 1] > 0.99
