@@ -14,6 +14,8 @@ from PIL import Image
 import seewhy
 from keras_networks import HEADS, keras, pair
 from properties.asking import METHODS
+from seewhy.core.graph.state import structure
+from seewhy.core.network import submodules
 from seewhy.errors import UsageError
 from seewhy.registry import methods
 
@@ -397,3 +399,14 @@ def test_mixed_precision_casts_behind_the_softmax() -> None:
     probability = seewhy.explain(model, _photo(), "saliency", seewhy.targets.Probability(1))
     assert probability.unit == "probability"
     assert 0 < probability.score < 1
+
+
+def test_a_deep_network_is_not_too_much_to_look_at() -> None:
+    """What Keras keeps of its layers for itself is no state of the network."""
+    layers = [keras.layers.ReLU() for _ in range(400)]
+    net = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3), *layers, keras.layers.Flatten()])
+    model = seewhy.wrap(net)
+    before = structure(submodules(model.module))
+    assert structure(submodules(model.module)) == before
+    net.layers[0].strides = (2, 2)
+    assert structure(submodules(model.module)) != before

@@ -112,6 +112,9 @@ class Look:
             return [value.__func__, value.__self__]
         if isinstance(value, ModuleType | type):
             return None
+        if isinstance(value, nn.Module) and kind.__module__.partition(".")[0] == "keras":
+            # its weights are looked at with the network's; what else it keeps is its own book-keeping
+            return [each for item in value.__dict__.items() if is_plain(item[1]) for each in item]
         if not isinstance(value, nn.Module) and _left_alone(kind.__module__) and kind.__module__ not in _HOLDERS:
             return None
         return _attributes(value, kind)
