@@ -17,12 +17,11 @@ from seewhy.errors import CapabilityError, TargetError
 
 __all__ = ["Program", "check_agreement", "disagreement", "program_of", "slope_gap"]
 
-#: steps of the differences, as shares of the input's range: short ones are exact until rounding takes over; what rounds
-#: is flat, or follows its scales, over a short one, and another function over a long one
-_SHORT, _LONG = (1e-4, 1e-3), (1e-2, 5e-2)
+#: steps of the differences, as shares of the input's range: short ones are exact until rounding takes over
+_STEPS = (1e-3, 1e-4, 1e-2, 5e-2)
 #: random directions beside the gradient's own
 _DIRECTIONS = 2
-#: from here on no other step of its kind need be tried
+#: from here on no other step need be tried
 _ALIKE = 0.1
 
 
@@ -79,10 +78,10 @@ def slope_gap(
 
     Scores that agree prove no derivative: what rounds (a quantised layer) has none, and what is left of the gradient
     goes through the scales alone. Compared are the best score and a mixture of all, along their own gradient and along
-    random directions, over short and long steps (``unit`` is the range of an input), of each of which the best one
-    counts, of the long ones half, since they cross kinks. Those that drown in rounding (``precision`` is that of the
-    scores, as a share of the largest, ``least`` the shortest that an input can take) say nothing; 0 where all do: then
-    there is no slope to speak of.
+    random directions, over steps of several lengths (``unit`` is the range of an input), of which the best one counts,
+    since long ones cross kinks. Those that drown in rounding (``precision`` is that of the scores, as a share of the
+    largest, ``least`` the shortest that an input can take) say nothing; 0 where all do: then there is no slope to speak
+    of.
     """
     generator = torch.Generator().manual_seed(0)
     leaf = x.detach().clone().requires_grad_()
@@ -97,24 +96,21 @@ def slope_gap(
         [[float((slope * way.double()).sum()) for slope in slopes] for way in ways], dtype=torch.float64
     )
 
-    def nearest(steps: Sequence[float]) -> float:
-        gaps: list[float] = []
-        for step in steps:
-            reach = step * unit
-            if reach < least:
-                continue
-            ends = [[_program_scores(program, x + sign * reach * way).flatten(1) for sign in (1, -1)] for way in ways]
-            seen = [[float(((up - down) * each).sum()) / (2 * reach) for each in weights] for up, down in ends]
-            found = torch.tensor(seen, dtype=torch.float64)
-            size = float(torch.maximum(said.norm(), found.norm()))
-            if size <= precision * max(float(up.abs().max()) for up, _ in ends) / reach:
-                continue
-            gaps.append(float((said - found).norm()) / size)
-            if gaps[-1] < _ALIKE:
-                break
-        return min(gaps, default=0.0)
-
-    return max(nearest(_SHORT), nearest(_LONG) / 2)
+    gaps: list[float] = []
+    for step in _STEPS:
+        reach = step * unit
+        if reach < least:
+            continue
+        ends = [[_program_scores(program, x + sign * reach * way).flatten(1) for sign in (1, -1)] for way in ways]
+        seen = [[float(((up - down) * each).sum()) / (2 * reach) for each in weights] for up, down in ends]
+        found = torch.tensor(seen, dtype=torch.float64)
+        size = float(torch.maximum(said.norm(), found.norm()))
+        if size <= precision * max(float(up.abs().max()) for up, _ in ends) / reach:
+            continue
+        gaps.append(float((said - found).norm()) / size)
+        if gaps[-1] < _ALIKE:
+            break
+    return min(gaps, default=0.0)
 
 
 def _slope(score: Tensor, leaf: Tensor) -> Tensor:
