@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import torch
 from torch import Tensor, nn
 
 from seewhy.core.batching import unmetered
@@ -19,7 +18,7 @@ from seewhy.core.crossings import Paths, point_of
 from seewhy.core.forwards import run_eager
 from seewhy.core.layers import TAKEN, Place
 from seewhy.core.network import Network
-from seewhy.core.passes import Pass, Request
+from seewhy.core.passes import Pass, Request, whole
 from seewhy.core.tape import Noted
 from seewhy.errors import CapabilityError, TargetError
 
@@ -55,8 +54,7 @@ def _read_before(made: Pass, place: Place) -> bool:
         return False
     if noted is None or noted.edge is None or not output.requires_grad:
         return False
-    weights = torch.linspace(1, 2, output.numel()).to(output).view_as(output)
-    return Paths((output * weights).sum(), made.leaf).read_before(point_of(noted.edge), noted.at)
+    return Paths(whole(output), made.leaf).read_before(point_of(noted.edge), noted.at)
 
 
 def _noted(made: Pass, place: Place) -> Noted | None:

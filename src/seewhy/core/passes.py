@@ -27,7 +27,12 @@ from seewhy.core.tape import Edit, Graph, Tape
 from seewhy.core.targets import Target, scores
 from seewhy.errors import CapabilityError, TargetError
 
-__all__ = ["Pass", "Request"]
+__all__ = ["Pass", "Request", "whole"]
+
+
+def whole(output: Tensor) -> Tensor:
+    """One number that depends on every number of ``output``, on none as on another."""
+    return (output * torch.linspace(1, 2, output.numel()).to(output).view_as(output)).sum()
 
 
 @dataclass(frozen=True)
@@ -201,10 +206,9 @@ class Pass:
         except TargetError:  # an output that only a target of the user's understands
             output, dense = (), True
         survey = Survey(self.tape, self.leaf, self.size, self.forward.batch, output, dense, self.channels_last)
-        if asked:
-            score = torch.stack([self.scores(targets).sum() for targets in asked]).sum()
-        else:  # nothing about the scores: whatever any of them is computed from
-            score = (output[0] * torch.linspace(1, 2, output[0].numel()).to(output[0]).view_as(output[0])).sum()
+        # nothing asked about the scores: whatever any of them is computed from
+        sums = [self.scores(targets).sum() for targets in asked]
+        score = torch.stack(sums).sum() if asked else whole(output[0])
         return find_candidates(survey, score)
 
     def take(self, chosen: Candidate) -> bool:

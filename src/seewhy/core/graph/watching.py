@@ -159,7 +159,7 @@ def read_by(kinds: Sequence[type]) -> Iterator[tuple[str, Any]]:
                 continue
             own = vars(owner)
             # what functions read comes below
-            yield from ((name, id(value) if type(value) is FunctionType else value) for name, value in own.items())
+            yield from ((name, _told(value)) for name, value in own.items())
             if type(owner) is not type and not _left_alone(type(owner).__module__):
                 yield from ((name, value) for name, value in vars(type(owner)).items() if is_plain(value))
             functions = tuple(map(id, own.values()))
@@ -167,15 +167,18 @@ def read_by(kinds: Sequence[type]) -> Iterator[tuple[str, Any]]:
             if known is None or known[0] != functions:
                 known = _known[owner] = functions, _readers(own.values())
             for name, read in known[1]:
-                value = read()
-                yield name, id(value) if type(value) is FunctionType else value
+                yield name, _told(read())
 
 
 def _read_of(function: FunctionType) -> list[Any]:
     """What a function that an attribute holds reads besides its arguments, as it is now. Found anew in every call: its
     cells may hold the model, and whoever kept them would keep that."""
-    values = [read() for _, read in _readers([function])]
-    return [id(value) if type(value) is FunctionType else value for value in values]
+    return [_told(read()) for _, read in _readers([function])]
+
+
+def _told(value: Any) -> Any:
+    """A value that code reads; of a function its identity, since what it reads is among the code's readings itself."""
+    return id(value) if type(value) is FunctionType else value
 
 
 def _readers(values: Iterable[Any]) -> _Readers:
