@@ -20,6 +20,8 @@ __all__ = ["judge"]
 #: what the gradients of a program may differ from the model's, relative, in L2: a rectifier's input next to zero,
 #: rounded across it, changes the gradient of all that it sees
 _PROGRAM = 2e-2
+#: how often a part of the picture is drawn anew: one draw alone lets single positions answer by chance
+_DRAWS = 4
 
 
 def judge(exhibit: Exhibit, size: tuple[int, int], prepared: bool = False) -> dict[str, Any]:
@@ -227,27 +229,36 @@ def _by_hand(exhibit: Exhibit, net: nn.Module, x: Tensor, name: str) -> tuple[Te
 
 def _answering(net: nn.Module, x: Tensor, name: str, reading: Any, last: bool) -> float:
     """How well the grid says where positions look: a ninth of the picture is drawn anew, in each corner and in the
-    middle; of each position's answers to the five the share of each is taken; the correlation, for the worse axis,
-    between where a change was and the centre of the positions that answer to it more than to others."""
+    middle, a few times; of each position's mean answers to the five the share of each is taken; the correlation, for
+    the worse axis, between where a change was and the centre of the positions that answer to it more than to
+    others."""
     size = tuple(x.shape[1:3] if last else x.shape[2:])
     draw = torch.Generator().manual_seed(2)
     places = [(a, b) for a in (0, 2) for b in (0, 2)] + [(1, 1)]
-    pictures = [x[0]]
-    for a, b in places:
-        changed = x[0].clone()
-        rows = slice(a * size[0] // 3, (a + 1) * size[0] // 3)
-        columns = slice(b * size[1] // 3, (b + 1) * size[1] // 3)
-        part = changed[rows, columns] if last else changed[:, rows, columns]
-        part += torch.randn(part.shape, generator=draw)
-        pictures.append(changed)
-    pairs = [pictures[n : n + 2] for n in range(0, len(pictures), 2)]  # two at a time, as everything else here
-    with torch.no_grad():
-        values = torch.cat([reading(_watched(net, torch.stack(pair), name)[1][-1]) for pair in pairs]).double()
-    answer = (values[1:] - values[:1]).square().sum(1).sqrt()
+
+    def read(pictures: list[Tensor]) -> Tensor:
+        pairs = [pictures[n : n + 2] for n in range(0, len(pictures), 2)]  # two at a time, as everything else here
+        with torch.no_grad():
+            return torch.cat([reading(_watched(net, torch.stack(pair), name)[1][-1]) for pair in pairs]).double()
+
+    plain = read([x[0]])
+    answer = torch.zeros(len(places), *plain.shape[2:], dtype=torch.float64)
+    for _ in range(_DRAWS):
+        pictures = []
+        for a, b in places:
+            changed = x[0].clone()
+            rows = slice(a * size[0] // 3, (a + 1) * size[0] // 3)
+            columns = slice(b * size[1] // 3, (b + 1) * size[1] // 3)
+            part = changed[rows, columns] if last else changed[:, rows, columns]
+            part += torch.randn(part.shape, generator=draw)
+            pictures.append(changed)
+        answer += (read(pictures) - plain).square().sum(1).sqrt() / _DRAWS
+    # one change may move everything most
+    answer /= answer.sum(tuple(range(1, answer.ndim)), keepdim=True).clamp(min=1e-300)
     total = answer.sum(0)
     share = (answer / total.clamp(min=1e-300) - 1 / len(places)).clamp(min=0) * total.clamp(max=float(total.median()))
     worst = 1.0
-    for axis, count in enumerate(values.shape[2:]):
+    for axis, count in enumerate(plain.shape[2:]):
         if count > 1:
             line = share.sum(2 - axis)
             centre = (line * torch.arange(count)).sum(1) / line.sum(1).clamp(min=1e-300)

@@ -39,7 +39,8 @@ def deep_lift(baseline: Tensor) -> Generator[Any, Any, Attribution]:
     ``baseline`` [B, C, *size]; values [B, C, *positions] of the input or of a layer, signed, in score units. ``error``
     [B] is their sum less the score's difference: 0 up to rounding for networks of linear layers, activation functions
     and pooling, when everything flows through the place. Max pooling shares what it rose by between the winners of
-    both windows. Where a function's input differs from its reference by less than 1e-6 it passes its gradient.
+    both windows. Where a function's input differs from its reference by little
+    more than rounding (16 machine epsilons of the values) it passes its gradient.
 
     >>> import torch, seewhy
     >>> from torch.nn import Conv2d, Flatten, Linear, Sequential, Sigmoid

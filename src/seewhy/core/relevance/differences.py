@@ -2,15 +2,16 @@
 gives backward passes that carry multipliers; never changes a value or a module.
 
 DeepLIFT's rescale rule (Shrikumar, Greenside & Kundaje 2017, arXiv:1704.02685, eq. 12): an activation function f with
-input x and reference x' passes g (f(x) - f(x')) / (x - x'), and its own gradient where abs(x - x') is next to nothing.
-A maximum over places (max pooling) passes what it rose by to the winner of each of the two windows. Everything else,
-products of activations included, keeps its gradient.
+input x and reference x' passes g (f(x) - f(x')) / (x - x'), and its own gradient where x and x' differ by little more
+than rounding. A maximum over places (max pooling) passes what it rose by to the winner of each of the two windows.
+Everything else, products of activations included, keeps its gradient.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import torch
@@ -22,10 +23,10 @@ from seewhy.core.relevance.ruled import ruled
 from seewhy.core.relevance.watch import ACTIVATIONS
 from seewhy.core.rules import RECTIFIERS, in_place, out_of_place
 
-__all__ = ["SMALLEST", "DifferenceWatch"]
+__all__ = ["ROUNDING", "DifferenceWatch"]
 
-#: differences below this have no ratio worth taking
-SMALLEST = 1e-6
+#: machine epsilons of the values themselves: what differs by less has no ratio worth taking, whatever the scale
+ROUNDING = 16
 #: what takes the largest of several places
 _MAXIMA = (*(f"{kind}max_pool{n}d" for kind in ("", "adaptive_") for n in (1, 2, 3)), "amax")
 
@@ -66,7 +67,7 @@ class DifferenceWatch:
             out = function(at)
             (slope,) = torch.autograd.grad(out, at, g, create_graph=graph, retain_graph=True)
         out = out if graph else out.detach()
-        return _where_apart(_difference(z), _difference(out) * g, slope)
+        return _where_apart(_difference(z), _size(z, out), _difference(out) * g, slope)
 
     def _maximum(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
         z = call.args[0] if call.args else call.kwargs["input"]
@@ -86,8 +87,14 @@ def _difference(both: Tensor) -> Tensor:
     return torch.cat([first - second] * 2)
 
 
-def _where_apart(difference: Tensor, numerator: Tensor, otherwise: Tensor) -> Tensor:
-    close = difference.abs() < SMALLEST
+def _size(*tensors: Tensor) -> Tensor:
+    """The largest magnitude among the values of both halves, for either half."""
+    halves = [half.detach().abs() for each in tensors for half in each.chunk(2)]
+    return torch.cat([reduce(torch.maximum, halves)] * 2)
+
+
+def _where_apart(difference: Tensor, size: Tensor, numerator: Tensor, otherwise: Tensor) -> Tensor:
+    close = difference.abs() <= ROUNDING * torch.finfo(size.dtype).eps * size
     return torch.where(close, otherwise, numerator / difference.masked_fill(close, 1.0))
 
 
@@ -108,4 +115,4 @@ def _risen(function: Callable[[Tensor], Tensor], z: Tensor, g: Tensor) -> Tensor
     rises = torch.cat([most - there, here - most])
     # each half of the batch has multipliers of its own, equal where nothing is degenerate
     parts = [sum(to_winners(torch.cat([half, half]) * rises).chunk(2)) for half in g.chunk(2)]
-    return _where_apart(_difference(z), torch.cat(parts), to_winners(g))  # type: ignore[arg-type]
+    return _where_apart(_difference(z), _size(z), torch.cat(parts), to_winners(g))  # type: ignore[arg-type]
