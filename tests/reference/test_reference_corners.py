@@ -99,6 +99,27 @@ def test_recipro_of_a_unit_of_the_layer_itself() -> None:
     _equal(found.values, activation[0] / activation[0].size)
 
 
+def test_layers_as_large_as_the_picture() -> None:
+    """Nothing as large as its positions squared: Recipro-CAM sees them through a window, KPCA-CAM says what it would
+    take."""
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5)
+    )
+    x = torch.rand(1, 3, 300, 400)
+    found = seewhy.explain(net.eval(), x, method="recipro-cam", layer="1", target=1)
+    with torch.no_grad():
+        activation = net[:2](x)
+        window = torch.outer(*2 * [torch.tensor([0.25, 0.5, 0.25])])
+        for row, column in ((0, 0), (17, 399), (150, 201)):
+            seen = torch.zeros(302, 402)
+            seen[row : row + 3, column : column + 3] = window
+            score = net[2:](activation * seen[1:-1, 1:-1])[0, 1]
+            assert found.values[row, column] == pytest.approx(float(score), abs=1e-6)
+    with pytest.raises(CapabilityError, match=r"kpca-cam.*120000.*at most 8192.*eigen-cam"):
+        seewhy.explain(net, x, method="kpca-cam", layer="1", target=1)
+
+
 @pytest.mark.parametrize("scale", [1.0, 1e-6])
 def test_max_pooling_is_not_mean_pooling(scale: float) -> None:
     """A head that only looks like CAM's is refused at any scale of its activations."""

@@ -53,12 +53,14 @@ class Candidate:
 @dataclass(frozen=True)
 class Found:
     """The candidates, the best first; whether that would be the same for any other target, and whether the output has
-    positions, so that for others it may not; and in words what was passed over on the way."""
+    positions, so that for others it may not; in words what was passed over on the way; and whether tensors that no
+    module gave or took, better than those, may be among what functions gave, which was not noted."""
 
     candidates: tuple[Candidate, ...]
     general: bool = True
     dense: bool = False
     passed_over: tuple[str, ...] = ()
+    nameless: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +98,9 @@ def find_candidates(survey: Survey, score: Tensor) -> Found:
     final = set().union(*(paths.final(each) for each in survey.output)) if survey.dense else set()
     passed: list[str] = []
     own = paths.start()
-    whole = [_candidate(survey, names[p]) for p in crossed if p in names and p not in final and p not in own]
+    inside = [p for p in crossed if p not in final and p not in own]
+    apart = _apart(survey, paths, names, inside)
+    whole = [_candidate(survey, names[p]) for p in inside if p in names and (not names[p].function or p in apart)]
     placed = [each for each in whole if each is not None and not _pooled(paths, survey, names, each)][:_MOST]
     usable, tokens = _reached(survey, score, placed, passed)
     best = usable or placed
@@ -106,15 +110,41 @@ def find_candidates(survey: Survey, score: Tensor) -> Found:
     everywhere = set(paths.crossed()) if still else set(crossed)
     general = not best or best[0] not in placed or point_of(best[0].edge) in everywhere
     if not best:
-        passed = [f"{each.name} (one of several ways)" for each in _unrecorded(survey, paths)[:4]]
-    return Found(tuple(best), general, survey.dense, tuple(passed))
+        others = [each for each in _unrecorded(survey, paths) if point_of(each.edge) not in inside]
+        passed += [
+            f"{each.name} ({'the scores themselves' if point_of(each.edge) in final else 'one of several ways'})"
+            for each in others[:4]
+        ]
+    so_far = inside.index(point_of((usable or placed)[0].edge)) if best else len(inside)
+    nameless = any(inside.index(p) < so_far and p not in names for p in apart)
+    return Found(tuple(best), general, survey.dense, tuple(passed), nameless)
+
+
+def _apart(survey: Survey, paths: Paths, names: dict[Point, Noted], inside: Sequence[Point]) -> set[Point]:
+    """Those of the points that have positions, that no module gave or took, and between which and the nearest that one
+    did lies more than a chain of functions of one tensor: sums of two ways, mostly."""
+    named = {p for p in inside if p in names and not names[p].function}
+    placed = {p for p in named if _candidate(survey, names[p]) is not None}
+    found: set[Point] = set()
+    for point in inside:
+        shape = paths.shape(point)
+        other = point in named or shape == tuple(survey.leaf.shape) or paths.pooled(point) is not None
+        if other or not claims(shape, survey.size, survey.batch, survey.last, survey.grids):
+            continue
+        before = point
+        while before not in placed and len(ways := paths.following.get(before[0], [])) == 1:
+            before = ways[0][0]
+        if before not in placed:
+            found.add(point)
+    return found
 
 
 def _unrecorded(survey: Survey, paths: Paths) -> list[Candidate]:
     """Candidates in the order of the forward, the last first, of which the score was computed as far as is known."""
     found: dict[int, Candidate] = {}
     for each in survey.tape.noted:
-        known = each.module and "parametrizations" not in each.module and each.element != TAKEN and not each.passed
+        given = each.element == TAKEN or each.passed or each.function
+        known = each.module and not given and "parametrizations" not in each.module
         reached = each.edge is not None and id(each.edge.node) in paths.nodes
         if known and (reached or not paths.nodes) and (made := _candidate(survey, each)) is not None:
             found.pop(id(each.tensor), None)
@@ -124,12 +154,13 @@ def _unrecorded(survey: Survey, paths: Paths) -> list[Candidate]:
 
 def _named(survey: Survey, paths: Paths) -> dict[Point, Noted]:
     """The best name of each tensor: of the outermost module that made it; of one that hands it on; of one that takes
-    it. What a module gives alone is caught where it leaves it: if something has read it by then, that is no name."""
+    it; of the function that made it, where that was noted. What a module gives alone is caught where it leaves it: if
+    something has read it by then, that is no name."""
     found: dict[Point, tuple[int, Noted]] = {}
     for each in survey.tape.noted:
-        if each.edge is None or not each.module or "parametrizations" in each.module:
+        if each.edge is None or not (each.module or each.function) or "parametrizations" in each.module:
             continue
-        rank = 0 if each.element == TAKEN else 1 if each.passed else 2
+        rank = -1 if each.function else 0 if each.element == TAKEN else 1 if each.passed else 2
         point = point_of(each.edge)
         if not each.element and paths.read_before(point, each.at):
             continue

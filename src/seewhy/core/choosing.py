@@ -4,13 +4,14 @@ prove; draws nothing."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor
 
 from seewhy.core.candidates import Candidate
 from seewhy.core.chooser import Chooser
+from seewhy.core.forwards import run_eager
 from seewhy.core.grids import CONTRADICTED, PROVED, UNDECIDED, Proof, undecided
 from seewhy.core.jobs import Job
 from seewhy.core.layers import AUTO, INPUT
@@ -49,8 +50,11 @@ def choose(
     """The first candidate whose grid is proved. Where it is undecided, one of the few before it that is proved takes
     its place, or one of all where nothing but its number of tokens speaks for a grid; one that is contradicted is
     passed over. Raises `CapabilityError` where none is left."""
-    found = made.candidates(asked)
-    passed, samples = list(found.passed_over), 0
+    found, samples = made.candidates(asked), 0
+    if found.nameless:  # once more, with what functions give
+        again = replace(made.request, survey=True, functions=True)
+        found, samples = run_eager(network, call, x, again).candidates(asked), len(x)
+    passed = list(found.passed_over)
     options = found.candidates[:_MOST]
     spare: list[Candidate] = []
     for start in range(0, len(options), _AT_ONCE):

@@ -122,6 +122,10 @@ class Paths:
                     self._first[each] = min(number, self._first.get(each, number))
         return self._first.get(point, at) < at
 
+    def shape(self, point: Point) -> tuple[int, ...]:
+        """The shape of a tensor."""
+        return tuple(self.nodes[point[0]]._input_metadata[point[1]].shape)
+
     def behind(self, point: Point, names: Sequence[str]) -> Point:
         """The nearest tensor before ``point`` that was not made by a function whose name has one of ``names``."""
         while self._is(point[0], names) and len(self.following.get(point[0], ())) == 1:

@@ -27,6 +27,7 @@ from seewhy.core.network import Network
 from seewhy.core.outputs import Forward
 from seewhy.core.passes import Pass, Request
 from seewhy.core.programs import check_agreement
+from seewhy.core.results import Results
 from seewhy.core.rules import RuleWatch
 from seewhy.core.tape import UNRECORDED, Edit, capture, record
 from seewhy.core.upstream import WORKAROUNDS
@@ -171,8 +172,10 @@ def _forward(
         tape = stack.enter_context(capture(request.places, graph=request.graph, edits=edits, optional=request.optional))
         attention.surveyed = tape.seen
         if request.survey:
-            stack.enter_context(record(network.module, tape))
+            stack.enter_context(record(network.module, tape, request.functions))
         stack.enter_context(Interceptor(tables))
+        if tape.viewers:
+            stack.enter_context(Results(tape.viewers))
         if request.attached or request.curvature:  # the fused attention kernels cannot be differentiated twice
             stack.enter_context(sdpa_kernel(SDPBackend.MATH))
         outside = network.program if network.root is None or request.scores_only else None

@@ -2,7 +2,8 @@
 
 A place is the input, or a layer's dotted name, or ``name#k`` for the k-th (from 1) call of a layer that runs
 several times in one forward; without ``#k`` the last call is meant. ``name[1]`` and ``name[hidden_states]`` are one of
-several tensors that a layer gives, ``name[in]`` is the first tensor that it is given.
+several tensors that a layer gives, ``name[in]`` is the first tensor that it is given, ``name[add()]`` what the function
+called ``add`` gave within it (``[add()]`` anywhere in the network), ``name[add()]#2`` what it gave the second time.
 """
 
 from __future__ import annotations
@@ -23,18 +24,24 @@ AUTO = "<auto>"
 
 #: the element of a place that is what its module is given
 TAKEN = "in"
-_ELEMENT = re.compile(r"(?P<plain>.+?)\[(?P<element>[\w.]+)\]")
+_ELEMENT = re.compile(r"(?P<plain>.*?)\[(?P<element>[\w.]+|\w+\(\))\]")
 
 
 @dataclass(frozen=True)
 class Place:
     """One call of one submodule: ``call`` counts from 1; None is the last. ``element`` is which of its tensors: '' the
-    only or the first one that it gives, `TAKEN` the first one that it is given."""
+    only or the first one that it gives, `TAKEN` the first one that it is given, ``add()`` what a function gave within
+    it, of whose calls ``call`` is the number."""
 
     name: str
     module: nn.Module
     call: int | None = None
     element: str = ""
+
+    @property
+    def function(self) -> str:
+        """The function within the module that gives its tensor; '' if the module itself does."""
+        return self.element.removesuffix("()") if self.element.endswith("()") else ""
 
 
 def find_place(root: nn.Module, name: str, where: str = "") -> Place:
@@ -43,8 +50,9 @@ def find_place(root: nn.Module, name: str, where: str = "") -> Place:
     part = _ELEMENT.fullmatch(plain)
     if part is not None:
         plain = part["plain"]
-    found: nn.Module | None = root if plain else None
-    for step in plain.split("."):
+    within = part is not None and part["element"].endswith("()")
+    found: nn.Module | None = root if plain or within else None
+    for step in plain.split(".") if plain else ():
         # scripted modules keep their parts in something that is no dictionary
         found = found._modules[step] if found is not None and step in found._modules else None
     if found is None:

@@ -41,9 +41,10 @@ class Request:
 
     ``places`` are captured; ``at_input`` keeps the graph down to the input; ``rules`` and ``biases`` put the watches
     in; ``edits`` change layers (canonical in, canonical out); ``gradients`` False records no graph; ``attached``
-    keeps the caller's own graph, for differentiable maps; ``survey`` notes every module's output; ``curvature`` makes
-    second derivatives possible; ``attention`` makes attention weights visible; ``swap`` puts the output of the second
-    layer in the place of the first one's, in the same forward; ``watches`` are handlers of a caller's own;
+    keeps the caller's own graph, for differentiable maps; ``survey`` notes every module's output, and what
+    ``functions`` give; ``curvature`` makes second derivatives possible; ``attention`` makes attention weights visible;
+    ``swap`` puts the output of the second layer in the place of the first one's, in the same forward; ``watches`` are
+    handlers of a caller's own;
     ``optional`` places are captured if they run; ``module`` runs the module even where the program that it stands for
     could answer.
     """
@@ -56,6 +57,7 @@ class Request:
     gradients: bool = True
     attached: bool = False
     survey: bool = False
+    functions: bool = False
     curvature: bool = False
     attention: bool = False
     swap: tuple[str, str] | None = None
@@ -212,8 +214,11 @@ class Pass:
         return find_candidates(survey, score)
 
     def take(self, chosen: Candidate) -> bool:
-        """Have ``chosen`` as if it had been captured; gives whether its tensor is still as it was."""
-        self.tape.calls[chosen.name] = self.tape.calls[chosen.noted.module]
+        """Have ``chosen`` as if it had been captured; gives whether its tensor is one of this forward and still as it
+        was."""
+        if chosen.noted not in self.tape.noted:
+            return False
+        self.tape.calls[chosen.name] = self.tape.calls[chosen.noted.counted]
         if chosen.intact:
             self.tape.activations[chosen.name] = chosen.noted.tensor
         return chosen.intact

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from seewhy.core.layers import TAKEN, Place, Seen
+from seewhy.core.results import Viewer
 from seewhy.errors import CapabilityError, UnknownName
 
 __all__ = ["UNRECORDED", "Edit", "Graph", "Noted", "Tape", "capture", "record"]
@@ -35,7 +36,8 @@ Graph = Literal["full", "lazy", "none"]
 class Noted:
     """A tensor that a module gave or, with `TAKEN` as its ``element``, was given, in the ``call``-th call, and its
     place in the graph at that time: functions of the graph with numbers below ``at`` had run. ``passed`` says that the
-    module gave what it was given, untouched."""
+    module gave what it was given, untouched. With ``add()`` as its element it is what that function gave when it was
+    called for the ``call``-th time within the module."""
 
     module: str
     element: str
@@ -46,10 +48,20 @@ class Noted:
     passed: bool = False
     at: int = 0
 
+    @property
+    def function(self) -> bool:
+        """Whether a function gave it, not the module."""
+        return self.element.endswith("()")
+
+    @property
+    def counted(self) -> str:
+        """What its ``call`` counts the calls of, as in `Tape.calls`."""
+        return f"{self.module}[{self.element}]" if self.function else self.module
+
     def name(self, calls: Mapping[str, int]) -> str:
-        """Its name as a place, when each module was called as often as ``calls`` say."""
+        """Its name as a place, when everything was called as often as ``calls`` say."""
         name = f"{self.module}[{self.element}]" if self.element else self.module
-        return name if self.call == calls[self.module] else f"{name}#{self.call}"
+        return name if self.call == calls[self.counted] else f"{name}#{self.call}"
 
 
 @dataclass
@@ -69,6 +81,8 @@ class Tape:
     noted: list[Noted] = field(default_factory=list)
     #: layers that gave several tensors, of which the first was taken, and what each is called
     several: dict[str, list[str]] = field(default_factory=dict)
+    #: who wants to see what functions give
+    viewers: list[Viewer] = field(default_factory=list)
 
 
 @contextmanager
@@ -86,6 +100,7 @@ def capture(
     activation of a place. Raises `CapabilityError` when a layer gives no tensor, or never runs and is not ``optional``.
     """
     tape, calls = Tape(), dict.fromkeys(places, 0)
+    functions: dict[str, set[str]] = {}
     owner = threading.get_ident()
     with ExitStack() as stack:
         for key, place in places.items():
@@ -141,6 +156,27 @@ def capture(
                 new = take(raw, any(argument is raw for argument in _tensors(args)), output is not raw)
                 return None if new is None else _replace(output, raw, new)
 
+            if place.function:
+                running = stack.enter_context(_running(place.module))
+
+                def view(
+                    name: str,
+                    out: Tensor,
+                    args: Sequence[Any],
+                    place: Place = place,
+                    meets: Any = meets,
+                    take: Any = take,
+                    running: list[bool] = running,
+                ) -> Tensor | None:
+                    if running:
+                        functions.setdefault(place.name, set()).add(name)
+                    if name != place.function or not running or not meets():
+                        return None
+                    found: Tensor | None = take(out, any(argument is out for argument in args))
+                    return found
+
+                tape.viewers.append(view)
+                continue
             if place.element == TAKEN:
                 handle = place.module.register_forward_pre_hook(before, with_kwargs=True)
             else:
@@ -150,6 +186,12 @@ def capture(
         yield tape
     tape.calls |= calls
     missing = next((name for name in places if calls[name] == 0 and name not in optional), None)
+    if missing is not None and places[missing].function and places[missing].name in functions:
+        asked, known = places[missing], sorted(functions[places[missing].name])
+        within = f"layer {asked.name!r}" if asked.name else "the network"
+        raise CapabilityError(
+            f"no function {asked.function!r} gives a tensor within {within}; those that do: {', '.join(known[:20])}"
+        )
     if missing is not None:
         raise CapabilityError(
             f"layer {missing!r} did not run as a module in this forward (exported and TorchScript "
@@ -157,23 +199,23 @@ def capture(
         )
     late = next((n for n, p in places.items() if p.call is not None and calls[n] < p.call), None)
     if late is not None:
-        raise CapabilityError(
-            f"layer {late!r}: its layer ran {calls[late]} time(s) in this forward, so there is no such call"
-        )
+        raise CapabilityError(f"layer {late!r}: it ran {calls[late]} time(s) in this forward, so there is no such call")
 
 
 @contextmanager
-def record(root: nn.Module, tape: Tape) -> Iterator[None]:
+def record(root: nn.Module, tape: Tape, functions: bool = False) -> Iterator[None]:
     """Note every module's output (name, kind, shape) in ``tape.seen``, and all tensors given and taken in
-    ``tape.noted``, so that a layer can be chosen afterwards."""
+    ``tape.noted``, so that a layer can be chosen afterwards; what ``functions`` give within them, too, if asked."""
 
     owner = threading.get_ident()
+    running: list[str] = []
 
     def note(name: str) -> tuple[Callable[[nn.Module, Any, Any], None], Callable[[nn.Module, Any, Any], None]]:
         taken: list[list[GradientEdge | None]] = []  # a stack: a module may call itself
 
         def before(module: nn.Module, args: Any, given: Any) -> None:
             if threading.get_ident() == owner:
+                running.append(name)
                 tape.calls[name] = tape.calls.get(name, 0) + 1
                 found = [t for t in _tensors((*args, *given.values())) if t.is_floating_point()]
                 taken.append([_edge(each) for each in found])  # now: one that works in place has another behind it
@@ -183,6 +225,7 @@ def record(root: nn.Module, tape: Tape) -> Iterator[None]:
         def after(module: nn.Module, args: Any, output: Any) -> None:
             if threading.get_ident() != owner:
                 return
+            running.pop()
             if isinstance(output, Tensor) and output.is_floating_point():
                 identity = id(output), 0 if output.is_inference() else output._version
                 tape.seen.append(Seen(name, type(module).__name__, tuple(output.shape), identity))
@@ -194,6 +237,18 @@ def record(root: nn.Module, tape: Tape) -> Iterator[None]:
 
         return before, after
 
+    def view(function: str, out: Tensor, args: Sequence[Any]) -> None:
+        if threading.get_ident() != owner or not running:
+            return
+        for module in set(running):
+            counted = f"{module}[{function}()]"
+            tape.calls[counted] = tape.calls.get(counted, 0) + 1
+        if out.requires_grad:
+            call = tape.calls[f"{running[-1]}[{function}()]"]
+            tape.noted.append(_noted(running[-1], f"{function}()", call, out))
+
+    if functions:
+        tape.viewers.append(view)
     _check_hookable(root, "")
     with ExitStack() as stack:
         for name, module in root.named_modules():
@@ -202,6 +257,25 @@ def record(root: nn.Module, tape: Tape) -> Iterator[None]:
                 stack.callback(module.register_forward_pre_hook(before, with_kwargs=True).remove)
                 stack.callback(module.register_forward_hook(after).remove)
         yield
+
+
+@contextmanager
+def _running(module: nn.Module) -> Iterator[list[bool]]:
+    """A list that is empty as long as the module does not run in this thread."""
+    owner, running = threading.get_ident(), list[bool]()
+
+    def begin(*_: Any) -> None:
+        if threading.get_ident() == owner:
+            running.append(True)
+
+    def end(*_: Any) -> None:
+        if threading.get_ident() == owner:
+            running.pop()
+
+    with ExitStack() as stack:
+        stack.callback(module.register_forward_pre_hook(begin).remove)
+        stack.callback(module.register_forward_hook(end, always_call=True).remove)
+        yield running
 
 
 def _noted(module: str, element: str, call: int, tensor: Tensor) -> Noted:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from seewhy.errors import UnknownName
+from seewhy.errors import CapabilityError, UnknownName
 from seewhy.methods._channels import signed_like, top_eigenpair
 from seewhy.registry import Card, method
 
 __all__ = ["kpca_cam"]
+
+#: positions: half a gigabyte a matrix, a minute for its eigenvectors
+_MOST = 8192
 
 
 @method(
@@ -22,14 +25,15 @@ __all__ = ["kpca_cam"]
         discriminative=False,
         positive=True,
         use="Eigen-CAM for activations that no plane fits",
-        caveats=("the same for every class",),
+        caveats=("the same for every class", "compares every two positions: layers of at most 8192"),
     )
 )
 def kpca_cam(activation: Tensor, *, kernel: str = "sigmoid", gamma: float | None = None) -> Tensor:
     """The first kernel principal component of the positions' channel vectors; the sign agrees with the mean activation.
 
     ``activation`` [B, C, *positions]; values [B, *positions]. ``kernel`` is ``sigmoid`` (tanh(gamma a.b + 1)), ``rbf``
-    (exp(-gamma |a - b|^2)) or ``linear``; ``gamma`` is 1 / C unless given. Channels are centred first.
+    (exp(-gamma |a - b|^2)) or ``linear``; ``gamma`` is 1 / C unless given. Channels are centred first. Raises
+    `CapabilityError` for more than 8192 positions, every two of which would be compared.
 
     >>> import torch, seewhy
     >>> from torch.nn import AdaptiveAvgPool2d, Conv2d, Flatten, ReLU, Sequential
@@ -37,6 +41,12 @@ def kpca_cam(activation: Tensor, *, kernel: str = "sigmoid", gamma: float | None
     >>> seewhy.explain(net, torch.rand(1, 3, 8, 8), method="kpca-cam", layer="1").values.shape
     (6, 6)
     """
+    count = activation[0, 0].numel()
+    if count > _MOST:
+        raise CapabilityError(
+            f"kpca-cam compares every two of a layer's positions, and this one has {count} (at most {_MOST}): choose a "
+            "later layer (seewhy layers), or eigen-cam, which compares channels"
+        )
     vectors = activation.flatten(2).transpose(1, 2).double()
     vectors = vectors - vectors.mean(1, keepdim=True)
     if not bool(vectors.isfinite().all()):

@@ -54,8 +54,8 @@ def recipro_cam(activation: Tensor, score: Tensor, *, gaussian: bool = True) -> 
 
     head = yield HeadWeights(required=False)
     if head is not None:  # linear in the mean: what is hidden is missing from it
-        windows = _windows(torch.arange(count, device="cpu"), grid, gaussian).to(activation).flatten(1)
-        seen = torch.einsum("bc,bcp,np->bn", head, activation.flatten(2), windows) / count
+        shares = torch.einsum("bc,bcp->bp", head, activation.flatten(2)).reshape(-1, *grid)
+        seen = (_seen(shares, gaussian) / count).flatten(1)
         alone_less_all = seen - (head * mean_over_positions(activation)).sum(1, keepdim=True)
         found: Tensor = (score[:, None] + alone_less_all).unflatten(1, grid)
         return found
@@ -68,9 +68,14 @@ def _windows(positions: Tensor, grid: tuple[int, ...], gaussian: bool) -> Tensor
     """The window of each position, [m, *grid]."""
     rows = torch.zeros(len(positions), torch.Size(grid).numel(), device="cpu")
     rows[torch.arange(len(positions)), positions] = 1
-    windows = rows.reshape(len(positions), 1, *grid)
+    return _seen(rows.reshape(len(positions), *grid), gaussian)
+
+
+def _seen(maps: Tensor, gaussian: bool) -> Tensor:
+    """Maps [m, *grid] seen through the window of each position: the window is the same on both sides."""
     if not gaussian:
-        return windows[:, 0]
+        return maps
+    grid = maps.shape[1:]
     if len(grid) not in (1, 2, 3):
         raise UsageError(
             f"recipro-cam: no Gaussian window for a layer with {len(grid)} axes of positions; gaussian=False"
@@ -80,4 +85,4 @@ def _windows(positions: Tensor, grid: tuple[int, ...], gaussian: bool) -> Tensor
     for _ in grid[1:]:
         window = window[..., None] * kernel
     convolve = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}[len(grid)]
-    return convolve(windows, window[None, None].to(windows), padding=1)[:, 0]
+    return convolve(maps[:, None], window[None, None].to(maps), padding=1)[:, 0]

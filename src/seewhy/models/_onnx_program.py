@@ -29,7 +29,8 @@ _SILENT = 4  # onnxruntime's log level for what ends the process anyway
 
 class OnnxProgram(Program):
     """An ONNX graph under onnxruntime. What comes in is cast to the graph's own input type, what comes out to the type
-    and device of what came in; batches go through in pieces where the graph fixes their size."""
+    and device of what came in; batches go through in pieces where the graph fixes their size, and image by image where
+    it would have them influence each other."""
 
     runtime = "onnxruntime"
 
@@ -37,11 +38,12 @@ class OnnxProgram(Program):
         self.image: ImageInput = file.image
         half = any(tensor.data_type == 10 for tensor in file.graph.graph.initializer)
         self.tolerance = _TOLERANCES["FLOAT16"] if half or file.image.dtype == "FLOAT16" else _TOLERANCE
+        self._alone = file.normalises_batches
         self._kind, source = _final_squash(file.graph.graph)
         self._outputs = [value.name for value in file.graph.graph.output]
         self._squash_output = self._outputs[0] if self._kind else ""
         self._asked = [*self._outputs, *([source] if self._kind else [])]
-        self._session = _session(file, source if self._kind else "")
+        self._session = _session(file, [source] if self._kind else [])
 
     def __deepcopy__(self, memo: dict[int, Any]) -> OnnxProgram:
         """The same program: it holds no state of its own, and a session cannot be copied."""
@@ -58,12 +60,13 @@ class OnnxProgram(Program):
 
     def _run(self, x: Tensor) -> list[Tensor]:
         fed = self._fed(x)
-        step = self.image.batch or len(fed)
+        whole = self.image.batch or (1 if self._alone else len(fed))
+        step = 1 if self._alone else whole
         pieces = []
         for start in range(0, len(fed), step):
             piece = fed[start : start + step]
-            missing = step - len(piece)
-            if missing:  # the last piece of a fixed batch is filled up, and what fills it thrown away
+            missing = whole - len(piece)
+            if missing:  # what is short of a fixed batch is filled up, and what fills it thrown away
                 piece = np.concatenate([piece, np.repeat(piece[-1:], missing, 0)])
             try:
                 outputs = self._session.run(self._asked, {self.image.name: piece})
@@ -71,7 +74,7 @@ class OnnxProgram(Program):
                 raise CapabilityError(
                     f"onnxruntime cannot run this model on an input {list(x.shape)}: {reason(error, 160)}"
                 ) from error
-            pieces.append([output[: step - missing] if np.ndim(output) else output for output in outputs])
+            pieces.append([output[: whole - missing] if np.ndim(output) else output for output in outputs])
         columns = [parts[0] if len(parts) == 1 else np.concatenate(parts) for parts in zip(*pieces, strict=True)]
         return [self._given(np.array(column), x) for column in columns]
 
@@ -102,14 +105,16 @@ def _final_squash(graph: Any) -> tuple[str, str]:
     return _SQUASHES[node.op_type], node.input[0]
 
 
-def _session(file: OnnxFile, extra: str) -> Any:
-    """A session on the CPU, that also gives the value called ``extra``."""
+def _session(file: OnnxFile, extra: Sequence[str]) -> Any:
+    """A session on the CPU, that also gives the values called ``extra``."""
     runtime = import_onnx("onnxruntime")
-    graph = file.graph
-    if extra and extra not in [value.name for value in graph.graph.output]:
-        graph = type(graph)()
-        graph.CopyFrom(file.graph)
-        graph.graph.output.add().name = extra
+    graph = type(file.graph)()
+    graph.CopyFrom(file.graph)
+    # onnxruntime writes running statistics that nobody asked for into those that it normalises by in the next run
+    kept = [name for n in graph.graph.node if n.op_type == "BatchNormalization" for name in n.output[1:] if name]
+    for name in dict.fromkeys([*extra, *kept]):
+        if name not in [value.name for value in graph.graph.output]:
+            graph.graph.output.add().name = name
     options = runtime.SessionOptions()
     options.log_severity_level = _SILENT
     options.intra_op_num_threads = torch.get_num_threads()

@@ -4,6 +4,7 @@ reads outside its folder."""
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ import torch
 from torch import Tensor
 
 from seewhy.core.forwards import run_forward
+from seewhy.core.functions import Call, Handler
+from seewhy.core.graph.agreement import gap
 from seewhy.core.network import Network
 from seewhy.core.passes import Request
 from seewhy.core.programs import disagreement, slope_gap
-from seewhy.errors import SeewhyError, UsageError
+from seewhy.errors import ModelError, SeewhyError, UsageError
 from seewhy.models._onnx_file import OnnxFile, literal, read_onnx
 from seewhy.models._onnx_network import OnnxNetwork, Unconvertible, convert
 from seewhy.models._onnx_program import OnnxProgram
@@ -30,6 +33,9 @@ __all__ = ["SCHEME", "guessed"]
 _FORM = "onnx:FILE"
 #: derivatives of one network by two ways are within a few percent of each other; of two networks, nowhere near
 _SLOPES = 0.3
+#: functions of torch that round, and those that do where they give whole numbers
+_ROUNDS = ("round", "round_", "floor", "floor_", "ceil", "trunc", "sign", "fake_quantize_per_tensor_affine")
+_CASTS = ("to", "type", "int", "long", "byte", "char", "short")
 _CHOICE = "--preprocess imagenet|unit|signed|bytes|caffe changes it"
 
 
@@ -44,6 +50,7 @@ def load(request: Asked) -> Model:
         raise UsageError(f"{spec} has its weights inside; leave --weights out")
     file = read_onnx(Path(request.name).expanduser())
     program = OnnxProgram(file)
+    _check_steady(program, file)
     try:
         module: Any = convert(file, program)
         _prove(module, program)
@@ -51,8 +58,11 @@ def load(request: Asked) -> Model:
         module = program
         program.why = f"this ONNX model has no torch version ({error})"
     preprocess, assumed = _preprocess(file)
-    if file.dropping:
-        words = "exported in train mode: its dropout is left out, as onnxruntime leaves it out"
+    trained = ["its dropout is left out, as onnxruntime leaves it out"] if file.dropping else []
+    if file.normalises_batches:
+        trained.append("its batch norm goes by each image alone, run one by one (export after model.eval())")
+    if trained:
+        words = f"exported in train mode: {'; '.join(trained)}"
         assumed = f"{assumed}; {words}" if assumed else words
     return Model(
         module,
@@ -90,23 +100,47 @@ def _prove(module: OnnxNetwork, program: OnnxProgram) -> None:
         module.only = image.batch
 
 
+def _check_steady(program: OnnxProgram, file: OnnxFile) -> None:
+    """Refuse a graph that does not give the same twice: no two of its scores could be compared."""
+    x, _ = _noise(program, program, 1)
+    first, second = (program(x) for _ in range(2))
+    pairs = zip(*(each if isinstance(each, tuple) else (each,) for each in (first, second)), strict=True)
+    if any(not gap(a.double(), b.double()) <= program.tolerance for a, b in pairs if a.is_floating_point()):
+        raise ModelError(
+            f"ONNX file {str(file.path)!r} gives other scores for the same input each time (noise or a state inside "
+            "it), so no map of them means anything: export it after model.eval()"
+        )
+
+
 def _slopes(module: OnnxNetwork, program: OnnxProgram, batch: int) -> float:
     """How far the derivatives of the two are apart on noise."""
     x, unit = _noise(module, program, batch)
     network = Network(module)
     network.program = None
+    rounded: list[str] = []
+
+    def watch(call: Call, proceed: Callable[[Call], Any]) -> Any:
+        out = proceed(call)
+        if call.args and call.args[0].requires_grad and (call.name in _ROUNDS or not out.is_floating_point()):
+            rounded.append(call.name)
+        return out
+
+    watches: tuple[dict[str, Handler], ...] = (dict.fromkeys((*_ROUNDS, *_CASTS), watch),)
     with network.borrowed() as call:
 
         def scores(given: Tensor) -> Tensor:
-            made = run_forward(network, call, given, Request(attached=True, at_input=True))
+            made = run_forward(network, call, given, Request(attached=True, at_input=True, watches=watches))
             return made.forward.logits
+
+        scores(x)
 
         halves = any(tensor.dtype == torch.float16 for tensor in module.state_dict().values())
         precision = torch.finfo(torch.float16).eps if halves else 1e-6
-        return slope_gap(program, x, scores, unit, precision, least=1.0 if program.image.dtype == "UINT8" else 0.0)
+        least = 1.0 if program.image.dtype == "UINT8" else 0.0
+        return slope_gap(program, x, scores, unit, precision, least, bool(rounded))
 
 
-def _noise(module: OnnxNetwork, program: OnnxProgram, batch: int) -> tuple[Tensor, float]:
+def _noise(module: OnnxNetwork | OnnxProgram, program: OnnxProgram, batch: int) -> tuple[Tensor, float]:
     """Inputs that are noise, and the range of their values."""
     image = program.image
     noise = torch.rand(batch, image.channels, *image.size, generator=torch.Generator().manual_seed(0))

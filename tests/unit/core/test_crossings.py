@@ -4,6 +4,7 @@ hand."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -134,6 +135,89 @@ def test_a_sum_that_is_an_operation_goes_by_the_module_that_takes_it() -> None:
     _holds(net, x, "pool[in]", want)
     ours = seewhy.explain(net, x, method="score-cam", layer="pool[in]", target=1)  # streams, and edits nothing
     assert ours.values.shape == want.shape
+
+
+class _Sums(nn.Module):
+    """Sums of two ways that no module gives or takes, one of them in a module that also runs a block of its own."""
+
+    def __init__(self, last: str = "") -> None:
+        super().__init__()
+        self.stem, self.head, self.last = _conv(3, 4, 2), nn.Linear(4, 3), last
+        self.one, self.two, self.three = _conv(4, 4), _conv(4, 4), _conv(4, 4)
+
+    def body(self, x: Tensor) -> Tensor:
+        """What the head's mean is taken of."""
+        y = F.relu(self.stem(x))
+        y = y + F.relu(self.one(y))
+        y = self.two(y) + self.three(y) * y
+        if self.last == "relu":
+            return F.relu(y)
+        if self.last == "in place":
+            return y.relu_()
+        if self.last == "joined":
+            return torch.cat([y[:, :2], self.one(y)[:, :2]], 1)
+        return y
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.body(x).mean((2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("last", "name"), [("", "[add()]"), ("relu", "[relu()]"), ("in place", "[relu_()]"), ("joined", "[cat()]")]
+)
+def test_a_sum_that_no_module_gives_or_takes_goes_by_its_function(last: str, name: str) -> None:
+    net, x = _seeded(lambda: _Sums(last)), _x()
+    _holds(net, x, name, _cam(net.body(x), lambda a: net.head(a.mean((2, 3)))[:, 1]))
+    first = _cam(net.stem(x).relu() + net.one(net.stem(x).relu()).relu(), partial(_tail, net))
+    found = seewhy.explain(net, x, method="grad-cam", layer="[add()]#1", target=1)
+    assert np.allclose(found.values, first, atol=1e-6)
+
+
+def _tail(net: _Sums, y: Tensor) -> Tensor:
+    """The score of class 1 from the first sum on."""
+    z = net.two(y) + net.three(y) * y
+    z = torch.cat([z[:, :2], net.one(z)[:, :2]], 1) if net.last == "joined" else z if not net.last else z.relu()
+    return net.head(z.mean((2, 3)))[:, 1]
+
+
+@pytest.mark.parametrize("last", ["", "relu", "in place"])
+def test_what_a_function_gives_can_be_edited(last: str) -> None:
+    net, x = _seeded(lambda: _Sums(last)), _x()
+    y = F.relu(net.stem(x))
+    y = (y + F.relu(net.one(y))).detach()
+    found = seewhy.explain(net, x, method="ablation-cam", layer="[add()]#1", target=1, prepare=False)
+    drops = []
+    for channel in range(4):
+        without = y.clone()
+        without[:, channel] = 0
+        drops.append(_tail(net, y) - _tail(net, without))
+    with torch.no_grad():
+        want = sum(drop[:, None, None] * y[:, c] for c, drop in enumerate(drops))
+    assert np.allclose(found.values, want[0].numpy(), atol=1e-5)
+
+
+def test_functions_within_a_layer_are_counted_there() -> None:
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = _conv(4, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return (x + self.conv(x)) * 0.5 + x
+
+    net, x = _seeded(lambda: nn.Sequential(_conv(3, 4), Block(), Block(), nn.Flatten(), nn.Linear(4 * 384, 3))), _x()
+    y = net[1](net[0](x))
+    inner = y + net[2].conv(y)
+    want = _cam(inner, lambda a: net[3:](a * 0.5 + y.detach())[:, 1])
+    for name in ("2[add()]#1", "[add()]#3"):
+        found = seewhy.explain(net, x, method="grad-cam", layer=name, target=1)
+        assert np.allclose(found.values, want, atol=1e-6)
+    with pytest.raises(CapabilityError, match=r"ran 2 time\(s\)"):
+        seewhy.explain(net, x, method="grad-cam", layer="2[add()]#3", target=1)
+    with pytest.raises(
+        CapabilityError, match=r"no function 'relu' gives a tensor within layer '2'; those that do: add,"
+    ):
+        seewhy.explain(net, x, method="grad-cam", layer="2[relu()]", target=1)
 
 
 def test_what_a_module_takes_can_be_edited() -> None:

@@ -367,11 +367,14 @@ def test_exported_modules_obey_rules_too(method: str, exported: nn.Module, plain
     np.testing.assert_allclose(values(exported, x, method), values(plain, x, method), rtol=1e-5, atol=1e-8)
 
 
-def test_exported_modules_have_no_layers_and_say_so(exported: nn.Module, x: Tensor) -> None:
+def test_exported_modules_have_functions_for_layers_and_say_so(exported: nn.Module, plain: Plain, x: Tensor) -> None:
     with pytest.raises(CapabilityError, match="did not run as a module"):
         seewhy.explain(exported, x, method="grad-cam", layer="conv", target=1)
-    with pytest.raises(CapabilityError, match="no layer with spatial positions"):
-        seewhy.explain(exported, x, method="grad-cam", target=1)
+    for method in ("grad-cam", "score-cam", "ablation-cam"):
+        found = seewhy.explain(exported, x, method=method, target=1)
+        theirs = values(plain, x, method, layer=found[0].layer)
+        np.testing.assert_allclose(np.stack([each.values for each in found]), theirs, rtol=1e-5, atol=1e-7)
+        assert found[0].layer == "[relu()]"
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -295,6 +295,27 @@ def test_a_quantised_file_has_scores_but_no_derivatives(tmp_path: Path, exported
     assert found.values[12, 20] == pytest.approx(float(before - after), abs=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("seed", range(3))
+def test_thin_quantised_files_have_no_derivatives_either(tmp_path: Path, seed: int) -> None:
+    """Between two roundings the scores do follow the scales (seed 0); over what is rounded they do not."""
+    quantization = pytest.importorskip("onnxruntime.quantization")
+    torch.manual_seed(seed)
+    norm = nn.BatchNorm2d(8)
+    first = [nn.Conv2d(3, 8, 3, padding=1), norm, nn.ReLU(), nn.Conv2d(8, 8, 3, 2, 1), nn.ReLU()]
+    last = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4)]
+    net = nn.Sequential(*first, *last).eval()
+    norm.running_mean.normal_()
+    norm.running_var.uniform_(0.5, 2)
+    x = torch.randn(1, 3, 24, 32)
+    torch.onnx.export(net, (x,), str(tmp_path / "net.onnx"), dynamo=False)
+    quantised = tmp_path / "int8.onnx"
+    quantization.quantize_dynamic(str(tmp_path / "net.onnx"), str(quantised), weight_type=quantization.QuantType.QInt8)
+    with pytest.raises(CapabilityError, match="derivatives of the converted one"):
+        seewhy.explain(seewhy.load(f"onnx:{quantised}"), x, method="saliency", target=1)
+    assert np.abs(_slopes(tmp_path / "net.onnx", x)).max() > 0
+
+
 @pytest.mark.parametrize("ends", [True, False])
 def test_files_of_the_float16_converter(tmp_path: Path, exported: Any, ends: bool) -> None:
     """With float32 at its ends, which it writes out of order, or without."""
@@ -336,6 +357,39 @@ def test_what_was_exported_in_train_mode_says_so(tmp_path: Path) -> None:
     path = graph(nodes, weights() | stats, ["k", 3, 20, 24], tmp_path / "norm.onnx")
     with pytest.raises(Unconvertible, match=r"exported in train mode.*model\.eval\(\)"):
         convert(read_onnx(path), plain.module.program)
+
+
+@pytest.mark.parametrize("batch", ["k", 1, 3])
+def test_images_of_a_file_in_train_mode_do_not_influence_each_other(batch: str | int, tmp_path: Path) -> None:
+    """A batch norm that goes by its batch: occlusion scores each sample as if it were alone, and says so."""
+    stats = {name: np.ones(4, "f4") for name in ("s", "b", "m", "v")}
+    norm = node("BatchNormalization", ["c", "s", "b", "m", "v"], ["n", "m2", "v2"], training_mode=1)
+    nodes = [head()[0], norm, node("Relu", ["n"], ["r"]), *head()[2:]]
+    model = seewhy.load(f"onnx:{graph(nodes, weights() | stats, [batch, 3, 20, 24], tmp_path / 'norm.onnx')}")
+    assert "batch norm goes by each image alone" in model.assumed
+    x = torch.rand(2, 3, 20, 24)
+    scores = model.module(x)
+    for n in range(2):
+        part = nn.functional.conv2d(x[n : n + 1], torch.from_numpy(weights()["w"]))
+        part = (part - part.mean((0, 2, 3), keepdim=True)) / (
+            part.var((0, 2, 3), correction=0, keepdim=True) + 1e-5
+        ) ** 0.5
+        expected = (part + 1).relu().mean((2, 3)) @ torch.from_numpy(weights()["g"])
+        assert torch.allclose(scores[n], expected[0], atol=1e-5)
+    found = seewhy.explain(model, x[:1], method="occlusion", target=1, window=4, stride=4, fill=0.0)
+    one = x[:1].clone()
+    one[..., :4, :4] = 0
+    left_out = float((model.module(x[:1]) - model.module(one))[0, 1])
+    assert found.values[0, 0] == pytest.approx(left_out, abs=1e-5)
+
+
+def test_a_file_that_answers_differently_each_time_is_refused(tmp_path: Path) -> None:
+    """Noise that is drawn within it."""
+    nodes = [*head()[:3], node("RandomNormalLike", ["p"], ["z"]), node("Add", ["p", "z"], ["q"]), *head()[3:]]
+    nodes[5].input[0] = "q"
+    path = graph(nodes, weights(), ["n", 3, 20, 24], tmp_path / "noise.onnx")
+    with pytest.raises(ModelError, match=r"'.*noise\.onnx'.*other scores.*same input"):
+        seewhy.load(f"onnx:{path}")
 
 
 class _Torch(Program):

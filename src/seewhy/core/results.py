@@ -1,0 +1,41 @@
+"""Results of functions: takes who wants to see what functions give, shows it to them, puts in its place what they say;
+knows nothing of modules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from seewhy.core.functions import canonical_name
+
+__all__ = ["Results", "Viewer"]
+
+#: takes a function's canonical name, what it gave and what it was given; gives what travels on instead, or None
+Viewer = Callable[[str, Tensor, Sequence[Any]], Tensor | None]
+
+
+class Results(TorchFunctionMode):
+    """While entered, every floating-point tensor that a function of torch gives is shown to ``viewers`` in turn.
+
+    What functions call themselves is not seen, nor are attributes. To be entered after everything that stands in for
+    functions, so that a rule's own calls are not counted.
+    """
+
+    def __init__(self, viewers: Sequence[Viewer]) -> None:
+        super().__init__()
+        self._viewers = viewers
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Run ``func`` and show what it gives."""
+        out = func(*args, **(kwargs or {}))
+        name = canonical_name(func)
+        if isinstance(out, Tensor) and out.is_floating_point() and name != "__get__":
+            for view in self._viewers:
+                new = view(name, out, args)
+                out = out if new is None else new
+        return out
