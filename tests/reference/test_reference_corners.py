@@ -120,6 +120,31 @@ def test_layers_as_large_as_the_picture() -> None:
         seewhy.explain(net, x, method="kpca-cam", layer="1", target=1)
 
 
+@pytest.mark.parametrize("kernel", ["sigmoid", "rbf", "linear"])
+def test_kernel_components_of_many_positions(kernel: str) -> None:
+    """1,296 positions, whose first component is searched for by itself: that of all components."""
+    torch.manual_seed(1)
+    net = nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5)
+    )
+    x = torch.rand(1, 3, 36, 36, dtype=torch.float64)
+    found = seewhy.explain(net.double().eval(), x, method="kpca-cam", layer="1", target=1, kernel=kernel).values
+    with torch.no_grad():
+        vectors = net[:2](x)[0].flatten(1).T.numpy()
+    vectors = vectors - vectors.mean(0)
+    inner = vectors @ vectors.T
+    square = np.diag(inner)
+    gram = {
+        "sigmoid": np.tanh(inner / 4 + 1),
+        "rbf": np.exp(-(square[:, None] + square - 2 * inner) / 4),
+        "linear": inner,
+    }[kernel]
+    centred = gram - gram.mean(0) - gram.mean(1)[:, None] + gram.mean()
+    values, components = np.linalg.eigh(centred)
+    expected = (components[:, -1] * values[-1] ** 0.5).reshape(36, 36)
+    _equal(np.abs(found), np.abs(expected), 1e-6)
+
+
 @pytest.mark.parametrize("scale", [1.0, 1e-6])
 def test_max_pooling_is_not_mean_pooling(scale: float) -> None:
     """A head that only looks like CAM's is refused at any scale of its activations."""

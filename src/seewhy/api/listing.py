@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 import seewhy.methods  # noqa: F401 - every method registers itself on import
 from seewhy.api.inputs import channels_first
+from seewhy.core.candidates import Candidate
 from seewhy.core.chooser import Chooser
 from seewhy.core.choosing import choose
 from seewhy.core.forwards import run_forward
@@ -40,7 +41,9 @@ def methods(family: str | None = None) -> list[Card]:
 
 @dataclass(frozen=True)
 class LayerInfo:
-    """One submodule: its dotted name, its class, its output shape and grid (None if it never ran), its parameters."""
+    """One submodule: its dotted name, its class, its output shape and grid (None if it never ran), its parameters. If
+    the automatic choice is no submodule but a tensor that one takes or gives among several, or what a function gives,
+    that place has a line of its own, without parameters."""
 
     name: str
     kind: str
@@ -71,28 +74,35 @@ def layers(model: Model | nn.Module | Callable[[Tensor], Any] | str, input: Tens
     with network.borrowed() as call:
         with guessing(x, "give it one that it takes: seewhy.layers(model, x)") if input is None else nullcontext():
             made = run_forward(network, call, x, Request(survey=True))
-        best = _best(network, call, x, made)
-    shapes = {each.module: tuple(each.tensor.shape) for each in reversed(made.tape.noted) if each.element != TAKEN}
+        chosen = _best(network, call, x, made)
+    given_out = [each for each in reversed(made.tape.noted) if each.element != TAKEN and not each.function]
+    shapes = {each.module: tuple(each.tensor.shape) for each in given_out}
     shapes |= {seen.name: seen.shape for seen in made.tape.seen}
-    found = []
-    for name, module in root.named_modules():
-        if not name:
-            continue
-        shape = shapes.get(name)
+    best = None if chosen is None else chosen.name
+
+    def info(name: str, kind: str, shape: tuple[int, ...] | None, parameters: int) -> LayerInfo:
         proved = network.grids.get((made.size, name)) if name == best else None
         layout = proved or (None if shape is None else made.layout_of(shape))
-        found.append(
-            LayerInfo(
-                name,
-                type(module).__name__,
-                shape,
-                None if layout is None else layout.grid,
-                None if layout is None or not shape or layout.channel >= len(shape) else shape[layout.channel],
-                sum(p.numel() for p in module.parameters()),
-                name == best,
-            )
-        )
+        grid = None if layout is None else layout.grid
+        channels = None if layout is None or not shape or layout.channel >= len(shape) else shape[layout.channel]
+        return LayerInfo(name, kind, shape, grid, channels, parameters, name == best)
+
+    found = []
+    for name, module in root.named_modules():
+        if name:
+            count = sum(p.numel() for p in module.parameters())
+            found.append(info(name, type(module).__name__, shapes.get(name), count))
+        if chosen is not None and chosen.name != name == chosen.noted.module:
+            found.append(info(chosen.name, _part(chosen, module), tuple(chosen.noted.tensor.shape), 0))
     return found
+
+
+def _part(chosen: Candidate, module: nn.Module) -> str:
+    """What a place is that is no module's own."""
+    element, kind = chosen.noted.element, type(module).__name__
+    if chosen.noted.function:
+        return f"what {element.removesuffix('()')} gives"
+    return f"input of {kind}" if element == TAKEN else f"output of {kind}"
 
 
 @contextmanager
@@ -110,12 +120,12 @@ def guessing(x: Tensor, way: str) -> Iterator[None]:
         ) from error
 
 
-def _best(network: Network, call: Callable[[Tensor], Any], x: Tensor, made: Pass) -> str | None:
+def _best(network: Network, call: Callable[[Tensor], Any], x: Tensor, made: Pass) -> Candidate | None:
     """The layer that is chosen for what is most likely asked: the top class, or all that there is."""
     try:
         logits = made.forward.logits
         asked = [tuple(Logit(int(k)) for k in logits.argmax(1))] if logits.ndim == 2 else []
-        return choose(network, call, x, made, asked, Chooser(network)).candidate.name
+        return choose(network, call, x, made, asked, Chooser(network)).candidate
     except (CapabilityError, TargetError):  # the list is for those who look for a layer themselves
         return None
 

@@ -17,6 +17,9 @@ __all__ = [
     "where_nonzero",
 ]
 
+#: rows of a matrix from which on its top eigenvector is searched for by itself
+_MANY = 1024
+
 
 def mean_over_positions(values: Tensor) -> Tensor:
     """[B, C]."""
@@ -57,6 +60,8 @@ def top_eigenpair(gram: Tensor) -> tuple[Tensor, Tensor]:
     Torch differentiates all eigenvectors together and divides by the gaps between all eigenvalues, which is noise for
     the many that are equal (or 0). Only the top one is needed: dv = (lambda - G)^+ dG v.
     """
+    if not gram.requires_grad and gram.shape[1] > _MANY and (found := _searched(gram)) is not None:
+        return found
     eigenvalues, vectors = torch.linalg.eigh(gram.detach())
     top, largest = vectors[:, :, -1], eigenvalues[:, -1]
     if not gram.requires_grad:
@@ -66,6 +71,15 @@ def top_eigenpair(gram: Tensor) -> tuple[Tensor, Tensor]:
     applied = (gram @ top[:, :, None])[:, :, 0]
     change = (vectors.mT @ (applied - applied.detach())[:, :, None])[:, :, 0] * inverse
     return (top * applied).sum(1), top + (vectors @ change[:, :, None])[:, :, 0]
+
+
+def _searched(gram: Tensor) -> tuple[Tensor, Tensor] | None:
+    """The top eigenpair alone, in a few dozen products with the matrix; None where that does not settle."""
+    start = torch.randn(*gram.shape[:2], 1, generator=torch.Generator().manual_seed(0), dtype=gram.dtype)
+    values, vectors = torch.lobpcg(gram, 1, X=start.to(gram.device), largest=True, tol=1e-11, niter=300)
+    apart = (gram @ vectors - vectors * values[:, None]).flatten(1).norm(dim=1)
+    settled = bool((apart <= 1e-8 * values[:, 0].abs()).all())  # False for NaN as well
+    return (values[:, 0], vectors[:, :, 0]) if settled else None
 
 
 def signed_like(values: Tensor, reference: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from seewhy.registry import Card, method
 
 __all__ = ["kpca_cam"]
 
-#: positions: half a gigabyte a matrix, a minute for its eigenvectors
+#: positions: half a gigabyte for each matrix of every two
 _MOST = 8192
 
 

@@ -375,3 +375,20 @@ def test_a_dominator_is_found_however_the_graph_is_woven() -> None:
     assert {name for name, _ in crossed} >= {"AddBackward0", "MulBackward0", "SumBackward0"}
     assert not {name for name, _ in crossed} & {"SinBackward0", "CosBackward0", "SplitWithSizesBackward0"}
     assert not Paths(torch.randn(3, requires_grad=True).sum(), leaf).crossed()
+
+
+def test_a_chosen_place_is_in_the_list_of_layers() -> None:
+    """Whatever is chosen, `seewhy.layers` has it, and doctor does not say that there is none."""
+    net, x = _seeded(_Sums), _x()
+    (listed,) = (each for each in seewhy.layers(net, x) if each.chosen)
+    assert (listed.name, listed.kind, listed.shape, listed.grid) == (
+        "[add()]",
+        "what add gives",
+        (1, 4, 8, 12),
+        (8, 12),
+    )
+    assert listed.name == seewhy.explain(net, x, method="grad-cam", target=1).layer
+    found = seewhy.diagnose(net, x, methods=["grad-cam"])
+    assert "[add()] (what add gives), 4 channels on 8x12" in found.facts["layer for CAMs"]
+    exported = torch.export.export(net, (x,)).module()
+    assert "no-positions" not in seewhy.diagnose(exported, x, methods=[]).codes()

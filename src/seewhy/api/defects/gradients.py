@@ -73,7 +73,7 @@ def no_rectifier(patient: Patient) -> Words | None:
 @defect
 def no_positions(patient: Patient) -> Words | None:
     """No layer has positions: there is no class activation map of this model."""
-    if patient.network.root is None or patient.seen.failure:
+    if patient.network.root is None or patient.seen.failure or patient.layer is not None:
         return None
     if any(len(call.shape) >= 3 and max(call.shape[1:]) > 1 for call in patient.seen.calls):
         return None
