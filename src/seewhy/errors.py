@@ -29,6 +29,8 @@ __all__ = [
     "UnsafeModel",
     "UsageError",
     "nearest",
+    "one_line",
+    "reason",
 ]
 
 
@@ -98,3 +100,23 @@ def nearest(asked: str, known: Iterable[str], count: int = 1) -> list[str]:
     names = {name.lower(): name for name in known}
     close = difflib.get_close_matches(asked.lower(), list(names), n=count, cutoff=0.4)
     return [names[name] for name in close]
+
+
+def one_line(text: object, limit: int = 200) -> str:
+    """``text`` with every run of white space as one space, cut at ``limit`` characters.
+
+    >>> one_line("two\\n  lines")
+    'two lines'
+    """
+    line = " ".join(str(text).split())
+    return line if len(line) <= limit else line[: limit - 3] + "..."
+
+
+def reason(error: BaseException, limit: int = 200) -> str:
+    """An exception's type and text on one line.
+
+    >>> reason(ValueError("not\\nthis"))
+    'ValueError: not this'
+    """
+    text = one_line(error, limit)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

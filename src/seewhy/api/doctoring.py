@@ -24,7 +24,7 @@ from seewhy.core.grids import Proof, Stripes
 from seewhy.core.jobs import Settings
 from seewhy.core.network import Network, mode_matters
 from seewhy.core.outputs import Forward
-from seewhy.errors import SeewhyError
+from seewhy.errors import SeewhyError, reason
 from seewhy.explanation import Diagnosis, Explanations, GridProof, MethodCheck
 from seewhy.explanation.diagnosis import SEVERITIES
 from seewhy.models import Model, Preprocess, load, wrap
@@ -121,7 +121,7 @@ def _try(model: Model, item: Item, method: Method) -> MethodCheck:
             raise
         found = Explanations([])
     except Exception as error:  # a network may raise anything; which method makes it do so is what is asked
-        return MethodCheck(name, family, False, f"{type(error).__name__}: {error}".splitlines()[0][:200])
+        return MethodCheck(name, family, False, reason(error))
     spent = time.perf_counter() - began
     bad = [each.status for each in found if each.status.code in ("zero-gradient", "non-finite")]
     if bad:

@@ -20,7 +20,7 @@ from seewhy.core.layers import TAKEN
 from seewhy.core.network import Network
 from seewhy.core.passes import Pass, Request
 from seewhy.core.targets import Logit
-from seewhy.errors import CapabilityError, OutOfMemory, TargetError, UsageError
+from seewhy.errors import CapabilityError, OutOfMemory, TargetError, UsageError, reason
 from seewhy.models import Model, Preprocess, load, wrap
 from seewhy.models.intake import intake
 from seewhy.registry import Card
@@ -114,9 +114,9 @@ def guessing(x: Tensor, way: str) -> Iterator[None]:
     except OutOfMemory:
         raise
     except Exception as error:
-        said = str(error).strip().partition("\n")[0]
         raise UsageError(
-            f"the model takes no input of shape {tuple(x.shape)}, which its first layer suggests ({said[:200]}); {way}"
+            f"the model takes no input of shape {tuple(x.shape)}, which its first layer suggests ({reason(error)}); "
+            f"{way}"
         ) from error
 
 

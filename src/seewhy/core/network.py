@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from seewhy.core.programs import program_of
 from seewhy.core.setting_aside import uncompiled, unrepeated
-from seewhy.errors import CapabilityError, SeewhyError
+from seewhy.errors import CapabilityError, SeewhyError, reason
 
 if TYPE_CHECKING:
     from seewhy.core.graph.preparing import Preparer
@@ -122,9 +122,8 @@ _NOT_ONE_TENSOR = (TypeError, AttributeError, LookupError)
 
 
 def _not_taken(root: nn.Module, x: Tensor, error: Exception) -> CapabilityError:
-    said = str(error).strip().partition("\n")[0]
     return CapabilityError(
-        f"{type(root).__name__} raised {type(error).__name__} when it was given one tensor {tuple(x.shape)}: {said}. "
+        f"{type(root).__name__} was given one tensor {tuple(x.shape)} and raised {reason(error)}. "
         "If it takes several in a tuple or a dictionary, wrap it in a module that holds the others, whose "
         "forward(self, x) puts them together"
     )

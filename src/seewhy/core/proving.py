@@ -18,7 +18,7 @@ from seewhy.core.layers import Place
 from seewhy.core.layouts import Layout, claims, find_layout
 from seewhy.core.network import Network
 from seewhy.core.passes import Request
-from seewhy.errors import OutOfMemory
+from seewhy.errors import OutOfMemory, reason
 
 __all__ = ["Proved", "prove"]
 
@@ -57,7 +57,7 @@ def prove(
     except (OutOfMemory, KeyboardInterrupt):
         raise
     except Exception as error:  # whatever a forward raises on pictures that nobody gave it is no fault of the user's
-        return Proved(why=f"{type(error).__name__}: {error}".splitlines()[0][:200])
+        return Proved(why=reason(error))
     each = 1 + 2 * len(stripes.codes)
     samples, proofs = each, {}
     known = {

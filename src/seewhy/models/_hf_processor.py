@@ -12,8 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from seewhy.errors import ModelError, UsageError
-from seewhy.models._words import reason
+from seewhy.errors import ModelError, UsageError, reason
 from seewhy.models.preprocess import Preprocess, agree
 
 __all__ = ["read_processor"]

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from seewhy.errors import ModelError, UnsafeModel
-from seewhy.models._words import missing_file, one_line, reason
+from seewhy.errors import ModelError, UnsafeModel, one_line, reason
+from seewhy.models._words import missing_file
 
 __all__ = ["check_file", "check_weights_file"]
 

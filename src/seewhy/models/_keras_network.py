@@ -16,8 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seewhy.errors import UsageError
-from seewhy.models._words import one_line
+from seewhy.errors import UsageError, one_line
 
 __all__ = ["KerasNetwork"]
 

@@ -12,8 +12,8 @@ from importlib import import_module
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
-from seewhy.errors import ModelError, UnsafeModel
-from seewhy.models._words import missing_file, one_line, reason
+from seewhy.errors import ModelError, UnsafeModel, one_line, reason
+from seewhy.models._words import missing_file
 
 __all__ = ["ImageInput", "OnnxFile", "import_onnx", "literal", "read_onnx"]
 

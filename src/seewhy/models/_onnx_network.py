@@ -14,12 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from seewhy.core.programs import Program
-from seewhy.errors import CapabilityError
+from seewhy.errors import CapabilityError, one_line
 from seewhy.models._onnx_file import OnnxFile, import_onnx
 from seewhy.models._onnx_fold import fold_constants
 from seewhy.models._onnx_layers import plain_layer
 from seewhy.models._onnx_program import OnnxProgram
-from seewhy.models._words import one_line
 
 __all__ = ["OnnxNetwork", "Unconvertible", "convert"]
 

@@ -12,9 +12,8 @@ from torch import Tensor
 
 from seewhy.core.head import Squash
 from seewhy.core.programs import Program
-from seewhy.errors import CapabilityError, ModelError
+from seewhy.errors import CapabilityError, ModelError, reason
 from seewhy.models._onnx_file import ImageInput, OnnxFile, import_onnx
-from seewhy.models._words import reason
 
 __all__ = ["OnnxProgram"]
 

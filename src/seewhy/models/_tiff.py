@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from seewhy.errors import ImageError
-from seewhy.models._words import reason
+from seewhy.errors import ImageError, reason
 
 __all__ = ["Tags", "read_tags", "read_tiff", "tags_of", "trusted"]
 

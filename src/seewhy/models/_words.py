@@ -1,39 +1,19 @@
-"""Takes other people's messages and file names, gives one-line words for ours; never decides anything."""
+"""Takes file names that lead nowhere, gives the nearest that do; opens nothing."""
 
 from __future__ import annotations
 
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from seewhy.errors import nearest
+from seewhy.errors import nearest, reason
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["missing_file", "one_line", "reason"]
+__all__ = ["missing_file"]
 
 #: a folder is listed only this far when a close file name is looked for
 _LISTED = 2000
-
-
-def one_line(text: object, limit: int = 200) -> str:
-    """``text`` with every run of white space as one space, cut at ``limit`` characters.
-
-    >>> one_line("two\\n  lines")
-    'two lines'
-    """
-    line = " ".join(str(text).split())
-    return line if len(line) <= limit else line[: limit - 3] + "..."
-
-
-def reason(error: BaseException, limit: int = 200) -> str:
-    """An exception's type and text on one line.
-
-    >>> reason(ValueError("not\\nthis"))
-    'ValueError: not this'
-    """
-    text = one_line(error, limit)
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def missing_file(path: Path) -> str:

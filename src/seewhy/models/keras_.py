@@ -15,12 +15,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from seewhy.errors import ModelError, UnknownName, UsageError
+from seewhy.errors import ModelError, UnknownName, UsageError, reason
 from seewhy.models._keras_file import check_file, check_weights_file
 from seewhy.models._keras_network import KerasNetwork
 from seewhy.models._keras_scale import Scale, measured
 from seewhy.models._scheme import Request, Scheme, no_weights, untrained
-from seewhy.models._words import reason
 from seewhy.models.labels import imagenet_labels
 from seewhy.models.model import Model
 from seewhy.models.preprocess import Preprocess

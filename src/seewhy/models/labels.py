@@ -9,8 +9,8 @@ from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 
-from seewhy.errors import UnknownName, UsageError
-from seewhy.models._words import missing_file, one_line, reason
+from seewhy.errors import UnknownName, UsageError, one_line, reason
+from seewhy.models._words import missing_file
 
 __all__ = ["Labels", "find_label", "imagenet_labels", "read_labels", "shown"]
 

@@ -14,10 +14,9 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from seewhy.errors import ModelError, UnknownName, UsageError, nearest
+from seewhy.errors import ModelError, UnknownName, UsageError, nearest, one_line, reason
 from seewhy.models import builtin, hf_, keras_, onnx_, pt2_, python_, timm_, torchvision_
 from seewhy.models._scheme import Request, Scheme
-from seewhy.models._words import one_line, reason
 from seewhy.models.labels import Labels, read_labels
 from seewhy.models.model import Model
 from seewhy.models.preprocess import Preprocess

@@ -10,10 +10,9 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from seewhy.errors import UsageError
+from seewhy.errors import UsageError, one_line, reason
 from seewhy.models import labels as _labels
 from seewhy.models._fingerprint import cached_fingerprint
-from seewhy.models._words import one_line, reason
 from seewhy.models.intake import check_takes_one
 from seewhy.models.preprocess import Preprocess
 

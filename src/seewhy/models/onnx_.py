@@ -17,13 +17,12 @@ from seewhy.core.graph.agreement import gap
 from seewhy.core.network import Network
 from seewhy.core.passes import Request
 from seewhy.core.programs import disagreement, slope_gap
-from seewhy.errors import ModelError, SeewhyError, UsageError
+from seewhy.errors import ModelError, SeewhyError, UsageError, reason
 from seewhy.models._onnx_file import OnnxFile, literal, read_onnx
 from seewhy.models._onnx_network import OnnxNetwork, Unconvertible, convert
 from seewhy.models._onnx_program import OnnxProgram
 from seewhy.models._scheme import Request as Asked
 from seewhy.models._scheme import Scheme
-from seewhy.models._words import reason
 from seewhy.models.labels import read_labels
 from seewhy.models.model import Model
 from seewhy.models.preprocess import Preprocess

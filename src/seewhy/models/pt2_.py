@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from seewhy.core.outputs import main_tensor
-from seewhy.errors import CapabilityError, ModelError, UnsafeModel, UsageError
+from seewhy.errors import CapabilityError, ModelError, UnsafeModel, UsageError, reason
 from seewhy.models._scheme import Request, Scheme
-from seewhy.models._words import missing_file, reason
+from seewhy.models._words import missing_file
 from seewhy.models.model import Model
 from seewhy.models.onnx_ import guessed
 

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from seewhy.errors import ModelError, UnknownName, UsageError
+from seewhy.errors import ModelError, UnknownName, UsageError, reason
 from seewhy.models._scheme import Request, Scheme
-from seewhy.models._words import reason
 from seewhy.models.model import Model
 from seewhy.models.weights import load_weights
 

@@ -15,8 +15,8 @@ from typing import IO, Any
 import torch
 from torch import Tensor, nn
 
-from seewhy.errors import ModelError, UnsafeModel
-from seewhy.models._words import missing_file, one_line, reason
+from seewhy.errors import ModelError, UnsafeModel, one_line, reason
+from seewhy.models._words import missing_file
 
 __all__ = ["class_counts", "fill", "load_weights", "read_weights"]
 
