@@ -9,6 +9,7 @@ shows (``outer/inner`` for a nested model) and whose activations are channels la
 from __future__ import annotations
 
 import hashlib
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -33,14 +34,16 @@ class KerasNetwork(nn.Module):
     """``model`` called as Keras calls it for inference. Of several inputs all but one are held fixed: ``inputs`` has
     one row for each, by name or number.
 
-    ``axes`` is how many axes of positions an input has, ``channels`` its channels (None: not known).
+    ``axes`` is how many axes of positions an input has, ``channels`` its channels (None: not known). The model itself
+    is held weakly, so that what is known of a network can be kept for as long as its model lives: whoever hands one out
+    holds the model as well.
     """
 
     def __init__(self, keras: Any, model: Any, inputs: Mapping[str | int, Any] | None = None) -> None:
         super().__init__()
         if not model.built:
             raise UsageError(f"the Keras model {model.name!r} is not built yet; call it once on an input: model(x)")
-        self.model = model
+        self._weak = weakref.ref(model)
         self._keras = keras
         self._layers = dict(_walk(model, ""))
         slots = list(getattr(model, "inputs", None) or [None])
@@ -55,6 +58,19 @@ class KerasNetwork(nn.Module):
         self.channels = None if shape is None or not self.axes else shape[-1 if self.channels_last else 1]
         positions = () if shape is None else shape[1:-1] if self.channels_last else shape[2:]
         self.size: tuple[int | None, ...] = tuple(positions)
+
+    @property
+    def model(self) -> Any:
+        """The Keras model."""
+        found = self._weak()
+        if found is None:
+            raise UsageError("the Keras model that this network was made of is gone: hold it, or the seewhy.Model")
+        return found
+
+    @property
+    def parts(self) -> list[int]:
+        """The identities of its layers."""
+        return [id(layer) for layer in self._layers.values()]
 
     @property
     def _short(self) -> dict[str, nn.Module]:

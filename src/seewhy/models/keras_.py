@@ -11,6 +11,7 @@ import inspect
 import os
 import random
 import sys
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from seewhy.models.preprocess import Preprocess
 
 __all__ = ["APPLICATIONS", "SCHEME", "cached_file", "in_hand", "is_keras_model", "names"]
 
+#: the network of each model in hand, so that what is known of it outlives a call; it goes when the model goes
+_networks: weakref.WeakKeyDictionary[Any, KerasNetwork] = weakref.WeakKeyDictionary()
 _LISTING = 'KERAS_BACKEND=torch python -c "import keras; print(dir(keras.applications))"'
 _KERNELS = "_weights_tf_dim_ordering_tf_kernels"
 #: what a family's names begin with -> what its `preprocess_input` does, and its file in Keras' cache; the longest
@@ -82,9 +85,15 @@ def is_keras_model(module: Any) -> bool:
 
 def in_hand(model: Any, name: str | None = None, inputs: Mapping[str | int, Any] | None = None) -> Model:
     """A `Model` around a Keras model; raises `UsageError` where several inputs leave open which is explained."""
-    network = KerasNetwork(_keras(), model, inputs)
+    made = KerasNetwork(_keras(), model, inputs)
+    known = None if inputs else _networks.get(model)
+    network = known if known is not None and known.parts == made.parts else made
+    if not inputs:
+        _networks[model] = network
     preprocess, assumed = _guess(network)
-    return Model(network, name=name or model.name, preprocess=preprocess, weights="in hand", assumed=assumed)
+    return Model(
+        network, name=name or model.name, preprocess=preprocess, weights="in hand", assumed=assumed, held=model
+    )
 
 
 def names() -> list[str]:
@@ -118,7 +127,13 @@ def _from_file(path: Path, request: Request) -> Model:
         raise UsageError(f"{spec}: {error}") from error
     preprocess, assumed = _guess(network)
     return Model(
-        network, name=made.name, spec=spec, preprocess=preprocess, weights=f"file {path.name}", assumed=assumed
+        network,
+        name=made.name,
+        spec=spec,
+        preprocess=preprocess,
+        weights=f"file {path.name}",
+        assumed=assumed,
+        held=made,
     )
 
 
@@ -148,6 +163,7 @@ def _application(request: Request) -> Model:
         labels=imagenet_labels(),
         weights="random" if path is None else f"file {path.name}" + " in Keras' cache" * (request.weights == "auto"),
         synonyms=True,
+        held=made,
     )
 
 

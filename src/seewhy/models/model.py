@@ -34,7 +34,8 @@ class Model:
     ``synonyms`` each label is a comma-separated list of which the first is shown. ``assumed`` says what had to
     be guessed about the preprocessing; '' for nothing. ``tolerance`` is, for a network that runs outside torch (ONNX),
     how far the torch version that gradients and layers are taken from may be from its scores, as a share of the largest
-    one; it is checked on the input of every call. None for networks of torch.
+    one; it is checked on the input of every call. None for networks of torch. ``held`` is what ``module`` needs and
+    holds weakly, if anything.
 
     Raises `CapabilityError` for a network that takes several inputs.
     """
@@ -48,6 +49,7 @@ class Model:
     synonyms: bool = False
     assumed: str = ""
     tolerance: float | None = None
+    held: Any = None
 
     def __post_init__(self) -> None:
         check_takes_one(self.module)

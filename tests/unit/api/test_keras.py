@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -410,3 +412,22 @@ def test_a_deep_network_is_not_too_much_to_look_at() -> None:
     assert structure(submodules(model.module)) == before
     net.layers[0].strides = (2, 2)
     assert structure(submodules(model.module)) != before
+
+
+def test_what_is_known_of_a_model_in_hand_is_kept_and_goes_with_it() -> None:
+    """Its layer is chosen and its grid proved once, not in every call; a layer more, and it is done anew."""
+    layers = keras.layers
+    net = keras.Sequential([layers.Input((16, 24, 3)), layers.Conv2D(4, 3), layers.ReLU()])
+    for layer in (layers.GlobalAveragePooling2D(), layers.Dense(3)):
+        net.add(layer)
+    x = torch.rand(1, 16, 24, 3)
+    first, second = (seewhy.explain(net, x, method="grad-cam", target=1) for _ in range(2))
+    assert first.cost.checks > 0 == second.cost.checks
+    assert first.provenance["grid"] == second.provenance["grid"]
+    net.pop()
+    net.add(layers.Dense(5))
+    assert seewhy.explain(net, x, method="grad-cam", target=4).cost.checks > 0
+    gone = weakref.ref(net)
+    del net, layer
+    gc.collect()
+    assert gone() is None

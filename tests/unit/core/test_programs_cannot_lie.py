@@ -128,11 +128,10 @@ def test_an_interruption_waits_for_what_does_not_stand_one() -> None:
     ended: list[str] = []
 
     def work() -> None:
+        _thread.interrupt_main()
         time.sleep(0.3)
         ended.append(threading.current_thread().name)
 
-    timer = threading.Timer(0.1, _thread.interrupt_main)
-    timer.start()
     with pytest.raises(KeyboardInterrupt):
         apart(work)
     assert ended == ["seewhy-apart"]
