@@ -39,7 +39,7 @@ def judge(exhibit: Exhibit, size: tuple[int, int], prepared: bool = False) -> di
         row |= {"layer": None, "refused": str(error)[:300]}
     else:
         row |= _judged(exhibit, net, x, maps)
-    row["saliency"] = _saliency(exhibit, net, x)
+    row["saliency"], row["slope"] = _saliency(exhibit, net, x)
     if prepared:
         row["prepared"] = _prepared(exhibit, net, x)
     after = _flat(_run(net, x))
@@ -293,7 +293,8 @@ def _looking(net: nn.Module, x: Tensor, name: str, reading: Any, last: bool) -> 
     return worst
 
 
-def _saliency(exhibit: Exhibit, net: nn.Module, x: Tensor) -> str:
+def _saliency(exhibit: Exhibit, net: nn.Module, x: Tensor) -> tuple[str, bool]:
+    """Whether ours is autograd's, and whether there is a gradient at all."""
     leaf = x.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(exhibit.score(net(leaf * 1.0)).sum(), leaf, allow_unused=True)
     gradient = torch.zeros_like(x) if gradient is None else gradient
@@ -301,9 +302,9 @@ def _saliency(exhibit: Exhibit, net: nn.Module, x: Tensor) -> str:
     try:
         found = seewhy.explain(net, x, method="saliency", target=exhibit.target, prepare=False)
     except SeewhyError as error:
-        return f"refused: {error}"[:200]
+        return f"refused: {error}"[:200], bool(want.any())
     ours = torch.stack([torch.from_numpy(each.values).abs() for each in found])
-    return "equal" if _close(ours, want) else "differs"
+    return "equal" if _close(ours, want) else "differs", bool(want.any())
 
 
 def _prepared(exhibit: Exhibit, net: nn.Module, x: Tensor) -> str:

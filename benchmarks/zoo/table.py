@@ -34,6 +34,8 @@ def verdict(look: dict[str, Any]) -> str:
         said.append(f"positions look elsewhere ({place})")
     if look["zero"] and look["status"] == "ok":
         said.append("zero map, ok")
+    if look["status"] == "zero-gradient" and look.get("slope"):
+        said.append("no gradient arrives at the layer")
     if said:
         return f"wrong: {', '.join(said)}"
     told = place is not None or "place" not in look

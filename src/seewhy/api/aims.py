@@ -34,7 +34,9 @@ def aim(model: Model, network: Network, what: Any) -> t.Target:
         raise UsageError(f"{what!r:.60} is no class, layer or target; give a label, a number, or 'LAYER:CHANNEL'")
     layer, colon, rest = what.partition(":")
     layers = {name for name, _ in network.module.named_modules(remove_duplicate=False) if name}
-    if layer.partition("#")[0] in layers and not (what.isdigit() and model.labels is not None):
+    plain = layer.partition("#")[0]
+    owner = plain.partition("[")[0] if plain.endswith("]") else plain
+    if (owner in layers or plain.endswith("()]")) and not (what.isdigit() and model.labels is not None):
         find_place(network.module, layer, model.spec)
         return _inside(layer, rest) if colon else t.LayerMean(layer, 2)
     try:

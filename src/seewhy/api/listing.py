@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import seewhy.methods  # noqa: F401 - every method registers itself on import
-from seewhy.api.inputs import channels_first
+from seewhy.api.inputs import read_items
 from seewhy.core.candidates import Candidate
 from seewhy.core.chooser import Chooser
 from seewhy.core.choosing import choose
@@ -54,11 +54,11 @@ class LayerInfo:
     chosen: bool
 
 
-def layers(model: Model | nn.Module | Callable[[Tensor], Any] | str, input: Tensor | None = None) -> list[LayerInfo]:
+def layers(model: Model | nn.Module | Callable[[Tensor], Any] | str, input: Any = None) -> list[LayerInfo]:
     """Every layer of a model in the order of its definition, with shapes from one forward and the automatic choice
     marked.
 
-    ``input`` [B, C, *size], or in the model's own layout where that is another, is what the forward is run on; without
+    ``input`` is what the forward is run on: an image or several, or a float tensor, as for `seewhy.explain`; without
     it noise of the model's own input size (224 if it has none). Raises `CapabilityError` for a plain callable.
 
     >>> import torch, seewhy
@@ -69,8 +69,9 @@ def layers(model: Model | nn.Module | Callable[[Tensor], Any] | str, input: Tens
     wrapped = load(model) if isinstance(model, str) else wrap(model)
     network = Network(wrapped.module)
     root = network.module
-    given = _noise(wrapped) if input is None else channels_first(wrapped, torch.as_tensor(input))
-    x = network.like(given)
+    given = [] if input is None else [item.tensor for item in read_items(wrapped, input)[0]]
+    alike = [each for each in given if each.shape == given[0].shape]
+    x = network.like(torch.stack(alike) if alike else _noise(wrapped))
     with network.borrowed() as call:
         with guessing(x, "give it one that it takes: seewhy.layers(model, x)") if input is None else nullcontext():
             made = run_forward(network, call, x, Request(survey=True))

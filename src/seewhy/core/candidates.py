@@ -9,8 +9,8 @@ say.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -66,15 +66,17 @@ class Found:
 @dataclass(frozen=True, eq=False)
 class Survey:
     """A recorded forward: what its modules gave and were given, the leaf, the inputs' size and number, and the tensors
-    that are its output; ``dense`` where that has positions or is a list of objects."""
+    that are ``scores`` themselves; ``dense`` where its output has positions or is a list of objects."""
 
     tape: Tape
     leaf: Tensor
     size: tuple[int, ...]
     batch: int
-    output: tuple[Tensor, ...]
+    scores: tuple[Tensor, ...]
     dense: bool
     last: bool = False
+    #: how places are read that pictures have spoken of
+    known: Mapping[str, Layout] = field(default_factory=dict)
 
     @property
     def grids(self) -> list[tuple[int, ...]]:
@@ -83,8 +85,9 @@ class Survey:
         return sorted({shape[2:] for shape in shapes if shape[0] == self.batch and max(shape[2:]) > 1}, reverse=True)
 
 
-def find_candidates(survey: Survey, score: Tensor) -> Found:
-    """The layers that a map of ``score`` (a sum over images and targets) may be drawn of.
+def find_candidates(survey: Survey, score: Tensor, without: Collection[str] = ()) -> Found:
+    """The layers that a map of ``score`` (a sum over images and targets) may be drawn of, ``without`` places whose
+    positions have turned out to be none.
 
     Where the graph does not lead to the input, since a part of the network records none, they are the last ones that
     the score was computed from, or the last ones there are.
@@ -95,17 +98,18 @@ def find_candidates(survey: Survey, score: Tensor) -> Found:
         return Found(tuple(_unrecorded(survey, paths)), general=True)
     still = paths.still() if survey.dense else frozenset()
     crossed = paths.crossed(still)
-    final = set().union(*(paths.final(each) for each in survey.output)) if survey.dense else set()
+    final = set[Point]().union(*(paths.final(each) for each in survey.scores))
     passed: list[str] = []
     own = paths.start()
     inside = [p for p in crossed if p not in final and p not in own]
     apart = _apart(survey, paths, names, inside)
     whole = [_candidate(survey, names[p]) for p in inside if p in names and (not names[p].function or p in apart)]
-    placed = [each for each in whole if each is not None and not _pooled(paths, survey, names, each)][:_MOST]
+    placed = [each for each in whole if each is not None and not _pooled(paths, survey, names, each)]
+    placed = [each for each in placed if each.name not in without][:_MOST]
     usable, tokens = _reached(survey, score, placed, passed)
     best = usable or placed
     aside = bool(usable) and (tokens or usable[0].layouts[0].prefix > 0)
-    if aside and (read := _read_last(survey, score, usable[0], names)) is not None:
+    if aside and (read := _read_last(survey, score, usable[0], names, without)) is not None:
         best = [read, *usable]
     everywhere = set(paths.crossed()) if still else set(crossed)
     general = not best or best[0] not in placed or point_of(best[0].edge) in everywhere
@@ -175,7 +179,11 @@ def _candidate(survey: Survey, noted: Noted) -> Candidate | None:
     if not layouts:
         return None
     seen = not layouts[0].tokens or layouts[0].grid in grids
-    return Candidate(noted.name(survey.tape.calls), noted, tuple(layouts), seen)
+    name = noted.name(survey.tape.calls)
+    known = survey.known.get(name)
+    if known is not None and known.fits(tuple(noted.tensor.shape)):
+        layouts = [known, *(each for each in layouts if each != known)]
+    return Candidate(name, noted, tuple(layouts), seen)
 
 
 def _pooled(paths: Paths, survey: Survey, names: dict[Point, Noted], each: Candidate) -> bool:
@@ -225,7 +233,9 @@ def _channels(grad: Tensor | None, layout: Layout) -> int:
     return 0 if grad is None else int(layout.canonical(grad).ne(0).flatten(2).any(2).any(0).sum())
 
 
-def _read_last(survey: Survey, score: Tensor, before: Candidate, names: dict[Point, Noted]) -> Candidate | None:
+def _read_last(
+    survey: Survey, score: Tensor, before: Candidate, names: dict[Point, Noted], without: Collection[str]
+) -> Candidate | None:
     """What the last mixing of positions reads, behind ``before``, at whose places the gradient still arrives: the last
     tensor of its shape through which all that arrives there has come; None if there is none but itself."""
     layout, shape = before.layouts[0], before.noted.tensor.shape
@@ -236,6 +246,7 @@ def _read_last(survey: Survey, score: Tensor, before: Candidate, names: dict[Poi
         if each.edge is not None and each.tensor.shape == shape and point_of(each.edge) != point_of(before.edge)
     }
     behind = [found for p in later if p in names and (found := _candidate(survey, names[p])) is not None]
+    behind = [each for each in behind if each.name not in without]
     (whole, *grads) = _gradients(score, [before, *behind])
     wanted = None if whole is None else layout.canonical(whole)
     for each, grad in zip(reversed(behind), reversed(grads), strict=True):

@@ -52,9 +52,20 @@ def choose(
     passed over. Raises `CapabilityError` where none is left."""
     found, samples = made.candidates(asked), 0
     if found.nameless:  # once more, with what functions give
-        again = replace(made.request, survey=True, functions=True)
-        found, samples = run_eager(network, call, x, again).candidates(asked), len(x)
-    passed = list(found.passed_over)
+        made, samples = run_eager(network, call, x, replace(made.request, survey=True, functions=True)), len(x)
+        found = made.candidates(asked)
+    # where the gradient arrives is asked again of what pictures say: of other places, or of those left without some
+    wrong: list[str] = []
+    for _ in range(_MOST):
+        first = found.candidates[:_AT_ONCE]
+        samples += prove_places(network, call, x, chooser, [e.name for e in first], {e.name: e.layouts for e in first})
+        said = chooser.proofs(made.size)
+        wrong += [each.name for each in first if _verdict(said, each) not in (PROVED, UNDECIDED)]
+        proof = said.get(first[0].name) if first else None
+        if not first or (proof is not None and first[0].name not in wrong and proof.layout == first[0].layouts[0]):
+            break
+        found = made.candidates(asked, wrong)
+    passed = [*(f"{name} (its positions are no places of the picture)" for name in wrong), *found.passed_over]
     options = found.candidates[:_MOST]
     spare: list[Candidate] = []
     for start in range(0, len(options), _AT_ONCE):

@@ -133,9 +133,13 @@ class Paths:
         return point
 
     def pooled(self, point: Point) -> Point | None:
-        """The tensor of which ``point`` is nothing but a pooled one; None if there is none."""
+        """The tensor of which ``point`` is nothing but a pooled one; None if there is none. A sum or mean that leaves
+        the last two axes as they were is over something else: channels, or ways that were stacked."""
         made = self.behind(point, _VIEWS)
-        if not self._is(made[0], _POOLS):
+        if not self._is(made[0], _POOLS) or not self.following.get(made[0]):
+            return None
+        given = self.shape(self.following[made[0]][0][0])
+        if len(given) > 3 and self.shape(made)[-2:] == given[-2:]:
             return None
         return self.behind(made, (*_POOLS, *_VIEWS))
 

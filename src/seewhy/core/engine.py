@@ -147,7 +147,7 @@ class _Run:
         size = tuple(self.x.shape[2:])
         names = {o.place for o in outlines} - {INPUT, AUTO} | set(layers) | {o.about for o in outlines if o.about}
         auto = next((AUTO for o in outlines if o.place == AUTO), "")
-        known = self.chooser.known(size) if auto else None
+        known = self.chooser.known(size) if auto and not layers else None  # a unit inside has layers of its own
         if known is not None:
             auto = known
             names.add(known)
@@ -178,7 +178,7 @@ class _Run:
             began = time.perf_counter()
             choice = choose(self.network, self.call, self.x, made, asked, self.chooser)
             auto = choice.candidate.name
-            if choice.general:  # which branch of a detector matters is each object's own
+            if choice.general and not layers:  # which branch of a detector matters is each object's own
                 self.chooser.remember(size, auto)
             self.spent.events.append(Event(seconds=time.perf_counter() - began, checks=choice.samples))
             if not made.take(choice.candidate):  # rewritten in place later in the forward: capture it this time

@@ -129,6 +129,21 @@ def _not_taken(root: nn.Module, x: Tensor, error: Exception) -> CapabilityError:
     )
 
 
+@contextmanager
+def _differentiable(root: nn.Module) -> Iterator[None]:
+    """Say in a line what torch says of a forward that its backward pass does not stand."""
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error, SeewhyError) or "modified by an inplace operation" not in str(error):
+            raise
+        raise CapabilityError(
+            f"{type(root).__name__} has no gradient: its forward rewrites in place what the backward pass needs "
+            "(y[...] += 1 behind a tanh). Write that line without it, or use a method that needs scores alone, such as "
+            "--method occlusion or rise"
+        ) from error
+
+
 class _Buffers:
     """Buffers that a forward changes or replaces, put back as they were when they were first kept."""
 
@@ -204,6 +219,7 @@ class Network:
         #: whether the layers' own layout is channels last; a module of another library says so of itself
         self.channels_last = bool(getattr(self.root, "channels_last", False))
         self.program = program_of(self.model if self.root is None else self.root)
+        self.warned = [*self.warned, *(() if self.program is None else self.program.caveats)]
         self.agrees = False
         #: what pictures have proved of layers, by input size and place
         self.grids: dict[tuple[tuple[int, ...], str], Layout] = {}
@@ -272,6 +288,7 @@ class Network:
                 yield self.model
                 return
             root = self.root
+            stack.enter_context(_differentiable(root))
             buffers = self._buffers = _Buffers(parts)
             stack.callback(buffers.put_back)
             if stack.enter_context(_eval_flags(parts)):
@@ -295,8 +312,9 @@ class Network:
                 buffers.keep()
                 try:
                     return torch.func.functional_call(root, clones, (x,)) if clones else root(x)
-                except _NOT_ONE_TENSOR as error:
-                    if isinstance(error, SeewhyError):
+                except (*_NOT_ONE_TENSOR, ValueError) as error:
+                    own = isinstance(error, ValueError) and "to unpack" not in str(error)
+                    if isinstance(error, SeewhyError) or own:
                         raise
                     raise _not_taken(root, x, error) from error
 

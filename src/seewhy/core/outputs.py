@@ -112,10 +112,13 @@ class Forward:
     @cached_property
     def score_unit(self) -> str:
         """What `logits` are: ``"logit"``; ``"probability"`` or ``"output"``, a number without a name, for what was made
-        of a softmax by steps that are not followed, which then is explained as it is."""
+        of a softmax by steps that are not followed, or lies between 0 and 1 throughout (a sigmoid written by hand),
+        which then is explained as it is."""
         if self._shares:
             return "probability"
-        return "output" if self._final is None and self.squashed else "logit"
+        rows = self.main.detach()
+        unnamed = self._final is None and (self.squashed or bool(((rows >= 0) & (rows <= 1)).all()))
+        return "output" if unnamed else "logit"
 
     @cached_property
     def output_unit(self) -> str:

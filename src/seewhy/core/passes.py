@@ -6,7 +6,7 @@ stops at the layer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -199,19 +199,23 @@ class Pass:
             self.rule.active = "none"
         return [next(found) if _differentiable(tensor) else None for tensor in tensors]
 
-    def candidates(self, asked: Sequence[Sequence[Target]]) -> Found:
-        """The layers that maps of all targets ``asked`` may be drawn of, from a survey, the best first."""
+    def candidates(self, asked: Sequence[Sequence[Target]], without: Collection[str] = ()) -> Found:
+        """The layers that maps of all targets ``asked`` may be drawn of, from a survey, the best first; ``without`` are
+        places that are none."""
         dense = self.forward.found is not None
         try:
             output: tuple[Tensor, ...] = () if dense else (self.forward.main,)
             dense = dense or output[0].ndim > 2
         except TargetError:  # an output that only a target of the user's understands
             output, dense = (), True
-        survey = Survey(self.tape, self.leaf, self.size, self.forward.batch, output, dense, self.channels_last)
+        inside = {name for targets in asked for target in targets for name in target.layers}
+        asked_of = (*(output if dense else ()), *(self.tape.activations[name] for name in sorted(inside)))
+        known = {place: layout for (size, place), layout in self.grids.items() if size == self.size}
+        survey = Survey(self.tape, self.leaf, self.size, self.forward.batch, asked_of, dense, self.channels_last, known)
         # nothing asked about the scores: whatever any of them is computed from
         sums = [self.scores(targets).sum() for targets in asked]
         score = torch.stack(sums).sum() if asked else whole(output[0])
-        return find_candidates(survey, score)
+        return find_candidates(survey, score, without)
 
     def take(self, chosen: Candidate) -> bool:
         """Have ``chosen`` as if it had been captured; gives whether its tensor is one of this forward and still as it

@@ -32,12 +32,13 @@ class Program(ABC):
 
     A module whose attribute ``program`` is one says that it stands for that program: scores alone then come from the
     program, gradients and layers from the module, as long as their scores agree within ``tolerance``, a share of the
-    largest score. ``runtime`` is who runs it, ``why`` the reason why no module stands for it; '' where one does.
+    largest score. ``runtime`` is who runs it, ``why`` the reason why no module stands for it; '' where one does. ``caveats`` are said beside every map.
     """
 
     runtime: str
     tolerance: float
     why: str = ""
+    caveats: tuple[str, ...] = ()
 
     @abstractmethod
     def run(self, x: Tensor) -> tuple[Any, Sequence[Squash]]:

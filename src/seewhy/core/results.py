@@ -18,7 +18,8 @@ Viewer = Callable[[str, Tensor, Sequence[Any]], Tensor | None]
 
 
 class Results(TorchFunctionMode):
-    """While entered, every floating-point tensor that a function of torch gives is shown to ``viewers`` in turn.
+    """While entered, every floating-point tensor that a function of torch gives is shown to ``viewers`` in turn, the
+    first of those that have several.
 
     What functions call themselves is not seen, nor are attributes. To be entered after everything that stands in for
     functions, so that a rule's own calls are not counted.
@@ -32,10 +33,12 @@ class Results(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         """Run ``func`` and show what it gives."""
-        out = func(*args, **(kwargs or {}))
+        given = func(*args, **(kwargs or {}))
         name = canonical_name(func)
+        several = type(given).__module__ == "torch.return_types"  # the largest values and where they are
+        first = out = given[0] if several else given
         if isinstance(out, Tensor) and out.is_floating_point() and name != "__get__":
             for view in self._viewers:
                 new = view(name, out, args)
                 out = out if new is None else new
-        return out
+        return type(given)([out, *given[1:]]) if several and out is not first else out if not several else given

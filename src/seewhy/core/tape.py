@@ -178,9 +178,9 @@ def capture(
                 tape.viewers.append(view)
                 continue
             if place.element == TAKEN:
-                handle = place.module.register_forward_pre_hook(before, with_kwargs=True)
+                handle = place.module.register_forward_pre_hook(_unseen(before), with_kwargs=True)
             else:
-                handle = place.module.register_forward_hook(after)
+                handle = place.module.register_forward_hook(_unseen(after))
             stack.callback(handle.remove)
         stack.enter_context(torch.set_grad_enabled(graph == "full"))
         yield tape
@@ -225,7 +225,7 @@ def record(root: nn.Module, tape: Tape, functions: bool = False) -> Iterator[Non
         def after(module: nn.Module, args: Any, output: Any) -> None:
             if threading.get_ident() != owner:
                 return
-            running.pop()
+            running.pop()  # also of a module that raised, whose caller may go on without it
             if isinstance(output, Tensor) and output.is_floating_point():
                 identity = id(output), 0 if output.is_inference() else output._version
                 tape.seen.append(Seen(name, type(module).__name__, tuple(output.shape), identity))
@@ -254,9 +254,19 @@ def record(root: nn.Module, tape: Tape, functions: bool = False) -> Iterator[Non
         for name, module in root.named_modules():
             if not isinstance(module, torch.jit.ScriptModule):
                 before, after = note(name)
-                stack.callback(module.register_forward_pre_hook(before, with_kwargs=True).remove)
-                stack.callback(module.register_forward_hook(after).remove)
+                stack.callback(module.register_forward_pre_hook(_unseen(before), with_kwargs=True).remove)
+                stack.callback(module.register_forward_hook(_unseen(after), always_call=True).remove)
         yield
+
+
+def _unseen(hook: Callable[..., Any]) -> Callable[..., Any]:
+    """A hook of ours, whose functions are none of the model's: nobody who watches functions sees them."""
+
+    def run(*args: Any) -> Any:
+        with torch._C.DisableTorchFunction():
+            return hook(*args)
+
+    return run
 
 
 @contextmanager

@@ -47,6 +47,12 @@ def kpca_cam(activation: Tensor, *, kernel: str = "sigmoid", gamma: float | None
             f"kpca-cam compares every two of a layer's positions, and this one has {count} (at most {_MOST}): choose a "
             "later layer (seewhy layers), or eigen-cam, which compares channels"
         )
+    # image by image: the matrices of one are large enough
+    return torch.cat([_component(one[None], kernel, gamma) for one in activation])
+
+
+def _component(activation: Tensor, kernel: str, gamma: float | None) -> Tensor:
+    """The map of one image [1, C, *positions]."""
     vectors = activation.flatten(2).transpose(1, 2).double()
     vectors = vectors - vectors.mean(1, keepdim=True)
     if not bool(vectors.isfinite().all()):

@@ -61,8 +61,7 @@ def load(request: Asked) -> Model:
     if file.normalises_batches:
         trained.append("its batch norm goes by each image alone, run one by one (export after model.eval())")
     if trained:
-        words = f"exported in train mode: {'; '.join(trained)}"
-        assumed = f"{assumed}; {words}" if assumed else words
+        program.caveats = (f"exported in train mode: {'; '.join(trained)}",)
     return Model(
         module,
         name=file.path.stem,

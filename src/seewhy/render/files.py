@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import tempfile
 from pathlib import Path
@@ -32,12 +33,15 @@ def write(image: Image.Image | str, path: str | os.PathLike[str], *, force: bool
         raise UsageError(f"{has} cannot be written as {suffix!r}: {path}; name it {wants}")
 
     def fill(temporary: Path) -> None:
+        # by way of memory: Pillow's JPEG encoder writes to a file by itself, and does not see a full disk
+        buffer = io.BytesIO()
         if isinstance(image, str):
-            temporary.write_text(image, encoding="utf-8", newline="\n")
+            buffer.write(image.encode())
         elif suffix == ".png":
-            image.save(temporary, format="PNG", optimize=True)
+            image.save(buffer, format="PNG", optimize=True)
         else:
-            image.convert("RGB").save(temporary, format="JPEG", quality=92, subsampling=0)
+            image.convert("RGB").save(buffer, format="JPEG", quality=92, subsampling=0)
+        temporary.write_bytes(buffer.getvalue())
 
     return _replace(Path(path), fill)
 

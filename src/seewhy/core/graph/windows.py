@@ -81,7 +81,9 @@ class Windows:
                 if node.op != "placeholder":
                     self._runs[node] = _Planner(self.plan, self._bases).run(node, region)
             late = set(self.plan.late)
-            self._handed = [n for n in self.plan.windowed if any(user in late for user in n.users)]
+            # the output reads maps, too, where the network ends in them
+            ends = {node for node in self.plan.graph.nodes if node.op == "output"}
+            self._handed = [n for n in self.plan.windowed if any(user in late or user in ends for user in n.users)]
             self._whole = {
                 node: Crop(self._bases[node], self.plan.windowed[node], _zero(self.plan.windowed[node]), _shape(node))
                 for node in self._handed

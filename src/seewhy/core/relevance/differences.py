@@ -3,8 +3,9 @@ gives backward passes that carry multipliers; never changes a value or a module.
 
 DeepLIFT's rescale rule (Shrikumar, Greenside & Kundaje 2017, arXiv:1704.02685, eq. 12): an activation function f with
 input x and reference x' passes g (f(x) - f(x')) / (x - x'), and its own gradient where x and x' differ by little more
-than rounding. A maximum over places (max pooling) passes what it rose by to the winner of each of the two windows.
-Everything else, products of activations included, keeps its gradient.
+than rounding (functions without a kink: the mean of their gradients at x and x', where those are close). A maximum over
+places (max pooling) passes what it rose by to the winner of each of the two windows. Everything else, products of
+activations included, keeps its gradient.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ __all__ = ["ROUNDING", "DifferenceWatch"]
 
 #: machine epsilons of the values themselves: what differs by less has no ratio worth taking, whatever the scale
 ROUNDING = 16
+#: functions without a kink, whose ratio the slopes at both ends give better where those are close
+_SMOOTH = {"sigmoid", "tanh", "logsigmoid", "log_sigmoid", "tanhshrink", "gelu", "silu", "mish", "softplus"}
 #: what takes the largest of several places
 _MAXIMA = (*(f"{kind}max_pool{n}d" for kind in ("", "adaptive_") for n in (1, 2, 3)), "amax")
 
@@ -53,21 +56,25 @@ class DifferenceWatch:
         function = out_of_place(call)
 
         def back(g: Tensor, tensors: Sequence[Any]) -> Any:
-            return (self._rescaled(function, tensors[0], g),) if self.active else None
+            return (self._rescaled(function, tensors[0], g, smooth),) if self.active else None
 
+        smooth = call.name.rstrip("_") in _SMOOTH
         name = call.name
         writes = in_place(call) if name.rstrip("_") in RECTIFIERS else name.endswith("_")
         return z.copy_(ruled(function, back, z.clone())) if writes else ruled(function, back, z)
 
     @staticmethod
-    def _rescaled(function: Callable[[Tensor], Tensor], z: Tensor, g: Tensor) -> Tensor:
+    def _rescaled(function: Callable[[Tensor], Tensor], z: Tensor, g: Tensor, smooth: bool) -> Tensor:
         graph = torch.is_grad_enabled()
         with torch.enable_grad():
             at = z if graph and z.requires_grad else z.detach().requires_grad_()
             out = function(at)
-            (slope,) = torch.autograd.grad(out, at, g, create_graph=graph, retain_graph=True)
+            (slope,) = torch.autograd.grad(out.sum(), at, create_graph=graph, retain_graph=True)
+        if smooth:  # the mean of the slopes at both ends: of the ratio to the square of their distance
+            slope = torch.cat([sum(slope.chunk(2)) / 2] * 2)  # type: ignore[list-item]
         out = out if graph else out.detach()
-        return _where_apart(_difference(z), _size(z, out), _difference(out) * g, slope)
+        near = torch.finfo(z.dtype).eps ** (1 / 3) if smooth else ROUNDING * torch.finfo(z.dtype).eps
+        return _where_apart(_difference(z), near * _size(z, out), _difference(out) * g, slope * g)
 
     def _maximum(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
         z = call.args[0] if call.args else call.kwargs["input"]
@@ -93,8 +100,8 @@ def _size(*tensors: Tensor) -> Tensor:
     return torch.cat([reduce(torch.maximum, halves)] * 2)
 
 
-def _where_apart(difference: Tensor, size: Tensor, numerator: Tensor, otherwise: Tensor) -> Tensor:
-    close = difference.abs() <= ROUNDING * torch.finfo(size.dtype).eps * size
+def _where_apart(difference: Tensor, near: Tensor, numerator: Tensor, otherwise: Tensor) -> Tensor:
+    close = difference.abs() <= near
     return torch.where(close, otherwise, numerator / difference.masked_fill(close, 1.0))
 
 
@@ -115,4 +122,5 @@ def _risen(function: Callable[[Tensor], Tensor], z: Tensor, g: Tensor) -> Tensor
     rises = torch.cat([most - there, here - most])
     # each half of the batch has multipliers of its own, equal where nothing is degenerate
     parts = [sum(to_winners(torch.cat([half, half]) * rises).chunk(2)) for half in g.chunk(2)]
-    return _where_apart(_difference(z), _size(z), torch.cat(parts), to_winners(g))  # type: ignore[arg-type]
+    near = ROUNDING * torch.finfo(z.dtype).eps * _size(z)
+    return _where_apart(_difference(z), near, torch.cat(parts), to_winners(g))  # type: ignore[arg-type]

@@ -44,7 +44,9 @@ __all__ = ["ACTIVATIONS", "RelevanceWatch"]
 
 #: functions of one value that open and close rather than carry
 _GATES = ("sigmoid", "hardsigmoid", "tanh", "softmax")
-_ELEMENTWISE = ("sigmoid", "hardsigmoid", "tanh", "logsigmoid", "softsign", "tanhshrink", "softshrink", "hardshrink")
+_ELEMENTWISE = (
+    "sigmoid", "hardsigmoid", "tanh", "logsigmoid", "log_sigmoid", "softsign", "tanhshrink", "softshrink", "hardshrink",
+)  # fmt: skip
 #: every activation function, by name
 ACTIVATIONS = (*RECTIFIERS, *_ELEMENTWISE, "clamp", "clamp_min", "clamp_max")
 
