@@ -19,8 +19,6 @@ __all__ = ["Program", "check_agreement", "disagreement", "program_of", "slope_ga
 
 #: steps of the differences, as shares of the input's range: short ones are exact until rounding takes over
 _STEPS = (1e-3, 1e-4, 1e-2, 5e-2)
-#: those that are longer than what is rounded to
-_LONG = (1e-2, 5e-2)
 #: random directions beside the gradient's own
 _DIRECTIONS = 2
 #: from here on no other step need be tried
@@ -32,7 +30,8 @@ class Program(ABC):
 
     A module whose attribute ``program`` is one says that it stands for that program: scores alone then come from the
     program, gradients and layers from the module, as long as their scores agree within ``tolerance``, a share of the
-    largest score. ``runtime`` is who runs it, ``why`` the reason why no module stands for it; '' where one does. ``caveats`` are said beside every map.
+    largest score. ``runtime`` is who runs it, ``why`` the reason why no module stands for it; '' where one does.
+    ``caveats`` are said beside every map.
     """
 
     runtime: str
@@ -75,7 +74,6 @@ def slope_gap(
     unit: float = 1.0,
     precision: float = 1e-6,
     least: float = 0.0,
-    rounds: bool = False,
 ) -> float:
     """How far the derivatives of ``scores``, which stand for ``program`` around ``x`` [B, C, *size], are from the
     differences of the program's own scores: 0 equal, 1 or more nothing alike.
@@ -83,10 +81,9 @@ def slope_gap(
     Scores that agree prove no derivative: what rounds (a quantised layer) has none, and what is left of the gradient
     goes through the scales alone. Compared are the best score and a mixture of all, along their own gradient and along
     random directions, over steps of several lengths (``unit`` is the range of an input), of which the best one counts,
-    since long ones cross kinks. What ``rounds`` on the way has a slope between two roundings, too, that of its scales:
-    there long steps count, the worst of them. Those that drown in rounding (``precision`` is that of the scores, as a
-    share of the largest, ``least`` the shortest that an input can take) say nothing; 0 where all do: then there is no
-    slope to speak of.
+    since long ones cross kinks. Those that drown in rounding (``precision`` is that of the scores, as a share of the
+    largest, ``least`` the shortest that an input can take) say nothing; 0 where all do: then there is no slope to speak
+    of.
     """
     generator = torch.Generator().manual_seed(0)
     leaf = x.detach().clone().requires_grad_()
@@ -102,7 +99,7 @@ def slope_gap(
     )
 
     gaps: list[float] = []
-    for step in _LONG if rounds else _STEPS:
+    for step in _STEPS:
         reach = step * unit
         if reach < least:
             continue
@@ -113,9 +110,9 @@ def slope_gap(
         if size <= precision * max(float(up.abs().max()) for up, _ in ends) / reach:
             continue
         gaps.append(float((said - found).norm()) / size)
-        if gaps[-1] < _ALIKE and not rounds:
+        if gaps[-1] < _ALIKE:
             break
-    return max(gaps, default=0.0) if rounds else min(gaps, default=0.0)
+    return min(gaps, default=0.0)
 
 
 def _slope(score: Tensor, leaf: Tensor) -> Tensor:

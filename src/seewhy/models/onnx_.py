@@ -32,8 +32,11 @@ __all__ = ["SCHEME", "guessed"]
 _FORM = "onnx:FILE"
 #: derivatives of one network by two ways are within a few percent of each other; of two networks, nowhere near
 _SLOPES = 0.3
-#: functions of torch that round, and those that do where they give whole numbers
+#: by how much gradients that pass straight through roundings may differ from those that do not, where these only count
+_STRAIGHT = 1e-3
+#: functions of torch that round, and those that do where they give numbers of these types
 _ROUNDS = ("round", "round_", "floor", "floor_", "ceil", "trunc", "sign", "fake_quantize_per_tensor_affine")
+_WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32)
 _CASTS = ("to", "type", "int", "long", "byte", "char", "short")
 _CHOICE = "--preprocess imagenet|unit|signed|bytes|caffe changes it"
 
@@ -111,31 +114,68 @@ def _check_steady(program: OnnxProgram, file: OnnxFile) -> None:
 
 
 def _slopes(module: OnnxNetwork, program: OnnxProgram, batch: int) -> float:
-    """How far the derivatives of the two are apart on noise."""
+    """How far the derivatives of the two are apart on noise. Raises `Unconvertible` where rounding takes part in the
+    scores, so that they change over long steps by what no derivative has."""
     x, unit = _noise(module, program, batch)
-    network = Network(module)
+    network, rounding = Network(module), _Rounding()
     network.program = None
-    rounded: list[str] = []
-
-    def watch(call: Call, proceed: Callable[[Call], Any]) -> Any:
-        out = proceed(call)
-        if call.args and call.args[0].requires_grad and (call.name in _ROUNDS or not out.is_floating_point()):
-            rounded.append(call.name)
-        return out
-
-    watches: tuple[dict[str, Handler], ...] = (dict.fromkeys((*_ROUNDS, *_CASTS), watch),)
     with network.borrowed() as call:
 
         def scores(given: Tensor) -> Tensor:
-            made = run_forward(network, call, given, Request(attached=True, at_input=True, watches=watches))
-            return made.forward.logits
+            request = Request(attached=True, at_input=True, watches=(rounding.handlers,))
+            return run_forward(network, call, given, request).forward.logits
 
-        scores(x)
-
+        slope = _mixed_slope(scores, x)
+        if rounding.met:
+            rounding.straight = True
+            try:
+                straight = _mixed_slope(scores, x)
+            except RuntimeError:  # whole numbers that are read as such, which no gradient passes
+                straight = slope * (0 if rounding.quantised else 1)
+            rounding.straight = False
+            if (straight - slope).norm() > _STRAIGHT * straight.norm() or (rounding.quantised and not straight.any()):
+                raise Unconvertible(
+                    "it rounds on the way to its scores, as quantised files do, and what rounds has no gradient: "
+                    "explain the file from before quantising"
+                )
         halves = any(tensor.dtype == torch.float16 for tensor in module.state_dict().values())
         precision = torch.finfo(torch.float16).eps if halves else 1e-6
         least = 1.0 if program.image.dtype == "UINT8" else 0.0
-        return slope_gap(program, x, scores, unit, precision, least, bool(rounded))
+        return slope_gap(program, x, scores, unit, precision, least)
+
+
+class _Rounding:
+    """Sees what is rounded of numbers that depend on the input, and passes gradients ``straight`` through it;
+    ``quantised`` where that was to eight bits."""
+
+    def __init__(self) -> None:
+        self.met = self.straight = self.quantised = False
+
+    @property
+    def handlers(self) -> dict[str, Handler]:
+        """By function name."""
+        return dict.fromkeys((*_ROUNDS, *_CASTS), self._watch)
+
+    def _watch(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
+        given, out = call.args[0], proceed(call)
+        if not (call.name in _ROUNDS or out.dtype in _WHOLE):
+            return out
+        if not given.requires_grad:  # whole numbers meet ours, which are none, in a sum or product
+            return out.float() if self.straight and out.dtype in _WHOLE else out
+        self.met = True
+        self.quantised = self.quantised or out.dtype in _WHOLE[:2]
+        return given + (out.to(given.dtype) - given).detach() if self.straight else out
+
+
+def _mixed_slope(scores: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """The gradient of a mixture of all scores."""
+    leaf = x.detach().clone().requires_grad_()
+    out = scores(leaf)
+    if not out.requires_grad:
+        return torch.zeros_like(leaf)
+    weights = torch.randn(out.shape, generator=torch.Generator().manual_seed(0)).to(out)
+    (found,) = torch.autograd.grad((out * weights).sum(), leaf, allow_unused=True)
+    return torch.zeros_like(leaf) if found is None else found
 
 
 def _noise(module: OnnxNetwork | OnnxProgram, program: OnnxProgram, batch: int) -> tuple[Tensor, float]:

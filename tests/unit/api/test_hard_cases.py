@@ -419,3 +419,57 @@ def test_frozen_scripts(method: str) -> None:
     found, right = (seewhy.explain(each, x, method, 1) for each in (frozen, net))
     for a, b in zip(found, right, strict=True):
         assert np.allclose(a.values, b.values, atol=1e-5)
+
+
+class _Rewritten(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(3, 8, 3), nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = torch.tanh(self.conv(x))
+        y[:, :4] += 1.0
+        return self.head(y.mean((2, 3)))
+
+
+@pytest.mark.parametrize("ask", ["saliency", "grad-cam", "layers"])
+def test_a_forward_that_its_backward_pass_does_not_stand(ask: str) -> None:
+    net = _Rewritten().eval()
+    with pytest.raises(CapabilityError, match=r"_Rewritten has no gradient: its forward rewrites in place.*occlusion"):
+        seewhy.layers(net, _x()) if ask == "layers" else seewhy.explain(net, _x(), method=ask, target=1)
+    assert seewhy.explain(net, _x(), method="occlusion", target=1).status.code == "ok"
+
+
+def test_a_network_that_takes_a_pair_in_one_argument() -> None:
+    class Pair(nn.Module):
+        def forward(self, pair: Tensor) -> Tensor:
+            a, b = pair
+            return (a + b).mean((2, 3))
+
+    with pytest.raises(CapabilityError, match=r"was given one tensor .* to unpack"):
+        seewhy.explain(Pair(), _x(), target=1)
+
+
+def test_layers_take_what_explain_takes() -> None:
+    net = _net()
+    batch = [each.name for each in seewhy.layers(net, _x())]
+    assert [each.name for each in seewhy.layers(net, _x()[0])] == batch
+    assert [each.name for each in seewhy.layers(net, _x()[0].numpy())] == batch
+
+
+def test_a_sigmoid_written_by_hand_is_no_logit() -> None:
+    class Written(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = _net()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return 1 / (1 + torch.exp(-self.net(x)))
+
+    assert seewhy.explain(Written().eval(), _x(), method="saliency", target=1).unit == "output"
+
+
+def test_names_of_places_for_maximise() -> None:
+    net = _net()
+    for name in ("0[in]", "[relu()]"):
+        assert name in seewhy.maximise(net, f"{name}:1", steps=1, size=16).title

@@ -3,6 +3,7 @@ hand."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -392,3 +393,84 @@ def test_a_chosen_place_is_in_the_list_of_layers() -> None:
     assert "[add()] (what add gives), 4 channels on 8x12" in found.facts["layer for CAMs"]
     exported = torch.export.export(net, (x,)).module()
     assert "no-positions" not in seewhy.diagnose(exported, x, methods=[]).codes()
+
+
+class _Joined(nn.Module):
+    """Two ways that ``join`` makes one of, whose mean a dense layer reads."""
+
+    def __init__(self, join: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.stem, self.conv, self.head, self.join = _conv(3, 4, 2), _conv(4, 4), nn.Linear(4, 3), join
+        self.optional = _Missing()
+
+    def body(self, x: Tensor) -> Tensor:
+        """What the mean is taken of."""
+        y = F.relu(self.stem(x))
+        with contextlib.suppress(NotImplementedError):
+            y = self.optional(y)
+        return self.join(y, self.conv(y))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.body(x).mean((2, 3)))
+
+
+class _Missing(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    ("name", "join"),
+    [
+        ("[mul()]", lambda a, b: a * b.sigmoid()),
+        ("[sum()]", lambda a, b: torch.stack([a, b]).sum(0)),
+        ("[mean()]#1", lambda a, b: torch.stack([a, b], 1).mean(1)),
+        ("[amax()]", lambda a, b: torch.stack([a, b]).amax(0)),
+        ("[max()]", lambda a, b: torch.stack([a, b]).max(0)[0]),
+        ("[add()]", lambda a, b: a + b),
+    ],
+)
+def test_ways_that_functions_join(name: str, join: Callable[[Tensor, Tensor], Tensor]) -> None:
+    """Functions that our own hooks call do not count; what is summed over a stack is no pooling of positions; a module
+    that raised does not go on."""
+    net, x = _seeded(lambda: _Joined(join)), _x()
+    _holds(net, x, name, _cam(net.body(x), lambda a: net.head(a.mean((2, 3)))[:, 1]))
+
+
+def test_a_unit_inside_has_layers_of_its_own() -> None:
+    """The layer of a class is none for a unit before it, whichever was asked for first; nor is the unit itself."""
+    parts = [_conv(3, 4), nn.ReLU(), _conv(4, 4), nn.Identity(), _conv(4, 4), nn.ReLU()]
+    x = _x()
+    for order in ((0, 1), (1, 0)):
+        net = _seeded(lambda: nn.Sequential(*parts, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)))
+        for which in order:
+            target = (1, seewhy.targets.Neuron("3", 2))[which]
+            assert seewhy.explain(net, x, method="grad-cam", target=target).layer == ("5", "1")[which]
+
+
+class _Tokens(nn.Module):
+    """Tokens with one for the class, which is read alone, on a grid that its own 209 numbers fit as well."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 209, 32, 32)
+        self.first = nn.Parameter(torch.randn(1, 1, 209))
+        self.blocks = nn.ModuleList(nn.TransformerEncoderLayer(209, 11, 64, 0.0, batch_first=True) for _ in range(2))
+        self.norm, self.head = nn.LayerNorm(209), nn.Linear(209, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens = self.stem(x).flatten(2).transpose(1, 2)
+        tokens = torch.cat([self.first.expand(len(x), -1, -1), tokens], 1)
+        for block in self.blocks:
+            tokens = block(tokens)
+        return self.head(self.norm(tokens[:, :1])[:, 0])
+
+
+def test_what_lies_before_a_place_that_is_none_is_looked_at_again() -> None:
+    """Numbers of a class token taken for positions: once pictures have said that they are none, the layer is the last
+    one whose positions the score reads, not the last block."""
+    net, x = _seeded(_Tokens), _x(2, 96, 160)
+    found = seewhy.explain(net, x, method="grad-cam", target=1)[0]
+    assert found.status.code != "zero-gradient"
+    assert found.values.shape == (3, 5)
+    assert found.layer.startswith("blocks.0") or found.layer.startswith("blocks.1.")

@@ -21,6 +21,7 @@ from seewhy.core.graph import measuring
 from seewhy.core.graph.agreement import difference
 from seewhy.core.graph.building import Build, Prepared, Steps
 from seewhy.core.graph.exporting import export
+from seewhy.core.graph.folding import fold_batch_norms
 from seewhy.core.graph.measuring import Pieces, best_pieces, best_steps
 from seewhy.core.graph.preparing import Preparer
 from seewhy.core.graph.state import Contents, addresses, structure
@@ -737,3 +738,36 @@ def test_pieces_are_no_larger_than_they_may_be(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(measuring, "_MOST", 4 * found.each)
     assert best_pieces(torch.relu, x, gradients=False).samples == 4
     assert set(sizes) == {2, 4}
+
+
+def test_two_batch_norms_in_a_row_become_one_convolution() -> None:
+    """The second one is folded into what the first one left, not into the same weights again."""
+    torch.manual_seed(0)
+    norms = nn.BatchNorm2d(6, affine=False), nn.BatchNorm2d(6), nn.BatchNorm2d(6)
+    for norm in norms:
+        norm.running_mean.normal_()
+        norm.running_var.uniform_(0.2, 3)
+    net = nn.Sequential(nn.Conv2d(3, 6, 3), *norms, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 4))
+    exported = export(net.eval(), torch.rand(1, 3, 9, 9))
+    tensors = dict(exported.tensors)
+    folded, _ = fold_batch_norms(exported.graph, tensors)
+    assert folded == 3
+    (conv,) = (node for node in exported.graph.nodes if node.target is torch.ops.aten.conv2d.default)
+    x = torch.rand(2, 3, 9, 9)
+    with torch.no_grad():
+        found = nn.functional.conv2d(x, *(tensors[str(each.target)] for each in conv.args[1:3]))
+        assert torch.allclose(found, net[:4](x), atol=1e-5)
+
+
+@pytest.mark.parametrize("end", [nn.Identity, nn.Sigmoid])
+def test_windows_through_a_network_that_ends_in_a_map(end: type[nn.Module]) -> None:
+    """Nothing comes after the last convolution that would put its patches together."""
+    torch.manual_seed(0)
+    body = [nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 4, 1)]
+    net, x = nn.Sequential(*body, end()).eval(), torch.rand(1, 3, 64, 64)
+    mask = np.zeros((64, 64), bool)
+    mask[20:40, 30:50] = True
+    asked: dict[str, Any] = {"method": "occlusion", "window": 6, "stride": 6, "target": seewhy.targets.Region(mask, 1)}
+    plain, prepared = (seewhy.explain(net, x, **asked, prepare=prepare) for prepare in (False, True))
+    assert "windows" in prepared.provenance["prepared"]
+    np.testing.assert_allclose(prepared.values, plain.values, atol=1e-6)

@@ -37,8 +37,8 @@ def fold_batch_norms(graph: fx.Graph, tensors: dict[str, Tensor]) -> tuple[int, 
             continue
         make = partial(_folded, w, b, gamma, beta, mean, variance, float(node.args[7]))
         args = list(conv.args) + [None] * (3 - len(conv.args))
-        args[1] = derived(conv, f"{conv.name}.folded", tensors, lambda: make()[0])  # noqa: B023 - made at once
-        args[2] = derived(conv, f"{conv.name}.folded bias", tensors, lambda: make()[1])  # noqa: B023
+        args[1] = derived(conv, f"{node.name}.folded", tensors, lambda: make()[0])  # noqa: B023 - made at once
+        args[2] = derived(conv, f"{node.name}.folded bias", tensors, lambda: make()[1])  # noqa: B023
         conv.args = tuple(args)
         conv.meta = conv.meta | node.meta
         node.replace_all_uses_with(conv)
