@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import seewhy.methods  # noqa: F401 - every method registers itself on import
-from seewhy.api.inputs import read_items
+from seewhy.api.inputs import channels_first, read_items
 from seewhy.core.candidates import Candidate
 from seewhy.core.chooser import Chooser
 from seewhy.core.choosing import choose
@@ -69,9 +69,7 @@ def layers(model: Model | nn.Module | Callable[[Tensor], Any] | str, input: Any 
     wrapped = load(model) if isinstance(model, str) else wrap(model)
     network = Network(wrapped.module)
     root = network.module
-    given = [] if input is None else [item.tensor for item in read_items(wrapped, input)[0]]
-    alike = [each for each in given if each.shape == given[0].shape]
-    x = network.like(torch.stack(alike) if alike else _noise(wrapped))
+    x = network.like(_noise(wrapped) if input is None else _given(wrapped, input))
     with network.borrowed() as call:
         with guessing(x, "give it one that it takes: seewhy.layers(model, x)") if input is None else nullcontext():
             made = run_forward(network, call, x, Request(survey=True))
@@ -104,6 +102,15 @@ def _part(chosen: Candidate, module: nn.Module) -> str:
     if chosen.noted.function:
         return f"what {element.removesuffix('()')} gives"
     return f"input of {kind}" if element == TAKEN else f"output of {kind}"
+
+
+def _given(model: Model, image: Any) -> Tensor:
+    """What the user gave, as a batch with its channels first; of pictures, the first and those as large."""
+    if isinstance(image, Tensor) and image.is_floating_point():  # frames and views as well: layers can be listed
+        one = image.ndim == intake(model.module).axes + 1
+        return channels_first(model, image[None] if one else image)
+    tensors = [item.tensor for item in read_items(model, image)[0]]
+    return torch.stack([each for each in tensors if each.shape == tensors[0].shape])
 
 
 @contextmanager

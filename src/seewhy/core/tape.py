@@ -7,20 +7,20 @@ would rewrite it; a module that works in place, or passes its argument on, keeps
 
 from __future__ import annotations
 
-import copy
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
+from seewhy.core.elements import element_of, elements, replaced
 from seewhy.core.layers import TAKEN, Place, Seen
 from seewhy.core.results import Viewer
-from seewhy.errors import CapabilityError, UnknownName
+from seewhy.errors import CapabilityError
 
 __all__ = ["UNRECORDED", "Edit", "Graph", "Noted", "Tape", "capture", "record"]
 
@@ -154,7 +154,7 @@ def capture(
                     tape.several[key] = names
                 # in place on its argument, or passed on untouched: others hold the same tensor and must see what we do
                 new = take(raw, any(argument is raw for argument in _tensors(args)), output is not raw)
-                return None if new is None else _replace(output, raw, new)
+                return None if new is None else replaced(output, raw, new)
 
             if place.function:
                 running = stack.enter_context(_running(place.module))
@@ -348,59 +348,3 @@ def _taken(args: Sequence[Any], given: Mapping[str, Any], name: str) -> Tensor:
     if found is None:
         raise CapabilityError(f"layer {name!r} is given no tensor to explain")
     return found
-
-
-def elements(output: Any, path: str = "") -> list[tuple[str, Tensor]]:
-    """The floating-point tensors inside what a module gives, with what names each: '' for a bare tensor, ``1`` for one
-    of a tuple, ``hidden_states`` or ``hidden_states.0`` for those of a record."""
-    if isinstance(output, Tensor):
-        return [(path, output)] if output.is_floating_point() else []
-    found = []
-    for key, value in _items(output):
-        found += elements(value, f"{path}.{key}" if path else key)
-    return found
-
-
-def element_of(output: Any, place: Place) -> Tensor:
-    """The tensor of ``place`` inside what its module gave; the first if it names none of several."""
-    found = elements(output)
-    if not place.element and found:
-        return found[0][1]
-    chosen = dict(found).get(place.element)
-    if chosen is not None:
-        return chosen
-    if not found:
-        raise CapabilityError(
-            f"layer {place.name!r} gives {type(output).__name__}, in which there is no tensor to explain"
-        )
-    raise UnknownName("tensor", place.element, [key for key, _ in found if key], f"one of layer {place.name!r}")
-
-
-def _items(output: Any) -> list[tuple[str, Any]]:
-    if isinstance(output, Mapping):
-        return [(str(key), value) for key, value in output.items()]
-    if isinstance(output, list | tuple):
-        return [(str(n), value) for n, value in enumerate(output)]
-    if is_dataclass(output) and not isinstance(output, type):
-        return [(each.name, getattr(output, each.name)) for each in fields(output)]
-    return []
-
-
-def _replace(output: Any, old: Tensor, new: Tensor) -> Any:
-    """``output`` with ``new`` in the place of ``old``, wherever it stands."""
-    if output is old:
-        return new
-    if not any(value is old for _, value in elements(output)):
-        return output
-    if isinstance(output, Mapping):
-        replaced: Any = copy.copy(output)  # keeps its class, a defaultdict's factory included
-        for key, value in output.items():
-            if (changed := _replace(value, old, new)) is not value:
-                replaced[key] = changed
-        return replaced
-    if isinstance(output, list | tuple):
-        values = [_replace(value, old, new) for value in output]
-        return type(output)(*values) if hasattr(output, "_fields") else type(output)(values)
-    if is_dataclass(output) and not isinstance(output, type):
-        return replace(output, **{name: _replace(value, old, new) for name, value in _items(output)})
-    return output

@@ -199,7 +199,9 @@ class Inside(nn.Module):
 @pytest.mark.parametrize("method", ["saliency", "occlusion", "grad-cam"])
 def test_several_inputs_inside_one_are_refused_in_a_true_line(how: str, method: str) -> None:
     x = torch.rand(2, 1, 3, 3)  # each of the two is taken apart, and has too few axes
-    with pytest.raises(CapabilityError, match=r"Inside raised .* one tensor .* tuple or a dictionary, wrap it"):
+    with pytest.raises(
+        CapabilityError, match=r"Inside was given one tensor .* and raised .* tuple or a dictionary, wrap it"
+    ):
         seewhy.explain(Inside(how).eval(), x.expand(2, 3, 3, 3), method, 1)
     with pytest.raises(UsageError, match=r"takes no input of shape \(1, 3, 224, 224\), which its first layer suggests"):
         seewhy.layers(Inside(how).eval())

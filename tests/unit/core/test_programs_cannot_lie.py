@@ -6,6 +6,7 @@ Right values are computed by hand, on the model itself, in float64.
 from __future__ import annotations
 
 import copy
+import signal
 import threading
 import time
 import types
@@ -132,8 +133,12 @@ def test_an_interruption_waits_for_what_does_not_stand_one() -> None:
         time.sleep(0.3)
         ended.append(threading.current_thread().name)
 
-    with pytest.raises(KeyboardInterrupt):
-        apart(work)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            apart(work)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert ended == ["seewhy-apart"]
 
 

@@ -1,0 +1,71 @@
+"""Elements: takes what a module gives, finds the tensors inside it, puts another in the place of one; runs nothing."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+from torch import Tensor
+
+from seewhy.core.layers import Place
+from seewhy.errors import CapabilityError, UnknownName
+
+__all__ = ["element_of", "elements", "replaced"]
+
+
+def elements(output: Any, path: str = "") -> list[tuple[str, Tensor]]:
+    """The floating-point tensors inside what a module gives, with what names each: '' for a bare tensor, ``1`` for one
+    of a tuple, ``hidden_states`` or ``hidden_states.0`` for those of a record."""
+    if isinstance(output, Tensor):
+        return [(path, output)] if output.is_floating_point() else []
+    found = []
+    for key, value in _items(output):
+        found += elements(value, f"{path}.{key}" if path else key)
+    return found
+
+
+def element_of(output: Any, place: Place) -> Tensor:
+    """The tensor of ``place`` inside what its module gave; the first if it names none of several."""
+    found = elements(output)
+    if not place.element and found:
+        return found[0][1]
+    chosen = dict(found).get(place.element)
+    if chosen is not None:
+        return chosen
+    if not found:
+        raise CapabilityError(
+            f"layer {place.name!r} gives {type(output).__name__}, in which there is no tensor to explain"
+        )
+    raise UnknownName("tensor", place.element, [key for key, _ in found if key], f"one of layer {place.name!r}")
+
+
+def _items(output: Any) -> list[tuple[str, Any]]:
+    if isinstance(output, Mapping):
+        return [(str(key), value) for key, value in output.items()]
+    if isinstance(output, list | tuple):
+        return [(str(n), value) for n, value in enumerate(output)]
+    if is_dataclass(output) and not isinstance(output, type):
+        return [(each.name, getattr(output, each.name)) for each in fields(output)]
+    return []
+
+
+def replaced(output: Any, old: Tensor, new: Tensor) -> Any:
+    """``output`` with ``new`` in the place of ``old``, wherever it stands."""
+    if output is old:
+        return new
+    if not any(value is old for _, value in elements(output)):
+        return output
+    if isinstance(output, Mapping):
+        copied: Any = copy.copy(output)  # keeps its class, a defaultdict's factory included
+        for key, value in output.items():
+            if (changed := replaced(value, old, new)) is not value:
+                copied[key] = changed
+        return copied
+    if isinstance(output, list | tuple):
+        values = [replaced(value, old, new) for value in output]
+        return type(output)(*values) if hasattr(output, "_fields") else type(output)(values)
+    if is_dataclass(output) and not isinstance(output, type):
+        return replace(output, **{name: replaced(value, old, new) for name, value in _items(output)})
+    return output
