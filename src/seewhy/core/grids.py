@@ -22,6 +22,7 @@ from seewhy.core.layouts import Layout
 
 __all__ = [
     "CONTRADICTED",
+    "LEAST",
     "PROVED",
     "UNDECIDED",
     "Answers",
@@ -210,7 +211,7 @@ def undecided(layout: Layout, why: str) -> Proof:
 
 
 #: fewer positions than a grid of 3 x 3 has contradict nothing
-_LEAST = 9
+LEAST = 9
 
 
 def _verdict(worst: float, positions: float, answered: bool) -> Verdict:
@@ -221,7 +222,7 @@ def _verdict(worst: float, positions: float, answered: bool) -> Verdict:
         return PROVED
     doubt = _ERRORS / math.sqrt(max(positions - 2, 1))
     # nor do few positions contradict: an untrained network's four may look anywhere
-    return CONTRADICTED if positions >= _LEAST and worst < min(_CONTRADICTED, _PROVED - doubt) else UNDECIDED
+    return CONTRADICTED if positions >= LEAST and worst < min(_CONTRADICTED, _PROVED - doubt) else UNDECIDED
 
 
 def _ratios(changes: Tensor) -> list[tuple[Tensor, Tensor]]:

@@ -13,7 +13,18 @@ from torch import Tensor
 
 from seewhy.core.batching import unmetered
 from seewhy.core.forwards import run_forward
-from seewhy.core.grids import CONTRADICTED, PROVED, Answers, Proof, Stripes, decide, in_order, undecided
+from seewhy.core.grids import (
+    CONTRADICTED,
+    LEAST,
+    PROVED,
+    UNDECIDED,
+    Answers,
+    Proof,
+    Stripes,
+    decide,
+    in_order,
+    undecided,
+)
 from seewhy.core.layers import Place
 from seewhy.core.layouts import Layout, claims, find_layout
 from seewhy.core.network import Network
@@ -100,20 +111,25 @@ def _confirm(
     known: Mapping[str, list[Layout]],
     proofs: dict[str, Proof],
 ) -> int:
-    """Ask what was picked of several layouts about fresh pictures: among many claims chance proves one. Those that do
-    not stand are left out of ``known``, and another one takes their place in ``proofs``. Gives samples spent."""
+    """Ask what was picked of several layouts about fresh pictures, or has few positions: among many claims chance
+    proves one, and some of few positions. Those that do not stand are left out of ``known``, and another one takes
+    their place in ``proofs``; the likeliest is undecided then. Gives samples spent."""
     spent, standing = 0, set[str]()
     for seed in range(_DRAWS + 1, _DRAWS + 1 + _MOST_PICKED):
-        picked = {n: p for n, p in proofs.items() if p.verdict == PROVED and p.layout != known[n][0]}
-        picked = {name: proof for name, proof in picked.items() if name not in standing}
+        picked = {n: p for n, p in proofs.items() if p.verdict == PROVED and n not in standing}
+        picked = {n: p for n, p in picked.items() if p.layout != known[n][0] or math.prod(p.layout.grid) < LEAST}
         if not picked:
             break
         stripes = replace(raws[next(iter(picked))].stripes, seed=seed)
         fresh = _answers(network, call, x, {name: places[name] for name in picked}, stripes)[0]
         spent += 1 + 2 * len(stripes.codes)
         for name, proof in picked.items():
-            if name in fresh and fresh[name].prove(proof.layout).correlation > _AGAIN:
+            said = fresh[name].prove(proof.layout).correlation if name in fresh else 0.0
+            if said > _AGAIN:
                 standing.add(name)
+                continue
+            if proof.layout == known[name][0]:
+                proofs[name] = replace(proof, verdict=UNDECIDED, correlation=said)
                 continue
             known[name].remove(proof.layout)
             other = decide(raws[name], known[name])
