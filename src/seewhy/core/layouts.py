@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from seewhy.errors import CapabilityError
+from seewhy.errors import CapabilityError, UsageError
 
 __all__ = ["Layout", "Reshape", "claims", "find_layout"]
 
@@ -48,7 +48,13 @@ class Layout:
     def canonical(self, raw: Tensor) -> Tensor:
         """[B, C, *grid], a view where possible."""
         if self.reshape is not None:
-            return self.reshape(raw)
+            found = self.reshape(raw)
+            if found.ndim < 3:
+                raise UsageError(
+                    f"reshape= makes {tuple(found.shape)} of {tuple(raw.shape)}; it has to give [B, C, *positions], as "
+                    "lambda a: a[:, 1:].transpose(1, 2).unflatten(2, (14, 14)) does of tokens"
+                )
+            return found
         if self.tokens:
             rows = raw.movedim((self.batch, self.channel), (0, 1))
             tokens = rows[..., self.prefix : self.prefix + math.prod(self.grid)]

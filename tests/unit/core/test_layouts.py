@@ -7,9 +7,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 import seewhy
 from seewhy.core.layouts import find_layout
+from seewhy.errors import UsageError
 
 
 @pytest.mark.parametrize(
@@ -100,3 +102,10 @@ def test_the_torchvision_vit_too() -> None:
     e = seewhy.explain(net, torch.randn(1, 3, 224, 224), method="grad-cam", target=3)
     assert e.values.shape == (14, 14)
     assert np.abs(e.values).max() > 0
+
+
+@pytest.mark.parametrize("method", ["grad-cam", "score-cam", "ablation-cam", "recipro-cam"])
+def test_a_reshape_without_positions_is_said(method: str) -> None:
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)).eval()
+    with pytest.raises(UsageError, match=r"reshape= makes \(1, 144\) of \(1, 4, 6, 6\).*\[B, C, \*positions\]"):
+        seewhy.explain(net, torch.rand(1, 3, 8, 8), method=method, layer="1", target=1, reshape=lambda a: a.flatten(1))
