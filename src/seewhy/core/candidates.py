@@ -250,7 +250,8 @@ def _read_last(
     (whole, *grads) = _gradients(score, [before, *behind])
     wanted = None if whole is None else layout.canonical(whole)
     for each, grad in zip(reversed(behind), reversed(grads), strict=True):
-        if wanted is None or grad is None or _positions(grad, layout) < 2:
+        few = min(_positions(grad, layout), _positions(grad, each.layouts[0])) < 2
+        if wanted is None or grad is None or few:
             continue
         through: Tensor | None = torch.autograd.grad(
             [each.edge], [before.edge], [grad], retain_graph=True, allow_unused=True
