@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -92,3 +94,26 @@ def test_a_failure_leaves_the_old_file_and_no_rubbish(tmp_path: Path, monkeypatc
         write(IMAGE, path, force=True)
     assert path.read_text() == "old"
     assert [each.name for each in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_a_disk_that_takes_half_a_jpeg_is_noticed(tmp_path: Path) -> None:
+    """Pillow would write it into the file by itself, and not look at how much went in."""
+    pytest.importorskip("resource")
+    code = (
+        "import resource, signal, sys, numpy as np\n"
+        "from PIL import Image\n"
+        "from seewhy.errors import UsageError\n"
+        "from seewhy.render import write\n"
+        "image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, -1))\n"
+        "try:\n"
+        "    write(image, sys.argv[1])\n"
+        "except UsageError as error:\n"
+        "    print(error)\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "a.jpg")], capture_output=True, text=True, check=True
+    )
+    assert "cannot write" in ran.stdout
+    assert list(tmp_path.iterdir()) == []
