@@ -59,7 +59,7 @@ def _run(net: nn.Module, x: Tensor) -> Any:
 def _judged(exhibit: Exhibit, net: nn.Module, x: Tensor, maps: Any) -> dict[str, Any]:
     first = maps[0]
     name = first.layer
-    raw, gradient, reached, around = _by_hand(exhibit, net, x, name)
+    raw, gradient, reached, rest = _by_hand(exhibit, net, x, name)
     readings = _readings(raw, tuple(first.values.shape))
     ours = torch.stack([torch.from_numpy(m.values) for m in maps])
     fits = [
@@ -72,7 +72,7 @@ def _judged(exhibit: Exhibit, net: nn.Module, x: Tensor, maps: Any) -> dict[str,
         "grid": list(first.values.shape),
         "status": first.status.code,
         "crossed": not reached,
-        "crossed at places": not (reached and around),
+        "crossed at places": not (reached and _around(rest, raw, fits[0] if fits else None)),
         "notes": [note for note in first.notes if "grid" in note or "layer" in note],
         "by hand": bool(fits),
         "zero": scale == 0,
@@ -206,9 +206,9 @@ def _calls(net: nn.Module, x: Tensor, module: nn.Module) -> int:
     return total[0]
 
 
-def _by_hand(exhibit: Exhibit, net: nn.Module, x: Tensor, name: str) -> tuple[Tensor, Tensor, bool, bool]:
+def _by_hand(exhibit: Exhibit, net: nn.Module, x: Tensor, name: str) -> tuple[Tensor, Tensor, bool, Tensor | None]:
     """Activation and gradient of the layer by own hooks; whether, with its tensor cut out of the graph, the score still
-    reaches the input, and whether it still reaches places that the layer read."""
+    reaches the input, and the gradient that still arrives at what the layer read, if it reads anything."""
     leaf = x.clone().requires_grad_()
     out, caught, _, felt = _watched(net, leaf * 1.0, name)
     torch.autograd.grad(exhibit.score(out).sum(), leaf, allow_unused=True)
@@ -218,13 +218,18 @@ def _by_hand(exhibit: Exhibit, net: nn.Module, x: Tensor, name: str) -> tuple[Te
     out, _, given, _ = _watched(net, leaf * 1.0, name, cut=True)
     grads = torch.autograd.grad(exhibit.score(out).sum(), [leaf, *given[:1]], allow_unused=True)
     reached = grads[0] is not None and bool(grads[0].any())
-    around = True
     if len(grads) > 1:
-        rest = grads[1]
-        # class and register tokens pass a layer by; what has places must not
-        tokens = rest is not None and rest.ndim == 3
-        around = rest is not None and (int(rest.abs().sum((0, 2)).ne(0).sum()) > 9 if tokens else bool(rest.any()))
-    return raw, gradient, reached, around
+        return raw, gradient, reached, torch.zeros_like(given[0]) if grads[1] is None else grads[1]
+    return raw, gradient, reached, None
+
+
+def _around(rest: Tensor | None, raw: Tensor, reading: Callable[[Tensor], Tensor] | None) -> bool:
+    """Whether what passes a layer by has places: class and register tokens, or those of other scales, may."""
+    if rest is None:
+        return True
+    if reading is not None and rest.shape == raw.shape:
+        return bool(reading(rest).any())
+    return int(rest.abs().sum((0, 2)).ne(0).sum()) > 9 if rest.ndim == 3 else bool(rest.any())
 
 
 def _answering(net: nn.Module, x: Tensor, name: str, reading: Any, last: bool) -> float:

@@ -124,12 +124,13 @@ def _confirm(
         fresh = _answers(network, call, x, {name: places[name] for name in picked}, stripes)[0]
         spent += 1 + 2 * len(stripes.codes)
         for name, proof in picked.items():
-            said = fresh[name].prove(proof.layout).correlation if name in fresh else 0.0
-            if said > _AGAIN:
+            asked = fresh[name].prove(proof.layout) if name in fresh else undecided(proof.layout, "")
+            few = math.prod(proof.layout.grid) < LEAST
+            if asked.verdict == PROVED if few else asked.correlation > _AGAIN:
                 standing.add(name)
                 continue
             if proof.layout == known[name][0]:
-                proofs[name] = replace(proof, verdict=UNDECIDED, correlation=said)
+                proofs[name] = replace(proof, verdict=UNDECIDED, correlation=asked.correlation)
                 continue
             known[name].remove(proof.layout)
             other = decide(raws[name], known[name])
