@@ -96,7 +96,10 @@ def status_of(
         if not answer.recorded:
             what = "no_grad or inference_mode inside its forward"
             return Status("zero-gradient", f"the model runs without recording gradients ({what})")
-        words = f"the score does not depend on {place} by any gradient; detach, argmax and quantised layers have none"
+        words = (
+            f"the score does not depend on {place} by any gradient: detach, argmax and quantised layers have none, nor has "
+            "what comes after the score or is rewritten in part"
+        )
         return Status("zero-gradient", words)
     if card.call == "attack":
         moves = answer.attribution.moves
