@@ -97,8 +97,8 @@ def status_of(
             what = "no_grad or inference_mode inside its forward"
             return Status("zero-gradient", f"the model runs without recording gradients ({what})")
         words = (
-            f"the score does not depend on {place} by any gradient: detach, argmax and quantised layers have none, nor has "
-            "what comes after the score or is rewritten in part"
+            f"the score does not depend on {place} by any gradient: detach, argmax and quantised layers have none, "
+            "nor has what comes after the score or is rewritten in part"
         )
         return Status("zero-gradient", words)
     if card.call == "attack":
