@@ -124,8 +124,10 @@ def _confirm(
         fresh = _answers(network, call, x, {name: places[name] for name in picked}, stripes)[0]
         spent += 1 + 2 * len(stripes.codes)
         for name, proof in picked.items():
-            asked = fresh[name].prove(proof.layout) if name in fresh else undecided(proof.layout, "")
-            few = math.prod(proof.layout.grid) < LEAST
+            few = math.prod(proof.layout.grid) < LEAST  # of which one set says little: both together
+            answers = fresh.get(name)
+            answers = raws[name] + answers if answers is not None and few else answers
+            asked = undecided(proof.layout, "") if answers is None else answers.prove(proof.layout)
             if asked.verdict == PROVED if few else asked.correlation > _AGAIN:
                 standing.add(name)
                 continue

@@ -40,7 +40,7 @@ def deep_lift(baseline: Tensor) -> Generator[Any, Any, Attribution]:
     [B] is their sum less the score's difference: 0 up to rounding for networks of linear layers, activation functions
     and pooling, when everything flows through the place. Max pooling shares what it rose by between the winners of
     both windows. Where a function's input differs from its reference by little
-    more than rounding (16 machine epsilons of the values) it passes its gradient; one without a kink the mean of its
+    more than rounding (4 machine epsilons of the values) it passes its gradient; one without a kink the mean of its
     gradients at both, up to the third root of epsilon.
 
     >>> import torch, seewhy

@@ -27,7 +27,7 @@ from seewhy.core.rules import RECTIFIERS, in_place, out_of_place
 __all__ = ["ROUNDING", "DifferenceWatch"]
 
 #: machine epsilons of the values themselves: what differs by less has no ratio worth taking, whatever the scale
-ROUNDING = 16
+ROUNDING = 4
 #: functions without a kink, whose ratio the slopes at both ends give better where those are close
 _SMOOTH = {"sigmoid", "tanh", "logsigmoid", "log_sigmoid", "tanhshrink", "gelu", "silu", "mish", "softplus"}
 #: what takes the largest of several places
