@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from seewhy.core import targets as t
-from seewhy.core.layers import find_place
+from seewhy.core.layers import find_place, function_of, split_name
 from seewhy.core.network import Network
 from seewhy.errors import UnknownName, UsageError
 from seewhy.models import Model
@@ -34,9 +34,8 @@ def aim(model: Model, network: Network, what: Any) -> t.Target:
         raise UsageError(f"{what!r:.60} is no class, layer or target; give a label, a number, or 'LAYER:CHANNEL'")
     layer, colon, rest = what.partition(":")
     layers = {name for name, _ in network.module.named_modules(remove_duplicate=False) if name}
-    plain = layer.partition("#")[0]
-    owner = plain.partition("[")[0] if plain.endswith("]") else plain
-    if (owner in layers or plain.endswith("()]")) and not (what.isdigit() and model.labels is not None):
+    owner, element, *_ = split_name(layer)
+    if (owner in layers or function_of(element)) and not (what.isdigit() and model.labels is not None):
         find_place(network.module, layer, model.spec)
         return _inside(layer, rest) if colon else t.LayerMean(layer, 2)
     try:

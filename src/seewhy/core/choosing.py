@@ -3,7 +3,7 @@ prove; draws nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -55,17 +55,16 @@ def choose(
         made, samples = run_eager(network, call, x, replace(made.request, survey=True, functions=True)), len(x)
         found = made.candidates(asked)
     # where the gradient arrives is asked again of what pictures say: of other places, or of those left without some
-    wrong: list[str] = []
+    wrong: dict[str, None] = {}
     for _ in range(_MOST):
         first = found.candidates[:_AT_ONCE]
         samples += prove_places(network, call, x, chooser, [e.name for e in first], {e.name: e.layouts for e in first})
         said = chooser.proofs(made.size)
-        wrong += [each.name for each in first if _verdict(said, each) not in (PROVED, UNDECIDED)]
+        wrong |= dict.fromkeys(each.name for each in first if _verdict(said, each) not in (PROVED, UNDECIDED))
         proof = said.get(first[0].name) if first else None
         if not first or (proof is not None and first[0].name not in wrong and proof.layout == first[0].layouts[0]):
             break
         found = made.candidates(asked, wrong)
-    passed = [*(f"{name} (its positions are no places of the picture)" for name in wrong), *found.passed_over]
     options = found.candidates[:_MOST]
     spare: list[Candidate] = []
     for start in range(0, len(options), _AT_ONCE):
@@ -75,15 +74,23 @@ def choose(
         verdicts = chooser.proofs(made.size)
         # one without a verdict has no images along the axis that it seemed to have them along
         left = [each for each in some if _verdict(verdicts, each) in (PROVED, UNDECIDED)]
-        passed += [f"{each.name} (its positions are no places of the picture)" for each in some if each not in left]
+        wrong |= dict.fromkeys(each.name for each in some if each not in left)
         spare += left
         good = [each for each in left if _verdict(verdicts, each) == PROVED] or [each for each in left if each.seen]
         if good or (spare and start + _AT_ONCE >= len(options)):
             best = (good or spare)[0]
             unsure = [each for each in spare if good and each not in left]
-            passed += [f"{each.name} (nothing says that its tokens are places)" for each in unsure]
-            return Choice(best, found.general and (best is options[0] or not found.dense), samples, tuple(passed))
-    raise CapabilityError(_nothing(passed))
+            passed = (
+                *_no_places(wrong),
+                *found.passed_over,
+                *(f"{each.name} (nothing says that its tokens are places)" for each in unsure),
+            )
+            return Choice(best, found.general and (best is options[0] or not found.dense), samples, passed)
+    raise CapabilityError(_nothing([*_no_places(wrong), *found.passed_over]))
+
+
+def _no_places(names: Iterable[str]) -> list[str]:
+    return [f"{name} (its positions are no places of the picture)" for name in names]
 
 
 def _verdict(verdicts: Mapping[str, Proof | None], each: Candidate) -> str:

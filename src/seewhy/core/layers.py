@@ -15,7 +15,18 @@ from torch import nn
 
 from seewhy.errors import UnknownName, UsageError
 
-__all__ = ["AUTO", "INPUT", "TAKEN", "Place", "Seen", "as_torch", "find_place", "place_name"]
+__all__ = [
+    "AUTO",
+    "INPUT",
+    "TAKEN",
+    "Place",
+    "Seen",
+    "as_torch",
+    "find_place",
+    "function_of",
+    "place_name",
+    "split_name",
+]
 
 #: the model's input as a place; spelled so that no submodule can be called that
 INPUT = "<input>"
@@ -41,17 +52,29 @@ class Place:
     @property
     def function(self) -> str:
         """The function within the module that gives its tensor; '' if the module itself does."""
-        return self.element.removesuffix("()") if self.element.endswith("()") else ""
+        return function_of(self.element)
+
+
+def function_of(element: str) -> str:
+    """The function that an element names, as ``add()`` does; '' if it names none."""
+    return element.removesuffix("()") if element.endswith("()") else ""
+
+
+def split_name(name: str) -> tuple[str, str, str, str]:
+    """Module, element, ``#`` and call that a place's name is made of; '' for what it does not have.
+
+    >>> split_name("layer3[add()]#2"), split_name("layer4")
+    (('layer3', 'add()', '#', '2'), ('layer4', '', '', ''))
+    """
+    plain, mark, number = name.partition("#")
+    part = _ELEMENT.fullmatch(plain)
+    return (plain, "", mark, number) if part is None else (part["plain"], part["element"], mark, number)
 
 
 def find_place(root: nn.Module, name: str, where: str = "") -> Place:
     """The place that ``name`` means; raises `UnknownName` with the nearest layer."""
-    plain, mark, number = name.partition("#")
-    part = _ELEMENT.fullmatch(plain)
-    if part is not None:
-        plain = part["plain"]
-    within = part is not None and part["element"].endswith("()")
-    found: nn.Module | None = root if plain or within else None
+    plain, element, mark, number = split_name(name)
+    found: nn.Module | None = root if plain or function_of(element) else None
     for step in plain.split(".") if plain else ():
         # scripted modules keep their parts in something that is no dictionary
         found = found._modules[step] if found is not None and step in found._modules else None
@@ -65,7 +88,7 @@ def find_place(root: nn.Module, name: str, where: str = "") -> Place:
         raise UnknownName("layer", name, (n for n in modules if n), listing, owner)
     if mark and not (number.isdigit() and int(number) > 0):
         raise UsageError(f"layer {name!r}: after # comes the number of the call, from 1, as in '{plain}#1'")
-    return Place(plain, found, int(number) if mark else None, "" if part is None else part["element"])
+    return Place(plain, found, int(number) if mark else None, element)
 
 
 def as_torch(root: nn.Module, part: nn.Module) -> nn.Module:

@@ -15,7 +15,7 @@ from seewhy.core.head import Squash
 from seewhy.core.outputs import Forward
 from seewhy.errors import CapabilityError, TargetError
 
-__all__ = ["Program", "check_agreement", "disagreement", "program_of", "slope_gap"]
+__all__ = ["Program", "check_agreement", "disagreement", "program_of", "slope_gap", "slope_of"]
 
 #: steps of the differences, as shares of the input's range: short ones are exact until rounding takes over
 _STEPS = (1e-3, 1e-4, 1e-2, 5e-2)
@@ -91,7 +91,7 @@ def slope_gap(
     best = torch.nn.functional.one_hot(out.detach().argmax(1), out.shape[1]).to(out)
     mixed = torch.randn(out.shape, generator=generator).to(out) / max(out.shape[1], 1) ** 0.5
     weights = (best, mixed)
-    slopes = [_slope((out * each).sum(), leaf) for each in weights]
+    slopes = [slope_of((out * each).sum(), leaf) for each in weights]
     ways = [(slope / slope.square().mean().sqrt()).to(x) for slope in slopes if bool(slope.any())]
     ways += [torch.rand(x.shape, generator=generator).to(x).sub(0.5).sign() for _ in range(_DIRECTIONS)]
     said = torch.tensor(
@@ -115,8 +115,8 @@ def slope_gap(
     return min(gaps, default=0.0)
 
 
-def _slope(score: Tensor, leaf: Tensor) -> Tensor:
-    """In float64: squares of small 16-bit numbers are 0."""
+def slope_of(score: Tensor, leaf: Tensor) -> Tensor:
+    """The gradient of a score, 0 where there is none. In float64: squares of small 16-bit numbers are 0."""
     found = torch.autograd.grad(score, leaf, retain_graph=True, allow_unused=True)[0] if score.requires_grad else None
     return torch.zeros_like(leaf, dtype=torch.float64) if found is None else found.double()
 

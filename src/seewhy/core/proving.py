@@ -128,7 +128,8 @@ def _confirm(
             answers = fresh.get(name)
             answers = raws[name] + answers if answers is not None and few else answers
             asked = undecided(proof.layout, "") if answers is None else answers.prove(proof.layout)
-            if asked.verdict == PROVED if few else asked.correlation > _AGAIN:
+            stands = asked.verdict == PROVED if few else asked.correlation > _AGAIN
+            if stands:
                 standing.add(name)
                 continue
             if proof.layout == known[name][0]:

@@ -33,12 +33,16 @@ class Results(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         """Run ``func`` and show what it gives."""
-        given = func(*args, **(kwargs or {}))
+        out = func(*args, **(kwargs or {}))
+        if type(out).__module__ != "torch.return_types":
+            return self._viewed(func, out, args)
+        first = self._viewed(func, out[0], args)  # the largest values, say, beside where they are
+        return out if first is out[0] else type(out)([first, *out[1:]])
+
+    def _viewed(self, func: Any, out: Any, args: Sequence[Any]) -> Any:
         name = canonical_name(func)
-        several = type(given).__module__ == "torch.return_types"  # the largest values and where they are
-        first = out = given[0] if several else given
         if isinstance(out, Tensor) and out.is_floating_point() and name != "__get__":
             for view in self._viewers:
                 new = view(name, out, args)
                 out = out if new is None else new
-        return type(given)([out, *given[1:]]) if several and out is not first else out if not several else given
+        return out

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from seewhy.core.elements import element_of, elements, replaced
-from seewhy.core.layers import TAKEN, Place, Seen
+from seewhy.core.layers import TAKEN, Place, Seen, function_of
 from seewhy.core.results import Viewer
 from seewhy.errors import CapabilityError
 
@@ -51,7 +51,7 @@ class Noted:
     @property
     def function(self) -> bool:
         """Whether a function gave it, not the module."""
-        return self.element.endswith("()")
+        return bool(function_of(self.element))
 
     @property
     def counted(self) -> str:

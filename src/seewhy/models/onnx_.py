@@ -16,7 +16,7 @@ from seewhy.core.functions import Call, Handler
 from seewhy.core.graph.agreement import gap
 from seewhy.core.network import Network
 from seewhy.core.passes import Request
-from seewhy.core.programs import disagreement, slope_gap
+from seewhy.core.programs import disagreement, slope_gap, slope_of
 from seewhy.errors import ModelError, SeewhyError, UsageError, reason
 from seewhy.models._onnx_file import OnnxFile, literal, read_onnx
 from seewhy.models._onnx_network import OnnxNetwork, Unconvertible, convert
@@ -171,11 +171,8 @@ def _mixed_slope(scores: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """The gradient of a mixture of all scores."""
     leaf = x.detach().clone().requires_grad_()
     out = scores(leaf)
-    if not out.requires_grad:
-        return torch.zeros_like(leaf)
     weights = torch.randn(out.shape, generator=torch.Generator().manual_seed(0)).to(out)
-    (found,) = torch.autograd.grad((out * weights).sum(), leaf, allow_unused=True)
-    return torch.zeros_like(leaf) if found is None else found
+    return slope_of((out * weights).sum(), leaf)
 
 
 def _noise(module: OnnxNetwork | OnnxProgram, program: OnnxProgram, batch: int) -> tuple[Tensor, float]:
