@@ -1,9 +1,9 @@
-"""TIFFs of more than 8 bits: takes an open file, gives its first picture as 8-bit pixels with notes, or leaves it to
-Pillow; never guesses what a tag says.
+"""TIFFs of more than 8 bits, or with channels apart: takes an open file, gives its first picture as 8-bit pixels with
+notes, or leaves it to Pillow; never guesses what a tag says.
 
 Pillow reads some of them wrongly and without a word: channels of 16 bits that lie one behind the other, white as 0,
-32 bits without a sign. tifffile reads them all. Where it is not installed, what Pillow is known to read right is left
-to Pillow, and the rest is refused.
+32 bits without a sign; others, grey with further channels apart, it does not know. tifffile reads them all. Where it
+is not installed, what Pillow is known to read right is left to Pillow, and the rest is refused.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ _BITS, _PHOTOMETRIC, _ORIENTATION, _SAMPLES, _MOST = 258, 262, 274, 277, 281
 _PLANAR, _EXTRA, _FORMAT = 284, 338, 339
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2
 _UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
+_PREMULTIPLIED, _OPACITY = 1, 2
 #: what 16 bits hold when a camera has fewer: values that end below this are of so many bits
 _FEWER = (255, 4095)
 
@@ -88,7 +89,8 @@ def tags_of(directory: Any) -> Tags:
 def trusted(tags: Tags) -> bool:
     """Whether Pillow is known to read such a TIFF right."""
     if not tags.deep:
-        return True
+        known = {_WHITE_IS_ZERO: (1,), _BLACK_IS_ZERO: (1,), _RGB: (3, 4) if tags.extra == (_OPACITY,) else (3,)}
+        return tags.planar == 1 or tags.samples in known.get(tags.photometric, (tags.samples,))
     bits, kinds = set(tags.bits), set(tags.formats)
     if tags.samples == 1 and tags.photometric == _BLACK_IS_ZERO:
         return (bits, kinds) in (({12}, {1}), ({16}, {1}), ({16}, {2}), ({32}, {2}), ({32}, {3}))
@@ -107,7 +109,7 @@ def read_tiff(file: IO[bytes], tags: Tags, name: str) -> tuple[Image.Image, list
         if trusted(tags):
             return None
         raise ImageError(
-            f"cannot read {name}: {_kind(tags)}, which Pillow reads wrongly; pip install 'seewhy[tiff]'"
+            f"cannot read {name}: {_kind(tags)}, which Pillow does not read right; pip install 'seewhy[tiff]'"
         ) from None
     file.seek(0, 2)
     length = file.tell()
@@ -148,7 +150,7 @@ def _drawn(values: NDArray[Any], tags: Tags, name: str) -> tuple[Image.Image, li
         values = np.moveaxis(values, 0, -1)
     values = values.reshape(*values.shape[:2], -1)
     colours = 3 if tags.photometric == _RGB else 1
-    opaque = values.shape[2] == colours or not set(tags.extra) & {1, 2}
+    opaque = values.shape[2] == colours or not set(tags.extra) & {_PREMULTIPLIED, _OPACITY}
     shares, notes = _shares(values[..., :colours], tags)
     if tags.photometric == _WHITE_IS_ZERO:
         shares = 1 - shares
@@ -158,7 +160,7 @@ def _drawn(values: NDArray[Any], tags: Tags, name: str) -> tuple[Image.Image, li
     if opaque:
         return Image.fromarray(picture), notes
     alpha, _ = _shares(values[..., colours : colours + 1], tags, whole=True)
-    premultiplied = tags.extra[0] == 1
+    premultiplied = tags.extra[0] == _PREMULTIPLIED
     layers = Image.fromarray(np.concatenate([picture, _eight(alpha)], 2))
     if premultiplied:
         layers = Image.frombytes("RGBa", layers.size, layers.tobytes()).convert("RGBA")
@@ -186,6 +188,8 @@ def _shares(values: NDArray[Any], tags: Tags, *, whole: bool = False) -> tuple[N
         elif bits == 16 and not whole and 0 < high <= _FEWER[-1]:
             top = next(each for each in _FEWER if high <= each)
             why = f": no value is above {high:.0f}, so these are {top.bit_length()} bits in 16"
+        if top == 255 and bits == 8:
+            return found / top, []
         return found / top, [f"{bits}-bit {colour}: 0..{top} scaled to 0..255{why}"]
     if values.dtype.kind == "f" and (whole or (low >= 0 and high <= 1)):
         return found, [f"float {colour}: 0..1 scaled to 0..255"]

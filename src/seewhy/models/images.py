@@ -126,10 +126,11 @@ def _read_file(source: str | Path) -> Photo:
             return _photo(image, path.name, text)
 
     def read_deep() -> Photo | None:
-        """What a TIFF of more than 8 bits shows; None for all else, and for what Pillow reads right."""
+        """What a TIFF that Pillow may read wrongly shows; None for all else, and for what Pillow reads right."""
         with path.open("rb") as file:
             tags = read_tags(file)
-            found = read_tiff(file, tags, repr(text)) if tags is not None and tags.deep else None
+            doubtful = tags is not None and (tags.deep or not trusted(tags))
+            found = read_tiff(file, tags, repr(text)) if tags is not None and doubtful else None
         return None if found is None else Photo(found[0], path.name, text, tuple(found[1]))
 
     with _quiet():

@@ -96,6 +96,25 @@ def test_transparency_and_further_channels(tmp_path: Path) -> None:
     assert "1 further channels are left out" in read_image(tmp_path / "b.tif").notes
 
 
+@pytest.mark.parametrize(("photometric", "planes"), [("minisblack", 2), ("rgb", 5), ("rgb", 3), ("rgb", 4)])
+def test_eight_bits_with_channels_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photometric: str, planes: int
+) -> None:
+    """Pillow knows three or four of them; of more it says that the file is no picture."""
+    values = _noise((planes, 20, 30), 255, "uint8")
+    extra = ["unspecified"] * (planes - (3 if photometric == "rgb" else 1))
+    more = {"extrasamples": extra} if extra else {}
+    tifffile.imwrite(tmp_path / "a.tif", values, photometric=photometric, planarconfig="separate", **more)
+    shown = values[:3].transpose(1, 2, 0) if photometric == "rgb" else values[0]
+    assert np.array_equal(_array(tmp_path / "a.tif"), _levels(shown / 255))
+    monkeypatch.setitem(sys.modules, "tifffile", None)
+    if planes == 3:
+        assert np.array_equal(_array(tmp_path / "a.tif"), _levels(shown / 255))
+    else:
+        with pytest.raises(ImageError, match=r"channel by channel\).*pip install 'seewhy\[tiff\]'"):
+            read_image(tmp_path / "a.tif")
+
+
 def test_orientation_and_pages(tmp_path: Path) -> None:
     values = _noise((20, 30), 65535, "uint16")
     with tifffile.TiffWriter(tmp_path / "a.tif") as file:
@@ -126,7 +145,7 @@ def test_without_tifffile_what_pillow_misreads_is_refused(
     more = {"planarconfig": planar} if planar else {}
     tifffile.imwrite(tmp_path / "a.tif", np.ones(shape, dtype=dtype), photometric=photometric, **more)
     monkeypatch.setitem(sys.modules, "tifffile", None)
-    with pytest.raises(ImageError, match=r"Pillow reads wrongly; pip install 'seewhy\[tiff\]'"):
+    with pytest.raises(ImageError, match=r"Pillow does not read right; pip install 'seewhy\[tiff\]'"):
         read_image(tmp_path / "a.tif")
 
 
