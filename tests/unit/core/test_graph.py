@@ -18,7 +18,7 @@ import networks
 import seewhy
 from seewhy.core.forwards import rounded
 from seewhy.core.graph import measuring
-from seewhy.core.graph.agreement import difference
+from seewhy.core.graph.agreement import difference, gap, mixes, rounding
 from seewhy.core.graph.building import Build, Prepared, Steps
 from seewhy.core.graph.exporting import export
 from seewhy.core.graph.folding import fold_batch_norms
@@ -708,6 +708,17 @@ def test_a_network_that_mixes_its_samples_is_not_divided() -> None:
         for a, b in zip(exact, found, strict=True):
             assert b.score == pytest.approx(a.score, rel=1e-5)
     assert "its samples influence each other" in found[0].provenance["prepared"]["why"]
+
+
+def test_numbers_too_small_for_all_their_digits_are_not_taken_for_mixing() -> None:
+    """Random weights let some networks' scores fade to 1e-40, where rounding is a thousandth of them."""
+    net = _net()
+    least = torch.finfo(torch.float32).tiny
+    small, other = torch.full((3,), least / 100), torch.full((3,), least / 100) * 1.001
+    assert gap(small, other) < rounding(torch.float32) < gap(1000 * small, 1000 * other)
+    assert gap(torch.zeros(3), small) == pytest.approx(least / 100)
+    assert not mixes(lambda x: net(x) * 1e-40, _x(1))
+    assert mixes(lambda x: net(x) * 1e-40 * len(x), _x(1))
 
 
 @pytest.mark.parametrize("method", ["saliency", "guided-backprop"])

@@ -167,7 +167,8 @@ def rounding(dtype: torch.dtype) -> float:
 
 def gap(exact: Tensor, found: Tensor, scale: float | None = None) -> float:
     """The largest difference as a share of ``scale``, or of the largest value; infinity where one is a number and the
-    other is not."""
+    other is not. Values below the smallest that has all its digits are measured by that one."""
+    least = torch.finfo(exact.dtype).tiny if exact.is_floating_point() else 0.0
     if exact.shape != found.shape:
         return float("inf")
     exact, found = exact.detach().double().cpu(), found.detach().double().cpu()
@@ -177,4 +178,4 @@ def gap(exact: Tensor, found: Tensor, scale: float | None = None) -> float:
     if exact.numel() == 0:
         return 0.0
     scale = float(exact.abs().max()) if scale is None else scale
-    return float((exact - found).abs().max()) / (scale or 1.0)
+    return float((exact - found).abs().max()) / (max(scale, least) if scale else 1.0)
