@@ -17,7 +17,7 @@ from seewhy.api.parameters import reduce_channels
 from seewhy.api.statuses import Finished, ending, status_of
 from seewhy.core.grids import Proof
 from seewhy.core.jobs import Answer, Spent
-from seewhy.core.layers import INPUT
+from seewhy.core.layers import AUTO, INPUT
 from seewhy.core.network import Network
 from seewhy.core.outputs import Forward
 from seewhy.explanation import Cost, Explanation, Guess, Prediction
@@ -156,10 +156,12 @@ def cost_of(spent: Spent, row: int, batch: int) -> Cost:
 
 
 def _of_grid(answer: Answer, grids: Mapping[str, Proof]) -> tuple[str, ...]:
-    """What is to be said of the grid that the values lie on."""
+    """What is to be said of the grid that the values lie on, and of an automatic choice that stepped back."""
     proof = grids.get(answer.place)
-    note = "" if proof is None else proof.note(answer.place)
-    return (note,) if note else ()
+    if proof is None:
+        return ()
+    stepped = proof.stepped_back(answer.place) if answer.job.outline.place == AUTO else ""
+    return tuple(note for note in (proof.note(answer.place), stepped) if note)
 
 
 def _array_or_number(value: Tensor) -> np.ndarray[Any, Any] | float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from weakref import WeakKeyDictionary
 
@@ -58,6 +58,13 @@ class Chooser:
         """Keep what pictures said, and have the network read its layers so."""
         _proofs.setdefault(self._network.module, {}).setdefault(self._state(size), {}).update(proofs)
         self.apply(size)
+
+    def instead(self, size: tuple[int, ...], name: str, behind: Sequence[str]) -> None:
+        """Keep that ``name`` was chosen in the stead of places ``behind`` it, whose positions are none of the
+        picture's."""
+        proof = self.proofs(size).get(name)
+        if proof is not None:
+            self.keep(size, {name: replace(proof, behind=tuple(behind))})
 
     def apply(self, size: tuple[int, ...]) -> None:
         """Have the network read its layers as pictures say, or at least do not contradict."""

@@ -31,12 +31,11 @@ _AT_ONCE, _MOST = 4, 12
 
 @dataclass(frozen=True)
 class Choice:
-    """The layer, whether it would be chosen for any other target, samples spent, and in words what was passed over."""
+    """The layer, whether it would be chosen for any other target, and samples spent."""
 
     candidate: Candidate
     general: bool
     samples: int
-    passed_over: tuple[str, ...] = ()
 
 
 def choose(
@@ -55,12 +54,12 @@ def choose(
         made, samples = run_eager(network, call, x, replace(made.request, survey=True, functions=True)), len(x)
         found = made.candidates(asked)
     # where the gradient arrives is asked again of what pictures say: of other places, or of those left without some
-    wrong: dict[str, None] = {}
+    wrong: dict[str, Candidate] = {}
     for _ in range(_MOST):
         first = found.candidates[:_AT_ONCE]
         samples += prove_places(network, call, x, chooser, [e.name for e in first], {e.name: e.layouts for e in first})
         said = chooser.proofs(made.size)
-        wrong |= dict.fromkeys(each.name for each in first if _verdict(said, each) not in (PROVED, UNDECIDED))
+        wrong |= {each.name: each for each in first if _verdict(said, each) not in (PROVED, UNDECIDED)}
         proof = said.get(first[0].name) if first else None
         if not first or (proof is not None and first[0].name not in wrong and proof.layout == first[0].layouts[0]):
             break
@@ -74,18 +73,13 @@ def choose(
         verdicts = chooser.proofs(made.size)
         # one without a verdict has no images along the axis that it seemed to have them along
         left = [each for each in some if _verdict(verdicts, each) in (PROVED, UNDECIDED)]
-        wrong |= dict.fromkeys(each.name for each in some if each not in left)
+        wrong |= {each.name: each for each in some if each not in left}
         spare += left
         good = [each for each in left if _verdict(verdicts, each) == PROVED] or [each for each in left if each.seen]
         if good or (spare and start + _AT_ONCE >= len(options)):
             best = (good or spare)[0]
-            unsure = [each for each in spare if good and each not in left]
-            passed = (
-                *_no_places(wrong),
-                *found.passed_over,
-                *(f"{each.name} (nothing says that its tokens are places)" for each in unsure),
-            )
-            return Choice(best, found.general and (best is options[0] or not found.dense), samples, passed)
+            chooser.instead(made.size, best.name, [e.name for e in wrong.values() if e.noted.at > best.noted.at])
+            return Choice(best, found.general and (best is options[0] or not found.dense), samples)
     raise CapabilityError(_nothing([*_no_places(wrong), *found.passed_over]))
 
 
@@ -126,7 +120,8 @@ def prove_places(
     chooser.apply(size)
     if not new or not size or not x.is_floating_point():
         return 0
-    found = prove(network, call, x, {name: chooser.find(name) for name in new}, layouts)
+    orders = {p.layout for p in chooser.proofs(size).values() if p is not None and p.layout.order is not None}
+    found = prove(network, call, x, {name: chooser.find(name) for name in new}, layouts, list(orders))
     said: dict[str, Proof | None] = {name: found.proofs.get(name) for name in new}
     if found.why:
         for name in new:

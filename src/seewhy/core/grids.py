@@ -31,6 +31,7 @@ __all__ = [
     "Verdict",
     "decide",
     "in_order",
+    "shifts",
     "undecided",
 ]
 
@@ -47,6 +48,8 @@ _DIGITS = 3
 _RELIABLE = 0.5
 #: standard errors that a correlation over few positions is allowed
 _ERRORS = 2.0
+#: how many places are named that were passed over
+_SAID = 3
 #: the correlation from which on a grid of one position would be proved; with the root of their number it falls
 _FEW = 1.5
 
@@ -107,6 +110,14 @@ class Proof:
     pictures: tuple[Tensor, ...] = ()
     #: why there is no proof, where the network did not take the pictures
     why: str = ""
+    #: places behind this one whose positions are none of the picture's, where it was chosen in their stead
+    behind: tuple[str, ...] = ()
+
+    @property
+    def whole(self) -> float:
+        """The mean correlation with all digits of all axes: a shift by one cell shows in the finest."""
+        every = [each for digits in self.digits.values() for each in digits]
+        return sum(every) / len(every) if every else 0.0
 
     @property
     def words(self) -> str:
@@ -117,7 +128,7 @@ class Proof:
         return self.verdict
 
     def note(self, place: str) -> str:
-        """What whoever reads a map of ``place`` has to be told; '' for a grid that is proved."""
+        """What whoever reads a map of ``place`` has to be told of its grid; '' for one that is proved."""
         grid = "x".join(map(str, self.layout.grid))
         if self.why:
             return f"the grid {grid} of layer {place!r} is undecided: it takes no changed pictures ({self.why})"
@@ -132,6 +143,16 @@ class Proof:
                 f"picture that they would be (correlation {self.correlation:.2f}), so they cannot be laid over it"
             )
         return ""
+
+    def stepped_back(self, place: str) -> str:
+        """That ``place`` was chosen though others come behind it; '' where none do."""
+        if not self.behind:
+            return ""
+        more = f" and {len(self.behind) - _SAID} more" if len(self.behind) > _SAID else ""
+        return (
+            f"layer {place!r} is the last whose positions are places of the picture; behind it come "
+            f"{', '.join(self.behind[:_SAID])}{more}, whose positions could not be laid over the picture"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -254,9 +275,29 @@ def _correlation(a: Tensor, b: Tensor, weights: Tensor) -> float:
 _ENOUGH, _CLEARLY = 16, 0.25
 
 
+#: by how much more of all digits speaks for a row of tokens that begins elsewhere, where that is the true one
+_SHIFTED = 0.04
+
+
 def decide(answers: Answers, layouts: Sequence[Layout]) -> Proof | None:
     """The verdict on the likeliest of ``layouts``, or on another one that is proved where that is not; None if there is
     no layout."""
+    found = _likeliest(answers, layouts)
+    if found is None or found.verdict != PROVED:
+        return found
+    # as many tokens without a place may be before the grid as behind it, or on both sides: a shift by some cells, which
+    # the coarsest digits hardly see
+    shifted = (answers.prove(each) for each in shifts(found.layout, layouts))
+    best = max((each for each in shifted if each.verdict == PROVED), key=lambda each: each.whole, default=found)
+    return best if best.whole > found.whole + _SHIFTED else found
+
+
+def shifts(layout: Layout, layouts: Sequence[Layout]) -> list[Layout]:
+    """Those of ``layouts`` that are ``layout`` but for where in the row of tokens the grid begins."""
+    return [e for e in layouts if e.tokens and e.prefix != layout.prefix and replace(e, prefix=layout.prefix) == layout]
+
+
+def _likeliest(answers: Answers, layouts: Sequence[Layout]) -> Proof | None:
     first: Proof | None = None
     others = []
     for n, layout in enumerate(layouts):

@@ -84,6 +84,13 @@ class Layout:
             return canonical.permute(sorted(range(len(order)), key=order.__getitem__))
         return canonical if self.channel == 1 else canonical.movedim(1, self.channel)
 
+    def spare(self, shape: Sequence[int]) -> int:
+        """How many tokens of something of ``shape`` have no position, before the grid and behind it."""
+        if not self.tokens:
+            return 0
+        count = math.prod(n for axis, n in enumerate(shape) if axis not in (self.batch, self.channel))
+        return count - math.prod(self.grid)
+
     def fits(self, shape: Sequence[int]) -> bool:
         """Whether something of ``shape`` can be read so."""
         if self.reshape is not None:

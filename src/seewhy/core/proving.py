@@ -23,6 +23,7 @@ from seewhy.core.grids import (
     Stripes,
     decide,
     in_order,
+    shifts,
     undecided,
 )
 from seewhy.core.layers import Place
@@ -58,10 +59,12 @@ def prove(
     x: Tensor,
     places: Mapping[str, Place],
     layouts: Mapping[str, Sequence[Layout]] | None = None,
+    orders: Sequence[Layout] = (),
 ) -> Proved:
     """What pictures say of ``places``, for inputs like the first of ``x`` [B, C, *size].
 
-    ``layouts`` are what a place could be read as, where that is known; it is found from its shape elsewhere. A network
+    ``layouts`` are what a place could be read as, where that is known; it is found from its shape elsewhere. ``orders``
+    are layouts that other places were put in order by: a network's rows of tokens mostly have the same. A network
     that takes no such batch is undecided, and why is said.
     """
     stripes = Stripes(tuple(x.shape[2:]))
@@ -74,7 +77,10 @@ def prove(
     each = 1 + 2 * len(stripes.codes)
     samples, proofs = each, {}
     known = {
-        name: list((layouts or {}).get(name) or claims(answers.shape, stripes.size, each, network.channels_last))
+        name: [
+            *((layouts or {}).get(name) or claims(answers.shape, stripes.size, each, network.channels_last)),
+            *orders,
+        ]
         for name, answers in raws.items()
     }
     proofs = {name: proof for name, answers in raws.items() if (proof := decide(answers, known[name])) is not None}
@@ -159,11 +165,11 @@ def _ordered(
     finer = Stripes(answers.stripes.size, digits, seed=_DRAWS)
     (read,) = _answers(network, call, x, place, finer)[0].values()
     spent = 1 + 2 * len(finer.codes)
-    layout = in_order(read, first)
-    if layout is None:
-        return None, spent
-    proof = answers.prove(layout)
-    return (proof if proof.verdict == PROVED else None), spent
+    for each in [first, *shifts(first, known)]:  # only where the grid begins does every token have a place of its own
+        layout = in_order(read, each)
+        if layout is not None and (proof := answers.prove(layout)).verdict == PROVED:
+            return proof, spent
+    return None, spent
 
 
 def _answers(

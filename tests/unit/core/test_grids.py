@@ -128,6 +128,77 @@ class Attends(nn.Module):
         return self.head((x + (weights @ v).transpose(1, 2).flatten(2))[:, 0])
 
 
+class Further(nn.Module):
+    """Patches in an order of their own, tokens without a place before and behind them, and attention between all."""
+
+    def __init__(self, before: int, behind: int, *, windows: bool = False, read: int = 0) -> None:
+        super().__init__()
+        self.patch, self.norm, self.last = nn.Conv2d(3, 16, 8, 8), nn.LayerNorm(16), Hold()
+        self.blocks = nn.ModuleList(
+            nn.TransformerEncoderLayer(16, 2, 32, 0.0, batch_first=True, norm_first=True) for _ in range(2)
+        )
+        self.tokens, self.head = nn.Parameter(torch.randn(1, before + behind, 16)), nn.Linear(16, 3)
+        self.before, self.windows, self.read = before, windows, read
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = self.patch(x)
+        if self.windows:
+            rows = rows.unflatten(3, (-1, 2)).unflatten(2, (-1, 2)).permute(0, 1, 2, 4, 3, 5)
+        tokens = self.tokens.expand(len(x), -1, -1)
+        rows = rows.flatten(2).transpose(1, 2)
+        rows = torch.cat([tokens[:, : self.before], rows, tokens[:, self.before :]], 1)
+        for block in self.blocks:
+            rows = block(rows)
+        return self.head(self.norm(self.last(rows))[:, self.read])
+
+    def right(self, x: Tensor, layer: str) -> np.ndarray:
+        """Grad-CAM of ``layer``, its places put in rows and columns."""
+        kept: list[Tensor] = []
+        with self.get_submodule(layer).register_forward_hook(lambda module, args, out: kept.append(out)):
+            score = self(x)[0, 1]
+        (grad,) = torch.autograd.grad(score, kept)
+        rows, columns = x.shape[2] // 8, x.shape[3] // 8
+        places = slice(self.before, self.before + rows * columns)
+        values = (grad[0, places].mean(0) * kept[0][0, places]).sum(1).detach()
+        if self.windows:
+            values = values.reshape(rows // 2, columns // 2, 2, 2).transpose(1, 2)
+        return values.reshape(rows, columns).numpy()
+
+
+@pytest.mark.parametrize("windows", [False, True], ids=["rows", "windows"])
+@pytest.mark.parametrize(("before", "behind", "read"), [(0, 1, -1), (1, 4, 0), (3, 2, 1), (5, 0, 0)])
+def test_tokens_without_a_place_may_be_on_both_sides(before: int, behind: int, read: int, windows: bool) -> None:
+    """A grid that is one token off has nearly the same halves; what tells the two apart are the finest digits."""
+    net, x = _seeded(lambda: Further(before, behind, windows=windows, read=read)), _x(48, 64)
+    found = seewhy.explain(net, x, method="grad-cam", target=1)
+    assert found.layer is not None
+    assert found.layer.startswith("blocks.1")  # what the last attention reads
+    assert found.provenance["grid"][found.layer] == ("proved, put in order" if windows else "proved")
+    assert not found.notes
+    np.testing.assert_allclose(found.values, net.right(x, found.layer), rtol=1e-4, atol=1e-6)
+
+
+def test_an_automatic_choice_that_steps_back_says_so() -> None:
+    """Pairs of patches that lie anywhere are no places; the map is of the patches, and says what it left out."""
+
+    class Scattered(Further):
+        def forward(self, x: Tensor) -> Tensor:
+            rows = self.patch(x).flatten(2).transpose(1, 2)
+            order = torch.randperm(rows.shape[1], generator=torch.Generator().manual_seed(0))
+            rows = rows[:, order].unflatten(1, (-1, 2)).mean(2)
+            for block in self.blocks:
+                rows = block(rows)
+            return self.head(self.norm(rows).mean(1))
+
+    net, x = _seeded(lambda: Scattered(0, 0)), _x(48, 64)
+    for _ in range(2):  # chosen, and remembered
+        found = seewhy.explain(net, x, method="grad-cam", target=1)
+        assert found.layer == "patch"
+        (note,) = found.notes
+        assert "'patch' is the last whose positions are places of the picture; behind it come norm, blocks.1" in note
+    assert not seewhy.explain(net, x, method="grad-cam", layer="patch", target=1).notes
+
+
 @pytest.mark.parametrize(("layer", "grid"), [("weights", "65x65"), ("q_norm", "65x4")])
 def test_attention_matrices_and_heads_are_no_pictures(layer: str, grid: str) -> None:
     net, x = _seeded(Attends), _x()

@@ -367,6 +367,97 @@ def test_a_change_anywhere_is_noticed(
     assert alike(found, exact)
 
 
+class Held:
+    """What an object of the user's reads of its class, and its method of the module."""
+
+    gain = 1.0
+    deep: dict[str, list[float]] = {"list": [1.0]}
+
+    class Inner:
+        gain = 1.0
+
+    def read(self) -> float:
+        return GAIN * self.Inner.gain
+
+
+class Heir(Held):
+    """Has all of that from its base."""
+
+
+class Chosen:
+    gain = 1.0
+
+
+class Nested:
+    class MODEL:
+        class HEAD:
+            gain = 1.0
+
+
+class Listed(list[float]):
+    gain = 1.0
+
+
+class Holding(Net):
+    """Reads numbers of the classes of what it holds, and of tensors that are neither parameters nor buffers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held, self.kind, self.listed = Heir(), Chosen, Listed([1.0])
+        self.number, self.whole = torch.ones(1), torch.ones(2, dtype=torch.int64)
+        self.many = torch.ones(10_000)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gain = self.held.gain * self.held.deep["list"][0] * self.held.read() * self.kind.gain * self.listed.gain
+        gain *= Nested.MODEL.HEAD.gain * self.number.item() * self.whole.tolist()[1] * self.many.tolist()[777]
+        return super().forward(x) * gain
+
+
+Patch = pytest.MonkeyPatch
+HELD: dict[str, Callable[[Any, Patch], Any]] = {
+    "class": lambda net, patch: patch.setattr(Held, "gain", 3.0),
+    "container": lambda net, patch: patch.setitem(Held.deep, "list", [3.0]),
+    "inner": lambda net, patch: patch.setattr(Held.Inner, "gain", 3.0),
+    "global": lambda net, patch: patch.setitem(globals(), "GAIN", 3.0),
+    "kind": lambda net, patch: patch.setattr(Chosen, "gain", 3.0),
+    "listed": lambda net, patch: patch.setattr(Listed, "gain", 3.0),
+    "nested": lambda net, patch: patch.setattr(Nested.MODEL.HEAD, "gain", 3.0),
+    "number": lambda net, patch: net.number.data.fill_(3.0),
+    "numpy": lambda net, patch: net.whole.numpy().fill(3),
+    "many": lambda net, patch: net.many.data[777:778].fill_(3.0),
+}
+
+
+@pytest.mark.parametrize("change", HELD)
+def test_a_change_in_what_is_held_is_noticed(change: str, monkeypatch: Patch) -> None:
+    monkeypatch.setattr(Preparer, "due", lambda self, use, samples, size=None: False)  # by the guards alone
+    net, x = seeded(Holding), images(1)
+    before = seewhy.explain(net, x, "saliency", 1, prepare=True)
+    assert before.provenance["prepared"]["used"]
+    HELD[change](net, monkeypatch)
+    found = seewhy.explain(net, x, "saliency", 1, prepare=True)
+    assert found.provenance["prepared"]["used"]
+    np.testing.assert_allclose(found.values, 3 * before.values, rtol=1e-3, atol=1e-6 * np.abs(before.values).max())
+
+
+def test_what_has_no_gradient_in_the_graph_alone_is_left_to_the_model() -> None:
+    """Exported, ``copy_`` into a new tensor is an operation that torch cannot differentiate."""
+
+    class Copies(Net):
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.features(x)
+            copied = torch.empty_like(y)
+            copied.copy_(y)
+            return self.head(copied)
+
+    net, x = seeded(Copies), images(3)
+    for method in ("occlusion", "grad-cam", "saliency"):
+        found, exact = (seewhy.explain(net, x, method, 1, prepare=mode) for mode in (True, False))
+        assert alike(found, exact)
+    words = str(found[0].provenance["prepared"])
+    assert "cannot be differentiated" in words or "does not run" in words
+
+
 def test_what_a_forward_changes_by_itself_is_no_programs_business() -> None:
     class Remembering(Net):
         def __init__(self) -> None:

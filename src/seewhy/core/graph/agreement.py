@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from seewhy.core.layers import INPUT
-from seewhy.errors import TargetError
+from seewhy.errors import TargetError, reason
 
 if TYPE_CHECKING:
     from seewhy.core.passes import Pass
@@ -36,7 +36,13 @@ def difference(exact: Pass, made: Pass, again: Iterable[Pass] = ()) -> str:
     unlike = _unlike(exact, made)
     if unlike:
         return unlike
-    return verdict(_distances(exact, made), (_distances(exact, other) for other in again))
+    try:
+        apart = _distances(exact, made)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:  # an operation of the graph's without a derivative, which the model has not
+        return f"it cannot be differentiated ({reason(error)})"
+    return verdict(apart, (_distances(exact, other) for other in again))
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from seewhy.core.batching import DEFAULT_BYTES, Meter
 from seewhy.core.graph.building import Build, Steps
 from seewhy.core.graph.fusing import can_fuse
 from seewhy.core.graph.uses import Recorded
+from seewhy.errors import reason
 
 __all__ = ["Pieces", "best_pieces", "best_steps", "hand_back"]
 
@@ -59,7 +60,13 @@ def best_steps(
         program, counts = build.program([], recorded, more, single=len(x) == 1)
         if more.tiles and not counts["tiled"]:  # the one before it, once more
             break
-        before, after = _times(run, program, x, gradients)
+        try:
+            before, after = _times(run, program, x, gradients)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:  # an operation that the graph has and the model has not, which has no gradient
+            words[name] = f"does not run ({reason(error)})"
+            break
         gain = before / after
         kept = gain > 1 + _GAIN
         words[name] = f"{speed * gain:.2f} times as fast as the model" + ("" if kept else ", no gain")

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seewhy.core.bits import Bits
+from seewhy.core.bits import Bits, for_sums
 from seewhy.core.graph.watching import PLAIN, Look, read_by
 
 __all__ = ["Contents", "addresses", "structure"]
@@ -71,18 +71,9 @@ def addresses(tensors: Sequence[Tensor]) -> Hashable:
     return *map(Tensor.data_ptr, tensors), *[tensor._version for tensor in tensors]
 
 
-#: tensors below this many bytes are compared as they are
-_SMALL = 16384
-#: how many numbers of 8 bytes of a large tensor are summed up together, each far from the next
-_TOGETHER = 16
-
-
 class Contents:
-    """What ``tensors`` hold: the bits of small ones, sums over the bits of large ones.
-
-    What is summed up together lies an odd number of places apart, a sixteenth of the tensor: values that change places
-    within a kernel, a channel or a layer come into other sums. The sums themselves are kept, a sixteenth of the memory.
-    """
+    """What ``tensors`` hold: the bits of small ones, sums over the bits of large ones (`for_sums`), which are kept, a
+    sixteenth of the memory."""
 
     def __init__(self, tensors: Iterable[Tensor]) -> None:
         self._summed: list[Tensor] = []
@@ -102,14 +93,10 @@ class Contents:
         if not dense.is_contiguous() or tensor.is_quantized:  # a window into something larger
             self._odd.append(tensor)
             return None
-        bits = dense.reshape(-1).view(torch.uint8)
-        if bits.numel() >= _SMALL and bits.storage_offset() % 8 == 0:
-            apart = bits.numel() // (8 * _TOGETHER)
-            apart -= apart % 2 == 0
-            summed = 8 * _TOGETHER * apart
-            self._summed.append(bits[:summed].view(torch.int64).reshape(_TOGETHER, apart))
-            bits = bits[summed:]
-        return bits
+        summed, rest = for_sums(dense.reshape(-1).view(torch.uint8))
+        if summed is not None:
+            self._summed.append(summed)
+        return rest
 
     def _sums_now(self) -> list[Tensor]:
         with torch.no_grad():

@@ -20,12 +20,13 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from torch import Tensor, nn
 
+from seewhy.core.bits import digest
 from seewhy.errors import CapabilityError
 
 __all__ = ["PLAIN", "Look", "is_plain", "read_by"]
 
 PLAIN = frozenset((int, float, bool, str, bytes, complex, type(None)))
-_BY_IDENTITY = frozenset((BuiltinFunctionType, type, ModuleType))
+_BY_IDENTITY = frozenset((BuiltinFunctionType, ModuleType))
 _SEQUENCES = (list, tuple, deque)
 _MAPPINGS = (dict, MappingProxyType)
 _BUFFERS = (bytearray, array.array)
@@ -35,6 +36,8 @@ _MOST, _BYTES = 20_000, 65_536
 _DEEP = 12
 #: packages whose own globals and objects are not looked into
 _LEFT = frozenset(("torch", "numpy", "keras", "transformers", "scipy", "PIL", "seewhy")) | sys.stdlib_module_names
+#: what is called without its name
+_SPECIAL = frozenset(("__call__", "__init__", "__new__", "__post_init__", "__getattr__", "__getitem__", "__enter__"))
 #: those of Python's own whose objects hold what people put into them
 _HOLDERS = frozenset(("argparse", "collections", "configparser", "types"))
 
@@ -49,8 +52,10 @@ class Look:
     """One look at a network of these ``parts``: gives of every value what can be compared. Each object is entered once,
     however many refer to it."""
 
-    def __init__(self, parts: Iterable[nn.Module] = ()) -> None:
+    def __init__(self, parts: Sequence[nn.Module] = ()) -> None:
         self._seen: dict[int, int] = {id(part): n for n, part in enumerate(parts)}
+        self._parts = parts
+        self._held: set[int] | None = None
         self._left = _MOST
         # an object that is made for the look (a bound method) must not give its number to the next one
         self._kept: list[Any] = []
@@ -69,7 +74,7 @@ class Look:
         if number in self._seen:
             return number
         if isinstance(value, Tensor):
-            return number, _address(value), None if value.is_inference() else value._version
+            return number, _address(value), None if value.is_inference() else value._version, self._bits(value)
         inner = self._inside(value, kind, name)
         if inner is None:
             return number
@@ -110,7 +115,10 @@ class Look:
             return [value.func, value.args, value.keywords]
         if kind is MethodType:
             return [value.__func__, value.__self__]
-        if isinstance(value, ModuleType | type):
+        if isinstance(value, type):
+            # what code reads of classes by their names is among its readings; this one an object has, or is one of
+            return None if _left_alone(value.__module__) else [each for _, each in read_by([value])]
+        if isinstance(value, ModuleType):
             return None
         if isinstance(value, nn.Module) and kind.__module__.partition(".")[0] == "keras":
             # its weights are looked at with the network's; what else it keeps is its own book-keeping
@@ -119,14 +127,22 @@ class Look:
             return None
         return _attributes(value, kind)
 
+    def _bits(self, value: Tensor) -> Hashable:
+        """What lies in a tensor that is neither parameter nor buffer: code may have read it as Python's numbers, which
+        stand in a graph as they were."""
+        if self._held is None:
+            kinds = [kind for part in self._parts for kind in (part._parameters, part._buffers)]
+            self._held = {id(tensor) for kind in kinds for tensor in kind.values()}
+        return None if id(value) in self._held else digest(value)
+
 
 def _attributes(value: Any, kind: type) -> list[Any]:
-    """What an object has by names, in its dictionary and its slots."""
+    """What an object has by names, in its dictionary and its slots, and what it is."""
     if kind in _SEQUENCES or kind is dict:
         return []
     slots = [name for each in kind.__mro__ for name in _names_of(vars(each).get("__slots__", ()))]
     own = getattr(value, "__dict__", {})
-    return [*own.keys(), *own.values(), *(getattr(value, slot) for slot in slots if hasattr(value, slot))]
+    return [kind, *own.keys(), *own.values(), *(getattr(value, slot) for slot in slots if hasattr(value, slot))]
 
 
 def _names_of(slots: Any) -> Sequence[str]:
@@ -158,14 +174,15 @@ def read_by(kinds: Sequence[type]) -> Iterator[tuple[str, Any]]:
             if owner in (object, nn.Module) or _left_alone(owner.__module__):
                 continue
             own = vars(owner)
-            # what functions read comes below
-            yield from ((name, _told(value)) for name, value in own.items())
+            # what functions read comes below; a class within a class belongs to it
+            yield from ((name, id(value) if type(value) is FunctionType else value) for name, value in own.items())
             if type(owner) is not type and not _left_alone(type(owner).__module__):
                 yield from ((name, value) for name, value in vars(type(owner)).items() if is_plain(value))
             functions = tuple(map(id, own.values()))
             known = _known.get(owner)
             if known is None or known[0] != functions:
-                known = _known[owner] = functions, _readers(own.values())
+                made = "__init__" if issubclass(owner, nn.Module) else ""  # it has run
+                known = _known[owner] = functions, _readers(value for name, value in own.items() if name != made)
             for name, read in known[1]:
                 yield name, _told(read())
 
@@ -177,8 +194,9 @@ def _read_of(function: FunctionType) -> list[Any]:
 
 
 def _told(value: Any) -> Any:
-    """A value that code reads; of a function its identity, since what it reads is among the code's readings itself."""
-    return id(value) if type(value) is FunctionType else value
+    """A value that code reads; of a function or a class its identity, since what is read of it is among the code's
+    readings itself."""
+    return id(value) if isinstance(value, FunctionType | type) else value
 
 
 def _readers(values: Iterable[Any]) -> _Readers:
@@ -192,7 +210,7 @@ def _readers(values: Iterable[Any]) -> _Readers:
             continue
         seen.add(id(function.__code__))
         names = set(_names(function.__code__))
-        for space, name in _spaces(function, names):
+        for space, name in _within(function.__globals__, names, set()):
             found[id(space), name] = name, functools.partial(space.get, name)
             waiting.extend(_ours(space.get(name)))
         for value in (function.__defaults__, function.__kwdefaults__):
@@ -204,28 +222,24 @@ def _readers(values: Iterable[Any]) -> _Readers:
     return list(found.values())
 
 
-def _spaces(function: FunctionType, names: set[str]) -> Iterator[tuple[Mapping[str, Any], str]]:
-    """Where a function finds its globals, and what it reads of modules and classes among them."""
-    space = function.__globals__
-    for name in names & space.keys():
-        value = space[name]
+def _within(space: Mapping[str, Any], names: set[str], seen: set[Any]) -> Iterator[tuple[Mapping[str, Any], str]]:
+    """What code with these ``names`` may read of a namespace, and of the modules and classes that it gives, unless they
+    were ``seen``: of a class its own attributes, its bases' and its metaclass's, and what calling it, or an object of
+    it, calls."""
+    for each in names & space.keys():
+        value = space[each]
+        yield space, each
         if isinstance(value, type):
-            yield from _of_class(value, names)
-        elif isinstance(value, ModuleType) and not _left_alone(value.__name__):
-            inner = vars(value)
-            for each in names & inner.keys():
-                yield inner, each
-                if isinstance(inner[each], type):
-                    yield from _of_class(inner[each], names)
-        yield space, name
-
-
-def _of_class(kind: type, names: set[str]) -> Iterator[tuple[Mapping[str, Any], str]]:
-    """What code with these ``names`` may read of a class: its own attributes, its bases' and its metaclass's."""
-    metaclass: type = type(kind)
-    for owner in kind.__mro__ + metaclass.__mro__:
-        if not _left_alone(owner.__module__):
-            yield from ((vars(owner), each) for each in names & vars(owner).keys())
+            metaclass: type = type(value)
+            owners = {*value.__mro__, *metaclass.__mro__} - seen
+            called = names if issubclass(value, nn.Module) else names | _SPECIAL  # those are made before
+            for owner in owners:
+                seen.add(owner)
+                if not _left_alone(owner.__module__):
+                    yield from _within(vars(owner), called, seen)
+        elif isinstance(value, ModuleType) and value not in seen and not _left_alone(value.__name__):
+            seen.add(value)
+            yield from _within(vars(value), names, seen)
 
 
 def _functions(value: Any) -> Iterator[FunctionType]:
