@@ -24,6 +24,7 @@ from seewhy.core.grids import Proof, Stripes
 from seewhy.core.jobs import Settings
 from seewhy.core.network import Network, mode_matters
 from seewhy.core.outputs import Forward
+from seewhy.core.severed import CUTS
 from seewhy.errors import SeewhyError, reason
 from seewhy.explanation import Diagnosis, Explanations, GridProof, MethodCheck
 from seewhy.explanation.diagnosis import SEVERITIES
@@ -88,7 +89,7 @@ def _diagnosed(
                 progress("methods", number, len(chosen))
     facts = _facts(patient, checks)
     if network.root is not None and not seen.failure:
-        facts["layer for CAMs"] = why or _layer(best, proof)
+        facts["layer for CAMs"] = why or _layer(best, proof, seen)
     return Diagnosis(wrapped.spec or wrapped.name, facts, tuple(found), tuple(checks), grid=_drawn(best, proof, x))
 
 
@@ -181,12 +182,19 @@ def _chosen(model: Model, network: Network, seen: Examination, x: Tensor) -> tup
         chosen = next((info for info in layers(model, own_layout(model, x)) if info.chosen), None)
     except SeewhyError as error:
         return None, f"none: {error}", None
+    if chosen is None and _cut(seen):
+        return None, f"none: torch records no path from the input to the scores ({CUTS}); name one with --layer", None
     if chosen is None:
         return None, "none: no layer with positions is crossed by every path", None
     return chosen, "", Chooser(network).proofs(tuple(x.shape[2:])).get(chosen.name)
 
 
-def _layer(chosen: LayerInfo | None, proof: Proof | None) -> str:
+def _cut(seen: Examination) -> bool:
+    """Whether there are scores, and no recorded way from them to the input."""
+    return seen.output is not None and seen.gradient is None
+
+
+def _layer(chosen: LayerInfo | None, proof: Proof | None, seen: Examination) -> str:
     """Which layer is chosen, and why."""
     assert chosen is not None
     grid = "x".join(map(str, chosen.grid or ()))
@@ -194,8 +202,8 @@ def _layer(chosen: LayerInfo | None, proof: Proof | None) -> str:
     tokens = "" if aside is None else f", tokens after {aside} of no place (class, registers)"
     proved = "" if proof is None else f", its grid {proof.words} (correlation {proof.correlation:.2f})"
     return (
-        f"{chosen.name} ({chosen.kind}), {chosen.channels} channels on {grid}{tokens}: the last with several positions "
-        f"that every path crosses{proved}"
+        f"{chosen.name} ({chosen.kind}), {chosen.channels} channels on {grid}{tokens}: the last with several positions"
+        f"{'' if _cut(seen) else ' that every path crosses'}{proved}"
     )
 
 

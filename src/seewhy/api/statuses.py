@@ -14,6 +14,7 @@ from seewhy.api.inputs import Item
 from seewhy.core.jobs import Answer, Spent
 from seewhy.core.layers import INPUT
 from seewhy.core.network import Network
+from seewhy.core.severed import CUTS
 from seewhy.core.shares import missed, percent
 from seewhy.explanation import Status
 from seewhy.registry import Need
@@ -94,11 +95,11 @@ def status_of(
     card = answer.job.outline.method.card
     if not answer.depends:
         if not answer.recorded:
-            what = "no_grad or inference_mode inside its forward"
-            return Status("zero-gradient", f"the model runs without recording gradients ({what})")
+            words = f"the scores do not lead back to the input: something in the forward cuts the graph ({CUTS})"
+            return Status("zero-gradient", words)
         words = (
-            f"the score does not depend on {place} by any gradient: detach, argmax and quantised layers have none, "
-            "nor has what comes after the score or is rewritten in part"
+            f"the score does not depend on {place} by any gradient: no_grad, detach, argmax and quantised layers leave "
+            "none, nor is there one at what comes after the score or is rewritten in part"
         )
         return Status("zero-gradient", words)
     if card.call == "attack":

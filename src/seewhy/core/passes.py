@@ -23,6 +23,7 @@ from seewhy.core.layers import INPUT, Place
 from seewhy.core.layouts import Layout, Reshape, find_layout
 from seewhy.core.outputs import Forward
 from seewhy.core.rules import RuleWatch
+from seewhy.core.severed import severed
 from seewhy.core.tape import Edit, Graph, Tape
 from seewhy.core.targets import Target, scores
 from seewhy.errors import CapabilityError, TargetError
@@ -202,6 +203,15 @@ class Pass:
     def candidates(self, asked: Sequence[Sequence[Target]], without: Collection[str] = ()) -> Found:
         """The layers that maps of all targets ``asked`` may be drawn of, from a survey, the best first; ``without`` are
         places that are none."""
+        return find_candidates(*self._surveyed(asked), without)
+
+    def severed(self, asked: Sequence[Sequence[Target]]) -> tuple[str, ...] | None:
+        """The layers with positions that ran, from a survey, the last first, where no recorded path leads from the
+        input to what is ``asked``; None where one does."""
+        return severed(*self._surveyed(asked))
+
+    def _surveyed(self, asked: Sequence[Sequence[Target]]) -> tuple[Survey, Tensor]:
+        """What was noted, and the sum of all that is ``asked``."""
         dense = self.forward.found is not None
         try:
             output: tuple[Tensor, ...] = () if dense else (self.forward.main,)
@@ -215,7 +225,7 @@ class Pass:
         # nothing asked about the scores: whatever any of them is computed from
         sums = [self.scores(targets).sum() for targets in asked]
         score = torch.stack(sums).sum() if asked else whole(output[0])
-        return find_candidates(survey, score, without)
+        return survey, score
 
     def take(self, chosen: Candidate) -> bool:
         """Have ``chosen`` as if it had been captured; gives whether its tensor is one of this forward and still as it
