@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import seewhy.methods  # noqa: F401 - fills the registry
 from seewhy.api.defects import Patient, findings
@@ -139,8 +139,8 @@ def _facts(patient: Patient, checks: Sequence[MethodCheck]) -> dict[str, str]:
     facts = {"model": f"{model.name} ({model.spec or 'in hand'})", "weights": model.weights or "unknown"}
     if network.root is not None:
         count = sum(p.numel() for p in network.root.parameters())
-        leaves = sum(1 for name, part in patient.parts if not list(part.children()))
-        facts["parameters"] = f"{count:,} in {leaves} layers"
+        holders = _holders(network.root)
+        facts["parameters"] = f"{count:,} in {holders} layer{'s' if holders != 1 else ''}"
     facts["input"] = f"{tuple(patient.x.shape)}, {str(patient.x.dtype).removeprefix('torch.')} on {patient.x.device}"
     facts["preprocessing"] = _preprocessing(model)
     facts["output"] = _output(seen, works)
@@ -148,6 +148,20 @@ def _facts(patient: Patient, checks: Sequence[MethodCheck]) -> dict[str, str]:
     if network.root is not None and not seen.failure:
         facts["speed"] = f"{1000 * seen.seconds_forward:.0f} ms forward, {1000 * seen.seconds_backward:.0f} ms backward"
     return facts
+
+
+def _holders(root: nn.Module) -> int:
+    """How many layers hold parameters of their own. Other libraries keep a layer's in parts that are no layers."""
+    named = {id(part) for _, part in root.named_modules()}
+    known = {id(each) for each in root.parameters()}
+
+    def holds(part: nn.Module) -> bool:
+        # by torch's own functions: those of a network of another library know of its layers alone
+        if any(id(each) in known for _, each in nn.Module.named_parameters(part, recurse=False)):
+            return True
+        return any(id(inner) not in named and holds(inner) for inner in nn.Module.children(part))
+
+    return sum(holds(part) for _, part in root.named_modules())
 
 
 def _preprocessing(model: Model) -> str:
@@ -191,7 +205,7 @@ def _chosen(model: Model, network: Network, seen: Examination, x: Tensor) -> tup
 
 def _cut(seen: Examination) -> bool:
     """Whether there are scores, and no recorded way from them to the input."""
-    return seen.output is not None and seen.gradient is None
+    return seen.scored and seen.gradient is None
 
 
 def _layer(chosen: LayerInfo | None, proof: Proof | None, seen: Examination) -> str:
