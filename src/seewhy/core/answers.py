@@ -80,7 +80,7 @@ def proven_head(made: Pass, ask: asks.HeadWeights, place: str, targets: Sequence
     """
     if not (ask.required or made.scores(targets).requires_grad):
         return None  # its weights are read off a gradient, and none was recorded
-    linear = next((each for each in reversed(made.linears) if _same(each.result, made.forward.logits)), None)
+    linear = next((each for each in reversed(made.linears) if _gives(each, made.forward.logits)), None)
     problem = ""
     if place == INPUT:
         problem = "it was asked for at the input"
@@ -114,6 +114,10 @@ def head_weights(made: Pass, linear: Linear, targets: Sequence[Target], keep: bo
     (weights,) = made.gradients(made.scores(targets), [linear.features], graph=keep)
     value = torch.zeros_like(linear.features) if weights is None else weights
     return value if keep else value.detach()
+
+
+def _gives(linear: Linear, logits: Tensor) -> bool:
+    return any(each is not None and _same(each, logits) for each in (linear.retyped, linear.result))
 
 
 def _same(a: Tensor, b: Tensor) -> bool:

@@ -69,11 +69,13 @@ class Squash:
 
 @dataclass(frozen=True)
 class Linear:
-    """A linear call: pooled features [B, C], weights [K, C], result [B, K]."""
+    """A linear call: pooled features [B, C], weights [K, C], result [B, K], and that as another type, if anybody made
+    it one."""
 
     features: Tensor
     weight: Tensor
     result: Tensor
+    retyped: Tensor | None = None
 
 
 @dataclass
@@ -87,8 +89,6 @@ class HeadWatch:
     squashed: bool = False
     _by_result: dict[int, Squash] = field(default_factory=dict)
     _dense: Squash | None = None
-    #: what the last linear call gave, as another type
-    _retyped: Tensor | None = None
 
     @property
     def handlers(self) -> dict[str, Handler]:
@@ -113,7 +113,7 @@ class HeadWatch:
         result = proceed(call)
         given = call.args[0] if call.args else call.kwargs.get("input")
         if call.name in _TYPES and self.linears and self._given_by_last(given):
-            self._retyped = result
+            self.linears[-1] = replace(self.linears[-1], retyped=result)
         known = self._by_result.get(id(given))
         if known is None or not isinstance(result, Tensor) or result.numel() != known.result.numel():
             return result
@@ -160,13 +160,14 @@ class HeadWatch:
         result = proceed(call)
         mine = bool(self.linears) and len(call.args) > 1 and self._given_by_last(call.args[0])
         if mine and isinstance(call.args[1], Tensor | float | int):
-            self.linears[-1] = replace(self.linears[-1], result=result)
+            self.linears[-1] = replace(self.linears[-1], result=result, retyped=None)
         return result
 
     def _append(self, linear: Linear) -> None:
-        self.squashed, self._retyped = False, None
+        self.squashed = False
         self.linears.append(linear)
 
     def _given_by_last(self, value: Any) -> bool:
         """Whether ``value`` is what the last linear call gave, as whatever type."""
-        return value is self.linears[-1].result or (value is not None and value is self._retyped)
+        last = self.linears[-1]
+        return value is not None and (value is last.result or value is last.retyped)
