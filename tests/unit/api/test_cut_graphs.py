@@ -120,3 +120,48 @@ def test_a_cut_at_the_scores_is_not_blamed_on_no_grad_alone(end: Callable[[Tenso
         assert status.code == "zero-gradient"
         assert "the scores do not lead back to the input" in status.cause
         assert all(word in status.cause for word in ("no_grad", "detach", "comparison", "whole numbers", "numpy"))
+
+
+def _body() -> nn.Sequential:
+    """Convolution, batch norm, rectifier, pool and linear layer: DeepLIFT and FullGrad cover them all."""
+    with torch.random.fork_rng([]):
+        torch.manual_seed(3)
+        norm = nn.BatchNorm2d(8)
+        norm.running_mean.uniform_(-1, 1)
+        made = nn.Sequential(
+            nn.Conv2d(3, 8, 3), norm, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4)
+        )
+    return made.eval()
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:FutureWarning", "ignore:.*torch.jit.*:DeprecationWarning")
+@pytest.mark.parametrize("method", ["deep-lift", "full-grad"])
+@pytest.mark.parametrize("way", ["script", "trace", "part"])
+def test_torchscript_hides_what_is_covered(way: str, method: str) -> None:
+    net, x = _body(), _x()
+    assert str(seewhy.explain(net, x, method=method, target=1).status) == "ok"
+    if way == "part":
+        hidden: nn.Module = nn.Sequential(torch.jit.script(net[:3]), net[3:]).eval()
+    else:
+        hidden = torch.jit.script(net) if way == "script" else torch.jit.trace(net, x)
+    found = seewhy.explain(hidden, x, method=method, target=1)
+    assert found.status.code == "incomplete"
+    assert "TorchScript hides them; use the original module" in found.status.cause
+    assert "attention" not in found.status.cause
+    assert found.status.cause in found.notes
+
+
+def test_a_function_that_is_not_covered_is_not_said_to_be_hidden() -> None:
+    class Gated(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = _body()
+
+        def forward(self, x: Tensor) -> Tensor:
+            scores = self.body(x)
+            return scores * scores.roll(1, 1)
+
+    found = seewhy.explain(Gated().eval(), _x(), method="deep-lift", target=1)
+    assert found.status.code == "incomplete"
+    assert "products of activations" in found.status.cause
+    assert "TorchScript" not in found.status.cause
