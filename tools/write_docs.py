@@ -46,7 +46,7 @@ A map's status is computed from what its card promises. Whatever is not `ok` has
 | `no-positive-evidence` | speaks against the target everywhere, or is 0 because the formula leaves out all that does |
 | `no-evidence` | is 0 everywhere by the method's own formula, though the score does change with the place |
 | `zero-gradient` | is 0 because nothing there changes the score, as one plain gradient shows, or nothing is there |
-| `incomplete` | misses the sum it is to have by more than 1 %: the method does not cover all functions of the network |
+| `incomplete` | misses the sum it is to have by more than 1 %: functions of the network are not covered, or not seen |
 | `not-converged` | is not as exact as was asked for: raise the steps or the samples |
 | `unfinished` | was interrupted, and is what there was |
 | `non-finite` | holds NaN or infinity, or the score does |

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import seewhy.methods  # noqa: F401 - fills the registry
 from seewhy.api.defects import Patient, findings
@@ -24,6 +24,7 @@ from seewhy.core.grids import Proof, Stripes
 from seewhy.core.jobs import Settings
 from seewhy.core.network import Network, mode_matters
 from seewhy.core.outputs import Forward
+from seewhy.core.severed import CUTS
 from seewhy.errors import SeewhyError, reason
 from seewhy.explanation import Diagnosis, Explanations, GridProof, MethodCheck
 from seewhy.explanation.diagnosis import SEVERITIES
@@ -88,7 +89,7 @@ def _diagnosed(
                 progress("methods", number, len(chosen))
     facts = _facts(patient, checks)
     if network.root is not None and not seen.failure:
-        facts["layer for CAMs"] = why or _layer(best, proof)
+        facts["layer for CAMs"] = why or _layer(best, proof, seen)
     return Diagnosis(wrapped.spec or wrapped.name, facts, tuple(found), tuple(checks), grid=_drawn(best, proof, x))
 
 
@@ -138,8 +139,8 @@ def _facts(patient: Patient, checks: Sequence[MethodCheck]) -> dict[str, str]:
     facts = {"model": f"{model.name} ({model.spec or 'in hand'})", "weights": model.weights or "unknown"}
     if network.root is not None:
         count = sum(p.numel() for p in network.root.parameters())
-        leaves = sum(1 for name, part in patient.parts if not list(part.children()))
-        facts["parameters"] = f"{count:,} in {leaves} layers"
+        holders = _holders(network.root)
+        facts["parameters"] = f"{count:,} in {holders} layer{'s' if holders != 1 else ''}"
     facts["input"] = f"{tuple(patient.x.shape)}, {str(patient.x.dtype).removeprefix('torch.')} on {patient.x.device}"
     facts["preprocessing"] = _preprocessing(model)
     facts["output"] = _output(seen, works)
@@ -147,6 +148,20 @@ def _facts(patient: Patient, checks: Sequence[MethodCheck]) -> dict[str, str]:
     if network.root is not None and not seen.failure:
         facts["speed"] = f"{1000 * seen.seconds_forward:.0f} ms forward, {1000 * seen.seconds_backward:.0f} ms backward"
     return facts
+
+
+def _holders(root: nn.Module) -> int:
+    """How many layers hold parameters of their own. Other libraries keep a layer's in parts that are no layers."""
+    named = {id(part) for _, part in root.named_modules()}
+    known = {id(each) for each in root.parameters()}
+
+    def holds(part: nn.Module) -> bool:
+        # by torch's own functions: those of a network of another library know of its layers alone
+        if any(id(each) in known for _, each in nn.Module.named_parameters(part, recurse=False)):
+            return True
+        return any(id(inner) not in named and holds(inner) for inner in nn.Module.children(part))
+
+    return sum(holds(part) for _, part in root.named_modules())
 
 
 def _preprocessing(model: Model) -> str:
@@ -181,12 +196,19 @@ def _chosen(model: Model, network: Network, seen: Examination, x: Tensor) -> tup
         chosen = next((info for info in layers(model, own_layout(model, x)) if info.chosen), None)
     except SeewhyError as error:
         return None, f"none: {error}", None
+    if chosen is None and _cut(seen):
+        return None, f"none: torch records no path from the input to the scores ({CUTS}); name one with --layer", None
     if chosen is None:
         return None, "none: no layer with positions is crossed by every path", None
     return chosen, "", Chooser(network).proofs(tuple(x.shape[2:])).get(chosen.name)
 
 
-def _layer(chosen: LayerInfo | None, proof: Proof | None) -> str:
+def _cut(seen: Examination) -> bool:
+    """Whether there are scores, and no recorded way from them to the input."""
+    return seen.scored and seen.gradient is None
+
+
+def _layer(chosen: LayerInfo | None, proof: Proof | None, seen: Examination) -> str:
     """Which layer is chosen, and why."""
     assert chosen is not None
     grid = "x".join(map(str, chosen.grid or ()))
@@ -194,8 +216,8 @@ def _layer(chosen: LayerInfo | None, proof: Proof | None) -> str:
     tokens = "" if aside is None else f", tokens after {aside} of no place (class, registers)"
     proved = "" if proof is None else f", its grid {proof.words} (correlation {proof.correlation:.2f})"
     return (
-        f"{chosen.name} ({chosen.kind}), {chosen.channels} channels on {grid}{tokens}: the last with several positions "
-        f"that every path crosses{proved}"
+        f"{chosen.name} ({chosen.kind}), {chosen.channels} channels on {grid}{tokens}: the last with several positions"
+        f"{'' if _cut(seen) else ' that every path crosses'}{proved}"
     )
 
 

@@ -142,7 +142,7 @@ def records(
                 positive=method.card.positive,
                 channels=done.channels,
                 contrast=done.contrast,
-                notes=(*item.notes, *network.warned, *ending(done, row), *_of_grid(answer, grids or {})),
+                notes=(*item.notes, *network.warned, *ending(network, done, row), *_of_grid(answer, grids or {})),
                 tensor=values if keep_graph else None,
                 unit=target.unit(forward),
             )

@@ -12,6 +12,7 @@ from seewhy.api.attacking import attack_items
 from seewhy.api.inputs import Item, read_items
 from seewhy.api.labelled import labelled
 from seewhy.api.predicting import predict_items
+from seewhy.core.severed import CUTS
 from seewhy.errors import CapabilityError, ImageError, UsageError
 from seewhy.models import load, wrap
 from seewhy.registry import methods as registry
@@ -117,8 +118,8 @@ def robustness(
                 progress(f"{method}, epsilon {size:g}", start + len(mine), len(standing))
         if standing and len(unmoved) == len(standing) and not number:
             raise CapabilityError(
-                f"{method} finds no gradient at the pixels of any photo: the network rounds, or runs without recording "
-                "gradients, so that it stands still says nothing; see seewhy doctor"
+                f"{method} finds no gradient at the pixels of any photo: the network rounds, or cuts the graph "
+                f"({CUTS}), so that it stands still says nothing; see seewhy doctor"
             )
         standing = left
         points.append(Point(float(size), len(standing), len(items)))

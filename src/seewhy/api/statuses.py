@@ -14,6 +14,7 @@ from seewhy.api.inputs import Item
 from seewhy.core.jobs import Answer, Spent
 from seewhy.core.layers import INPUT
 from seewhy.core.network import Network
+from seewhy.core.severed import CUTS
 from seewhy.core.shares import missed, percent
 from seewhy.explanation import Status
 from seewhy.registry import Need
@@ -46,15 +47,15 @@ class Finished:
     spent: Spent
 
 
-def ending(done: Finished, row: int) -> tuple[str, ...]:
+def ending(network: Network, done: Finished, row: int) -> tuple[str, ...]:
     """How a map ended: in the method's own words where it was sampled, integrated or propagated, else by how much its
     sum misses what the card promises."""
     own = done.answer.attribution.notes[row : row + 1]
-    short = "" if own else _short(done, row)
+    short = "" if own else _short(network, done, row)
     return (*own, short) if short else own
 
 
-def _short(done: Finished, row: int) -> str:
+def _short(network: Network, done: Finished, row: int) -> str:
     """By how much the values' sum misses what it was to be, if that is worth a word."""
     answer, card = done.answer, done.answer.job.outline.method.card
     found = answer.attribution
@@ -67,9 +68,17 @@ def _short(done: Finished, row: int) -> str:
     if "steps" in answer.job.parameters:
         words += f" after {answer.job.parameters['steps']} steps; raise steps"
         return words if done.place == INPUT else f"{words}, unless paths lead beside {_where(done)}"
+    if network.hides:
+        beside = "" if done.place == INPUT else f"paths beside {_where(done)}, or "
+        return (
+            f"{words}: {beside}functions that {card.name} cannot see: TorchScript hides them; use the original module"
+        )
     if done.place != INPUT:
         return f"{words}: paths beside {_where(done)}, or functions that {card.name} does not cover"
-    return f"{words}: the network has functions that {card.name} does not cover (products of activations, attention)"
+    return (
+        f"{words}: the network has functions that {card.name} does not cover (products of activations, attention) or "
+        "cannot see (scripted ones, autograd functions of its own)"
+    )
 
 
 def _where(done: Finished) -> str:
@@ -94,11 +103,11 @@ def status_of(
     card = answer.job.outline.method.card
     if not answer.depends:
         if not answer.recorded:
-            what = "no_grad or inference_mode inside its forward"
-            return Status("zero-gradient", f"the model runs without recording gradients ({what})")
+            words = f"the scores do not lead back to the input: something in the forward cuts the graph ({CUTS})"
+            return Status("zero-gradient", words)
         words = (
-            f"the score does not depend on {place} by any gradient: detach, argmax and quantised layers have none, "
-            "nor has what comes after the score or is rewritten in part"
+            f"the score does not depend on {place} by any gradient: no_grad, detach, argmax and quantised layers leave "
+            "none, nor is there one at what comes after the score or is rewritten in part"
         )
         return Status("zero-gradient", words)
     if card.call == "attack":
@@ -118,7 +127,7 @@ def status_of(
             "saturated units, rounding, or what is read behind it are tokens without a place)",
         )
     converged = answer.attribution.converged
-    if converged is None and (short := _short(done, row)):
+    if converged is None and (short := _short(network, done, row)):
         return Status("not-converged" if "steps" in answer.job.parameters else "incomplete", short)
     if converged is not None and not bool(converged[row]):
         return Status("not-converged", answer.attribution.notes[row])

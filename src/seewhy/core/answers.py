@@ -80,7 +80,7 @@ def proven_head(made: Pass, ask: asks.HeadWeights, place: str, targets: Sequence
     """
     if not (ask.required or made.scores(targets).requires_grad):
         return None  # its weights are read off a gradient, and none was recorded
-    linear = next((each for each in reversed(made.linears) if _same(each.result, made.forward.logits)), None)
+    linear = next((each for each in reversed(made.linears) if _gives(each, made.forward.logits)), None)
     problem = ""
     if place == INPUT:
         problem = "it was asked for at the input"
@@ -116,12 +116,19 @@ def head_weights(made: Pass, linear: Linear, targets: Sequence[Target], keep: bo
     return value if keep else value.detach()
 
 
+def _gives(linear: Linear, logits: Tensor) -> bool:
+    return any(each is not None and _same(each, logits) for each in (linear.retyped, linear.result))
+
+
 def _same(a: Tensor, b: Tensor) -> bool:
-    """Equal up to 1e-4 of the largest value; NaN equals NaN, so that a broken network is not called another head."""
+    """Equal up to 1e-4 of the largest value, or two roundings of the coarser type; NaN equals NaN, so that a broken
+    network is not called another head."""
+    if a.shape != b.shape:
+        return False
     scale = float(b.detach().nan_to_num(0, 0, 0).abs().max())
-    return a.shape == b.shape and bool(
-        torch.allclose(a.detach().to(b.dtype), b.detach(), rtol=0, atol=1e-4 * scale, equal_nan=True)
-    )
+    share = max([1e-4, *(2 * torch.finfo(each.dtype).eps for each in (a, b) if each.is_floating_point())])
+    wide = torch.promote_types(a.dtype, b.dtype)
+    return torch.allclose(a.detach().to(wide), b.detach().to(wide), rtol=0, atol=share * scale, equal_nan=True)
 
 
 def bias_maps(made: Pass, targets: Sequence[Target]) -> list[Tensor]:

@@ -20,6 +20,7 @@ from seewhy.core.network import Network
 from seewhy.core.passes import Pass
 from seewhy.core.proving import prove
 from seewhy.core.runners import Runner
+from seewhy.core.severed import CUTS
 from seewhy.core.targets import Target
 from seewhy.errors import CapabilityError
 
@@ -80,7 +81,7 @@ def choose(
             best = (good or spare)[0]
             chooser.instead(made.size, best.name, [e.name for e in wrong.values() if e.noted.at > best.noted.at])
             return Choice(best, found.general and (best is options[0] or not found.dense), samples)
-    raise CapabilityError(_nothing([*_no_places(wrong), *found.passed_over]))
+    raise CapabilityError(_nothing([*_no_places(wrong), *found.passed_over], made.severed(asked)))
 
 
 def _no_places(names: Iterable[str]) -> list[str]:
@@ -92,12 +93,21 @@ def _verdict(verdicts: Mapping[str, Proof | None], each: Candidate) -> str:
     return "" if proof is None else proof.verdict
 
 
-def _nothing(passed: Sequence[str]) -> str:
+def _nothing(passed: Sequence[str], ran: Sequence[str] | None) -> str:
+    """Why no layer was found; ``ran`` are those with positions, the last first, where the graph is cut."""
     over = f"; passed over: {', '.join(passed[:4])}" if passed else ""
+    if ran is None:
+        return (
+            "this model has no layer with spatial positions that every path from the input to the score crosses, so "
+            f"there is no class activation map of it{over}. Use a gradient method such as --method saliency, or name a "
+            "layer that shows a part (--layer; seewhy layers lists them)"
+        )
+    cut = f"torch records no path from the input to the score ({CUTS} inside the forward), by which a layer is chosen"
+    if not ran:
+        return f"{cut}, and no layer gives positions{over}. Use a perturbation method such as --method occlusion"
     return (
-        "this model has no layer with spatial positions that every path from the input to the score crosses, so there "
-        f"is no class activation map of it{over}. Use a gradient method such as --method saliency, or name a layer "
-        "that shows a part (--layer; seewhy layers lists them)"
+        f"{cut}{over}. Name one with --layer: the last with positions are {', '.join(ran[:3])} (score-cam works at "
+        "any, grad-cam behind the cut)"
     )
 
 

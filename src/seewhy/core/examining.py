@@ -55,6 +55,8 @@ class Examination:
     calls: list[Passed] = field(default_factory=list)
     activations: Counter[str] = field(default_factory=Counter)
     changed_buffers: list[str] = field(default_factory=list)
+    #: whether there was a number whose gradient could be looked at
+    scored: bool = False
     differentiable: bool = False
     gradient: Tensor | None = None
     seconds_forward: float = 0.0
@@ -113,6 +115,7 @@ def _watched(
     found.raw = raw
     try:
         value = score(Forward(raw, 1)).sum()
+        found.scored = True
     except SeewhyError:  # an output that only a target of the user's understands
         value = torch.zeros(())
     found.differentiable = value.requires_grad

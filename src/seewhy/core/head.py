@@ -8,7 +8,7 @@ the model's output is that softmax's, however it is dressed.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -30,10 +30,12 @@ _SQUASHES = {
     "special_log_softmax": "log_softmax",
     "special_expit": "sigmoid",
 }
-#: calls that give the same numbers: as another type, or copied
+#: calls that give the same numbers as another type
+_TYPES = ("to", "type", "half", "float", "double", "bfloat16", "_to_copy", "type_as")
+#: those, or copied
 _SAME = (
-    "to", "type", "half", "float", "double", "bfloat16", "_to_copy", "type_as", "contiguous", "clone", "detach",
-    "alias", "lift_fresh_copy", "quantize_per_tensor", "dequantize", "fake_quantize_per_tensor_affine",
+    *_TYPES, "contiguous", "clone", "detach", "alias", "lift_fresh_copy", "quantize_per_tensor", "dequantize",
+    "fake_quantize_per_tensor_affine",
 )  # fmt: skip
 #: calls that give the same numbers in another shape
 _SHAPES = ("view", "reshape", "_unsafe_view", "flatten", "squeeze", "unsqueeze", "__getitem__", "select", "slice")
@@ -67,11 +69,13 @@ class Squash:
 
 @dataclass(frozen=True)
 class Linear:
-    """A linear call: pooled features [B, C], weights [K, C], result [B, K]."""
+    """A linear call: pooled features [B, C], weights [K, C], result [B, K], and that as another type, if anybody made
+    it one."""
 
     features: Tensor
     weight: Tensor
     result: Tensor
+    retyped: Tensor | None = None
 
 
 @dataclass
@@ -107,7 +111,10 @@ class HeadWatch:
 
     def _passed(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
         result = proceed(call)
-        known = self._by_result.get(id(call.args[0] if call.args else call.kwargs.get("input")))
+        given = call.args[0] if call.args else call.kwargs.get("input")
+        if call.name in _TYPES and self.linears and self._given_by_last(given):
+            self.linears[-1] = replace(self.linears[-1], retyped=result)
+        known = self._by_result.get(id(given))
         if known is None or not isinstance(result, Tensor) or result.numel() != known.result.numel():
             return result
         kind, source = known.kind, known.source
@@ -137,8 +144,7 @@ class HeadWatch:
         features = call.args[0] if call.args else call.kwargs["input"]
         weight = call.args[1] if len(call.args) > 1 else call.kwargs.get("weight")
         if features.ndim == 2 and isinstance(weight, Tensor):
-            self.squashed = False
-            self.linears.append(Linear(features, weight, result))
+            self._append(Linear(features, weight, result))
         return result
 
     def _matrix(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
@@ -146,14 +152,22 @@ class HeadWatch:
         result = proceed(call)
         weight = call.args[1] if len(call.args) > 1 else None
         if call.args and call.args[0].ndim == 2 and isinstance(weight, Tensor) and weight.ndim == 2:
-            self.squashed = False
-            self.linears.append(Linear(call.args[0], weight.T, result))
+            self._append(Linear(call.args[0], weight.T, result))
         return result
 
     def _added(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
-        """...and the addition of its bias."""
+        """...and the addition of its bias, to another type of it where libraries multiply in a wider one."""
         result = proceed(call)
-        last = self.linears[-1] if self.linears and len(call.args) > 1 else None
-        if last is not None and call.args[0] is last.result and isinstance(call.args[1], Tensor | float | int):
-            self.linears[-1] = Linear(last.features, last.weight, result)
+        mine = bool(self.linears) and len(call.args) > 1 and self._given_by_last(call.args[0])
+        if mine and isinstance(call.args[1], Tensor | float | int):
+            self.linears[-1] = replace(self.linears[-1], result=result, retyped=None)
         return result
+
+    def _append(self, linear: Linear) -> None:
+        self.squashed = False
+        self.linears.append(linear)
+
+    def _given_by_last(self, value: Any) -> bool:
+        """Whether ``value`` is what the last linear call gave, as whatever type."""
+        last = self.linears[-1]
+        return value is not None and (value is last.result or value is last.retyped)

@@ -235,6 +235,11 @@ class Network:
         self.preparer: Preparer | None = None
 
     @property
+    def hides(self) -> bool:
+        """Whether TorchScript runs some of it, whose functions nobody sees."""
+        return self.root is not None and any(isinstance(each, torch.jit.ScriptModule) for each in submodules(self.root))
+
+    @property
     def module(self) -> nn.Module:
         """The network itself; raises `CapabilityError` for a plain callable, which has no layers."""
         if self.root is None:

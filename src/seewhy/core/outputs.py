@@ -24,8 +24,26 @@ _KEYS = ("logits", "out", "scores", "output", "prediction", "predictions")
 def main_tensor(raw: Any) -> Tensor:
     """The scores inside whatever a model returned: a tensor, tuple, dict, dataclass or anything with ``.logits``.
 
-    Raises `TargetError` if no tensor, or no unambiguous one, is inside.
+    Raises `TargetError` if no tensor, or no unambiguous one, is inside, or one that is sparse, nested
+    or complex.
     """
+    found = _found(raw)
+    other, way = "", "output.to_dense()"
+    if found.is_nested:
+        other, way = "a nested tensor", "output.to_padded_tensor(0.0)"
+    elif found.layout is not torch.strided:
+        other = f"a {str(found.layout).removeprefix('torch.').removeprefix('_')} tensor"
+    elif found.is_complex():
+        other, way = "complex numbers", "output.abs()"
+    if other:
+        raise TargetError(
+            f"the model returns {other}, of which no scores are read; wrap it so that it gives a plain tensor, or pass "
+            f"target=lambda output: {way}[:, CLASS]"
+        )
+    return found
+
+
+def _found(raw: Any) -> Tensor:
     if isinstance(raw, Tensor):
         return raw
     if isinstance(raw, np.ndarray):  # a function that runs something else than torch
@@ -53,7 +71,7 @@ def main_tensor(raw: Any) -> Tensor:
     if isinstance(raw, Sequence) and not isinstance(raw, str):
         for item in raw:
             if isinstance(item, Tensor | np.ndarray | Sequence | Mapping):
-                return main_tensor(item)
+                return _found(item)
     raise TargetError(
         f"the model returns {type(raw).__name__}, in which no scores were found. "
         "Pass target= a callable from that output to one scalar per sample"

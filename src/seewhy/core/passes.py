@@ -22,7 +22,8 @@ from seewhy.core.head import Linear
 from seewhy.core.layers import INPUT, Place
 from seewhy.core.layouts import Layout, Reshape, find_layout
 from seewhy.core.outputs import Forward
-from seewhy.core.rules import RuleWatch
+from seewhy.core.rules import RuleWatch, unseen
+from seewhy.core.severed import severed
 from seewhy.core.tape import Edit, Graph, Tape
 from seewhy.core.targets import Target, scores
 from seewhy.errors import CapabilityError, TargetError
@@ -174,12 +175,17 @@ class Pass:
 
         Samples do not mix in a network in eval mode, so one backward serves the whole batch. The ``last`` one lets go
         of the graph as it goes, whose memory it can then use. Raises `CapabilityError` if the rule met no rectifier in
-        the forward.
+        the forward, or not all of them.
         """
         if rule != "none" and self.rule.seen == 0:
             raise CapabilityError(
                 f"the {rule!r} rule matched no activation function in this forward: the model has no ReLU-like "
                 "function that can be seen (TorchScript hides them); use a method without a backward rule"
+            )
+        if rule != "none" and (hidden := unseen(score)):
+            raise CapabilityError(
+                f"the {rule!r} rule cannot reach every activation function: {hidden} ran unseen, as in parts that "
+                "TorchScript runs; use the original module, or a method without a backward rule such as saliency"
             )
         reachable = [tensor for tensor in tensors if _differentiable(tensor)]
         if not score.requires_grad or not reachable:
@@ -202,6 +208,15 @@ class Pass:
     def candidates(self, asked: Sequence[Sequence[Target]], without: Collection[str] = ()) -> Found:
         """The layers that maps of all targets ``asked`` may be drawn of, from a survey, the best first; ``without`` are
         places that are none."""
+        return find_candidates(*self._surveyed(asked), without)
+
+    def severed(self, asked: Sequence[Sequence[Target]]) -> tuple[str, ...] | None:
+        """The layers with positions that ran, from a survey, the last first, where no recorded path leads from the
+        input to what is ``asked``; None where one does."""
+        return severed(*self._surveyed(asked))
+
+    def _surveyed(self, asked: Sequence[Sequence[Target]]) -> tuple[Survey, Tensor]:
+        """What was noted, and the sum of all that is ``asked``."""
         dense = self.forward.found is not None
         try:
             output: tuple[Tensor, ...] = () if dense else (self.forward.main,)
@@ -215,7 +230,7 @@ class Pass:
         # nothing asked about the scores: whatever any of them is computed from
         sums = [self.scores(targets).sum() for targets in asked]
         score = torch.stack(sums).sum() if asked else whole(output[0])
-        return find_candidates(survey, score, without)
+        return survey, score
 
     def take(self, chosen: Candidate) -> bool:
         """Have ``chosen`` as if it had been captured; gives whether its tensor is one of this forward and still as it

@@ -14,6 +14,7 @@ rule shares one forward.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +25,17 @@ from torch import Tensor
 from seewhy.core.functions import Call, Handler
 from seewhy.errors import UnknownName
 
-__all__ = ["RECTIFIERS", "RULES", "RuleWatch", "bounds_of", "clipped", "in_place", "out_of_place", "rule_name"]
+__all__ = [
+    "RECTIFIERS",
+    "RULES",
+    "RuleWatch",
+    "bounds_of",
+    "clipped",
+    "in_place",
+    "out_of_place",
+    "rule_name",
+    "unseen",
+]
 
 RULES = ("none", "guided", "deconvnet")
 _ALIASES = {"relu": "deconvnet", "deconv": "deconvnet", "guided-backprop": "guided", "plain": "none", "": "none"}
@@ -49,6 +60,28 @@ RECTIFIERS: dict[str, int | None] = {
     "threshold": 3,
     "_threshold": 3,
 }
+
+
+#: torch's own backward functions of rectifiers, which stand in a graph where no rule has met the call; and what may
+#: hold some
+_UNRULED = re.compile(
+    r"(Relu|Relu6|Hardtanh|LeakyRelu|Prelu|PreluKernel|RreluWithNoise|Elu|Selu|Celu|Gelu|Silu|Mish|Hardswish|Softplus|"
+    r"Threshold)Backward\d|torch::jit"
+)
+
+
+def unseen(score: Tensor) -> str:
+    """A rectifier in the graph of ``score`` that ran unseen (TorchScript runs its functions so), by the name of its
+    backward function; '' where there is none."""
+    waiting, met = [score.grad_fn], set()
+    while waiting:
+        node = waiting.pop()
+        if node is not None and node not in met:
+            met.add(node)
+            if _UNRULED.match(node.name()):
+                return node.name()
+            waiting += [before for before, _ in node.next_functions]
+    return ""
 
 
 def rule_name(asked: str | None) -> str:

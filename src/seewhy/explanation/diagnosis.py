@@ -60,7 +60,7 @@ class GridProof:
     layer: str
     verdict: str
     correlation: float
-    axes: tuple[tuple[NDArray[Any], NDArray[Any]], ...] = ()
+    axes: tuple[tuple[NDArray[Any], NDArray[Any]], ...] = field(default=(), repr=False)
 
     def picture(self) -> Image.Image:
         """Both sides of every axis, what was changed beside what answered, in the same colours.
@@ -123,3 +123,7 @@ class Diagnosis:
             if self.grid is None
             else plain({"layer": self.grid.layer, "verdict": self.grid.verdict, "correlation": self.grid.correlation}),
         }
+
+    def __repr__(self) -> str:
+        works = f", {sum(each.works for each in self.methods)} of {len(self.methods)} methods work" * bool(self.methods)
+        return f"Diagnosis({self.model!r}, healthy={self.healthy}, codes={self.codes()}{works})"

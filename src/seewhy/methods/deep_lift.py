@@ -30,6 +30,7 @@ __all__ = ["deep_lift"]
             "depends on the baseline",
             "products of activations (squeeze-excite, attention) and normalisation over the image keep their gradient; "
             "the residual says by how much the sum misses",
+            "functions that TorchScript hides keep their gradient, too: give it the original module",
         ),
     )
 )

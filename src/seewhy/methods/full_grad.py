@@ -28,6 +28,7 @@ __all__ = ["full_grad"]
         use="one map that sums to the score, seen at every depth at once",
         caveats=(
             "products of activations (squeeze-excite, attention) are not covered; the residual says by how much",
+            "nor are the biases of functions that TorchScript hides: give it the original module",
             "biases without a position (of the last layer) are spread evenly",
         ),
     )

@@ -196,6 +196,10 @@ def _understood(preprocess: Any, own: Any) -> Preprocess | Callable[[Image.Image
 
 def _unknown(spec: str) -> UsageError:
     """A bare name of a known network means that network; a file wants to be told whose weights it has."""
+    try:
+        Path(spec).exists()
+    except (OSError, ValueError) as error:  # a name too long, a NUL in it
+        return UsageError(f"no model is called {one_line(spec, 80)!r} ({reason(error, 60)}). List them: {_LISTING}")
     own = _FILES.get(Path(spec).suffix.lower(), "")
     if own and Path(spec).exists():
         return UsageError(f"{spec!r} is a file: say what it is, as in {own}:{spec}")

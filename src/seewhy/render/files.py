@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seewhy.errors import UsageError, nearest
+from seewhy.errors import UsageError, nearest, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,16 +60,28 @@ def write_bytes(data: bytes, path: str | os.PathLike[str], *, force: bool = Fals
 def check(path: str | os.PathLike[str], suffixes: tuple[str, ...] | None, *, force: bool) -> Path:
     """``path``, if it may be written; raises `UsageError` if not, before any work is done."""
     path = Path(path)
+    if "\0" in str(path):
+        raise UsageError(f"cannot write {str(path)!r}: no file's name has a NUL in it; choose another name")
     if suffixes is not None and path.suffix.lower() not in suffixes:
         close = nearest(path.suffix, suffixes)
         hint = f"; nearest: {close[0]!r}" if close else ""
         asked = repr(path.suffix) if path.suffix else "no suffix"
         raise UsageError(f"cannot write {path}: {asked}{hint}. Suffixes: {', '.join(suffixes)}")
-    if path.is_dir():
+    try:
+        folder, there = path.is_dir(), path.exists()
+    except OSError as error:  # a name that no file system takes, a folder that may not be looked into
+        raise _refused(path, error, "choose another folder") from error
+    if folder:
         raise UsageError(f"cannot write {path}: it is a folder; name a file in it")
-    if path.exists() and not force:
+    if there and not force:
         raise UsageError(f"{path} exists already; to replace it: --force (in Python: force=True)")
     return path
+
+
+def _refused(path: Path, error: OSError, advice: str) -> UsageError:
+    """What the file system said of ``path``, and what to do."""
+    advice = "choose a shorter name" if error.errno == errno.ENAMETOOLONG else advice
+    return UsageError(f"cannot write {one_line(path, 120)}: {error.strerror or error}; {advice}")
 
 
 def _replace(path: Path, fill: Callable[[Path], None]) -> Path:
@@ -77,7 +90,7 @@ def _replace(path: Path, fill: Callable[[Path], None]) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.stem[:40]}-", suffix=".part", dir=path.parent)
     except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror or error}; choose another folder") from error
+        raise _refused(path, error, "choose another folder") from error
     os.close(handle)
     temporary = Path(name)
     try:
@@ -89,9 +102,7 @@ def _replace(path: Path, fill: Callable[[Path], None]) -> Path:
         temporary.replace(path)
     except OSError as error:  # a full disk, a quota, a drive that went
         temporary.unlink(missing_ok=True)
-        raise UsageError(
-            f"cannot write {path}: {error.strerror or error}; make room there, or choose another folder"
-        ) from error
+        raise _refused(path, error, "make room there, or choose another folder") from error
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

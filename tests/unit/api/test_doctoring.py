@@ -304,3 +304,21 @@ def test_the_proof_of_the_grid_is_a_picture(tmp_path: Path) -> None:
     assert (tmp_path / "proof.png").stat().st_size > 1000
     assert found.to_dict()["grid"]["layer"] == "3"
     assert seewhy.diagnose(_ready(_MixedUp()), methods=[]).grid.verdict != "proved"
+
+
+def test_a_diagnosis_is_shown_in_a_line() -> None:
+    found = seewhy.diagnose(_ready(_MixedUp()), methods=["saliency", "le-grad"])
+    assert repr(found) == (f"Diagnosis({found.model!r}, healthy=True, codes=['unproved-grid'], 1 of 2 methods work)")
+    assert len(repr(found.grid)) < 200
+
+
+def test_layers_that_hold_parameters_are_counted() -> None:
+    for model, words in ((_norm(), "in 4 layers"), (nn.Conv2d(3, 4, 3), "in 1 layer"), (nn.ReLU(), "0 in 0 layers")):
+        facts = seewhy.diagnose(model, torch.rand(1, 3, 16, 16), methods=[]).facts
+        assert facts["parameters"].endswith(words)
+
+
+def test_an_output_without_scores_is_not_said_to_have_no_gradient() -> None:
+    found = seewhy.diagnose(_ready(_Changed(lambda s: s.to_sparse())), methods=[])
+    assert "no-gradient" not in found.codes()
+    assert "no-class-scores" in found.codes()

@@ -54,6 +54,19 @@ def test_torchscript_with_batch_norm(make_script: Any) -> None:
         _values(scripted, "grad-cam")
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize("activation", [nn.ReLU, nn.ReLU6, nn.GELU, nn.SiLU, nn.LeakyReLU, nn.ELU, nn.Hardswish])
+@pytest.mark.parametrize("method", ["guided-backprop", "deconvnet"])
+def test_a_rectifier_that_runs_unseen_is_no_plain_gradient(method: str, activation: Any) -> None:
+    """A scripted part of a network that is none: the rule reaches the others alone."""
+    net = _net(activation)
+    assert np.isfinite(_values(net, method)).all()
+    name = next(n for n, part in net.named_children() if any(type(p) is activation for p in part.modules()))
+    setattr(net, name, torch.jit.script(getattr(net, name)))
+    with pytest.raises(CapabilityError, match=r"cannot reach every activation function: \w+Backward|matched no activ"):
+        _values(net, method)
+
+
 def test_full_grad_of_a_function_without_a_second_derivative() -> None:
     net = _net(nn.Hardsigmoid)
     assert _values(net, "full-grad").sum() == pytest.approx(float(net(_x())[0, 1].detach()), abs=1e-5)
@@ -367,6 +380,7 @@ def test_filters_of_a_layer_with_lora_are_what_it_multiplies_by() -> None:
 @pytest.mark.parametrize("method", ["lrp", "grad-cam", "deep-lift"])
 def test_keras_in_mixed_precision(method: str) -> None:
     keras = _keras()
+    keras.utils.set_random_seed(2)
     layers = keras.layers
 
     def built(policy: str) -> Any:

@@ -431,3 +431,40 @@ def test_what_is_known_of_a_model_in_hand_is_kept_and_goes_with_it() -> None:
     del net, layer
     gc.collect()
     assert gone() is None
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("activation", [None, "softmax"])
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16"])
+def test_a_head_in_mixed_precision_is_still_pool_then_linear(policy: str, activation: str | None, bias: bool) -> None:
+    """Keras multiplies in float32 there, casts, and adds the bias to that."""
+    layers = keras.layers
+    keras.utils.set_random_seed(3)
+    given = {"activation": activation, "use_bias": bias, "bias_initializer": "random_normal", "dtype": policy}
+    model = keras.Sequential(
+        [
+            layers.Input((32, 40, 3)),
+            layers.Conv2D(8, 3, activation="relu", dtype=policy),
+            layers.BatchNormalization(dtype=policy),
+            layers.Dropout(0.1, dtype=policy),
+            layers.GlobalAveragePooling2D(dtype=policy),
+            layers.Dense(4, **given),
+        ]
+    )
+    x = torch.rand(1, 32, 40, 3, generator=torch.Generator().manual_seed(0))
+    facts = seewhy.diagnose(model, x, methods=["cam"]).facts
+    assert facts["output"].endswith("head: pool then linear")
+    assert facts["parameters"] == f"{288 + 4 * bias} in 3 layers"
+    cam, grad = (seewhy.explain(model, x, method, 1).values for method in ("cam", "grad-cam"))
+    assert np.linalg.norm(cam / cam.size - grad) <= 0.02 * np.linalg.norm(grad)
+
+
+def test_another_head_is_not_taken_for_one_in_mixed_precision() -> None:
+    layers = keras.layers
+    keras.utils.set_random_seed(3)
+    body = [layers.Conv2D(8, 3, activation="relu"), layers.GlobalMaxPooling2D(), layers.Dense(4)]
+    for each in body:
+        each.dtype_policy = keras.DTypePolicy("mixed_float16")
+    model = keras.Sequential([layers.Input((16, 16, 3)), *body])
+    facts = seewhy.diagnose(model, torch.rand(1, 16, 16, 3), methods=["cam"]).facts
+    assert facts["output"].endswith("head: not pool then linear")

@@ -248,3 +248,32 @@ def test_attention_is_no_end() -> None:
     leaf = x.clone().requires_grad_()
     (right,) = torch.autograd.grad(net(leaf)[:, 1].mean((1, 2)).sum(), leaf)
     assert np.allclose(found.values, right[0].numpy(), atol=1e-6)
+
+
+OTHER_TENSORS: dict[str, tuple[Callable[[Tensor], Any], str]] = {
+    "sparse": (lambda y: y.to_sparse(), r"a sparse_coo tensor.*output\.to_dense\(\)"),
+    "rows of a sparse one": (lambda y: y.to_sparse_csr(), r"a sparse_csr tensor.*output\.to_dense\(\)"),
+    "in a record": (lambda y: {"logits": y.to_sparse()}, r"a sparse_coo tensor.*output\.to_dense\(\)"),
+    "nested": (lambda y: torch.nested.nested_tensor(list(y)), r"a nested tensor.*output\.to_padded_tensor\(0\.0\)"),
+    "complex": (lambda y: torch.complex(y, y), r"complex numbers.*output\.abs\(\)"),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*prototype stage:UserWarning", "ignore:Sparse CSR tensor support:UserWarning")
+@pytest.mark.parametrize("kind", OTHER_TENSORS)
+@pytest.mark.parametrize("target", [None, 1])
+def test_a_tensor_that_holds_no_rows_of_numbers_is_refused_in_a_line(kind: str, target: int | None) -> None:
+    end, words = OTHER_TENSORS[kind]
+    net = seeded(lambda: Ended(end))
+    for method in ("saliency", "occlusion"):
+        with pytest.raises(seewhy.errors.TargetError, match=f"the model returns {words}") as caught:
+            seewhy.explain(net, image(), method=method, target=target)
+        assert "\n" not in str(caught.value)
+
+
+def test_what_is_typed_for_a_sparse_output_works() -> None:
+    found = seewhy.explain(
+        seeded(lambda: Ended(lambda y: y.to_sparse())), image(), "saliency", lambda y: y.to_dense()[:, 1]
+    )
+    plain = seewhy.explain(seeded(lambda: Ended(lambda y: y)), image(), "saliency", 1)
+    np.testing.assert_allclose(found[0].values, plain[0].values, rtol=1e-5)

@@ -226,6 +226,7 @@ def test_a_file_in_its_authors_names_goes_through_timms_converter(tmp_path):
         ("tim:resnet18", UnknownName, "no model scheme 'tim'; nearest: 'timm'"),
         ("bultin", UnknownName, "no model 'bultin'"),
         ("", UnknownName, "no model ''"),
+        ("n" * 300 + ".pt", UsageError, "no model is called 'nnn"),
         ("torchvision:resnet5", UnknownName, "nearest: 'resnet50'"),
         ("torchvision:fasterrcnn_resnet50_fpn", UsageError, "no image classifier"),
         ("timm:resnt50", UnknownName, "timm.list_models()"),

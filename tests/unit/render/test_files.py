@@ -117,3 +117,19 @@ def test_a_disk_that_takes_half_a_jpeg_is_noticed(tmp_path: Path) -> None:
     )
     assert "cannot write" in ran.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["n" * 300 + ".png", "n" * 300 + "/a.png"])
+@pytest.mark.parametrize("force", [False, True])
+def test_a_name_that_is_too_long_is_one_line(tmp_path: Path, name: str, force: bool) -> None:
+    for save in (lambda path: write(IMAGE, path, force=force), lambda path: write_bytes(b"x", path, force=force)):
+        with pytest.raises(UsageError, match=r"cannot write .*too long; choose a shorter name") as caught:
+            save(tmp_path / name)
+        assert "\n" not in str(caught.value)
+        assert len(str(caught.value)) < 250
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_name_with_a_nul_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no file's name has a NUL in it"):
+        write(IMAGE, f"{tmp_path}/a\0b.png")

@@ -19,7 +19,9 @@ _DEAD = 0.999
 def no_gradient(patient: Patient) -> Words | None:
     """The score is cut off from the input: no_grad, detach, argmax, .data, numpy in the forward."""
     seen = patient.seen
-    if patient.network.root is None or seen.failure or (seen.gradient is not None and seen.differentiable):
+    if patient.network.root is None or seen.failure or not seen.scored:  # nobody knows of what there would be one
+        return None
+    if seen.gradient is not None and seen.differentiable:
         return None
     cut = next((c for c in seen.calls if c.takes_gradient and not c.gives_gradient), None)
     where = f": the gradient ends in {cut.name} ({cut.kind})" if cut is not None else ""
