@@ -30,7 +30,8 @@ _MOST, _AT_ONCE = 24, 6
 @dataclass(frozen=True, eq=False)
 class Candidate:
     """A tensor of a forward that a map may be drawn of: its place's name and what it could be read as; ``seen`` unless
-    that is a row of tokens in a grid that nothing else in the forward has, which may as well be queries."""
+    that is a row of tokens, or what a function gave, in a grid that no layer of the forward has: they may as well be
+    queries, or heads of attention."""
 
     name: str
     noted: Noted
@@ -81,7 +82,9 @@ class Survey:
     @property
     def grids(self) -> list[tuple[int, ...]]:
         """Grids that convolutions of this forward had, which rows of tokens may have, too."""
-        shapes = {tuple(e.tensor.shape) for e in self.tape.noted if e.tensor.ndim == len(self.size) + 2}
+        shapes = {
+            tuple(e.tensor.shape) for e in self.tape.noted if e.tensor.ndim == len(self.size) + 2 and not e.function
+        }
         return sorted({shape[2:] for shape in shapes if shape[0] == self.batch and max(shape[2:]) > 1}, reverse=True)
 
 
@@ -178,7 +181,7 @@ def _candidate(survey: Survey, noted: Noted) -> Candidate | None:
     layouts = claims(tuple(noted.tensor.shape), survey.size, survey.batch, survey.last, grids)
     if not layouts:
         return None
-    seen = not layouts[0].tokens or layouts[0].grid in grids
+    seen = not (layouts[0].tokens or noted.function) or layouts[0].grid in grids
     name = noted.name(survey.tape.calls)
     known = survey.known.get(name)
     if known is not None and known.fits(tuple(noted.tensor.shape)):

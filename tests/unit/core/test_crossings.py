@@ -174,6 +174,34 @@ def test_a_sum_that_no_module_gives_or_takes_goes_by_its_function(last: str, nam
     assert np.allclose(found.values, first, atol=1e-6)
 
 
+def test_heads_that_nothing_speaks_for_are_no_grid() -> None:
+    """[B, 1, 3, 4] of three heads looks like a row of three places with channels last. A network that takes no changed
+    picture proves nothing; then what has a grid that a layer has is drawn, be it a sum or a layer before it."""
+
+    class Heads(nn.Module):
+        def __init__(self, heads: bool) -> None:
+            super().__init__()
+            self.stem, self.head, self.heads = _conv(3, 12, 2), nn.Linear(12, 3), heads
+            self.known: float | None = None
+
+        def forward(self, x: Tensor) -> Tensor:
+            if self.known is not None and any(abs(float(each.detach().sum()) - self.known) > 1e-3 for each in x):
+                raise ValueError("an unknown picture")
+            y = self.stem(x)
+            y = y + y.tanh() * y
+            if self.heads:
+                rows = y.mean((2, 3)).unflatten(1, (3, 4))[:, None]
+                return self.head((rows + rows.tanh() * rows).flatten(1))
+            return self.head(y.mean((2, 3)))
+
+    for heads in (False, True):
+        net, x = _seeded(partial(Heads, heads)), _x()
+        net.known = float(x.sum())
+        found = seewhy.explain(net, x, method="grad-cam", target=1)
+        assert found.layer == ("[add()]#1" if heads else "[add()]")
+        assert any("an unknown picture" in note for note in found.notes)
+
+
 def _tail(net: _Sums, y: Tensor) -> Tensor:
     """The score of class 1 from the first sum on."""
     z = net.two(y) + net.three(y) * y
