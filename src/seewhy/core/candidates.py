@@ -18,7 +18,7 @@ from torch.autograd.graph import GradientEdge
 
 from seewhy.core.crossings import Paths, Point, point_of
 from seewhy.core.layers import TAKEN
-from seewhy.core.layouts import Layout, claims
+from seewhy.core.layouts import Layout, claims, find_layout
 from seewhy.core.tape import Noted, Tape
 
 __all__ = ["Candidate", "Found", "Survey", "find_candidates"]
@@ -30,8 +30,7 @@ _MOST, _AT_ONCE = 24, 6
 @dataclass(frozen=True, eq=False)
 class Candidate:
     """A tensor of a forward that a map may be drawn of: its place's name and what it could be read as; ``seen`` unless
-    that is a row of tokens, or what a function gave, in a grid that no layer of the forward has: they may as well be
-    queries, or heads of attention."""
+    that is a row of tokens in a grid that nothing else in the forward has, which may as well be queries."""
 
     name: str
     noted: Noted
@@ -82,10 +81,20 @@ class Survey:
     @property
     def grids(self) -> list[tuple[int, ...]]:
         """Grids that convolutions of this forward had, which rows of tokens may have, too."""
-        shapes = {
-            tuple(e.tensor.shape) for e in self.tape.noted if e.tensor.ndim == len(self.size) + 2 and not e.function
-        }
-        return sorted({shape[2:] for shape in shapes if shape[0] == self.batch and max(shape[2:]) > 1}, reverse=True)
+        return sorted({shape[2:] for _, shape in self._shapes if max(shape[2:]) > 1}, reverse=True)
+
+    @property
+    def maps(self) -> set[tuple[int, ...]]:
+        """Grids that the maps of layers seem to have had; none where torch runs the layers unseen."""
+        shapes = {shape for module, shape in self._shapes if module}
+        return {find_layout(shape, self.size, last=self.last).grid for shape in shapes}
+
+    @property
+    def _shapes(self) -> set[tuple[str, tuple[int, ...]]]:
+        """Shapes of what layers took and gave, by name, that have as many axes as maps have."""
+        layers = [e for e in self.tape.noted if not e.function and e.tensor.ndim == len(self.size) + 2]
+        shapes = {(each.module, tuple(each.tensor.shape)) for each in layers}
+        return {(module, shape) for module, shape in shapes if shape[0] == self.batch}
 
 
 def find_candidates(survey: Survey, score: Tensor, without: Collection[str] = ()) -> Found:
@@ -181,7 +190,11 @@ def _candidate(survey: Survey, noted: Noted) -> Candidate | None:
     layouts = claims(tuple(noted.tensor.shape), survey.size, survey.batch, survey.last, grids)
     if not layouts:
         return None
-    seen = not (layouts[0].tokens or noted.function) or layouts[0].grid in grids
+    if noted.function:  # heads of attention have several axes, too
+        layouts = [e for e in layouts if e.tokens or e.grid in survey.maps or not survey.maps]
+        if not layouts:
+            return None
+    seen = not layouts[0].tokens or layouts[0].grid in grids
     name = noted.name(survey.tape.calls)
     known = survey.known.get(name)
     if known is not None and known.fits(tuple(noted.tensor.shape)):

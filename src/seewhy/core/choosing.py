@@ -78,8 +78,7 @@ def choose(
         spare += left
         good = [each for each in left if _verdict(verdicts, each) == PROVED] or [each for each in left if each.seen]
         if good or (spare and start + _AT_ONCE >= len(options)):
-            # of what nothing speaks for, layers before what functions gave
-            best = (good or sorted(spare, key=lambda each: each.noted.function))[0]
+            best = (good or spare)[0]
             chooser.instead(made.size, best.name, [e.name for e in wrong.values() if e.noted.at > best.noted.at])
             return Choice(best, found.general and (best is options[0] or not found.dense), samples)
     raise CapabilityError(_nothing([*_no_places(wrong), *found.passed_over], made.severed(asked)))

@@ -175,8 +175,8 @@ def test_a_sum_that_no_module_gives_or_takes_goes_by_its_function(last: str, nam
 
 
 def test_heads_that_nothing_speaks_for_are_no_grid() -> None:
-    """[B, 1, 3, 4] of three heads looks like a row of three places with channels last. A network that takes no changed
-    picture proves nothing; then what has a grid that a layer has is drawn, be it a sum or a layer before it."""
+    """[B, 1, 3, 4] of three heads looks like a row of three places with channels last, which chance may prove; what a
+    function gives is drawn of only in a grid that some layer has. (This network takes no changed picture.)"""
 
     class Heads(nn.Module):
         def __init__(self, heads: bool) -> None:
