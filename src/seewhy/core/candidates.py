@@ -86,15 +86,16 @@ class Survey:
     @property
     def maps(self) -> set[tuple[int, ...]]:
         """Grids that the maps of layers seem to have had; none where torch runs the layers unseen."""
-        shapes = {shape for module, shape in self._shapes if module}
-        return {find_layout(shape, self.size, last=self.last).grid for shape in shapes}
+        made = {shape for given, shape in self._shapes if given}
+        return {find_layout(shape, self.size, last=self.last).grid for shape in made}
 
     @property
-    def _shapes(self) -> set[tuple[str, tuple[int, ...]]]:
-        """Shapes of what layers took and gave, by name, that have as many axes as maps have."""
-        layers = [e for e in self.tape.noted if not e.function and e.tensor.ndim == len(self.size) + 2]
-        shapes = {(each.module, tuple(each.tensor.shape)) for each in layers}
-        return {(module, shape) for module, shape in shapes if shape[0] == self.batch}
+    def _shapes(self) -> set[tuple[bool, tuple[int, ...]]]:
+        """Whether a layer within the network gave it, or anybody took it, and the shape of everything that has as many
+        axes as maps have."""
+        maps = [e for e in self.tape.noted if not e.function and e.tensor.ndim == len(self.size) + 2]
+        shapes = {(bool(e.module) and e.element != TAKEN and not e.passed, tuple(e.tensor.shape)) for e in maps}
+        return {(given, shape) for given, shape in shapes if shape[0] == self.batch}
 
 
 def find_candidates(survey: Survey, score: Tensor, without: Collection[str] = ()) -> Found:
