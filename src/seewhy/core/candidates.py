@@ -119,6 +119,8 @@ def find_candidates(survey: Survey, score: Tensor, without: Collection[str] = ()
     whole = [_candidate(survey, names[p]) for p in inside if p in names and (not names[p].function or p in apart)]
     placed = [each for each in whole if each is not None and not _pooled(paths, survey, names, each)]
     placed = [each for each in placed if each.name not in without][:_MOST]
+    # a row of several grids: a map of one of them would leave out what the others say, silently
+    placed.sort(key=lambda each: each.layouts[0].mixed(each.noted.tensor.shape))
     usable, tokens = _reached(survey, score, placed, passed)
     best = usable or placed
     aside = bool(usable) and (tokens or usable[0].layouts[0].spare(usable[0].noted.tensor.shape) > 0)

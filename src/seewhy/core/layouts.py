@@ -91,6 +91,11 @@ class Layout:
         count = math.prod(n for axis, n in enumerate(shape) if axis not in (self.batch, self.channel))
         return count - math.prod(self.grid)
 
+    def mixed(self, shape: Sequence[int]) -> bool:
+        """Whether more tokens of something of ``shape`` are outside the grid than class tokens and registers account
+        for: those of other scales, or words."""
+        return self.spare(shape) > _MOST_PREFIX
+
     def fits(self, shape: Sequence[int]) -> bool:
         """Whether something of ``shape`` can be read so."""
         if self.reshape is not None:

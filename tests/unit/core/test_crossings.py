@@ -202,6 +202,26 @@ def test_heads_that_nothing_speaks_for_are_no_grid() -> None:
         assert any("an unknown picture" in note for note in found.notes)
 
 
+def test_a_row_of_two_grids_is_passed_over_for_what_both_come_from() -> None:
+    """Rows of 8 x 12 and of 4 x 6 in one: a map of the first would say nothing of what the second one tells."""
+
+    class Scales(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.fine, self.coarse = _conv(3, 4, 2), _conv(4, 4), _conv(4, 4, 2)
+            self.norm, self.head = nn.LayerNorm(4), nn.Linear(4, 3)
+
+        def after(self, y: Tensor) -> Tensor:
+            rows = [conv(y).flatten(2) for conv in (self.fine, self.coarse)]
+            return self.head(self.norm(torch.cat(rows, 2).transpose(1, 2)).relu().mean(1))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.after(self.stem(x))
+
+    net, x = _seeded(Scales), _x()
+    _holds(net, x, "stem", _cam(net.stem(x), lambda a: net.after(a)[:, 1]))
+
+
 def _tail(net: _Sums, y: Tensor) -> Tensor:
     """The score of class 1 from the first sum on."""
     z = net.two(y) + net.three(y) * y
