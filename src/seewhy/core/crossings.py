@@ -3,7 +3,7 @@ crosses, read off the recorded graph; changes nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
-__all__ = ["Paths", "Point", "point_of"]
+__all__ = ["Paths", "Point", "nodes_behind", "point_of"]
 
 #: a tensor in the recorded graph: what made it, by identity, and which of its results it is
 Point = tuple[int, int]
@@ -33,6 +33,18 @@ _FINAL = ("Upsample", "Softmax", "Sigmoid", "Relu", "Clamp", "Log", "Exp", "Grid
 def point_of(edge: GradientEdge) -> Point:
     """The point of a tensor's place in the graph."""
     return id(edge.node), edge.output_nr
+
+
+def nodes_behind(*tensors: Tensor) -> Iterator[Any]:
+    """Every function of the recorded graph behind ``tensors``, once."""
+    waiting: list[Any] = [tensor.grad_fn for tensor in tensors]
+    met = set()
+    while waiting:
+        node = waiting.pop()
+        if node is not None and node not in met:
+            met.add(node)
+            waiting.extend(before for before, _ in node.next_functions)  # first: whoever is given it may empty it
+            yield node
 
 
 @dataclass

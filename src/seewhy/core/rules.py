@@ -22,6 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from seewhy.core.crossings import nodes_behind
 from seewhy.core.functions import Call, Handler
 from seewhy.errors import UnknownName
 
@@ -73,15 +74,8 @@ _UNRULED = re.compile(
 def unseen(score: Tensor) -> str:
     """A rectifier in the graph of ``score`` that ran unseen (TorchScript runs its functions so), by the name of its
     backward function; '' where there is none."""
-    waiting, met = [score.grad_fn], set()
-    while waiting:
-        node = waiting.pop()
-        if node is not None and node not in met:
-            met.add(node)
-            if _UNRULED.match(node.name()):
-                return node.name()
-            waiting += [before for before, _ in node.next_functions]
-    return ""
+    names = (node.name() for node in nodes_behind(score))
+    return next((name for name in names if _UNRULED.match(name)), "")
 
 
 def rule_name(asked: str | None) -> str:

@@ -129,8 +129,8 @@ def _read_file(source: str | Path) -> Photo:
         """What a TIFF that Pillow may read wrongly shows; None for all else, and for what Pillow reads right."""
         with path.open("rb") as file:
             tags = read_tags(file)
-            doubtful = tags is not None and (tags.deep or not trusted(tags))
-            found = read_tiff(file, tags, repr(text)) if tags is not None and doubtful else None
+            doubtful = tags if tags is not None and (tags.deep or not trusted(tags)) else None
+            found = None if doubtful is None else read_tiff(file, doubtful, repr(text))
         return None if found is None else Photo(found[0], path.name, text, tuple(found[1]))
 
     with _quiet():

@@ -21,6 +21,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from seewhy.core.bits import digest
+from seewhy.core.network import tensors_of
 from seewhy.errors import CapabilityError
 
 __all__ = ["PLAIN", "Look", "is_plain", "read_by"]
@@ -131,8 +132,7 @@ class Look:
         """What lies in a tensor that is neither parameter nor buffer: code may have read it as Python's numbers, which
         stand in a graph as they were."""
         if self._held is None:
-            kinds = [kind for part in self._parts for kind in (part._parameters, part._buffers)]
-            self._held = {id(tensor) for kind in kinds for tensor in kind.values()}
+            self._held = set(map(id, tensors_of(self._parts)))
         return None if id(value) in self._held else digest(value)
 
 

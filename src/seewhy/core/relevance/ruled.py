@@ -10,6 +10,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from seewhy.core.crossings import nodes_behind
+
 __all__ = ["Backward", "Ruled", "is_live", "release", "ruled"]
 
 #: what arrives, the tensors of the call -> what goes on to each of them; None stands for the plain gradient
@@ -78,14 +80,7 @@ def release(tensors: Iterable[Tensor]) -> None:
     A rule may know of calls that came after its own, and so hold the graph that holds it; only the garbage collector
     would notice, and a graph is large.
     """
-    waiting: list[Any] = [tensor.grad_fn for tensor in tensors]
-    seen = set()
-    while waiting:
-        node = waiting.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        waiting.extend(following for following, _ in node.next_functions)
+    for node in nodes_behind(*tensors):
         if node.name() == "RuledBackward":
             node.function = node.rule = None
 
@@ -97,15 +92,9 @@ def is_live(value: Any) -> bool:
         return False
     if value.grad_fn is None:
         return not isinstance(value, torch.nn.Parameter)
-    waiting, seen = [value.grad_fn], set()
-    while waiting:
-        node: Any = waiting.pop()
-        if node in seen:
-            continue
-        seen.add(node)
+    for node in nodes_behind(value):
         if node.name() == "RuledBackward":  # such calls are only ever made on live tensors
             return True
         if hasattr(node, "variable") and not isinstance(node.variable, torch.nn.Parameter):
             return True
-        waiting.extend(following for following, _ in node.next_functions if following is not None)
     return False
