@@ -4,7 +4,6 @@ that share nothing with seewhy's own."""
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 
 import seewhy
 from benchmarks.zoo.catalogue import Exhibit
+from benchmarks.zoo.places import leaves, watched
 from seewhy.errors import SeewhyError
 
 __all__ = ["judge"]
@@ -126,96 +126,16 @@ def _readings(raw: Tensor, grid: tuple[int, ...]) -> list[Callable[[Tensor], Ten
     return found
 
 
-def _find(net: nn.Module, name: str) -> tuple[nn.Module, str, int | None, bool]:
-    """Module, element, call and whether the input is meant, of a place's name."""
-    found = re.fullmatch(r"(.*?)(?:\[([^\]]+)\])?(?:#(\d+))?", name)
-    assert found is not None
-    plain, element, call = found.groups()
-    modules = dict(net.named_modules(remove_duplicate=False))
-    if plain not in modules and hasattr(net, "get_layer"):
-        modules[plain] = net.get_layer(plain)
-    return modules[plain], element or "", int(call) if call else None, element == "in"
-
-
-def _element(output: Any, key: str) -> Tensor:
-    if isinstance(output, Tensor):
-        return output
-    values = list(output.values()) if isinstance(output, dict) else list(output)
-    if not key:
-        return next(v for v in values if isinstance(v, Tensor))
-    for step in key.split("."):
-        if isinstance(output, dict) and not step.isdigit():
-            output = output[step]
-        elif step.isdigit():
-            output = (list(output.values()) if isinstance(output, dict) else output)[int(step)]
-        else:
-            output = getattr(output, step)
-    return output  # type: ignore[no-any-return]
-
-
-def _watched(
-    net: nn.Module, x: Tensor, name: str, cut: bool = False
-) -> tuple[Any, list[Tensor], list[Tensor], list[Tensor]]:
-    """One forward with a copy of the layer's tensor, which ``cut`` takes out of the graph; what the layer was given;
-    and the gradient at the tensor, once a backward has run."""
-    module, key, call, at_input = _find(net, name)
-    wanted, calls = call or _calls(net, x, module), [0]
-    caught: list[Tensor] = []
-    given: list[Tensor] = []
-    felt: list[Tensor] = []
-
-    def note(tensor: Tensor) -> None:
-        caught.append(tensor.clone())
-        if not tensor.requires_grad:
-            return
-        if cut:
-            tensor.register_hook(torch.zeros_like)
-        else:
-            tensor.register_hook(lambda gradient: felt.append(gradient.clone()))
-
-    def pre(m: nn.Module, args: Any, kwargs: Any) -> None:
-        calls[0] += 1
-        if calls[0] == wanted:
-            tensors = [a for a in (*args, *kwargs.values()) if isinstance(a, Tensor) and a.is_floating_point()]
-            given.extend(t for t in tensors if t.requires_grad)
-            if at_input:
-                note(tensors[0])
-
-    def post(m: nn.Module, args: Any, output: Any) -> None:
-        if calls[0] == wanted and not at_input:
-            note(_element(output, key))
-
-    handles = [module.register_forward_pre_hook(pre, with_kwargs=True), module.register_forward_hook(post)]
-    try:
-        out = net(x)
-    finally:
-        for each in handles:
-            each.remove()
-    return out, caught, given, felt
-
-
-def _calls(net: nn.Module, x: Tensor, module: nn.Module) -> int:
-    total = [0]
-
-    def count(m: nn.Module, args: Any) -> None:
-        total[0] += 1
-
-    handle = module.register_forward_pre_hook(count)
-    _run(net, x)
-    handle.remove()
-    return total[0]
-
-
 def _by_hand(exhibit: Exhibit, net: nn.Module, x: Tensor, name: str) -> tuple[Tensor, Tensor, bool, Tensor | None]:
     """Activation and gradient of the layer by own hooks; whether, with its tensor cut out of the graph, the score still
     reaches the input, and the gradient that still arrives at what the layer read, if it reads anything."""
     leaf = x.clone().requires_grad_()
-    out, caught, _, felt = _watched(net, leaf * 1.0, name)
+    out, caught, _, felt = watched(net, leaf * 1.0, name)
     torch.autograd.grad(exhibit.score(out).sum(), leaf, allow_unused=True)
     raw = caught[-1].detach()
     gradient = felt[-1] if felt else torch.zeros_like(raw)
     leaf = x.clone().requires_grad_()
-    out, _, given, _ = _watched(net, leaf * 1.0, name, cut=True)
+    out, _, given, _ = watched(net, leaf * 1.0, name, cut=True)
     grads = torch.autograd.grad(exhibit.score(out).sum(), [leaf, *given[:1]], allow_unused=True)
     reached = grads[0] is not None and bool(grads[0].any())
     if len(grads) > 1:
@@ -244,7 +164,7 @@ def _answering(net: nn.Module, x: Tensor, name: str, reading: Any, last: bool) -
     def read(pictures: list[Tensor]) -> Tensor:
         pairs = [pictures[n : n + 2] for n in range(0, len(pictures), 2)]  # two at a time, as everything else here
         with torch.no_grad():
-            return torch.cat([reading(_watched(net, torch.stack(pair), name)[1][-1]) for pair in pairs]).double()
+            return torch.cat([reading(watched(net, torch.stack(pair), name)[1][-1]) for pair in pairs]).double()
 
     plain = read([x[0]])
     answer = torch.zeros(len(places), *plain.shape[2:], dtype=torch.float64)
@@ -276,7 +196,7 @@ def _looking(net: nn.Module, x: Tensor, name: str, reading: Any, last: bool) -> 
     """The same of gradients: the correlation between where five positions are and the centre of each one's share of the
     input's gradient."""
     leaf = x[:1].clone().requires_grad_()
-    _, caught, _, _ = _watched(net, leaf * 1.0, name)
+    _, caught, _, _ = watched(net, leaf * 1.0, name)
     values = reading(caught[-1])
     rows, columns = values.shape[2:]
     weights = torch.randn(values.shape[1], generator=torch.Generator().manual_seed(2))
@@ -356,10 +276,4 @@ def _snapshot(net: nn.Module) -> dict[str, Any]:
 
 
 def _flat(out: Any) -> list[Tensor]:
-    if isinstance(out, Tensor):
-        return [out.detach()]
-    if isinstance(out, dict):
-        out = list(out.values())
-    if isinstance(out, list | tuple):
-        return [tensor for each in out for tensor in _flat(each)]
-    return []
+    return [each.detach() for each in leaves(out)]
