@@ -135,8 +135,9 @@ class Paths:
         return self._first.get(point, at) < at
 
     def shape(self, point: Point) -> tuple[int, ...]:
-        """The shape of a tensor."""
-        return tuple(self.nodes[point[0]]._input_metadata[point[1]].shape)
+        """The shape of a tensor; that of a nested one, which has none, is ()."""
+        known = self.nodes[point[0]]._input_metadata[point[1]]
+        return () if known.is_nested_tensor else tuple(known.shape)
 
     def behind(self, point: Point, names: Sequence[str]) -> Point:
         """The nearest tensor before ``point`` that was not made by a function whose name has one of ``names``."""

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from seewhy.core.detections import detections
+from seewhy.core.elements import kind_of
 from seewhy.core.head import Squash
 from seewhy.errors import TargetError
 
@@ -28,17 +29,11 @@ def main_tensor(raw: Any) -> Tensor:
     or complex.
     """
     found = _found(raw)
-    other, way = "", "output.to_dense()"
-    if found.is_nested:
-        other, way = "a nested tensor", "output.to_padded_tensor(0.0)"
-    elif found.layout is not torch.strided:
-        other = f"a {str(found.layout).removeprefix('torch.').removeprefix('_')} tensor"
-    elif found.is_complex():
-        other, way = "complex numbers", "output.abs()"
-    if other:
+    if found.is_nested or found.layout is not torch.strided or found.is_complex():
+        way = "to_padded_tensor(0.0)" if found.is_nested else "abs()" if found.is_complex() else "to_dense()"
         raise TargetError(
-            f"the model returns {other}, of which no scores are read; wrap it so that it gives a plain tensor, or pass "
-            f"target=lambda output: {way}[:, CLASS]"
+            f"the model returns {kind_of(found)}, of which no scores are read; wrap it so that it gives a plain "
+            f"tensor, or pass target=lambda output: output.{way}[:, CLASS]"
         )
     return found
 

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from seewhy.core.elements import has_places
 from seewhy.core.functions import canonical_name
 
 __all__ = ["Results", "Viewer"]
@@ -41,7 +42,7 @@ class Results(TorchFunctionMode):
 
     def _viewed(self, func: Any, out: Any, args: Sequence[Any]) -> Any:
         name = canonical_name(func)
-        if isinstance(out, Tensor) and out.is_floating_point() and name != "__get__":
+        if isinstance(out, Tensor) and has_places(out) and name != "__get__":
             for view in self._viewers:
                 new = view(name, out, args)
                 out = out if new is None else new

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
-from seewhy.core.elements import element_of, elements, replaced
+from seewhy.core.elements import element_of, elements, has_places, replaced
 from seewhy.core.layers import TAKEN, Place, Seen, function_of
 from seewhy.core.results import Viewer
 from seewhy.errors import CapabilityError
@@ -217,7 +217,7 @@ def record(root: nn.Module, tape: Tape, functions: bool = False) -> Iterator[Non
             if threading.get_ident() == owner:
                 running.append(name)
                 tape.calls[name] = tape.calls.get(name, 0) + 1
-                found = [t for t in _tensors((*args, *given.values())) if t.is_floating_point()]
+                found = [t for t in _tensors((*args, *given.values())) if has_places(t)]
                 taken.append([_edge(each) for each in found])  # now: one that works in place has another behind it
                 if found:
                     tape.noted.append(_noted(name, TAKEN, tape.calls[name], found[0]))
@@ -226,7 +226,7 @@ def record(root: nn.Module, tape: Tape, functions: bool = False) -> Iterator[Non
             if threading.get_ident() != owner:
                 return
             running.pop()  # also of a module that raised, whose caller may go on without it
-            if isinstance(output, Tensor) and output.is_floating_point():
+            if isinstance(output, Tensor) and has_places(output):
                 identity = id(output), 0 if output.is_inference() else output._version
                 tape.seen.append(Seen(name, type(module).__name__, tuple(output.shape), identity))
                 tape.outputs[identity] = output  # held, so that no id is given out twice
@@ -344,7 +344,7 @@ def _tensors(values: Sequence[Any]) -> list[Tensor]:
 
 
 def _taken(args: Sequence[Any], given: Mapping[str, Any], name: str) -> Tensor:
-    found = next((t for t in _tensors((*args, *given.values())) if t.is_floating_point()), None)
+    found = next((t for t in _tensors((*args, *given.values())) if has_places(t)), None)
     if found is None:
         raise CapabilityError(f"layer {name!r} is given no tensor to explain")
     return found

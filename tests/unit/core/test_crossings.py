@@ -522,3 +522,44 @@ def test_what_lies_before_a_place_that_is_none_is_looked_at_again() -> None:
     assert found.status.code != "zero-gradient"
     assert found.values.shape == (3, 5)
     assert found.layer.startswith("blocks.0") or found.layer.startswith("blocks.1.")
+
+
+_UNPLACED: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor], str]] = {
+    "sparse": (Tensor.to_sparse, Tensor.to_dense, "a sparse_coo tensor"),
+    "nested": (
+        lambda y: torch.nested.as_nested_tensor(y.flatten(2)),
+        lambda y: torch.nested.to_padded_tensor(y, 0.0).unflatten(2, (8, 12)),
+        "a nested tensor",
+    ),
+    "jagged": (
+        lambda y: torch.nested.as_nested_tensor(y.flatten(1).clone(), layout=torch.jagged),
+        lambda y: torch.nested.to_padded_tensor(y, 0.0, (len(y), 4 * 96)).unflatten(1, (4, 8, 12)),
+        "a nested tensor",
+    ),
+    "booleans": (lambda y: y > 0, lambda y: y.float(), "a tensor of bool"),
+}
+
+
+@pytest.mark.parametrize("kind", _UNPLACED)
+def test_a_tensor_whose_numbers_have_no_places_is_no_layer(kind: str) -> None:
+    """A sparse or nested tensor on the way raised a RuntimeError of torch's in every CAM."""
+    change, back, words = _UNPLACED[kind]
+
+    class Change(nn.Module):
+        def forward(self, y: Tensor) -> Tensor:
+            return change(y)
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.act, self.change, self.head = _conv(3, 4, 2), nn.Tanh(), Change(), nn.Linear(4, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(back(self.change(self.act(self.stem(x)))).mean((2, 3)))
+
+    net, x = _seeded(Net), _x()
+    with pytest.raises(CapabilityError, match=f"^layer 'change' gives {words}, in which there is nothing to explain"):
+        seewhy.explain(net, x, method="grad-cam", target=1, layer="change")
+    if kind != "booleans":  # which have no gradient
+        right = _cam(net.act(net.stem(x)), lambda a: net.head(a.mean((2, 3)))[:, 1])
+        np.testing.assert_allclose(seewhy.explain(net, x, method="grad-cam", target=1).values, right, atol=1e-6)
