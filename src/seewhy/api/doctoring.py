@@ -3,6 +3,7 @@ here."""
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -211,9 +212,10 @@ def _cut(seen: Examination) -> bool:
 def _layer(chosen: LayerInfo | None, proof: Proof | None, seen: Examination) -> str:
     """Which layer is chosen, and why."""
     assert chosen is not None
-    grid = "x".join(map(str, chosen.grid or ()))
-    aside = proof.layout.prefix if proof is not None and proof.layout.tokens else None
-    tokens = "" if aside is None else f", tokens after {aside} of no place (class, registers)"
+    grid, tokens = "x".join(map(str, chosen.grid or ())), ""
+    if proof is not None and proof.layout.tokens and chosen.shape and chosen.channels:
+        aside = math.prod(chosen.shape[1:]) // chosen.channels - math.prod(proof.layout.grid)
+        tokens = ", tokens" + (f" beside {aside} of no place (class, registers)" if aside else "")
     proved = "" if proof is None else f", its grid {proof.words} (correlation {proof.correlation:.2f})"
     return (
         f"{chosen.name} ({chosen.kind}), {chosen.channels} channels on {grid}{tokens}: the last with several positions"

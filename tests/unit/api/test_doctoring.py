@@ -218,7 +218,7 @@ KINDS: dict[str, tuple[Callable[[], object], tuple[int, ...], str, str, str]] = 
     "perceptron": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(768, 4)).eval(), (3, 16, 16), "none seen", "saliency", "grad-cam"),
     "smooth": (lambda: nn.Sequential(_net()[0], nn.Tanh(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 4)).eval(),
                (3, 16, 16), "none seen", "grad-cam", "guided-backprop"),
-    "vision transformer": (lambda: _timm("vit_tiny_patch16_224"), (3, 32, 32), "tokens after 1", "attention-rollout", "cam"),
+    "vision transformer": (lambda: _timm("vit_tiny_patch16_224"), (3, 32, 32), "tokens beside 1 of no place", "attention-rollout", "cam"),
     "regression": (lambda: _net(nn.Linear(4, 1)), (3, 16, 16), "(1, 1)", "saliency", "le-grad"),
     "segmentation": (_segmenter, (3, 64, 64), "(1, 3, 64, 64)", "none", "saliency"),
     "detection": (_detector, (3, 64, 64), "detections", "saliency", "le-grad"),
