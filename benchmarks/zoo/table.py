@@ -3,12 +3,17 @@ wrong."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 __all__ = ["table", "verdict"]
+
+#: fewer positions say nothing about where they look: those of an untrained network, which see all of a small picture,
+#: may answer most to what lies across from them
+_FEW = 9
 
 
 def verdict(look: dict[str, Any]) -> str:
@@ -30,7 +35,8 @@ def verdict(look: dict[str, Any]) -> str:
         said.append("Grad-CAM differs from the one by hand")
     place = look.get("place")
     doubted = look.get("verdict") == "undecided"
-    if place is not None and place < 0.25 and not doubted:
+    few = math.prod(look.get("grid", ())) < _FEW
+    if place is not None and place < 0.25 and not (doubted or few):
         said.append(f"positions look elsewhere ({place})")
     if look["zero"] and look["status"] == "ok":
         said.append("zero map, ok")
@@ -53,7 +59,8 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
         "--zoo timm --out zoo.jsonl`, `--write docs/zoo.md`. The layer is right if, with its tensor cut out of the "
         "graph by a hook, no path leads from the score to the input, or to a place that the layer read (class tokens "
         "may pass it by). The grid is right if positions answer to changes of the picture where the grid has them: "
-        "*looks* is the correlation of the two, of the worse axis (or the same of gradients, if that is larger). "
+        "*looks* is the correlation of the two, of the worse axis (or the same of gradients, if that is larger); of "
+        "fewer than nine positions it can say that they are right, not that they are wrong. "
         "Grad-CAM is compared with one by hand, saliency with autograd and with that of a prepared program, hooks, "
         "attributes and outputs with those before.",
         "",
