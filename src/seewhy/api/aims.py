@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from seewhy.core import targets as t
-from seewhy.core.layers import find_place, function_of, split_name
-from seewhy.core.network import Network
+from seewhy.core.network.borrowed import Network
+from seewhy.core.network.places import find_place, function_of, split_name
 from seewhy.errors import UnknownName, UsageError
 from seewhy.models import Model
 

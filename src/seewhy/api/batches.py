@@ -15,13 +15,14 @@ from seewhy.api.inputs import Item, same_shape
 from seewhy.api.planning import Plan
 from seewhy.api.results import provenance
 from seewhy.api.supplying import Supplier
-from seewhy.core.batching import Budget, in_chunks
-from seewhy.core.engine import run_jobs
-from seewhy.core.graph.preparing import known_pieces
-from seewhy.core.jobs import Job, Outcome, Outline, Settings, Spent
-from seewhy.core.opening import recorded_from_input
-from seewhy.core.outputs import Forward
-from seewhy.core.spots import Differs, run_surely
+from seewhy.core.compile.programs import known_pieces
+from seewhy.core.forward.costs import Spent
+from seewhy.core.memory import Budget, in_chunks
+from seewhy.core.network.outputs import Forward
+from seewhy.core.schedule.engine import run_jobs
+from seewhy.core.schedule.jobs import Job, Outcome, Outline, Settings
+from seewhy.core.schedule.needs import recorded_from_input
+from seewhy.core.schedule.spot_checks import Differs, run_surely
 from seewhy.core.targets import LayerMean, Target
 from seewhy.errors import CapabilityError
 

@@ -10,9 +10,9 @@ import torch
 from seewhy.api.planning import Plan
 from seewhy.api.results import Finished, finish
 from seewhy.api.wanted import competitors
-from seewhy.core.jobs import Answer, Job, Outcome
-from seewhy.core.maps import upsample
-from seewhy.core.outputs import Forward
+from seewhy.core.network.outputs import Forward
+from seewhy.core.perturb.resampling import upsample
+from seewhy.core.schedule.jobs import Answer, Job, Outcome
 from seewhy.core.targets import Logit
 from seewhy.errors import UsageError
 

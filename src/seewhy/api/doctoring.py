@@ -19,13 +19,13 @@ from seewhy.api.inputs import Item, own_layout
 from seewhy.api.listing import LayerInfo, layers
 from seewhy.api.planning import Plan
 from seewhy.api.probes import probes
-from seewhy.core.chooser import Chooser
-from seewhy.core.examining import Examination, examine
-from seewhy.core.grids import Proof, Stripes
-from seewhy.core.jobs import Settings
-from seewhy.core.network import Network, mode_matters
-from seewhy.core.outputs import Forward
-from seewhy.core.severed import CUTS
+from seewhy.core.forward.examination import Examination, examine
+from seewhy.core.layers.candidates import CUTS
+from seewhy.core.layers.choice import Chooser
+from seewhy.core.layers.grids import Proof, Stripes
+from seewhy.core.network.borrowed import Network, mode_matters
+from seewhy.core.network.outputs import Forward
+from seewhy.core.schedule.jobs import Settings
 from seewhy.errors import SeewhyError, reason
 from seewhy.explanation import Diagnosis, Explanations, GridProof, MethodCheck
 from seewhy.explanation.diagnosis import SEVERITIES

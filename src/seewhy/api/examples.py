@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from seewhy.api.inputs import read_items
-from seewhy.core.network import Network
-from seewhy.core.scoring import score_batch
+from seewhy.core.forward.answers import score_batch
+from seewhy.core.network.borrowed import Network
 from seewhy.core.targets import Target
 from seewhy.errors import ImageError, UsageError
 from seewhy.explanation import Tile

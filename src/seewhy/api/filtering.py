@@ -13,8 +13,8 @@ from torch.nn.utils import parametrize
 import seewhy.methods  # noqa: F401 - every method registers itself on import
 from seewhy.api.looking import check_word
 from seewhy.api.results import array, provenance
-from seewhy.core.layers import as_torch, find_place, place_name
-from seewhy.core.network import Network
+from seewhy.core.network.borrowed import Network
+from seewhy.core.network.places import as_torch, find_place, place_name
 from seewhy.errors import CapabilityError
 from seewhy.explanation import Gallery, Status, Tile, columns_for
 from seewhy.models import Model, load, wrap

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 import seewhy.methods  # noqa: F401 - every method registers itself on import
 from seewhy.api.inputs import channels_first, read_items
-from seewhy.core.candidates import Candidate
-from seewhy.core.chooser import Chooser
-from seewhy.core.choosing import choose
-from seewhy.core.forwards import run_forward
-from seewhy.core.layers import TAKEN
-from seewhy.core.network import Network
-from seewhy.core.passes import Pass, Request
+from seewhy.core.forward.request import Request
+from seewhy.core.forward.result import Pass
+from seewhy.core.forward.running import run_forward
+from seewhy.core.layers.candidates import Candidate
+from seewhy.core.layers.choice import Chooser, choose
+from seewhy.core.network.borrowed import Network
+from seewhy.core.network.places import TAKEN
 from seewhy.core.targets import Logit
 from seewhy.errors import CapabilityError, OutOfMemory, TargetError, UsageError, reason
 from seewhy.models import Model, Preprocess, load, wrap

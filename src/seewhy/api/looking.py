@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from seewhy.api.listing import layers
-from seewhy.core.layers import INPUT
+from seewhy.core.network.places import INPUT
 from seewhy.errors import CapabilityError, UsageError
 from seewhy.models import Model
 

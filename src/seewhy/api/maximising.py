@@ -18,12 +18,12 @@ from seewhy.api.examples import strongest
 from seewhy.api.listing import blank, guessing
 from seewhy.api.parameters import split_parameters
 from seewhy.api.results import provenance
-from seewhy.core.engine import run_jobs
-from seewhy.core.jobs import Job, Outline, Settings
-from seewhy.core.layers import INPUT
-from seewhy.core.network import Network
-from seewhy.core.scoring import score_batch
-from seewhy.core.spots import run_surely
+from seewhy.core.forward.answers import score_batch
+from seewhy.core.network.borrowed import Network
+from seewhy.core.network.places import INPUT
+from seewhy.core.schedule.engine import run_jobs
+from seewhy.core.schedule.jobs import Job, Outline, Settings
+from seewhy.core.schedule.spot_checks import run_surely
 from seewhy.errors import CapabilityError, UsageError
 from seewhy.explanation import Cost, Gallery, Status, Tile
 from seewhy.models import Model, load, wrap

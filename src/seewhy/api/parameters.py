@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seewhy.core.noise import fingerprint, gaussian
+from seewhy.core.perturb.noise import fingerprint, gaussian
 from seewhy.errors import UnknownName, UsageError
 from seewhy.models import Model
 from seewhy.registry import REDUCTIONS, Method

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from seewhy.api.inputs import Item, same_shape
 from seewhy.api.results import predictions
-from seewhy.core.batching import Budget, in_chunks
-from seewhy.core.forwards import run_forward
-from seewhy.core.layers import find_place
-from seewhy.core.network import Network
-from seewhy.core.passes import Request
+from seewhy.core.forward.request import Request
+from seewhy.core.forward.running import run_forward
+from seewhy.core.memory import Budget, in_chunks
+from seewhy.core.network.borrowed import Network
+from seewhy.core.network.places import find_place
 from seewhy.core.targets import Target
 from seewhy.errors import TargetError
 from seewhy.explanation import Prediction

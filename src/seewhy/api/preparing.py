@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from seewhy.api.inputs import read_items
-from seewhy.core.forwards import program_for, run_forward
-from seewhy.core.graph.preparing import Preparer
-from seewhy.core.layers import find_place
-from seewhy.core.network import Network
-from seewhy.core.passes import Request
+from seewhy.core.compile.programs import Preparer
+from seewhy.core.forward.request import Request
+from seewhy.core.forward.running import program_for, run_forward
+from seewhy.core.network.borrowed import Network
+from seewhy.core.network.places import find_place
 from seewhy.models import Model, load, wrap
 
 __all__ = ["Preparation", "prepare"]

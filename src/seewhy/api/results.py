@@ -15,11 +15,12 @@ from seewhy._version import __version__
 from seewhy.api.inputs import Item
 from seewhy.api.parameters import reduce_channels
 from seewhy.api.statuses import Finished, ending, status_of
-from seewhy.core.grids import Proof
-from seewhy.core.jobs import Answer, Spent
-from seewhy.core.layers import AUTO, INPUT
-from seewhy.core.network import Network
-from seewhy.core.outputs import Forward
+from seewhy.core.forward.costs import Spent
+from seewhy.core.layers.grids import Proof
+from seewhy.core.network.borrowed import Network
+from seewhy.core.network.outputs import Forward
+from seewhy.core.network.places import AUTO, INPUT
+from seewhy.core.schedule.jobs import Answer
 from seewhy.explanation import Cost, Explanation, Guess, Prediction
 from seewhy.models import Model
 

@@ -12,7 +12,7 @@ from seewhy.api.attacking import attack_items
 from seewhy.api.inputs import Item, read_items
 from seewhy.api.labelled import labelled
 from seewhy.api.predicting import predict_items
-from seewhy.core.severed import CUTS
+from seewhy.core.layers.candidates import CUTS
 from seewhy.errors import CapabilityError, ImageError, UsageError
 from seewhy.models import load, wrap
 from seewhy.registry import methods as registry

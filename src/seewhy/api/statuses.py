@@ -11,10 +11,11 @@ import numpy as np
 from torch import Tensor
 
 from seewhy.api.inputs import Item
-from seewhy.core.jobs import Answer, Spent
-from seewhy.core.layers import INPUT
-from seewhy.core.network import Network
-from seewhy.core.severed import CUTS
+from seewhy.core.forward.costs import Spent
+from seewhy.core.layers.candidates import CUTS
+from seewhy.core.network.borrowed import Network
+from seewhy.core.network.places import INPUT
+from seewhy.core.schedule.jobs import Answer
 from seewhy.core.shares import missed, percent
 from seewhy.explanation import Status
 from seewhy.registry import Need

@@ -14,7 +14,7 @@ from torch import Tensor
 from seewhy.api.inputs import Item, read_items
 from seewhy.api.parameters import BASELINES, baseline_tensor
 from seewhy.api.segments import regions, segments
-from seewhy.core.fills import Fill, Inpaint
+from seewhy.core.perturb.fills import Fill, Inpaint
 from seewhy.errors import UnknownName, UsageError
 from seewhy.models import Model
 from seewhy.registry import Method

@@ -11,8 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from seewhy.core import targets as t
-from seewhy.core.detections import best
-from seewhy.core.outputs import Forward
+from seewhy.core.network.outputs import Forward, best
 from seewhy.errors import TargetError, UsageError
 from seewhy.models import Model
 

@@ -76,7 +76,7 @@ def maximise(
     """
     from seewhy.api.aims import aim
     from seewhy.api.maximising import maximise as maximise_
-    from seewhy.core.network import Network
+    from seewhy.core.network.borrowed import Network
     from seewhy.registry import methods
 
     asked: dict[str, Any] = settings_of(set_ or [], methods["maximise"].parameters)

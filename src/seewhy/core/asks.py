@@ -18,8 +18,8 @@ from torch import Tensor
 from seewhy.core.targets import Target
 
 if TYPE_CHECKING:
+    from seewhy.core.perturb.sources import Source
     from seewhy.core.relevance.composites import Composite
-    from seewhy.core.streams import Source
 
 __all__ = [
     "Activation",
@@ -53,8 +53,8 @@ class Input:
 class Supplied:
     """What the caller prepared for the method under ``name``.
 
-    ``baseline``: the reference input of path methods, [B, C, *size]. ``fill``: a `seewhy.core.fills.Fill`, what takes
-    the place of what is hidden. ``segments``: the regions that are hidden together, integers from 0, [B, *size].
+    ``baseline``: the reference input of path methods, [B, C, *size]. ``fill``: a
+    `seewhy.core.perturb.fills.Fill`, what takes the place of what is hidden. ``segments``: the regions that are hidden together, integers from 0, [B, *size].
     ``bounds``: the smallest and the largest input there can be, two of [B, C, 1...]. ``references``: other inputs to
     compare with, [N, C, *size], or None.
     """
@@ -99,7 +99,7 @@ class HessianProduct:
 
 @dataclass(frozen=True)
 class Attention:
-    """Every block's attention weights and the score's gradients at them: `seewhy.core.attention.AttentionMaps`.
+    """Every block's attention weights and the score's gradients at them: `seewhy.core.forward.attention.AttentionMaps`.
 
     With ``lens`` each block's gradient is that of the score the model's head gives to *its* tokens.
     """

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from seewhy.core.asks import Score, Stream
-from seewhy.core.folds import Collect
-from seewhy.core.streams import Source
+from seewhy.core.perturb.folds import Collect
+from seewhy.core.perturb.sources import Source
 
 __all__ = ["Drops", "adaptive_drops"]
 

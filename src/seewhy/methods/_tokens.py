@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from seewhy.core.attention import AttentionMaps
+from seewhy.core.forward.attention import AttentionMaps
 
 __all__ = ["on_grid", "read_out"]
 

@@ -11,12 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seewhy.core.forwards import run_forward
-from seewhy.core.functions import Call, Handler
-from seewhy.core.graph.agreement import gap
-from seewhy.core.network import Network
-from seewhy.core.passes import Request
-from seewhy.core.programs import disagreement, slope_gap, slope_of
+from seewhy.core.forward.agreement import disagreement, gap, slope_gap, slope_of
+from seewhy.core.forward.request import Request
+from seewhy.core.forward.running import run_forward
+from seewhy.core.intercept.functions import Call, Handler
+from seewhy.core.network.borrowed import Network
 from seewhy.errors import ModelError, SeewhyError, UsageError, reason
 from seewhy.models._onnx_file import OnnxFile, literal, read_onnx
 from seewhy.models._onnx_network import OnnxNetwork, Unconvertible, convert

@@ -16,8 +16,8 @@ from PIL import Image
 import seewhy
 from keras_networks import HEADS, keras, pair
 from properties.asking import METHODS
-from seewhy.core.graph.state import structure
-from seewhy.core.network import submodules
+from seewhy.core.compile.state import structure
+from seewhy.core.network.borrowed import submodules
 from seewhy.errors import UsageError
 from seewhy.registry import methods
 

@@ -15,10 +15,10 @@ import seewhy
 import seewhy.methods
 from networks import image
 from properties.asking import METHODS, explain, made
-from seewhy.core.forwards import run_forward
-from seewhy.core.layers import find_place
-from seewhy.core.network import Network
-from seewhy.core.passes import Request
+from seewhy.core.forward.request import Request
+from seewhy.core.forward.running import run_forward
+from seewhy.core.network.borrowed import Network
+from seewhy.core.network.places import find_place
 
 
 @pytest.fixture

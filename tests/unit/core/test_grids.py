@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 import seewhy
-from seewhy.core.grids import Answers, Stripes, decide, in_order
-from seewhy.core.layouts import Layout, claims, find_layout
+from seewhy.core.layers.grids import Answers, Stripes, decide, in_order
+from seewhy.core.network.layouts import Layout, claims, find_layout
 from seewhy.errors import CapabilityError
 
 
@@ -188,7 +188,9 @@ def test_an_order_read_at_one_place_is_tried_at_the_others(monkeypatch: pytest.M
 
     net, x = _seeded(Twice), _x(32, 48)
     seewhy.explain(net, x, method="grad-cam", layer="seen", target=1)
-    monkeypatch.setattr("seewhy.core.proving._MOST_DIGITS", 0)  # as where answers are too faint to name each place once
+    monkeypatch.setattr(
+        "seewhy.core.layers.proofs._MOST_DIGITS", 0
+    )  # as where answers are too faint to name each place once
     found = seewhy.explain(net, x, method="grad-cam", layer="again", target=1)
     assert found.provenance["grid"]["again"] == "proved, put in order"
     np.testing.assert_allclose(found.values, _right(net, x), rtol=1e-4, atol=1e-6)

@@ -12,7 +12,7 @@ from torch import nn
 
 import seewhy
 from seewhy import targets as t
-from seewhy.core.outputs import Forward
+from seewhy.core.network.outputs import Forward
 from seewhy.errors import TargetError, UsageError
 
 _ROWS = torch.tensor([[2.0, -1.0, 0.5], [0.0, 3.0, -2.0]])

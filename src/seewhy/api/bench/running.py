@@ -24,7 +24,7 @@ from seewhy.api.listing import layers
 from seewhy.api.parameters import split_parameters
 from seewhy.api.predicting import predict_items
 from seewhy.api.probes import probes
-from seewhy.core.network import Network
+from seewhy.core.network.borrowed import Network
 from seewhy.errors import CapabilityError, TargetError, UsageError
 from seewhy.models import Model, load, wrap
 from seewhy.registry import methods as registry

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from seewhy.core.examining import Examination
-from seewhy.core.grids import Proof
-from seewhy.core.network import Network
-from seewhy.core.outputs import Forward
+from seewhy.core.forward.examination import Examination
+from seewhy.core.layers.grids import Proof
+from seewhy.core.network.borrowed import Network
+from seewhy.core.network.outputs import Forward
 from seewhy.explanation import Finding
 from seewhy.models import Model
 

@@ -14,17 +14,19 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
 from seewhy.core import asks
-from seewhy.core.forwards import run_forward
-from seewhy.core.jobs import Event, Job, Settings
-from seewhy.core.layers import INPUT, Place
-from seewhy.core.network import Network
-from seewhy.core.passes import Pass, Request
+from seewhy.core.forward.costs import Event
+from seewhy.core.forward.request import Request
+from seewhy.core.forward.result import Pass
+from seewhy.core.forward.running import run_forward
+from seewhy.core.intercept.autograd import release
+from seewhy.core.network.borrowed import Network
+from seewhy.core.network.places import INPUT, Place
 from seewhy.core.relevance.arithmetic import Ledger, State
 from seewhy.core.relevance.composites import Composite
 from seewhy.core.relevance.crossings import refuse, uncovered
 from seewhy.core.relevance.differences import DifferenceWatch
-from seewhy.core.relevance.ruled import release
 from seewhy.core.relevance.watch import RelevanceWatch
+from seewhy.core.schedule.jobs import Job, Settings
 from seewhy.core.targets import Target, scores
 from seewhy.errors import CapabilityError, TargetError, UsageError
 

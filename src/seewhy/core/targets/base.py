@@ -13,7 +13,7 @@ from torch import Tensor
 from seewhy.errors import TargetError
 
 if TYPE_CHECKING:
-    from seewhy.core.outputs import Forward
+    from seewhy.core.network.outputs import Forward
 
 __all__ = ["Combination", "Label", "Target", "class_name", "column", "scores", "unnamed"]
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from seewhy.core.targets.base import Label, Target, class_name, column, unnamed
 
 if TYPE_CHECKING:
-    from seewhy.core.outputs import Forward
+    from seewhy.core.network.outputs import Forward
 
 __all__ = ["Centred", "LogProbability", "Logit", "Margin", "Probability"]
 

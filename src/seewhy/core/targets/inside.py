@@ -11,7 +11,7 @@ from seewhy.core.targets.base import Label, Target, unnamed
 from seewhy.errors import TargetError
 
 if TYPE_CHECKING:
-    from seewhy.core.outputs import Forward
+    from seewhy.core.network.outputs import Forward
 
 __all__ = ["LayerMean", "Neuron"]
 

@@ -1,0 +1,197 @@
+"""One forward with its graph kept open: takes what it put out and what was captured, gives activations and gradients.
+
+Every backward is `torch.autograd.grad` on the tensors asked for: parameter gradients are never computed, and the pass
+stops at the layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import GradientEdge
+
+from seewhy.core.forward.request import Request, Use
+from seewhy.core.intercept.attention import AttentionWatch
+from seewhy.core.intercept.backward_rules import RuleWatch, unseen
+from seewhy.core.intercept.biases import BiasTerm
+from seewhy.core.intercept.head import Linear
+from seewhy.core.layers.candidates import Candidate, Found, Survey, find_candidates, severed
+from seewhy.core.network.capture import Tape
+from seewhy.core.network.layouts import Layout, Reshape, find_layout
+from seewhy.core.network.outputs import Forward
+from seewhy.core.network.places import INPUT
+from seewhy.core.targets import Target, scores
+from seewhy.errors import CapabilityError, TargetError
+
+__all__ = ["Pass", "whole"]
+
+
+def whole(output: Tensor) -> Tensor:
+    """One number that depends on every number of ``output``, on none as on another."""
+    return (output * torch.linspace(1, 2, output.numel()).to(output).view_as(output)).sum()
+
+
+@dataclass
+class Pass:
+    """A forward that has run: its output, and the tensors that gradients can be taken of."""
+
+    forward: Forward
+    size: tuple[int, ...]
+    request: Request
+    tape: Tape
+    leaf: Tensor
+    rule: RuleWatch
+    linears: list[Linear]
+    biases: list[BiasTerm]
+    attention: AttentionWatch
+    channels_last: bool = False
+    #: forwards that it took, and samples of them that another forward was compared with
+    runs: int = 1
+    checks: int = 0
+    #: what the prepared program that gave it is used for; None where the model itself ran
+    use: Use | None = None
+    #: layouts that pictures have proved, by input size and place
+    grids: Mapping[tuple[tuple[int, ...], str], Layout] = field(default_factory=dict)
+
+    def layout(self, place: str) -> Layout:
+        """Where channels and positions are in the activation of ``place``."""
+        if place == INPUT:
+            return Layout(1, self.size)
+        shape = self.tape.activations[place].shape
+        known = self.grids.get((self.size, place))
+        if known is not None and self.request.reshape is None and known.fits(shape):
+            return known
+        if self.request.reshape is None and (not shape or shape[0] != self.forward.batch):
+            raise CapabilityError(
+                f"layer {place!r} gives {tuple(shape)}, whose first axis is not the batch of {self.forward.batch}; "
+                "say how to read it with reshape=, a function to [B, C, H, W], or choose another layer"
+            )
+        return self.layout_of(shape, self.request.reshape)
+
+    def layout_of(self, shape: Sequence[int], reshape: Reshape | None = None) -> Layout:
+        """Where channels and positions are in something of ``shape`` that this network made."""
+        return find_layout(shape, self.size, reshape, self.channels_last)
+
+    def raw(self, place: str) -> Tensor:
+        """The activation at ``place``, in the layer's own layout."""
+        return self.leaf if place == INPUT else self.tape.activations[place]
+
+    def source(self, place: str) -> Tensor | GradientEdge:
+        """What gradients at ``place`` are taken of: the tensor, or its place in the graph where others hold it too."""
+        return self.tape.edges.get(place, self.raw(place))
+
+    def activation(self, place: str) -> Tensor:
+        """The activation at ``place``, canonical."""
+        return self.layout(place).canonical(self.raw(place))
+
+    def rows(self, place: str) -> Tensor:
+        """Everything that ``place`` puts out, prefix tokens and all, a row for each image: [B, n].
+
+        The windows that shifted-window attention works on belong to the images in order.
+        """
+        raw, batch = self.raw(place), self.forward.batch
+        if self.request.reshape is not None:
+            return self.request.reshape(raw).flatten(1)
+        windows = raw.ndim > 1 and raw.shape[0] % batch == 0 and raw.shape[1] != batch
+        if batch > 1 and raw.shape[:1] != (batch,) and not windows:
+            self.layout(place)  # says what is wrong with its first axis
+        return raw.reshape(batch, -1)
+
+    @property
+    def recorded(self) -> bool:
+        """Whether the model's output has a graph behind it; a model can switch recording off for itself."""
+        try:
+            return self.request.graph == "none" or self.forward.main.requires_grad
+        except TargetError:
+            return True
+
+    def scores(self, targets: Sequence[Target]) -> Tensor:
+        """The targets' values, [B], in the graph."""
+        return scores(self.forward, targets)
+
+    def gradients(
+        self,
+        score: Tensor,
+        tensors: Sequence[Tensor | GradientEdge],
+        rule: str = "none",
+        *,
+        graph: bool = False,
+        last: bool = False,
+    ) -> list[Tensor | None]:
+        """d (sum of scores) / d each tensor under ``rule``; None where the score does not depend on it.
+
+        Samples do not mix in a network in eval mode, so one backward serves the whole batch. The ``last`` one lets go
+        of the graph as it goes, whose memory it can then use. Raises `CapabilityError` if the rule met no rectifier in
+        the forward, or not all of them.
+        """
+        if rule != "none" and self.rule.seen == 0:
+            raise CapabilityError(
+                f"the {rule!r} rule matched no activation function in this forward: the model has no ReLU-like "
+                "function that can be seen (TorchScript hides them); use a method without a backward rule"
+            )
+        if rule != "none" and (hidden := unseen(score)):
+            raise CapabilityError(
+                f"the {rule!r} rule cannot reach every activation function: {hidden} ran unseen, as in parts that "
+                "TorchScript runs; use the original module, or a method without a backward rule such as saliency"
+            )
+        reachable = [tensor for tensor in tensors if _differentiable(tensor)]
+        if not score.requires_grad or not reachable:
+            return [None] * len(tensors)
+        self.rule.active = rule
+        try:
+            found = iter(
+                torch.autograd.grad(
+                    score.sum(),
+                    reachable,  # type: ignore[arg-type]
+                    retain_graph=graph or not last,
+                    allow_unused=True,
+                    create_graph=graph,
+                )
+            )
+        finally:
+            self.rule.active = "none"
+        return [next(found) if _differentiable(tensor) else None for tensor in tensors]
+
+    def candidates(self, asked: Sequence[Sequence[Target]], without: Collection[str] = ()) -> Found:
+        """The layers that maps of all targets ``asked`` may be drawn of, from a survey, the best first; ``without`` are
+        places that are none."""
+        return find_candidates(*self._surveyed(asked), without)
+
+    def severed(self, asked: Sequence[Sequence[Target]]) -> tuple[str, ...] | None:
+        """The layers with positions that ran, from a survey, the last first, where no recorded path leads from the
+        input to what is ``asked``; None where one does."""
+        return severed(*self._surveyed(asked))
+
+    def _surveyed(self, asked: Sequence[Sequence[Target]]) -> tuple[Survey, Tensor]:
+        """What was noted, and the sum of all that is ``asked``."""
+        dense = self.forward.found is not None
+        try:
+            output: tuple[Tensor, ...] = () if dense else (self.forward.main,)
+            dense = dense or output[0].ndim > 2
+        except TargetError:  # an output that only a target of the user's understands
+            output, dense = (), True
+        inside = {name for targets in asked for target in targets for name in target.layers}
+        asked_of = (*(output if dense else ()), *(self.tape.activations[name] for name in sorted(inside)))
+        known = {place: layout for (size, place), layout in self.grids.items() if size == self.size}
+        survey = Survey(self.tape, self.leaf, self.size, self.forward.batch, asked_of, dense, self.channels_last, known)
+        # nothing asked about the scores: whatever any of them is computed from
+        sums = [self.scores(targets).sum() for targets in asked]
+        score = torch.stack(sums).sum() if asked else whole(output[0])
+        return survey, score
+
+    def take(self, chosen: Candidate) -> bool:
+        """Have ``chosen`` as if it had been captured; gives whether its tensor is one of this forward and still as it
+        was."""
+        if chosen.noted not in self.tape.noted:
+            return False
+        self.tape.calls[chosen.name] = self.tape.calls[chosen.noted.counted]
+        if chosen.intact:
+            self.tape.activations[chosen.name] = chosen.noted.tensor
+        return chosen.intact
+
+
+def _differentiable(source: Tensor | GradientEdge) -> bool:
+    return isinstance(source, GradientEdge) or source.requires_grad

@@ -1,0 +1,230 @@
+"""Proving grids: takes a borrowed network, an input and places, runs pictures changed in coded stripes through it,
+gives what they say of each place; remembers nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seewhy.core.forward.request import Request
+from seewhy.core.forward.running import run_forward
+from seewhy.core.layers.grids import (
+    CONTRADICTED,
+    LEAST,
+    PROVED,
+    UNDECIDED,
+    Answers,
+    Proof,
+    Stripes,
+    decide,
+    in_order,
+    shifts,
+    undecided,
+)
+from seewhy.core.memory import unmetered
+from seewhy.core.network.borrowed import Network
+from seewhy.core.network.layouts import Layout, claims, find_layout
+from seewhy.core.network.places import Place
+from seewhy.errors import OutOfMemory, reason
+
+__all__ = ["Proved", "prove"]
+
+#: numbers of an input that go through at once
+_AT_ONCE = 4 * 2**20
+
+#: binary digits of a grid's side up to which an order of tokens is read
+_MOST_DIGITS = 7
+
+#: sets of pictures, with noise of their own, for places that one set leaves in doubt
+_DRAWS = 3
+
+#: what the correlation of a layout that was picked of several has to be for fresh pictures, and how many are tried
+_AGAIN, _MOST_PICKED = 0.35, 4
+
+
+@dataclass(frozen=True)
+class Proved:
+    """A proof for each place that has a grid to prove, samples that it took, and why there is none, in words."""
+
+    proofs: dict[str, Proof] = field(default_factory=dict)
+    samples: int = 0
+    why: str = ""
+
+
+def prove(
+    network: Network,
+    call: Callable[[Tensor], Any],
+    x: Tensor,
+    places: Mapping[str, Place],
+    layouts: Mapping[str, Sequence[Layout]] | None = None,
+    orders: Sequence[Layout] = (),
+) -> Proved:
+    """What pictures say of ``places``, for inputs like the first of ``x`` [B, C, *size].
+
+    ``layouts`` are what a place could be read as, where that is known; it is found from its shape elsewhere. ``orders``
+    are layouts that other places were put in order by: a network's rows of tokens mostly have the same. A network
+    that takes no such batch is undecided, and why is said.
+    """
+    stripes = Stripes(tuple(x.shape[2:]))
+    try:
+        raws, silent = _answers(network, call, x, places, stripes)
+    except (OutOfMemory, KeyboardInterrupt):
+        raise
+    except Exception as error:  # whatever a forward raises on pictures that nobody gave it is no fault of the user's
+        return Proved(why=reason(error))
+    each = 1 + 2 * len(stripes.codes)
+    samples, proofs = each, {}
+    known = {
+        name: [
+            *((layouts or {}).get(name) or claims(answers.shape, stripes.size, each, network.channels_last)),
+            *orders,
+        ]
+        for name, answers in raws.items()
+    }
+    proofs = {name: proof for name, answers in raws.items() if (proof := decide(answers, known[name])) is not None}
+    samples += _confirm(network, call, x, places, raws, known, proofs)
+    # other noise, where some is not enough
+    doubtful = {name: places[name] for name, proof in proofs.items() if proof.verdict != PROVED}
+    for seed in range(1, _DRAWS if doubtful else 0):
+        samples += each
+        for name, answers in _answers(network, call, x, doubtful, replace(stripes, seed=seed))[0].items():
+            raws[name] += answers
+    again = {name: proof for name in doubtful if (proof := decide(raws[name], known[name])) is not None}
+    samples += _confirm(network, call, x, places, raws, known, again)
+    for name in doubtful:
+        proof = again.get(name)
+        if proof is not None and proof.verdict == CONTRADICTED and proof.layout.tokens:
+            ordered, more = _ordered(network, call, x, {name: places[name]}, known[name], raws[name])
+            proof, samples = ordered or proof, samples + more
+        usual = find_layout(raws[name].shape, stripes.size, last=network.channels_last)
+        if proof is None or (proof.verdict != PROVED and len(usual.grid) != len(stripes.size) and layouts is None):
+            del proofs[name]  # no grid, and nobody says that it is one
+        else:
+            proofs[name] = proof
+    for name in silent & (layouts or {}).keys():
+        proofs[name] = undecided((layouts or {})[name][0], "it does not run for every picture")
+    return Proved(proofs, samples)
+
+
+def _confirm(
+    network: Network,
+    call: Callable[[Tensor], Any],
+    x: Tensor,
+    places: Mapping[str, Place],
+    raws: Mapping[str, Answers],
+    known: Mapping[str, list[Layout]],
+    proofs: dict[str, Proof],
+) -> int:
+    """Ask what was picked of several layouts about fresh pictures, or has few positions: among many claims chance
+    proves one, and some of few positions. Those that do not stand are left out of ``known``, and another one takes
+    their place in ``proofs``; the likeliest is undecided then. Gives samples spent."""
+    spent, standing = 0, set[str]()
+    for seed in range(_DRAWS + 1, _DRAWS + 1 + _MOST_PICKED):
+        picked = {n: p for n, p in proofs.items() if p.verdict == PROVED and n not in standing}
+        picked = {n: p for n, p in picked.items() if p.layout != known[n][0] or math.prod(p.layout.grid) < LEAST}
+        if not picked:
+            break
+        stripes = replace(raws[next(iter(picked))].stripes, seed=seed)
+        fresh = _answers(network, call, x, {name: places[name] for name in picked}, stripes)[0]
+        spent += 1 + 2 * len(stripes.codes)
+        for name, proof in picked.items():
+            few = math.prod(proof.layout.grid) < LEAST  # of which one set says little: both together
+            answers = fresh.get(name)
+            answers = raws[name] + answers if answers is not None and few else answers
+            asked = undecided(proof.layout, "") if answers is None else answers.prove(proof.layout)
+            stands = asked.verdict == PROVED if few else asked.correlation > _AGAIN
+            if stands:
+                standing.add(name)
+                continue
+            if proof.layout == known[name][0]:
+                proofs[name] = replace(proof, verdict=UNDECIDED, correlation=asked.correlation)
+                continue
+            known[name].remove(proof.layout)
+            other = decide(raws[name], known[name])
+            assert other is not None  # the first of them is still there
+            proofs[name] = other
+    return spent
+
+
+def _ordered(
+    network: Network,
+    call: Callable[[Tensor], Any],
+    x: Tensor,
+    place: Mapping[str, Place],
+    known: Sequence[Layout],
+    answers: Answers,
+) -> tuple[Proof | None, int]:
+    """The proof of a row of tokens put in order, if there is one, and samples spent: the order is read off one set of
+    pictures and proved on another."""
+    first = known[0]
+    digits = max(math.ceil(math.log2(max(first.grid))), 1)
+    if digits > _MOST_DIGITS or not first.tokens:
+        return None, 0
+    finer = Stripes(answers.stripes.size, digits, seed=_DRAWS)
+    (read,) = _answers(network, call, x, place, finer)[0].values()
+    spent = 1 + 2 * len(finer.codes)
+    for each in [first, *shifts(first, known)]:  # only where the grid begins does every token have a place of its own
+        layout = in_order(read, each)
+        if layout is not None and (proof := answers.prove(layout)).verdict == PROVED:
+            return proof, spent
+    return None, spent
+
+
+def _answers(
+    network: Network, call: Callable[[Tensor], Any], x: Tensor, places: Mapping[str, Place], stripes: Stripes
+) -> tuple[dict[str, Answers], set[str]]:
+    """What each place that ran puts out for the pictures, together where the network takes them together; and those
+    that did not run for all of them."""
+    pictures = stripes.pictures(x[:1].detach())
+    many = max(min(_AT_ONCE // max(x[0].numel(), 1), len(pictures)), 1)
+    if network.mixes_samples:
+        many = 1
+    try:
+        return _run(network, call, pictures, places, stripes, many)
+    except (OutOfMemory, KeyboardInterrupt):
+        raise
+    except Exception:
+        if many == len(x):
+            raise
+        # exported for batches of one size: as many as the user gave
+        return _run(network, call, pictures, places, stripes, len(x))
+
+
+def _run(
+    network: Network,
+    call: Callable[[Tensor], Any],
+    pictures: Tensor,
+    places: Mapping[str, Place],
+    stripes: Stripes,
+    many: int,
+) -> tuple[dict[str, Answers], set[str]]:
+    request = Request(places, gradients=False, optional=frozenset(places))
+    parts: dict[str, list[Tensor]] = {name: [] for name in places}
+    axes: dict[str, int] = {}
+    silent: set[str] = set()
+    kept, network.preparer = network.preparer, None  # of the model itself: no program is built for this
+    try:
+        with torch.no_grad(), unmetered():
+            for start in range(0, len(pictures), many):
+                some = pictures[start : start + many]
+                made = run_forward(network, call, _padded(some, many), request)
+                silent |= places.keys() - made.tape.activations.keys()
+                for name, raw in made.tape.activations.items():
+                    # tokens first: the images are the second axis
+                    axes[name] = axis = 0 if raw.shape[:1] == (many,) else 1
+                    if raw.ndim > axis and raw.shape[axis] == many:
+                        parts[name].append(raw.detach().narrow(axis, 0, len(some)).clone())
+    finally:
+        network.preparer = kept
+    whole = math.ceil(len(pictures) / many)
+    found = {n: Answers(stripes, (torch.cat(each, axes[n]),)) for n, each in parts.items() if len(each) == whole}
+    return found, silent
+
+
+def _padded(some: Tensor, many: int) -> Tensor:
+    return torch.cat([some, some[-1:].expand(many - len(some), *some.shape[1:])])
