@@ -17,7 +17,7 @@ from seewhy.api.inputs import Item, read_items
 from seewhy.api.planning import Plan
 from seewhy.api.predicting import Scored, predict_items
 from seewhy.api.supplying import bounds_of
-from seewhy.core.schedule.jobs import Settings
+from seewhy.core.forward.session import Settings
 from seewhy.core.targets import LogProbability, Target
 from seewhy.errors import CapabilityError, TargetError, UsageError
 from seewhy.explanation import Attack, Cost, Explanation, Status

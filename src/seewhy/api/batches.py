@@ -17,12 +17,13 @@ from seewhy.api.results import provenance
 from seewhy.api.supplying import Supplier
 from seewhy.core.compile.programs import known_pieces
 from seewhy.core.forward.costs import Spent
+from seewhy.core.forward.session import Session
 from seewhy.core.memory import Budget, in_chunks
 from seewhy.core.network.outputs import Forward
-from seewhy.core.schedule.engine import run_jobs
-from seewhy.core.schedule.jobs import Job, Outcome, Outline, Settings
+from seewhy.core.schedule.engine import Engine
+from seewhy.core.schedule.jobs import Job, Outcome, Outline
 from seewhy.core.schedule.needs import recorded_from_input
-from seewhy.core.schedule.spot_checks import Differs, run_surely
+from seewhy.core.schedule.spot_checks import attempts
 from seewhy.core.targets import LayerMean, Target
 from seewhy.errors import CapabilityError
 
@@ -61,17 +62,14 @@ def batches(plan: Plan, items: Sequence[Item], make: Callable[[Batch], T]) -> li
     the model, all batches are run again without one.
     """
 
-    def run(settings: Settings, lost: Spent | None) -> list[tuple[Done, T]]:
-        found: list[tuple[Done, T]] = []
-        try:
-            for done, made in _each(replace(plan, settings=settings), items, make, lost):
+    found: list[tuple[Done, T]] = []
+    for attempt in attempts(plan.network, plan.settings):
+        found.clear()
+        with attempt:
+            for done, made in _each(replace(plan, settings=attempt.settings), items, make, attempt.lost):
                 found.append((done, made))
-        except Differs as doubt:
-            doubt.spent = doubt.spent.united(*(done.spent for done, _ in found))
-            raise
-        return found
-
-    return run_surely(plan.network, plan.settings, run)
+                attempt.done.append(done.spent)
+    return found
 
 
 def _each(
@@ -118,7 +116,6 @@ def _run(plan: Plan, items: Sequence[Item], indices: Sequence[int], lost: Spent 
     rivals: dict[int, list[Job]] = {}
 
     def jobs(forward: Forward) -> list[Job]:
-        rivals.clear()
         columns = plan.wanted.resolve(forward, indices) if any(not o.about for o in plan.outlines) else []
         main = [
             Job(outline, targets, own, supplier.supplies(outline.method))
@@ -130,7 +127,9 @@ def _run(plan: Plan, items: Sequence[Item], indices: Sequence[int], lost: Spent 
                 rivals[n] = rival_jobs(plan, job, forward)
         return main + [rival for group in rivals.values() for rival in group]
 
-    outcome = run_jobs(plan.network, x, plan.outlines, jobs, plan.settings, plan.layers, lost)
+    x = x.clone() if x.is_inference() else x
+    with plan.network.borrowed() as call, Engine(Session(plan.network, call, x, plan.settings), lost) as engine:
+        outcome = engine.run(jobs(engine.open(plan.outlines, plan.layers)))
     prepared = {"prepare": str(plan.settings.prepare), "prepared": dict(outcome.prepared)}
     origin = provenance(plan.model, x) | prepared | supplier.described
     if outcome.grids:

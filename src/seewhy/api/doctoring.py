@@ -20,12 +20,12 @@ from seewhy.api.listing import LayerInfo, layers
 from seewhy.api.planning import Plan
 from seewhy.api.probes import probes
 from seewhy.core.forward.examination import Examination, examine
+from seewhy.core.forward.session import Settings
 from seewhy.core.layers.candidates import CUTS
-from seewhy.core.layers.choice import Chooser
+from seewhy.core.layers.choice import proofs_of
 from seewhy.core.layers.grids import Proof, Stripes
 from seewhy.core.network.borrowed import Network, mode_matters
 from seewhy.core.network.outputs import Forward
-from seewhy.core.schedule.jobs import Settings
 from seewhy.errors import SeewhyError, reason
 from seewhy.explanation import Diagnosis, Explanations, GridProof, MethodCheck
 from seewhy.explanation.diagnosis import SEVERITIES
@@ -201,7 +201,7 @@ def _chosen(model: Model, network: Network, seen: Examination, x: Tensor) -> tup
         return None, f"none: torch records no path from the input to the scores ({CUTS}); name one with --layer", None
     if chosen is None:
         return None, "none: no layer with positions is crossed by every path", None
-    return chosen, "", Chooser(network).proofs(tuple(x.shape[2:])).get(chosen.name)
+    return chosen, "", proofs_of(network, tuple(x.shape[2:])).get(chosen.name)
 
 
 def _cut(seen: Examination) -> bool:

@@ -16,8 +16,8 @@ from seewhy.api.inputs import Item, read_items
 from seewhy.api.planning import Plan
 from seewhy.api.results import predictions, records
 from seewhy.api.supplying import Question
+from seewhy.core.forward.session import Settings
 from seewhy.core.network.layouts import Reshape
-from seewhy.core.schedule.jobs import Settings
 from seewhy.explanation import Cost, Explanation, Explanations
 from seewhy.models import Model, load, wrap
 

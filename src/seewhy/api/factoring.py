@@ -18,9 +18,10 @@ from seewhy.api.inputs import Item, read_items, same_shape
 from seewhy.api.looking import check_grid
 from seewhy.api.planning import Plan
 from seewhy.api.results import array
+from seewhy.core.forward.session import Settings
 from seewhy.core.network.layouts import Reshape
 from seewhy.core.network.places import AUTO
-from seewhy.core.schedule.jobs import Outline, Settings
+from seewhy.core.schedule.jobs import Outline
 from seewhy.errors import CapabilityError, TargetError, UsageError
 from seewhy.explanation import Cost, Gallery, Tile
 from seewhy.models import Model, load, wrap

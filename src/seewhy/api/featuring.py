@@ -15,8 +15,9 @@ from seewhy.api.inputs import Item, read_items
 from seewhy.api.looking import check_count, check_grid, check_word
 from seewhy.api.planning import Plan
 from seewhy.api.results import array, cost_of, finish, status_of
+from seewhy.core.forward.session import Settings
 from seewhy.core.network.layouts import Reshape
-from seewhy.core.schedule.jobs import Answer, Settings
+from seewhy.core.schedule.jobs import Answer
 from seewhy.explanation import Gallery, Tile, columns_for
 from seewhy.models import Model, load, wrap
 from seewhy.render import DIVERGING, SEQUENTIAL, heatmap, limits

@@ -19,11 +19,12 @@ from seewhy.api.listing import blank, guessing
 from seewhy.api.parameters import split_parameters
 from seewhy.api.results import provenance
 from seewhy.core.forward.answers import score_batch
+from seewhy.core.forward.session import Session, Settings
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.places import INPUT
-from seewhy.core.schedule.engine import run_jobs
-from seewhy.core.schedule.jobs import Job, Outline, Settings
-from seewhy.core.schedule.spot_checks import run_surely
+from seewhy.core.schedule.engine import Engine
+from seewhy.core.schedule.jobs import Job, Outline
+from seewhy.core.schedule.spot_checks import attempts
 from seewhy.errors import CapabilityError, UsageError
 from seewhy.explanation import Cost, Gallery, Status, Tile
 from seewhy.models import Model, load, wrap
@@ -90,11 +91,14 @@ def maximise(
     settings = Settings(memory=memory, progress=progress or (lambda *_: None), preview=seen)
     outline = Outline(method, INPUT)
     job = Job(outline, (what,), own, {"bounds": limits})
-    outcome = run_surely(
-        network,
-        settings,
-        lambda how, lost: run_jobs(network, x, [outline], lambda forward: [job], how, what.layers, lost),
-    )
+    for attempt in attempts(network, settings):
+        with (
+            attempt,
+            network.borrowed() as call,
+            Engine(Session(network, call, x, attempt.settings), attempt.lost) as engine,
+        ):
+            engine.open([outline], what.layers)
+            outcome = engine.run([job])
     found, spent = outcome.answers[0].attribution, outcome.spent
     # the optimisation's own scores are those of random views; this is the picture's
     words, status = what.describe(wrapped.label), Status() if found.finished else Status("unfinished", found.notes[0])

@@ -11,7 +11,7 @@ from typing import Any
 from seewhy.api.explaining import run_plan
 from seewhy.api.inputs import read_items
 from seewhy.api.planning import Plan
-from seewhy.core.schedule.jobs import Settings
+from seewhy.core.forward.session import Settings
 from seewhy.errors import ImageError, OutOfMemory
 from seewhy.explanation import Explanations
 from seewhy.models import Model

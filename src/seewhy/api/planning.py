@@ -14,10 +14,11 @@ import seewhy.methods  # noqa: F401 - every method registers itself on import
 from seewhy.api.parameters import split_parameters
 from seewhy.api.supplying import Question
 from seewhy.api.wanted import Wanted, check_contrast
+from seewhy.core.forward.session import Settings
 from seewhy.core.intercept.backward_rules import rule_name
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.places import AUTO, INPUT, as_torch, find_place, place_name
-from seewhy.core.schedule.jobs import Outline, Settings
+from seewhy.core.schedule.jobs import Outline
 from seewhy.errors import CapabilityError, UnknownName, UsageError
 from seewhy.models import Model
 from seewhy.registry import FORWARD_ONLY, REDUCTIONS, Method, Need

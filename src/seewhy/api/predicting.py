@@ -13,7 +13,7 @@ from torch import Tensor
 from seewhy.api.inputs import Item, same_shape
 from seewhy.api.results import predictions
 from seewhy.core.forward.request import Request
-from seewhy.core.forward.running import run_forward
+from seewhy.core.forward.session import Session
 from seewhy.core.memory import Budget, in_chunks
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.places import find_place
@@ -64,7 +64,7 @@ def predict_items(
 
             def work(start: int, stop: int, indices: list[int] = indices) -> list[Scored]:
                 x = network.like(torch.stack([items[i].tensor for i in indices[start:stop]]))
-                made = run_forward(network, call, x, Request(places, gradients=False))
+                made = Session(network, call, x).run(x, Request(places, gradients=False))
                 guesses = predictions(model, made.forward)
                 rows: Any = made.forward.probabilities.detach().cpu() if guesses[0] is not None else guesses
                 mine = [] if targets is None else [targets[i] for i in indices[start:stop]]

@@ -12,7 +12,7 @@ from PIL import Image
 from seewhy.api.explaining import run_plan
 from seewhy.api.inputs import Item, read_items
 from seewhy.api.planning import Plan
-from seewhy.core.schedule.jobs import Settings
+from seewhy.core.forward.session import Settings
 from seewhy.errors import UsageError
 from seewhy.explanation import Explanation, Segmentation, graph_cut
 from seewhy.explanation.segmentation import CUT

@@ -8,9 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
-from seewhy.core.asks import Activation, Attribution, Gradient, Interrupted, Score, Stream
+from seewhy.core.asks import Activation, Attribution, Gradient, Interrupted, Score, Source, Stream
 from seewhy.core.perturb.estimators import Estimator, Pairs, rounds
-from seewhy.core.perturb.sources import Source
 
 __all__ = ["sampled"]
 

@@ -18,8 +18,9 @@ from seewhy.core.asks import Relevance
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.places import INPUT, find_place
 from seewhy.core.relevance.composites import excitation, find_composite
-from seewhy.core.relevance.propagation import Flow, Propagation
-from seewhy.core.schedule.jobs import Job, Outline, Settings
+from seewhy.core.forward.propagation import Flow, Propagation
+from seewhy.core.forward.session import Settings
+from seewhy.core.schedule.jobs import Job, Outline
 from seewhy.registry import methods
 
 __all__ = ["Toy", "flow_of", "lrp", "noisy", "same", "toy"]

@@ -16,7 +16,7 @@ import seewhy.methods
 from networks import image
 from properties.asking import METHODS, explain, made
 from seewhy.core.forward.request import Request
-from seewhy.core.forward.running import run_forward
+from seewhy.core.forward.session import run_forward
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.places import find_place
 

@@ -24,7 +24,7 @@ from seewhy.core.compile.measuring import Pieces, best_pieces, best_steps
 from seewhy.core.compile.programs import Preparer
 from seewhy.core.compile.state import Contents, addresses, structure
 from seewhy.core.forward.agreement import difference, gap, mixes, rounding
-from seewhy.core.forward.running import rounded
+from seewhy.core.forward.session import rounded
 from seewhy.core.network.borrowed import Network
 from seewhy.errors import CapabilityError
 

@@ -4,21 +4,19 @@ compares the first ones with the whole network.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from seewhy.core.asks import Source
+from seewhy.core.compile.programs import Preparer
 from seewhy.core.compile.windows import WindowPlan, Windows
 from seewhy.core.forward.agreement import difference
 from seewhy.core.forward.request import Request, Use
 from seewhy.core.forward.result import Pass
-from seewhy.core.forward.running import rounded, run_eager, run_windows
+from seewhy.core.forward.session import Session
 from seewhy.core.memory import unmetered
-from seewhy.core.network.borrowed import Network
-from seewhy.core.perturb.sources import Source
 
 __all__ = ["MOST", "Following", "follow"]
 
@@ -33,8 +31,7 @@ _COMPARED = 4
 class Following:
     """Runs the variants of ``source``, image by image."""
 
-    network: Network
-    x: Tensor
+    session: Session
     source: Source
     request: Request
     plan: WindowPlan
@@ -47,31 +44,32 @@ class Following:
         image = int(samples[0])
         if image != self._image or self._windows is None:
             with unmetered():  # once for an image, however many windows follow
-                self._image, self._windows = image, self.plan.of(self.x[image : image + 1])
-        variants = self.source.inputs(self.x, samples, indices).detach()
-        return run_windows(self.network, self._windows, variants, indices.tolist(), self.request, self.use)
+                self._image, self._windows = image, self.plan.of(self.session.x[image : image + 1])
+        windows, rows = self._windows, indices.tolist()
+        variants = self.source.inputs(self.session.x, samples, indices).detach()
+        return self.session.standing_in(lambda given: windows(given, rows), variants, self.request, self.use)
 
 
 def follow(
-    network: Network, call: Callable[[Tensor], Any], x: Tensor, source: Source, request: Request, items: Tensor
+    session: Session, preparer: Preparer | None, source: Source, request: Request, items: Tensor
 ) -> tuple[Following | None, int]:
     """A way to run ``source`` by what its windows change, if there is one that agrees; and how many samples it took to
     compare."""
-    boxes, preparer = source.boxes, network.preparer
+    boxes = source.boxes
     if boxes is None or preparer is None or not request.scores_only or not len(items):
         return None, 0
     found = preparer.windows(boxes)
     if found is None:
         return None, 0
     use, plan = found
-    following = Following(network, x, source, request, plan, use)
+    following = Following(session, source, request, plan, use)
     if preparer.trusted(use):
         return following, 0
     mine = items[items[:, 0] == items[0, 0]]
     samples, indices = mine[torch.linspace(0, len(mine) - 1, min(_COMPARED, len(mine))).round().long()].unbind(1)
-    variants = source.inputs(x, samples, indices).detach()
-    exact = run_eager(network, call, variants, request)
-    made = following.run(samples, indices)
-    verdict = difference(exact, made, (run_eager(network, call, other, request) for other in rounded(variants)))
+    variants = source.inputs(session.x, samples, indices).detach()
+    ways = session.ways(variants, request)
+    exact = next(ways)
+    verdict = difference(exact, following.run(samples, indices), ways)
     preparer.judge(use, verdict)
     return (None if verdict else following), len(samples)

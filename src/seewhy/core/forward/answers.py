@@ -11,7 +11,7 @@ from torch import Tensor
 from seewhy.core import asks
 from seewhy.core.forward.request import Request
 from seewhy.core.forward.result import Pass
-from seewhy.core.forward.running import run_forward
+from seewhy.core.forward.session import Session
 from seewhy.core.intercept.head import Linear
 from seewhy.core.memory import Budget, in_chunks
 from seewhy.core.network.borrowed import Network
@@ -177,8 +177,9 @@ def score_batch(network: Network, x: Tensor, target: Target, memory: int | None 
     places = {name: find_place(network.module, name) for name in target.layers}
     request = Request(places, gradients=False)
     with network.borrowed() as call:
+        session = Session(network, call, x)
 
         def work(start: int, stop: int) -> Tensor:
-            return run_forward(network, call, x[start:stop], request).scores([target] * (stop - start)).detach()
+            return session.run(x[start:stop], request).scores([target] * (stop - start)).detach()
 
         return torch.cat([found for _, _, found in in_chunks(len(x), work, Budget(memory), recorded=False)])

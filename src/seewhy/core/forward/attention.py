@@ -7,19 +7,16 @@ computed step by step while a watch is in; an explicit softmax over keys is note
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from seewhy.core.forward.request import Request
 from seewhy.core.forward.result import Pass
-from seewhy.core.forward.running import run_forward
+from seewhy.core.forward.session import Session
 from seewhy.core.intercept.attention import AttentionWatch
-from seewhy.core.layers.choice import Chooser
-from seewhy.core.network.borrowed import Network
 from seewhy.core.network.layouts import find_layout
 from seewhy.core.network.places import Seen
 from seewhy.core.targets import Target
@@ -109,25 +106,18 @@ def attention_maps(made: Pass, targets: Sequence[Target], keep: bool = False) ->
     )
 
 
-def lens_maps(
-    network: Network,
-    call: Callable[[Tensor], Any],
-    x: Tensor,
-    targets: Sequence[Target],
-    chooser: Chooser,
-    keep: bool = False,
-) -> tuple[AttentionMaps, int]:
+def lens_maps(session: Session, targets: Sequence[Target], keep: bool = False) -> tuple[AttentionMaps, int]:
     """As `attention_maps`, but each block's gradient is that of the score which the head gives to *that block's*
     tokens, put in the place of the last block's; with the number of forwards, each followed by a backward."""
-    first = run_forward(network, call, x, Request(at_input=True, attention=True, survey=True, attached=keep))
-    check(first.attention.weights, len(x))
-    names = blocks(first.attention, first.tape.seen, len(x))
+    first = session.run(session.x, Request(at_input=True, attention=True, survey=True, attached=keep))
+    check(first.attention.weights, len(session.x))
+    names = blocks(first.attention, first.tape.seen, len(session.x))
     whole = attention_maps(first, targets, keep)
     gradients = []
     for number, name in enumerate(names[:-1]):
-        places = {each: chooser.find(each) for each in (name, names[-1])}
+        places = {each: session.find(each) for each in (name, names[-1])}
         swapped = Request(places, at_input=True, attention=True, swap=(names[-1], name), attached=keep)
-        made = run_forward(network, call, x, swapped)
+        made = session.run(session.x, swapped)
         weight = made.attention.weights[number]
         (gradient,) = made.gradients(made.scores(targets), [weight], graph=keep)
         gradient = torch.zeros_like(weight) if gradient is None else gradient

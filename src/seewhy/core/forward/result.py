@@ -6,7 +6,7 @@ stops at the layer.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -18,7 +18,6 @@ from seewhy.core.intercept.attention import AttentionWatch
 from seewhy.core.intercept.backward_rules import RuleWatch, unseen
 from seewhy.core.intercept.biases import BiasTerm
 from seewhy.core.intercept.head import Linear
-from seewhy.core.layers.candidates import Candidate, Found, Survey, find_candidates, severed
 from seewhy.core.network.capture import Tape
 from seewhy.core.network.layouts import Layout, Reshape, find_layout
 from seewhy.core.network.outputs import Forward
@@ -54,14 +53,14 @@ class Pass:
     #: what the prepared program that gave it is used for; None where the model itself ran
     use: Use | None = None
     #: layouts that pictures have proved, by input size and place
-    grids: Mapping[tuple[tuple[int, ...], str], Layout] = field(default_factory=dict)
+    layouts: Mapping[tuple[tuple[int, ...], str], Layout] = field(default_factory=dict)
 
     def layout(self, place: str) -> Layout:
         """Where channels and positions are in the activation of ``place``."""
         if place == INPUT:
             return Layout(1, self.size)
         shape = self.tape.activations[place].shape
-        known = self.grids.get((self.size, place))
+        known = self.layouts.get((self.size, place))
         if known is not None and self.request.reshape is None and known.fits(shape):
             return known
         if self.request.reshape is None and (not shape or shape[0] != self.forward.batch):
@@ -154,43 +153,6 @@ class Pass:
         finally:
             self.rule.active = "none"
         return [next(found) if _differentiable(tensor) else None for tensor in tensors]
-
-    def candidates(self, asked: Sequence[Sequence[Target]], without: Collection[str] = ()) -> Found:
-        """The layers that maps of all targets ``asked`` may be drawn of, from a survey, the best first; ``without`` are
-        places that are none."""
-        return find_candidates(*self._surveyed(asked), without)
-
-    def severed(self, asked: Sequence[Sequence[Target]]) -> tuple[str, ...] | None:
-        """The layers with positions that ran, from a survey, the last first, where no recorded path leads from the
-        input to what is ``asked``; None where one does."""
-        return severed(*self._surveyed(asked))
-
-    def _surveyed(self, asked: Sequence[Sequence[Target]]) -> tuple[Survey, Tensor]:
-        """What was noted, and the sum of all that is ``asked``."""
-        dense = self.forward.found is not None
-        try:
-            output: tuple[Tensor, ...] = () if dense else (self.forward.main,)
-            dense = dense or output[0].ndim > 2
-        except TargetError:  # an output that only a target of the user's understands
-            output, dense = (), True
-        inside = {name for targets in asked for target in targets for name in target.layers}
-        asked_of = (*(output if dense else ()), *(self.tape.activations[name] for name in sorted(inside)))
-        known = {place: layout for (size, place), layout in self.grids.items() if size == self.size}
-        survey = Survey(self.tape, self.leaf, self.size, self.forward.batch, asked_of, dense, self.channels_last, known)
-        # nothing asked about the scores: whatever any of them is computed from
-        sums = [self.scores(targets).sum() for targets in asked]
-        score = torch.stack(sums).sum() if asked else whole(output[0])
-        return survey, score
-
-    def take(self, chosen: Candidate) -> bool:
-        """Have ``chosen`` as if it had been captured; gives whether its tensor is one of this forward and still as it
-        was."""
-        if chosen.noted not in self.tape.noted:
-            return False
-        self.tape.calls[chosen.name] = self.tape.calls[chosen.noted.counted]
-        if chosen.intact:
-            self.tape.activations[chosen.name] = chosen.noted.tensor
-        return chosen.intact
 
 
 def _differentiable(source: Tensor | GradientEdge) -> bool:

@@ -17,7 +17,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seewhy.core.intercept.functions import Call, Handler
-from seewhy.core.network.places import Seen
 
 __all__ = ["AttentionWatch"]
 
@@ -29,7 +28,7 @@ class AttentionWatch:
 
     weights: list[Tensor] = field(default_factory=list)
     before: list[int] = field(default_factory=list)
-    surveyed: Sequence[Seen] = ()
+    surveyed: Sequence[Any] = ()
 
     @property
     def handlers(self) -> dict[str, Handler]:

@@ -17,8 +17,7 @@ from torch import Tensor
 
 from seewhy.core.intercept.autograd import is_live
 from seewhy.core.intercept.backward_rules import RECTIFIERS, in_place, out_of_place
-from seewhy.core.intercept.functions import Call, Handler
-from seewhy.core.relevance.arithmetic import SUMS
+from seewhy.core.intercept.functions import SUMS, Call, Handler
 
 __all__ = ["BiasTerm", "BiasWatch"]
 

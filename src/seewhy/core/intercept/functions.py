@@ -14,7 +14,7 @@ from torch import Tensor
 from torch._ops import OpOverload, OpOverloadPacket
 from torch.overrides import TorchFunctionMode
 
-__all__ = ["Call", "Handler", "Interceptor", "canonical_name"]
+__all__ = ["PRODUCTS", "SUMS", "Call", "Handler", "Interceptor", "canonical_name"]
 
 
 def canonical_name(func: Any) -> str:
@@ -31,6 +31,11 @@ def canonical_name(func: Any) -> str:
     if isinstance(func, OpOverloadPacket):
         return func.__name__
     return str(getattr(func, "__name__", ""))
+
+
+#: canonical names of sums and of products of two
+SUMS = ("add", "sub", "subtract")
+PRODUCTS = ("mul", "multiply", "div", "divide", "true_divide")
 
 
 class Call:

@@ -16,12 +16,15 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
+from seewhy.core.forward.result import Pass, whole
 from seewhy.core.layers.dominators import Paths, Point, point_of
 from seewhy.core.network.capture import Noted, Tape
 from seewhy.core.network.layouts import Layout, claims, find_layout
 from seewhy.core.network.places import TAKEN
+from seewhy.core.targets import Target
+from seewhy.errors import TargetError
 
-__all__ = ["CUTS", "Candidate", "Found", "Survey", "find_candidates", "severed"]
+__all__ = ["CUTS", "Candidate", "Found", "Survey", "find_candidates", "severed", "take"]
 
 #: candidates that are looked at, the last of the forward, and how many of their gradients are taken at once
 _MOST, _AT_ONCE = 24, 6
@@ -98,13 +101,14 @@ class Survey:
         return {(given, shape) for given, shape in shapes if shape[0] == self.batch}
 
 
-def find_candidates(survey: Survey, score: Tensor, without: Collection[str] = ()) -> Found:
-    """The layers that a map of ``score`` (a sum over images and targets) may be drawn of, ``without`` places whose
-    positions have turned out to be none.
+def find_candidates(made: Pass, asked: Sequence[Sequence[Target]], without: Collection[str] = ()) -> Found:
+    """The layers that maps of all targets ``asked`` may be drawn of, from a survey, the best first; ``without`` places
+    whose positions have turned out to be none.
 
     Where the graph does not lead to the input, since a part of the network records none, they are the last ones that
     the score was computed from, or the last ones there are.
     """
+    survey, score = _surveyed(made, asked)
     paths = Paths(score, survey.leaf)
     names = _named(survey, paths)
     if not paths.order:
@@ -137,6 +141,35 @@ def find_candidates(survey: Survey, score: Tensor, without: Collection[str] = ()
     so_far = inside.index(point_of((usable or placed)[0].edge)) if best else len(inside)
     nameless = any(inside.index(p) < so_far and p not in names for p in apart)
     return Found(tuple(best), general, survey.dense, tuple(passed), nameless)
+
+
+def _surveyed(made: Pass, asked: Sequence[Sequence[Target]]) -> tuple[Survey, Tensor]:
+    """What was noted, and the sum of all that is ``asked``."""
+    dense = made.forward.found is not None
+    try:
+        output: tuple[Tensor, ...] = () if dense else (made.forward.main,)
+        dense = dense or output[0].ndim > 2
+    except TargetError:  # an output that only a target of the user's understands
+        output, dense = (), True
+    inside = {name for targets in asked for target in targets for name in target.layers}
+    asked_of = (*(output if dense else ()), *(made.tape.activations[name] for name in sorted(inside)))
+    known = {place: layout for (size, place), layout in made.layouts.items() if size == made.size}
+    survey = Survey(made.tape, made.leaf, made.size, made.forward.batch, asked_of, dense, made.channels_last, known)
+    # nothing asked about the scores: whatever any of them is computed from
+    sums = [made.scores(targets).sum() for targets in asked]
+    score = torch.stack(sums).sum() if asked else whole(output[0])
+    return survey, score
+
+
+def take(made: Pass, chosen: Candidate) -> bool:
+    """Have ``chosen`` as if it had been captured; gives whether its tensor is one of this forward and still as
+    it was."""
+    if chosen.noted not in made.tape.noted:
+        return False
+    made.tape.calls[chosen.name] = made.tape.calls[chosen.noted.counted]
+    if chosen.intact:
+        made.tape.activations[chosen.name] = chosen.noted.tensor
+    return chosen.intact
 
 
 def _apart(survey: Survey, paths: Paths, names: dict[Point, Noted], inside: Sequence[Point]) -> set[Point]:
@@ -287,9 +320,10 @@ def _read_last(
 CUTS = "no_grad, inference_mode, detach, a comparison, whole numbers or a way through numpy"
 
 
-def severed(survey: Survey, score: Tensor) -> tuple[str, ...] | None:
-    """Layers with positions, the last of the forward first, where torch has recorded no path from the input to the
-    score, though the network may have one; None where it has."""
+def severed(made: Pass, asked: Sequence[Sequence[Target]]) -> tuple[str, ...] | None:
+    """The layers with positions that ran, from a survey, the last first, where torch has recorded no path from the
+    input to what is ``asked``, though the network may have one; None where it has."""
+    survey, score = _surveyed(made, asked)
     if Paths(score, survey.leaf).order:
         return None
     names: dict[int, str] = {}

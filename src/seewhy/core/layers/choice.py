@@ -3,27 +3,24 @@ prove, and remembers it; draws nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 from weakref import WeakKeyDictionary
 
-from torch import Tensor, nn
+from torch import nn
 
 from seewhy.core.forward.request import Request
 from seewhy.core.forward.result import Pass
-from seewhy.core.forward.running import run_eager
-from seewhy.core.layers.candidates import CUTS, Candidate
+from seewhy.core.forward.session import Session
+from seewhy.core.layers.candidates import CUTS, Candidate, find_candidates, severed
 from seewhy.core.layers.grids import CONTRADICTED, PROVED, UNDECIDED, Proof, undecided
 from seewhy.core.layers.proofs import prove
 from seewhy.core.network.borrowed import Network, submodules
 from seewhy.core.network.layouts import Layout, claims
-from seewhy.core.network.places import AUTO, INPUT, Place, find_place
-from seewhy.core.schedule.jobs import Job, Runner
 from seewhy.core.targets import Target
 from seewhy.errors import CapabilityError
 
-__all__ = ["Choice", "Chooser", "check_positions", "choose", "last_call", "prove_jobs", "prove_places"]
+__all__ = ["Choice", "Chooser", "check_positions", "choose", "proofs_of", "prove_places"]
 
 # weak keys: an id() can be reused by another model, a dead module's entry cannot
 _chosen: WeakKeyDictionary[nn.Module, dict[tuple[object, ...], str]] = WeakKeyDictionary()
@@ -31,20 +28,28 @@ _chosen: WeakKeyDictionary[nn.Module, dict[tuple[object, ...], str]] = WeakKeyDi
 _proofs: WeakKeyDictionary[nn.Module, dict[tuple[object, ...], dict[str, Proof | None]]] = WeakKeyDictionary()
 
 
-class Chooser:
-    """Places of one network; the automatic choice is kept per module and input size."""
+def proofs_of(network: Network, size: tuple[int, ...]) -> dict[str, Proof | None]:
+    """What pictures of this size have said of places of ``network``, as long as it has the same parts; None for a place
+    without a grid."""
+    return {} if network.root is None else _known(network, (size, _parts(network)))
 
-    def __init__(self, network: Network) -> None:
-        self._network = network
-        self._places: dict[str, Place] = {}
+
+def _known(network: Network, state: tuple[object, ...]) -> dict[str, Proof | None]:
+    return _proofs.get(network.module, {}).get(state, {})
+
+
+def _parts(network: Network) -> int:
+    """What a network is made of, in a number."""
+    return hash(tuple([(id(part), type(part)) for part in network.parts or submodules(network.module)]))
+
+
+class Chooser:
+    """What was chosen and proved of a session's network, kept per module and input size."""
+
+    def __init__(self, session: Session) -> None:
+        self._session, self._network = session, session.network
         #: what the model is made of, found once: nobody changes it in the midst of a call
         self._parts: int | None = None
-
-    def find(self, name: str) -> Place:
-        """The place called ``name``; raises `UnknownName`."""
-        if name not in self._places:
-            self._places[name] = find_place(self._network.module, name)
-        return self._places[name]
 
     def known(self, size: tuple[int, ...]) -> str | None:
         """The layer chosen earlier for inputs of this size, if the model still has the same parts."""
@@ -61,9 +66,8 @@ class Chooser:
     def proofs(self, size: tuple[int, ...]) -> dict[str, Proof | None]:
         """What pictures of this size have said of places, as long as the model has the same parts; None for a place
         without a grid."""
-        if self._network.root is None:  # a callable has no places
-            return {}
-        return _proofs.get(self._network.root, {}).get(self._state(size), {})
+        # a callable has no places
+        return {} if self._network.root is None else _known(self._network, self._state(size))
 
     def keep(self, size: tuple[int, ...], proofs: Mapping[str, Proof | None]) -> None:
         """Keep what pictures said, and have the network read its layers so."""
@@ -81,25 +85,18 @@ class Chooser:
         """Have the network read its layers as pictures say, or at least do not contradict."""
         for name, proof in self.proofs(size).items():
             if proof is not None and proof.verdict != CONTRADICTED:
-                self._network.grids[size, name] = proof.layout
+                self._session.layouts[size, name] = proof.layout
 
     def _state(self, size: tuple[int, ...]) -> tuple[object, ...]:
         if self._parts is None:
-            parts = self._network.parts or submodules(self._network.module)
-            self._parts = hash(tuple([(id(part), type(part)) for part in parts]))
+            self._parts = _parts(self._network)
         return size, self._parts
 
     def settled(self, request: Request, name: str | None) -> Request:
         """``request`` with the chosen layer captured and no survey; without a name, recorded from the input on."""
         if name is None:
             return replace(request, at_input=True, survey=False)
-        return replace(request, places={**request.places, name: self.find(name)}, survey=False)
-
-
-def last_call(chooser: Chooser, calls: Mapping[str, int], name: str) -> Place:
-    """The place called ``name``, its last call by number: an edit must not meet the earlier ones."""
-    place = chooser.find(name)
-    return place if place.call is not None else replace(place, call=calls.get(name))
+        return replace(request, places={**request.places, name: self._session.find(name)}, survey=False)
 
 
 #: candidates whose grids are proved at once, and in all
@@ -115,38 +112,31 @@ class Choice:
     samples: int
 
 
-def choose(
-    network: Network,
-    call: Callable[[Tensor], Any],
-    x: Tensor,
-    made: Pass,
-    asked: Sequence[Sequence[Target]],
-    chooser: Chooser,
-) -> Choice:
+def choose(session: Session, made: Pass, asked: Sequence[Sequence[Target]], chooser: Chooser) -> Choice:
     """The first candidate whose grid is proved. Where it is undecided, one of the few before it that is proved takes
     its place, or one of all where nothing but its number of tokens speaks for a grid; one that is contradicted is
     passed over. Raises `CapabilityError` where none is left."""
-    found, samples = made.candidates(asked), 0
+    found, samples = find_candidates(made, asked), 0
     if found.nameless:  # once more, with what functions give
-        made, samples = run_eager(network, call, x, replace(made.request, survey=True, functions=True)), len(x)
-        found = made.candidates(asked)
+        made = session.eager(session.x, replace(made.request, survey=True, functions=True))
+        found, samples = find_candidates(made, asked), len(session.x)
     # where the gradient arrives is asked again of what pictures say: of other places, or of those left without some
     wrong: dict[str, Candidate] = {}
     for _ in range(_MOST):
         first = found.candidates[:_AT_ONCE]
-        samples += prove_places(network, call, x, chooser, [e.name for e in first], {e.name: e.layouts for e in first})
+        samples += prove_places(session, chooser, [e.name for e in first], {e.name: e.layouts for e in first})
         said = chooser.proofs(made.size)
         wrong |= {each.name: each for each in first if _verdict(said, each) not in (PROVED, UNDECIDED)}
         proof = said.get(first[0].name) if first else None
         if not first or (proof is not None and first[0].name not in wrong and proof.layout == first[0].layouts[0]):
             break
-        found = made.candidates(asked, wrong)
+        found = find_candidates(made, asked, wrong)
     options = found.candidates[:_MOST]
     spare: list[Candidate] = []
     for start in range(0, len(options), _AT_ONCE):
         some = options[start : start + _AT_ONCE]
         known = {each.name: each.layouts for each in some}
-        samples += prove_places(network, call, x, chooser, list(known), known)
+        samples += prove_places(session, chooser, list(known), known)
         verdicts = chooser.proofs(made.size)
         # one without a verdict has no images along the axis that it seemed to have them along
         left = [each for each in some if _verdict(verdicts, each) in (PROVED, UNDECIDED)]
@@ -157,7 +147,7 @@ def choose(
             best = (good or spare)[0]
             chooser.instead(made.size, best.name, [e.name for e in wrong.values() if e.noted.at > best.noted.at])
             return Choice(best, found.general and (best is options[0] or not found.dense), samples)
-    raise CapabilityError(_nothing([*_no_places(wrong), *found.passed_over], made.severed(asked)))
+    raise CapabilityError(_nothing([*_no_places(wrong), *found.passed_over], severed(made, asked)))
 
 
 def _no_places(names: Iterable[str]) -> list[str]:
@@ -188,9 +178,7 @@ def _nothing(passed: Sequence[str], ran: Sequence[str] | None) -> str:
 
 
 def prove_places(
-    network: Network,
-    call: Callable[[Tensor], Any],
-    x: Tensor,
+    session: Session,
     chooser: Chooser,
     names: Sequence[str],
     layouts: Mapping[str, Sequence[Layout]] | None = None,
@@ -201,56 +189,36 @@ def prove_places(
     What was said is kept for the model and inputs of this size. ``layouts`` are what places could be read as, where
     that is known from the forward, or ``shapes`` what they gave.
     """
-    size = tuple(x.shape[2:])
+    x, size = session.x, session.size
     new = [name for name in names if name not in chooser.proofs(size)]
     chooser.apply(size)
     if not new or not size or not x.is_floating_point():
         return 0
     orders = {p.layout for p in chooser.proofs(size).values() if p is not None and p.layout.order is not None}
-    found = prove(network, call, x, {name: chooser.find(name) for name in new}, layouts, list(orders))
+    found = prove(session, {name: session.find(name) for name in new}, layouts, list(orders))
     said: dict[str, Proof | None] = {name: found.proofs.get(name) for name in new}
     if found.why:
         for name in new:
             shape = (shapes or {}).get(name, ())
-            known = (layouts or {}).get(name) or claims(shape, size, len(x), network.channels_last)
+            known = (layouts or {}).get(name) or claims(shape, size, len(x), session.network.channels_last)
             said[name] = undecided(known[0], found.why) if known else None
     chooser.keep(size, said)
     return found.samples
 
 
-def prove_jobs(
-    network: Network,
-    call: Callable[[Tensor], Any],
-    x: Tensor,
-    chooser: Chooser,
-    made: Pass,
-    jobs: Sequence[Job],
-    auto: str,
-) -> int:
-    """Have pictures say whether the places that maps are of, ``auto`` where that was left open, have the grids that
-    they seem to have; gives the samples that it took."""
-    places = {auto if job.outline.place == AUTO else job.outline.place for job in jobs} - {INPUT}
-    places |= {place for job in jobs for place in job.parameters.get("layers") or ()}
-    shapes = {place: tuple(raw.shape) for place, raw in made.tape.activations.items()}
-    return prove_places(network, call, x, chooser, sorted(places), shapes=shapes)
-
-
-def check_positions(runner: Runner, made: Pass, chooser: Chooser) -> None:
+def check_positions(method: str, places: Iterable[str], made: Pass, chooser: Chooser) -> None:
     """Refuse a class activation map of a layer that has no positions to map, or not those that it seems to have."""
-    method = runner.job.outline.method
-    if method.card.family != "cam":
-        return
     proofs = chooser.proofs(made.size)
-    for place in runner.job.parameters.get("layers") or (runner.place,):
+    for place in places:
         proof = proofs.get(place)
         if proof is not None and proof.verdict == CONTRADICTED:
             raise CapabilityError(
-                f"{method.name} at layer {place!r}: {proof.note(place)}; choose another layer (seewhy layers), or say "
+                f"{method} at layer {place!r}: {proof.note(place)}; choose another layer (seewhy layers), or say "
                 "how to read it with reshape="
             )
         shape = tuple(made.activation(place).shape)
         if len(shape) < 3:
             raise CapabilityError(
-                f"{method.name} at layer {place!r}: its output {shape} has no positions; choose a convolutional layer "
+                f"{method} at layer {place!r}: its output {shape} has no positions; choose a convolutional layer "
                 "(seewhy layers), or saliency, which has values anywhere"
             )

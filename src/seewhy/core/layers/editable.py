@@ -7,18 +7,15 @@ the module that takes it, goes on with the old values: a map of such changes wou
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
 from weakref import WeakKeyDictionary
 
-from torch import Tensor, nn
+from torch import nn
 
 from seewhy.core.forward.request import Request
 from seewhy.core.forward.result import Pass, whole
-from seewhy.core.forward.running import run_eager
+from seewhy.core.forward.session import Session
 from seewhy.core.layers.dominators import Paths, point_of
 from seewhy.core.memory import unmetered
-from seewhy.core.network.borrowed import Network
 from seewhy.core.network.capture import Noted
 from seewhy.core.network.places import TAKEN, Place
 from seewhy.errors import CapabilityError, TargetError
@@ -29,16 +26,16 @@ __all__ = ["check_editable"]
 _known: WeakKeyDictionary[nn.Module, dict[tuple[str, int | None, str], bool]] = WeakKeyDictionary()
 
 
-def check_editable(network: Network, call: Callable[[Tensor], Any], x: Tensor, name: str, place: Place) -> None:
+def check_editable(session: Session, name: str, place: Place) -> None:
     """Refuse a place, called ``name``, whose tensor is read before it can be changed, which one recorded forward of the
     first input shows, once for a network and place. Raises `CapabilityError`."""
-    if network.root is None:
+    if session.network.root is None:
         return
-    known = _known.setdefault(network.root, {})
+    known = _known.setdefault(session.network.root, {})
     key = place.name, place.call, place.element
     if key not in known:
         with unmetered():
-            made = run_eager(network, call, x[:1].detach(), Request(at_input=True, survey=True))
+            made = session.eager(session.x[:1].detach(), Request(at_input=True, survey=True))
         known[key] = _read_before(made, place)
     if known[key]:
         raise CapabilityError(

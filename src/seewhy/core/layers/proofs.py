@@ -1,18 +1,17 @@
-"""Proving grids: takes a borrowed network, an input and places, runs pictures changed in coded stripes through it,
+"""Proving grids: takes a session and places, runs pictures changed in coded stripes through it,
 gives what they say of each place; remembers nothing."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from seewhy.core.forward.request import Request
-from seewhy.core.forward.running import run_forward
+from seewhy.core.forward.session import Session
 from seewhy.core.layers.grids import (
     CONTRADICTED,
     LEAST,
@@ -27,7 +26,6 @@ from seewhy.core.layers.grids import (
     undecided,
 )
 from seewhy.core.memory import unmetered
-from seewhy.core.network.borrowed import Network
 from seewhy.core.network.layouts import Layout, claims, find_layout
 from seewhy.core.network.places import Place
 from seewhy.errors import OutOfMemory, reason
@@ -57,22 +55,20 @@ class Proved:
 
 
 def prove(
-    network: Network,
-    call: Callable[[Tensor], Any],
-    x: Tensor,
+    session: Session,
     places: Mapping[str, Place],
     layouts: Mapping[str, Sequence[Layout]] | None = None,
     orders: Sequence[Layout] = (),
 ) -> Proved:
-    """What pictures say of ``places``, for inputs like the first of ``x`` [B, C, *size].
+    """What pictures say of ``places``, for inputs like the first of the session.
 
     ``layouts`` are what a place could be read as, where that is known; it is found from its shape elsewhere. ``orders``
     are layouts that other places were put in order by: a network's rows of tokens mostly have the same. A network
     that takes no such batch is undecided, and why is said.
     """
-    stripes = Stripes(tuple(x.shape[2:]))
+    stripes = Stripes(session.size)
     try:
-        raws, silent = _answers(network, call, x, places, stripes)
+        raws, silent = _answers(session, places, stripes)
     except (OutOfMemory, KeyboardInterrupt):
         raise
     except Exception as error:  # whatever a forward raises on pictures that nobody gave it is no fault of the user's
@@ -81,27 +77,27 @@ def prove(
     samples, proofs = each, {}
     known = {
         name: [
-            *((layouts or {}).get(name) or claims(answers.shape, stripes.size, each, network.channels_last)),
+            *((layouts or {}).get(name) or claims(answers.shape, stripes.size, each, session.network.channels_last)),
             *orders,
         ]
         for name, answers in raws.items()
     }
     proofs = {name: proof for name, answers in raws.items() if (proof := decide(answers, known[name])) is not None}
-    samples += _confirm(network, call, x, places, raws, known, proofs)
+    samples += _confirm(session, places, raws, known, proofs)
     # other noise, where some is not enough
     doubtful = {name: places[name] for name, proof in proofs.items() if proof.verdict != PROVED}
     for seed in range(1, _DRAWS if doubtful else 0):
         samples += each
-        for name, answers in _answers(network, call, x, doubtful, replace(stripes, seed=seed))[0].items():
+        for name, answers in _answers(session, doubtful, replace(stripes, seed=seed))[0].items():
             raws[name] += answers
     again = {name: proof for name in doubtful if (proof := decide(raws[name], known[name])) is not None}
-    samples += _confirm(network, call, x, places, raws, known, again)
+    samples += _confirm(session, places, raws, known, again)
     for name in doubtful:
         proof = again.get(name)
         if proof is not None and proof.verdict == CONTRADICTED and proof.layout.tokens:
-            ordered, more = _ordered(network, call, x, {name: places[name]}, known[name], raws[name])
+            ordered, more = _ordered(session, {name: places[name]}, known[name], raws[name])
             proof, samples = ordered or proof, samples + more
-        usual = find_layout(raws[name].shape, stripes.size, last=network.channels_last)
+        usual = find_layout(raws[name].shape, stripes.size, last=session.network.channels_last)
         if proof is None or (proof.verdict != PROVED and len(usual.grid) != len(stripes.size) and layouts is None):
             del proofs[name]  # no grid, and nobody says that it is one
         else:
@@ -112,9 +108,7 @@ def prove(
 
 
 def _confirm(
-    network: Network,
-    call: Callable[[Tensor], Any],
-    x: Tensor,
+    session: Session,
     places: Mapping[str, Place],
     raws: Mapping[str, Answers],
     known: Mapping[str, list[Layout]],
@@ -130,7 +124,7 @@ def _confirm(
         if not picked:
             break
         stripes = replace(raws[next(iter(picked))].stripes, seed=seed)
-        fresh = _answers(network, call, x, {name: places[name] for name in picked}, stripes)[0]
+        fresh = _answers(session, {name: places[name] for name in picked}, stripes)[0]
         spent += 1 + 2 * len(stripes.codes)
         for name, proof in picked.items():
             few = math.prod(proof.layout.grid) < LEAST  # of which one set says little: both together
@@ -152,9 +146,7 @@ def _confirm(
 
 
 def _ordered(
-    network: Network,
-    call: Callable[[Tensor], Any],
-    x: Tensor,
+    session: Session,
     place: Mapping[str, Place],
     known: Sequence[Layout],
     answers: Answers,
@@ -166,7 +158,7 @@ def _ordered(
     if digits > _MOST_DIGITS or not first.tokens:
         return None, 0
     finer = Stripes(answers.stripes.size, digits, seed=_DRAWS)
-    (read,) = _answers(network, call, x, place, finer)[0].values()
+    (read,) = _answers(session, place, finer)[0].values()
     spent = 1 + 2 * len(finer.codes)
     for each in [first, *shifts(first, known)]:  # only where the grid begins does every token have a place of its own
         layout = in_order(read, each)
@@ -175,29 +167,27 @@ def _ordered(
     return None, spent
 
 
-def _answers(
-    network: Network, call: Callable[[Tensor], Any], x: Tensor, places: Mapping[str, Place], stripes: Stripes
-) -> tuple[dict[str, Answers], set[str]]:
+def _answers(session: Session, places: Mapping[str, Place], stripes: Stripes) -> tuple[dict[str, Answers], set[str]]:
     """What each place that ran puts out for the pictures, together where the network takes them together; and those
     that did not run for all of them."""
+    x = session.x
     pictures = stripes.pictures(x[:1].detach())
     many = max(min(_AT_ONCE // max(x[0].numel(), 1), len(pictures)), 1)
-    if network.mixes_samples:
+    if session.network.mixes_samples:
         many = 1
     try:
-        return _run(network, call, pictures, places, stripes, many)
+        return _run(session, pictures, places, stripes, many)
     except (OutOfMemory, KeyboardInterrupt):
         raise
     except Exception:
         if many == len(x):
             raise
         # exported for batches of one size: as many as the user gave
-        return _run(network, call, pictures, places, stripes, len(x))
+        return _run(session, pictures, places, stripes, len(x))
 
 
 def _run(
-    network: Network,
-    call: Callable[[Tensor], Any],
+    session: Session,
     pictures: Tensor,
     places: Mapping[str, Place],
     stripes: Stripes,
@@ -207,20 +197,16 @@ def _run(
     parts: dict[str, list[Tensor]] = {name: [] for name in places}
     axes: dict[str, int] = {}
     silent: set[str] = set()
-    kept, network.preparer = network.preparer, None  # of the model itself: no program is built for this
-    try:
-        with torch.no_grad(), unmetered():
-            for start in range(0, len(pictures), many):
-                some = pictures[start : start + many]
-                made = run_forward(network, call, _padded(some, many), request)
-                silent |= places.keys() - made.tape.activations.keys()
-                for name, raw in made.tape.activations.items():
-                    # tokens first: the images are the second axis
-                    axes[name] = axis = 0 if raw.shape[:1] == (many,) else 1
-                    if raw.ndim > axis and raw.shape[axis] == many:
-                        parts[name].append(raw.detach().narrow(axis, 0, len(some)).clone())
-    finally:
-        network.preparer = kept
+    with torch.no_grad(), unmetered():
+        for start in range(0, len(pictures), many):
+            some = pictures[start : start + many]
+            made = session.eager(_padded(some, many), request)  # no program is built for this
+            silent |= places.keys() - made.tape.activations.keys()
+            for name, raw in made.tape.activations.items():
+                # tokens first: the images are the second axis
+                axes[name] = axis = 0 if raw.shape[:1] == (many,) else 1
+                if raw.ndim > axis and raw.shape[axis] == many:
+                    parts[name].append(raw.detach().narrow(axis, 0, len(some)).clone())
     whole = math.ceil(len(pictures) / many)
     found = {n: Answers(stripes, (torch.cat(each, axes[n]),)) for n, each in parts.items() if len(each) == whole}
     return found, silent

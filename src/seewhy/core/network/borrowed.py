@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakKeyDictionary, ref
 
 import torch
@@ -18,10 +18,6 @@ from torch import Tensor, nn
 from seewhy.core.network.runtimes import program_of
 from seewhy.core.network.set_aside import uncompiled, unrepeated
 from seewhy.errors import CapabilityError, SeewhyError, reason
-
-if TYPE_CHECKING:
-    from seewhy.core.compile.programs import Preparer
-    from seewhy.core.network.layouts import Layout
 
 __all__ = ["Network", "mode_matters", "submodules", "tensors_of", "unwrap"]
 
@@ -211,21 +207,19 @@ class Network:
 
     ``root`` is the module with wrappers taken off, or None for a callable; ``warned`` collects what the user ought to
     know about the model's state. ``program`` is what gives the scores where the module only stands for a network that
-    runs outside torch; ``agrees`` says whether the two were found to agree since the network was last borrowed.
+    runs outside torch, unless the module is looked at ``alone``.
     """
 
     model: nn.Module | Callable[[Tensor], Any]
     warned: list[str] = field(default_factory=list)
+    alone: bool = False
 
     def __post_init__(self) -> None:
         self.root = unwrap(self.model) if isinstance(self.model, nn.Module) else None
         #: whether the layers' own layout is channels last; a module of another library says so of itself
         self.channels_last = bool(getattr(self.root, "channels_last", False))
-        self.program = program_of(self.model if self.root is None else self.root)
+        self.program = None if self.alone else program_of(self.model if self.root is None else self.root)
         self.warned = [*self.warned, *(() if self.program is None else self.program.caveats)]
-        self.agrees = False
-        #: what pictures have proved of layers, by input size and place
-        self.grids: dict[tuple[tuple[int, ...], str], Layout] = {}
         #: every submodule and tensor, for the length of a call: on a small network walks through it are what a call
         #: costs
         self.parts: list[nn.Module] = []
@@ -234,8 +228,6 @@ class Network:
         #: inference mode and so can take part in no graph, as found when the network was last borrowed
         self.hooked_backward = self.frozen = False
         self._buffers = _Buffers(())
-        #: what gives prepared programs for the length of a call; see `seewhy.core.compile.programs`
-        self.preparer: Preparer | None = None
 
     @property
     def hides(self) -> bool:
@@ -280,7 +272,6 @@ class Network:
         with ExitStack() as stack:
             stack.enter_context(torch.inference_mode(False))
             stack.enter_context(torch.enable_grad())
-            self.agrees = False
             parts = self.parts = [] if self.root is None else submodules(self.root)
             stack.callback(self.parts.clear)
             if self.root is not None:

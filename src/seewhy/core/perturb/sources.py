@@ -9,50 +9,11 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from seewhy.core.asks import Source
 from seewhy.core.perturb.noise import fingerprint, gaussian
 from seewhy.errors import UsageError
 
 __all__ = ["ChangedInput", "EditedLayer", "GaussianNoise", "MaskedInput", "PlacesOnPath", "Source", "StraightPath"]
-
-
-@dataclass(frozen=True, eq=False)
-class Source:
-    """``count`` variants of each image.
-
-    `inputs` builds the changed inputs of a chunk; a source that changes a layer instead does so in `edit`. Sources with
-    equal `key` yield the same variants, and share passes; ``local`` ones depend on the layer explained besides. Raises
-    `UsageError` for a count that is no positive whole number.
-    """
-
-    count: int
-
-    #: whether the variants depend on the layer that is explained
-    local = False
-    #: whether a layer is changed, not the input
-    edits = False
-
-    def __post_init__(self) -> None:
-        if isinstance(self.count, bool) or not isinstance(self.count, int) or self.count < 1:
-            raise UsageError(f"{self.count!r} variants of an image: a whole number from 1 on is needed, e.g. n=32")
-
-    @property
-    def key(self) -> Hashable:
-        """What the variants depend on."""
-        return id(self)
-
-    @property
-    def boxes(self) -> tuple[Tensor, Tensor] | None:
-        """Where each variant differs from its image at most: from pixel [count, axes] to pixel, inclusive; None for
-        anywhere. The same for every image."""
-        return None
-
-    def inputs(self, x: Tensor, samples: Tensor, indices: Tensor) -> Tensor:
-        """The inputs [m, ...] for variant ``indices[i]`` of image ``samples[i]``."""
-        return x[samples]
-
-    def edit(self, activation: Tensor, samples: Tensor, indices: Tensor) -> Tensor:
-        """The changed activation, canonical [m, C, *positions]."""
-        return activation
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,1 +1,1 @@
-"""The engine: methods as jobs over one batch, the passes that they share, and spot checks of programs; reads nothing."""
+"""The engine: methods as jobs over one batch, the passes that they share, spot checks of programs; knows no file."""

@@ -11,9 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
-
-from torch import Tensor
+from typing import Any, Self
 
 from seewhy.core import asks
 from seewhy.core.compile.closed import Closed
@@ -30,16 +28,16 @@ from seewhy.core.forward.answers import (
 )
 from seewhy.core.forward.attention import AttentionMaps, attention_maps, lens_maps
 from seewhy.core.forward.costs import Event, Spent
+from seewhy.core.forward.propagation import Flow, Lift, Propagation
 from seewhy.core.forward.request import Request
 from seewhy.core.forward.result import Pass
-from seewhy.core.forward.running import run_forward
-from seewhy.core.layers.choice import Chooser, check_positions, choose, last_call, prove_jobs
+from seewhy.core.forward.session import Session
+from seewhy.core.layers.candidates import take
+from seewhy.core.layers.choice import Chooser, check_positions, choose, prove_places
 from seewhy.core.memory import Budget
 from seewhy.core.network.axes import check_axes
-from seewhy.core.network.borrowed import Network
 from seewhy.core.network.outputs import Forward
 from seewhy.core.network.places import AUTO, INPUT
-from seewhy.core.relevance.propagation import Flow, Lift, Propagation
 from seewhy.core.schedule.jobs import (
     UNANSWERED,
     Answer,
@@ -47,7 +45,6 @@ from seewhy.core.schedule.jobs import (
     Outcome,
     Outline,
     Runner,
-    Settings,
     attribution,
     distinct,
     salvage,
@@ -57,86 +54,93 @@ from seewhy.core.schedule.jobs import (
 from seewhy.core.schedule.needs import closed_at, shared_request
 from seewhy.core.schedule.spot_checks import CallSpot, Differs, spot_of
 from seewhy.core.schedule.streams import Subscriber, Tally, run_stream
-from seewhy.errors import CapabilityError
+from seewhy.errors import CapabilityError, UsageError
 
-__all__ = ["run_jobs"]
+__all__ = ["Engine"]
 
 
-def run_jobs(
-    network: Network,
-    x: Tensor,
-    outlines: Sequence[Outline],
-    plan: Callable[[Forward], Sequence[Job]],
-    settings: Settings | None = None,
-    layers: Sequence[str] = (),
-    lost: Spent | None = None,
-) -> Outcome:
-    """Explain the batch ``x`` [B, C, *size].
+class Engine:
+    """One call for the batch of a ``session``: `open` runs the forward that everything shares, `run` takes the jobs to
+    their end. To be entered as a context, which lets go of every graph in the end.
 
-    ``plan`` makes the jobs once the scores are known (the top class is not known before); each must be one of
-    ``outlines``, which say what the forward has to capture. ``layers`` are captured besides, for targets that
-    read them. ``lost`` is what an earlier run cost that has to be done again.
-
-    Raises `Differs` where a prepared program was found to differ from the model: `run_surely` runs everything again.
+    ``lost`` is what an earlier attempt cost that has to be done again. Raises `Differs` where a prepared program was
+    found to differ from the model: then all of it is to be run again without any (`attempts`).
     """
-    settings = settings or Settings()
-    with network.borrowed() as call:
-        x = x.clone() if x.is_inference() else x
-        check_axes(network, call, x)
-        network.preparer = Preparer(network, call, x, settings.prepare, settings.doubt)
-        run = _Run(network, call, x, settings, network.preparer)
-        if lost is not None:
-            run.spent.events.append(Event(0, 0, lost.seconds, checks=lost.forwards + lost.checks))
-        try:
-            return run.all(outlines, plan, layers)
-        except Differs as found:
-            found.spent = found.spent.united(run.spent)
-            raise
-        finally:
-            run.propagation.close()
-            network.preparer = None
 
-
-class _Run:
-    """One call of the engine."""
-
-    def __init__(
-        self, network: Network, call: Callable[[Tensor], Any], x: Tensor, settings: Settings, preparer: Preparer
-    ) -> None:
-        self.network, self.call, self.x, self.settings, self.preparer = network, call, x, settings, preparer
-        self.chooser = Chooser(network)
+    def __init__(self, session: Session, lost: Spent | None = None) -> None:
+        settings = session.settings
+        self.session = session
+        self.network, self.call, self.x, self.settings = session.network, session.call, session.x, settings
+        check_axes(self.network, self.call, self.x)
+        self.preparer = Preparer(self.network, self.call, self.x, settings.prepare, settings.doubt)
+        session.programs = self.preparer
+        self.chooser = Chooser(session)
         self.spent = Spent()
-        self.batch = x.shape[0]
-        # the last call of every layer, by number, once the shared forward has counted them; what is given away to be
-        # called holds these two and not the run: a cycle would keep its graph until the garbage collector comes by
-        self.calls: dict[str, int] = {}
-        self.find = partial(last_call, self.chooser, self.calls)
-        self.propagation = Propagation(network, call, x, self.settings, self.find)
+        if lost is not None:
+            self.spent.events.append(Event(0, 0, lost.seconds, checks=lost.forwards + lost.checks))
+        self.batch = self.x.shape[0]
+        self.propagation = Propagation(session)
         self.budgets: dict[tuple[bool, bool], Budget] = {}
         #: samples of the shared forward that are repeated on the model itself, if any are
         self.spot: CallSpot | None = None
         #: gradients without a graph, where the shared forward has none
         self.closed: Closed | None = None
+        #: the layer chosen where that was left to us
+        self.auto = ""
         # seconds that a sample takes, as far as the shared forward can tell
         self.each = 0.0
 
-    def all(
-        self, outlines: Sequence[Outline], plan: Callable[[Forward], Sequence[Job]], layers: Sequence[str]
-    ) -> Outcome:
-        """Run the shared forward, then every job to its end."""
-        made, jobs, auto = self._open(outlines, plan, layers)
-        self.calls |= made.tape.calls
-        self._spot(made, jobs)
-        self.made = made
-        if self.settings.reshape is None and (
-            samples := prove_jobs(self.network, self.call, self.x, self.chooser, made, jobs, auto)
-        ):
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        self.propagation.close()
+        if isinstance(error, Differs):
+            error.spent = error.spent.united(self.spent)
+
+    def open(self, outlines: Sequence[Outline], layers: Sequence[str] = ()) -> Forward:
+        """Run the forward that everything shares; gives what the network put out, of which jobs are made (the top class
+        is not known before), each one of ``outlines``. ``layers`` are captured besides, for targets that read them."""
+        size = self.session.size
+        names = {o.place for o in outlines} - {INPUT, AUTO} | set(layers) | {o.about for o in outlines if o.about}
+        self.layers, auto = layers, next((AUTO for o in outlines if o.place == AUTO), "")
+        known = self.chooser.known(size) if auto and not layers else None  # a unit inside has layers of its own
+        if known is not None:
+            auto = known
+            names.add(known)
+        places = {name: self.session.find(name) for name in sorted(names)}
+        if names or auto:
+            self.chooser.apply(size)  # an earlier call has looked
+        required = frozenset((*layers, *([known] if known else [])))
+        request = shared_request(self.network, outlines, places, self.settings, survey=auto == AUTO, required=required)
+        self.request, self.auto, closed = request, auto, closed_at(self.preparer, outlines, request)
+        try:
+            self.made = self._forward(replace(request, gradients=False) if closed else request)
+        except CapabilityError:
+            if known is None:
+                raise
+            # chosen for an earlier input, and this one took another way through the model
+            self.chooser.forget(size)
+            return self.open(outlines, layers)
+        self.closed = Closed(self.made, *closed) if closed else None
+        return self.made.forward
+
+    def run(self, jobs: Sequence[Job]) -> Outcome:
+        """Run every job to its end."""
+        self._settle(jobs)
+        self.session.calls |= self.made.tape.calls
+        self._spot(self.made, jobs)
+        if self.settings.reshape is None and (samples := self._prove(jobs)):
             self.spent.events.append(Event(checks=samples))
         opened = list(self.spent.events)
-        runners = [Runner(job, auto if job.outline.place == AUTO else job.outline.place, steps_of(job)) for job in jobs]
+        runners = [
+            Runner(job, self.auto if job.outline.place == AUTO else job.outline.place, steps_of(job)) for job in jobs
+        ]
         for runner in runners:
-            if self.settings.reshape is None:
-                check_positions(runner, made, self.chooser)
+            method = runner.job.outline.method
+            if self.settings.reshape is None and method.card.family == "cam":
+                places = runner.job.parameters.get("layers") or (runner.place,)
+                check_positions(method.name, places, self.made, self.chooser)
             runner.spent.events.extend(opened)
             self._advance(runner, None)
         interrupted = False
@@ -148,71 +152,54 @@ class _Run:
             if not salvage(runners):
                 raise
             interrupted = True
-        answers, recorded = [], made.recorded
+        answers, recorded = [], self.made.recorded
         for runner in runners:
             if runner.result is None:
                 continue
-            scores = made.scores(runner.job.targets).detach()
+            scores = self.made.scores(runner.job.targets).detach()
             answers.append(
                 Answer(runner.job, runner.result, runner.place, scores, runner.depends, recorded, runner.spent)
             )
-        proofs = self.chooser.proofs(made.size)
+        proofs = self.chooser.proofs(self.made.size)
         grids = {each.place: proof for each in answers if (proof := proofs.get(each.place)) is not None}
-        return Outcome(answers, made.forward, self.spent, interrupted, self.preparer.record, grids)
+        return Outcome(answers, self.made.forward, self.spent, interrupted, self.preparer.record, grids)
 
-    def _open(
-        self, outlines: Sequence[Outline], plan: Callable[[Forward], Sequence[Job]], layers: Sequence[str]
-    ) -> tuple[Pass, Sequence[Job], str]:
-        """The forward that everything shares; with the layer chosen where that was left to us."""
-        size = tuple(self.x.shape[2:])
-        names = {o.place for o in outlines} - {INPUT, AUTO} | set(layers) | {o.about for o in outlines if o.about}
-        auto = next((AUTO for o in outlines if o.place == AUTO), "")
-        known = self.chooser.known(size) if auto and not layers else None  # a unit inside has layers of its own
-        if known is not None:
-            auto = known
-            names.add(known)
-        places = {name: self.chooser.find(name) for name in sorted(names)}
-        required = frozenset((*layers, *([known] if known else [])))
-        request = shared_request(self.network, outlines, places, self.settings, survey=auto == AUTO, required=required)
-        self.request, closed = request, closed_at(self.preparer, outlines, request)
-        try:
-            made = self._forward(replace(request, gradients=False) if closed else request)
-        except CapabilityError:
-            if known is None:
-                raise
-            # chosen for an earlier input, and this one took another way through the model
-            self.chooser.forget(size)
-            return self._open(outlines, plan, layers)
-        jobs = plan(made.forward)
-        if closed is not None:
-            self.closed = Closed(made, *closed)
+    def _settle(self, jobs: Sequence[Job]) -> None:
+        """Have the shared forward as these jobs need it: with a graph where nothing stands for one, and with the layer
+        that was left to us chosen and captured."""
+        made, request = self.made, self.request
+        if self.closed is not None:
             if self.closed.proven() and all(self.closed.serves(job.targets) for job in jobs):
-                return made, jobs, auto
+                return
             self.closed = None
             made = self._forward(request)
-            jobs = plan(made.forward)
         # a layer is chosen for what is asked about the scores, not for the mean of some other layer
         asked = list(dict.fromkeys(job.targets for job in jobs if not job.outline.about))
-        targets = asked[0] if asked else None
-        if auto == AUTO:
+        if self.auto == AUTO:
             began = time.perf_counter()
-            choice = choose(self.network, self.call, self.x, made, asked, self.chooser)
-            auto = choice.candidate.name
-            if choice.general and not layers:  # which branch of a detector matters is each object's own
-                self.chooser.remember(size, auto)
+            choice = choose(self.session, made, asked, self.chooser)
+            self.auto = choice.candidate.name
+            if choice.general and not self.layers:  # which branch of a detector matters is each object's own
+                self.chooser.remember(self.session.size, self.auto)
             self.spent.events.append(Event(seconds=time.perf_counter() - began, checks=choice.samples))
-            if not made.take(choice.candidate):  # rewritten in place later in the forward: capture it this time
-                made = self._forward(self.chooser.settled(request, auto))
-                jobs = plan(made.forward)
-        if request.graph == "lazy" and targets is not None and not made.scores(targets).requires_grad:
+            if not take(made, choice.candidate):  # rewritten in place later in the forward: capture it this time
+                made = self._forward(self.chooser.settled(request, self.auto))
+        if request.graph == "lazy" and asked and not made.scores(asked[0]).requires_grad:
             # part of the model switches gradients off for itself: record from the input on instead
             made = self._forward(self.chooser.settled(request, None))
-            jobs = plan(made.forward)
-        return made, jobs, auto
+        self.made = made
+
+    def _prove(self, jobs: Sequence[Job]) -> int:
+        """Have pictures say whether the places that maps are of have the grids that they seem to have; gives the
+        samples that it took."""
+        places = {self.auto if job.outline.place == AUTO else job.outline.place for job in jobs} - {INPUT}
+        places |= {place for job in jobs for place in job.parameters.get("layers") or ()}
+        shapes = {place: tuple(raw.shape) for place, raw in self.made.tape.activations.items()}
+        return prove_places(self.session, self.chooser, sorted(places), shapes=shapes)
 
     def _spot(self, made: Pass, jobs: Sequence[Job]) -> None:
         """Have some samples of the shared forward repeated on the model itself, if a program gave it and it is time."""
-        self.spot = spot_of(self.network, self.call, self.x, self.request, made, self.chooser)
+        self.spot = spot_of(self.session, self.preparer, self.request, made)
         if self.spot is not None:
             self._check(partial(self.spot.forward, made, list(dict.fromkeys(job.targets for job in jobs))))
 
@@ -232,7 +219,7 @@ class _Run:
 
     def _forward(self, request: Request) -> Pass:
         began = time.perf_counter()
-        made = run_forward(self.network, self.call, self.x, request)
+        made = self.session.run(self.x, request)
         seconds = time.perf_counter() - began
         self.preparer.log(seconds, self.batch)
         self.each = seconds / self.batch
@@ -310,17 +297,22 @@ class _Run:
 
     def _lens(self, runner: Runner) -> AttentionMaps:
         began = time.perf_counter()
-        maps, passes = lens_maps(
-            self.network, self.call, self.x, runner.job.targets, self.chooser, self.settings.differentiable
-        )
+        maps, passes = lens_maps(self.session, runner.job.targets, self.settings.differentiable)
         spent = passes * self.batch
         self._log(Event(spent, spent, time.perf_counter() - began), runner)
         return maps
 
     def _propagated(self, runner: Runner, ask: asks.Relevance | asks.Multipliers) -> Flow | Lift:
         """One backward pass of relevance or multipliers, and the forward that all of them share."""
-        began, job = time.perf_counter(), runner.job
-        found, forward = self.propagation.answer(ask, ask.place or runner.place, job)
+        job, place, began = runner.job, ask.place or runner.place, time.perf_counter()
+        method, rule = job.outline.method.name, job.outline.rule
+        if rule != "none":
+            raise UsageError(f"{method} has rules of its own; backward_rule={rule!r} has no meaning for it")
+        found: Flow | Lift
+        if isinstance(ask, asks.Multipliers):
+            found, forward = self.propagation.multipliers(job.supplies["baseline"], place, job.targets)
+        else:
+            found, forward = self.propagation.flow(ask, place, ask.targets or job.targets, method)
         runner.depends &= found.depends
         spent = Event(0, self.batch, time.perf_counter() - began - forward.seconds)
         for log in (self.spent, runner.spent):
@@ -394,14 +386,10 @@ class _Run:
         began, tally = time.perf_counter(), Tally(self.batch)
         try:
             run_stream(
-                self.network,
-                self.call,
-                self.x,
+                self.session,
+                self.preparer,
                 subscribers,
-                self.find,
                 budgets=partial(self._budget, recorded),
-                reshape=self.settings.reshape,
-                keep=self.settings.differentiable,
                 progress=(lambda done, total: None)
                 if ask.quiet
                 else lambda done, total: self.settings.progress(label, done, total),

@@ -3,7 +3,7 @@ job under way waits for; runs no pass."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
+from collections.abc import Generator, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from inspect import isgeneratorfunction
 from typing import Any
@@ -14,7 +14,6 @@ from seewhy.core import asks
 from seewhy.core.asks import Stream
 from seewhy.core.forward.costs import Spent
 from seewhy.core.layers.grids import Proof
-from seewhy.core.network.layouts import Reshape
 from seewhy.core.network.outputs import Forward
 from seewhy.core.perturb.folds import Gather
 from seewhy.core.perturb.sources import StraightPath
@@ -28,7 +27,6 @@ __all__ = [
     "Outcome",
     "Outline",
     "Runner",
-    "Settings",
     "Steps",
     "attribution",
     "distinct",
@@ -92,20 +90,6 @@ class Outcome:
     interrupted: bool = False
     prepared: Mapping[str, Any] = field(default_factory=dict)
     grids: Mapping[str, Proof] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to run, as opposed to what: nothing here changes a value beyond float tolerance, except ``reshape``."""
-
-    reshape: Reshape | None = None
-    differentiable: bool = False
-    memory: int | None = None
-    prepare: bool | str = "auto"
-    progress: Callable[[str, int, int], None] = lambda what, done, total: None
-    preview: Callable[[Tensor, int, int], None] = lambda values, step, steps: None
-    #: why no program is to be used, whatever ``prepare`` says; '' where none is doubted
-    doubt: str = ""
 
 
 Steps = Generator[Any, Any, Any]

@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from seewhy.core.compile.closed import Tail
 from seewhy.core.compile.programs import Preparer
 from seewhy.core.forward.request import Request
+from seewhy.core.forward.session import Settings
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.places import INPUT, Place
-from seewhy.core.schedule.jobs import Outline, Settings
+from seewhy.core.schedule.jobs import Outline
 from seewhy.registry import FORWARD_ONLY, Method, Need
 
 __all__ = ["closed_at", "recorded_from_input", "shared_request"]

@@ -14,7 +14,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -27,17 +27,13 @@ from seewhy.core.forward.answers import GradientKey, gradients_at
 from seewhy.core.forward.costs import Spent
 from seewhy.core.forward.request import Request, Use
 from seewhy.core.forward.result import Pass
-from seewhy.core.forward.running import rounded, run_eager
-from seewhy.core.layers.choice import Chooser
+from seewhy.core.forward.session import Session, Settings
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.outputs import Forward
-from seewhy.core.schedule.jobs import Settings
 from seewhy.core.targets import Target
 from seewhy.errors import TargetError
 
-__all__ = ["CallSpot", "Differs", "StreamSpots", "run_surely", "spot_of"]
-
-Done = TypeVar("Done")
+__all__ = ["Attempt", "CallSpot", "Differs", "StreamSpots", "attempts", "spot_of"]
 
 #: samples of a call, or of every size of chunk in a stream, that are repeated
 _EACH = 2
@@ -74,14 +70,37 @@ class Differs(Exception):
         )
 
 
-def run_surely(network: Network, settings: Settings, run: Callable[[Settings, Spent | None], Done]) -> Done:
-    """What ``run`` gives with ``settings``; where a program turns out to differ from the model, that is thrown away:
-    then what it gives without any, told what was spent in vain, and a note of the network's says so."""
-    try:
-        return run(settings, None)
-    except Differs as found:
-        network.note(found.note)
-        return run(replace(settings, doubt=found.note), found.spent)
+@dataclass
+class Attempt:
+    """One way of running a call, with ``settings``; what is done inside the context may turn out to differ from the
+    model, which is no error then. ``lost`` is what an earlier one has cost in vain."""
+
+    network: Network
+    settings: Settings
+    lost: Spent | None = None
+    #: what batches that were done within it have cost
+    done: list[Spent] = field(default_factory=list)
+    differed: Differs | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
+        if not isinstance(error, Differs) or self.settings.doubt:
+            return False
+        self.differed = error
+        self.network.note(error.note)
+        return True
+
+
+def attempts(network: Network, settings: Settings) -> Iterator[Attempt]:
+    """With ``settings``; and where a program turned out to differ from the model, once more without any: all that the
+    first attempt gave is to be thrown away then, and a note of the network's says so."""
+    first = Attempt(network, settings)
+    yield first
+    if first.differed is not None:
+        lost = first.differed.spent.united(*first.done)
+        yield Attempt(network, replace(settings, doubt=first.differed.note), lost)
 
 
 def _drawn(count: int) -> list[int]:
@@ -155,21 +174,15 @@ class CallSpot:
             raise Differs(f"{self.use}: {words}")
 
 
-def spot_of(
-    network: Network, call: Callable[[Tensor], Any], x: Tensor, request: Request, made: Pass, chooser: Chooser
-) -> CallSpot | None:
-    """Some samples of ``made``, a forward of ``x`` for ``request``, to be repeated on the model itself; None where the
-    model gave it, or it is not time."""
-    preparer = network.preparer
-    if made.use is None or preparer is None or not preparer.due(made.use, len(x)):
+def spot_of(session: Session, preparer: Preparer, request: Request, made: Pass) -> CallSpot | None:
+    """Some samples of ``made``, a forward of the batch for ``request``, to be repeated on the model itself; None where
+    the model gave it, or it is not time."""
+    x = session.x
+    if made.use is None or not preparer.due(made.use, len(x)):
         return None
-    places = {**request.places, **{name: chooser.find(name) for name in made.tape.activations}}
+    places = {**request.places, **{name: session.find(name) for name in made.tape.activations}}
     again = replace(request, places=places, survey=False)
-
-    def run(rows: list[int]) -> Iterator[Pass]:
-        return (run_eager(network, call, each, again) for each in itertools.chain([x[rows]], rounded(x[rows])))
-
-    return CallSpot(preparer, made.use, _drawn(len(x)), run)
+    return CallSpot(preparer, made.use, _drawn(len(x)), lambda rows: session.ways(x[rows], again))
 
 
 def _values(made: Pass, asked: Sequence[Sequence[Target]], rows: Sequence[int]) -> dict[str, Tensor]:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from seewhy.core import asks
 from seewhy.core.compile.following import follow
+from seewhy.core.compile.programs import Preparer
 from seewhy.core.forward.answers import GradientKey, answer, gradients_at
 from seewhy.core.forward.request import Request
 from seewhy.core.forward.result import Pass
-from seewhy.core.forward.running import build_program, rounded, run_eager, run_forward
+from seewhy.core.forward.session import Session
 from seewhy.core.layers.editable import check_editable
 from seewhy.core.memory import Budget, in_chunks, unmetered
-from seewhy.core.network.borrowed import Network
 from seewhy.core.network.layouts import Reshape
 from seewhy.core.network.places import INPUT, Place
 from seewhy.core.schedule.spot_checks import StreamSpots
@@ -60,31 +58,28 @@ def all_items(batch: int, count: int) -> Tensor:
 
 
 def run_stream(
-    network: Network,
-    call: Callable[[Tensor], Any],
-    x: Tensor,
+    session: Session,
+    preparer: Preparer,
     subscribers: Sequence[Subscriber],
-    find: Callable[[str], Place],
     *,
     budgets: Callable[[bool], Budget],
-    reshape: Reshape | None,
-    keep: bool,
     progress: Callable[[int, int], None],
     tally: Tally,
 ) -> None:
     """Run the source that all ``subscribers`` share, and count in ``tally`` what that takes.
 
-    With ``keep`` the answers carry their graphs, and then all samples are held at once.
+    Where maps are to be differentiable the answers carry their graphs, and then all samples are held at once.
     """
+    x, keep, reshape = session.x, session.settings.differentiable, session.settings.reshape
     source = subscribers[0].stream.source
     edited = subscribers[0].place if source.edits else None
     items = subscribers[0].stream.items
     items = all_items(x.shape[0], source.count) if items is None else items
     rounds = subscribers[0].stream.rounds or (source.count,)
-    request = _request(subscribers, edited, find, reshape, keep)
+    request = _request(subscribers, edited, session.last, reshape, keep)
     if edited is not None:
-        check_editable(network, call, x, edited, find(edited))
-    following, tally.checks = follow(network, call, x, source, request, items)
+        check_editable(session, edited, session.last(edited))
+    following, tally.checks = follow(session, preparer, source, request, items)
 
     def asked_of(samples: Tensor, indices: Tensor) -> Request:
         if edited is None:
@@ -92,17 +87,15 @@ def run_stream(
         return replace(request, edits={edited: lambda activation: source.edit(activation, samples, indices)})
 
     def again(samples: Tensor, indices: Tensor) -> Iterator[Pass]:
-        variants = source.inputs(x, samples, indices).detach()
-        asked = asked_of(samples, indices)
-        return (run_eager(network, call, each, asked) for each in itertools.chain([variants], rounded(variants)))
+        return session.ways(source.inputs(x, samples, indices).detach(), asked_of(samples, indices))
 
     def read(made: Pass, samples: Sequence[int]) -> list[list[Tensor]]:
         return _chunk_answers(made, subscribers, samples, torch.zeros_like(tally.spent), keep=False)
 
     spots = None
-    if network.preparer is not None and not keep:
+    if not keep:
         wants = [subscriber.stream.wants for subscriber in subscribers]
-        spots = StreamSpots(network.preparer, again, read, wants, len(items), tally)
+        spots = StreamSpots(preparer, again, read, wants, len(items), tally)
 
     def work(start: int, stop: int) -> list[list[Tensor]]:
         samples, indices = mine[start:stop].unbind(1)
@@ -110,7 +103,7 @@ def run_stream(
             made = following.run(samples, indices)
         else:
             variants = source.inputs(x, samples, indices)
-            made = run_forward(network, call, variants if keep else variants.detach(), asked_of(samples, indices))
+            made = session.run(variants if keep else variants.detach(), asked_of(samples, indices))
         tally.checks += made.checks
         tally.spent[0] += made.runs * torch.bincount(samples.cpu(), minlength=x.shape[0])
         answers = _chunk_answers(made, subscribers, samples.tolist(), tally.spent, keep)
@@ -119,9 +112,9 @@ def run_stream(
                 spots.note(made, samples, indices, answers)
         return answers
 
-    compared = following is None and build_program(network, len(items), request)
+    program = None if following is not None else session.program(len(items), request)
     budget = budgets(following is not None)
-    if compared:  # both at a time
+    if program is not None and not program[1]:  # both at a time
         budget.opening = _COMPARED
     total, done, first = len(items), 0, 0
     wanted = [torch.ones(x.shape[0], dtype=torch.bool) for _ in subscribers]

@@ -5,7 +5,7 @@ forwards it needs are made once and kept for the call.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,18 +17,16 @@ from seewhy.core import asks
 from seewhy.core.forward.costs import Event
 from seewhy.core.forward.request import Request
 from seewhy.core.forward.result import Pass
-from seewhy.core.forward.running import run_forward
+from seewhy.core.forward.session import Session
 from seewhy.core.intercept.autograd import release
-from seewhy.core.network.borrowed import Network
-from seewhy.core.network.places import INPUT, Place
+from seewhy.core.network.places import INPUT
 from seewhy.core.relevance.arithmetic import Ledger, State
 from seewhy.core.relevance.composites import Composite
 from seewhy.core.relevance.crossings import refuse, uncovered
 from seewhy.core.relevance.differences import DifferenceWatch
 from seewhy.core.relevance.watch import RelevanceWatch
-from seewhy.core.schedule.jobs import Job, Settings
 from seewhy.core.targets import Target, scores
-from seewhy.errors import CapabilityError, TargetError, UsageError
+from seewhy.errors import CapabilityError, TargetError
 
 __all__ = ["Flow", "Lift", "Propagation"]
 
@@ -62,76 +60,23 @@ class Lift:
 
 @dataclass
 class Propagation:
-    """The propagating forwards of one call of the engine, for the batch ``x``.
+    """The propagating forwards of one session; ``places`` are what is known to be asked about, captured from the
+    start."""
 
-    ``find`` gives a place by name; ``places`` are what jobs are known to ask about, captured from the start.
-    """
-
-    network: Network
-    call: Callable[[Tensor], Any]
-    x: Tensor
-    settings: Settings
-    find: Callable[[str], Place]
+    session: Session
     places: set[str] = field(default_factory=set)
     _relevance: tuple[Pass, RelevanceWatch, Event] | None = None
     _lifts: dict[int, tuple[Pass, DifferenceWatch, Event]] = field(default_factory=dict)
 
-    def answer(self, ask: asks.Relevance | asks.Multipliers, place: str, job: Job) -> tuple[Flow | Lift, Event]:
-        """The answer, and the forward that it came from, which may be an earlier one."""
-        method, rule = job.outline.method.name, job.outline.rule
-        if rule != "none":
-            raise UsageError(f"{method} has rules of its own; backward_rule={rule!r} has no meaning for it")
-        if isinstance(ask, asks.Multipliers):
-            return self._multipliers(job.supplies["baseline"], place, job.targets)
-        return self._flow(ask.composite, ask.start, place, ask.targets or job.targets, method)
-
-    def close(self) -> None:
-        """Let go of every graph; unless maps were asked for that carry it."""
-        held = [made for made, _, _ in self._lifts.values()] + ([self._relevance[0]] if self._relevance else [])
-        self._lifts, self._relevance = {}, None
-        if not self.settings.differentiable:
-            release(tensor for made in held for tensor in (*made.tape.activations.values(), *_outputs(made)))
-
-    def _forward(self, x: Tensor, watch: RelevanceWatch | DifferenceWatch, names: Iterable[str]) -> tuple[Pass, Event]:
-        began = time.perf_counter()
-        request = Request(
-            {name: self.find(name) for name in sorted(set(names) - {INPUT})},
-            # what skips the layer takes part in sums as well, so relevance has to see it come from the image
-            at_input=self.network.hooked_backward or INPUT in names or isinstance(watch, RelevanceWatch),
-            attached=self.settings.differentiable,
-            reshape=self.settings.reshape,
-            watches=(watch.handlers,),
-        )
-
-        def call(given: Tensor) -> Any:
-            if isinstance(watch, RelevanceWatch):
-                watch.begin(given)
-            return self.call(given)
-
-        made = run_forward(self.network, call, x, request)
-        return made, Event(len(x) * made.runs, 0, time.perf_counter() - began)
-
-    def _flow(
-        self, composite: Composite, start: str, place: str, targets: Sequence[Target], method: str
-    ) -> tuple[Flow, Event]:
-        read = {name for target in targets for name in target.layers}
-        wanted = {place} | read | self.places
-        if self._relevance is None or not wanted <= self.places:
-            self.places = wanted
-            watch = RelevanceWatch(State(keep=self.settings.differentiable))
-            made, event = self._forward(self.x, watch, wanted)
-            watch.state.notes.clear()
-            self._relevance = made, watch, event
-        made, watch, event = self._relevance
-        source, seed = _start(made, targets, start, method, self.settings.differentiable)
-        return _relevance_at(made, watch, place, composite, source, seed, method, self.settings.differentiable), event
-
-    def _multipliers(self, baseline: Tensor, place: str, targets: Sequence[Target]) -> tuple[Lift, Event]:
-        keep, batch = self.settings.differentiable, len(self.x)
+    def multipliers(self, baseline: Tensor, place: str, targets: Sequence[Target]) -> tuple[Lift, Event]:
+        """DeepLIFT's multipliers between ``baseline`` and the batch, and the forward that they came from, which may be
+        an earlier one."""
+        keep, x = self.session.settings.differentiable, self.session.x
+        batch = len(x)
         names = {place} | {name for target in targets for name in target.layers} | self.places
         known = self._lifts.get(id(baseline))
         if known is None or not names <= {INPUT, *known[0].tape.activations}:
-            both = torch.cat([self.x, baseline.to(self.x).expand_as(self.x)])
+            both = torch.cat([x, baseline.to(x).expand_as(x)])
             watch = DifferenceWatch()
             made, event = self._forward(both, watch, names)
             known = self._lifts[id(baseline)] = made, watch, event
@@ -153,6 +98,46 @@ class Propagation:
             found is not None,
         )
         return lift if keep else _detached(lift), event
+
+    def flow(self, ask: asks.Relevance, place: str, targets: Sequence[Target], method: str) -> tuple[Flow, Event]:
+        """Relevance at ``place``, and the forward that it came from, which may be an earlier one."""
+        keep = self.session.settings.differentiable
+        wanted = {place} | {name for target in targets for name in target.layers} | self.places
+        if self._relevance is None or not wanted <= self.places:
+            self.places = wanted
+            watch = RelevanceWatch(State(keep=keep))
+            made, event = self._forward(self.session.x, watch, wanted)
+            watch.state.notes.clear()
+            self._relevance = made, watch, event
+        made, watch, event = self._relevance
+        source, seed = _start(made, targets, ask.start, method, keep)
+        return _relevance_at(made, watch, place, ask.composite, source, seed, method, keep), event
+
+    def close(self) -> None:
+        """Let go of every graph; unless maps were asked for that carry it."""
+        held = [made for made, _, _ in self._lifts.values()] + ([self._relevance[0]] if self._relevance else [])
+        self._lifts, self._relevance = {}, None
+        if not self.session.settings.differentiable:
+            release(tensor for made in held for tensor in (*made.tape.activations.values(), *_outputs(made)))
+
+    def _forward(self, x: Tensor, watch: RelevanceWatch | DifferenceWatch, names: Iterable[str]) -> tuple[Pass, Event]:
+        began = time.perf_counter()
+        request = Request(
+            {name: self.session.last(name) for name in sorted(set(names) - {INPUT})},
+            # what skips the layer takes part in sums as well, so relevance has to see it come from the image
+            at_input=self.session.network.hooked_backward or INPUT in names or isinstance(watch, RelevanceWatch),
+            attached=self.session.settings.differentiable,
+            reshape=self.session.settings.reshape,
+            watches=(watch.handlers,),
+        )
+
+        def call(given: Tensor) -> Any:
+            if isinstance(watch, RelevanceWatch):
+                watch.begin(given)
+            return self.session.call(given)
+
+        made = self.session.eager(x, request, call)
+        return made, Event(len(x) * made.runs, 0, time.perf_counter() - began)
 
 
 def _detached(lift: Lift) -> Lift:
