@@ -15,11 +15,11 @@ import seewhy.methods
 from networks import CLASSES
 from seewhy import targets as t
 from seewhy.core.asks import Relevance
+from seewhy.core.forward.propagation import Flow, Propagation
+from seewhy.core.forward.session import Settings
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.places import INPUT, find_place
 from seewhy.core.relevance.composites import excitation, find_composite
-from seewhy.core.forward.propagation import Flow, Propagation
-from seewhy.core.forward.session import Settings
 from seewhy.core.schedule.jobs import Job, Outline
 from seewhy.registry import methods
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from seewhy.core.compile.building import Build, Steps
 from seewhy.core.compile.export import export
-from seewhy.core.compile.kernels import LINEAR, linear
+from seewhy.core.compile.onednn import LINEAR, linear
 from seewhy.core.forward.agreement import gap
 
 pytestmark = pytest.mark.skipif(LINEAR is None, reason="this torch has no oneDNN")

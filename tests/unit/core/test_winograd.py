@@ -10,8 +10,8 @@ import torch
 from seewhy.core.compile import winograd
 from seewhy.core.compile.building import Build, Steps
 from seewhy.core.compile.export import export
-from seewhy.core.compile.kernels import FUSED
 from seewhy.core.compile.measuring import best_steps
+from seewhy.core.compile.onednn import FUSED
 from seewhy.core.compile.winograd import by_tiles, pays, tile_bias, tile_weight
 from seewhy.core.memory import Meter
 

@@ -13,10 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
+from seewhy.core.compile.convolution import Convolution, convolve
 from seewhy.core.compile.export import ATEN
 from seewhy.core.compile.functional import erase_unused
 from seewhy.core.compile.graphs import kept, tensor_of
-from seewhy.core.compile.kernels import FUSED, LINEAR, Convolution, Numbers, convolve, linear, pack
+from seewhy.core.compile.onednn import FUSED, LINEAR, Numbers, linear, pack
 from seewhy.core.compile.winograd import pays, tile_bias, tile_weight
 from seewhy.core.intercept.backward_rules import bounds_of
 

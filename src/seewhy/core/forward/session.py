@@ -32,7 +32,7 @@ from seewhy.core.network.outputs import Forward
 from seewhy.core.network.places import Place, find_place
 from seewhy.errors import TargetError
 
-__all__ = ["Programs", "Session", "Settings"]
+__all__ = ["Programs", "Session", "Settings", "rounded"]
 
 #: how often a network's input is moved by its rounding, to see how far the network is from itself
 _MOVED = 4
@@ -156,7 +156,7 @@ class Session:
     def ways(self, x: Tensor, request: Request) -> Iterator[Pass]:
         """What the model itself gives for ``x``, and for the same numbers rounded in other ways: how far it is from
         itself. Each is run when it is asked for."""
-        return (self.eager(each, request) for each in itertools.chain([x], _rounded(x)))
+        return (self.eager(each, request) for each in itertools.chain([x], rounded(x)))
 
     def standing_in(
         self,
@@ -268,7 +268,7 @@ class Session:
         return find_layout(shape, size, request.reshape, self.network.channels_last)
 
 
-def _rounded(x: Tensor) -> Iterator[Tensor]:
+def rounded(x: Tensor) -> Iterator[Tensor]:
     """The same numbers, as good as: in another order in memory, which torch adds up in another order, too, and a few
     times with each moved by its own rounding. What a network makes of them is how far it is from itself."""
     if x.ndim == 4:

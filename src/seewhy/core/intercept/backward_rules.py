@@ -221,6 +221,6 @@ class RuleWatch:
         return z.copy_(_Rectify.apply(z.clone(), pure, self))
 
     def _convolve(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
-        """A prepared network's convolution, with its rectifier in it: see `seewhy.core.compile.kernels`."""
+        """A prepared network's convolution, with its rectifier in it: see `seewhy.core.compile.convolution`."""
         self.seen += call.args[-1].bounds is not None
         return call.func(*call.args, watch=self)
