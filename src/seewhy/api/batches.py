@@ -127,7 +127,6 @@ def _run(plan: Plan, items: Sequence[Item], indices: Sequence[int], lost: Spent 
                 rivals[n] = rival_jobs(plan, job, forward)
         return main + [rival for group in rivals.values() for rival in group]
 
-    x = x.clone() if x.is_inference() else x
     with plan.network.borrowed() as call, Engine(Session(plan.network, call, x, plan.settings), lost) as engine:
         outcome = engine.run(jobs(engine.open(plan.outlines, plan.layers)))
     prepared = {"prepare": str(plan.settings.prepare), "prepared": dict(outcome.prepared)}

@@ -540,6 +540,7 @@ _UNPLACED: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor
 }
 
 
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
 @pytest.mark.parametrize("kind", _UNPLACED)
 def test_a_tensor_whose_numbers_have_no_places_is_no_layer(kind: str) -> None:
     """A sparse or nested tensor on the way raised a RuntimeError of torch's in every CAM."""

@@ -89,6 +89,10 @@ class Session:
     agreed: bool = False
     _places: dict[str, Place] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if self.x.is_inference():  # which takes part in no graph
+            self.x = self.x.clone()
+
     @property
     def size(self) -> tuple[int, ...]:
         """Of an input, without batch and channels."""
