@@ -19,7 +19,7 @@ from seewhy.core.compile.programs import known_pieces
 from seewhy.core.forward.costs import Spent
 from seewhy.core.forward.session import Session
 from seewhy.core.memory import Budget, in_chunks
-from seewhy.core.network.outputs import Forward
+from seewhy.core.network.outputs import Outputs
 from seewhy.core.schedule.engine import Engine
 from seewhy.core.schedule.jobs import Job, Outcome, Outline
 from seewhy.core.schedule.needs import recorded_from_input
@@ -115,16 +115,16 @@ def _run(plan: Plan, items: Sequence[Item], indices: Sequence[int], lost: Spent 
     supplier = Supplier(plan.model, x, mine, question, seed)
     rivals: dict[int, list[Job]] = {}
 
-    def jobs(forward: Forward) -> list[Job]:
-        columns = plan.wanted.resolve(forward, indices) if any(not o.about for o in plan.outlines) else []
+    def jobs(outputs: Outputs) -> list[Job]:
+        columns = plan.wanted.resolve(outputs, indices) if any(not o.about for o in plan.outlines) else []
         main = [
             Job(outline, targets, own, supplier.supplies(outline.method))
-            for outline, own in _in_order(plan, forward)
+            for outline, own in _in_order(plan, outputs)
             for targets in _targets(outline, columns, len(indices))
         ]
         if plan.contrast is not None:
             for n, job in enumerate(main):
-                rivals[n] = rival_jobs(plan, job, forward)
+                rivals[n] = rival_jobs(plan, job, outputs)
         return main + [rival for group in rivals.values() for rival in group]
 
     with plan.network.borrowed() as call, Engine(Session(plan.network, call, x, plan.settings), lost) as engine:
@@ -157,10 +157,10 @@ def _targets(outline: Outline, columns: list[tuple[Target, ...]], count: int) ->
     return [(LayerMean(outline.about),) * count] if outline.about else columns
 
 
-def _in_order(plan: Plan, forward: Forward) -> list[tuple[Outline, dict[str, Any]]]:
+def _in_order(plan: Plan, outputs: Outputs) -> list[tuple[Outline, dict[str, Any]]]:
     """Outlines and parameters as planned; those about layers that nobody named in the order of the forward, as far as
     their layer ran at all."""
-    ran = {name: n for n, name in enumerate(forward.captured)}
+    ran = {name: n for n, name in enumerate(outputs.captured)}
     pairs = list(zip(plan.outlines, plan.parameters, strict=True))
     loose = [pair for pair in pairs if pair[0].optional]
     found = sorted((pair for pair in loose if pair[0].about in ran), key=lambda pair: ran[pair[0].about])

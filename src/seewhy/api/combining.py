@@ -10,7 +10,7 @@ import torch
 from seewhy.api.planning import Plan
 from seewhy.api.results import Finished, finish
 from seewhy.api.wanted import competitors
-from seewhy.core.network.outputs import Forward
+from seewhy.core.network.outputs import Outputs
 from seewhy.core.perturb.resampling import upsample
 from seewhy.core.schedule.jobs import Answer, Job, Outcome
 from seewhy.core.targets import Logit
@@ -19,9 +19,9 @@ from seewhy.errors import UsageError
 __all__ = ["combine", "rival_jobs"]
 
 
-def rival_jobs(plan: Plan, job: Job, forward: Forward) -> list[Job]:
+def rival_jobs(plan: Plan, job: Job, outputs: Outputs) -> list[Job]:
     """Jobs for the classes that compete with ``job``'s target: the n-th competitor of every image."""
-    rows = [competitors(plan.contrast, plan.model, target, forward, row) for row, target in enumerate(job.targets)]
+    rows = [competitors(plan.contrast, plan.model, target, outputs, row) for row, target in enumerate(job.targets)]
     return [Job(job.outline, targets, job.parameters, job.supplies) for targets in zip(*rows, strict=True)]
 
 

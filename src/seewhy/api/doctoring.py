@@ -25,7 +25,7 @@ from seewhy.core.layers.candidates import CUTS
 from seewhy.core.layers.choice import proofs_of
 from seewhy.core.layers.grids import Proof, Stripes
 from seewhy.core.network.borrowed import Network, mode_matters
-from seewhy.core.network.outputs import Forward
+from seewhy.core.network.outputs import Outputs
 from seewhy.errors import SeewhyError, reason
 from seewhy.explanation import Diagnosis, Explanations, GridProof, MethodCheck
 from seewhy.explanation.diagnosis import SEVERITIES
@@ -94,11 +94,11 @@ def _diagnosed(
     return Diagnosis(wrapped.spec or wrapped.name, facts, tuple(found), tuple(checks), grid=_drawn(best, proof, x))
 
 
-def _top(forward: Forward) -> Tensor:
+def _top(outputs: Outputs) -> Tensor:
     """The top class's score, or all of the output where there are no classes."""
-    if forward.found is not None:
-        return sum((each["scores"].sum() for each in forward.found), torch.zeros(()))
-    logits = forward.logits
+    if outputs.found is not None:
+        return sum((each["scores"].sum() for each in outputs.found), torch.zeros(()))
+    logits = outputs.logits
     return logits.amax(1) if logits.ndim == 2 else logits.flatten(1).sum(1)
 
 

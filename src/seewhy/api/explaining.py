@@ -129,9 +129,9 @@ def _explanations(plan: Plan, batch: Batch) -> list[list[Explanation]]:
     if batch.outcome.interrupted and (plan.contrast is not None or plan.fuse is not None):
         raise KeyboardInterrupt  # what is there cannot be put together
     done = combine(plan, batch.outcome, batch.rivals)
-    guesses = predictions(plan.model, batch.outcome.forward)
+    guesses = predictions(plan.model, batch.outcome.outputs)
     keep = plan.settings.differentiable
-    forward = batch.outcome.forward
+    forward = batch.outcome.outputs
     columns = [
         records(
             plan.model,

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import seewhy.methods  # noqa: F401 - every method registers itself on import
 from seewhy.api.inputs import channels_first, read_items
 from seewhy.core.forward.request import Request
-from seewhy.core.forward.result import Pass
+from seewhy.core.forward.result import Forward
 from seewhy.core.forward.session import Session
 from seewhy.core.layers.candidates import Candidate
 from seewhy.core.layers.choice import Chooser, choose
@@ -129,10 +129,10 @@ def guessing(x: Tensor, way: str) -> Iterator[None]:
         ) from error
 
 
-def _best(session: Session, made: Pass) -> Candidate | None:
+def _best(session: Session, made: Forward) -> Candidate | None:
     """The layer that is chosen for what is most likely asked: the top class, or all that there is."""
     try:
-        logits = made.forward.logits
+        logits = made.outputs.logits
         asked = [tuple(Logit(int(k)) for k in logits.argmax(1))] if logits.ndim == 2 else []
         return choose(session, made, asked, Chooser(session)).candidate
     except (CapabilityError, TargetError):  # the list is for those who look for a layer themselves

@@ -65,8 +65,8 @@ def predict_items(
             def work(start: int, stop: int, indices: list[int] = indices) -> list[Scored]:
                 x = network.like(torch.stack([items[i].tensor for i in indices[start:stop]]))
                 made = Session(network, call, x).run(x, Request(places, gradients=False))
-                guesses = predictions(model, made.forward)
-                rows: Any = made.forward.probabilities.detach().cpu() if guesses[0] is not None else guesses
+                guesses = predictions(model, made.outputs)
+                rows: Any = made.outputs.probabilities.detach().cpu() if guesses[0] is not None else guesses
                 mine = [] if targets is None else [targets[i] for i in indices[start:stop]]
                 scores = made.scores(mine).tolist() if mine else [math.nan] * len(guesses)
                 return [Scored(*each) for each in zip(guesses, rows, scores, strict=True)]

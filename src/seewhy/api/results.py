@@ -18,7 +18,7 @@ from seewhy.api.statuses import Finished, ending, status_of
 from seewhy.core.forward.costs import Spent
 from seewhy.core.layers.grids import Proof
 from seewhy.core.network.borrowed import Network
-from seewhy.core.network.outputs import Forward
+from seewhy.core.network.outputs import Outputs
 from seewhy.core.network.places import AUTO, INPUT
 from seewhy.core.schedule.jobs import Answer
 from seewhy.explanation import Cost, Explanation, Guess, Prediction
@@ -27,15 +27,15 @@ from seewhy.models import Model
 __all__ = ["Finished", "array", "cost_of", "finish", "predictions", "provenance", "records", "status_of"]
 
 
-def predictions(model: Model, forward: Forward, most: int = 5) -> list[Prediction | None]:
+def predictions(model: Model, outputs: Outputs, most: int = 5) -> list[Prediction | None]:
     """Each image's best classes; None where the output is not a row of class scores."""
     try:
-        logits = forward.logits.detach()
+        logits = outputs.logits.detach()
     except Exception:  # an output that only the user's own target understands has no classes to name
-        return [None] * forward.batch
+        return [None] * outputs.batch
     if logits.ndim != 2 or logits.shape[1] < 2:
-        return [None] * forward.batch
-    probabilities = forward.probabilities.detach()
+        return [None] * outputs.batch
+    probabilities = outputs.probabilities.detach()
     found: list[Prediction | None] = []
     for row, shares in zip(logits, probabilities, strict=True):
         best = row.argsort(descending=True)[:most]
@@ -105,7 +105,7 @@ def records(
     items: list[Item],
     guesses: list[Prediction | None],
     origin: Mapping[str, Any],
-    forward: Forward,
+    outputs: Outputs,
     *,
     keep_graph: bool,
     grids: Mapping[str, Proof] | None = None,
@@ -145,7 +145,7 @@ def records(
                 contrast=done.contrast,
                 notes=(*item.notes, *network.warned, *ending(network, done, row), *_of_grid(answer, grids or {})),
                 tensor=values if keep_graph else None,
-                unit=target.unit(forward),
+                unit=target.unit(outputs),
             )
         )
     return made

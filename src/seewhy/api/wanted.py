@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from seewhy.core import targets as t
-from seewhy.core.network.outputs import Forward, best
+from seewhy.core.network.outputs import Outputs, best
 from seewhy.errors import TargetError, UsageError
 from seewhy.models import Model
 
@@ -65,10 +65,10 @@ class Wanted:
         fixed = (self._fixed(spec) for row in self._asked for spec in row)
         return tuple(dict.fromkeys(name for target in fixed if target is not None for name in target.layers))
 
-    def resolve(self, forward: Forward, images: Sequence[int]) -> list[tuple[t.Target, ...]]:
+    def resolve(self, outputs: Outputs, images: Sequence[int]) -> list[tuple[t.Target, ...]]:
         """For the images of one batch, in order: the n-th target of every image, for each n."""
         rows = [
-            [target for spec in self._asked[image] for target in self._expand(spec, forward, row)]
+            [target for spec in self._asked[image] for target in self._expand(spec, outputs, row)]
             for row, image in enumerate(images)
         ]
         counts = {len(row) for row in rows}
@@ -108,22 +108,22 @@ class Wanted:
                 return t.Output(int(match[1]))
         return t.Logit(find(words))
 
-    def _expand(self, spec: Any, forward: Forward, row: int) -> list[t.Target]:
+    def _expand(self, spec: Any, outputs: Outputs, row: int) -> list[t.Target]:
         fixed = self._fixed(spec)
         if fixed is not None:
-            return [_in_range(fixed, forward)]
-        if spec is None and self._classless and not _has_classes(forward):
+            return [_in_range(fixed, outputs)]
+        if spec is None and self._classless and not _has_classes(outputs):
             return [t.Everything()]
-        if forward.found is not None:
-            return _objects(forward.found[row], spec)
-        logits = forward.logits.detach()
+        if outputs.found is not None:
+            return _objects(outputs.found[row], spec)
+        logits = outputs.logits.detach()
         if logits.ndim != 2:
             raise TargetError(
                 f"the model's output has shape {tuple(logits.shape)}, so there is no top class; name a target, e.g. "
                 "seewhy.targets.Region(mask, k) for a segmentation output"
             )
         if logits.shape[1] == 1:  # a yes or no is explained by its logit, a regression as it is
-            return [t.Output(0) if forward.ends_in == "logits" else t.Logit(0)]
+            return [t.Output(0) if outputs.ends_in == "logits" else t.Logit(0)]
         order = logits[row].argsort(descending=True).tolist()
         if spec is None:
             return [t.Logit(order[0])]
@@ -135,11 +135,11 @@ class Wanted:
         return [t.Logit(k) for k in order[: _top_count(spec)]]
 
 
-def _has_classes(forward: Forward) -> bool:
-    if forward.found is not None:
+def _has_classes(outputs: Outputs) -> bool:
+    if outputs.found is not None:
         return True
     try:
-        return forward.logits.ndim == 2
+        return outputs.logits.ndim == 2
     except TargetError:  # several tensors, none of which is called the score
         return False
 
@@ -152,11 +152,11 @@ def _objects(found: Mapping[str, Tensor], spec: Any) -> list[t.Target]:
     return [t.Box(box, k) for box, k in best(found, most)]  # type: ignore[arg-type]  # four edges
 
 
-def _in_range(target: t.Target, forward: Forward) -> t.Target:
+def _in_range(target: t.Target, outputs: Outputs) -> t.Target:
     """A class target with its index from 0, checked against the output."""
     if isinstance(target, _CLASSES):
-        target(forward)
-        return replace(target, k=target.k % forward.logits.shape[1])
+        target(outputs)
+        return replace(target, k=target.k % outputs.logits.shape[1])
     return target
 
 
@@ -190,21 +190,21 @@ def check_contrast(contrast: Any, model: Model) -> None:
         raise UsageError(f"contrast={contrast!r}: one class (index or label), or 'top-10'")
 
 
-def competitors(contrast: Any, model: Model, target: t.Target, forward: Forward, row: int) -> list[t.Target]:
+def competitors(contrast: Any, model: Model, target: t.Target, outputs: Outputs, row: int) -> list[t.Target]:
     """What ``contrast`` sets against ``target``: the same kind of target for one class, or for the ``"top-k"`` best
     others."""
     if not isinstance(target, _CLASSES):
         raise TargetError(f"contrast needs a target that is one class; {target.describe(model.label)!r} is not")
-    count = forward.logits.shape[1]
+    count = outputs.logits.shape[1]
     own = target.k % count
     if _is_top(contrast):
-        order = forward.logits[row].detach().argsort(descending=True).tolist()
+        order = outputs.logits[row].detach().argsort(descending=True).tolist()
         rivals = [k for k in order if k != own][: _top_count(contrast)]
         if not rivals:
             raise TargetError(f"contrast={contrast!r}: the model has one class, so nothing competes")
     else:
         k = model.find_label(contrast) if isinstance(contrast, str) else int(contrast)
-        t.Logit(k)(forward)
+        t.Logit(k)(outputs)
         if k % count == own:
             raise TargetError(f"contrast={contrast!r} is the target itself; name another class, or 'top-10'")
         rivals = [k % count]

@@ -122,7 +122,7 @@ def _slopes(module: OnnxNetwork, program: OnnxProgram, batch: int) -> float:
 
         def scores(given: Tensor) -> Tensor:
             request = Request(attached=True, at_input=True, watches=(rounding.handlers,))
-            return session.run(given, request).forward.logits
+            return session.run(given, request).outputs.logits
 
         slope = _mixed_slope(scores, x)
         if rounding.met:
@@ -189,7 +189,7 @@ def _gap(module: OnnxNetwork, program: OnnxProgram, batch: int) -> float | str:
     try:
         with network.borrowed() as call:
             made = Session(network, call, x).run(x, Request(gradients=False))
-        return disagreement(program, x, made.forward)
+        return disagreement(program, x, made.outputs)
     except SeewhyError:
         raise
     except Exception as error:  # whatever torch says about operations that do not fit together

@@ -38,7 +38,7 @@ def test_a_pass_is_freed_at_once(kind: str) -> None:
     with network.borrowed() as call:
         places = {case.layer: find_place(case.net, case.layer)}
         pass_ = Session(network, call, x).run(x, Request(places, at_input=True, **options))
-        seen = weakref.ref(pass_.raw(case.layer)), weakref.ref(pass_.forward.main)
+        seen = weakref.ref(pass_.raw(case.layer)), weakref.ref(pass_.outputs.main)
         del pass_
     assert [each() for each in seen] == [None, None]
 

@@ -13,7 +13,7 @@ from torch import nn
 from seewhy.core import targets as t
 from seewhy.core.intercept.backward_rules import rule_name
 from seewhy.core.intercept.functions import canonical_name
-from seewhy.core.network.outputs import Forward
+from seewhy.core.network.outputs import Outputs
 from seewhy.core.network.places import AUTO, find_place, place_name
 from seewhy.core.perturb.folds import Collect, Gather, WeightedSum
 from seewhy.core.perturb.noise import fingerprint, gaussian, uniform
@@ -82,8 +82,8 @@ def test_uniform_draws_depend_on_the_same_things() -> None:
     assert abs(float(many.var()) - 1 / 12) < 0.003
 
 
-def forward(logits: torch.Tensor) -> Forward:
-    return Forward(logits, len(logits))
+def forward(logits: torch.Tensor) -> Outputs:
+    return Outputs(logits, len(logits))
 
 
 def test_targets_have_the_values_they_say() -> None:

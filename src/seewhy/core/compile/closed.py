@@ -16,9 +16,9 @@ from torch import Tensor, fx
 from seewhy.core.compile.export import ATEN, Exported
 from seewhy.core.compile.graphs import tensor_of
 from seewhy.core.forward.agreement import rounding
-from seewhy.core.forward.result import Pass
+from seewhy.core.forward.result import Forward
 from seewhy.core.intercept.head import Squash
-from seewhy.core.network.outputs import Forward
+from seewhy.core.network.outputs import Outputs
 from seewhy.core.targets import Target, scores
 
 __all__ = ["Closed", "Tail", "find_tail"]
@@ -91,15 +91,15 @@ _SQUASHES: dict[str, Callable[[Tensor], Tensor]] = {
 class Closed:
     """The end of one forward in closed form: of the layer ``place``, activation [B, C, *positions]."""
 
-    made: Pass
+    made: Forward
     place: str
     tail: Tail
 
     def proven(self) -> bool:
         """Whether the forward's own scores, all of them numbers, are what its own call of the linear layer gave for the
         mean of its own activation."""
-        logits = self.made.forward.logits
-        if not isinstance(self.made.forward.raw, Tensor) or logits.ndim != 2 or not bool(logits.isfinite().all()):
+        logits = self.made.outputs.logits
+        if not isinstance(self.made.outputs.raw, Tensor) or logits.ndim != 2 or not bool(logits.isfinite().all()):
             return False
         read = [c.features for c in self.made.linears if c.weight is self.tail.weight and c.result is logits]
         mean = self.made.activation(self.place).detach().flatten(2).mean(2)
@@ -113,14 +113,14 @@ class Closed:
 
     def weights(self, targets: Sequence[Target], *, linear: bool = False) -> Tensor | None:
         """d score / d mean of each channel, [B, C]; None if it has to be ``linear`` in the scores and is not."""
-        logits = self.made.forward.logits.detach().requires_grad_()
-        kind = self.made.forward.ends_in
+        logits = self.made.outputs.logits.detach().requires_grad_()
+        kind = self.made.outputs.ends_in
         with torch.enable_grad():
             squash = _SQUASHES.get(kind)
             raw = logits if squash is None else squash(logits)
-            if raw.shape != self.made.forward.main.shape:  # a vector of one score a sample
-                raw = raw.reshape(self.made.forward.main.shape)
-            again = Forward(raw, self.made.forward.batch, [] if squash is None else [Squash(kind, logits, raw)])
+            if raw.shape != self.made.outputs.main.shape:  # a vector of one score a sample
+                raw = raw.reshape(self.made.outputs.main.shape)
+            again = Outputs(raw, self.made.outputs.batch, [] if squash is None else [Squash(kind, logits, raw)])
             score = scores(again, targets)
             if not score.requires_grad:
                 return torch.zeros_like(logits @ self.tail.weight.to(logits)).detach()

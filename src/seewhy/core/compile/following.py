@@ -14,7 +14,7 @@ from seewhy.core.compile.programs import Preparer
 from seewhy.core.compile.windows import WindowPlan, Windows
 from seewhy.core.forward.agreement import difference
 from seewhy.core.forward.request import Request, Use
-from seewhy.core.forward.result import Pass
+from seewhy.core.forward.result import Forward
 from seewhy.core.forward.session import Session
 from seewhy.core.memory import unmetered
 
@@ -39,7 +39,7 @@ class Following:
     _image: int = -1
     _windows: Windows | None = field(default=None)
 
-    def run(self, samples: Tensor, indices: Tensor) -> Pass:
+    def run(self, samples: Tensor, indices: Tensor) -> Forward:
         """A pass of one image's variants [m]."""
         image = int(samples[0])
         if image != self._image or self._windows is None:

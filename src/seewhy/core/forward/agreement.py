@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from seewhy.core.network.outputs import Forward
+from seewhy.core.network.outputs import Outputs
 from seewhy.core.network.places import INPUT
 from seewhy.core.network.runtimes import Program
 from seewhy.errors import CapabilityError, TargetError, reason
 
 if TYPE_CHECKING:
-    from seewhy.core.forward.result import Pass
+    from seewhy.core.forward.result import Forward
 
 __all__ = [
     "Distance",
@@ -38,7 +38,7 @@ __all__ = [
 _SELF, _MOST = 2, 5
 
 
-def difference(exact: Pass, made: Pass, again: Iterable[Pass] = ()) -> str:
+def difference(exact: Forward, made: Forward, again: Iterable[Forward] = ()) -> str:
     """'' where outputs and captured layers agree to eps^0.55 of the largest value (2e-4 for float32), and gradients to
     eps^0.25 in relative L2 (2e-2); else what does not.
 
@@ -103,9 +103,9 @@ def verdict(found: Mapping[str, Distance], itself: Iterable[Mapping[str, Distanc
     return next(iter(apart.values())).words if apart else ""
 
 
-def _unlike(exact: Pass, made: Pass) -> str:
+def _unlike(exact: Forward, made: Forward) -> str:
     """What keeps two passes from being compared number by number, if anything does."""
-    ours, theirs = _floats(exact.forward.raw), _floats(made.forward.raw)
+    ours, theirs = _floats(exact.outputs.raw), _floats(made.outputs.raw)
     if len(ours) != len(theirs):
         return "it gives other outputs"
     layers = list(exact.tape.activations)
@@ -121,17 +121,17 @@ def _unlike(exact: Pass, made: Pass) -> str:
     return ""
 
 
-def _ending(made: Pass) -> str:
+def _ending(made: Forward) -> str:
     """The softmax or sigmoid that a pass ends in; '' for outputs that are no scores."""
     try:
-        return made.forward.ends_in
+        return made.outputs.ends_in
     except TargetError:
         return ""
 
 
-def _distances(exact: Pass, made: Pass) -> dict[str, Distance]:
+def _distances(exact: Forward, made: Forward) -> dict[str, Distance]:
     """By name: every output, every captured layer, and the gradients there and at the input."""
-    ours, theirs = _floats(exact.forward.raw), _floats(made.forward.raw)
+    ours, theirs = _floats(exact.outputs.raw), _floats(made.outputs.raw)
     layers = list(exact.tape.activations)
     found: dict[str, Distance] = {}
     values = {f"output {n}": pair for n, pair in enumerate(zip(ours, theirs, strict=True))}
@@ -157,7 +157,7 @@ def _floats(raw: Any) -> list[Tensor]:
     return [leaf for leaf in pytree.tree_leaves(raw) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
 
 
-def _gradients(made: Pass, outputs: list[Tensor], places: list[str]) -> list[Tensor]:
+def _gradients(made: Forward, outputs: list[Tensor], places: list[str]) -> list[Tensor]:
     """Gradients of one weighted sum of all outputs at ``places``; zero where there is none."""
     score = torch.zeros((), dtype=torch.float64)
     for output in outputs:
@@ -210,14 +210,14 @@ _DIRECTIONS = 2
 _ALIKE = 0.1
 
 
-def disagreement(program: Program, x: Tensor, forward: Forward) -> float:
+def disagreement(program: Program, x: Tensor, outputs: Outputs) -> float:
     """How far the module's ``forward`` of ``x`` is from the program's, as a share of the largest score; infinity where
     they cannot be compared."""
     with torch.no_grad():
         raw, squashes = program.run(x.detach())
-    own = Forward(raw, len(x), squashes)
+    own = Outputs(raw, len(x), squashes)
     try:
-        pairs = [(own.main, forward.main), (own.logits, forward.logits)]
+        pairs = [(own.main, outputs.main), (own.logits, outputs.logits)]
     except TargetError:  # no scores that the two could be compared by
         return float("inf")
     return max(gap(a.detach(), b.detach()) for a, b in pairs)
@@ -280,12 +280,12 @@ def slope_of(score: Tensor, leaf: Tensor) -> Tensor:
 def _program_scores(program: Program, x: Tensor) -> Tensor:
     with torch.no_grad():
         raw, squashes = program.run(x.detach())
-    return Forward(raw, len(x), squashes).logits
+    return Outputs(raw, len(x), squashes).logits
 
 
-def check_agreement(program: Program, x: Tensor, forward: Forward) -> None:
+def check_agreement(program: Program, x: Tensor, outputs: Outputs) -> None:
     """Refuse a module whose scores on ``x`` are not the program's."""
-    gap = disagreement(program, x, forward)
+    gap = disagreement(program, x, outputs)
     if not gap <= program.tolerance:
         raise CapabilityError(
             f"on this input the torch version of this network is {gap:.1e} of the largest score away from what "

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from seewhy.core import asks
 from seewhy.core.forward.request import Request
-from seewhy.core.forward.result import Pass
+from seewhy.core.forward.result import Forward
 from seewhy.core.forward.session import Session
 from seewhy.core.intercept.head import Linear
 from seewhy.core.memory import Budget, in_chunks
@@ -39,7 +39,7 @@ class GradientKey:
     rule: str
 
 
-def answer(made: Pass, ask: asks.Ask, place: str, targets: Sequence[Target], keep: bool) -> Tensor:
+def answer(made: Forward, ask: asks.Ask, place: str, targets: Sequence[Target], keep: bool) -> Tensor:
     """The answer to an ask that needs no backward pass; detached unless ``keep``."""
     match ask:
         case asks.Input():
@@ -47,7 +47,7 @@ def answer(made: Pass, ask: asks.Ask, place: str, targets: Sequence[Target], kee
         case asks.Activation():
             value = made.activation(ask.place or place)
         case asks.Logits():
-            value = made.forward.logits
+            value = made.outputs.logits
         case asks.Score():
             value = made.scores(targets)
         case _:
@@ -56,7 +56,7 @@ def answer(made: Pass, ask: asks.Ask, place: str, targets: Sequence[Target], kee
 
 
 def gradients_at(
-    made: Pass, key: GradientKey, places: Iterable[str], *, keep: bool, last: bool = False
+    made: Forward, key: GradientKey, places: Iterable[str], *, keep: bool, last: bool = False
 ) -> dict[str, tuple[Tensor, bool]]:
     """Canonical gradients at ``places`` from one backward, each with whether the score depended on the place at all;
     after the ``last`` there can be no other."""
@@ -72,7 +72,7 @@ def gradients_at(
     return found
 
 
-def hessian_product(made: Pass, place: str, targets: Sequence[Target], keep: bool) -> Tensor:
+def hessian_product(made: Forward, place: str, targets: Sequence[Target], keep: bool) -> Tensor:
     """H A at ``place``, canonical: a second backward through the first, with the activation A as direction."""
     raw = made.raw(place)
     source = made.source(place)
@@ -85,7 +85,7 @@ def hessian_product(made: Pass, place: str, targets: Sequence[Target], keep: boo
     return value if keep else value.detach()
 
 
-def proven_head(made: Pass, ask: asks.HeadWeights, place: str, targets: Sequence[Target]) -> Linear | None:
+def proven_head(made: Forward, ask: asks.HeadWeights, place: str, targets: Sequence[Target]) -> Linear | None:
     """The linear layer that reads the mean of ``place`` over positions and gives the scores, proved on the actual
     values.
 
@@ -93,7 +93,7 @@ def proven_head(made: Pass, ask: asks.HeadWeights, place: str, targets: Sequence
     """
     if not (ask.required or made.scores(targets).requires_grad):
         return None  # its weights are read off a gradient, and none was recorded
-    linear = next((each for each in reversed(made.linears) if _gives(each, made.forward.logits)), None)
+    linear = next((each for each in reversed(made.linears) if _gives(each, made.outputs.logits)), None)
     problem = ""
     if place == INPUT:
         problem = "it was asked for at the input"
@@ -111,7 +111,7 @@ def proven_head(made: Pass, ask: asks.HeadWeights, place: str, targets: Sequence
     return None if problem else linear
 
 
-def _linear_in(made: Pass, result: Tensor, targets: Sequence[Target]) -> bool:
+def _linear_in(made: Forward, result: Tensor, targets: Sequence[Target]) -> bool:
     """Whether the targets are linear in ``result`` and read nothing else: then their gradient carries no graph."""
     score = made.scores(targets)
     if not score.requires_grad:
@@ -122,7 +122,7 @@ def _linear_in(made: Pass, result: Tensor, targets: Sequence[Target]) -> bool:
     return slope is not None and not slope.requires_grad
 
 
-def head_weights(made: Pass, linear: Linear, targets: Sequence[Target], keep: bool) -> Tensor:
+def head_weights(made: Forward, linear: Linear, targets: Sequence[Target], keep: bool) -> Tensor:
     """d score / d pooled channel, [B, C]: for a logit, its row of the linear layer's weights."""
     (weights,) = made.gradients(made.scores(targets), [linear.features], graph=keep)
     value = torch.zeros_like(linear.features) if weights is None else weights
@@ -144,7 +144,7 @@ def _same(a: Tensor, b: Tensor) -> bool:
     return torch.allclose(a.detach().to(wide), b.detach().to(wide), rtol=0, atol=share * scale, equal_nan=True)
 
 
-def bias_maps(made: Pass, targets: Sequence[Target]) -> list[Tensor]:
+def bias_maps(made: Forward, targets: Sequence[Target]) -> list[Tensor]:
     """gradient x implicit bias of every function that has one, summed over channels: [B, *positions] or [B]."""
     grads = made.gradients(made.scores(targets), [term.output for term in made.biases])
     maps = []
@@ -154,14 +154,14 @@ def bias_maps(made: Pass, targets: Sequence[Target]) -> list[Tensor]:
         product = (grad * term.bias).detach()
         layout = made.layout_of(product.shape)
         known = layout.tokens or term.channel in (None, layout.channel)
-        if known and len(layout.grid) == len(made.size) and len(product) == made.forward.batch:
+        if known and len(layout.grid) == len(made.size) and len(product) == made.outputs.batch:
             maps.append(_by_position(product, made))
         else:  # windows (image by image in the first axis), or rows without a grid: no place of their own
-            maps.append(product.reshape(made.forward.batch, -1).sum(1))
+            maps.append(product.reshape(made.outputs.batch, -1).sum(1))
     return maps
 
 
-def _by_position(product: Tensor, made: Pass) -> Tensor:
+def _by_position(product: Tensor, made: Forward) -> Tensor:
     layout = made.layout_of(product.shape)
     summed = layout.canonical(product).sum(1)
     if layout.prefix:

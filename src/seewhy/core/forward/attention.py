@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from seewhy.core.forward.request import Request
-from seewhy.core.forward.result import Pass
+from seewhy.core.forward.result import Forward
 from seewhy.core.forward.session import Session
 from seewhy.core.intercept.attention import AttentionWatch
 from seewhy.core.network.layouts import find_layout
@@ -90,13 +90,13 @@ def blocks(watch: AttentionWatch, seen: Sequence[Seen], batch: int) -> list[str]
     return [owners[n] for n in range(len(watch.weights))]
 
 
-def attention_maps(made: Pass, targets: Sequence[Target], keep: bool = False) -> AttentionMaps:
+def attention_maps(made: Forward, targets: Sequence[Target], keep: bool = False) -> AttentionMaps:
     """Every block's attention weights and the score's gradient at them, from one forward and one backward.
 
     Raises `CapabilityError` for models without attention, or with attention within windows.
     """
     weights = made.attention.weights
-    check(weights, made.forward.batch)
+    check(weights, made.outputs.batch)
     found = made.gradients(made.scores(targets), weights, graph=keep)
     gradients = [torch.zeros_like(w) if g is None else g for w, g in zip(weights, found, strict=True)]
     prefix, grid = token_grid(weights[0].shape[-1], made.size)

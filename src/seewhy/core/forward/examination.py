@@ -16,7 +16,7 @@ from seewhy.core.intercept.backward_rules import RECTIFIERS
 from seewhy.core.intercept.functions import canonical_name
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.capture import Tape, record
-from seewhy.core.network.outputs import Forward, main_tensor
+from seewhy.core.network.outputs import Outputs, main_tensor
 from seewhy.errors import SeewhyError
 
 __all__ = ["Examination", "Passed", "examine"]
@@ -63,7 +63,7 @@ class Examination:
     seconds_backward: float = 0.0
 
 
-def examine(network: Network, x: Tensor, other: Tensor, score: Callable[[Forward], Tensor]) -> Examination:
+def examine(network: Network, x: Tensor, other: Tensor, score: Callable[[Outputs], Tensor]) -> Examination:
     """Run the network on ``x`` and ``other`` [1, C, *size] each; ``score`` makes the number whose gradient is looked
     at.
 
@@ -96,7 +96,7 @@ def _scores(raw: Any) -> Tensor | None:
 
 
 def _watched(
-    root: nn.Module, call: Callable[[Tensor], Any], x: Tensor, score: Callable[[Forward], Tensor], found: Examination
+    root: nn.Module, call: Callable[[Tensor], Any], x: Tensor, score: Callable[[Outputs], Tensor], found: Examination
 ) -> None:
     """One forward with every module's output noted, and one backward to all of them."""
     leaf, tape = x.clone().requires_grad_(), Tape()
@@ -114,7 +114,7 @@ def _watched(
     ]
     found.raw = raw
     try:
-        value = score(Forward(raw, 1)).sum()
+        value = score(Outputs(raw, 1)).sum()
         found.scored = True
     except SeewhyError:  # an output that only a target of the user's understands
         value = torch.zeros(())

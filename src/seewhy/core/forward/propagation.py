@@ -16,7 +16,7 @@ from torch.autograd.graph import GradientEdge
 from seewhy.core import asks
 from seewhy.core.forward.costs import Event
 from seewhy.core.forward.request import Request
-from seewhy.core.forward.result import Pass
+from seewhy.core.forward.result import Forward
 from seewhy.core.forward.session import Session
 from seewhy.core.intercept.autograd import release
 from seewhy.core.network.places import INPUT
@@ -65,8 +65,8 @@ class Propagation:
 
     session: Session
     places: set[str] = field(default_factory=set)
-    _relevance: tuple[Pass, RelevanceWatch, Event] | None = None
-    _lifts: dict[int, tuple[Pass, DifferenceWatch, Event]] = field(default_factory=dict)
+    _relevance: tuple[Forward, RelevanceWatch, Event] | None = None
+    _lifts: dict[int, tuple[Forward, DifferenceWatch, Event]] = field(default_factory=dict)
 
     def multipliers(self, baseline: Tensor, place: str, targets: Sequence[Target]) -> tuple[Lift, Event]:
         """DeepLIFT's multipliers between ``baseline`` and the batch, and the forward that they came from, which may be
@@ -81,7 +81,7 @@ class Propagation:
             made, event = self._forward(both, watch, names)
             known = self._lifts[id(baseline)] = made, watch, event
         made, watch, event = known
-        both_scores = scores(made.forward, (*targets, *targets))
+        both_scores = scores(made.outputs, (*targets, *targets))
         raw = made.raw(place)
         watch.active = True
         try:
@@ -120,7 +120,9 @@ class Propagation:
         if not self.session.settings.differentiable:
             release(tensor for made in held for tensor in (*made.tape.activations.values(), *_outputs(made)))
 
-    def _forward(self, x: Tensor, watch: RelevanceWatch | DifferenceWatch, names: Iterable[str]) -> tuple[Pass, Event]:
+    def _forward(
+        self, x: Tensor, watch: RelevanceWatch | DifferenceWatch, names: Iterable[str]
+    ) -> tuple[Forward, Event]:
         began = time.perf_counter()
         request = Request(
             {name: self.session.last(name) for name in sorted(set(names) - {INPUT})},
@@ -144,7 +146,9 @@ def _detached(lift: Lift) -> Lift:
     return Lift(lift.multipliers.detach(), lift.difference.detach(), lift.rise.detach(), lift.depends)
 
 
-def _start(made: Pass, targets: Sequence[Target], start: str, method: str, keep: bool) -> tuple[Tensor, Tensor | None]:
+def _start(
+    made: Forward, targets: Sequence[Target], start: str, method: str, keep: bool
+) -> tuple[Tensor, Tensor | None]:
     """Where relevance sets out, and with how much: at the scores, or at the layer whose unit is the target.
 
     ``start="score"`` is the target's gradient there times the value, which for a class's score is that score;
@@ -157,7 +161,7 @@ def _start(made: Pass, targets: Sequence[Target], start: str, method: str, keep:
             "explain them one by one"
         )
     try:
-        source = made.raw(layers.pop()) if layers else made.forward.logits
+        source = made.raw(layers.pop()) if layers else made.outputs.logits
     except TargetError as error:
         raise CapabilityError(
             f"{method} sets out from the model's scores, and finds none in its output ({error}); "
@@ -176,7 +180,7 @@ def _start(made: Pass, targets: Sequence[Target], start: str, method: str, keep:
 
 
 def _relevance_at(
-    made: Pass,
+    made: Forward,
     watch: RelevanceWatch,
     place: str,
     composite: Composite,
@@ -185,7 +189,7 @@ def _relevance_at(
     method: str,
     keep: bool,
 ) -> Flow:
-    batch, raw, goal = made.forward.batch, made.raw(place), made.source(place)
+    batch, raw, goal = made.outputs.batch, made.raw(place), made.source(place)
     none = raw.new_zeros(batch)
     ledger, found = Ledger(none.clone(), none.clone()), None
     reachable = isinstance(goal, GradientEdge) or goal.requires_grad
@@ -207,8 +211,8 @@ def _relevance_at(
     return Flow(values if keep else values.detach(), start, ledger.bias, ledger.stabiliser, found is not None)
 
 
-def _outputs(made: Pass) -> list[Tensor]:
+def _outputs(made: Forward) -> list[Tensor]:
     """The tensors in what the model returned."""
-    raw = made.forward.raw
+    raw = made.outputs.raw
     values = raw.values() if isinstance(raw, Mapping) else raw if isinstance(raw, list | tuple) else (raw,)
     return [value for value in values if isinstance(value, Tensor)]

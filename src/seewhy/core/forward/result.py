@@ -20,12 +20,12 @@ from seewhy.core.intercept.biases import BiasTerm
 from seewhy.core.intercept.head import Linear
 from seewhy.core.network.capture import Tape
 from seewhy.core.network.layouts import Layout, Reshape, find_layout
-from seewhy.core.network.outputs import Forward
+from seewhy.core.network.outputs import Outputs
 from seewhy.core.network.places import INPUT
 from seewhy.core.targets import Target, scores
 from seewhy.errors import CapabilityError, TargetError
 
-__all__ = ["Pass", "whole"]
+__all__ = ["Forward", "whole"]
 
 
 def whole(output: Tensor) -> Tensor:
@@ -34,10 +34,10 @@ def whole(output: Tensor) -> Tensor:
 
 
 @dataclass
-class Pass:
+class Forward:
     """A forward that has run: its output, and the tensors that gradients can be taken of."""
 
-    forward: Forward
+    outputs: Outputs
     size: tuple[int, ...]
     request: Request
     tape: Tape
@@ -63,9 +63,9 @@ class Pass:
         known = self.layouts.get((self.size, place))
         if known is not None and self.request.reshape is None and known.fits(shape):
             return known
-        if self.request.reshape is None and (not shape or shape[0] != self.forward.batch):
+        if self.request.reshape is None and (not shape or shape[0] != self.outputs.batch):
             raise CapabilityError(
-                f"layer {place!r} gives {tuple(shape)}, whose first axis is not the batch of {self.forward.batch}; "
+                f"layer {place!r} gives {tuple(shape)}, whose first axis is not the batch of {self.outputs.batch}; "
                 "say how to read it with reshape=, a function to [B, C, H, W], or choose another layer"
             )
         return self.layout_of(shape, self.request.reshape)
@@ -91,7 +91,7 @@ class Pass:
 
         The windows that shifted-window attention works on belong to the images in order.
         """
-        raw, batch = self.raw(place), self.forward.batch
+        raw, batch = self.raw(place), self.outputs.batch
         if self.request.reshape is not None:
             return self.request.reshape(raw).flatten(1)
         windows = raw.ndim > 1 and raw.shape[0] % batch == 0 and raw.shape[1] != batch
@@ -103,13 +103,13 @@ class Pass:
     def recorded(self) -> bool:
         """Whether the model's output has a graph behind it; a model can switch recording off for itself."""
         try:
-            return self.request.graph == "none" or self.forward.main.requires_grad
+            return self.request.graph == "none" or self.outputs.main.requires_grad
         except TargetError:
             return True
 
     def scores(self, targets: Sequence[Target]) -> Tensor:
         """The targets' values, [B], in the graph."""
-        return scores(self.forward, targets)
+        return scores(self.outputs, targets)
 
     def gradients(
         self,

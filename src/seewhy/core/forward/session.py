@@ -17,7 +17,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from seewhy.core.forward.agreement import check_agreement, difference
 from seewhy.core.forward.request import Recorded, Request, Use
-from seewhy.core.forward.result import Pass
+from seewhy.core.forward.result import Forward
 from seewhy.core.intercept.attention import AttentionWatch
 from seewhy.core.intercept.backward_rules import RuleWatch
 from seewhy.core.intercept.biases import BiasWatch
@@ -28,7 +28,7 @@ from seewhy.core.memory import unmetered
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.capture import UNRECORDED, Edit, Results, capture, record
 from seewhy.core.network.layouts import Layout, Reshape, find_layout
-from seewhy.core.network.outputs import Forward
+from seewhy.core.network.outputs import Outputs
 from seewhy.core.network.places import Place, find_place
 from seewhy.errors import TargetError
 
@@ -109,7 +109,7 @@ class Session:
         place = self.find(name)
         return place if place.call is not None else replace(place, call=self.calls.get(name))
 
-    def run(self, x: Tensor, request: Request) -> Pass:
+    def run(self, x: Tensor, request: Request) -> Forward:
         """One forward of ``x`` as ``request`` says.
 
         A prepared program answers where there is one that was found to agree; the first time both run and are compared.
@@ -138,7 +138,7 @@ class Session:
         kept.checks = len(x)
         return kept
 
-    def eager(self, x: Tensor, request: Request, call: Callable[[Tensor], Any] | None = None) -> Pass:
+    def eager(self, x: Tensor, request: Request, call: Callable[[Tensor], Any] | None = None) -> Forward:
         """The forward of the model itself, or of ``call`` around it, on a copy: one whose first layer works in place
         must rewrite neither the user's tensor nor a leaf."""
         self.network.keep_buffers()
@@ -157,7 +157,7 @@ class Session:
             made.runs += 1
             return made
 
-    def ways(self, x: Tensor, request: Request) -> Iterator[Pass]:
+    def ways(self, x: Tensor, request: Request) -> Iterator[Forward]:
         """What the model itself gives for ``x``, and for the same numbers rounded in other ways: how far it is from
         itself. Each is run when it is asked for."""
         return (self.eager(each, request) for each in itertools.chain([x], rounded(x)))
@@ -169,7 +169,7 @@ class Session:
         request: Request,
         use: Use,
         start: Callable[[Tensor], Sequence[Any]] | None = None,
-    ) -> Pass:
+    ) -> Forward:
         """The forward of a program for ``use``, which writes into nothing that it is given: ``run`` of ``x``, or of
         what ``start`` makes of it unwatched."""
         made = self._forward(run, x, request, start)
@@ -201,7 +201,7 @@ class Session:
         x: Tensor,
         request: Request,
         start: Callable[[Tensor], Sequence[Any]] | None = None,
-    ) -> Pass:
+    ) -> Forward:
         network = self.network
         if type(x) is not Tensor:  # made of a baseline or a fill that is a subclass of it
             x = x.as_subclass(Tensor)
@@ -251,15 +251,15 @@ class Session:
                 f"layer {name!r} gives {len(names)} tensors, of which the first is explained: what goes through the "
                 f"others is not in the map; they are called {', '.join(repr(f'{name}[{each}]') for each in names[1:4])}"
             )
-        forward = Forward(raw, x.shape[0], head.squashes, squashed=head.squashed)
-        made = Pass(forward, size, request, tape, leaf, rule, head.linears, bias.terms, attention)
+        outputs = Outputs(raw, x.shape[0], head.squashes, squashed=head.squashed)
+        made = Forward(outputs, size, request, tape, leaf, rule, head.linears, bias.terms, attention)
         made.channels_last, made.layouts = network.channels_last, self.layouts
         # weakly: a cycle would keep the whole graph until the garbage collector comes by
-        made.forward.activations, made.forward.rows = _weakly(made.activation), _weakly(made.rows)
-        made.forward.captured = tuple(tape.activations)
-        _check_batch(made.forward, x.shape[0])
+        made.outputs.activations, made.outputs.rows = _weakly(made.activation), _weakly(made.rows)
+        made.outputs.captured = tuple(tape.activations)
+        _check_batch(made.outputs, x.shape[0])
         if outside is None and network.program is not None and not self.agreed:
-            check_agreement(network.program, x, made.forward)
+            check_agreement(network.program, x, made.outputs)
             self.agreed = True
             made.runs += 1
         return made
@@ -294,9 +294,9 @@ def _weakly(method: Callable[[str], Tensor]) -> Callable[[str], Tensor]:
     return call
 
 
-def _check_batch(forward: Forward, batch: int) -> None:
+def _check_batch(outputs: Outputs, batch: int) -> None:
     try:
-        found = forward.main.shape[0] if forward.main.ndim else 0
+        found = outputs.main.shape[0] if outputs.main.ndim else 0
     except TargetError:
         return  # a callable target may still know its way around this output
     if found != batch:

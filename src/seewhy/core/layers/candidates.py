@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
-from seewhy.core.forward.result import Pass, whole
+from seewhy.core.forward.result import Forward, whole
 from seewhy.core.layers.dominators import Paths, Point, point_of
 from seewhy.core.network.capture import Noted, Tape
 from seewhy.core.network.layouts import Layout, claims, find_layout
@@ -101,7 +101,7 @@ class Survey:
         return {(given, shape) for given, shape in shapes if shape[0] == self.batch}
 
 
-def find_candidates(made: Pass, asked: Sequence[Sequence[Target]], without: Collection[str] = ()) -> Found:
+def find_candidates(made: Forward, asked: Sequence[Sequence[Target]], without: Collection[str] = ()) -> Found:
     """The layers that maps of all targets ``asked`` may be drawn of, from a survey, the best first; ``without`` places
     whose positions have turned out to be none.
 
@@ -143,25 +143,25 @@ def find_candidates(made: Pass, asked: Sequence[Sequence[Target]], without: Coll
     return Found(tuple(best), general, survey.dense, tuple(passed), nameless)
 
 
-def _surveyed(made: Pass, asked: Sequence[Sequence[Target]]) -> tuple[Survey, Tensor]:
+def _surveyed(made: Forward, asked: Sequence[Sequence[Target]]) -> tuple[Survey, Tensor]:
     """What was noted, and the sum of all that is ``asked``."""
-    dense = made.forward.found is not None
+    dense = made.outputs.found is not None
     try:
-        output: tuple[Tensor, ...] = () if dense else (made.forward.main,)
+        output: tuple[Tensor, ...] = () if dense else (made.outputs.main,)
         dense = dense or output[0].ndim > 2
     except TargetError:  # an output that only a target of the user's understands
         output, dense = (), True
     inside = {name for targets in asked for target in targets for name in target.layers}
     asked_of = (*(output if dense else ()), *(made.tape.activations[name] for name in sorted(inside)))
     known = {place: layout for (size, place), layout in made.layouts.items() if size == made.size}
-    survey = Survey(made.tape, made.leaf, made.size, made.forward.batch, asked_of, dense, made.channels_last, known)
+    survey = Survey(made.tape, made.leaf, made.size, made.outputs.batch, asked_of, dense, made.channels_last, known)
     # nothing asked about the scores: whatever any of them is computed from
     sums = [made.scores(targets).sum() for targets in asked]
     score = torch.stack(sums).sum() if asked else whole(output[0])
     return survey, score
 
 
-def take(made: Pass, chosen: Candidate) -> bool:
+def take(made: Forward, chosen: Candidate) -> bool:
     """Have ``chosen`` as if it had been captured; gives whether its tensor is one of this forward and still as
     it was."""
     if chosen.noted not in made.tape.noted:
@@ -320,7 +320,7 @@ def _read_last(
 CUTS = "no_grad, inference_mode, detach, a comparison, whole numbers or a way through numpy"
 
 
-def severed(made: Pass, asked: Sequence[Sequence[Target]]) -> tuple[str, ...] | None:
+def severed(made: Forward, asked: Sequence[Sequence[Target]]) -> tuple[str, ...] | None:
     """The layers with positions that ran, from a survey, the last first, where torch has recorded no path from the
     input to what is ``asked``, though the network may have one; None where it has."""
     survey, score = _surveyed(made, asked)

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 from torch import nn
 
 from seewhy.core.forward.request import Request
-from seewhy.core.forward.result import Pass
+from seewhy.core.forward.result import Forward
 from seewhy.core.forward.session import Session
 from seewhy.core.layers.candidates import CUTS, Candidate, find_candidates, severed
 from seewhy.core.layers.grids import CONTRADICTED, PROVED, UNDECIDED, Proof, undecided
@@ -112,7 +112,7 @@ class Choice:
     samples: int
 
 
-def choose(session: Session, made: Pass, asked: Sequence[Sequence[Target]], chooser: Chooser) -> Choice:
+def choose(session: Session, made: Forward, asked: Sequence[Sequence[Target]], chooser: Chooser) -> Choice:
     """The first candidate whose grid is proved. Where it is undecided, one of the few before it that is proved takes
     its place, or one of all where nothing but its number of tokens speaks for a grid; one that is contradicted is
     passed over. Raises `CapabilityError` where none is left."""
@@ -206,7 +206,7 @@ def prove_places(
     return found.samples
 
 
-def check_positions(method: str, places: Iterable[str], made: Pass, chooser: Chooser) -> None:
+def check_positions(method: str, places: Iterable[str], made: Forward, chooser: Chooser) -> None:
     """Refuse a class activation map of a layer that has no positions to map, or not those that it seems to have."""
     proofs = chooser.proofs(made.size)
     for place in places:

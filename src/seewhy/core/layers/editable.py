@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 from torch import nn
 
 from seewhy.core.forward.request import Request
-from seewhy.core.forward.result import Pass, whole
+from seewhy.core.forward.result import Forward, whole
 from seewhy.core.forward.session import Session
 from seewhy.core.layers.dominators import Paths, point_of
 from seewhy.core.memory import unmetered
@@ -44,10 +44,10 @@ def check_editable(session: Session, name: str, place: Place) -> None:
         )
 
 
-def _read_before(made: Pass, place: Place) -> bool:
+def _read_before(made: Forward, place: Place) -> bool:
     noted = _noted(made, place)
     try:
-        output = made.forward.main
+        output = made.outputs.main
     except TargetError:  # an output that only a target of the user's understands
         return False
     if noted is None or noted.edge is None or not output.requires_grad:
@@ -55,7 +55,7 @@ def _read_before(made: Pass, place: Place) -> bool:
     return Paths(whole(output), made.leaf).read_before(point_of(noted.edge), noted.at)
 
 
-def _noted(made: Pass, place: Place) -> Noted | None:
+def _noted(made: Forward, place: Place) -> Noted | None:
     """What `record` noted of ``place``: of its last call, unless it names one."""
     call = made.tape.calls.get(place.name) if place.call is None else place.call
     mine = [each for each in made.tape.noted if each.module == place.name and each.call == call]

@@ -16,7 +16,7 @@ from seewhy.core.intercept.head import Squash
 from seewhy.core.network.places import kind_of
 from seewhy.errors import TargetError
 
-__all__ = ["Forward", "best", "detections", "main_tensor"]
+__all__ = ["Outputs", "best", "detections", "main_tensor"]
 
 
 def detections(raw: Any) -> Sequence[Mapping[str, Tensor]] | None:
@@ -90,7 +90,7 @@ def _found(raw: Any) -> Tensor:
 
 
 @dataclass
-class Forward:
+class Outputs:
     """One forward's result, as targets see it.
 
     ``raw`` is what the model returned; ``main`` the scores in it; ``logits`` [B, K] what stood before a final

@@ -30,13 +30,13 @@ from seewhy.core.forward.attention import AttentionMaps, attention_maps, lens_ma
 from seewhy.core.forward.costs import Event, Spent
 from seewhy.core.forward.propagation import Flow, Lift, Propagation
 from seewhy.core.forward.request import Request
-from seewhy.core.forward.result import Pass
+from seewhy.core.forward.result import Forward
 from seewhy.core.forward.session import Session
 from seewhy.core.layers.candidates import take
 from seewhy.core.layers.choice import Chooser, check_positions, choose, prove_places
 from seewhy.core.memory import Budget
 from seewhy.core.network.axes import check_axes
-from seewhy.core.network.outputs import Forward
+from seewhy.core.network.outputs import Outputs
 from seewhy.core.network.places import AUTO, INPUT
 from seewhy.core.schedule.jobs import (
     UNANSWERED,
@@ -98,7 +98,7 @@ class Engine:
         if isinstance(error, Differs):
             error.spent = error.spent.united(self.spent)
 
-    def open(self, outlines: Sequence[Outline], layers: Sequence[str] = ()) -> Forward:
+    def open(self, outlines: Sequence[Outline], layers: Sequence[str] = ()) -> Outputs:
         """Run the forward that everything shares; gives what the network put out, of which jobs are made (the top class
         is not known before), each one of ``outlines``. ``layers`` are captured besides, for targets that read them."""
         size = self.session.size
@@ -123,7 +123,7 @@ class Engine:
             self.chooser.forget(size)
             return self.open(outlines, layers)
         self.closed = Closed(self.made, *closed) if closed else None
-        return self.made.forward
+        return self.made.outputs
 
     def run(self, jobs: Sequence[Job]) -> Outcome:
         """Run every job to its end."""
@@ -162,7 +162,7 @@ class Engine:
             )
         proofs = self.chooser.proofs(self.made.size)
         grids = {each.place: proof for each in answers if (proof := proofs.get(each.place)) is not None}
-        return Outcome(answers, self.made.forward, self.spent, interrupted, self.preparer.record, grids)
+        return Outcome(answers, self.made.outputs, self.spent, interrupted, self.preparer.record, grids)
 
     def _settle(self, jobs: Sequence[Job]) -> None:
         """Have the shared forward as these jobs need it: with a graph where nothing stands for one, and with the layer
@@ -197,7 +197,7 @@ class Engine:
         shapes = {place: tuple(raw.shape) for place, raw in self.made.tape.activations.items()}
         return prove_places(self.session, self.chooser, sorted(places), shapes=shapes)
 
-    def _spot(self, made: Pass, jobs: Sequence[Job]) -> None:
+    def _spot(self, made: Forward, jobs: Sequence[Job]) -> None:
         """Have some samples of the shared forward repeated on the model itself, if a program gave it and it is time."""
         self.spot = spot_of(self.session, self.preparer, self.request, made)
         if self.spot is not None:
@@ -217,7 +217,7 @@ class Engine:
         request = replace(self.request, gradients=True, at_input=True, rules=True)
         self.closed, self.spot, self.request, self.made = None, None, request, self._forward(request)
 
-    def _forward(self, request: Request) -> Pass:
+    def _forward(self, request: Request) -> Forward:
         began = time.perf_counter()
         made = self.session.run(self.x, request)
         seconds = time.perf_counter() - began
@@ -310,13 +310,13 @@ class Engine:
             raise UsageError(f"{method} has rules of its own; backward_rule={rule!r} has no meaning for it")
         found: Flow | Lift
         if isinstance(ask, asks.Multipliers):
-            found, forward = self.propagation.multipliers(job.supplies["baseline"], place, job.targets)
+            found, event = self.propagation.multipliers(job.supplies["baseline"], place, job.targets)
         else:
-            found, forward = self.propagation.flow(ask, place, ask.targets or job.targets, method)
+            found, event = self.propagation.flow(ask, place, ask.targets or job.targets, method)
         runner.depends &= found.depends
-        spent = Event(0, self.batch, time.perf_counter() - began - forward.seconds)
+        spent = Event(0, self.batch, time.perf_counter() - began - event.seconds)
         for log in (self.spent, runner.spent):
-            log.events.extend(event for event in (forward, spent) if event not in log.events)
+            log.events.extend(each for each in (event, spent) if each not in log.events)
         return found
 
     def _pending(self, runners: Sequence[Runner], kind: type) -> list[tuple[Runner, int, Any]]:

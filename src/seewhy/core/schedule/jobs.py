@@ -14,7 +14,7 @@ from seewhy.core import asks
 from seewhy.core.asks import Stream
 from seewhy.core.forward.costs import Spent
 from seewhy.core.layers.grids import Proof
-from seewhy.core.network.outputs import Forward
+from seewhy.core.network.outputs import Outputs
 from seewhy.core.perturb.folds import Gather
 from seewhy.core.perturb.sources import StraightPath
 from seewhy.core.targets import Target
@@ -85,7 +85,7 @@ class Outcome:
     """
 
     answers: list[Answer]
-    forward: Forward
+    outputs: Outputs
     spent: Spent
     interrupted: bool = False
     prepared: Mapping[str, Any] = field(default_factory=dict)

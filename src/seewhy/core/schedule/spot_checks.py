@@ -26,10 +26,10 @@ from seewhy.core.forward.agreement import Distance, verdict
 from seewhy.core.forward.answers import GradientKey, gradients_at
 from seewhy.core.forward.costs import Spent
 from seewhy.core.forward.request import Request, Use
-from seewhy.core.forward.result import Pass
+from seewhy.core.forward.result import Forward
 from seewhy.core.forward.session import Session, Settings
 from seewhy.core.network.borrowed import Network
-from seewhy.core.network.outputs import Forward
+from seewhy.core.network.outputs import Outputs
 from seewhy.core.targets import Target
 from seewhy.errors import TargetError
 
@@ -116,12 +116,12 @@ class CallSpot:
     preparer: Preparer
     use: Use
     rows: list[int]
-    run: Callable[[list[int]], Iterator[Pass]]
+    run: Callable[[list[int]], Iterator[Forward]]
     checks: int = 0
-    _passes: list[Pass] = field(default_factory=list)
-    _coming: Iterator[Pass] | None = None
+    _passes: list[Forward] = field(default_factory=list)
+    _coming: Iterator[Forward] | None = None
 
-    def _repeated(self) -> Iterator[Pass]:
+    def _repeated(self) -> Iterator[Forward]:
         """The samples on the model, each way run once."""
         self._coming = self.run(self.rows) if self._coming is None else self._coming
         for way in itertools.count():
@@ -134,7 +134,7 @@ class CallSpot:
                 self.preparer.checked += len(self.rows)
             yield self._passes[way]
 
-    def forward(self, made: Pass, asked: Sequence[Sequence[Target]]) -> None:
+    def forward(self, made: Forward, asked: Sequence[Sequence[Target]]) -> None:
         """Compare layers, outputs and the scores of every set of targets ``asked``; raises `Differs`."""
         passes = self._repeated()
         exact = next(passes)
@@ -143,7 +143,7 @@ class CallSpot:
 
         def distances(found: Mapping[str, Tensor]) -> dict[str, Distance]:
             return {
-                name: score_distance(value, found[name], exact.forward)
+                name: score_distance(value, found[name], exact.outputs)
                 if name.startswith("score")
                 else Distance.of_values(name, value, found[name])
                 for name, value in known.items()
@@ -174,7 +174,7 @@ class CallSpot:
             raise Differs(f"{self.use}: {words}")
 
 
-def spot_of(session: Session, preparer: Preparer, request: Request, made: Pass) -> CallSpot | None:
+def spot_of(session: Session, preparer: Preparer, request: Request, made: Forward) -> CallSpot | None:
     """Some samples of ``made``, a forward of the batch for ``request``, to be repeated on the model itself; None where
     the model gave it, or it is not time."""
     x = session.x
@@ -185,9 +185,9 @@ def spot_of(session: Session, preparer: Preparer, request: Request, made: Pass) 
     return CallSpot(preparer, made.use, _drawn(len(x)), lambda rows: session.ways(x[rows], again))
 
 
-def _values(made: Pass, asked: Sequence[Sequence[Target]], rows: Sequence[int]) -> dict[str, Tensor]:
+def _values(made: Forward, asked: Sequence[Sequence[Target]], rows: Sequence[int]) -> dict[str, Tensor]:
     """By name, the ``rows`` of what methods may read of a forward: layers, and the scores of every set of targets."""
-    batch, kept = made.forward.batch, list(rows)
+    batch, kept = made.outputs.batch, list(rows)
     layers = {name: raw for name, raw in made.tape.activations.items() if raw.is_floating_point()}
     # windows of an image lie together
     found = {
@@ -198,13 +198,13 @@ def _values(made: Pass, asked: Sequence[Sequence[Target]], rows: Sequence[int]) 
     return found | {f"score {n}": made.scores(targets).detach()[kept] for n, targets in enumerate(asked)}
 
 
-def score_distance(exact: Tensor, found: Tensor, forward: Forward) -> Distance:
+def score_distance(exact: Tensor, found: Tensor, outputs: Outputs) -> Distance:
     """How far scores are apart, as a share of the largest of all outputs: a score near zero has their rounding."""
     try:
-        outputs = [forward.main, forward.logits]
+        both = [outputs.main, outputs.logits]
     except TargetError:
-        outputs = []
-    largest = [float(each.detach().abs().nan_to_num(0, 0, 0).max()) for each in (exact, *outputs) if each.numel()]
+        both = []
+    largest = [float(each.detach().abs().nan_to_num(0, 0, 0).max()) for each in (exact, *both) if each.numel()]
     return Distance.of_values("a score", exact.detach(), found.detach(), max(largest, default=0.0) or 1.0)
 
 
@@ -227,8 +227,8 @@ class StreamSpots:
     """
 
     preparer: Preparer
-    run: Callable[[Tensor, Tensor], Iterator[Pass]]
-    answer: Callable[[Pass, Sequence[int]], Answers]
+    run: Callable[[Tensor, Tensor], Iterator[Forward]]
+    answer: Callable[[Forward, Sequence[int]], Answers]
     wants: Sequence[Sequence[Any]]
     #: in the whole stream
     samples: int
@@ -242,7 +242,7 @@ class StreamSpots:
     _began: float = field(default_factory=time.perf_counter)
     _spent: float = 0.0
 
-    def note(self, made: Pass, samples: Tensor, indices: Tensor, answers: Answers) -> None:
+    def note(self, made: Forward, samples: Tensor, indices: Tensor, answers: Answers) -> None:
         """Draw from a chunk that has just been answered; raises `Differs` where one of the further ones differs."""
         if made.use is None:
             return
@@ -289,28 +289,28 @@ class StreamSpots:
             [torch.stack(column) for column in zip(*(one.answers[n] for one in kept), strict=True)]
             for n in range(len(self.wants))
         ]
-        itself = (self._distances(mine, self.answer(other, rows), exact.forward) for other in passes)
-        words = verdict(self._distances(mine, theirs, exact.forward), itself)
+        itself = (self._distances(mine, self.answer(other, rows), exact.outputs) for other in passes)
+        words = verdict(self._distances(mine, theirs, exact.outputs), itself)
         self._spent += time.perf_counter() - began
         if words:
             for use in {one.use for one in kept}:
                 self.preparer.judge(use, words)
             raise Differs(f"{kept[0].use}: {words}")
 
-    def _counted(self, passes: Iterator[Pass], samples: int) -> Iterator[Pass]:
+    def _counted(self, passes: Iterator[Forward], samples: int) -> Iterator[Forward]:
         for made in passes:
             self.checks += samples
             self.tally.checks += samples
             self.preparer.checked += samples
             yield made
 
-    def _distances(self, exact: Answers, found: Answers, forward: Forward) -> dict[str, Distance]:
+    def _distances(self, exact: Answers, found: Answers, outputs: Outputs) -> dict[str, Distance]:
         distances: dict[str, Distance] = {}
         for n, (wants, mine, theirs) in enumerate(zip(self.wants, exact, found, strict=True)):
             for at, (want, a, b) in enumerate(zip(wants, mine, theirs, strict=True)):
                 match want:
                     case asks.Score():
-                        distance = score_distance(a, b, forward)
+                        distance = score_distance(a, b, outputs)
                     case asks.Gradient():
                         distance = Distance.of_gradients(f"gradients ({at})", a.detach(), b.detach())
                     case _:

@@ -13,7 +13,7 @@ from seewhy.core.compile.following import follow
 from seewhy.core.compile.programs import Preparer
 from seewhy.core.forward.answers import GradientKey, answer, gradients_at
 from seewhy.core.forward.request import Request
-from seewhy.core.forward.result import Pass
+from seewhy.core.forward.result import Forward
 from seewhy.core.forward.session import Session
 from seewhy.core.layers.editable import check_editable
 from seewhy.core.memory import Budget, in_chunks, unmetered
@@ -86,10 +86,10 @@ def run_stream(
             return request
         return replace(request, edits={edited: lambda activation: source.edit(activation, samples, indices)})
 
-    def again(samples: Tensor, indices: Tensor) -> Iterator[Pass]:
+    def again(samples: Tensor, indices: Tensor) -> Iterator[Forward]:
         return session.ways(source.inputs(x, samples, indices).detach(), asked_of(samples, indices))
 
-    def read(made: Pass, samples: Sequence[int]) -> list[list[Tensor]]:
+    def read(made: Forward, samples: Sequence[int]) -> list[list[Tensor]]:
         return _chunk_answers(made, subscribers, samples, torch.zeros_like(tally.spent), keep=False)
 
     spots = None
@@ -180,7 +180,7 @@ def _request(
 
 
 def _chunk_answers(
-    made: Pass, subscribers: Sequence[Subscriber], samples: Sequence[int], spent: Tensor, keep: bool
+    made: Forward, subscribers: Sequence[Subscriber], samples: Sequence[int], spent: Tensor, keep: bool
 ) -> list[list[Tensor]]:
     """Every subscriber's answers for one chunk; equal gradients are computed once."""
     wanted: dict[GradientKey, set[str]] = {}

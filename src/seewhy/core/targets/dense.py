@@ -14,7 +14,7 @@ from seewhy.core.targets.base import Label, Target, class_name, unnamed
 from seewhy.errors import TargetError
 
 if TYPE_CHECKING:
-    from seewhy.core.network.outputs import Forward
+    from seewhy.core.network.outputs import Outputs
 
 __all__ = ["Box", "Region", "overlap"]
 
@@ -35,7 +35,7 @@ class Region(Target):
         """The class."""
         return self.k
 
-    def __call__(self, output: Forward) -> Tensor:
+    def __call__(self, output: Outputs) -> Tensor:
         """Every sample's score, [B]."""
         values = output.logits
         if values.ndim != 4:
@@ -50,7 +50,7 @@ class Region(Target):
             raise TargetError("Region with an empty mask: no pixel of it is inside")
         return (values[:, self.k] * mask).sum((1, 2)) / mask.sum()
 
-    def unit(self, output: Forward) -> str:
+    def unit(self, output: Outputs) -> str:
         """What the score is counted in."""
         return output.score_unit
 
@@ -83,7 +83,7 @@ class Box(Target):
         """The class."""
         return self.k
 
-    def __call__(self, output: Forward) -> Tensor:
+    def __call__(self, output: Outputs) -> Tensor:
         """Every sample's score, [B]."""
         if output.found is None:
             raise TargetError(
