@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 
 import seewhy.methods  # noqa: F401 - fills the registry
+from seewhy.api.asked.plan import Plan
 from seewhy.api.defects import Patient, findings
 from seewhy.api.explaining import run_plan
-from seewhy.api.inputs import Item, own_layout
+from seewhy.api.given.images import Item, own_layout
 from seewhy.api.listing import LayerInfo, layers
-from seewhy.api.planning import Plan
-from seewhy.api.probes import probes
+from seewhy.api.trials import probes
 from seewhy.core.forward.examination import Examination, examine
 from seewhy.core.forward.session import Settings
 from seewhy.core.layers.candidates import CUTS

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import seewhy.methods  # noqa: F401 - every method registers itself on import
-from seewhy.api.inputs import channels_first, read_items
+from seewhy.api.given.images import channels_first, read_items
 from seewhy.core.forward.request import Request
 from seewhy.core.forward.result import Forward
 from seewhy.core.forward.session import Session

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seewhy.api.inputs import read_items
+from seewhy.api.given.images import read_items
 from seewhy.core.compile.programs import Preparer
 from seewhy.core.forward.request import Request
 from seewhy.core.forward.session import Session

@@ -62,7 +62,7 @@ def _all(
     json: bool,
     quiet: bool,
 ) -> int:
-    from seewhy.api.photos import explain_photos
+    from seewhy.api.explaining import explain_photos
     from seewhy.explanation import Cost
 
     images: list[dict[str, Any]] = []

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import seewhy.methods  # noqa: F401 - every method registers itself on import
-from seewhy.api.aims import aim
-from seewhy.api.examples import strongest
+from seewhy.api.answered.records import provenance
+from seewhy.api.asked.parameters import split_parameters
+from seewhy.api.asked.targets import aim
+from seewhy.api.given.folders import strongest
 from seewhy.api.listing import blank, guessing
-from seewhy.api.parameters import split_parameters
-from seewhy.api.results import provenance
 from seewhy.core.forward.answers import score_batch
 from seewhy.core.forward.session import Session, Settings
 from seewhy.core.network.borrowed import Network

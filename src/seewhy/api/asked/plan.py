@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 import seewhy.methods  # noqa: F401 - every method registers itself on import
-from seewhy.api.parameters import split_parameters
-from seewhy.api.supplying import Question
-from seewhy.api.wanted import Wanted, check_contrast
+from seewhy.api.asked.parameters import split_parameters
+from seewhy.api.asked.supplies import Question
+from seewhy.api.asked.targets import Wanted, check_contrast
 from seewhy.core.forward.session import Settings
 from seewhy.core.intercept.backward_rules import rule_name
 from seewhy.core.network.borrowed import Network

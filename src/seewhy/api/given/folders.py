@@ -1,18 +1,26 @@
-"""Photos with their true classes: takes a folder and a model, gives paths and class numbers; reads no picture."""
+"""Folders of photos: takes a folder and a model, gives paths with their true classes, and the photos that activate a
+target most; explains nothing."""
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from seewhy.api.examples import photos_in
-from seewhy.errors import UnknownName, UsageError
+from seewhy.api.given.images import read_items
+from seewhy.core.forward.answers import score_batch
+from seewhy.core.network.borrowed import Network
+from seewhy.core.targets import Target
+from seewhy.errors import ImageError, UnknownName, UsageError
+from seewhy.explanation import Tile
 from seewhy.models import Model
 
-__all__ = ["Labelled", "labelled"]
+__all__ = ["Labelled", "labelled", "photos_in", "strongest"]
 
 _TABLE = "labels.csv"
+
 _HEADERS = (["file", "label"], ["path", "label"], ["image", "label"])
 
 
@@ -73,3 +81,50 @@ def _class_of(model: Model, name: str, where: str) -> int:
         return model.find_label(name)
     except (UnknownName, UsageError) as error:
         raise UsageError(f"{where} is no class of the model: {error}") from error
+
+
+_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
+
+
+def photos_in(folder: str | Path | Sequence[str | Path]) -> list[Path]:
+    """The image files in a folder and below it, by name; or those of a list. Raises `UsageError` if there are none."""
+    if not isinstance(folder, str | Path):
+        return [Path(each) for each in folder]
+    root = Path(folder)
+    if root.is_file():
+        return [root]
+    found = sorted(path for path in root.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
+    if not found:
+        what = "there is no such folder" if not root.exists() else "no image files in it"
+        raise UsageError(f"folder {str(root)!r}: {what}; name one with .png, .jpg or .webp files")
+    return found
+
+
+def strongest(
+    model: Model,
+    network: Network,
+    target: Target,
+    folder: str | Path | Sequence[str | Path],
+    count: int,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> list[Tile]:
+    """The ``count`` photos with the highest score, best first; unreadable ones are passed over.
+
+    Raises `UsageError` if none can be read, or for a ``count`` under one.
+    """
+    if count < 1:
+        raise UsageError(f"examples={count}: at least one, e.g. examples=4")
+    paths = photos_in(folder)
+    best: list[tuple[float, str, Any]] = []
+    for number, path in enumerate(paths, 1):
+        try:
+            ((item,), _) = read_items(model, str(path))
+        except ImageError:
+            continue
+        score = float(score_batch(network, network.like(item.tensor[None]), target)[0])
+        best = sorted([*best, (score, path.name, item.view)], key=lambda each: -each[0])[:count]
+        if progress is not None:
+            progress("photos", number, len(paths))
+    if not best:
+        raise UsageError(f"none of the {len(paths)} photos in {str(folder)!r:.80} can be read")
+    return [Tile(view, (name, f"score {score:.3g}"), value=score) for score, name, view in best if view is not None]

@@ -18,6 +18,7 @@ from seewhy.registry import REDUCTIONS, Method
 __all__ = ["BASELINES", "baseline_tensor", "reduce_channels", "split_parameters"]
 
 BASELINES = ("black", "white", "grey", "mean", "blur", "noise", "zero")
+
 _COLOURS = {"black": (0.0, 0.0, 0.0), "white": (1.0, 1.0, 1.0), "grey": (0.5, 0.5, 0.5), "gray": (0.5, 0.5, 0.5)}
 
 

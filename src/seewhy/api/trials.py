@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from seewhy.api.inputs import Item, read_items
+from seewhy.api.given.images import Item, read_items
 from seewhy.api.listing import blank
 from seewhy.models import Model, Preprocess
 

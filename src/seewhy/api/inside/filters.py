@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 import seewhy.methods  # noqa: F401 - every method registers itself on import
-from seewhy.api.looking import check_word
-from seewhy.api.results import array, provenance
+from seewhy.api.answered.records import array, provenance
+from seewhy.api.inside.shared import check_word
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.places import as_torch, find_place, place_name
 from seewhy.errors import CapabilityError
@@ -24,6 +24,7 @@ from seewhy.render import DIVERGING, kernel
 __all__ = ["filters"]
 
 Pixels = NDArray[np.uint8]
+
 #: of the largest weight shown: filters fainter than that stay faint
 _FAINTEST = 1 / 20
 

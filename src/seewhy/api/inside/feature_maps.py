@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from seewhy.api.batches import Batch, batches
-from seewhy.api.inputs import Item, read_items
-from seewhy.api.looking import check_count, check_grid, check_word
-from seewhy.api.planning import Plan
-from seewhy.api.results import array, cost_of, finish, status_of
+from seewhy.api.answered.records import array, cost_of, finish
+from seewhy.api.answered.statuses import status_of
+from seewhy.api.asked.plan import Plan
+from seewhy.api.explaining import Batch, batches
+from seewhy.api.given.images import Item, read_items
+from seewhy.api.inside.shared import check_count, check_grid, check_word
 from seewhy.core.forward.session import Settings
 from seewhy.core.network.layouts import Reshape
 from seewhy.core.schedule.jobs import Answer
@@ -25,6 +26,7 @@ from seewhy.render import DIVERGING, SEQUENTIAL, heatmap, limits
 __all__ = ["feature_maps"]
 
 _ORDERS = ("evidence", "magnitude", "index")
+
 _WORDS = {
     "evidence": "strongest support for the target first",
     "magnitude": "strongest evidence for or against the target first",

@@ -9,13 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seewhy.api.inputs import Item
+from seewhy.api.given.images import Item
 from seewhy.errors import CapabilityError, UnknownName, UsageError
 
 __all__ = ["SEGMENTS", "regions", "segments"]
 
 SEGMENTS = ("slic", "grid")
+
 COUNT = 50
+
 #: scales of Felzenszwalb's segmentation, as XRAI has them
 _SCALES = (50, 100, 150, 250, 500, 1200)
 

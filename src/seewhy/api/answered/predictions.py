@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seewhy.api.inputs import Item, same_shape
-from seewhy.api.results import predictions
+from seewhy.api.answered.records import predictions
+from seewhy.api.given.images import Item, same_shape
 from seewhy.core.forward.request import Request
 from seewhy.core.forward.session import Session
 from seewhy.core.memory import Budget, in_chunks

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 
 import torch
 
-from seewhy.api.planning import Plan
-from seewhy.api.results import Finished, finish
-from seewhy.api.wanted import competitors
+from seewhy.api.answered.records import finish
+from seewhy.api.answered.statuses import Finished
+from seewhy.api.asked.plan import Plan
+from seewhy.api.asked.targets import competitors
 from seewhy.core.network.outputs import Outputs
 from seewhy.core.perturb.resampling import upsample
 from seewhy.core.schedule.jobs import Answer, Job, Outcome

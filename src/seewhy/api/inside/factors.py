@@ -13,11 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from seewhy.api.batches import Batch, batches
-from seewhy.api.inputs import Item, read_items, same_shape
-from seewhy.api.looking import check_grid
-from seewhy.api.planning import Plan
-from seewhy.api.results import array
+from seewhy.api.answered.records import array
+from seewhy.api.asked.plan import Plan
+from seewhy.api.explaining import Batch, batches
+from seewhy.api.given.images import Item, read_items, same_shape
+from seewhy.api.inside.shared import check_grid
 from seewhy.core.forward.session import Settings
 from seewhy.core.network.layouts import Reshape
 from seewhy.core.network.places import AUTO

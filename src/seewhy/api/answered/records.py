@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from seewhy._version import __version__
-from seewhy.api.inputs import Item
-from seewhy.api.parameters import reduce_channels
-from seewhy.api.statuses import Finished, ending, status_of
+from seewhy.api.answered.statuses import Finished, ending, status_of
+from seewhy.api.asked.parameters import reduce_channels
+from seewhy.api.given.images import Item
 from seewhy.core.forward.costs import Spent
 from seewhy.core.layers.grids import Proof
 from seewhy.core.network.borrowed import Network
@@ -24,7 +24,7 @@ from seewhy.core.schedule.jobs import Answer
 from seewhy.explanation import Cost, Explanation, Guess, Prediction
 from seewhy.models import Model
 
-__all__ = ["Finished", "array", "cost_of", "finish", "predictions", "provenance", "records", "status_of"]
+__all__ = ["array", "cost_of", "finish", "predictions", "provenance", "records"]
 
 
 def predictions(model: Model, outputs: Outputs, most: int = 5) -> list[Prediction | None]:

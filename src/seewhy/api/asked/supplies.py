@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seewhy.api.inputs import Item, read_items
-from seewhy.api.parameters import BASELINES, baseline_tensor
-from seewhy.api.segments import regions, segments
+from seewhy.api.asked.parameters import BASELINES, baseline_tensor
+from seewhy.api.given.images import Item, read_items
+from seewhy.api.given.regions import regions, segments
 from seewhy.core.perturb.fills import Fill, Inpaint
 from seewhy.errors import UnknownName, UsageError
 from seewhy.models import Model

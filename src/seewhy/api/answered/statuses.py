@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from seewhy.api.inputs import Item
+from seewhy.api.given.images import Item
 from seewhy.core.forward.costs import Spent
 from seewhy.core.layers.candidates import CUTS
 from seewhy.core.network.borrowed import Network
@@ -24,10 +24,12 @@ __all__ = ["Finished", "ending", "status_of"]
 
 #: what a sum may miss of what it was to be before that is worth a word and a status
 _COMPLETE = 0.01
+
 #: needs of methods whose map tells of the score; those of the others tell of activations alone
 _ABOUT_THE_SCORE = frozenset(Need) - {
     Need.INPUT, Need.ACTIVATION, Need.BASELINE, Need.FILL, Need.SEGMENTS, Need.BOUNDS, Need.REFERENCES, Need.WEIGHTS
 }  # fmt: skip
+
 _NOTHING_TO_CLIMB = (
     "nothing was attacked: the score has no gradient at the pixels, or one that is NaN; that the answer stayed proves "
     "nothing"
