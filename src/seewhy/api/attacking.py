@@ -331,8 +331,8 @@ def robustness(
 ) -> Curve:
     """Accuracy on the photos of ``folder`` against the size of an attack, judged on pictures of 8 bits.
 
-    True classes come from sub-folders or a table (``labels``, see `seewhy.api.given.folders`); where nobody said, from what
-    the model answers before the attack. A photo that falls at one epsilon counts as fallen at every larger one: the
+    True classes come from sub-folders or a table (``labels``, see `seewhy.api.given.folders`); where nobody said, from
+    the model's answer before the attack. A photo that falls at one epsilon counts as fallen at every larger one: the
     smaller ball lies in the larger. An answer of NaN is never right. ``method`` and ``parameters`` as for
     `seewhy.attack`. Raises `UsageError` for epsilons that are none and a folder that mixes photos with and without a
     class, `CapabilityError` where no photo has a gradient to attack by: such a network stands still, and proves
