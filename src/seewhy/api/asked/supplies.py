@@ -17,7 +17,7 @@ from seewhy.api.given.regions import regions, segments
 from seewhy.core.perturb.fills import Fill, Inpaint
 from seewhy.errors import UnknownName, UsageError
 from seewhy.models import Model
-from seewhy.registry import Method
+from seewhy.registry import ARGUMENTS, Method
 
 __all__ = ["FILLS", "Question", "Supplier", "bounds_of"]
 
@@ -64,15 +64,8 @@ class Supplier:
 
     def supplies(self, method: Method) -> Mapping[str, Any]:
         """By name, what ``method`` takes."""
-        makers = {
-            "baseline": self._baseline,
-            "fill": self._fill,
-            "segments": self._segments,
-            "regions": self._regions,
-            "bounds": self._bounds,
-            "references": self._references,
-        }
-        return {name: makers[name](method) for name in method.requires if name in makers}
+        supplied = [name for name in method.requires if ARGUMENTS[name].supplied]
+        return {name: getattr(self, f"_{name}")(method) for name in supplied}
 
     def _baseline(self, method: Method) -> Tensor:
         return self._reference("baseline", self.question.baseline, "black")

@@ -51,7 +51,7 @@ from seewhy.core.schedule.jobs import (
     source_key,
     steps_of,
 )
-from seewhy.core.schedule.needs import closed_at, shared_request
+from seewhy.core.schedule.needs import closed_at, shared_request, widened
 from seewhy.core.schedule.spot_checks import CallSpot, Differs, spot_of
 from seewhy.core.schedule.streams import Subscriber, Tally, run_stream
 from seewhy.errors import CapabilityError, UsageError
@@ -212,9 +212,19 @@ class Engine:
         finally:
             self._log(Event(0, 0, time.perf_counter() - began, checks=self.spot.checks - before), *runners)
 
-    def _record(self) -> None:
-        """From here on with a graph: something is asked that has no closed form."""
-        request = replace(self.request, gradients=True, at_input=True, rules=True)
+    def _ensure(self, ask: asks.Ask, runner: Runner) -> None:
+        """Have a forward that can answer ``ask``, whether the method's card said that it would come or not."""
+        if self.closed is not None and isinstance(ask, asks.Gradient | asks.HeadWeights):
+            return
+        known = self.request if self.closed is None else replace(self.request, gradients=False)
+        rule = runner.job.outline.rule
+        wanted = widened(known, ask, runner.place, rule, self.made, self.session.find)
+        if wanted is not known:
+            self._record(wanted)
+
+    def _record(self, request: Request | None = None) -> None:
+        """From here on another forward; with a graph, unless it is said otherwise: something has no closed form."""
+        request = request or replace(self.request, gradients=True, at_input=True, rules=True)
         self.closed, self.spot, self.request, self.made = None, None, request, self._forward(request)
 
     def _forward(self, request: Request) -> Forward:
@@ -251,13 +261,14 @@ class Engine:
     def _at_once(self, runner: Runner, ask: asks.Ask) -> Any:
         """What needs no pass, or a pass of this job's own."""
         job, keep = runner.job, self.settings.differentiable
+        self._ensure(ask, runner)
         match ask:
             case asks.Gradient() | asks.Stream():
                 return UNANSWERED
             case asks.Targets():
                 return job.targets
             case asks.Supplied():
-                return job.supplies[ask.name]
+                return self._supplied(runner, ask.name)
             case asks.Progress():
                 self.settings.progress(job.outline.method.name, ask.step, ask.steps)
                 if ask.values is not None:
@@ -285,6 +296,16 @@ class Engine:
                 return self._own(runner, 1, lambda: bias_maps(self.made, job.targets))
         return answer(self.made, ask, runner.place, job.targets, keep)
 
+    @staticmethod
+    def _supplied(runner: Runner, name: str) -> Any:
+        """What the caller prepared for the job; raises `CapabilityError` for what its formula does not take."""
+        if name not in runner.job.supplies:
+            raise CapabilityError(
+                f"{runner.job.outline.method.name} asks for {name!r}, which its formula does not take: give it an "
+                f"argument of that name (it has {', '.join(runner.job.outline.method.requires) or 'none'})"
+            )
+        return runner.job.supplies[name]
+
     def _log(self, event: Event, *runners: Runner) -> None:
         for spent in (self.spent, *(runner.spent for runner in runners)):
             spent.events.append(event)
@@ -310,7 +331,7 @@ class Engine:
             raise UsageError(f"{method} has rules of its own; backward_rule={rule!r} has no meaning for it")
         found: Flow | Lift
         if isinstance(ask, asks.Multipliers):
-            found, event = self.propagation.multipliers(job.supplies["baseline"], place, job.targets)
+            found, event = self.propagation.multipliers(self._supplied(runner, "baseline"), place, job.targets)
         else:
             found, event = self.propagation.flow(ask, place, ask.targets or job.targets, method)
         runner.depends &= found.depends

@@ -18,7 +18,7 @@ from seewhy.core.network.outputs import Outputs
 from seewhy.core.perturb.folds import Gather
 from seewhy.core.perturb.sources import StraightPath
 from seewhy.core.targets import Target
-from seewhy.registry import Method, Need
+from seewhy.registry import ARGUMENTS, Method, Need
 
 __all__ = [
     "UNANSWERED",
@@ -118,14 +118,13 @@ class Runner:
 #: what stands where an answer takes a pass
 UNANSWERED = object()
 
-_NEEDS = {
-    "input": asks.Input(),
-    "activation": asks.Activation(),
-    "gradient": asks.Gradient(),
-    "logits": asks.Logits(),
-    "score": asks.Score(),
-    **{name: asks.Supplied(name) for name in ("baseline", "fill", "segments", "regions", "bounds", "references")},
-}
+
+def _asked_by(argument: str) -> asks.Ask:
+    """The ask that an argument of a formula stands for."""
+    if ARGUMENTS[argument].supplied:
+        return asks.Supplied(argument)
+    found: asks.Ask = getattr(asks, argument.capitalize())()
+    return found
 
 
 def steps_of(job: Job) -> Steps:
@@ -133,7 +132,7 @@ def steps_of(job: Job) -> Steps:
     method = job.outline.method
     given = []
     if method.requires:
-        given = list((yield tuple(_NEEDS[name] for name in method.requires)))
+        given = list((yield tuple(_asked_by(name) for name in method.requires)))
     result = method.formula(*given, **job.parameters)
     if isinstance(result, Generator):
         result = yield from result

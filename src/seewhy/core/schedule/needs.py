@@ -1,20 +1,26 @@
-"""Opening: takes what is to be computed, gives what the forward that everything shares must make possible; runs
+"""Needs: takes what is to be computed, gives what the forward that everything shares must make possible; runs
 nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
+from seewhy.core import asks
 from seewhy.core.compile.closed import Tail
 from seewhy.core.compile.programs import Preparer
 from seewhy.core.forward.request import Request
+from seewhy.core.forward.result import Forward
 from seewhy.core.forward.session import Settings
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.places import INPUT, Place
 from seewhy.core.schedule.jobs import Outline
 from seewhy.registry import FORWARD_ONLY, Method, Need
 
-__all__ = ["closed_at", "recorded_from_input", "shared_request"]
+__all__ = ["closed_at", "recorded_from_input", "shared_request", "widened"]
+
+#: gives a place by its name
+Find = Callable[[str], Place]
 
 #: what a method may need for its gradients to come in closed form
 _CLOSED = {Need.INPUT, Need.ACTIVATION, Need.GRADIENT, Need.LOGITS, Need.SCORE, Need.STREAM, Need.HEAD}
@@ -47,6 +53,39 @@ def shared_request(
         optional=frozenset(o.about for o in outlines if o.optional) - required,
         module=bool(needs - FORWARD_ONLY),  # which then has to prove itself, on the images themselves
     )
+
+
+def widened(request: Request, ask: asks.Ask, place: str, rule: str, made: Forward, find: Find) -> Request:
+    """What it takes besides ``request``, whose forward ``made`` is, to answer ``ask`` of a method at ``place`` under
+    ``rule``; the same request where that is nothing.
+
+    A card says what its formula will ask for, so that one forward serves all. What it does not say costs another
+    forward, and never a map.
+    """
+    at = getattr(ask, "place", None) or place
+    match ask:
+        case asks.Gradient():
+            wanted = {"gradients": True, "at_input": at == INPUT, "rules": (ask.rule or rule) != "none"}
+        case asks.HessianProduct():
+            wanted = {"gradients": True, "at_input": at == INPUT, "curvature": True}
+        case asks.HeadWeights():
+            wanted = {"gradients": True}
+        case asks.BiasMaps():
+            wanted = {"gradients": True, "at_input": True, "biases": True}
+        case asks.Attention(lens=False):
+            wanted = {"gradients": True, "at_input": True, "attention": True}
+        case asks.Activation():
+            wanted = {}
+        case _:
+            return request
+    if request.graph == "full":  # down to the input, then
+        wanted.pop("at_input", None)
+    changed = {name: True for name, value in wanted.items() if value and not getattr(request, name)}
+    missing = {} if at == INPUT or at in made.tape.activations else {at: find(at)}
+    if not changed and not missing:
+        return request
+    kept = {name: find(name) for name in made.tape.activations}
+    return replace(request, **changed, places={**kept, **request.places, **missing}, survey=False)  # type: ignore[arg-type]
 
 
 def closed_at(preparer: Preparer, outlines: Sequence[Outline], request: Request) -> tuple[str, Tail] | None:
