@@ -251,7 +251,7 @@ class Session:
                 f"layer {name!r} gives {len(names)} tensors, of which the first is explained: what goes through the "
                 f"others is not in the map; they are called {', '.join(repr(f'{name}[{each}]') for each in names[1:4])}"
             )
-        outputs = Outputs(raw, x.shape[0], head.squashes, squashed=head.squashed)
+        outputs = Outputs(raw, x.shape[0], head.squashes, squashed=head.squashed, size=size, last=network.channels_last)
         made = Forward(outputs, size, request, tape, leaf, rule, head.linears, bias.terms, attention)
         made.channels_last, made.layouts = network.channels_last, self.layouts
         # weakly: a cycle would keep the whole graph until the garbage collector comes by

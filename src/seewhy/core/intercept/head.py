@@ -127,8 +127,12 @@ class HeadWatch:
             if known.kind not in _TURNED[call.name]:
                 return result
             kind = _TURNED[call.name][known.kind]
-        elif call.name in _SHAPES and result.shape != known.result.shape:
-            source = Call(call.func, call.name, (source, *call.args[1:]), call.kwargs).run()
+        elif call.name in _SHAPES:
+            picks = call.name == "__getitem__" and _picks(call.args[1])
+            if picks and not _stays(call, known):
+                return result
+            if picks or result.shape != known.result.shape:
+                source = Call(call.func, call.name, (source, *call.args[1:]), call.kwargs).run()
         if result is not known.result:
             self._note(Squash(kind, source, result, known.dense))
         return result
@@ -176,3 +180,25 @@ class HeadWatch:
         """Whether ``value`` is what the last linear call gave, as whatever type."""
         last = self.linears[-1]
         return value is not None and (value is last.result or value is last.retyped)
+
+
+def _picks(index: Any) -> bool:
+    """Whether an index takes numbers one by one, in an order of its own, rather than a part as it lies."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return any(not isinstance(part, int | slice | None | type(...)) or isinstance(part, bool) for part in parts)
+
+
+def _stays(call: Call, known: Squash) -> bool:
+    """Whether the numbers that an index picks of a squash are the squash of those that it picks of the source: always
+    where each is squashed by itself; of a softmax where whole rows of classes move, each in one order."""
+    if "softmax" not in known.kind:
+        return True
+    shape = known.result.shape
+    numbers = torch.arange(known.result.numel(), device=known.result.device).reshape(shape)
+    picked = Call(call.func, call.name, (numbers, *call.args[1:]), call.kwargs).run()
+    if picked.shape != shape or len(shape) < 2:
+        return bool(torch.equal(picked.flatten(), numbers.flatten()))
+    columns = picked // shape[2:].numel() % shape[1]
+    rows = picked - columns * shape[2:].numel()
+    each_once = columns.sort(1).values.movedim(1, -1) == torch.arange(shape[1], device=columns.device)
+    return bool((rows == rows[:, :1]).all()) and bool(each_once.all())

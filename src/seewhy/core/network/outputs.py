@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from seewhy.core.intercept.head import Squash
+from seewhy.core.network.layouts import find_layout
 from seewhy.core.network.places import kind_of
 from seewhy.errors import TargetError
 
@@ -96,7 +97,8 @@ class Outputs:
     ``raw`` is what the model returned; ``main`` the scores in it; ``logits`` [B, K] what stood before a final
     softmax or sigmoid, if the forward ended in one; ``batch`` the number of samples; ``captured`` the layers that
     were, in the order in which they first ran; ``squashed`` whether rows of scores were squashed on the way to the
-    output, whatever came then.
+    output, whatever came then; ``size`` that of the inputs and ``last`` whether the network's own order has channels
+    last, by which classes are told from positions.
     """
 
     raw: Any
@@ -106,6 +108,8 @@ class Outputs:
     rows: Callable[[str], Tensor] | None = None
     captured: tuple[str, ...] = ()
     squashed: bool = False
+    size: tuple[int, ...] = ()
+    last: bool = False
 
     @cached_property
     def main(self) -> Tensor:
@@ -136,7 +140,7 @@ class Outputs:
             return False
         rows = self.main.detach()
         between = self.squashed and bool(((rows >= 0) & (rows <= 1)).all())
-        return between or _are_shares(self.main)
+        return between or _are_shares(self._classes_second(self.main))
 
     @cached_property
     def score_unit(self) -> str:
@@ -161,6 +165,16 @@ class Outputs:
         """The scores before a final softmax or sigmoid, [B, K]; a vector of one score per sample becomes [B, 1]."""
         values = self.main if self._final is None else self._final.source
         return values[:, None] if values.ndim == 1 else values
+
+    @cached_property
+    def maps(self) -> Tensor:
+        """`logits` with the classes in axis 1, [B, K, *positions]: a network may give them last."""
+        return self._classes_second(self.logits)
+
+    def _classes_second(self, values: Tensor) -> Tensor:
+        if not self.size or values.ndim != len(self.size) + 2:
+            return values
+        return find_layout(values.shape, self.size, last=self.last).canonical(values)
 
     @cached_property
     def probabilities(self) -> Tensor:
