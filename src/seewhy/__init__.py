@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from seewhy.api.attacking import attack
     from seewhy.api.doctoring import diagnose
     from seewhy.api.evaluating import evaluate_model
-    from seewhy.api.inside.factors import factors
-    from seewhy.api.inside.feature_maps import feature_maps
-    from seewhy.api.inside.filters import filters
-    from seewhy.api.inside.maximise import maximise
+    from seewhy.api.inside.channels import feature_maps
+    from seewhy.api.inside.factorisation import factors
+    from seewhy.api.inside.kernels import filters
+    from seewhy.api.inside.visualisation import maximise
     from seewhy.api.listing import layers, methods
     from seewhy.api.preparing import prepare
     from seewhy.api.segmenting import segment
@@ -70,12 +70,12 @@ _HOMES = {
     "diagnose": "seewhy.api.doctoring",
     "evaluate_model": "seewhy.api.evaluating",
     "explain": "seewhy.api",
-    "factors": "seewhy.api.inside.factors",
-    "feature_maps": "seewhy.api.inside.feature_maps",
-    "filters": "seewhy.api.inside.filters",
+    "factors": "seewhy.api.inside.factorisation",
+    "feature_maps": "seewhy.api.inside.channels",
+    "filters": "seewhy.api.inside.kernels",
     "layers": "seewhy.api.listing",
     "load": "seewhy.api",
-    "maximise": "seewhy.api.inside.maximise",
+    "maximise": "seewhy.api.inside.visualisation",
     "prepare": "seewhy.api.preparing",
     "methods": "seewhy.methods",
     "segment": "seewhy.api.segmenting",

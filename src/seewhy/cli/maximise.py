@@ -75,7 +75,7 @@ def maximise(
     [dim]seewhy maximise espresso blocks.4:12 --folder photos --every 64[/dim]
     """
     from seewhy.api.asked.targets import aim
-    from seewhy.api.inside.maximise import maximise as maximise_
+    from seewhy.api.inside.visualisation import maximise as maximise_
     from seewhy.core.network.borrowed import Network
     from seewhy.registry import methods
 

@@ -113,7 +113,7 @@ def test_a_finished_picture_outlives_an_interruption_of_its_score(monkeypatch: p
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("seewhy.api.inside.maximise.score_batch", interrupted)
+    monkeypatch.setattr("seewhy.api.inside.visualisation.score_batch", interrupted)
     net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU())
     found = seewhy.maximise(net, "1:2", size=16, steps=3)
     assert found.status.code == "unfinished"

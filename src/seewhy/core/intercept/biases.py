@@ -14,9 +14,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from seewhy.core.intercept.autograd import is_live
-from seewhy.core.intercept.backward_rules import RECTIFIERS, in_place, out_of_place
+from seewhy.core.intercept.backward_rules import RECTIFIERS, out_of_place
 from seewhy.core.intercept.functions import SUMS, Call, Handler
 
 __all__ = ["BiasTerm", "BiasWatch"]
@@ -45,10 +46,10 @@ _HOMOGENEOUS = ("relu", "leaky_relu", "prelu", "_prelu_kernel")
 
 @dataclass(frozen=True)
 class BiasTerm:
-    """One call's output, in the graph, its implicit bias (broadcastable to it) and the axis of its channels; None where
-    the function knows no channels, and they are where the network has them."""
+    """One call's output, by its place in the graph, its implicit bias (broadcastable to it) and its axis of channels;
+    None where the function knows no channels, and they are where the network has them."""
 
-    output: Tensor
+    output: GradientEdge
     bias: Tensor
     channel: int | None
 
@@ -85,17 +86,13 @@ class BiasWatch:
         bias = -bias if "sub" in call.name and added is b else bias
         if not bool(bias.any()):
             return out
-        return self._caught(out, bias.expand(out.shape), None, call.name.endswith("_"))
+        return self._caught(out, bias.expand(out.shape), None)
 
-    def _caught(self, out: Tensor, bias: Tensor, channel: int | None, rewritten: bool) -> Tensor:
-        """Note a term; gives what travels on, since a later in-place function would rewrite what was noted."""
-        if rewritten:
-            caught = out.clone()
-            out.copy_(caught)
-            self.terms.append(BiasTerm(caught, bias, channel))
-            return out
-        self.terms.append(BiasTerm(out, bias, channel))
-        return out.clone()
+    def _caught(self, out: Tensor, bias: Tensor, channel: int | None) -> Tensor:
+        """Note a term by its place in the graph, which no later function that writes into the tensor can change; gives
+        the tensor."""
+        self.terms.append(BiasTerm(get_gradient_edge(out), bias, channel))
+        return out
 
     def _affine(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
         out = proceed(call)
@@ -109,7 +106,7 @@ class BiasWatch:
         if bias is None or not bool(bias.any()):
             return out
         shape = (-1,) if last else (-1, *(1 for _ in out.shape[2:]))
-        return self._caught(out, bias.reshape(shape), out.ndim - 1 if last else 1, rewritten=False)
+        return self._caught(out, bias.reshape(shape), out.ndim - 1 if last else 1)
 
     @staticmethod
     def _at_zero(call: Call, z: Tensor, last: bool) -> Tensor | None:
@@ -138,7 +135,7 @@ class BiasWatch:
         if not bool(bias.any()):
             return out
         channel = z.ndim - 1 if call.name == "layer_norm" else 1 if call.name in _BY_CHANNEL else None
-        return self._caught(out, bias, channel, in_place(call))
+        return self._caught(out, bias, channel)
 
 
 def _beyond_slope(f: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
