@@ -23,6 +23,7 @@ from seewhy.core.forward.session import Session, Settings
 from seewhy.core.memory import Budget, in_chunks
 from seewhy.core.network.layouts import Reshape
 from seewhy.core.network.outputs import Outputs
+from seewhy.core.schedule.company import mixing
 from seewhy.core.schedule.engine import Engine
 from seewhy.core.schedule.jobs import Job, Outcome, Outline
 from seewhy.core.schedule.needs import recorded_from_input
@@ -98,6 +99,9 @@ def _each(
 def _budget(plan: Plan, item: Item, count: int) -> Budget:
     """How many of ``count`` images like ``item`` to explain at a time."""
     budget = Budget(plan.settings.memory, first=8)
+    if plan.settings.alone or mixing(plan.network):
+        budget.size = budget.most = 1
+        return budget
     if plan.settings.differentiable or count == 1:
         budget.size = count
         return budget

@@ -122,6 +122,7 @@ def test_a_tensor_too_large_to_be_used_again_makes_chunks_smaller(monkeypatch: p
     assert sizes == [4, 3, 3]
 
 
+@pytest.mark.usefixtures("no_spot_checks")
 def test_nothing_holds_all_samples_at_once() -> None:
     """The largest batch a stream sends through the network does not grow with the number of samples."""
     largest = []

@@ -354,6 +354,7 @@ def test_an_undecided_layer_gives_way_to_the_one_before_it() -> None:
     assert (found.layer, found.provenance["grid"]) == ("body", {"body": "proved"})
 
 
+@pytest.mark.usefixtures("no_spot_checks")
 def test_a_proof_is_made_once_and_counted_and_goes_with_its_model() -> None:
     net, x = _seeded(lambda: Read(*ARRANGED["tokens in another order"])), _x(batch=2)
     first = seewhy.explain(net, x, method=["grad-cam", "hires-cam"], target=1, prepare=False)

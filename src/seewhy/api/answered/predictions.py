@@ -13,10 +13,12 @@ from torch import Tensor
 from seewhy.api.answered.records import predictions
 from seewhy.api.given.images import Item, same_shape
 from seewhy.core.forward.request import Request
-from seewhy.core.forward.session import Session
+from seewhy.core.forward.session import Session, Settings
 from seewhy.core.memory import Budget, in_chunks
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.places import find_place
+from seewhy.core.schedule.company import look, mixing
+from seewhy.core.schedule.spot_checks import attempts
 from seewhy.core.targets import Target
 from seewhy.errors import TargetError
 from seewhy.explanation import Prediction
@@ -59,20 +61,25 @@ def predict_items(
     each, in chunks that fit into ``memory``."""
     network, found = Network(model.module), dict[int, Scored]()
     places = {name: find_place(network.module, name) for target in targets or () for name in target.layers}
-    with network.borrowed() as call:
-        for indices in same_shape(items):
+    for attempt in attempts(network, Settings(memory=memory, alone=bool(mixing(network)))):
+        found.clear()
+        with attempt, network.borrowed() as call:
+            budget = Budget(memory, 1, 1) if attempt.settings.alone else Budget(memory)
+            for indices in same_shape(items):
 
-            def work(start: int, stop: int, indices: list[int] = indices) -> list[Scored]:
-                x = network.like(torch.stack([items[i].tensor for i in indices[start:stop]]))
-                made = Session(network, call, x).run(x, Request(places, gradients=False))
-                guesses = predictions(model, made.outputs)
-                rows: Any = made.outputs.probabilities.detach().cpu() if guesses[0] is not None else guesses
-                mine = [] if targets is None else [targets[i] for i in indices[start:stop]]
-                scores = made.scores(mine).tolist() if mine else [math.nan] * len(guesses)
-                return [Scored(*each) for each in zip(guesses, rows, scores, strict=True)]
+                def work(start: int, stop: int, indices: list[int] = indices) -> list[Scored]:
+                    x = network.like(torch.stack([items[i].tensor for i in indices[start:stop]]))
+                    session = Session(network, call, x, attempt.settings)  # noqa: B023 - run at once
+                    made = session.run(x, Request(places, gradients=False))
+                    look(session, "predictions", made, lambda n: session.ways(x[n : n + 1], Request(gradients=False)))
+                    guesses = predictions(model, made.outputs)
+                    rows: Any = made.outputs.probabilities.detach().cpu() if guesses[0] is not None else guesses
+                    mine = [] if targets is None else [targets[i] for i in indices[start:stop]]
+                    scores = made.scores(mine).tolist() if mine else [math.nan] * len(guesses)
+                    return [Scored(*each) for each in zip(guesses, rows, scores, strict=True)]
 
-            for start, stop, scored in in_chunks(len(indices), work, Budget(memory), recorded=False):
-                found |= dict(zip(indices[start:stop], scored, strict=True))
-                if progress is not None:
-                    progress("predictions", len(found), len(items))
+                for start, stop, scored in in_chunks(len(indices), work, budget, recorded=False):
+                    found |= dict(zip(indices[start:stop], scored, strict=True))
+                    if progress is not None:
+                        progress("predictions", len(found), len(items))
     return [found[i] for i in range(len(items))]

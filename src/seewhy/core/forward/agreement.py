@@ -25,6 +25,7 @@ __all__ = [
     "check_agreement",
     "difference",
     "disagreement",
+    "floats",
     "gap",
     "gradients_at",
     "mixes",
@@ -105,7 +106,7 @@ def verdict(found: Mapping[str, Distance], itself: Iterable[Mapping[str, Distanc
 
 def _unlike(exact: Forward, made: Forward) -> str:
     """What keeps two passes from being compared number by number, if anything does."""
-    ours, theirs = _floats(exact.outputs.raw), _floats(made.outputs.raw)
+    ours, theirs = floats(exact.outputs.raw), floats(made.outputs.raw)
     if len(ours) != len(theirs):
         return "it gives other outputs"
     layers = list(exact.tape.activations)
@@ -131,7 +132,7 @@ def _ending(made: Forward) -> str:
 
 def _distances(exact: Forward, made: Forward) -> dict[str, Distance]:
     """By name: every output, every captured layer, and the gradients there and at the input."""
-    ours, theirs = _floats(exact.outputs.raw), _floats(made.outputs.raw)
+    ours, theirs = floats(exact.outputs.raw), floats(made.outputs.raw)
     layers = list(exact.tape.activations)
     found: dict[str, Distance] = {}
     values = {f"output {n}": pair for n, pair in enumerate(zip(ours, theirs, strict=True))}
@@ -152,7 +153,7 @@ def gradients_at(place: str) -> str:
     return "gradients at " + ("the input" if place == INPUT else f"layer {place!r}")
 
 
-def _floats(raw: Any) -> list[Tensor]:
+def floats(raw: Any) -> list[Tensor]:
     """The tensors of numbers in what a network gives."""
     return [leaf for leaf in pytree.tree_leaves(raw) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
 
@@ -173,7 +174,7 @@ def mixes(call: Callable[[Tensor], Any], x: Tensor) -> bool:
     """Whether a network gives several samples like ``x`` [1, C, *size] together other scores than each alone."""
     samples = torch.cat([share * x for share in (1.0, 0.5, -0.25)])
     with torch.no_grad():
-        together, *alone = (_floats(call(each.clone())) for each in (samples, *torch.split(samples, 1)))
+        together, *alone = (floats(call(each.clone())) for each in (samples, *torch.split(samples, 1)))
     # a number for all of them together belongs to no sample
     pairs = (pair for pair in zip(together, *alone, strict=True) if pair[0].ndim and len(pair[0]) == len(samples))
     return not all(gap(several, torch.cat(each)) <= rounding(several.dtype) for several, *each in pairs)

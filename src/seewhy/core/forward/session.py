@@ -67,6 +67,8 @@ class Settings:
     preview: Callable[[Tensor, int, int], None] = lambda values, step, steps: None
     #: why no program is to be used, whatever ``prepare`` says; '' where none is doubted
     doubt: str = ""
+    #: whether every sample goes through the network by itself
+    alone: bool = False
 
 
 @dataclass

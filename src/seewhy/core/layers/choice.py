@@ -15,7 +15,7 @@ from seewhy.core.forward.session import Session
 from seewhy.core.layers.candidates import CUTS, Candidate, find_candidates, severed
 from seewhy.core.layers.grids import CONTRADICTED, PROVED, UNDECIDED, Proof, undecided
 from seewhy.core.layers.proofs import prove
-from seewhy.core.network.borrowed import Network, submodules
+from seewhy.core.network.borrowed import Network
 from seewhy.core.network.layouts import Layout, claims
 from seewhy.core.targets import Target
 from seewhy.errors import CapabilityError
@@ -31,16 +31,11 @@ _proofs: WeakKeyDictionary[nn.Module, dict[tuple[object, ...], dict[str, Proof |
 def proofs_of(network: Network, size: tuple[int, ...]) -> dict[str, Proof | None]:
     """What pictures of this size have said of places of ``network``, as long as it has the same parts; None for a place
     without a grid."""
-    return {} if network.root is None else _known(network, (size, _parts(network)))
+    return {} if network.root is None else _known(network, (size, network.makeup))
 
 
 def _known(network: Network, state: tuple[object, ...]) -> dict[str, Proof | None]:
     return _proofs.get(network.module, {}).get(state, {})
-
-
-def _parts(network: Network) -> int:
-    """What a network is made of, in a number."""
-    return hash(tuple([(id(part), type(part)) for part in network.parts or submodules(network.module)]))
 
 
 class Chooser:
@@ -89,7 +84,7 @@ class Chooser:
 
     def _state(self, size: tuple[int, ...]) -> tuple[object, ...]:
         if self._parts is None:
-            self._parts = _parts(self._network)
+            self._parts = self._network.makeup
         return size, self._parts
 
     def settled(self, request: Request, name: str | None) -> Request:

@@ -257,6 +257,12 @@ class Network:
         return x
 
     @property
+    def makeup(self) -> int:
+        """What the network is made of, in a number: what is remembered of it holds as long as that is the same."""
+        parts = self.parts or ([] if self.root is None else submodules(self.root))
+        return hash(tuple([(id(part), type(part)) for part in parts]))
+
+    @property
     def mixes_samples(self) -> bool:
         """Whether a layer makes one image's scores depend on those beside it."""
         return self.root is not None and _mix_samples(submodules(self.root))

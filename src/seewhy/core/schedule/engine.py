@@ -8,7 +8,7 @@ over equal sources share their passes too.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Self
@@ -38,6 +38,7 @@ from seewhy.core.memory import Budget
 from seewhy.core.network.axes import check_axes
 from seewhy.core.network.outputs import Outputs
 from seewhy.core.network.places import AUTO, INPUT
+from seewhy.core.schedule.company import look, mixing
 from seewhy.core.schedule.jobs import (
     UNANSWERED,
     Answer,
@@ -68,6 +69,9 @@ class Engine:
     """
 
     def __init__(self, session: Session, lost: Spent | None = None) -> None:
+        if note := mixing(session.network):
+            session.network.note(note)
+            session.settings = replace(session.settings, alone=True)
         settings = session.settings
         self.session = session
         self.network, self.call, self.x, self.settings = session.network, session.call, session.x, settings
@@ -130,6 +134,8 @@ class Engine:
         self._settle(jobs)
         self.session.calls |= self.made.tape.calls
         self._spot(self.made, jobs)
+        if not self.settings.differentiable and (samples := look(self.session, "images", self.made, self._alone)):
+            self.spent.events.append(Event(checks=samples))
         if self.settings.reshape is None and (samples := self._prove(jobs)):
             self.spent.events.append(Event(checks=samples))
         opened = list(self.spent.events)
@@ -202,6 +208,10 @@ class Engine:
         self.spot = spot_of(self.session, self.preparer, self.request, made)
         if self.spot is not None:
             self._check(partial(self.spot.forward, made, list(dict.fromkeys(job.targets for job in jobs))))
+
+    def _alone(self, row: int) -> Iterator[Forward]:
+        """One of the images by itself, as it is and then rounded in other ways."""
+        return self.session.ways(self.x[row : row + 1].detach(), Request(gradients=False))
 
     def _check(self, compare: Callable[[], None], *runners: Runner) -> None:
         """Compare, and log the samples that it took."""
@@ -384,7 +394,8 @@ class Engine:
         """What the streams of one kind have learned about chunks; a prepared network has a size that suits it best."""
         kind = recorded, followed
         if kind not in self.budgets:
-            self.budgets[kind] = Budget(self.settings.memory, most=MOST if followed else 32)
+            most, first = (1, 1) if self.settings.alone else (MOST if followed else 32, 4)
+            self.budgets[kind] = Budget(self.settings.memory, most, first)
             # without gradients a prepared network divides what it is given by itself
             pieces = self.preparer.pieces(gradients=True) if recorded else None
             if pieces is not None:

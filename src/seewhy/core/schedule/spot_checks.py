@@ -69,6 +69,10 @@ class Differs(Exception):
             "again on the model itself"
         )
 
+    def instead(self, settings: Settings) -> Settings:
+        """How to go on."""
+        return replace(settings, doubt=self.note)
+
 
 @dataclass
 class Attempt:
@@ -86,7 +90,7 @@ class Attempt:
         return self
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
-        if not isinstance(error, Differs) or self.settings.doubt:
+        if not isinstance(error, Differs) or error.instead(self.settings) == self.settings:
             return False
         self.differed = error
         self.network.note(error.note)
@@ -94,13 +98,13 @@ class Attempt:
 
 
 def attempts(network: Network, settings: Settings) -> Iterator[Attempt]:
-    """With ``settings``; and where a program turned out to differ from the model, once more without any: all that the
-    first attempt gave is to be thrown away then, and a note of the network's says so."""
-    first = Attempt(network, settings)
-    yield first
-    if first.differed is not None:
-        lost = first.differed.spent.united(*first.done)
-        yield Attempt(network, replace(settings, doubt=first.differed.note), lost)
+    """With ``settings``; and where something that is done faster turned out to differ from the model, once more without
+    that: all that the attempt gave is to be thrown away then, and a note of the network's says so."""
+    attempt = Attempt(network, settings)
+    yield attempt
+    while (differed := attempt.differed) is not None:
+        attempt = Attempt(network, differed.instead(attempt.settings), differed.spent.united(*attempt.done))
+        yield attempt
 
 
 def _drawn(count: int) -> list[int]:

@@ -19,6 +19,7 @@ from seewhy.core.layers.editable import check_editable
 from seewhy.core.memory import Budget, in_chunks, unmetered
 from seewhy.core.network.layouts import Reshape
 from seewhy.core.network.places import INPUT, Place
+from seewhy.core.schedule.company import look
 from seewhy.core.schedule.spot_checks import StreamSpots
 from seewhy.core.targets import Target
 
@@ -97,6 +98,8 @@ def run_stream(
         wants = [subscriber.stream.wants for subscriber in subscribers]
         spots = StreamSpots(preparer, again, read, wants, len(items), tally)
 
+    looked = False
+
     def work(start: int, stop: int) -> list[list[Tensor]]:
         samples, indices = mine[start:stop].unbind(1)
         if following is not None:
@@ -110,6 +113,10 @@ def run_stream(
         if spots is not None:
             with unmetered():
                 spots.note(made, samples, indices, answers)
+        nonlocal looked
+        if not (keep or looked or made.use is not None) and stop - start > 1:
+            looked = True
+            tally.checks += look(session, "variants", made, lambda n: again(samples[n : n + 1], indices[n : n + 1]))
         return answers
 
     program = None if following is not None else session.program(len(items), request)
