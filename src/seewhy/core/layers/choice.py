@@ -134,7 +134,7 @@ def choose(session: Session, made: Forward, asked: Sequence[Sequence[Target]], c
         samples += prove_places(session, chooser, list(known), known)
         verdicts = chooser.proofs(made.size)
         # one without a verdict has no images along the axis that it seemed to have them along
-        left = [each for each in some if _verdict(verdicts, each) in (PROVED, UNDECIDED)]
+        left = [each for each in some if _stands(verdicts.get(each.name), each)]
         wrong |= {each.name: each for each in some if each not in left}
         spare += left
         good = [each for each in left if _verdict(verdicts, each) == PROVED] or [each for each in left if each.seen]
@@ -147,6 +147,15 @@ def choose(session: Session, made: Forward, asked: Sequence[Sequence[Target]], c
 
 def _no_places(names: Iterable[str]) -> list[str]:
     return [f"{name} (its positions are no places of the picture)" for name in names]
+
+
+def _stands(proof: Proof | None, each: Candidate) -> bool:
+    """Whether a place may be drawn of. Of a row that a function gave nothing but its number of rows speaks for a grid
+    (the scores of ten crops, say): that has to be proved, if pictures can be shown."""
+    if proof is None or proof.verdict == CONTRADICTED:
+        return False
+    loose = bool(each.noted.function) and each.layouts[0].tokens and not proof.why
+    return proof.verdict == PROVED or not loose
 
 
 def _verdict(verdicts: Mapping[str, Proof | None], each: Candidate) -> str:

@@ -55,6 +55,12 @@ _RELIABLE = 0.5
 #: standard errors that a correlation over few positions is allowed
 _ERRORS = 2.0
 
+#: where positions may lie instead of over the whole of an axis: parts of it, or more than it, in sixteenths
+_EXTENTS = [(low / 16, high / 16) for low in range(-8, 9) for high in range(8, 25) if high - low >= 4]
+#: the correlation with all digits below which the whole axis is doubted, that from which a part of it is believed, by
+#: how much that has to be the better one, and over how many cells at least
+_WHOLE, _PART, _BETTER, _CELLS = 0.45, 0.8, 0.4, 3
+
 #: how many places are named that were passed over
 _SAID = 3
 
@@ -82,15 +88,18 @@ class Stripes:
         made: Tensor = (torch.arange(n) * 2**digit // n) % 2
         return made
 
-    def expected(self, axis: int, digit: int, cells: int) -> Tensor:
-        """-1 to 1 for each of ``cells`` along ``axis``: by how much more of it the first picture of a pair changes."""
-        n = self.size[axis]
+    def expected(self, axis: int, digit: int, cells: int, extent: tuple[float, float] = (0.0, 1.0)) -> Tensor:
+        """-1 to 1 for each of ``cells`` along ``axis``: by how much more of it the first picture of a pair changes.
+
+        ``extent`` is the part of the axis that the cells lie over, as shares of it; NaN for cells beside the picture.
+        """
+        n, (low, high) = self.size[axis], extent
         edges = torch.cat([torch.zeros(1), (2.0 * self.side(axis, digit) - 1).cumsum(0)])
-        bounds = torch.arange(cells + 1) * n / cells
-        low = bounds.floor().long().clamp(max=n)
-        part = bounds - low
-        at = edges[low] + part * (edges[(low + 1).clamp(max=n)] - edges[low])
-        return at.diff() * cells / n
+        bounds = ((low + (high - low) * torch.arange(cells + 1) / cells) * n).clamp(0, n)
+        whole = bounds.floor().long()
+        at = edges[whole] + (bounds - whole) * (edges[(whole + 1).clamp(max=n)] - edges[whole])
+        inside = bounds.diff()
+        return torch.where(inside > 1e-6 * n, at.diff() / inside.clamp(min=1e-6), math.nan)
 
     def pictures(self, x: Tensor) -> Tensor:
         """``x`` [1, C, *size] itself and its changed pairs, [1 + 2 n, C, *size]."""
@@ -118,6 +127,8 @@ class Proof:
     pictures: tuple[Tensor, ...] = ()
     #: why there is no proof, where the network did not take the pictures
     why: str = ""
+    #: where the positions seem to lie instead: the part of each axis, as shares of it
+    extent: tuple[tuple[float, float], ...] = ()
     #: places behind this one whose positions are none of the picture's, where it was chosen in their stead
     behind: tuple[str, ...] = ()
 
@@ -140,6 +151,14 @@ class Proof:
         grid = "x".join(map(str, self.layout.grid))
         if self.why:
             return f"the grid {grid} of layer {place!r} is undecided: it takes no changed pictures ({self.why})"
+        if self.extent:
+            names = ("rows ", "columns ") if len(self.extent) == 2 else ("",) * len(self.extent)
+            parts = [f"{name}{a:.0%} to {b:.0%}" for name, (a, b) in zip(names, self.extent, strict=True)]
+            return (
+                f"the grid {grid} of layer {place!r} is undecided: its positions seem to lie over "
+                f"{' and '.join(parts)} of the picture, not over all of it (a crop, a pad or a zoom in the forward?), "
+                "as a map of it is drawn"
+            )
         if self.verdict == UNDECIDED:
             return (
                 f"the grid {grid} of layer {place!r} is undecided: changed rows and columns of the picture do not "
@@ -225,13 +244,54 @@ class Answers:
         if verdict == CONTRADICTED and not layout.tokens:
             axis = min(coarsest, key=coarsest.__getitem__)
             verdict = CONTRADICTED if self.alike(layout)[axis] >= _RELIABLE else UNDECIDED
+        extent = self._elsewhere(layout) if verdict == PROVED else ()
         return Proof(
-            verdict,
+            UNDECIDED if extent else verdict,
             layout,
             worst,
             {axis: tuple(each) for axis, each in digits.items() if each},
             tuple(maps.values()),
+            extent=extent,
         )
+
+    def _elsewhere(self, layout: Layout) -> tuple[tuple[float, float], ...]:
+        """The part of each axis that positions lie over, if that is clearly not all of it: a crop in the middle answers
+        to halves as the whole picture does, and to quarters otherwise. Nothing where the whole fits as well."""
+        answers = dict(zip(self.stripes.codes, self.of(layout), strict=True))
+        found: list[tuple[float, float]] = []
+        for axis, cells in enumerate(layout.grid):
+            if cells < _CELLS or len(layout.grid) != len(self.stripes.size):
+                found.append((0.0, 1.0))
+                continue
+            others = tuple(n for n in range(len(layout.grid)) if n != axis)
+            lines = []
+            for digit in range(1, self.stripes.digits + 1):
+                r, total = answers[axis, digit]
+                weight = total.sum(others) if others else total
+                lines.append(((r * total).sum(others) / weight.clamp(min=1e-300) if others else r, weight))
+            fits = {extent: self._fit(lines, axis, cells, extent) for extent in ((0.0, 1.0), *_EXTENTS)}
+            best = max(fits, key=fits.__getitem__)
+            clear = fits[0.0, 1.0] < _WHOLE and fits[best] > max(_PART, fits[0.0, 1.0] + _BETTER)
+            found.append(best if clear else (0.0, 1.0))
+        return tuple(found) if any(each != (0.0, 1.0) for each in found) else ()
+
+    def _fit(self, lines: Sequence[tuple[Tensor, Tensor]], axis: int, cells: int, extent: tuple[float, float]) -> float:
+        """The correlation, over all digits, of the answers along ``axis`` with those of cells that lie over ``extent``;
+        each digit's about its own mean."""
+        both = ours = theirs = 0.0
+        for digit, (line, weight) in enumerate(lines, 1):
+            code = self.stripes.expected(axis, digit, cells, extent).to(line)
+            inside = ~code.isnan()
+            if inside.sum() < cells / 2:
+                return 0.0
+            w = weight[inside] / weight[inside].sum().clamp(min=1e-300)
+            a, b = line[inside] - (line[inside] * w).sum(), code[inside] - (code[inside] * w).sum()
+            both, ours, theirs = (
+                both + float((w * a * b).sum()),
+                ours + float((w * a * a).sum()),
+                theirs + float((w * b * b).sum()),
+            )
+        return both / math.sqrt(ours * theirs) if ours * theirs > 0 else 0.0
 
 
 def undecided(layout: Layout, why: str) -> Proof:
