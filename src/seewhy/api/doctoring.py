@@ -103,12 +103,19 @@ def _top(outputs: Outputs) -> Tensor:
 
 
 def _try(model: Model, item: Item, method: Method) -> MethodCheck:
-    """Run a method at its defaults, for a second at most."""
-    began, far, cut = time.perf_counter(), [0.0], [False]
+    """Run a method at its defaults; one that says how far it is, for a second after it first did: what comes before
+    that, a program among it, is made once."""
+    began, cut = time.perf_counter(), [False]
+    first: list[float] = []  # seconds and share at the first word
+    whole = [0.0]
 
     def watch(what: str, done: int, total: int) -> None:
-        far[0] = done / max(total, 1)
-        if time.perf_counter() - began > _SECONDS and done < total:
+        now, share = time.perf_counter() - began, done / max(total, 1)
+        if not first or share < first[1]:
+            first[:] = now, share
+        if share > first[1]:
+            whole[0] = first[0] + (now - first[0]) * (1 - first[1]) / (share - first[1])
+        if now - first[0] > _SECONDS and first[1] < share < 1:
             cut[0] = True
             raise KeyboardInterrupt
 
@@ -129,7 +136,7 @@ def _try(model: Model, item: Item, method: Method) -> MethodCheck:
     if bad:
         return MethodCheck(name, family, False, str(bad[0]), spent)
     if cut[0]:
-        return MethodCheck(name, family, True, "", spent / max(far[0], 1e-6), whole=False)
+        return MethodCheck(name, family, True, "", whole[0], whole=False)
     return MethodCheck(name, family, True, "", spent, found.cost.forwards, found.cost.backwards)
 
 
