@@ -90,3 +90,15 @@ def test_a_callable_is_looked_at_too() -> None:
     right = _hidden_by_hand(net, x)
     found = seewhy.explain(lambda given: net(given), x, "occlusion", 1, window=4, stride=4, fill=0.0)
     np.testing.assert_allclose(found.values[::4, ::4], right, rtol=1e-3, atol=1e-6)
+
+
+def test_noise_is_no_influence() -> None:
+    class Noisy(_Scaled):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x) + torch.rand(len(x), 1)
+
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        net = Noisy("by each one's largest").eval()
+    found = seewhy.explain(net, _bright(2), "occlusion", 1, window=4, stride=4)
+    assert not any("influence each other" in note for each in found for note in each.notes)

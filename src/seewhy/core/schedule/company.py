@@ -11,6 +11,7 @@ import random
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -72,7 +73,7 @@ def look(session: Session, kind: str, made: Forward, again: Callable[[int], Iter
         return 0
     row, x = _draw.randrange(count), session.x[:1].detach()
     with unmetered(), torch.no_grad():
-        spent = _compare(session.network, made, row, again(row))
+        spent = _compare(session.network, made, row, lambda: again(row))
         request = Request(gradients=False)
         try:
             probes = session.eager(torch.cat([x, _OTHER * x]), request)
@@ -80,13 +81,14 @@ def look(session: Session, kind: str, made: Forward, again: Callable[[int], Iter
             return spent
         spent += 2
         for n, each in enumerate((x, _OTHER * x)):
-            spent += _compare(session.network, probes, n, session.ways(each, request))
+            spent += _compare(session.network, probes, n, partial(session.ways, each, request))
     return spent
 
 
-def _compare(network: Network, together: Forward, row: int, alone: Iterator[Forward]) -> int:
-    """Compare one sample of a forward with what it gives alone; gives the samples that it took."""
-    count, spent = together.outputs.batch, 1
+def _compare(network: Network, together: Forward, row: int, again: Callable[[], Iterator[Forward]]) -> int:
+    """Compare one sample of a forward with what it gives alone; gives the samples that it took. A network that gives
+    something else each time (noise, a count of its calls) says nothing."""
+    count, spent, alone = together.outputs.batch, 1, again()
     try:
         exact = _outputs(next(alone))
     except (RuntimeError, ValueError):  # a model that takes no picture by itself
@@ -103,7 +105,8 @@ def _compare(network: Network, together: Forward, row: int, alone: Iterator[Forw
             spent += 1
             yield distances(_outputs(other))
 
-    if words := verdict(distances(found), itself()):
+    words = verdict(distances(found), itself())
+    if words and not verdict(distances(_outputs(next(again())))):
         error = Mixes(words)
         if (key := _key(network)) is not None:
             _mixing[key] = network.makeup, error.note
