@@ -19,10 +19,11 @@ from seewhy.core.forward.costs import Spent
 from seewhy.core.layers.grids import Proof
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.outputs import Outputs
-from seewhy.core.network.places import AUTO, INPUT
+from seewhy.core.network.places import ATTENTION, AUTO, INPUT
 from seewhy.core.schedule.jobs import Answer
 from seewhy.explanation import Cost, Explanation, Guess, Prediction
 from seewhy.models import Model
+from seewhy.registry import Need
 
 __all__ = ["array", "cost_of", "finish", "predictions", "provenance", "records"]
 
@@ -158,11 +159,13 @@ def cost_of(spent: Spent, row: int, batch: int) -> Cost:
 
 def _of_grid(answer: Answer, grids: Mapping[str, Proof]) -> tuple[str, ...]:
     """What is to be said of the grid that the values lie on, and of an automatic choice that stepped back."""
-    proof = grids.get(answer.place)
+    read = Need.ATTENTION in answer.job.outline.method.card.needs
+    place = ATTENTION if read else answer.place
+    proof = grids.get(place)
     if proof is None:
         return ()
     stepped = proof.stepped_back(answer.place) if answer.job.outline.place == AUTO else ""
-    return tuple(note for note in (proof.note(answer.place), stepped) if note)
+    return tuple(note for note in (proof.note(place), stepped) if note)
 
 
 def _array_or_number(value: Tensor) -> np.ndarray[Any, Any] | float:

@@ -13,6 +13,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Self
 
+from torch import Tensor
+
 from seewhy.core import asks
 from seewhy.core.compile.closed import Closed
 from seewhy.core.compile.following import MOST
@@ -33,11 +35,13 @@ from seewhy.core.forward.request import Request
 from seewhy.core.forward.result import Forward
 from seewhy.core.forward.session import Session
 from seewhy.core.layers.candidates import take
-from seewhy.core.layers.choice import Chooser, check_positions, choose, prove_places
+from seewhy.core.layers.choice import Chooser, check_positions, choose, prove_places, prove_tokens
+from seewhy.core.layers.grids import Proof
 from seewhy.core.memory import Budget
 from seewhy.core.network.axes import check_axes
+from seewhy.core.network.layouts import Layout
 from seewhy.core.network.outputs import Outputs
-from seewhy.core.network.places import AUTO, INPUT
+from seewhy.core.network.places import ATTENTION, AUTO, INPUT
 from seewhy.core.schedule.jobs import (
     UNANSWERED,
     Answer,
@@ -89,6 +93,8 @@ class Engine:
         self.auto = ""
         # seconds that a sample takes, as far as the shared forward can tell
         self.each = 0.0
+        #: what pictures said of the tokens that attention reads, where a method wanted to know
+        self.tokens: dict[str, Proof] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -162,7 +168,7 @@ class Engine:
             )
         proofs = self.chooser.proofs(self.made.size)
         grids = {each.place: proof for each in answers if (proof := proofs.get(each.place)) is not None}
-        return Outcome(answers, self.made.outputs, self.spent, interrupted, self.preparer.record, grids)
+        return Outcome(answers, self.made.outputs, self.spent, interrupted, self.preparer.record, grids | self.tokens)
 
     def _settle(self, jobs: Sequence[Job]) -> None:
         """Have the shared forward as these jobs need it: with a graph where nothing stands for one, and with the layer
@@ -281,7 +287,9 @@ class Engine:
             case asks.Attention(lens=True):
                 return self._lens(runner)
             case asks.Attention():
-                return self._own(runner, 1, lambda: attention_maps(self.made, job.targets, keep))
+                return self._own(
+                    runner, 1, lambda: attention_maps(self.made, job.targets, partial(self._tokens, runner), keep)
+                )
             case asks.Relevance() | asks.Multipliers():
                 return self._propagated(runner, ask)
             case asks.HeadWeights():
@@ -316,9 +324,18 @@ class Engine:
         self._log(Event(0, backwards * self.batch, time.perf_counter() - began), runner)
         return value
 
+    def _tokens(self, runner: Runner, weights: Sequence[Tensor]) -> Layout:
+        """Where the tokens that attention reads are in the picture."""
+        began = time.perf_counter()
+        self.tokens[ATTENTION], samples = prove_tokens(self.session, self.chooser, weights)
+        if samples:
+            self._log(Event(seconds=time.perf_counter() - began, checks=samples), runner)
+        return self.tokens[ATTENTION].layout
+
     def _lens(self, runner: Runner) -> AttentionMaps:
         began = time.perf_counter()
-        maps, passes = lens_maps(self.session, runner.job.targets, self.settings.differentiable)
+        read, keep = partial(self._tokens, runner), self.settings.differentiable
+        maps, passes = lens_maps(self.session, runner.job.targets, read, keep)
         spent = passes * self.batch
         self._log(Event(spent, spent, time.perf_counter() - began), runner)
         return maps
