@@ -14,6 +14,7 @@ from seewhy.api.answered.records import predictions
 from seewhy.api.given.images import Item, same_shape
 from seewhy.core.forward.request import Request
 from seewhy.core.forward.session import Session
+from seewhy.core.layers.choice import read_layer
 from seewhy.core.memory import Budget, in_chunks
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.places import find_place
@@ -64,7 +65,7 @@ def predict_items(
 
             def work(start: int, stop: int, indices: list[int] = indices) -> list[Scored]:
                 x = network.like(torch.stack([items[i].tensor for i in indices[start:stop]]))
-                made = Session(network, call, x).run(x, Request(places, gradients=False))
+                made = Session(network, call, x, reader=read_layer).run(x, Request(places, gradients=False))
                 guesses = predictions(model, made.outputs)
                 rows: Any = made.outputs.probabilities.detach().cpu() if guesses[0] is not None else guesses
                 mine = [] if targets is None else [targets[i] for i in indices[start:stop]]

@@ -24,7 +24,7 @@ from seewhy.core.network.places import ATTENTION
 from seewhy.core.targets import Target
 from seewhy.errors import CapabilityError, OutOfMemory
 
-__all__ = ["Choice", "Chooser", "check_positions", "choose", "proofs_of", "prove_places", "prove_tokens"]
+__all__ = ["Choice", "Chooser", "check_positions", "choose", "proofs_of", "prove_places", "prove_tokens", "read_layer"]
 
 # weak keys: an id() can be reused by another model, a dead module's entry cannot
 _chosen: WeakKeyDictionary[nn.Module, dict[tuple[object, ...], str]] = WeakKeyDictionary()
@@ -215,6 +215,18 @@ def prove_places(
             gave = (shapes or {}).get(name)
             if proof.verdict != PROVED and proof.layout.tokens and gave is not None:
                 samples += _as_before(session, chooser, name, gave, made)
+    return samples
+
+
+def read_layer(session: Session, name: str, shape: Sequence[int]) -> int:
+    """Have pictures say how layer ``name`` is to be read, which gives ``shape``, before a target reads a unit of it;
+    gives samples spent. Raises `CapabilityError` where it is a row of tokens that are none of the picture's places: a
+    mean over them would be one over what nobody asked for."""
+    chooser = Chooser(session)
+    samples = prove_places(session, chooser, [name], shapes={name: shape})
+    proof = chooser.proofs(session.size).get(name)
+    if proof is not None and proof.verdict == CONTRADICTED and proof.layout.tokens:
+        raise CapabilityError(f"a unit of layer {name!r}: {proof.note(name)}; choose another layer (seewhy layers)")
     return samples
 
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Self
 
+import torch
 from torch import Tensor
 
 from seewhy.core import asks
@@ -138,6 +139,7 @@ class Engine:
         self._spot(self.made, jobs)
         if self.settings.reshape is None and (samples := self._prove(jobs)):
             self.spent.events.append(Event(checks=samples))
+        self._read(jobs)
         opened = list(self.spent.events)
         runners = [
             Runner(job, self.auto if job.outline.place == AUTO else job.outline.place, steps_of(job)) for job in jobs
@@ -168,6 +170,7 @@ class Engine:
             )
         proofs = self.chooser.proofs(self.made.size)
         grids = {each.place: proof for each in answers if (proof := proofs.get(each.place)) is not None}
+        grids |= {name: proof for _, name in self.session.asked if (proof := proofs.get(name)) is not None}
         return Outcome(answers, self.made.outputs, self.spent, interrupted, self.preparer.record, grids | self.tokens)
 
     def _settle(self, jobs: Sequence[Job]) -> None:
@@ -202,6 +205,14 @@ class Engine:
         places |= {place for job in jobs for place in job.parameters.get("layers") or ()}
         shapes = {place: tuple(raw.shape) for place, raw in self.made.tape.activations.items()}
         return prove_places(self.session, self.chooser, sorted(places), shapes=shapes)
+
+    def _read(self, jobs: Sequence[Job]) -> None:
+        """Have targets read the layers that they read: how is asked of pictures the first time."""
+        with torch.no_grad():
+            for targets in {job.targets for job in jobs if any(target.layers for target in job.targets)}:
+                self.made.scores(targets)
+        if samples := sum(self.session.asked.values()):
+            self.spent.events.append(Event(checks=samples))
 
     def _spot(self, made: Forward, jobs: Sequence[Job]) -> None:
         """Have some samples of the shared forward repeated on the model itself, if a program gave it and it is time."""
