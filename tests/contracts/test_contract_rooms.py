@@ -152,7 +152,7 @@ def test_the_list_of_modules_is_the_whole_package() -> None:
 @pytest.mark.parametrize("path", FILES, ids=_name)
 def test_no_file_is_long_or_unfinished(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    assert text.count("\n") <= 450
+    assert text.count("\n") <= 500
     assert not re.search(r"\b(TODO|FIXME|XXX)\b", text)
     assert text == "" or ast.get_docstring(ast.parse(text)), "a module begins with what it takes and gives"
 

@@ -20,6 +20,7 @@ from seewhy.api.given.images import Item, read_items, same_shape
 from seewhy.core.compile.programs import known_pieces
 from seewhy.core.forward.costs import Spent
 from seewhy.core.forward.session import Session, Settings
+from seewhy.core.layers.choice import read_layer
 from seewhy.core.memory import Budget, in_chunks
 from seewhy.core.network.layouts import Reshape
 from seewhy.core.network.outputs import Outputs
@@ -136,8 +137,10 @@ def _run(plan: Plan, items: Sequence[Item], indices: Sequence[int], lost: Spent 
                 rivals[n] = rival_jobs(plan, job, outputs)
         return main + [rival for group in rivals.values() for rival in group]
 
-    with plan.network.borrowed() as call, Engine(Session(plan.network, call, x, plan.settings), lost) as engine:
-        outcome = engine.run(jobs(engine.open(plan.outlines, plan.layers)))
+    with plan.network.borrowed() as call:
+        session = Session(plan.network, call, x, plan.settings, reader=read_layer)
+        with Engine(session, lost) as engine:
+            outcome = engine.run(jobs(engine.open(plan.outlines, plan.layers)))
     prepared = {"prepare": str(plan.settings.prepare), "prepared": dict(outcome.prepared)}
     origin = provenance(plan.model, x) | prepared | supplier.described
     if outcome.grids:

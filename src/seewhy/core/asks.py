@@ -99,7 +99,8 @@ class HessianProduct:
 
 @dataclass(frozen=True)
 class Attention:
-    """Every block's attention weights and the score's gradients at them: `seewhy.core.forward.attention.AttentionMaps`.
+    """Every block's attention weights and the score's gradients at them: `seewhy.core.forward.attention.AttentionMaps`,
+    with where the tokens are in the picture, which pictures have proved.
 
     With ``lens`` each block's gradient is that of the score the model's head gives to *its* tokens.
     """

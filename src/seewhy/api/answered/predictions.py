@@ -14,6 +14,7 @@ from seewhy.api.answered.records import predictions
 from seewhy.api.given.images import Item, same_shape
 from seewhy.core.forward.request import Request
 from seewhy.core.forward.session import Session, Settings
+from seewhy.core.layers.choice import read_layer
 from seewhy.core.memory import Budget, in_chunks
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.places import find_place
@@ -69,7 +70,7 @@ def predict_items(
 
                 def work(start: int, stop: int, indices: list[int] = indices) -> list[Scored]:
                     x = network.like(torch.stack([items[i].tensor for i in indices[start:stop]]))
-                    session = Session(network, call, x, attempt.settings)  # noqa: B023 - run at once
+                    session = Session(network, call, x, attempt.settings, reader=read_layer)  # noqa: B023 - run at once
                     made = session.run(x, Request(places, gradients=False))
                     look(session, "predictions", made, lambda n: session.ways(x[n : n + 1], Request(gradients=False)))
                     guesses = predictions(model, made.outputs)

@@ -19,10 +19,12 @@ from seewhy.core.forward.costs import Spent
 from seewhy.core.layers.grids import Proof
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.outputs import Outputs
-from seewhy.core.network.places import AUTO, INPUT
+from seewhy.core.network.places import ATTENTION, AUTO, INPUT
 from seewhy.core.schedule.jobs import Answer
+from seewhy.core.targets import Target
 from seewhy.explanation import Cost, Explanation, Guess, Prediction
 from seewhy.models import Model
+from seewhy.registry import Need
 
 __all__ = ["array", "cost_of", "finish", "predictions", "provenance", "records"]
 
@@ -122,6 +124,7 @@ def records(
         score = float(answer.scores[row])
         error = None if done.error is None else _array_or_number(done.error[row])
         status = status_of(network, item, numbers, score, done, row)
+        grid = _of_grid(answer, target, grids or {})
         made.append(
             Explanation(
                 values=numbers,
@@ -143,7 +146,7 @@ def records(
                 positive=method.card.positive,
                 channels=done.channels,
                 contrast=done.contrast,
-                notes=(*item.notes, *network.warned, *ending(network, done, row), *_of_grid(answer, grids or {})),
+                notes=(*item.notes, *network.warned, *ending(network, done, row), *grid),
                 tensor=values if keep_graph else None,
                 unit=target.unit(outputs),
             )
@@ -156,13 +159,15 @@ def cost_of(spent: Spent, row: int, batch: int) -> Cost:
     return Cost(*spent.of(row, batch), round(spent.checks / batch), spent.seconds / batch)
 
 
-def _of_grid(answer: Answer, grids: Mapping[str, Proof]) -> tuple[str, ...]:
-    """What is to be said of the grid that the values lie on, and of an automatic choice that stepped back."""
-    proof = grids.get(answer.place)
-    if proof is None:
-        return ()
-    stepped = proof.stepped_back(answer.place) if answer.job.outline.place == AUTO else ""
-    return tuple(note for note in (proof.note(answer.place), stepped) if note)
+def _of_grid(answer: Answer, target: Target, grids: Mapping[str, Proof]) -> tuple[str, ...]:
+    """What is to be said of the grid that the values lie on, of those that the target reads, and of an automatic choice
+    that stepped back."""
+    read = Need.ATTENTION in answer.job.outline.method.card.needs
+    place = ATTENTION if read else answer.place
+    notes = [proof.note(name) for name in dict.fromkeys((place, *target.layers)) if (proof := grids.get(name))]
+    if answer.job.outline.place == AUTO and (proof := grids.get(place)):
+        notes.append(proof.stepped_back(place))
+    return tuple(note for note in notes if note)
 
 
 def _array_or_number(value: Tensor) -> np.ndarray[Any, Any] | float:

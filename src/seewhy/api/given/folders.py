@@ -11,6 +11,7 @@ from typing import Any
 
 from seewhy.api.given.images import read_items
 from seewhy.core.forward.answers import score_batch
+from seewhy.core.layers.choice import read_layer
 from seewhy.core.network.borrowed import Network
 from seewhy.core.targets import Target
 from seewhy.errors import ImageError, UnknownName, UsageError
@@ -121,7 +122,7 @@ def strongest(
             ((item,), _) = read_items(model, str(path))
         except ImageError:
             continue
-        score = float(score_batch(network, network.like(item.tensor[None]), target)[0])
+        score = float(score_batch(network, network.like(item.tensor[None]), target, reader=read_layer)[0])
         best = sorted([*best, (score, path.name, item.view)], key=lambda each: -each[0])[:count]
         if progress is not None:
             progress("photos", number, len(paths))

@@ -20,6 +20,7 @@ from seewhy.api.given.folders import strongest
 from seewhy.api.listing import blank, guessing
 from seewhy.core.forward.answers import score_batch
 from seewhy.core.forward.session import Session, Settings
+from seewhy.core.layers.choice import read_layer
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.places import INPUT
 from seewhy.core.schedule.engine import Engine
@@ -95,7 +96,7 @@ def maximise(
         with (
             attempt,
             network.borrowed() as call,
-            Engine(Session(network, call, x, attempt.settings), attempt.lost) as engine,
+            Engine(Session(network, call, x, attempt.settings, reader=read_layer), attempt.lost) as engine,
         ):
             engine.open([outline], what.layers)
             outcome = engine.run([job])
@@ -104,7 +105,7 @@ def maximise(
     words, status = what.describe(wrapped.label), Status() if found.finished else Status("unfinished", found.notes[0])
     score: float | None = None
     try:
-        score = float(score_batch(network, found.values, what)[0])
+        score = float(score_batch(network, found.values, what, reader=read_layer)[0])
     except KeyboardInterrupt:  # the picture of many minutes is finished: it is worth more than its number
         status = Status("unfinished", "interrupted before the finished picture had its score")
     tile = Tile(drawn(found.values), (words, *(() if score is None else (f"score {score:.3g}",))), value=score)

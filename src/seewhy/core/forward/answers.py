@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -172,12 +172,19 @@ def _by_position(product: Tensor, made: Forward) -> Tensor:
     return summed
 
 
-def score_batch(network: Network, x: Tensor, target: Target, memory: int | None = None) -> Tensor:
-    """The target's value for every sample of ``x`` [B, C, *size], [B], in chunks that fit into ``memory`` bytes."""
+def score_batch(
+    network: Network,
+    x: Tensor,
+    target: Target,
+    memory: int | None = None,
+    reader: Callable[[Session, str, Sequence[int]], int] | None = None,
+) -> Tensor:
+    """The target's value for every sample of ``x`` [B, C, *size], [B], in chunks that fit into ``memory`` bytes;
+    ``reader`` knows how layers are to be read, as `Session` has it."""
     places = {name: find_place(network.module, name) for name in target.layers}
     request = Request(places, gradients=False)
     with network.borrowed() as call:
-        session = Session(network, call, x)
+        session = Session(network, call, x, reader=reader)
 
         def work(start: int, stop: int) -> Tensor:
             return session.run(x[start:stop], request).scores([target] * (stop - start)).detach()

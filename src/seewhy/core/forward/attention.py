@@ -7,7 +7,7 @@ computed step by step while a watch is in; an explicit softmax over keys is note
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,12 +17,15 @@ from seewhy.core.forward.request import Request
 from seewhy.core.forward.result import Forward
 from seewhy.core.forward.session import Session
 from seewhy.core.intercept.attention import AttentionWatch
-from seewhy.core.network.layouts import find_layout
+from seewhy.core.network.layouts import Layout
 from seewhy.core.network.places import Seen
 from seewhy.core.targets import Target
 from seewhy.errors import CapabilityError
 
-__all__ = ["AttentionMaps", "attention_maps", "blocks", "check", "lens_maps", "token_grid"]
+__all__ = ["INSTEAD", "AttentionMaps", "Read", "attention_maps", "blocks", "check", "lens_maps"]
+
+#: where the tokens of a forward with these weights are; raises `CapabilityError` where they are nowhere
+Read = Callable[[Sequence[Tensor]], Layout]
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,44 +34,42 @@ class AttentionMaps:
 
     ``weights`` and ``gradients`` (d score / d weight) are [B, heads, N, M] each; M = N but for a pooling head at the
     end. ``read`` [B, N] says which tokens the score is read from (1, or 0): those whose attention in the last block
-    matters to it. The tokens are ``prefix`` others (class, registers), then the ``grid``.
+    matters to it. ``layout`` says which tokens are places of the picture, and which ones; the others are class tokens
+    and registers.
     """
 
     weights: tuple[Tensor, ...]
     gradients: tuple[Tensor, ...]
     read: Tensor
-    prefix: int
-    grid: tuple[int, ...]
+    layout: Layout
+
+    def on_grid(self, row: Tensor) -> Tensor:
+        """One number a token [B, N] as a map [B, *grid], those of no place left out."""
+        canonical: Tensor = self.layout.canonical(row[:, :, None])
+        return canonical[:, 0]
 
 
-_INSTEAD = "class activation and gradient methods (--method grad-cam, saliency) work on it"
+#: what to do where attention cannot be followed
+INSTEAD = "class activation and gradient methods (--method grad-cam, saliency) work on it"
 
 
 def check(weights: Sequence[Tensor], batch: int) -> None:
     """Raise `CapabilityError` for a model whose attention cannot be followed from block to block."""
     if not weights:
-        raise CapabilityError(f"no attention was seen in this forward: the model is no transformer; {_INSTEAD}")
+        raise CapabilityError(f"no attention was seen in this forward: the model is no transformer; {INSTEAD}")
     tokens = weights[0].shape[-1]
     for number, each in enumerate(weights):
         if each.shape[0] != batch:
             raise CapabilityError(
                 f"attention {number + 1} of {len(weights)} is within windows ({each.shape[0]} of them for {batch} "
-                f"image(s)), which attention methods cannot follow from block to block; {_INSTEAD}"
+                f"image(s)), which attention methods cannot follow from block to block; {INSTEAD}"
             )
         square = each.shape[-2] == tokens or number == len(weights) - 1  # a pooling head has its own queries
         if each.shape[-1] != tokens or not square:
             raise CapabilityError(
                 f"attention {number + 1} of {len(weights)} has {tuple(each.shape[-2:])} queries and keys, the first "
-                f"has {tokens} tokens: the model's tokens change on the way; {_INSTEAD}"
+                f"has {tokens} tokens: the model's tokens change on the way; {INSTEAD}"
             )
-
-
-def token_grid(tokens: int, size: Sequence[int]) -> tuple[int, tuple[int, ...]]:
-    """Prefix and grid of ``tokens`` for an input of ``size``; raises `CapabilityError` if they form none."""
-    layout = find_layout((1, tokens, 1), size)
-    if not layout.tokens:
-        raise CapabilityError(f"{tokens} tokens form no grid over an input of {tuple(size)}; {_INSTEAD}")
-    return layout.prefix, layout.grid
 
 
 def blocks(watch: AttentionWatch, seen: Sequence[Seen], batch: int) -> list[str]:
@@ -86,33 +87,31 @@ def blocks(watch: AttentionWatch, seen: Sequence[Seen], batch: int) -> list[str]
         if len(inside) == 1:
             owners[inside[0]] = entry.name  # a module ends after its parts, so the last one is the outermost
     if len(owners) < len(watch.weights):
-        raise CapabilityError(f"the blocks that the model's attention belongs to were not found; {_INSTEAD}")
+        raise CapabilityError(f"the blocks that the model's attention belongs to were not found; {INSTEAD}")
     return [owners[n] for n in range(len(watch.weights))]
 
 
-def attention_maps(made: Forward, targets: Sequence[Target], keep: bool = False) -> AttentionMaps:
+def attention_maps(made: Forward, targets: Sequence[Target], read: Read, keep: bool = False) -> AttentionMaps:
     """Every block's attention weights and the score's gradient at them, from one forward and one backward.
 
     Raises `CapabilityError` for models without attention, or with attention within windows.
     """
     weights = made.attention.weights
     check(weights, made.outputs.batch)
+    layout = read(weights)
     found = made.gradients(made.scores(targets), weights, graph=keep)
     gradients = [torch.zeros_like(w) if g is None else g for w, g in zip(weights, found, strict=True)]
-    prefix, grid = token_grid(weights[0].shape[-1], made.size)
     kept = [tensor if keep else tensor.detach() for tensor in (*weights, *gradients)]
-    return AttentionMaps(
-        tuple(kept[: len(weights)]), tuple(kept[len(weights) :]), _read(weights, gradients), prefix, grid
-    )
+    return AttentionMaps(tuple(kept[: len(weights)]), tuple(kept[len(weights) :]), _read(weights, gradients), layout)
 
 
-def lens_maps(session: Session, targets: Sequence[Target], keep: bool = False) -> tuple[AttentionMaps, int]:
+def lens_maps(session: Session, targets: Sequence[Target], read: Read, keep: bool = False) -> tuple[AttentionMaps, int]:
     """As `attention_maps`, but each block's gradient is that of the score which the head gives to *that block's*
     tokens, put in the place of the last block's; with the number of forwards, each followed by a backward."""
     first = session.run(session.x, Request(at_input=True, attention=True, survey=True, attached=keep))
     check(first.attention.weights, len(session.x))
     names = blocks(first.attention, first.tape.seen, len(session.x))
-    whole = attention_maps(first, targets, keep)
+    whole = attention_maps(first, targets, read, keep)
     gradients = []
     for number, name in enumerate(names[:-1]):
         places = {each: session.find(each) for each in (name, names[-1])}
@@ -122,7 +121,7 @@ def lens_maps(session: Session, targets: Sequence[Target], keep: bool = False) -
         (gradient,) = made.gradients(made.scores(targets), [weight], graph=keep)
         gradient = torch.zeros_like(weight) if gradient is None else gradient
         gradients.append(gradient if keep else gradient.detach())
-    maps = AttentionMaps(whole.weights, (*gradients, whole.gradients[-1]), whole.read, whole.prefix, whole.grid)
+    maps = AttentionMaps(whole.weights, (*gradients, whole.gradients[-1]), whole.read, whole.layout)
     return maps, len(names)
 
 

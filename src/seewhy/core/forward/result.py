@@ -6,7 +6,7 @@ stops at the layer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -54,6 +54,8 @@ class Forward:
     use: Use | None = None
     #: layouts that pictures have proved, by input size and place
     layouts: Mapping[tuple[tuple[int, ...], str], Layout] = field(default_factory=dict)
+    #: has pictures say how a layer is to be read in inputs of a size, unless they have
+    ask: Callable[[tuple[int, ...], str, Sequence[int]], None] | None = None
 
     def layout(self, place: str) -> Layout:
         """Where channels and positions are in the activation of ``place``."""
@@ -85,6 +87,13 @@ class Forward:
     def activation(self, place: str) -> Tensor:
         """The activation at ``place``, canonical."""
         return self.layout(place).canonical(self.raw(place))
+
+    def read(self, place: str) -> Tensor:
+        """The activation at ``place``, canonical, as targets read it: what its channels are is not left to its
+        shape."""
+        if self.ask is not None and self.request.reshape is None and place in self.tape.activations:
+            self.ask(self.size, place, tuple(self.raw(place).shape))
+        return self.activation(place)
 
     def rows(self, place: str) -> Tensor:
         """Everything that ``place`` puts out, prefix tokens and all, a row for each image: [B, n].

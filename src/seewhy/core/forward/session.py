@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -87,6 +88,10 @@ class Session:
     programs: Programs | None = None
     layouts: dict[tuple[tuple[int, ...], str], Layout] = field(default_factory=dict)
     calls: dict[str, int] = field(default_factory=dict)
+    #: has pictures say how a layer is to be read; gives the samples of the network that this took
+    reader: Callable[[Session, str, Sequence[int]], int] | None = None
+    #: layers that targets have read in `x` or in what it was changed to, and the samples spent on how
+    asked: dict[tuple[tuple[int, ...], str], int] = field(default_factory=dict)
     #: whether the module's scores were found to be those of the runtime that it stands for
     agreed: bool = False
     _places: dict[str, Place] = field(default_factory=dict)
@@ -105,6 +110,18 @@ class Session:
         if name not in self._places:
             self._places[name] = find_place(self.network.module, name)
         return self._places[name]
+
+    def ask(self, size: tuple[int, ...], name: str, shape: Sequence[int]) -> None:
+        """Know how to read layer ``name`` in inputs of ``size``, where it gives ``shape``, before a target does."""
+        if self.reader is None or (size, name) in self.asked:
+            return
+        self.asked[size, name] = 0  # what is asked on the way needs no answer of its own
+        if size == self.size:
+            self.asked[size, name] = self.reader(self, name, shape)
+        elif len(size) == 2:
+            other = F.interpolate(self.x.detach(), size)
+            smaller = Session(self.network, self.call, other, self.settings, layouts=self.layouts)
+            self.asked[size, name] = self.reader(smaller, name, shape)
 
     def last(self, name: str) -> Place:
         """The place called ``name``, its last call by number: an edit must not meet the earlier ones."""
@@ -255,9 +272,9 @@ class Session:
             )
         outputs = Outputs(raw, x.shape[0], head.squashes, squashed=head.squashed, size=size, last=network.channels_last)
         made = Forward(outputs, size, request, tape, leaf, rule, head.linears, bias.terms, attention)
-        made.channels_last, made.layouts = network.channels_last, self.layouts
+        made.channels_last, made.layouts, made.ask = network.channels_last, self.layouts, self.ask
         # weakly: a cycle would keep the whole graph until the garbage collector comes by
-        made.outputs.activations, made.outputs.rows = _weakly(made.activation), _weakly(made.rows)
+        made.outputs.activations, made.outputs.rows = _weakly(made.read), _weakly(made.rows)
         made.outputs.captured = tuple(tape.activations)
         _check_batch(made.outputs, x.shape[0])
         if outside is None and network.program is not None and not self.agreed:

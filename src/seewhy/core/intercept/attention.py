@@ -18,7 +18,13 @@ from torch import Tensor
 
 from seewhy.core.intercept.functions import Call, Handler
 
-__all__ = ["AttentionWatch"]
+__all__ = ["AttentionWatch", "TokenWatch"]
+
+#: numbers that stand for a token where it is seen in the products of queries and keys alone
+_SKETCH = 64
+
+#: products from which on a mask has made them so
+_HIDDEN = 1e4
 
 
 @dataclass
@@ -41,7 +47,8 @@ class AttentionWatch:
             "_softmax": self._softmax,
         }
 
-    def _note(self, weights: Tensor) -> None:
+    def _note(self, weights: Tensor, tokens: Callable[[], Tensor]) -> None:
+        """Keep the weights [B, heads, N, M] of a call; ``tokens`` gives something of each of the M that it reads."""
         self.weights.append(weights)
         self.before.append(len(self.surveyed))
 
@@ -49,7 +56,7 @@ class AttentionWatch:
         out = proceed(call)
         dim = call.args[1] if len(call.args) > 1 else call.kwargs.get("dim")
         if isinstance(out, Tensor) and out.ndim == 4 and dim in (-1, 3):
-            self._note(out)
+            self._note(out, lambda: _columns(call.args[0] if call.args else call.kwargs["input"]))
         return out
 
     def _dot_product(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
@@ -66,7 +73,7 @@ class AttentionWatch:
         if given.get("is_causal"):
             mask = torch.ones(logits.shape[-2:], dtype=torch.bool, device=logits.device).tril()
         weights = _masked(logits, mask).softmax(-1)
-        self._note(weights)
+        self._note(weights, lambda: value.transpose(1, 2).flatten(2))
         return weights @ value
 
     def _multi_head(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
@@ -98,12 +105,58 @@ class AttentionWatch:
         # a boolean mask says here what is hidden; in scaled_dot_product_attention it says what is seen
         mask = ~mask if mask is not None and mask.dtype == torch.bool else mask
         weights = _masked(q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1]), mask).softmax(-1)
-        self._note(weights)
+        self._note(weights, lambda: given["value"].transpose(0, 1))
         mixed = (weights @ v).permute(2, 0, 1, 3).flatten(2)
         out = F.linear(mixed, given["out_proj_weight"], given["out_proj_bias"])
         if not given.get("need_weights", True):
             return out, None
         return out, weights.mean(1) if given.get("average_attn_weights", True) else weights
+
+
+class TokenWatch(AttentionWatch):
+    """Collects of every call the tokens that it reads, [B, M, C], in the order in which its weights count them, and
+    lets go of the weights."""
+
+    #: the explicit softmax noted last, until its weights are multiplied with something
+    _last: Tensor | None = None
+
+    @property
+    def tokens(self) -> list[Tensor]:
+        """What was read, a tensor a call."""
+        return self.weights
+
+    @property
+    def handlers(self) -> dict[str, Handler]:
+        """By function name; products besides, for the values that explicit weights are multiplied with."""
+        return super().handlers | dict.fromkeys(("matmul", "__matmul__", "bmm", "einsum"), self._product)
+
+    def _note(self, weights: Tensor, tokens: Callable[[], Tensor]) -> None:
+        super()._note(tokens().detach(), tokens)
+
+    def _softmax(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
+        count, out = len(self.tokens), super()._softmax(call, proceed)
+        self._last = out if len(self.tokens) > count else None
+        return out
+
+    def _product(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
+        """Weights times values, however heads are kept: what is multiplied says more of a token than its products."""
+        first, last = self._last, [each for each in call.args if isinstance(each, Tensor)]
+        if first is not None and len(last) == 2 and last[0].data_ptr() == first.data_ptr():
+            batch, heads, _, count = first.shape
+            values = last[1]
+            if values.shape[-2] == count and values.numel() % (batch * heads * count) == 0:
+                self.tokens[-1] = values.detach().reshape(batch, heads, count, -1).transpose(1, 2).flatten(2)
+            self._last = None
+        return proceed(call)
+
+
+def _columns(products: Tensor) -> Tensor:
+    """Some numbers of each key, [B, M, C], of its products with all queries [B, heads, N, M]."""
+    rows = products.detach().flatten(1, 2)
+    rows = rows.where(rows.abs() < _HIDDEN, 0.0)  # what a mask hides says nothing
+    draw = torch.Generator().manual_seed(0)
+    mixed = torch.randn(_SKETCH, rows.shape[1], generator=draw).to(rows) / math.sqrt(rows.shape[1])
+    return (mixed @ rows).transpose(1, 2)
 
 
 def _heads(tokens: Tensor, heads: int) -> Tensor:

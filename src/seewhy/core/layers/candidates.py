@@ -24,7 +24,7 @@ from seewhy.core.network.places import TAKEN
 from seewhy.core.targets import Target
 from seewhy.errors import TargetError
 
-__all__ = ["CUTS", "Candidate", "Found", "Survey", "find_candidates", "severed", "take"]
+__all__ = ["CUTS", "Candidate", "Found", "Survey", "find_candidates", "first_like", "grids_of", "severed", "take"]
 
 #: candidates that are looked at, the last of the forward, and how many of their gradients are taken at once
 _MOST, _AT_ONCE = 24, 6
@@ -99,6 +99,17 @@ class Survey:
         maps = [e for e in self.tape.noted if not e.function and e.tensor.ndim == len(self.size) + 2]
         shapes = {(bool(e.module) and e.element != TAKEN and not e.passed, tuple(e.tensor.shape)) for e in maps}
         return {(given, shape) for given, shape in shapes if shape[0] == self.batch}
+
+
+def grids_of(made: Forward) -> list[tuple[int, ...]]:
+    """Grids that convolutions of a surveyed forward had, which its rows of tokens may have, too."""
+    return Survey(made.tape, made.leaf, made.size, made.outputs.batch, (), dense=False).grids
+
+
+def first_like(made: Forward, shape: Sequence[int]) -> str | None:
+    """The name of the first layer of a surveyed forward that gave something of ``shape``, but for the batch."""
+    given = (e for e in made.tape.noted if e.module and not e.element and not e.passed)
+    return next((e.name(made.tape.calls) for e in given if tuple(e.tensor.shape[1:]) == tuple(shape[1:])), None)
 
 
 def find_candidates(made: Forward, asked: Sequence[Sequence[Target]], without: Collection[str] = ()) -> Found:

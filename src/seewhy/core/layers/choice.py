@@ -7,20 +7,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
+from seewhy.core.forward.attention import INSTEAD
 from seewhy.core.forward.request import Request
 from seewhy.core.forward.result import Forward
 from seewhy.core.forward.session import Session
-from seewhy.core.layers.candidates import CUTS, Candidate, find_candidates, severed
+from seewhy.core.layers.candidates import CUTS, Candidate, find_candidates, first_like, grids_of, severed
 from seewhy.core.layers.grids import CONTRADICTED, PROVED, UNDECIDED, Proof, undecided
-from seewhy.core.layers.proofs import prove
+from seewhy.core.layers.proofs import attention_place, prove, rearranged
+from seewhy.core.memory import unmetered
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.layouts import Layout, claims
+from seewhy.core.network.places import ATTENTION
 from seewhy.core.targets import Target
-from seewhy.errors import CapabilityError
+from seewhy.errors import CapabilityError, OutOfMemory
 
-__all__ = ["Choice", "Chooser", "check_positions", "choose", "proofs_of", "prove_places"]
+__all__ = ["Choice", "Chooser", "check_positions", "choose", "proofs_of", "prove_places", "prove_tokens", "read_layer"]
 
 # weak keys: an id() can be reused by another model, a dead module's entry cannot
 _chosen: WeakKeyDictionary[nn.Module, dict[tuple[object, ...], str]] = WeakKeyDictionary()
@@ -198,8 +202,10 @@ def prove_places(
     chooser.apply(size)
     if not new or not size or not x.is_floating_point():
         return 0
-    orders = {p.layout for p in chooser.proofs(size).values() if p is not None and p.layout.order is not None}
-    found = prove(session, {name: session.find(name) for name in new}, layouts, list(orders))
+    rows = layouts is None and any(len((shapes or {}).get(name, (0, 0, 0))) == 3 for name in new)
+    made = _surveyed(session) if rows else None
+    grids = [] if made is None else grids_of(made)
+    found = prove(session, {name: session.find(name) for name in new}, layouts, _orders(chooser, size), grids)
     said: dict[str, Proof | None] = {name: found.proofs.get(name) for name in new}
     if found.why:
         for name in new:
@@ -207,7 +213,109 @@ def prove_places(
             known = (layouts or {}).get(name) or claims(shape, size, len(x), session.network.channels_last)
             said[name] = undecided(known[0], found.why) if known else None
     chooser.keep(size, said)
-    return found.samples
+    samples = found.samples + (made is not None)
+    if made is not None:
+        for name, proof in found.proofs.items():
+            gave = (shapes or {}).get(name)
+            if proof.verdict != PROVED and proof.layout.tokens and gave is not None:
+                samples += _as_before(session, chooser, name, gave, made)
+    return samples
+
+
+def read_layer(session: Session, name: str, shape: Sequence[int]) -> int:
+    """Have pictures say how layer ``name`` is to be read, which gives ``shape``, before a target reads a unit of it;
+    gives samples spent. Raises `CapabilityError` where it is a row of tokens that are none of the picture's places: a
+    mean over them would be one over what nobody asked for."""
+    chooser = Chooser(session)
+    samples = prove_places(session, chooser, [name], shapes={name: shape})
+    proof = chooser.proofs(session.size).get(name)
+    if proof is not None and proof.verdict == CONTRADICTED and proof.layout.tokens:
+        raise CapabilityError(f"a unit of layer {name!r}: {proof.note(name)}; choose another layer (seewhy layers)")
+    return samples
+
+
+def _as_before(session: Session, chooser: Chooser, name: str, shape: Sequence[int], made: Forward) -> int:
+    """Read a row of tokens that is in doubt as the first row of its ``shape`` in the forward that was surveyed, in
+    which they have been mixed the least, if pictures prove that; gives samples spent."""
+    size = session.size
+    first = first_like(made, shape)
+    if first is None or first == name:
+        return 0
+    spent = prove_places(session, chooser, [first], shapes={first: shape})
+    before = chooser.proofs(size).get(first)
+    if before is None or before.verdict != PROVED:
+        return spent
+    again = prove(session, {name: session.find(name)}, {name: [before.layout]})
+    if (proof := again.proofs.get(name)) is not None and proof.verdict == PROVED:
+        chooser.keep(size, {name: proof})
+    return spent + again.samples
+
+
+def _orders(chooser: Chooser, size: tuple[int, ...]) -> list[Layout]:
+    """Layouts that rows of tokens were put in order by."""
+    proofs = [proof for proof in chooser.proofs(size).values() if proof is not None]
+    return list(dict.fromkeys(proof.layout for proof in proofs if proof.layout.order is not None))
+
+
+def _surveyed(session: Session) -> Forward | None:
+    """A forward of the first picture in which everything was noted: which grids maps have had on the way says more of a
+    row of tokens than their number does. None where there is no such forward."""
+    try:
+        with torch.no_grad(), unmetered():
+            return session.eager(session.x[:1].detach(), Request(gradients=False, survey=True))
+    except (OutOfMemory, KeyboardInterrupt):
+        raise
+    except Exception:  # it takes no single picture, or its layers run unseen
+        return None
+
+
+def prove_tokens(session: Session, chooser: Chooser, weights: Sequence[Tensor]) -> tuple[Proof, int]:
+    """What pictures say of the tokens that attention reads, of which a forward gave the ``weights`` [B, heads, N, M];
+    and samples that it took, unless they have said it before.
+
+    Those of the first attention are proved as a layer's are. Later ones have the same tokens, more or less mixed, so
+    all that is asked of them is that they are not proved to be in another order. Raises `CapabilityError` for tokens
+    that form no grid, or are none of the picture's places.
+    """
+    size, samples = session.size, 0
+    names = [f"{ATTENTION}#{number}" for number in range(1, len(weights) + 1)]
+    if names[0] not in chooser.proofs(size) or (len(names) > 1 and names[-1] not in chooser.proofs(size)):
+        samples = _ask_tokens(session, chooser, names, weights[0].shape[-1])
+    said = chooser.proofs(size)
+    first = said.get(names[0])
+    if first is None:
+        raise CapabilityError(f"{weights[0].shape[-1]} tokens form no grid over an input of {size}; {INSTEAD}")
+    if first.verdict == CONTRADICTED:
+        raise CapabilityError(f"{first.note(ATTENTION)}; {INSTEAD}")
+    later = {name.partition("#")[2]: proof for name in names[1:] if (proof := said.get(name)) is not None}
+    for number in [number for number, proof in later.items() if proof.verdict == PROVED]:
+        raise CapabilityError(
+            f"attention {number} of {len(names)} reads the tokens in another order than the first one does, so that "
+            f"their weights cannot be followed from block to block; {INSTEAD}"
+        )
+    lost = next(iter(later), None)
+    return first if lost is None else replace(first, verdict=UNDECIDED, lost=lost), samples
+
+
+def _ask_tokens(session: Session, chooser: Chooser, names: Sequence[str], count: int) -> int:
+    """Have pictures say of the tokens that each attention reads what they are; of the later ones only where they are
+    others than the first one's."""
+    size, last = session.size, session.network.channels_last
+    made = _surveyed(session)
+    grids, samples = ([], 0) if made is None else (grids_of(made), 1)
+    known = [e for e in claims((1, count, 1), size, 1, last, grids) if e.tokens and (e.batch, e.channel) == (0, 2)]
+    places = {name: attention_place(session, number) for number, name in enumerate(names, 1)}
+    said: dict[str, Proof | None] = dict.fromkeys(names)
+    if known:
+        found = prove(session, {names[0]: places.pop(names[0])}, {names[0]: known}, _orders(chooser, size), grids)
+        samples += found.samples
+        first = found.proofs.get(names[0]) or undecided(known[0], found.why or "its attention runs otherwise for them")
+        said[names[0]] = first
+        if places and first.verdict == PROVED:
+            odd, spent = rearranged(session, places, first.layout, known)
+            said, samples = {**said, **odd}, samples + spent
+    chooser.keep(size, said)
+    return samples
 
 
 def check_positions(method: str, places: Iterable[str], made: Forward, chooser: Chooser) -> None:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from seewhy.core.network.layouts import Layout
+from seewhy.core.network.places import ATTENTION
 
 __all__ = [
     "CONTRADICTED",
@@ -31,6 +32,7 @@ __all__ = [
     "Verdict",
     "decide",
     "in_order",
+    "misfit",
     "shifts",
     "undecided",
 ]
@@ -131,6 +133,8 @@ class Proof:
     extent: tuple[tuple[float, float], ...] = ()
     #: places behind this one whose positions are none of the picture's, where it was chosen in their stead
     behind: tuple[str, ...] = ()
+    #: the number of the attention whose tokens no longer answer to the places that the first one's have
+    lost: str = ""
 
     @property
     def whole(self) -> float:
@@ -149,24 +153,30 @@ class Proof:
     def note(self, place: str) -> str:
         """What whoever reads a map of ``place`` has to be told of its grid; '' for one that is proved."""
         grid = "x".join(map(str, self.layout.grid))
+        what = "the tokens that attention reads" if place == ATTENTION else f"layer {place!r}"
+        if self.lost:
+            return (
+                f"the grid {grid} of {what} is undecided: it is that of the first attention, and the tokens of "
+                f"attention {self.lost} do not answer to the same places"
+            )
         if self.why:
-            return f"the grid {grid} of layer {place!r} is undecided: it takes no changed pictures ({self.why})"
+            return f"the grid {grid} of {what} is undecided: it takes no changed pictures ({self.why})"
         if self.extent:
             names = ("rows ", "columns ") if len(self.extent) == 2 else ("",) * len(self.extent)
             parts = [f"{name}{a:.0%} to {b:.0%}" for name, (a, b) in zip(names, self.extent, strict=True)]
             return (
-                f"the grid {grid} of layer {place!r} is undecided: its positions seem to lie over "
+                f"the grid {grid} of {what} is undecided: its positions seem to lie over "
                 f"{' and '.join(parts)} of the picture, not over all of it (a crop, a pad or a zoom in the forward?), "
                 "as a map of it is drawn"
             )
         if self.verdict == UNDECIDED:
             return (
-                f"the grid {grid} of layer {place!r} is undecided: changed rows and columns of the picture do not "
+                f"the grid {grid} of {what} is undecided: changed rows and columns of the picture do not "
                 f"clearly change the same rows and columns there (correlation {self.correlation:.2f})"
             )
         if self.verdict == CONTRADICTED:
             return (
-                f"the grid {grid} of layer {place!r} is contradicted: its positions do not answer to the places of the "
+                f"the grid {grid} of {what} is contradicted: its positions do not answer to the places of the "
                 f"picture that they would be (correlation {self.correlation:.2f}), so they cannot be laid over it"
             )
         return ""
@@ -390,20 +400,32 @@ def in_order(answers: Answers, layout: Layout) -> Layout | None:
     if not layout.tokens or len(layout.grid) != 2:
         return None
     flat = replace(layout, order=None)
-    place: list[Tensor] = []
-    found = dict(zip(answers.stripes.codes, (r for r, _ in answers.of(flat)), strict=True))
-    for axis, cells in enumerate(layout.grid):
-        codes = torch.stack(
-            [answers.stripes.expected(axis, digit, cells) for digit in range(1, answers.stripes.digits + 1)]
-        ).double()
-        r = torch.stack([found[axis, digit].flatten() for digit in range(1, answers.stripes.digits + 1)]).cpu()
-        r = r - r.mean(1, keepdim=True)
-        scale = r.abs().amax(1, keepdim=True).clamp(min=1e-12)
-        # the cell whose digits are nearest to what the token answered
-        apart = ((r / scale)[:, :, None] - codes[:, None, :]).square().sum(0)
-        place.append(apart.argmin(1))
+    # the cell whose digits are nearest to what the token answered
+    place = [apart.argmin(1) for apart in _apart(answers, flat)]
     cell = place[0] * layout.grid[1] + place[1]
     if len(set(cell.tolist())) != len(cell):
         return None
     order = tuple(int(n) for n in cell.argsort())
     return None if order == tuple(range(len(order))) else replace(layout, order=order)
+
+
+def misfit(answers: Answers, layout: Layout) -> float:
+    """How far the position of ``layout`` that fits worst is from the digits of its place: a token of no place that took
+    the only one left, by chance, is far."""
+    rows = torch.meshgrid(*(torch.arange(n) for n in layout.grid), indexing="ij")
+    each = [apart.gather(1, at.reshape(-1, 1)) for apart, at in zip(_apart(answers, layout), rows, strict=True)]
+    return float(torch.stack(each).sum(0).max())
+
+
+def _apart(answers: Answers, layout: Layout) -> list[Tensor]:
+    """For each axis how far what each position answered is from the digits of each cell, [positions, cells]."""
+    found = dict(zip(answers.stripes.codes, (r for r, _ in answers.of(layout)), strict=True))
+    apart = []
+    for axis, cells in enumerate(layout.grid):
+        digits = range(1, answers.stripes.digits + 1)
+        codes = torch.stack([answers.stripes.expected(axis, digit, cells) for digit in digits]).double()
+        r = torch.stack([found[axis, digit].flatten() for digit in digits]).cpu()
+        r = r - r.mean(1, keepdim=True)
+        scale = r.abs().amax(1, keepdim=True).clamp(min=1e-12)
+        apart.append(((r / scale)[:, :, None] - codes[:, None, :]).square().sum(0))
+    return apart

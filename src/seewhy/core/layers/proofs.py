@@ -12,6 +12,7 @@ from torch import Tensor
 
 from seewhy.core.forward.request import Request
 from seewhy.core.forward.session import Session
+from seewhy.core.intercept.attention import TokenWatch
 from seewhy.core.layers.grids import (
     CONTRADICTED,
     LEAST,
@@ -22,15 +23,16 @@ from seewhy.core.layers.grids import (
     Stripes,
     decide,
     in_order,
+    misfit,
     shifts,
     undecided,
 )
 from seewhy.core.memory import unmetered
 from seewhy.core.network.layouts import Layout, claims, find_layout
-from seewhy.core.network.places import Place
+from seewhy.core.network.places import ATTENTION, Place
 from seewhy.errors import OutOfMemory, reason
 
-__all__ = ["Proved", "prove"]
+__all__ = ["Proved", "attention_place", "prove", "rearranged"]
 
 #: numbers of an input that go through at once
 _AT_ONCE = 4 * 2**20
@@ -40,6 +42,9 @@ _MOST_DIGITS = 7
 
 #: sets of pictures, with noise of their own, for places that one set leaves in doubt
 _DRAWS = 3
+
+#: noise of the sets of pictures that an order is read off: one token of many that some noise misleads spoils all
+_READ = (_DRAWS, 2 * _DRAWS)
 
 #: what the correlation of a layout that was picked of several has to be for fresh pictures, and how many are tried
 _AGAIN, _MOST_PICKED = 0.35, 4
@@ -54,17 +59,23 @@ class Proved:
     why: str = ""
 
 
+def attention_place(session: Session, number: int) -> Place:
+    """What the ``number``-th attention of a forward reads, from 1, as a place that can be proved."""
+    return Place(ATTENTION, session.network.module, number)
+
+
 def prove(
     session: Session,
     places: Mapping[str, Place],
     layouts: Mapping[str, Sequence[Layout]] | None = None,
     orders: Sequence[Layout] = (),
+    grids: Sequence[tuple[int, ...]] = (),
 ) -> Proved:
     """What pictures say of ``places``, for inputs like the first of the session.
 
     ``layouts`` are what a place could be read as, where that is known; it is found from its shape elsewhere. ``orders``
-    are layouts that other places were put in order by: a network's rows of tokens mostly have the same. A network
-    that takes no such batch is undecided, and why is said.
+    are layouts that other places were put in order by: a network's rows of tokens mostly have the same; ``grids`` are
+    those that it has had on the way. A network that takes no such batch is undecided, and why is said.
     """
     stripes = Stripes(session.size)
     try:
@@ -74,10 +85,10 @@ def prove(
     except Exception as error:  # whatever a forward raises on pictures that nobody gave it is no fault of the user's
         return Proved(why=reason(error))
     each = 1 + 2 * len(stripes.codes)
-    samples, proofs = each, {}
+    samples, proofs, last = each, {}, session.network.channels_last
     known = {
         name: [
-            *((layouts or {}).get(name) or claims(answers.shape, stripes.size, each, session.network.channels_last)),
+            *((layouts or {}).get(name) or claims(answers.shape, stripes.size, each, last, grids)),
             *orders,
         ]
         for name, answers in raws.items()
@@ -157,14 +168,58 @@ def _ordered(
     digits = max(math.ceil(math.log2(max(first.grid))), 1)
     if digits > _MOST_DIGITS or not first.tokens:
         return None, 0
-    finer = Stripes(answers.stripes.size, digits, seed=_DRAWS)
-    (read,) = _answers(session, place, finer)[0].values()
-    spent = 1 + 2 * len(finer.codes)
-    for each in [first, *shifts(first, known)]:  # only where the grid begins does every token have a place of its own
-        layout = in_order(read, each)
-        if layout is not None and (proof := answers.prove(layout)).verdict == PROVED:
-            return proof, spent
+    read: Answers | None = None
+    spent = 0
+    for seed in _READ:
+        finer = Stripes(answers.stripes.size, digits, seed=seed)
+        (more,) = _answers(session, place, finer)[0].values()
+        spent += 1 + 2 * len(finer.codes)
+        read = more if read is None else read + more
+        # only where the grid begins has every token a place of its own, but for chance
+        made = [in_order(read, each) for each in (first, *shifts(first, known))]
+        proofs = [proof for e in made if e is not None and (proof := answers.prove(e)).verdict == PROVED]
+        if proofs:
+            whole = read
+            return min(proofs, key=lambda proof: misfit(whole, proof.layout)), spent
     return None, spent
+
+
+#: rows of tokens whose order is read where it does not seem to be that of the others
+_MOST_READ = 2
+
+
+def rearranged(
+    session: Session, places: Mapping[str, Place], layout: Layout, known: Sequence[Layout]
+) -> tuple[dict[str, Proof], int]:
+    """What is to be said of those of ``places``, rows of as many tokens each, whose tokens are others than ``layout``
+    says: in another order, or beginning elsewhere, of ``known``, which is proved, or in none that can be read, so that
+    ``layout`` is contradicted; and samples spent. Tokens mixed until each answers to all places are none of them."""
+    stripes = Stripes(session.size)
+    claimed = [layout, *shifts(layout, known)]
+    raws = _answers(session, places, stripes)[0]
+    spent = each = 1 + 2 * len(stripes.codes)
+    odd = {name: place for name, place in places.items() if name in raws and _other(raws[name], claimed)}
+    for seed in range(1, _DRAWS if odd else 0):
+        spent += each
+        for name, answers in _answers(session, odd, replace(stripes, seed=seed))[0].items():
+            raws[name] += answers
+    found: dict[str, Proof] = {}
+    for name in [name for name in odd if _other(raws[name], claimed)][:_MOST_READ]:
+        proof = decide(raws[name], claimed)
+        if proof is not None and proof.verdict == CONTRADICTED:
+            ordered, more = _ordered(session, {name: places[name]}, claimed, raws[name])
+            proof, spent = ordered or proof, spent + more
+        if proof is not None:
+            found[name] = proof
+    return found, spent
+
+
+def _other(answers: Answers, layouts: Sequence[Layout]) -> bool:
+    """Whether the first of ``layouts`` is contradicted, or another one is proved in its stead."""
+    proof = decide(answers, layouts)
+    if proof is None or proof.verdict == UNDECIDED:
+        return False
+    return proof.verdict == CONTRADICTED or proof.layout != layouts[0]
 
 
 def _answers(session: Session, places: Mapping[str, Place], stripes: Stripes) -> tuple[dict[str, Answers], set[str]]:
@@ -193,16 +248,23 @@ def _run(
     stripes: Stripes,
     many: int,
 ) -> tuple[dict[str, Answers], set[str]]:
-    request = Request(places, gradients=False, optional=frozenset(places))
+    layers = {name: place for name, place in places.items() if place.name != ATTENTION}
+    watch = TokenWatch()
+    watches = (watch.handlers,) if len(layers) < len(places) else ()
+    request = Request(layers, gradients=False, optional=frozenset(layers), watches=watches)
     parts: dict[str, list[Tensor]] = {name: [] for name in places}
     axes: dict[str, int] = {}
     silent: set[str] = set()
     with torch.no_grad(), unmetered():
         for start in range(0, len(pictures), many):
             some = pictures[start : start + many]
+            watch.tokens.clear()
             made = session.eager(_padded(some, many), request)  # no program is built for this
-            silent |= places.keys() - made.tape.activations.keys()
-            for name, raw in made.tape.activations.items():
+            ran = {name: places[name].call or 0 for name in places.keys() - layers.keys()}
+            read = {name: watch.tokens[call - 1] for name, call in ran.items() if call <= len(watch.tokens)}
+            gave = {**made.tape.activations, **read}
+            silent |= places.keys() - gave.keys()
+            for name, raw in gave.items():
                 # tokens first: the images are the second axis
                 axes[name] = axis = 0 if raw.shape[:1] == (many,) else 1
                 if raw.ndim > axis and raw.shape[axis] == many:

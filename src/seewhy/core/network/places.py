@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from seewhy.errors import CapabilityError, UnknownName, UsageError
 
 __all__ = [
+    "ATTENTION",
     "AUTO",
     "INPUT",
     "TAKEN",
@@ -40,6 +41,9 @@ __all__ = [
 
 #: the model's input as a place; spelled so that no submodule can be called that
 INPUT = "<input>"
+
+#: the tokens that a network's attention reads, in the place of a layer where pictures are asked about their grid
+ATTENTION = "<attention>"
 
 #: let the library choose the layer
 AUTO = "<auto>"

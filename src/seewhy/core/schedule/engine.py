@@ -13,6 +13,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Self
 
+import torch
+from torch import Tensor
+
 from seewhy.core import asks
 from seewhy.core.compile.closed import Closed
 from seewhy.core.compile.following import MOST
@@ -33,11 +36,13 @@ from seewhy.core.forward.request import Request
 from seewhy.core.forward.result import Forward
 from seewhy.core.forward.session import Session
 from seewhy.core.layers.candidates import take
-from seewhy.core.layers.choice import Chooser, check_positions, choose, prove_places
+from seewhy.core.layers.choice import Chooser, check_positions, choose, prove_places, prove_tokens
+from seewhy.core.layers.grids import Proof
 from seewhy.core.memory import Budget
 from seewhy.core.network.axes import check_axes
+from seewhy.core.network.layouts import Layout
 from seewhy.core.network.outputs import Outputs
-from seewhy.core.network.places import AUTO, INPUT
+from seewhy.core.network.places import ATTENTION, AUTO, INPUT
 from seewhy.core.schedule.company import look, mixing
 from seewhy.core.schedule.jobs import (
     UNANSWERED,
@@ -93,6 +98,8 @@ class Engine:
         self.auto = ""
         # seconds that a sample takes, as far as the shared forward can tell
         self.each = 0.0
+        #: what pictures said of the tokens that attention reads, where a method wanted to know
+        self.tokens: dict[str, Proof] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -138,6 +145,7 @@ class Engine:
             self.spent.events.append(Event(checks=samples))
         if self.settings.reshape is None and (samples := self._prove(jobs)):
             self.spent.events.append(Event(checks=samples))
+        self._read(jobs)
         opened = list(self.spent.events)
         runners = [
             Runner(job, self.auto if job.outline.place == AUTO else job.outline.place, steps_of(job)) for job in jobs
@@ -168,7 +176,8 @@ class Engine:
             )
         proofs = self.chooser.proofs(self.made.size)
         grids = {each.place: proof for each in answers if (proof := proofs.get(each.place)) is not None}
-        return Outcome(answers, self.made.outputs, self.spent, interrupted, self.preparer.record, grids)
+        grids |= {name: proof for _, name in self.session.asked if (proof := proofs.get(name)) is not None}
+        return Outcome(answers, self.made.outputs, self.spent, interrupted, self.preparer.record, grids | self.tokens)
 
     def _settle(self, jobs: Sequence[Job]) -> None:
         """Have the shared forward as these jobs need it: with a graph where nothing stands for one, and with the layer
@@ -202,6 +211,14 @@ class Engine:
         places |= {place for job in jobs for place in job.parameters.get("layers") or ()}
         shapes = {place: tuple(raw.shape) for place, raw in self.made.tape.activations.items()}
         return prove_places(self.session, self.chooser, sorted(places), shapes=shapes)
+
+    def _read(self, jobs: Sequence[Job]) -> None:
+        """Have targets read the layers that they read: how is asked of pictures the first time."""
+        with torch.no_grad():
+            for targets in {job.targets for job in jobs if any(target.layers for target in job.targets)}:
+                self.made.scores(targets)
+        if samples := sum(self.session.asked.values()):
+            self.spent.events.append(Event(checks=samples))
 
     def _spot(self, made: Forward, jobs: Sequence[Job]) -> None:
         """Have some samples of the shared forward repeated on the model itself, if a program gave it and it is time."""
@@ -291,7 +308,9 @@ class Engine:
             case asks.Attention(lens=True):
                 return self._lens(runner)
             case asks.Attention():
-                return self._own(runner, 1, lambda: attention_maps(self.made, job.targets, keep))
+                return self._own(
+                    runner, 1, lambda: attention_maps(self.made, job.targets, partial(self._tokens, runner), keep)
+                )
             case asks.Relevance() | asks.Multipliers():
                 return self._propagated(runner, ask)
             case asks.HeadWeights():
@@ -326,9 +345,18 @@ class Engine:
         self._log(Event(0, backwards * self.batch, time.perf_counter() - began), runner)
         return value
 
+    def _tokens(self, runner: Runner, weights: Sequence[Tensor]) -> Layout:
+        """Where the tokens that attention reads are in the picture."""
+        began = time.perf_counter()
+        self.tokens[ATTENTION], samples = prove_tokens(self.session, self.chooser, weights)
+        if samples:
+            self._log(Event(seconds=time.perf_counter() - began, checks=samples), runner)
+        return self.tokens[ATTENTION].layout
+
     def _lens(self, runner: Runner) -> AttentionMaps:
         began = time.perf_counter()
-        maps, passes = lens_maps(self.session, runner.job.targets, self.settings.differentiable)
+        read, keep = partial(self._tokens, runner), self.settings.differentiable
+        maps, passes = lens_maps(self.session, runner.job.targets, read, keep)
         spent = passes * self.batch
         self._log(Event(spent, spent, time.perf_counter() - began), runner)
         return maps
