@@ -17,6 +17,7 @@ from seewhy.core.forward.session import Session
 from seewhy.core.layers.candidates import CUTS, Candidate, find_candidates, first_like, grids_of, severed
 from seewhy.core.layers.grids import CONTRADICTED, PROVED, UNDECIDED, Proof, undecided
 from seewhy.core.layers.proofs import attention_place, prove, rearranged
+from seewhy.core.layers.reaching import reached_instead
 from seewhy.core.memory import unmetered
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.layouts import Layout, claims
@@ -24,7 +25,17 @@ from seewhy.core.network.places import ATTENTION
 from seewhy.core.targets import Target
 from seewhy.errors import CapabilityError, OutOfMemory
 
-__all__ = ["Choice", "Chooser", "check_positions", "choose", "proofs_of", "prove_places", "prove_tokens", "read_layer"]
+__all__ = [
+    "Choice",
+    "Chooser",
+    "check_positions",
+    "check_reached",
+    "choose",
+    "proofs_of",
+    "prove_places",
+    "prove_tokens",
+    "read_layer",
+]
 
 # weak keys: an id() can be reused by another model, a dead module's entry cannot
 _chosen: WeakKeyDictionary[nn.Module, dict[tuple[object, ...], str]] = WeakKeyDictionary()
@@ -212,11 +223,16 @@ def prove_places(
             shape = (shapes or {}).get(name, ())
             known = (layouts or {}).get(name) or claims(shape, size, len(x), session.network.channels_last)
             said[name] = undecided(known[0], found.why) if known else None
-    chooser.keep(size, said)
     samples = found.samples + (made is not None)
+    for name, proof in said.items() if layouts is None else ():
+        if proof is None or (proof.verdict != PROVED and not proof.why):
+            call, spent = reached_instead(session, name)
+            samples += spent
+            said[name] = proof if call is None else _constant(call)
+    chooser.keep(size, said)
     if made is not None:
         for name, proof in found.proofs.items():
-            gave = (shapes or {}).get(name)
+            gave = (shapes or {}).get(name) if said[name] is proof else None
             if proof.verdict != PROVED and proof.layout.tokens and gave is not None:
                 samples += _as_before(session, chooser, name, gave, made)
     return samples
@@ -229,6 +245,7 @@ def read_layer(session: Session, name: str, shape: Sequence[int]) -> int:
     chooser = Chooser(session)
     samples = prove_places(session, chooser, [name], shapes={name: shape})
     proof = chooser.proofs(session.size).get(name)
+    check_reached(session, chooser, [name])
     if proof is not None and proof.verdict == CONTRADICTED and proof.layout.tokens:
         raise CapabilityError(f"a unit of layer {name!r}: {proof.note(name)}; choose another layer (seewhy layers)")
     return samples
@@ -316,6 +333,26 @@ def _ask_tokens(session: Session, chooser: Chooser, names: Sequence[str], count:
             said, samples = {**said, **odd}, samples + spent
     chooser.keep(size, said)
     return samples
+
+
+def check_reached(session: Session, chooser: Chooser, places: Iterable[str]) -> int:
+    """Refuse layers that give the same for every picture; gives samples spent on those that no picture was asked about,
+    since it was said how to read them."""
+    spent = 0
+    for place in places:
+        if place not in chooser.proofs(session.size) and session.settings.reshape is not None:
+            call, spent = reached_instead(session, place)
+            if call is not None:
+                raise CapabilityError(_constant(call).note(place))
+        proof = chooser.proofs(session.size).get(place)
+        if proof is not None and proof.instead is not None:
+            raise CapabilityError(proof.note(place))
+    return spent
+
+
+def _constant(instead: str) -> Proof:
+    """What is to be said of a layer that gives the same for every picture."""
+    return Proof(CONTRADICTED, Layout(1, ()), 0.0, instead=instead)
 
 
 def check_positions(method: str, places: Iterable[str], made: Forward, chooser: Chooser) -> None:

@@ -135,6 +135,8 @@ class Proof:
     behind: tuple[str, ...] = ()
     #: the number of the attention whose tokens no longer answer to the places that the first one's have
     lost: str = ""
+    #: the call to name instead, '' if there is none, where the layer gives the same for every picture
+    instead: str | None = None
 
     @property
     def whole(self) -> float:
@@ -145,6 +147,8 @@ class Proof:
     @property
     def words(self) -> str:
         """The verdict in words."""
+        if self.instead is not None:
+            return "the same for every picture"
         if self.verdict == PROVED:
             way = ", put in order" if self.layout.order is not None else ""
             return f"proved{way}"
@@ -154,6 +158,9 @@ class Proof:
         """What whoever reads a map of ``place`` has to be told of its grid; '' for one that is proved."""
         grid = "x".join(map(str, self.layout.grid))
         what = "the tokens that attention reads" if place == ATTENTION else f"layer {place!r}"
+        if self.instead is not None:
+            way = f"name the call that it reaches, layer={self.instead!r}" if self.instead else "no call of it does"
+            return f"the picture does not reach what {what} gives, which is the same for every picture: {way}"
         if self.lost:
             return (
                 f"the grid {grid} of {what} is undecided: it is that of the first attention, and the tokens of "

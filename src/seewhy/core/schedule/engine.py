@@ -36,7 +36,7 @@ from seewhy.core.forward.request import Request
 from seewhy.core.forward.result import Forward
 from seewhy.core.forward.session import Session
 from seewhy.core.layers.candidates import take
-from seewhy.core.layers.choice import Chooser, check_positions, choose, prove_places, prove_tokens
+from seewhy.core.layers.choice import Chooser, check_positions, check_reached, choose, prove_places, prove_tokens
 from seewhy.core.layers.grids import Proof
 from seewhy.core.memory import Budget
 from seewhy.core.network.axes import check_axes
@@ -143,7 +143,7 @@ class Engine:
         self._spot(self.made, jobs)
         if not self.settings.differentiable and (samples := look(self.session, "images", self.made, self._alone)):
             self.spent.events.append(Event(checks=samples))
-        if self.settings.reshape is None and (samples := self._prove(jobs)):
+        if samples := self._prove(jobs):
             self.spent.events.append(Event(checks=samples))
         self._read(jobs)
         opened = list(self.spent.events)
@@ -210,7 +210,10 @@ class Engine:
         places = {self.auto if job.outline.place == AUTO else job.outline.place for job in jobs} - {INPUT}
         places |= {place for job in jobs for place in job.parameters.get("layers") or ()}
         shapes = {place: tuple(raw.shape) for place, raw in self.made.tape.activations.items()}
-        return prove_places(self.session, self.chooser, sorted(places), shapes=shapes)
+        samples = 0
+        if self.settings.reshape is None:
+            samples = prove_places(self.session, self.chooser, sorted(places), shapes=shapes)
+        return samples + check_reached(self.session, self.chooser, sorted(places))
 
     def _read(self, jobs: Sequence[Job]) -> None:
         """Have targets read the layers that they read: how is asked of pictures the first time."""
