@@ -30,7 +30,7 @@ from seewhy.core.schedule.jobs import Job, Outcome, Outline
 from seewhy.core.schedule.needs import recorded_from_input
 from seewhy.core.schedule.spot_checks import attempts
 from seewhy.core.targets import LayerMean, Target
-from seewhy.errors import CapabilityError, ImageError, OutOfMemory
+from seewhy.errors import CapabilityError, ImageError, OutOfMemory, UsageError
 from seewhy.explanation import Cost, Explanation, Explanations
 from seewhy.models import Model, load, wrap
 
@@ -252,6 +252,11 @@ def explain(
     """
     wrapped = load(model) if isinstance(model, str) else wrap(model)
     items, one_image = read_items(wrapped, image)
+    if reshape is not None and not callable(reshape):
+        raise UsageError(
+            f"reshape={reshape!r} is no function; it takes what the layer gives and returns [B, C, *positions], as "
+            "lambda a: a[:, 1:].transpose(1, 2).unflatten(2, (14, 14)) does of tokens"
+        )
     plan = Plan.make(
         wrapped,
         len(items),

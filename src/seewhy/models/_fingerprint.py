@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from seewhy.core.compile.bits import Bits
 from seewhy.core.compile.state import addresses
-from seewhy.core.compile.watching import Bits
 from seewhy.core.network.borrowed import submodules, tensors_of
 
 if TYPE_CHECKING:

@@ -26,8 +26,8 @@ from seewhy.core.compile.building import Build, Prepared, Steps
 from seewhy.core.compile.closed import Closed
 from seewhy.core.compile.export import apart, export
 from seewhy.core.compile.programs import Preparer
+from seewhy.core.compile.reading import read_by
 from seewhy.core.compile.state import Contents, structure
-from seewhy.core.compile.watching import read_by
 from seewhy.core.forward.request import Use
 from seewhy.core.intercept.functions import Interceptor
 from seewhy.core.memory import Meter

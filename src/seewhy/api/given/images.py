@@ -44,6 +44,8 @@ def read_items(model: Model, image: Any) -> tuple[list[Item], bool]:
         if not image:
             raise UsageError("no images: the sequence given is empty")
         return [item for one in image for item in read_items(model, one)[0]], False
+    if isinstance(image, Tensor):
+        _check_dense(image)
     if isinstance(image, Tensor | np.ndarray) and _is_float(image):
         return _inputs(model, image)
     if isinstance(image, Tensor):
@@ -56,6 +58,16 @@ def read_items(model: Model, image: Any) -> tuple[list[Item], bool]:
         f"image is {type(image).__name__}; give a path, PIL image or uint8 array (preprocessed for you), a float array "
         "or tensor (an input already), or a list of them"
     )
+
+
+def _check_dense(image: Tensor) -> None:
+    """Refuse a tensor that holds no numbers, or not one for every place."""
+    if image.is_meta:
+        raise UsageError("the image is a tensor on the meta device, which holds no numbers; give one that does")
+    if image.is_nested:
+        raise UsageError("the image is a nested tensor; give its pictures as a list: image.unbind()")
+    if image.layout is not torch.strided:
+        raise UsageError("the image is a sparse tensor; give a dense one: image.to_dense()")
 
 
 def _is_float(values: Tensor | np.ndarray[Any, Any]) -> bool:

@@ -28,6 +28,7 @@ from torch.utils._device import DeviceContext
 
 from seewhy.core.compile.functional import make_functional
 from seewhy.core.network.borrowed import submodules, unwrap
+from seewhy.core.network.devices import OurDevice
 from seewhy.errors import CapabilityError
 
 __all__ = ["ATEN", "Exported", "apart", "export", "function_modes"]
@@ -103,7 +104,8 @@ def export(module: nn.Module, x: Tensor) -> Exported:
     buffers.
     """
     root = unwrap(module)
-    places = [mode.device for mode in function_modes() if isinstance(mode, DeviceContext)]
+    modes = [mode for mode in function_modes() if isinstance(mode, DeviceContext)]
+    places = [mode.device for mode in modes if not isinstance(mode, OurDevice)]
 
     def work() -> Any:
         with torch.device(places[-1]) if places else nullcontext():  # where the caller has new tensors made
@@ -141,6 +143,8 @@ def _lifted(program: Any, root: nn.Module) -> Exported:
             held[node.name] = tensor
             found[node] = graph.get_attr(node.name)
         elif node.op == "output":
+            if not all(isinstance(each, fx.Node) and each in found for each in node.args[0]):
+                raise CapabilityError("not all that it gives is made of tensors, and a graph knows no other output")
             graph.output([found[each] for each in node.args[0]])
         elif node.op == "placeholder" or (node.op == "call_function" and _known(node.target)):
             found[node] = graph.node_copy(node, found.__getitem__)

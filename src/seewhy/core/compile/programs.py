@@ -30,7 +30,7 @@ from seewhy.core.compile.windows import WindowPlan, plan_windows
 from seewhy.core.forward.agreement import mixes
 from seewhy.core.forward.request import Use
 from seewhy.core.network.borrowed import Network
-from seewhy.errors import CapabilityError
+from seewhy.errors import CapabilityError, SeewhyError, reason
 
 __all__ = ["PRICE", "Preparation", "Preparer", "known_pieces"]
 
@@ -64,6 +64,10 @@ class _Spent:
 def _key(x: Tensor) -> Hashable:
     """What inputs like ``x`` [C, *size] have in common."""
     return tuple(x.shape), x.dtype, x.device
+
+
+def _unprepared(error: Exception) -> str:
+    return f"preparing it failed ({reason(error)})"
 
 
 def _kind(*, gradients: bool) -> str:
@@ -306,6 +310,8 @@ class Preparer:
             return "the model has backward hooks, which only its own modules call"
         if network.frozen:
             return "the model's tensors were made in inference mode"
+        if any(issubclass(kind, torch.jit.ScriptModule) for kind in set(map(type, network.parts))):
+            return "TorchScript runs a part of the model, and torch cannot export that"
         return around(self._x) or hooked(network.parts) or kinds(network.held)
 
     def _prepare(self, now: Hashable) -> Preparation:
@@ -324,8 +330,8 @@ class Preparer:
                 made.pieces = {kind: Pieces(_TOGETHER, 1) for kind in ("scores", "gradients")}
                 made.build = None
                 raise CapabilityError("its samples influence each other, so that none of them can be checked by itself")
-        except CapabilityError as error:
-            made.why_not = str(error)
+        except Exception as error:  # what cannot be prepared is run as it is, and says for itself what is the matter
+            made.build, made.why_not = None, str(error) if isinstance(error, SeewhyError) else _unprepared(error)
             return made
         made.record["operations"] = made.build.exported.operations
         made.record["export"] = f"{time.perf_counter() - began:.1f} s"
@@ -338,8 +344,13 @@ class Preparer:
         assert found.build is not None
         began = time.perf_counter()
         x = self._x[:1].expand(1 if single else 2, *self._x.shape[1:]).contiguous()
-        with _disable_current_modes():  # a meter of ours would be measured, too
-            steps, words = best_steps(found.build, self._call, x, gradients=kind == "gradients")
+        try:
+            with _disable_current_modes():  # a meter of ours would be measured, too
+                steps, words = best_steps(found.build, self._call, x, gradients=kind == "gradients")
+        except Exception as error:
+            if isinstance(error, MemoryError | torch.OutOfMemoryError):
+                raise
+            steps, words = None, {"why": _unprepared(error)}
         if steps is not None and not single:
             gradients = kind == "gradients"
             program, _ = found.build.program([], "all" if gradients else "none", steps)

@@ -10,13 +10,18 @@ for bit. Those that it reads where they are need no sum. `docs/prepared.md` has 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+import itertools
+import operator
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from seewhy.core.compile.watching import PLAIN, Bits, Look, for_sums, read_by
+from seewhy.core.compile.bits import Bits, for_sums
+from seewhy.core.compile.reading import functions_of_torch, read_by
+from seewhy.core.compile.watching import Look
+from seewhy.errors import CapabilityError
 
 __all__ = ["Contents", "addresses", "structure"]
 
@@ -25,34 +30,61 @@ _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_
 #: what every module has: seen otherwise, or no part of what it computes
 _BASE = frozenset(nn.Module().__dict__)
 
+#: which of all that modules have is their own, found once for as long as they have the same names: for so many roots
+_own: dict[int, tuple[tuple[str, ...], tuple[int, ...], Callable[[tuple[Any, ...]], tuple[Any, ...]]]] = {}
+_SEVERAL = 64
+
+#: from so many on, an itemgetter gives a tuple
+_PAIR = 2
+
 
 def structure(parts: Sequence[nn.Module]) -> Hashable:
     """What a module of these submodules is made of: types, attributes, hooks, overridden forwards, what their classes
-    read besides, torch's settings, the identity of every tensor.
+    read besides, torch's settings and functions, the identity of every tensor.
 
-    Raises `CapabilityError` where that is too much to look at in every call.
+    Raises `CapabilityError` where that is too much to look at in every call, or cannot be looked at.
     """
+    try:
+        return _structure(parts)
+    except CapabilityError:
+        return _structure(parts, named=True)  # which of them it is
+
+
+def _structure(parts: Sequence[nn.Module], *, named: bool = False) -> Hashable:
     owned = [part.__dict__ for part in parts]
     look = Look(parts)
-    plain = PLAIN.issuperset
-    attributes = [
-        v if type(v) in PLAIN or (type(v) is tuple and plain(map(type, v))) else look(v, k)
-        for own in owned for k, v in own.items() if k not in _BASE
-    ]  # fmt: skip
+    names = (*itertools.chain.from_iterable(owned),)
+    sizes = (*map(len, owned),)
+    known = _own.get(id(parts[0]))
+    if known is None or known[0] != names or known[1] != sizes:
+        places = [n for n, name in enumerate(names) if name not in _BASE]
+        if len(_own) >= _SEVERAL:
+            _own.clear()
+        known = _own[id(parts[0])] = names, sizes, _picker(places)
+    values = known[2]((*itertools.chain.from_iterable(map(dict.values, owned)),))
+    keys = known[2](names) if named else ()
     hooks = [
         (n, name, *((key, id(hook)) for key, hook in own[name].items()))
         for n, own in enumerate(owned)
+        if own["_forward_hooks"] or own["_forward_pre_hooks"] or own["_backward_hooks"] or own["_backward_pre_hooks"]
         for name in _HOOKS
-        if own[name]
     ]
     held = [own[kind] for own in owned for kind in ("_parameters", "_buffers")]
-    tensors = [id(tensor) for kind in held for tensor in kind.values()]
+    tensors = map(id, itertools.chain.from_iterable(map(dict.values, held)))
     kinds = tuple(map(type, parts))
-    besides = [look(value, name) for name, value in read_by(kinds)]
+    read = read_by(kinds)
     # how many each has says where one ends and the next begins
     return (
-        *kinds, *map(len, owned), *map(len, held), *attributes, *hooks, *tensors, *besides, *_settings()
+        *kinds, names, sizes, *map(len, held), *look.several(values, keys), *hooks, *tensors,
+        *look.several([value for _, value in read], [name for name, _ in read]), *functions_of_torch(), *_settings(),
     )  # fmt: skip
+
+
+def _picker(places: Sequence[int]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+    """A function that gives what a tuple has at ``places``."""
+    if len(places) < _PAIR:
+        return lambda values: tuple(values[n] for n in places)
+    return operator.itemgetter(*places)
 
 
 def _settings() -> tuple[Hashable, ...]:

@@ -1,101 +1,65 @@
-"""Watching: takes tensors, attributes, and classes of modules, gives what can be compared at a later time: the bytes of
-tensors, values where they are plain, what lies in containers and in the user's own objects, identities of the rest;
-runs nothing.
-
-What a function reads besides its arguments is found in its code: the names of globals (and of what is read of modules
-and classes among them), cells of closures, defaults, and the same of the functions that it calls by such names.
+"""Watching: takes values that a model has or reads, gives what can be compared at a later time: the bytes of tensors
+and arrays, values where they are plain, what lies in containers and in objects, the identity of the rest, which is kept
+as long as it is compared; runs nothing.
 """
 
 from __future__ import annotations
 
 import array
+import datetime
+import decimal
+import fractions
 import functools
-import sys
+import marshal
+import os
+import pathlib
+import random
+import re
+import threading
+import uuid
+import weakref
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
-from types import BuiltinFunctionType, CodeType, FunctionType, MappingProxyType, MethodType, ModuleType
+from types import (
+    BuiltinFunctionType,
+    CodeType,
+    FunctionType,
+    MappingProxyType,
+    MemberDescriptorType,
+    MethodType,
+    ModuleType,
+)
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from seewhy.core.compile.bits import digest
+from seewhy.core.compile.reading import Whole, left_alone, read_by, read_of
 from seewhy.core.network.borrowed import tensors_of
 from seewhy.errors import CapabilityError
 
-__all__ = ["PLAIN", "Bits", "Look", "digest", "for_sums", "is_plain", "read_by"]
-
-#: what elements of so many bytes are read as
-_WORDS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-
-
-class Bits:
-    """What lies in ``views`` [n] each; to be asked while their tensors lie where they did.
-
-    Numpy puts hundreds of small views together in a fifth of torch's time; where it cannot look, torch does. It looks
-    through dlpack, as ``Tensor.numpy`` would forbid the user to resize a tensor ever after.
-    """
-
-    def __init__(self, views: Iterable[Tensor]) -> None:
-        self._near: dict[torch.dtype, list[np.ndarray[Any, Any]]] = {}
-        self._far: dict[object, list[Tensor]] = {}
-        for view in views:
-            word = _WORDS.get(view.element_size())
-            plain = type(view) is Tensor and view.device.type == "cpu" and not (view.is_conj() or view.is_neg())
-            if plain and word is not None:
-                self._near.setdefault(word, []).append(np.from_dlpack(view.detach().view(word)))
-            else:
-                self._far.setdefault((view.dtype, view.device), []).append(view)
-
-    def now(self) -> bytes:
-        """The bytes as they are now, in an order of their own."""
-        near = [np.concatenate(views).tobytes() for views in self._near.values()]
-        with torch.no_grad():
-            far = [torch.cat(views).cpu().resolve_conj().resolve_neg() for views in self._far.values()]
-        return b"".join((*near, *(each.view(torch.uint8).numpy().tobytes() for each in far)))
-
-
-#: tensors below this many bytes are compared as they are
-_SMALL = 16384
-
-#: how many numbers of 8 bytes of a large tensor are summed up together, each far from the next
-_TOGETHER = 16
-
-
-def for_sums(bits: Tensor) -> tuple[Tensor | None, Tensor]:
-    """A view [16, n] of the ``bits`` of a large tensor, to be summed up along its first axis, and the rest; None for a
-    small one.
-
-    What is summed up together lies an odd number of places apart, a sixteenth of the tensor: values that change places
-    within a kernel, a channel or a layer come into other sums.
-    """
-    if bits.numel() < _SMALL or bits.storage_offset() % 8:
-        return None, bits
-    apart = bits.numel() // (8 * _TOGETHER)
-    apart -= apart % 2 == 0
-    summed = 8 * _TOGETHER * apart
-    return bits[:summed].view(torch.int64).reshape(_TOGETHER, apart), bits[summed:]
-
-
-def digest(tensor: Tensor) -> bytes:
-    """What lies in ``tensor``: all bytes of a small one, sums over those of a large one; nothing of one that has no
-    memory of its own."""
-    if tensor.is_meta or tensor.layout != torch.strided or tensor.is_quantized or tensor.numel() == 0:
-        return b""
-    with torch.no_grad():
-        bits = tensor.detach().resolve_conj().resolve_neg().contiguous().reshape(-1).view(torch.uint8)
-        summed, rest = for_sums(bits)
-        parts = [rest] if summed is None else [summed.sum(0).view(torch.uint8), rest]
-        return b"".join(np.from_dlpack(each.cpu()).tobytes() for each in parts)
-
+__all__ = ["PLAIN", "Look"]
 
 PLAIN = frozenset((int, float, bool, str, bytes, complex, type(None)))
 
-_BY_IDENTITY = frozenset((BuiltinFunctionType, ModuleType))
+#: what objects that are plain in the end are made from
+_BASES: tuple[Any, ...] = (int, float, complex, str, bytes)
+
+#: values that nobody can change, and that are the same where they are equal
+_VALUES = (
+    range, CodeType, ModuleType, type, fractions.Fraction, decimal.Decimal, datetime.date, datetime.time,
+    datetime.timedelta, datetime.tzinfo, uuid.UUID, pathlib.PurePath, re.Pattern, np.dtype, torch.dtype, torch.device,
+    torch.layout, torch.memory_format, type(...), type(NotImplemented),
+)  # fmt: skip
 
 _SEQUENCES = (list, tuple, deque)
+
+_PLAIN_OR_TUPLE = PLAIN | {tuple}
+
+_CONTAINERS = frozenset((tuple, list, set, frozenset))
 
 _MAPPINGS = (dict, MappingProxyType)
 
@@ -107,20 +71,32 @@ _MOST, _BYTES = 20_000, 65_536
 #: how deep attributes of attributes are followed; with more there is no program
 _DEEP = 12
 
-#: packages whose own globals and objects are not looked into
-_LEFT = frozenset(("torch", "numpy", "keras", "transformers", "scipy", "PIL", "seewhy")) | sys.stdlib_module_names
-
-#: what is called without its name
-_SPECIAL = frozenset(("__call__", "__init__", "__new__", "__post_init__", "__getattr__", "__getitem__", "__enter__"))
-
-#: those of Python's own whose objects hold what people put into them
-_HOLDERS = frozenset(("argparse", "collections", "configparser", "types"))
+#: those of the libraries that are left alone whose objects hold what people put into them
+_HOLDERS = frozenset(("argparse", "collections", "configparser", "types", "functools", "weakref"))
+_OPEN = ("numpy", "scipy", "transformers", "torch.distributions", "torch.nn")
 
 
-def is_plain(value: Any) -> bool:
-    """Whether a value, compared, is the same."""
-    kind = type(value)
-    return kind in PLAIN or (kind is tuple and PLAIN.issuperset(map(type, value)))
+class Same:
+    """An object of which nothing can be looked at: the very same one. It is kept, unless it can be known to have gone,
+    so that no other one has its number meanwhile."""
+
+    __slots__ = ("_held", "_number")
+
+    def __init__(self, value: Any) -> None:
+        self._number = id(value)
+        self._held: Callable[[], Any]
+        try:
+            self._held = weakref.ref(value)
+        except TypeError:
+            self._held = lambda: value
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Same) or self._number != other._number:
+            return False
+        return (mine := self._held()) is not None and mine is other._held()
+
+    def __hash__(self) -> int:
+        return self._number
 
 
 class Look:
@@ -135,24 +111,35 @@ class Look:
         # an object that is made for the look (a bound method) must not give its number to the next one
         self._kept: list[Any] = []
 
+    def several(self, values: Sequence[Any], names: Sequence[str]) -> tuple[Any, ...]:
+        """What is to be compared of several values, with their names if those are asked for: the plain ones as bytes,
+        since 1, 1.0 and True are equal, and so are 0.0 and -0.0; then the others."""
+        inside = PLAIN.issuperset
+        plain = [v if type(v) in PLAIN or (type(v) is tuple and inside(map(type, v))) else ... for v in values]
+        found = [n for n, each in enumerate(plain) if each is ...]
+        others = [v if type(v := values[n]) is Whole else self(v, names[n] if names else "") for n in found]
+        return (self._written(plain, names[0] if names else ""), *others)
+
     def __call__(self, value: Any, name: str = "", depth: int = 0) -> Hashable:
         """What is to be compared of ``value``, which the model has as ``name``.
 
-        Raises `CapabilityError` where that is too much.
+        Raises `CapabilityError` where that is too much, or cannot be done.
         """
         kind = type(value)
-        if is_plain(value):
+        if kind is Whole or kind is Same:
             return value  # type: ignore[no-any-return]
+        if kind in PLAIN or _flat(value, kind):
+            return self._written(value, name)
         number = id(value)
-        if kind in _BY_IDENTITY:
-            return number
         if number in self._seen:
-            return number
+            return self._seen[number]
+        if isinstance(value, _VALUES) and (kind is not type or left_alone(value.__module__)):
+            return Whole((kind, value))
         if isinstance(value, Tensor):
             return number, _address(value), None if value.is_inference() else value._version, self._bits(value)
         inner = self._inside(value, kind, name)
         if inner is None:
-            return number
+            return Same(value)
         if depth == _DEEP:
             raise CapabilityError(f"its {name!r} is nested deeper than can be looked at in every call")
         self._seen[number] = len(self._seen)
@@ -160,9 +147,17 @@ class Look:
         self._left -= len(inner)
         if self._left < 0:
             raise CapabilityError(f"its {name!r} holds more than can be looked at in every call")
-        found = [self(each, name, depth + 1) for each in inner]
-        plain = kind in _SEQUENCES or kind is dict
-        return (kind.__name__ if plain else number, len(found), *found)
+        plain = [v if type(v) in PLAIN or _flat(v, type(v)) else ... for v in inner]
+        others = [self(each, name, depth + 1) for each, flat in zip(inner, plain, strict=True) if flat is ...]
+        return (kind.__name__, self._written(plain, name), *others)
+
+    def _written(self, value: Any, name: str) -> bytes:
+        """A plain value, or a container of plain ones, so that it can be compared to the bit."""
+        found = marshal.dumps(value, _EXACT)
+        self._left -= len(found) // _EACH
+        if self._left < 0:
+            raise CapabilityError(f"its {name!r} holds more than can be looked at in every call")
+        return found
 
     def _inside(self, value: Any, kind: type, name: str) -> Sequence[Any] | None:
         """What a value is made of; None for what its identity stands for."""
@@ -171,36 +166,61 @@ class Look:
         if isinstance(value, _SEQUENCES):
             return [*value, *_attributes(value, kind)]
         if isinstance(value, set | frozenset):
-            return [*sorted(map(hash, value)), *_attributes(value, kind)]
-        if isinstance(value, np.ndarray):
-            if value.dtype.hasobject:
-                return [value.shape, *value.flat]
-            if value.nbytes > _BYTES:
-                raise CapabilityError(f"its {name!r} is a large numpy array, which can be changed without a trace")
-            return [value.shape, value.tobytes()]
+            return [*sorted(value, key=_order), *_attributes(value, kind)]
+        if isinstance(value, np.ndarray | np.generic):
+            return [*_array(value, name), *(() if kind is np.ndarray else _attributes(value, kind))]
         if isinstance(value, _BUFFERS):
-            if len(value) > _BYTES:
-                raise CapabilityError(f"its {name!r} is a large {kind.__name__}, which can be changed without a trace")
-            return [bytes(value)]
-        if kind is ContextVar:
-            return [value.get(None)]
+            return [_bytes(memoryview(value), kind, name), *_attributes(value, kind)]
         if kind is FunctionType:
-            return None if _left_alone(value.__module__) else [*value.__dict__.values(), *_read_of(value)]
-        if kind is functools.partial:
-            return [value.func, value.args, value.keywords]
+            code = Whole((value.__code__,))
+            return [code] if left_alone(value.__module__) else [code, *value.__dict__.values(), *read_of(value)]
+        if isinstance(value, functools.partial):
+            return [value.func, value.args, value.keywords, *_attributes(value, kind)]
         if kind is MethodType:
             return [value.__func__, value.__self__]
+        if kind is BuiltinFunctionType:
+            owner = value.__self__
+            return None if owner is None or isinstance(owner, ModuleType) else [value.__name__, owner]
+        if kind is slice:
+            return [value.start, value.stop, value.step]
         if isinstance(value, type):
             # what code reads of classes by their names is among its readings; this one an object has, or is one of
-            return None if _left_alone(value.__module__) else [each for _, each in read_by([value])]
-        if isinstance(value, ModuleType):
-            return None
+            return [Whole((value,)), *(each for _, each in read_by([value]))]
         if isinstance(value, nn.Module) and kind.__module__.partition(".")[0] == "keras":
             # its weights are looked at with the network's; what else it keeps is its own book-keeping
-            return [each for item in value.__dict__.items() if is_plain(item[1]) for each in item]
-        if not isinstance(value, nn.Module) and _left_alone(kind.__module__) and kind.__module__ not in _HOLDERS:
-            return None
-        return _attributes(value, kind)
+            return [
+                each
+                for item in value.__dict__.items()
+                if type(item[1]) in PLAIN or _flat(item[1], type(item[1]))
+                for each in item
+            ]
+        if isinstance(value, nn.Module):
+            return _attributes(value, kind)
+        return self._of_library(value, kind, name)
+
+    def _of_library(self, value: Any, kind: type, name: str) -> Sequence[Any] | None:
+        """What an object is made of that is neither container, function nor module; None for what its identity stands
+        for."""
+        if isinstance(value, threading.local):
+            raise CapabilityError(f"its {name!r} is a threading.local, of which every thread reads its own")
+        if (drawn := _drawn(value)) is not None:
+            return [drawn]
+        if isinstance(value, ContextVar):
+            return [value.get(None)]
+        if isinstance(value, os._Environ):
+            return [dict(value)]
+        if isinstance(value, weakref.ref):
+            return [value()]
+        base = next((base for base in _BASES if isinstance(value, base)), None)
+        if base is not None:
+            return [*base.__getnewargs__(value), *_attributes(value, kind)]
+        if not left_alone(kind.__module__) or kind.__module__ in _HOLDERS or kind.__module__.startswith(_OPEN):
+            # what is made in another language than Python may have more than it shows
+            hidden = [] if all(each.__flags__ & _MADE or each is object for each in kind.__mro__) else [Same(value)]
+            return [*hidden, *_as_array(value, kind, name), *_attributes(value, kind)]
+        if isinstance(value, Iterator) and not hasattr(value, "readable"):  # a file is one, too
+            raise CapabilityError(f"its {name!r} is a {kind.__name__}, and how far that is nobody can look at")
+        return _as_array(value, kind, name) or None
 
     def _bits(self, value: Tensor) -> Hashable:
         """What lies in a tensor that is neither parameter nor buffer: code may have read it as Python's numbers, which
@@ -210,17 +230,96 @@ class Look:
         return None if id(value) in self._held else digest(value)
 
 
+#: what Python's own ``class`` says of the types that it makes
+_MADE = 1 << 9
+
+#: about how many bytes a number takes that is written down
+_EACH = 8
+
+#: a way of writing values down in which equal bytes are the same value of the same type; later ones write down how
+#: many refer to it as well
+_EXACT = 2
+
+
+def _flat(value: Any, kind: type) -> bool:
+    """Whether a value is a container of Python's own with nothing but plain ones, and tuples of such, in it."""
+    if kind is dict:
+        return _all_plain(value) and _all_plain(value.values())
+    return kind in _CONTAINERS and _all_plain(value)
+
+
+def _all_plain(values: Iterable[Any]) -> bool:
+    kinds = set(map(type, values))
+    if kinds <= PLAIN:
+        return True
+    if not kinds <= _PLAIN_OR_TUPLE:
+        return False
+    return all(PLAIN.issuperset(map(type, each)) for each in values if type(each) is tuple)
+
+
+def _order(value: Any) -> tuple[str, str, int]:
+    """An order in which a set is the same as long as it holds the same."""
+    return type(value).__name__, repr(value) if type(value) in PLAIN else "", hash(value)
+
+
+def _array(value: Any, name: str) -> list[Any]:
+    """What lies in an array, or is a number of numpy's."""
+    if value.dtype.hasobject:
+        return [value.shape, *value.flat]
+    if value.nbytes > _BYTES:
+        raise CapabilityError(f"its {name!r} is a large numpy array, which can be changed without a trace")
+    return [value.dtype, value.shape, value.tobytes()]
+
+
+def _as_array(value: Any, kind: type, name: str) -> list[Any]:
+    """What lies in something that gives its memory, or itself as an array: pictures, tables, structures of C."""
+    if hasattr(kind, "__array__") or hasattr(value, "__array_interface__"):
+        try:
+            found = np.asarray(value)
+        except Exception:  # it has that, and has it for nothing
+            return []
+        return _array(found, name)
+    try:
+        view = memoryview(value)
+    except TypeError:
+        return []
+    return [_bytes(view, kind, name)]
+
+
+def _bytes(view: memoryview, kind: type, name: str) -> bytes:
+    if view.nbytes > _BYTES:
+        raise CapabilityError(f"its {name!r} is a large {kind.__name__}, which can be changed without a trace")
+    return view.tobytes()
+
+
+def _drawn(value: Any) -> Any:
+    """How far a generator of random numbers is; None for what is none."""
+    if isinstance(value, torch.Generator):
+        return value.get_state().cpu().numpy()
+    if isinstance(value, np.random.Generator):
+        return value.bit_generator.state
+    if isinstance(value, np.random.RandomState):
+        return value.get_state(legacy=False)
+    if isinstance(value, random.Random) and not isinstance(value, random.SystemRandom):
+        return value.getstate()
+    return None
+
+
+#: the slots of a class and of its bases
+_slots: weakref.WeakKeyDictionary[type, tuple[str, ...]] = weakref.WeakKeyDictionary()
+
+
 def _attributes(value: Any, kind: type) -> list[Any]:
     """What an object has by names, in its dictionary and its slots, and what it is."""
     if kind in _SEQUENCES or kind is dict:
         return []
-    slots = [name for each in kind.__mro__ for name in _names_of(vars(each).get("__slots__", ()))]
+    slots = _slots.get(kind)
+    if slots is None:
+        made = [vars(each).items() for each in kind.__mro__]
+        slots = tuple(name for each in made for name, slot in each if type(slot) is MemberDescriptorType)
+        _slots[kind] = slots
     own = getattr(value, "__dict__", {})
     return [kind, *own.keys(), *own.values(), *(getattr(value, slot) for slot in slots if hasattr(value, slot))]
-
-
-def _names_of(slots: Any) -> Sequence[str]:
-    return (slots,) if isinstance(slots, str) else tuple(slots)
 
 
 def _address(value: Tensor) -> int:
@@ -228,129 +327,3 @@ def _address(value: Tensor) -> int:
         return value.data_ptr()
     except RuntimeError:  # one without memory of its own, such as a sparse one
         return 0
-
-
-def _left_alone(module: str | None) -> bool:
-    return (module or "").partition(".")[0] in _LEFT
-
-
-#: how to find what a class reads besides its modules' own attributes: names, and functions that give the values
-_Readers = list[tuple[str, Callable[[], Any]]]
-
-# weak keys: a class made in a function goes with it
-_known: WeakKeyDictionary[type, tuple[Hashable, _Readers]] = WeakKeyDictionary()
-
-
-def read_by(kinds: Sequence[type]) -> Iterator[tuple[str, Any]]:
-    """Everything that modules of these classes read besides their own attributes, by name, as it is now: attributes of
-    the classes, and globals and closures of their functions."""
-    for kind in dict.fromkeys(kinds):
-        for owner in kind.__mro__:
-            if owner in (object, nn.Module) or _left_alone(owner.__module__):
-                continue
-            own = vars(owner)
-            # what functions read comes below; a class within a class belongs to it
-            yield from ((name, id(value) if type(value) is FunctionType else value) for name, value in own.items())
-            if type(owner) is not type and not _left_alone(type(owner).__module__):
-                yield from ((name, value) for name, value in vars(type(owner)).items() if is_plain(value))
-            functions = tuple(map(id, own.values()))
-            known = _known.get(owner)
-            if known is None or known[0] != functions:
-                made = "__init__" if issubclass(owner, nn.Module) else ""  # it has run
-                known = _known[owner] = functions, _readers(value for name, value in own.items() if name != made)
-            for name, read in known[1]:
-                yield name, _told(read())
-
-
-def _read_of(function: FunctionType) -> list[Any]:
-    """What a function that an attribute holds reads besides its arguments, as it is now. Found anew in every call: its
-    cells may hold the model, and whoever kept them would keep that."""
-    return [_told(read()) for _, read in _readers([function])]
-
-
-def _told(value: Any) -> Any:
-    """A value that code reads; of a function or a class its identity, since what is read of it is among the code's
-    readings itself."""
-    return id(value) if isinstance(value, FunctionType | type) else value
-
-
-def _readers(values: Iterable[Any]) -> _Readers:
-    """What the functions among ``values`` read, and those that they call."""
-    found: dict[tuple[int, str], tuple[str, Callable[[], Any]]] = {}
-    waiting = [function for value in values for function in _functions(value)]
-    seen: set[int] = set()
-    while waiting:
-        function = waiting.pop()
-        if id(function.__code__) in seen:
-            continue
-        seen.add(id(function.__code__))
-        names = set(_names(function.__code__))
-        for space, name in _within(function.__globals__, names, set()):
-            found[id(space), name] = name, functools.partial(space.get, name)
-            waiting.extend(_ours(space.get(name)))
-        for value in (function.__defaults__, function.__kwdefaults__):
-            if value:
-                found[id(value), function.__name__] = function.__name__, functools.partial(_itself, value)
-        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-            found[id(cell), name] = name, functools.partial(_content, cell)
-            waiting.extend(_ours(_content(cell)))
-    return list(found.values())
-
-
-def _within(space: Mapping[str, Any], names: set[str], seen: set[Any]) -> Iterator[tuple[Mapping[str, Any], str]]:
-    """What code with these ``names`` may read of a namespace, and of the modules and classes that it gives, unless they
-    were ``seen``: of a class its own attributes, its bases' and its metaclass's, and what calling it, or an object of
-    it, calls."""
-    for each in names & space.keys():
-        value = space[each]
-        yield space, each
-        if isinstance(value, type):
-            metaclass: type = type(value)
-            owners = {*value.__mro__, *metaclass.__mro__} - seen
-            called = names if issubclass(value, nn.Module) else names | _SPECIAL  # those are made before
-            for owner in owners:
-                seen.add(owner)
-                if not _left_alone(owner.__module__):
-                    yield from _within(vars(owner), called, seen)
-        elif isinstance(value, ModuleType) and value not in seen and not _left_alone(value.__name__):
-            seen.add(value)
-            yield from _within(vars(value), names, seen)
-
-
-def _functions(value: Any) -> Iterator[FunctionType]:
-    """The functions of Python that a value is, or wraps."""
-    if isinstance(value, staticmethod | classmethod):
-        value = value.__func__
-    for each in (value.fget, value.fset) if isinstance(value, property) else (value,):
-        while each is not None:
-            each = each.func if isinstance(each, functools.cached_property | functools.partial) else each
-            if isinstance(each, MethodType):
-                each = each.__func__
-            if isinstance(each, FunctionType):
-                yield each
-            each = getattr(each, "__wrapped__", None)
-
-
-def _ours(value: Any) -> list[FunctionType]:
-    """The functions that a value is, unless they belong to a package that is left alone."""
-    return [each for each in _functions(value) if not _left_alone(each.__module__)] if callable(value) else []
-
-
-def _names(code: CodeType) -> Iterator[str]:
-    """Every name that a function's code, and code within it, reads."""
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _names(constant)
-
-
-def _itself(value: Any) -> Any:
-    return value
-
-
-def _content(cell: Any) -> Any:
-    """What a closure's cell holds; None for one that is empty so far."""
-    try:
-        return cell.cell_contents
-    except ValueError:
-        return None

@@ -177,7 +177,9 @@ def mixes(call: Callable[[Tensor], Any], x: Tensor) -> bool:
         together, *alone = (floats(call(each.clone())) for each in (samples, *torch.split(samples, 1)))
     # a number for all of them together belongs to no sample
     pairs = (pair for pair in zip(together, *alone, strict=True) if pair[0].ndim and len(pair[0]) == len(samples))
-    return not all(gap(several, torch.cat(each)) <= rounding(several.dtype) for several, *each in pairs)
+    return not all(
+        gap(several, torch.cat([*map(torch.atleast_1d, each)])) <= rounding(several.dtype) for several, *each in pairs
+    )
 
 
 def rounding(dtype: torch.dtype) -> float:

@@ -90,7 +90,8 @@ def examine(network: Network, x: Tensor, other: Tensor, score: Callable[[Outputs
 
 def _scores(raw: Any) -> Tensor | None:
     try:
-        return main_tensor(raw).detach()
+        found = main_tensor(raw).detach()
+        return found if found.ndim else found.reshape(1)  # of one image
     except SeewhyError:  # an output that only a target of the user's understands
         return None
 

@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary, ref
 import torch
 from torch import Tensor, nn
 
+from seewhy.core.network.devices import made_here
 from seewhy.core.network.runtimes import program_of
 from seewhy.core.network.set_aside import uncompiled, unrepeated
 from seewhy.errors import CapabilityError, SeewhyError, reason
@@ -116,6 +117,10 @@ def mode_matters(part: nn.Module) -> bool:
     return any(word in name for word in ("Dropout", "BatchNorm", "InstanceNorm", "DropPath", "StochasticDepth"))
 
 
+#: what torch says of a forward that was written for another number of inputs
+_OF_SHAPES = ("invalid for input of size", "must match", "shapes cannot be multiplied", "Expected input batch_size")
+_SEVERAL = 2
+
 #: what a forward raises that was given something else than it expects
 _NOT_ONE_TENSOR = (TypeError, AttributeError, LookupError)
 
@@ -125,6 +130,25 @@ def _not_taken(root: nn.Module, x: Tensor, error: Exception) -> CapabilityError:
         f"{type(root).__name__} was given one tensor {tuple(x.shape)} and raised {reason(error)}. "
         "If it takes several in a tuple or a dictionary, wrap it in a module that holds the others, whose "
         "forward(self, x) puts them together"
+    )
+
+
+def _takes_one(root: nn.Module, x: Tensor, error: Exception) -> bool:
+    """Whether a forward of several inputs failed for their shape, and one of a single one does not."""
+    if len(x) < _SEVERAL or not any(words in str(error) for words in _OF_SHAPES):
+        return False
+    try:
+        with torch.no_grad(), torch._C.DisableTorchFunction():
+            root(x[:1].clone())
+    except Exception:
+        return False
+    return True
+
+
+def _one_at_a_time(root: nn.Module, x: Tensor, error: Exception) -> CapabilityError:
+    return CapabilityError(
+        f"{type(root).__name__} takes one input at a time: of {len(x)} together it raised {reason(error, 120)}. This "
+        "method runs several; have its forward take any number, as y.view(len(y), -1) does and y.view(1, -1) does not"
     )
 
 
@@ -285,6 +309,11 @@ class Network:
             # looked at under the locks only: while another call exports the network it holds other tensors
             held = self.held = tensors_of(parts)
             stack.callback(self.held.clear)
+            if any(tensor.is_meta for tensor in held):
+                raise CapabilityError(
+                    f"{type(self.root).__name__} has weights on the meta device, which hold no numbers; load them "
+                    "(module.to_empty(device='cpu'), then load_state_dict)"
+                )
             self.hooked_backward = any(part._backward_hooks or part._backward_pre_hooks for part in parts)
             self.frozen = any(map(Tensor.is_inference, held))
             devices = {tensor.device.index for tensor in held if tensor.is_cuda}
@@ -313,10 +342,17 @@ class Network:
                 named = itertools.chain(root.named_parameters(), root.named_buffers())
                 clones = {name: tensor.clone() for name, tensor in named}
 
+            places = stack.enter_context(made_here())
+
             def call(x: Tensor) -> Any:
                 buffers.keep()
                 try:
-                    return torch.func.functional_call(root, clones, (x,)) if clones else root(x)
+                    with places():
+                        return torch.func.functional_call(root, clones, (x,)) if clones else root(x)
+                except RuntimeError as error:
+                    if isinstance(error, SeewhyError | torch.OutOfMemoryError) or not _takes_one(root, x, error):
+                        raise
+                    raise _one_at_a_time(root, x, error) from error
                 except (*_NOT_ONE_TENSOR, ValueError) as error:
                     own = isinstance(error, ValueError) and "to unpack" not in str(error)
                     if isinstance(error, SeewhyError) or own:

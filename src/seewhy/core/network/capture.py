@@ -136,7 +136,6 @@ def capture(
     owner = threading.get_ident()
     with ExitStack() as stack:
         for key, place in places.items():
-            _check_hookable(place.module, key)
 
             def meets(key: str = key, place: Place = place) -> bool:
                 if threading.get_ident() != owner:
@@ -225,6 +224,7 @@ def capture(
             f"no function {asked.function!r} gives a tensor within {within}; those that do: {', '.join(known[:20])}"
         )
     if missing is not None:
+        _check_hookable(places[missing].module, missing)
         raise CapabilityError(
             f"layer {missing!r} did not run as a module in this forward (exported and TorchScript "
             "models run their layers unseen, and some layers are never called); choose another: seewhy layers"
@@ -283,11 +283,15 @@ def record(root: nn.Module, tape: Tape, functions: bool = False) -> Iterator[Non
         tape.viewers.append(view)
     _check_hookable(root, "")
     with ExitStack() as stack:
+        scripted: list[str] = []
         for name, module in root.named_modules():
-            if not isinstance(module, torch.jit.ScriptModule):
-                before, after = note(name)
-                stack.callback(module.register_forward_pre_hook(_unseen(before), with_kwargs=True).remove)
-                stack.callback(module.register_forward_hook(_unseen(after), always_call=True).remove)
+            if any(name.startswith(each) for each in scripted):  # TorchScript runs it unseen, within one that is seen
+                continue
+            if isinstance(module, torch.jit.ScriptModule):
+                scripted.append(f"{name}.")
+            before, after = note(name)
+            stack.callback(module.register_forward_pre_hook(_unseen(before), with_kwargs=True).remove)
+            stack.callback(module.register_forward_hook(_unseen(after), always_call=True).remove)
         yield
 
 

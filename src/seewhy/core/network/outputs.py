@@ -113,8 +113,10 @@ class Outputs:
 
     @cached_property
     def main(self) -> Tensor:
-        """The scores as the model gives them."""
-        return main_tensor(self.raw)
+        """The scores as the model gives them; of one sample a row, where it gives a number without axes (``squeeze``
+        of a single score)."""
+        found = main_tensor(self.raw)
+        return found.reshape(1) if found.ndim == 0 and self.batch == 1 else found
 
     @property
     def found(self) -> Sequence[Mapping[str, Tensor]] | None:
