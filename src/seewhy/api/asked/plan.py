@@ -123,10 +123,11 @@ def _methods(names: Sequence[str], call: str) -> list[Method]:
         raise UsageError("no methods: the list given is empty. List them: seewhy methods")
     methods = [registry[name] for name in names]
     if other := [m for m in methods if m.card.call != call]:
-        raise UsageError(
-            f"{other[0].name} is no method of {call}: seewhy {other[0].card.call} makes it (in Python: "
-            f"seewhy.{other[0].formula.__name__})"
-        )
+        card = other[0].card
+        # several methods of one command are told apart by name; one that has it to itself is called as its formula
+        shared = sum(each.card.call == card.call for each in registry) > 1
+        way = f"{card.call}(..., method={card.name!r})" if shared else other[0].formula.__name__
+        raise UsageError(f"{card.name} is no method of {call}: seewhy {card.call} makes it (in Python: seewhy.{way})")
     return methods
 
 

@@ -139,11 +139,13 @@ def rounds(n: int, first: int = 8, growth: float = 2.0) -> tuple[int, ...]:
 
 def relative_error(found: Estimate) -> Tensor:
     """Root mean square of the error over the map's range, [B]. A map that is the same everywhere (one piece, one cell)
-    has no range: its magnitude stands in, and an error beside a map of zeros is infinitely large."""
+    has no range: its magnitude stands in, and an error beside a map of zeros is infinitely large. NaN for a map whose
+    values are not all finite, or of which nothing is known but that its error is NaN."""
     values, error = found.values.detach().flatten(1), found.error.detach().flatten(1)
     size, range_, most = error.square().mean(1).sqrt(), values.amax(1) - values.amin(1), values.abs().amax(1)
     range_ = torch.where(range_ > 16 * torch.finfo(values.dtype).eps * most, range_, most)
-    return torch.where(size > 0, size / range_, torch.zeros_like(size))
+    share = torch.where(size == 0, torch.zeros_like(size), size / range_)
+    return torch.where(values.isfinite().all(1), share, torch.full_like(size, math.nan))
 
 
 class Estimator(ABC):
@@ -173,8 +175,9 @@ class Estimator(ABC):
         """Whether every image has samples enough for an estimate."""
 
     def settled(self) -> Tensor:
-        """Which images need no more, [B]."""
-        return relative_error(self.result()) <= self.tolerance
+        """Which images need no more, [B]: one that holds NaN would hold it after any number of samples."""
+        share = relative_error(self.result())
+        return (share <= self.tolerance) | share.isnan()
 
     def attribution(self, budget: int, unit: str, *, finished: bool = True) -> Attribution:
         """The result as a formula returns it, with how it ended in words."""
@@ -188,6 +191,8 @@ class Estimator(ABC):
             words = f"{count:.0f} of {budget} {unit}, {_in_words(share, few)}"
             if not finished:
                 notes.append(f"interrupted after {words}")
+            elif math.isnan(share):
+                notes.append(f"stopped after {words}, which no further sample changes")
             elif self.tolerance == 0:
                 notes.append(f"budget spent: {words}")
             elif good:
@@ -199,6 +204,8 @@ class Estimator(ABC):
 
 def _in_words(share: float, unknown: bool) -> str:
     """A standard error of ``share`` of the map's range; ``unknown`` where there were too few samples for one."""
+    if math.isnan(share):
+        return "the map holds values that are no numbers"
     if unknown:
         return "too few for a standard error"
     if share == math.inf:
