@@ -41,6 +41,17 @@ class _Traced(nn.Module):
         return self.head(self.f(x).mean((2, 3)))
 
 
+class _Scripted(_Traced):
+    """The same part, scripted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            part = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU())
+            self.f = torch.jit.script(part)
+
+
 class _OneAtATime(_Squeezed):
     def forward(self, x: Tensor) -> Any:
         return self.head[2](self.features(x).mean((2, 3)).view(1, 8))
@@ -104,8 +115,9 @@ def test_a_single_score_without_axes_is_prepared_and_diagnosed() -> None:
     assert all(each.works for each in checks)
 
 
-def test_a_part_that_torchscript_runs() -> None:
-    net, x = _seeded(_Traced), _images(1)
+@pytest.mark.parametrize("kind", [_Traced, _Scripted])
+def test_a_part_that_torchscript_runs(kind: type[nn.Module]) -> None:
+    net, x = _seeded(kind), _images(1)
     found: Any = seewhy.explain(net, x, method="saliency", target=1, reduce="none", prepare=True)
     assert "TorchScript" in found.provenance["prepared"]["why"]
     assert "TorchScript" in seewhy.prepare(net, x).record["why"]
@@ -123,9 +135,15 @@ def test_a_map_of_a_part_that_torchscript_runs(layer: str | None) -> None:
     torch.testing.assert_close(torch.from_numpy(found.values), right, rtol=1e-3, atol=1e-6)
 
 
-def test_what_a_part_that_torchscript_runs_has_inside_is_no_layer() -> None:
+@pytest.mark.parametrize(("kind", "layer"), [(_Traced, "f.0"), (_Scripted, "f"), (_Scripted, "f.0")])
+def test_what_a_part_that_torchscript_runs_has_inside_is_no_layer(kind: type[nn.Module], layer: str) -> None:
     with pytest.raises(seewhy.errors.CapabilityError, match="TorchScript runs a model's layers unseen"):
-        seewhy.explain(_seeded(_Traced), _images(1), method="grad-cam", target=1, layer="f.0")
+        seewhy.explain(_seeded(kind), _images(1), method="grad-cam", target=1, layer=layer)
+
+
+def test_where_there_is_no_layer_what_torchscript_runs_is_named() -> None:
+    with pytest.raises(seewhy.errors.CapabilityError, match=r"passed over: f \(TorchScript runs it unseen"):
+        seewhy.explain(_seeded(_Scripted), _images(1), method="grad-cam", target=1)
 
 
 @pytest.mark.parametrize("prepare", [False, True])

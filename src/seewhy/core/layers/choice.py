@@ -157,7 +157,15 @@ def choose(session: Session, made: Forward, asked: Sequence[Sequence[Target]], c
             best = (good or spare)[0]
             chooser.instead(made.size, best.name, [e.name for e in wrong.values() if e.noted.at > best.noted.at])
             return Choice(best, found.general and (best is options[0] or not found.dense), samples)
-    raise CapabilityError(_nothing([*_no_places(wrong), *found.passed_over], severed(made, asked)))
+    raise CapabilityError(
+        _nothing([*_no_places(wrong), *found.passed_over, *_unseen(session.network)], severed(made, asked))
+    )
+
+
+def _unseen(network: Network) -> list[str]:
+    """What TorchScript runs, of which nobody sees what it gives."""
+    hidden = [name for name, part in network.module.named_modules() if isinstance(part, torch.jit.ScriptModule)]
+    return [f"{name} (TorchScript runs it unseen; use the original module)" for name in hidden[:1]]
 
 
 def _no_places(names: Iterable[str]) -> list[str]:

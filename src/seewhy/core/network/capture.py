@@ -12,6 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
+from torch.jit._trace import TopLevelTracedModule
 from torch.overrides import TorchFunctionMode
 
 from seewhy.core.intercept.functions import canonical_name
@@ -136,6 +137,7 @@ def capture(
     owner = threading.get_ident()
     with ExitStack() as stack:
         for key, place in places.items():
+            _check_hookable(place.module, key)
 
             def meets(key: str = key, place: Place = place) -> bool:
                 if threading.get_ident() != owner:
@@ -224,7 +226,7 @@ def capture(
             f"no function {asked.function!r} gives a tensor within {within}; those that do: {', '.join(known[:20])}"
         )
     if missing is not None:
-        _check_hookable(places[missing].module, missing)
+        _check_hookable(places[missing].module, missing, nothing=True)
         raise CapabilityError(
             f"layer {missing!r} did not run as a module in this forward (exported and TorchScript "
             "models run their layers unseen, and some layers are never called); choose another: seewhy layers"
@@ -289,6 +291,8 @@ def record(root: nn.Module, tape: Tape, functions: bool = False) -> Iterator[Non
                 continue
             if isinstance(module, torch.jit.ScriptModule):
                 scripted.append(f"{name}.")
+                if not isinstance(module, TopLevelTracedModule):  # torch hooks those alone
+                    continue
             before, after = note(name)
             stack.callback(module.register_forward_pre_hook(_unseen(before), with_kwargs=True).remove)
             stack.callback(module.register_forward_hook(_unseen(after), always_call=True).remove)
@@ -366,8 +370,12 @@ def _catch(tape: Tape, key: str, raw: Tensor, aliased: bool, *, wanted: bool) ->
     return sent
 
 
-def _check_hookable(module: nn.Module, name: str) -> None:
-    if isinstance(module, torch.jit.ScriptModule):
+def _check_hookable(module: nn.Module, name: str, *, nothing: bool = False) -> None:
+    """Refuse a part of which TorchScript shows nothing: a scripted one, and one that gave ``nothing``; a traced one
+    that Python calls may be hooked."""
+    if isinstance(module, torch.jit.ScriptModule) and (
+        nothing or not name or not isinstance(module, TopLevelTracedModule)
+    ):
         which = f"layer {name!r}" if name else "the layers"
         raise CapabilityError(
             f"{which} cannot be looked at: TorchScript runs a model's layers unseen. Use the original module, "
