@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from seewhy.api.inside.maximise import maximise
 from torch import Tensor, nn
 
 import seewhy
+from seewhy.api.inside.visualisation import maximise
 from seewhy.core.targets import LayerMean, Neuron
 from seewhy.errors import CapabilityError
 

@@ -20,7 +20,7 @@ from seewhy.core.network.runtimes import program_of
 from seewhy.core.network.set_aside import uncompiled, unrepeated
 from seewhy.errors import CapabilityError, SeewhyError, reason
 
-__all__ = ["Network", "mode_matters", "submodules", "tensors_of", "unwrap"]
+__all__ = ["Network", "mode_matters", "of_shapes", "submodules", "tensors_of", "unwrap"]
 
 _serials = itertools.count()
 
@@ -133,9 +133,14 @@ def _not_taken(root: nn.Module, x: Tensor, error: Exception) -> CapabilityError:
     )
 
 
+def of_shapes(error: Exception) -> bool:
+    """Whether a forward failed because it was written for another number of inputs."""
+    return any(words in str(error) for words in _OF_SHAPES)
+
+
 def _takes_one(root: nn.Module, x: Tensor, error: Exception) -> bool:
     """Whether a forward of several inputs failed for their shape, and one of a single one does not."""
-    if len(x) < _SEVERAL or not any(words in str(error) for words in _OF_SHAPES):
+    if len(x) < _SEVERAL or not of_shapes(error):
         return False
     try:
         with torch.no_grad(), torch._C.DisableTorchFunction():

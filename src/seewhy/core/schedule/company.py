@@ -23,8 +23,9 @@ from seewhy.core.forward.request import Request
 from seewhy.core.forward.result import Forward
 from seewhy.core.forward.session import Session, Settings
 from seewhy.core.memory import unmetered
-from seewhy.core.network.borrowed import Network
+from seewhy.core.network.borrowed import Network, of_shapes
 from seewhy.core.schedule.spot_checks import Differs
+from seewhy.errors import CapabilityError
 
 __all__ = ["Mixes", "look", "mixing"]
 
@@ -77,7 +78,9 @@ def look(session: Session, kind: str, made: Forward, again: Callable[[int], Iter
         request = Request(gradients=False)
         try:
             probes = session.eager(torch.cat([x, _OTHER * x]), request)
-        except (RuntimeError, ValueError):  # made for batches of another size
+        except (RuntimeError, ValueError) as error:
+            if not _counts(error):
+                raise
             return spent
         spent += 2
         for n, each in enumerate((x, _OTHER * x)):
@@ -91,7 +94,9 @@ def _compare(network: Network, together: Forward, row: int, again: Callable[[], 
     count, spent, alone = together.outputs.batch, 1, again()
     try:
         exact = _outputs(next(alone))
-    except (RuntimeError, ValueError):  # a model that takes no picture by itself
+    except (RuntimeError, ValueError) as error:  # a model that takes no picture by itself
+        if not _counts(error):
+            raise
         return spent
     found = {name: value[row : row + 1] for name, value in _outputs(together).items() if len(value) == count}
 
@@ -112,6 +117,11 @@ def _compare(network: Network, together: Forward, row: int, again: Callable[[], 
             _mixing[key] = network.makeup, error.note
         raise error
     return spent
+
+
+def _counts(error: Exception) -> bool:
+    """Whether a forward failed for the number of its inputs, as one exported for batches of a size does."""
+    return isinstance(error, CapabilityError) or of_shapes(error) or "more than 1 value per channel" in str(error)
 
 
 def _outputs(made: Forward) -> dict[str, Tensor]:
