@@ -112,10 +112,10 @@ def _compare(network: Network, together: Forward, row: int, again: Callable[[], 
 
     words = verdict(distances(found), itself())
     if words and not verdict(distances(_outputs(next(again())))):
-        error = Mixes(words)
+        mixed = Mixes(words)
         if (key := _key(network)) is not None:
-            _mixing[key] = network.makeup, error.note
-        raise error
+            _mixing[key] = network.makeup, mixed.note
+        raise mixed
     return spent
 
 
