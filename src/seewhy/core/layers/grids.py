@@ -10,6 +10,7 @@ axis.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -57,8 +58,12 @@ _RELIABLE = 0.5
 #: standard errors that a correlation over few positions is allowed
 _ERRORS = 2.0
 
-#: where positions may lie instead of over the whole of an axis: parts of it, or more than it, in sixteenths
-_EXTENTS = [(low / 16, high / 16) for low in range(-8, 9) for high in range(8, 25) if high - low >= 4]
+#: where positions may lie instead of over the whole of an axis: parts of it, or more than it, in sixteenths;
+#: the first is all of it
+_EXTENTS = [
+    (0.0, 1.0),
+    *((low / 16, high / 16) for low in range(-8, 9) for high in range(8, 25) if high - low >= 4),
+]
 #: the correlation with all digits below which the whole axis is doubted, that from which a part of it is believed, by
 #: how much that has to be the better one, and over how many cells at least
 _WHOLE, _PART, _BETTER, _CELLS = 0.45, 0.8, 0.4, 3
@@ -278,37 +283,42 @@ class Answers:
         found: list[tuple[float, float]] = []
         for axis, cells in enumerate(layout.grid):
             if cells < _CELLS or len(layout.grid) != len(self.stripes.size):
-                found.append((0.0, 1.0))
+                found.append(_EXTENTS[0])
                 continue
             others = tuple(n for n in range(len(layout.grid)) if n != axis)
-            lines = []
+            lines, weights = [], []
             for digit in range(1, self.stripes.digits + 1):
                 r, total = answers[axis, digit]
                 weight = total.sum(others) if others else total
-                lines.append(((r * total).sum(others) / weight.clamp(min=1e-300) if others else r, weight))
-            fits = {extent: self._fit(lines, axis, cells, extent) for extent in ((0.0, 1.0), *_EXTENTS)}
-            best = max(fits, key=fits.__getitem__)
-            clear = fits[0.0, 1.0] < _WHOLE and fits[best] > max(_PART, fits[0.0, 1.0] + _BETTER)
-            found.append(best if clear else (0.0, 1.0))
-        return tuple(found) if any(each != (0.0, 1.0) for each in found) else ()
+                lines.append((r * total).sum(others) / weight.clamp(min=1e-300) if others else r)
+                weights.append(weight)
+            fits = _fits(torch.stack(lines).cpu(), torch.stack(weights).cpu(), self.stripes, axis)
+            best = int(fits.argmax())
+            clear = fits[0] < _WHOLE and fits[best] > max(_PART, float(fits[0]) + _BETTER)
+            found.append(_EXTENTS[best] if clear else _EXTENTS[0])
+        return tuple(found) if any(each != _EXTENTS[0] for each in found) else ()
 
-    def _fit(self, lines: Sequence[tuple[Tensor, Tensor]], axis: int, cells: int, extent: tuple[float, float]) -> float:
-        """The correlation, over all digits, of the answers along ``axis`` with those of cells that lie over ``extent``;
-        each digit's about its own mean."""
-        both = ours = theirs = 0.0
-        for digit, (line, weight) in enumerate(lines, 1):
-            code = self.stripes.expected(axis, digit, cells, extent).to(line)
-            inside = ~code.isnan()
-            if inside.sum() < cells / 2:
-                return 0.0
-            w = weight[inside] / weight[inside].sum().clamp(min=1e-300)
-            a, b = line[inside] - (line[inside] * w).sum(), code[inside] - (code[inside] * w).sum()
-            both, ours, theirs = (
-                both + float((w * a * b).sum()),
-                ours + float((w * a * a).sum()),
-                theirs + float((w * b * b).sum()),
-            )
-        return both / math.sqrt(ours * theirs) if ours * theirs > 0 else 0.0
+
+@functools.lru_cache(64)
+def _codes(stripes: Stripes, axis: int, cells: int) -> Tensor:
+    """What is expected of cells along ``axis`` over each of `_EXTENTS`, [extents, digits, cells]."""
+    digits = range(1, stripes.digits + 1)
+    return torch.stack([torch.stack([stripes.expected(axis, d, cells, each) for d in digits]) for each in _EXTENTS])
+
+
+def _fits(lines: Tensor, weights: Tensor, stripes: Stripes, axis: int) -> Tensor:
+    """The correlation, over all digits, of the answers along ``axis`` [digits, cells] with those of cells that lie over
+    each of `_EXTENTS`; each digit's about its own mean. 0 where less than half of the cells would be in the picture."""
+    codes = _codes(replace(stripes, seed=0), axis, lines.shape[1]).to(lines)
+    inside = ~codes.isnan()
+    weights = torch.where(inside, weights, 0.0)
+    weights = weights / weights.sum(2, keepdim=True).clamp(min=1e-300)
+    codes = codes.nan_to_num()
+    a = lines - (lines * weights).sum(2, keepdim=True)
+    b = codes - (codes * weights).sum(2, keepdim=True)
+    both, ours, theirs = ((weights * each).sum((1, 2)) for each in (a * b, a * a, b * b))
+    fits = both / (ours * theirs).sqrt().clamp(min=1e-300)
+    return torch.where(inside[:, 0].double().mean(1) < 0.5, 0.0, fits)
 
 
 def undecided(layout: Layout, why: str) -> Proof:
