@@ -66,7 +66,7 @@ _MAPPINGS = (dict, MappingProxyType)
 _BUFFERS = (bytearray, array.array)
 
 #: entries in all, and bytes of one array, that are looked at in every call; with more there is no program
-_MOST, _BYTES = 20_000, 65_536
+_MOST, _BYTES = 100_000, 65_536
 
 #: how deep attributes of attributes are followed; with more there is no program
 _DEEP = 12

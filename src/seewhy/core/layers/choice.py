@@ -182,8 +182,10 @@ def _stands(proof: Proof | None, each: Candidate) -> bool:
 
 
 def _verdict(verdicts: Mapping[str, Proof | None], each: Candidate) -> str:
+    """What was said of a candidate. One that lies over a part of the picture is as good as those before it, which do,
+    too: its note says where."""
     proof = verdicts.get(each.name)
-    return "" if proof is None else proof.verdict
+    return "" if proof is None else PROVED if proof.extent else proof.verdict
 
 
 def _nothing(passed: Sequence[str], ran: Sequence[str] | None) -> str:

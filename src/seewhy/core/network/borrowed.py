@@ -355,7 +355,8 @@ class Network:
                     with places():
                         return torch.func.functional_call(root, clones, (x,)) if clones else root(x)
                 except RuntimeError as error:
-                    if isinstance(error, SeewhyError | torch.OutOfMemoryError) or not _takes_one(root, x, error):
+                    own = isinstance(error, SeewhyError | torch.OutOfMemoryError)
+                    if own or self.alone or not _takes_one(root, x, error):
                         raise
                     raise _one_at_a_time(root, x, error) from error
                 except (*_NOT_ONE_TENSOR, ValueError) as error:

@@ -24,8 +24,8 @@ from seewhy.core.forward.result import Forward
 from seewhy.core.forward.session import Session, Settings
 from seewhy.core.memory import unmetered
 from seewhy.core.network.borrowed import Network, of_shapes
+from seewhy.core.network.places import has_places
 from seewhy.core.schedule.spot_checks import Differs
-from seewhy.errors import CapabilityError
 
 __all__ = ["Mixes", "look", "mixing"]
 
@@ -120,12 +120,14 @@ def _compare(network: Network, together: Forward, row: int, again: Callable[[], 
 
 
 def _counts(error: Exception) -> bool:
-    """Whether a forward failed for the number of its inputs, as one exported for batches of a size does."""
-    return isinstance(error, CapabilityError) or of_shapes(error) or "more than 1 value per channel" in str(error)
+    """Whether a forward failed for the number of its inputs, as one exported for batches of a size does, or one that
+    looks at what it is given."""
+    return isinstance(error, ValueError) or of_shapes(error)
 
 
 def _outputs(made: Forward) -> dict[str, Tensor]:
-    return {f"{n}": value.detach() for n, value in enumerate(floats(made.outputs.raw)) if value.ndim}
+    found = enumerate(floats(made.outputs.raw))
+    return {f"{n}": value.detach() for n, value in found if has_places(value) and value.ndim}
 
 
 def _due(network: Network, kind: str) -> bool:
