@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import seewhy
-from seewhy.api.examples import photos_in
+from seewhy.api.given.folders import photos_in
 from seewhy.methods._hiding import Draws
 from seewhy.methods._soft_masks import SoftMasks
 from seewhy.methods.rise import _Covariance

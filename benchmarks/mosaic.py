@@ -20,7 +20,7 @@ from PIL import Image
 
 import seewhy
 import seewhy.methods
-from seewhy.api.examples import photos_in
+from seewhy.api.given.folders import photos_in
 from seewhy.models import read_image
 from seewhy.registry import Method, methods
 

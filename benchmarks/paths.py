@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 import seewhy
 from seewhy.api.bench.entering import prepared
-from seewhy.api.examples import photos_in
+from seewhy.api.given.folders import photos_in
 from seewhy.methods._paths import quadrature
 from seewhy.methods._refining import Cells, cell_edges
 from seewhy.models import read_image

@@ -16,7 +16,7 @@ import zlib
 import pytest
 import torch
 
-from seewhy.core.graph.measuring import Pieces
+from seewhy.core.compile.measuring import Pieces
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -29,9 +29,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def steps_pay(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is prepared, and how, must not depend on how busy the machine is: nothing by itself, and for tests that ask
     for it every step is found faster than the one before it, and pieces of two best."""
-    monkeypatch.setattr("seewhy.core.graph.preparing.PRICE", float("inf"))
-    monkeypatch.setattr("seewhy.core.graph.preparing.best_pieces", lambda run, x, gradients: Pieces(2, 1000))
-    monkeypatch.setattr("seewhy.core.graph.packing.pays", lambda out, inner, made, threads: True)
+    monkeypatch.setattr("seewhy.core.compile.programs.PRICE", float("inf"))
+    monkeypatch.setattr("seewhy.core.compile.programs.best_pieces", lambda run, x, gradients: Pieces(2, 1000))
+    monkeypatch.setattr("seewhy.core.compile.fusing.pays", lambda out, inner, made, threads: True)
     _measured(monkeypatch, 0.5)
 
 
@@ -43,10 +43,12 @@ def no_step_pays(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _measured(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     """A step takes ``seconds``, and what was there before it one."""
-    monkeypatch.setattr("seewhy.core.graph.measuring._times", lambda old, new, x, gradients: (1.0, seconds))
+    monkeypatch.setattr("seewhy.core.compile.measuring._times", lambda old, new, x, gradients: (1.0, seconds))
 
 
 @pytest.fixture
 def no_spot_checks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Programs are compared at their first use alone, so that what that takes can be counted."""
-    monkeypatch.setattr("seewhy.core.graph.preparing.Preparer.due", lambda self, use, samples, size=None: False)
+    """Programs are compared at their first use alone, and samples not with those beside them, so that what is taken can
+    be counted."""
+    monkeypatch.setattr("seewhy.core.schedule.company._due", lambda network, kind: False)
+    monkeypatch.setattr("seewhy.core.compile.programs.Preparer.due", lambda self, use, samples, size=None: False)

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from seewhy.api.attacking import attack
     from seewhy.api.doctoring import diagnose
     from seewhy.api.evaluating import evaluate_model
-    from seewhy.api.factoring import factors
-    from seewhy.api.featuring import feature_maps
-    from seewhy.api.filtering import filters
+    from seewhy.api.inside.channels import feature_maps
+    from seewhy.api.inside.factorisation import factors
+    from seewhy.api.inside.kernels import filters
+    from seewhy.api.inside.visualisation import maximise
     from seewhy.api.listing import layers, methods
-    from seewhy.api.maximising import maximise
     from seewhy.api.preparing import prepare
     from seewhy.api.segmenting import segment
     from seewhy.core import targets
@@ -70,12 +70,12 @@ _HOMES = {
     "diagnose": "seewhy.api.doctoring",
     "evaluate_model": "seewhy.api.evaluating",
     "explain": "seewhy.api",
-    "factors": "seewhy.api.factoring",
-    "feature_maps": "seewhy.api.featuring",
-    "filters": "seewhy.api.filtering",
+    "factors": "seewhy.api.inside.factorisation",
+    "feature_maps": "seewhy.api.inside.channels",
+    "filters": "seewhy.api.inside.kernels",
     "layers": "seewhy.api.listing",
     "load": "seewhy.api",
-    "maximise": "seewhy.api.maximising",
+    "maximise": "seewhy.api.inside.visualisation",
     "prepare": "seewhy.api.preparing",
     "methods": "seewhy.methods",
     "segment": "seewhy.api.segmenting",

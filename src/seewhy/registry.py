@@ -6,11 +6,22 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from seewhy.errors import UnknownName, UsageError
 
-__all__ = ["FAMILIES", "FORWARD_ONLY", "REDUCTIONS", "Card", "Method", "Need", "Registry", "method", "methods"]
+__all__ = [
+    "ARGUMENTS",
+    "FAMILIES",
+    "FORWARD_ONLY",
+    "REDUCTIONS",
+    "Card",
+    "Method",
+    "Need",
+    "Registry",
+    "method",
+    "methods",
+]
 
 #: the kinds of method, and what each looks at
 FAMILIES = {
@@ -50,13 +61,40 @@ class Need(StrEnum):
     ATTENTION = "attention weights"
 
 
+class Argument(NamedTuple):
+    """What a formula may take by name: the ``need`` that it stands for, and ``what`` it is.
+
+    What is ``supplied`` is made by the caller for the batch (`seewhy.api.asked.supplies`), the rest is read off the
+    forward; where ``call`` is a card's, only formulas of that command are handed it.
+    """
+
+    need: Need
+    what: str
+    supplied: bool = False
+    call: str = ""
+
+
+#: everything that a formula may be handed, by the name of its argument
+ARGUMENTS = {
+    "input": Argument(Need.INPUT, "the preprocessed input, [B, C, *size]"),
+    "activation": Argument(Need.ACTIVATION, "what the layer gives, [B, C, *positions]"),
+    "gradient": Argument(Need.GRADIENT, "d score / d activation or input, as large as that"),
+    "logits": Argument(Need.LOGITS, "the scores before a final softmax, [B, K]"),
+    "score": Argument(Need.SCORE, "the target's value, [B]"),
+    "baseline": Argument(Need.BASELINE, "the reference input of path methods, [B, C, *size]", supplied=True),
+    "fill": Argument(Need.FILL, "what takes the place of what is hidden: a `Fill`", supplied=True),
+    "segments": Argument(Need.SEGMENTS, "pieces hidden together, numbers from 0, [B, *size]", supplied=True),
+    "regions": Argument(Need.SEGMENTS, "the same, on several scales, [B, n, *size]", supplied=True),
+    "bounds": Argument(Need.BOUNDS, "the smallest and the largest input, two of [B, C, 1...]", supplied=True),
+    "references": Argument(Need.REFERENCES, "other inputs, [N, C, *size], or None", supplied=True),
+    "weights": Argument(Need.WEIGHTS, "a convolution's kernels, [O, I, kh, kw]", call="filters"),
+}
+
 #: what any function from a batch to scores can serve
-FORWARD_ONLY = frozenset(
-    {
-        Need.INPUT, Need.SCORE, Need.LOGITS, Need.STREAM,
-        Need.BASELINE, Need.FILL, Need.SEGMENTS, Need.BOUNDS, Need.REFERENCES,
-    }
-)  # fmt: skip
+FORWARD_ONLY = frozenset({Need.STREAM, *(each.need for each in ARGUMENTS.values() if not each.call)}) - {
+    Need.ACTIVATION,
+    Need.GRADIENT,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,32 +202,18 @@ class Registry(Generic[T]):
 #: every method, filled when ``seewhy.methods`` is imported
 methods: Registry[Method] = Registry("method", "seewhy methods")
 
-_INJECTED = {
-    "input": Need.INPUT,
-    "activation": Need.ACTIVATION,
-    "gradient": Need.GRADIENT,
-    "logits": Need.LOGITS,
-    "score": Need.SCORE,
-    "baseline": Need.BASELINE,
-    "fill": Need.FILL,
-    "segments": Need.SEGMENTS,
-    "regions": Need.SEGMENTS,
-    "bounds": Need.BOUNDS,
-    "references": Need.REFERENCES,
-    "weights": Need.WEIGHTS,
-}
-
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def method(card: Card) -> Callable[[F], F]:
     """Register a formula under ``card``; gives the formula back unchanged.
 
-    Positional arguments are what the engine hands over (``input``, ``activation``, ``gradient``, ``logits``,
-    ``score``, ``baseline``); keyword-only arguments are the user's parameters and need defaults. A formula that
-    needs more than one look at the model is a generator: it yields what it asks (see ``seewhy.core.asks``) and
-    receives the answers. Raises `UsageError` for an argument that nobody can fill.
+    Positional arguments are what the engine hands over (`ARGUMENTS`); keyword-only arguments are the user's parameters
+    and need defaults. A formula that needs more than one look at the model is a generator: it yields what it asks (see
+    ``seewhy.core.asks``) and receives the answers. Raises `UsageError` for an argument that nobody can fill.
     """
+
+    known = [name for name, each in ARGUMENTS.items() if each.call in ("", card.call)]
 
     def register(formula: F) -> F:
         requires, parameters = [], {}
@@ -198,16 +222,15 @@ def method(card: Card) -> Callable[[F], F]:
                 if parameter.default is inspect.Parameter.empty:
                     raise UsageError(f"method {card.name!r}: parameter {name!r} needs a default")
                 parameters[name] = parameter.default
-            elif name in _INJECTED:
+            elif name in known:
                 requires.append(name)
             else:
-                known = ", ".join(_INJECTED)
-                raise UsageError(f"method {card.name!r}: nothing fills argument {name!r}; known: {known}")
+                raise UsageError(f"method {card.name!r}: nothing fills argument {name!r}; known: {', '.join(known)}")
         if card.family not in FAMILIES:
             raise UsageError(f"method {card.name!r}: no family {card.family!r}; known: {', '.join(FAMILIES)}")
         if card.reduce is not None and card.reduce not in REDUCTIONS:
             raise UsageError(f"method {card.name!r}: no reduction {card.reduce!r}; known: {', '.join(REDUCTIONS)}")
-        needs = card.needs | {_INJECTED[name] for name in requires}
+        needs = card.needs | {ARGUMENTS[name].need for name in requires}
         if card.rule != "none":
             needs |= {Need.RULE}
         at = card.at or ("layer" if card.family == "cam" else "any")

@@ -13,7 +13,7 @@ import seewhy
 from networks import image, make
 from parity.comparing import agree, differ, ours, targets_for
 from parity.seeds import SEEDS
-from seewhy.core.noise import fingerprint, uniform
+from seewhy.core.perturb.noise import fingerprint, uniform
 
 attr = pytest.importorskip("captum.attr")
 

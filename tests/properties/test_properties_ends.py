@@ -16,7 +16,7 @@ from torch import Tensor, nn
 import seewhy
 from networks import Case, image, make
 from properties.asking import METHODS, every, explain
-from seewhy.api.robustness import robustness
+from seewhy.api.attacking import robustness
 from seewhy.errors import CapabilityError
 from seewhy.metrics import NO_ANSWER, classification, relevance_rank
 from seewhy.models import Preprocess

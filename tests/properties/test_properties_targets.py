@@ -129,6 +129,7 @@ _OWN_VARIANTS = {"extremal-perturbation", "guided-ig", "le-grad", "meaningful-pe
 
 
 @pytest.mark.parametrize("name", METHODS)
+@pytest.mark.usefixtures("no_spot_checks")
 def test_several_targets_share_every_forward(name: str) -> None:
     """Two targets of an image run no more forwards than one, and each gets the map that it would get alone."""
     case, x = made(name, "silu"), image(3, batch=1)

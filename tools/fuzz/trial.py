@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 
 import seewhy
-from seewhy.core.graph import preparing
-from seewhy.core.graph.measuring import Pieces
+from seewhy.core.compile import programs as preparing
+from seewhy.core.compile.measuring import Pieces
 from tools.fuzz.grammar import Gain, Network, draw_network
 
 __all__ = ["ALARM", "trial"]
@@ -277,9 +277,9 @@ QUESTIONS: dict[str, tuple[dict[str, Any], Hand | None]] = {
 def _hurried(draw: random.Random) -> Iterator[None]:
     """Every step of preparing taken, however fast it is here; preparing pays at once."""
     with (
-        patch("seewhy.core.graph.measuring._times", lambda old, new, x, gradients: (1.0, 0.5)),
-        patch("seewhy.core.graph.preparing.best_pieces", lambda run, x, gradients: Pieces(draw.choice((2, 3)), 1000)),
-        patch("seewhy.core.graph.packing.pays", lambda *_: draw.random() < 0.7),
+        patch("seewhy.core.compile.measuring._times", lambda old, new, x, gradients: (1.0, 0.5)),
+        patch("seewhy.core.compile.programs.best_pieces", lambda run, x, gradients: Pieces(draw.choice((2, 3)), 1000)),
+        patch("seewhy.core.compile.fusing.pays", lambda *_: draw.random() < 0.7),
         patch.object(preparing, "PRICE", 0.0),
         patch.object(preparing, "PASSES", 0),
     ):

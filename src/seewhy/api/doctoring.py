@@ -13,19 +13,19 @@ import torch
 from torch import Tensor, nn
 
 import seewhy.methods  # noqa: F401 - fills the registry
+from seewhy.api.asked.plan import Plan
 from seewhy.api.defects import Patient, findings
 from seewhy.api.explaining import run_plan
-from seewhy.api.inputs import Item, own_layout
+from seewhy.api.given.images import Item, own_layout
 from seewhy.api.listing import LayerInfo, layers
-from seewhy.api.planning import Plan
-from seewhy.api.probes import probes
-from seewhy.core.chooser import Chooser
-from seewhy.core.examining import Examination, examine
-from seewhy.core.grids import Proof, Stripes
-from seewhy.core.jobs import Settings
-from seewhy.core.network import Network, mode_matters
-from seewhy.core.outputs import Forward
-from seewhy.core.severed import CUTS
+from seewhy.api.trials import probes
+from seewhy.core.forward.examination import Examination, examine
+from seewhy.core.forward.session import Settings
+from seewhy.core.layers.candidates import CUTS
+from seewhy.core.layers.choice import proofs_of
+from seewhy.core.layers.grids import Proof, Stripes
+from seewhy.core.network.borrowed import Network, mode_matters
+from seewhy.core.network.outputs import Outputs
 from seewhy.errors import SeewhyError, reason
 from seewhy.explanation import Diagnosis, Explanations, GridProof, MethodCheck
 from seewhy.explanation.diagnosis import SEVERITIES
@@ -94,21 +94,28 @@ def _diagnosed(
     return Diagnosis(wrapped.spec or wrapped.name, facts, tuple(found), tuple(checks), grid=_drawn(best, proof, x))
 
 
-def _top(forward: Forward) -> Tensor:
+def _top(outputs: Outputs) -> Tensor:
     """The top class's score, or all of the output where there are no classes."""
-    if forward.found is not None:
-        return sum((each["scores"].sum() for each in forward.found), torch.zeros(()))
-    logits = forward.logits
+    if outputs.found is not None:
+        return sum((each["scores"].sum() for each in outputs.found), torch.zeros(()))
+    logits = outputs.logits
     return logits.amax(1) if logits.ndim == 2 else logits.flatten(1).sum(1)
 
 
 def _try(model: Model, item: Item, method: Method) -> MethodCheck:
-    """Run a method at its defaults, for a second at most."""
-    began, far, cut = time.perf_counter(), [0.0], [False]
+    """Run a method at its defaults; one that says how far it is, for a second after it first did: what comes before
+    that, a program among it, is made once."""
+    began, cut = time.perf_counter(), [False]
+    first: list[float] = []  # seconds and share at the first word
+    whole = [0.0]
 
     def watch(what: str, done: int, total: int) -> None:
-        far[0] = done / max(total, 1)
-        if time.perf_counter() - began > _SECONDS and done < total:
+        now, share = time.perf_counter() - began, done / max(total, 1)
+        if not first or share < first[1]:
+            first[:] = now, share
+        if share > first[1]:
+            whole[0] = first[0] + (now - first[0]) * (1 - first[1]) / (share - first[1])
+        if now - first[0] > _SECONDS and first[1] < share < 1:
             cut[0] = True
             raise KeyboardInterrupt
 
@@ -129,7 +136,7 @@ def _try(model: Model, item: Item, method: Method) -> MethodCheck:
     if bad:
         return MethodCheck(name, family, False, str(bad[0]), spent)
     if cut[0]:
-        return MethodCheck(name, family, True, "", spent / max(far[0], 1e-6), whole=False)
+        return MethodCheck(name, family, True, "", whole[0], whole=False)
     return MethodCheck(name, family, True, "", spent, found.cost.forwards, found.cost.backwards)
 
 
@@ -201,7 +208,7 @@ def _chosen(model: Model, network: Network, seen: Examination, x: Tensor) -> tup
         return None, f"none: torch records no path from the input to the scores ({CUTS}); name one with --layer", None
     if chosen is None:
         return None, "none: no layer with positions is crossed by every path", None
-    return chosen, "", Chooser(network).proofs(tuple(x.shape[2:])).get(chosen.name)
+    return chosen, "", proofs_of(network, tuple(x.shape[2:])).get(chosen.name)
 
 
 def _cut(seen: Examination) -> bool:

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from seewhy.api.inputs import Item, read_items
-from seewhy.api.labelled import labelled
-from seewhy.api.predicting import predict_items
+from seewhy.api.answered.predictions import predict_items
+from seewhy.api.given.folders import labelled
+from seewhy.api.given.images import Item, read_items
 from seewhy.errors import ImageError, TargetError, UsageError
 from seewhy.explanation.plain import plain
 from seewhy.metrics import NO_ANSWER, Classification, classification

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor, nn
 
 import seewhy.methods  # noqa: F401 - every method registers itself on import
-from seewhy.api.inputs import channels_first, read_items
-from seewhy.core.candidates import Candidate
-from seewhy.core.chooser import Chooser
-from seewhy.core.choosing import choose
-from seewhy.core.forwards import run_forward
-from seewhy.core.layers import TAKEN
-from seewhy.core.network import Network
-from seewhy.core.passes import Pass, Request
+from seewhy.api.given.images import channels_first, read_items
+from seewhy.core.forward.request import Request
+from seewhy.core.forward.result import Forward
+from seewhy.core.forward.session import Session
+from seewhy.core.layers.candidates import Candidate
+from seewhy.core.layers.choice import Chooser, choose
+from seewhy.core.network.borrowed import Network
+from seewhy.core.network.places import TAKEN
 from seewhy.core.targets import Logit
 from seewhy.errors import CapabilityError, OutOfMemory, TargetError, UsageError, reason
 from seewhy.models import Model, Preprocess, load, wrap
@@ -72,15 +72,16 @@ def layers(model: Model | nn.Module | Callable[[Tensor], Any] | str, input: Any 
     x = network.like(_noise(wrapped) if input is None else _given(wrapped, input))
     with network.borrowed() as call:
         with guessing(x, "give it one that it takes: seewhy.layers(model, x)") if input is None else nullcontext():
-            made = run_forward(network, call, x, Request(survey=True))
-        chosen = _best(network, call, x, made)
+            session = Session(network, call, x)
+            made = session.run(x, Request(survey=True))
+        chosen = _best(session, made)
     given_out = [each for each in reversed(made.tape.noted) if each.element != TAKEN and not each.function]
     shapes = {each.module: tuple(each.tensor.shape) for each in given_out}
     shapes |= {seen.name: seen.shape for seen in made.tape.seen}
     best = None if chosen is None else chosen.name
 
     def info(name: str, kind: str, shape: tuple[int, ...] | None, parameters: int) -> LayerInfo:
-        proved = network.grids.get((made.size, name)) if name == best else None
+        proved = session.layouts.get((made.size, name)) if name == best else None
         layout = proved or (None if shape is None else made.layout_of(shape))
         grid = None if layout is None else layout.grid
         channels = None if layout is None or not shape or layout.channel >= len(shape) else shape[layout.channel]
@@ -128,12 +129,12 @@ def guessing(x: Tensor, way: str) -> Iterator[None]:
         ) from error
 
 
-def _best(network: Network, call: Callable[[Tensor], Any], x: Tensor, made: Pass) -> Candidate | None:
+def _best(session: Session, made: Forward) -> Candidate | None:
     """The layer that is chosen for what is most likely asked: the top class, or all that there is."""
     try:
-        logits = made.forward.logits
+        logits = made.outputs.logits
         asked = [tuple(Logit(int(k)) for k in logits.argmax(1))] if logits.ndim == 2 else []
-        return choose(network, call, x, made, asked, Chooser(network)).candidate
+        return choose(session, made, asked, Chooser(session)).candidate
     except (CapabilityError, TargetError):  # the list is for those who look for a layer themselves
         return None
 

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seewhy.api.inputs import read_items
-from seewhy.core.forwards import program_for, run_forward
-from seewhy.core.graph.preparing import Preparer
-from seewhy.core.layers import find_place
-from seewhy.core.network import Network
-from seewhy.core.passes import Request
+from seewhy.api.given.images import read_items
+from seewhy.core.compile.programs import Preparer
+from seewhy.core.forward.request import Request
+from seewhy.core.forward.session import Session
+from seewhy.core.network.borrowed import Network
+from seewhy.core.network.places import find_place
 from seewhy.models import Model, load, wrap
 
 __all__ = ["Preparation", "prepare"]
@@ -61,12 +61,10 @@ def prepare(
     names = [layers] if isinstance(layers, str) else list(layers)
     x = network.like(torch.stack([item.tensor for item in items[:1]] * 2))
     with network.borrowed() as call:
-        preparer = network.preparer = Preparer(network, call, x, True)
-        try:
-            places = {name: find_place(network.module, name, wrapped.spec) for name in names}
-            wanted = Request(places, at_input=gradients, gradients=gradients)
-            run_forward(network, call, x, wanted)  # compared with the model
-            module = program_for(network, x, wanted)
-        finally:
-            network.preparer = None
-    return Preparation(module, preparer.record)
+        preparer = Preparer(network, call, x, True)
+        session = Session(network, call, x, programs=preparer)
+        places = {name: find_place(network.module, name, wrapped.spec) for name in names}
+        wanted = Request(places, at_input=gradients, gradients=gradients)
+        session.run(x, wanted)  # compared with the model
+        program, agrees = session.program(len(x), wanted) or (None, False)
+    return Preparation(program if agrees else None, preparer.record)

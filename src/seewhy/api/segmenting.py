@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from seewhy.api.asked.plan import Plan
 from seewhy.api.explaining import run_plan
-from seewhy.api.inputs import Item, read_items
-from seewhy.api.planning import Plan
-from seewhy.core.jobs import Settings
+from seewhy.api.given.images import Item, read_items
+from seewhy.core.forward.session import Settings
 from seewhy.errors import UsageError
 from seewhy.explanation import Explanation, Segmentation, graph_cut
 from seewhy.explanation.segmentation import CUT

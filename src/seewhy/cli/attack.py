@@ -16,7 +16,7 @@ from seewhy.cli.words import settings_of
 from seewhy.errors import CapabilityError, ImageError, UsageError
 
 if TYPE_CHECKING:
-    from seewhy.api.robustness import Curve
+    from seewhy.api.attacking import Curve
 
 __all__ = ["attack"]
 
@@ -132,7 +132,7 @@ def _attack(
 
 
 def _curve(photos: list[str], typed: str, method: str, given: dict[str, Any], source: Source, output: Output) -> int:
-    from seewhy.api.robustness import robustness
+    from seewhy.api.attacking import robustness
 
     if len(photos) != 1:
         raise UsageError(f"--curve takes one folder; got {len(photos)} names")

@@ -70,7 +70,7 @@ def features(
 
     [dim]seewhy features chelsea.png --layer blocks.4 --target "tiger cat"[/dim]
     """
-    from seewhy.api.featuring import feature_maps
+    from seewhy.api.inside.channels import feature_maps
     from seewhy.explanation import Gallery
 
     with showing(source, output, format_) as show:
@@ -107,7 +107,7 @@ def filters(
 
     [dim]seewhy filters --model torchvision:resnet18 --weights random[/dim]
     """
-    from seewhy.api.filtering import filters as filters_of
+    from seewhy.api.inside.kernels import filters as filters_of
 
     with showing(source, output, format_) as show:
         for name in dict.fromkeys(layer or []) or [None]:
@@ -130,7 +130,7 @@ def factors(
 
     [dim]seewhy factors chelsea.png coffee.png --layer blocks.4 --rank 6[/dim]
     """
-    from seewhy.api.factoring import factors as factors_of
+    from seewhy.api.inside.factorisation import factors as factors_of
     from seewhy.models import read_image
 
     with showing(source, output, format_) as show:

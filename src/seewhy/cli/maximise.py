@@ -74,9 +74,9 @@ def maximise(
 
     [dim]seewhy maximise espresso blocks.4:12 --folder photos --every 64[/dim]
     """
-    from seewhy.api.aims import aim
-    from seewhy.api.maximising import maximise as maximise_
-    from seewhy.core.network import Network
+    from seewhy.api.asked.targets import aim
+    from seewhy.api.inside.visualisation import maximise as maximise_
+    from seewhy.core.network.borrowed import Network
     from seewhy.registry import methods
 
     asked: dict[str, Any] = settings_of(set_ or [], methods["maximise"].parameters)

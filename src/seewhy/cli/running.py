@@ -15,7 +15,7 @@ from seewhy.cli.show import as_json, cost_dict, image_dict, image_lines
 from seewhy.errors import ImageError, UnknownName
 
 if TYPE_CHECKING:
-    from seewhy.core.jobs import Settings
+    from seewhy.core.forward.session import Settings
     from seewhy.explanation import Explanations
     from seewhy.models import Model
     from seewhy.report import Folder
@@ -39,7 +39,7 @@ def run(
     prepare: str = "auto",
 ) -> int:
     """Explain, save and tell; gives the exit code. Raises `UnknownName` for a word that ``prepare`` cannot be."""
-    from seewhy.core.jobs import Settings
+    from seewhy.core.forward.session import Settings
     from seewhy.report import Folder
 
     if prepare not in _PREPARE:
@@ -62,7 +62,7 @@ def _all(
     json: bool,
     quiet: bool,
 ) -> int:
-    from seewhy.api.photos import explain_photos
+    from seewhy.api.explaining import explain_photos
     from seewhy.explanation import Cost
 
     images: list[dict[str, Any]] = []

@@ -75,7 +75,7 @@ def question_of(methods: Sequence[str], typed: Question, **rest: Any) -> dict[st
     What is said twice counts once. Raises `UnknownName` for a method and `UsageError` for a value.
     """
     import seewhy.methods  # noqa: F401 - fills the registry
-    from seewhy.api import supplying
+    from seewhy.api.asked import supplies as supplying
     from seewhy.registry import methods as registry
 
     names = list(dict.fromkeys(methods))

@@ -10,16 +10,15 @@ layer (or the input) that it explains; ``rule=None`` its own backward rule; ``ta
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal, Protocol
 
 from torch import Tensor
 
+from seewhy.core.relevance.composites import Composite
 from seewhy.core.targets import Target
-
-if TYPE_CHECKING:
-    from seewhy.core.relevance.composites import Composite
-    from seewhy.core.streams import Source
+from seewhy.errors import UsageError
 
 __all__ = [
     "Activation",
@@ -38,6 +37,7 @@ __all__ = [
     "Progress",
     "Relevance",
     "Score",
+    "Source",
     "Stream",
     "Supplied",
     "Targets",
@@ -53,10 +53,10 @@ class Input:
 class Supplied:
     """What the caller prepared for the method under ``name``.
 
-    ``baseline``: the reference input of path methods, [B, C, *size]. ``fill``: a `seewhy.core.fills.Fill`, what takes
-    the place of what is hidden. ``segments``: the regions that are hidden together, integers from 0, [B, *size].
-    ``bounds``: the smallest and the largest input there can be, two of [B, C, 1...]. ``references``: other inputs to
-    compare with, [N, C, *size], or None.
+    ``baseline``: the reference input of path methods, [B, C, *size]. ``fill``: a
+    `seewhy.core.perturb.fills.Fill`, what takes the place of what is hidden. ``segments``: the regions that are hidden
+    together, integers from 0, [B, *size]. ``bounds``: the smallest and the largest input there can be, two of
+    [B, C, 1...]. ``references``: other inputs to compare with, [N, C, *size], or None.
     """
 
     name: str
@@ -99,7 +99,8 @@ class HessianProduct:
 
 @dataclass(frozen=True)
 class Attention:
-    """Every block's attention weights and the score's gradients at them: `seewhy.core.attention.AttentionMaps`.
+    """Every block's attention weights and the score's gradients at them: `seewhy.core.forward.attention.AttentionMaps`,
+    with where the tokens are in the picture, which pictures have proved.
 
     With ``lens`` each block's gradient is that of the score the model's head gives to *its* tokens.
     """
@@ -151,6 +152,46 @@ class Multipliers:
 @dataclass(frozen=True)
 class BiasMaps:
     """gradient x implicit bias of every layer that has one: a list of [B, *positions] ([B] where there are none)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """``count`` variants of each image.
+
+    `inputs` builds the changed inputs of a chunk; a source that changes a layer instead does so in `edit`. Sources with
+    equal `key` yield the same variants, and share passes; ``local`` ones depend on the layer explained besides. Raises
+    `UsageError` for a count that is no positive whole number.
+    """
+
+    count: int
+
+    #: whether the variants depend on the layer that is explained
+    local = False
+    #: whether a layer is changed, not the input
+    edits = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.count, bool) or not isinstance(self.count, int) or self.count < 1:
+            raise UsageError(f"{self.count!r} variants of an image: a whole number from 1 on is needed, e.g. n=32")
+
+    @property
+    def key(self) -> Hashable:
+        """What the variants depend on."""
+        return id(self)
+
+    @property
+    def boxes(self) -> tuple[Tensor, Tensor] | None:
+        """Where each variant differs from its image at most: from pixel [count, axes] to pixel, inclusive; None for
+        anywhere. The same for every image."""
+        return None
+
+    def inputs(self, x: Tensor, samples: Tensor, indices: Tensor) -> Tensor:
+        """The inputs [m, ...] for variant ``indices[i]`` of image ``samples[i]``."""
+        return x[samples]
+
+    def edit(self, activation: Tensor, samples: Tensor, indices: Tensor) -> Tensor:
+        """The changed activation, canonical [m, C, *positions]."""
+        return activation
 
 
 class Fold(Protocol):

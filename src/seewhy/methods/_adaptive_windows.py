@@ -10,9 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seewhy.core.asks import Score, Stream
-from seewhy.core.folds import Collect
-from seewhy.core.streams import Source
+from seewhy.core.asks import Score, Source, Stream
+from seewhy.core.perturb.folds import Collect
 
 __all__ = ["Drops", "adaptive_drops"]
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from seewhy.core.asks import Attribution, Interrupted, Progress, Score, Stream
-from seewhy.core.folds import Collect
-from seewhy.core.streams import ChangedInput
+from seewhy.core.perturb.folds import Collect
+from seewhy.core.perturb.sources import ChangedInput
 from seewhy.errors import UsageError
 from seewhy.methods._looking import look
 

@@ -20,6 +20,9 @@ __all__ = [
 #: rows of a matrix from which on its top eigenvector is searched for by itself
 _MANY = 1024
 
+#: roundings that a number may be off by
+_ROUNDINGS = 64
+
 
 def mean_over_positions(values: Tensor) -> Tensor:
     """[B, C]."""
@@ -82,14 +85,29 @@ def _searched(gram: Tensor) -> tuple[Tensor, Tensor] | None:
     return (values[:, 0], vectors[:, :, 0]) if settled else None
 
 
-def signed_like(values: Tensor, reference: Tensor) -> Tensor:
-    """``values`` [B, *positions] with each map's sign turned so that it correlates positively with ``reference``."""
-    a, b = values.flatten(1), reference.flatten(1)
-    agreement = ((a - a.mean(1, keepdim=True)) * (b - b.mean(1, keepdim=True))).sum(1)
-    # a map without variation in either still has a mean to go by
-    agreement = torch.where(agreement == 0, (a * b).sum(1), agreement)
+def signed_like(values: Tensor, activation: Tensor) -> Tensor:
+    """``values`` [B, *positions] with each map's sign turned so that it correlates positively with the mean over
+    channels of ``activation`` [B, C, *positions].
+
+    Channels may average to nothing but rounding, as they do behind a layer norm: what is left then says no sign. It is
+    the one that makes the larger responses positive (the third moment, else the largest).
+    """
+    size = activation.square().mean(1).sqrt().flatten(1).double().norm(dim=1)
+    a, b = values.flatten(1).double(), activation.mean(1).flatten(1).double()
+    eps = torch.finfo(activation.dtype).eps
+    least = min(_ROUNDINGS * eps, eps**0.5)
+    apart = a - a.mean(1, keepdim=True)
+    agreement = (apart * (b - b.mean(1, keepdim=True))).sum(1)
+    agreement = _or(agreement, least * apart.norm(dim=1) * size, (a * b).sum(1))  # no variation in either: the mean
+    agreement = _or(agreement, least * a.norm(dim=1) * size, a.pow(3).sum(1))
+    agreement = _or(agreement, least * a.abs().pow(3).sum(1), a.gather(1, a.abs().argmax(1, keepdim=True))[:, 0])
     sign: Tensor = torch.where(agreement < 0, -1.0, 1.0)
     return values * sign.to(values).reshape(-1, *(1 for _ in values.shape[1:]))
+
+
+def _or(first: Tensor, least: Tensor, second: Tensor) -> Tensor:
+    """The first where it is more than rounding, else the second."""
+    return torch.where(first.abs() > least, first, second)
 
 
 def per_channel(values: Tensor, like: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from seewhy.core.asks import Attribution
-from seewhy.core.relevance.propagation import Flow
+from seewhy.core.forward.propagation import Flow
 from seewhy.core.shares import percent
 
 __all__ = ["account"]

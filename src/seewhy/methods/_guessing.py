@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from seewhy.core.asks import Score, Stream
-from seewhy.core.folds import Collect
-from seewhy.core.streams import MaskedInput, StraightPath
+from seewhy.core.perturb.folds import Collect
+from seewhy.core.perturb.sources import MaskedInput, StraightPath
 from seewhy.errors import UsageError
 from seewhy.methods._masks import channel_mask, varying_channels
 

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from seewhy.core.fills import Fill
-from seewhy.core.maps import upsample
-from seewhy.core.noise import fingerprint, state, uniform
-from seewhy.core.sampling import Estimate, Estimator
-from seewhy.core.streams import ChangedInput
+from seewhy.core.perturb.estimators import Estimate, Estimator
+from seewhy.core.perturb.fills import Fill
+from seewhy.core.perturb.noise import fingerprint, state, uniform
+from seewhy.core.perturb.resampling import upsample
+from seewhy.core.perturb.sources import ChangedInput
 from seewhy.errors import UsageError
 
 __all__ = [

@@ -9,8 +9,8 @@ from typing import Any
 from torch import Tensor
 
 from seewhy.core.asks import Gradient, Score, Stream
-from seewhy.core.folds import Gather
-from seewhy.core.streams import ChangedInput
+from seewhy.core.perturb.folds import Gather
+from seewhy.core.perturb.sources import ChangedInput
 
 __all__ = ["look", "look_at_views"]
 

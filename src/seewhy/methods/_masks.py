@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from seewhy.core.asks import Score, Stream
-from seewhy.core.folds import Collect
-from seewhy.core.maps import upsample
-from seewhy.core.streams import MaskedInput, StraightPath
+from seewhy.core.perturb.folds import Collect
+from seewhy.core.perturb.resampling import upsample
+from seewhy.core.perturb.sources import MaskedInput, StraightPath
 
 __all__ = ["channel_mask", "masked_increase", "score_weights", "varying_channels"]
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from seewhy.core.asks import Interrupted, Progress
-from seewhy.core.fills import Fill
+from seewhy.core.perturb.fills import Fill
 from seewhy.errors import CapabilityError, UsageError
 from seewhy.methods._looking import look
 

@@ -8,9 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
-from seewhy.core.asks import Activation, Attribution, Gradient, Interrupted, Score, Stream
-from seewhy.core.sampling import Estimator, Pairs, rounds
-from seewhy.core.streams import Source
+from seewhy.core.asks import Activation, Attribution, Gradient, Interrupted, Score, Source, Stream
+from seewhy.core.perturb.estimators import Estimator, Pairs, rounds
 
 __all__ = ["sampled"]
 

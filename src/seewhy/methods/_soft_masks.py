@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seewhy.core.maps import upsample
+from seewhy.core.perturb.resampling import upsample
 from seewhy.methods._hiding import Draws
 
 __all__ = ["SoftMasks"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from seewhy.core.attention import AttentionMaps
+from seewhy.core.forward.attention import AttentionMaps
 
-__all__ = ["on_grid", "read_out"]
+__all__ = ["read_out"]
 
 
 def read_out(relevance: Tensor, found: AttentionMaps) -> Tensor:
@@ -16,9 +16,4 @@ def read_out(relevance: Tensor, found: AttentionMaps) -> Tensor:
     """
     share = found.read / found.read.sum(1, keepdim=True).clamp(min=1)
     row = (share[:, None] @ relevance)[:, 0]
-    return on_grid(row, found)
-
-
-def on_grid(row: Tensor, found: AttentionMaps) -> Tensor:
-    """One number a token [B, N] as a map [B, *grid], class and register tokens left out."""
-    return row[:, found.prefix :].reshape(-1, *found.grid)
+    return found.on_grid(row)

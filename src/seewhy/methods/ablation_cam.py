@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from seewhy.core.asks import HeadWeights, Score, Stream
-from seewhy.core.folds import Collect, per_image
-from seewhy.core.streams import EditedLayer
+from seewhy.core.perturb.folds import Collect, per_image
+from seewhy.core.perturb.sources import EditedLayer
 from seewhy.methods._channels import mean_over_positions, weighted_sum, where_nonzero
 from seewhy.registry import Card, Need, method
 

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from seewhy.core.asks import Attention
+from seewhy.core.forward.attention import AttentionMaps
 from seewhy.errors import UnknownName
-from seewhy.methods._tokens import on_grid, read_out
+from seewhy.methods._tokens import read_out
 from seewhy.registry import Card, Need, method
 
 __all__ = ["attention_rollout"]
@@ -48,13 +49,13 @@ def attention_rollout(*, heads: str = "mean") -> Generator[Any, Any, Tensor]:
     """
     if heads not in _HEADS:
         raise UnknownName("way to join heads", heads, _HEADS, "seewhy methods attention-rollout")
-    found = yield Attention()
+    found: AttentionMaps = yield Attention()
     total: Tensor | None = None
     for weights in found.weights:
         joined = weights.mean(1) if heads == "mean" else weights.amax(1) if heads == "max" else weights.amin(1)
         if joined.shape[-2] != joined.shape[-1]:  # a pooling head reads the tokens out by its own queries
             assert total is not None
-            return on_grid((joined.mean(1, keepdim=True) @ total)[:, 0], found)
+            return found.on_grid((joined.mean(1, keepdim=True) @ total)[:, 0])
         mixed = joined + torch.eye(joined.shape[-1], dtype=joined.dtype, device=joined.device)
         mixed = mixed / mixed.sum(-1, keepdim=True)
         total = mixed if total is None else mixed @ total

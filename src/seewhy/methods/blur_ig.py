@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from seewhy.core.asks import Activation, Attribution, Gradient, Score, Stream
-from seewhy.core.folds import Collect
-from seewhy.core.streams import ChangedInput
+from seewhy.core.perturb.folds import Collect
+from seewhy.core.perturb.sources import ChangedInput
 from seewhy.errors import UsageError
 from seewhy.methods._paths import Telescope
 from seewhy.registry import Card, Need, method

@@ -9,8 +9,8 @@ from typing import Any
 from torch import Tensor
 
 from seewhy.core.asks import Activation, Attribution, Gradient, Score, Stream
-from seewhy.core.folds import Collect
-from seewhy.core.streams import StraightPath
+from seewhy.core.perturb.folds import Collect
+from seewhy.core.perturb.sources import StraightPath
 from seewhy.methods._paths import Telescope, quadrature
 from seewhy.registry import Card, Need, method
 

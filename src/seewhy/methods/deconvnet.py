@@ -1,4 +1,5 @@
-"""Deconvnet: takes the gradient under the deconvnet rule, gives it; the rule itself lives in `seewhy.core.rules`."""
+"""Deconvnet: takes the gradient under the deconvnet rule, gives it; the rule itself lives in
+`seewhy.core.intercept.backward_rules`."""
 
 from __future__ import annotations
 

@@ -20,12 +20,16 @@ __all__ = ["eigen_cam"]
         discriminative=False,
         positive=True,
         use="what dominates a layer, without gradients",
-        caveats=("the same for every class",),
+        caveats=(
+            "the same for every class",
+            "the paper leaves the sign open: it is that of the mean activation; where channels average to nothing "
+            "(behind a layer norm) the larger responses are positive",
+        ),
     )
 )
 def eigen_cam(activation: Tensor, *, centred: bool = False) -> Tensor:
     """The activation projected on its first right singular vector; the sign is the one that agrees with the mean
-    activation.
+    activation, or, where channels average to nothing, makes the larger responses positive.
 
     ``activation`` [B, C, *positions]; values [B, *positions]. ``centred`` subtracts each channel's mean first, as
     pytorch-grad-cam does; the paper does not.
@@ -36,4 +40,4 @@ def eigen_cam(activation: Tensor, *, centred: bool = False) -> Tensor:
     >>> seewhy.explain(net, torch.rand(1, 3, 8, 8), method="eigen-cam", layer="1").values.shape
     (6, 6)
     """
-    return signed_like(first_component(activation, centred=centred), activation.mean(1))
+    return signed_like(first_component(activation, centred=centred), activation)

@@ -35,4 +35,4 @@ def eigen_grad_cam(activation: Tensor, gradient: Tensor, *, centred: bool = Fals
     (6, 6)
     """
     evidence = gradient * activation
-    return signed_like(first_component(evidence, centred=centred), evidence.sum(1))
+    return signed_like(first_component(evidence, centred=centred), evidence)

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from seewhy.core.asks import Attribution, Gradient
-from seewhy.core.noise import fingerprint, gaussian
-from seewhy.core.sampling import Means, Pairs
-from seewhy.core.streams import ChangedInput
+from seewhy.core.perturb.estimators import Means, Pairs
+from seewhy.core.perturb.noise import fingerprint, gaussian
+from seewhy.core.perturb.sources import ChangedInput
 from seewhy.errors import UsageError
 from seewhy.methods._sampling import sampled
 from seewhy.registry import Card, Need, method

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seewhy.core.asks import Attribution
-from seewhy.core.fills import Fill
+from seewhy.core.perturb.fills import Fill
 from seewhy.errors import CapabilityError, UsageError
 from seewhy.methods._optimised import search
 from seewhy.registry import Card, Need, method

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from seewhy.core.asks import Score, Stream
-from seewhy.core.fills import Fill
-from seewhy.core.folds import Collect
-from seewhy.core.streams import ChangedInput
+from seewhy.core.perturb.fills import Fill
+from seewhy.core.perturb.folds import Collect
+from seewhy.core.perturb.sources import ChangedInput
 from seewhy.methods._hiding import paint, piece_counts
 from seewhy.registry import Card, Need, method
 

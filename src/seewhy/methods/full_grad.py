@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from seewhy.core.asks import Attribution, BiasMaps
-from seewhy.core.maps import upsample_sum
+from seewhy.core.perturb.resampling import upsample_sum
 from seewhy.registry import Card, Need, method
 
 __all__ = ["full_grad"]

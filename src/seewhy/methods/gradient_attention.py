@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from seewhy.core.asks import Attention
-from seewhy.methods._tokens import on_grid, read_out
+from seewhy.core.forward.attention import AttentionMaps
+from seewhy.methods._tokens import read_out
 from seewhy.registry import Card, Need, method
 
 __all__ = ["gradient_attention"]
@@ -36,13 +37,13 @@ def gradient_attention() -> Generator[Any, Any, Tensor]:
     Values [B, *grid] at the patches' resolution, not negative. The tokens that the score is read from are found by
     where it depends on the last block's queries. Raises `CapabilityError` for models without global attention.
     """
-    found = yield Attention()
+    found: AttentionMaps = yield Attention()
     total: Tensor | None = None
     for weights, gradient in zip(found.weights, found.gradients, strict=True):
         effect = (gradient * weights).clamp(min=0).mean(1)
         if effect.shape[-2] != effect.shape[-1]:  # a pooling head reads the tokens out by its own queries
             assert total is not None
-            return on_grid((effect.mean(1, keepdim=True) @ total)[:, 0], found)
+            return found.on_grid((effect.mean(1, keepdim=True) @ total)[:, 0])
         if total is None:
             total = torch.eye(effect.shape[-1], dtype=effect.dtype, device=effect.device).expand_as(effect)
         total = total + effect @ total

@@ -1,5 +1,5 @@
 """Guided backpropagation: takes the gradient under the guided rule, gives it; the rule itself lives in
-`seewhy.core.rules`."""
+`seewhy.core.intercept.backward_rules`."""
 
 from __future__ import annotations
 

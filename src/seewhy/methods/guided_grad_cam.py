@@ -9,8 +9,8 @@ from typing import Any
 from torch import Tensor
 
 from seewhy.core.asks import Gradient
-from seewhy.core.layers import INPUT
-from seewhy.core.maps import upsample
+from seewhy.core.network.places import INPUT
+from seewhy.core.perturb.resampling import upsample
 from seewhy.methods.grad_cam import grad_cam
 from seewhy.registry import Card, Need, method
 

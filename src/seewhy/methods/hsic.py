@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from seewhy.core.asks import Attribution, Score
-from seewhy.core.fills import Fill
-from seewhy.core.sampling import student
-from seewhy.core.streams import ChangedInput
+from seewhy.core.perturb.estimators import student
+from seewhy.core.perturb.fills import Fill
+from seewhy.core.perturb.sources import ChangedInput
 from seewhy.errors import UsageError
 from seewhy.methods._hiding import Draws, Scored, cell_map, cell_masks, check_cells, unknown
 from seewhy.methods._sampling import sampled

@@ -9,8 +9,8 @@ from typing import Any
 from torch import Tensor
 
 from seewhy.core.asks import Gradient, Stream
-from seewhy.core.folds import WeightedSum
-from seewhy.core.streams import StraightPath
+from seewhy.core.perturb.folds import WeightedSum
+from seewhy.core.perturb.sources import StraightPath
 from seewhy.methods._paths import quadrature
 from seewhy.registry import Card, Need, method
 

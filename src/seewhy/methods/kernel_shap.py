@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from seewhy.core.asks import Attribution, Score, Stream
-from seewhy.core.fills import Fill
-from seewhy.core.folds import Collect
-from seewhy.core.sampling import student
-from seewhy.core.streams import ChangedInput
+from seewhy.core.perturb.estimators import student
+from seewhy.core.perturb.fills import Fill
+from seewhy.core.perturb.folds import Collect
+from seewhy.core.perturb.sources import ChangedInput
 from seewhy.errors import UsageError
 from seewhy.methods._hiding import Draws, Scored, all_hidden, paint, piece_counts, piece_masks, unknown
 from seewhy.methods._sampling import sampled

@@ -25,7 +25,12 @@ _MOST = 8192
         discriminative=False,
         positive=True,
         use="Eigen-CAM for activations that no plane fits",
-        caveats=("the same for every class", "compares every two positions: layers of at most 8192"),
+        caveats=(
+            "the same for every class",
+            "compares every two positions: layers of at most 8192",
+            "the paper leaves the sign open: it is that of the mean activation; where channels average to nothing "
+            "(behind a layer norm) the larger responses are positive",
+        ),
     )
 )
 def kpca_cam(activation: Tensor, *, kernel: str = "sigmoid", gamma: float | None = None) -> Tensor:
@@ -61,7 +66,7 @@ def _component(activation: Tensor, kernel: str, gamma: float | None) -> Tensor:
     centred = gram - gram.mean(1, keepdim=True) - gram.mean(2, keepdim=True) + gram.mean((1, 2), keepdim=True)
     eigenvalue, top = top_eigenpair(centred)
     projected = top * eigenvalue[:, None].clamp(min=0).sqrt()
-    return signed_like(projected.to(activation).reshape_as(activation[:, 0]), activation.mean(1))
+    return signed_like(projected.to(activation).reshape_as(activation[:, 0]), activation)
 
 
 def _gram(vectors: Tensor, kernel: str, gamma: float) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from seewhy.core.asks import Attention
-from seewhy.methods._tokens import on_grid
+from seewhy.core.forward.attention import AttentionMaps
 from seewhy.registry import Card, Need, method
 
 __all__ = ["le_grad"]
@@ -42,6 +42,6 @@ def le_grad() -> Generator[Any, Any, Tensor]:
     score is what the model's head (final norm included) makes of that block's output. Raises `CapabilityError` for
     models without global attention.
     """
-    found = yield Attention(lens=True)
+    found: AttentionMaps = yield Attention(lens=True)
     rows = [gradient.clamp(min=0).mean((1, 2)) for gradient in found.gradients]
-    return on_grid(torch.stack(rows).mean(0), found)
+    return found.on_grid(torch.stack(rows).mean(0))

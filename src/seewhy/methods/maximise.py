@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from seewhy.core.asks import Attribution, Interrupted, Progress
-from seewhy.core.noise import fingerprint, gaussian, uniform
+from seewhy.core.perturb.noise import fingerprint, gaussian, uniform
 from seewhy.errors import CapabilityError, UnknownName, UsageError
 from seewhy.methods import _pictures
 from seewhy.methods._looking import look_at_views

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from seewhy.core.asks import Attribution
-from seewhy.core.fills import Fill
-from seewhy.core.maps import upsample
+from seewhy.core.perturb.fills import Fill
+from seewhy.core.perturb.resampling import upsample
 from seewhy.errors import UsageError
 from seewhy.methods._optimised import search
 from seewhy.registry import Card, Need, method

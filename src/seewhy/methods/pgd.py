@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from seewhy.core.asks import Attribution
-from seewhy.core.noise import fingerprint, uniform
+from seewhy.core.perturb.noise import fingerprint, uniform
 from seewhy.methods._adversarial import Ball, ascend
 from seewhy.registry import Card, Need, method
 

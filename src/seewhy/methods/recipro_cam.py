@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seewhy.core.asks import HeadWeights, Score, Stream
-from seewhy.core.folds import Collect
-from seewhy.core.streams import EditedLayer
+from seewhy.core.perturb.folds import Collect
+from seewhy.core.perturb.sources import EditedLayer
 from seewhy.errors import UsageError
 from seewhy.methods._channels import mean_over_positions
 from seewhy.registry import Card, Need, method

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from seewhy.core.asks import Activation, Gradient
-from seewhy.core.maps import upsample
+from seewhy.core.perturb.resampling import upsample
 from seewhy.errors import UsageError
 from seewhy.methods._channels import where_nonzero
 from seewhy.methods.grad_cam_pp import grad_cam_pp

@@ -9,8 +9,8 @@ from typing import Any
 from torch import Tensor
 
 from seewhy.core.asks import Activation, Attribution, Gradient
-from seewhy.core.sampling import Means
-from seewhy.core.streams import GaussianNoise
+from seewhy.core.perturb.estimators import Means
+from seewhy.core.perturb.sources import GaussianNoise
 from seewhy.methods._sampling import sampled
 from seewhy.methods.grad_cam_pp import grad_cam_pp
 from seewhy.registry import Card, Need, method

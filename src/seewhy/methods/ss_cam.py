@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from seewhy.core.noise import fingerprint, gaussian
+from seewhy.core.perturb.noise import fingerprint, gaussian
 from seewhy.methods._channels import weighted_sum
 from seewhy.methods._masks import masked_increase, score_weights
 from seewhy.registry import Card, Need, method

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seewhy.core.asks import Attribution, Gradient, Stream
-from seewhy.core.folds import WeightedSum
-from seewhy.core.streams import StraightPath
+from seewhy.core.perturb.folds import WeightedSum
+from seewhy.core.perturb.sources import StraightPath
 from seewhy.errors import CapabilityError, UsageError
 from seewhy.methods._paths import quadrature
 from seewhy.registry import Card, Need, method

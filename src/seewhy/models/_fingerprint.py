@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seewhy.core.bits import Bits
-from seewhy.core.graph.state import addresses
-from seewhy.core.network import submodules, tensors_of
+from seewhy.core.compile.bits import Bits
+from seewhy.core.compile.state import addresses
+from seewhy.core.network.borrowed import submodules, tensors_of
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from seewhy.core.functions import Call, Interceptor
-from seewhy.core.network import Network
+from seewhy.core.intercept.functions import Call, Interceptor
+from seewhy.core.network.borrowed import Network
 
 if TYPE_CHECKING:
     from seewhy.models._keras_network import KerasNetwork

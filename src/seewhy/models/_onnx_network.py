@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seewhy.core.programs import Program
+from seewhy.core.network.runtimes import Program
 from seewhy.errors import CapabilityError, one_line
 from seewhy.models._onnx_file import OnnxFile, import_onnx
 from seewhy.models._onnx_fold import fold_constants

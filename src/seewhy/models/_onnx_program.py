@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seewhy.core.head import Squash
-from seewhy.core.programs import Program
+from seewhy.core.intercept.head import Squash
+from seewhy.core.network.runtimes import Program
 from seewhy.errors import CapabilityError, ModelError, reason
 from seewhy.models._onnx_file import ImageInput, OnnxFile, import_onnx
 

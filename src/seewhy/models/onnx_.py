@@ -11,12 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seewhy.core.forwards import run_forward
-from seewhy.core.functions import Call, Handler
-from seewhy.core.graph.agreement import gap
-from seewhy.core.network import Network
-from seewhy.core.passes import Request
-from seewhy.core.programs import disagreement, slope_gap, slope_of
+from seewhy.core.forward.agreement import disagreement, gap, slope_gap, slope_of
+from seewhy.core.forward.request import Request
+from seewhy.core.forward.session import Session
+from seewhy.core.intercept.functions import Call, Handler
+from seewhy.core.network.borrowed import Network
 from seewhy.errors import ModelError, SeewhyError, UsageError, reason
 from seewhy.models._onnx_file import OnnxFile, literal, read_onnx
 from seewhy.models._onnx_network import OnnxNetwork, Unconvertible, convert
@@ -117,13 +116,13 @@ def _slopes(module: OnnxNetwork, program: OnnxProgram, batch: int) -> float:
     """How far the derivatives of the two are apart on noise. Raises `Unconvertible` where rounding takes part in the
     scores, so that they change over long steps by what no derivative has."""
     x, unit = _noise(module, program, batch)
-    network, rounding = Network(module), _Rounding()
-    network.program = None
+    network, rounding = Network(module, alone=True), _Rounding()
     with network.borrowed() as call:
+        session = Session(network, call, x)
 
         def scores(given: Tensor) -> Tensor:
             request = Request(attached=True, at_input=True, watches=(rounding.handlers,))
-            return run_forward(network, call, given, request).forward.logits
+            return session.run(given, request).outputs.logits
 
         slope = _mixed_slope(scores, x)
         if rounding.met:
@@ -185,13 +184,12 @@ def _noise(module: OnnxNetwork | OnnxProgram, program: OnnxProgram, batch: int) 
 
 def _gap(module: OnnxNetwork, program: OnnxProgram, batch: int) -> float | str:
     """How far the two are apart on noise; in words where the torch version does not run at all."""
-    network = Network(module)
+    network = Network(module, alone=True)  # compared below, where a gap is no error
     x, _ = _noise(module, program, batch)
-    network.program = None  # compared below, where a gap is no error
     try:
         with network.borrowed() as call:
-            made = run_forward(network, call, x, Request(gradients=False))
-        return disagreement(program, x, made.forward)
+            made = Session(network, call, x).run(x, Request(gradients=False))
+        return disagreement(program, x, made.outputs)
     except SeewhyError:
         raise
     except Exception as error:  # whatever torch says about operations that do not fit together

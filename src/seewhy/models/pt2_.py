@@ -11,7 +11,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from seewhy.core.outputs import main_tensor
+from seewhy.core.network.outputs import main_tensor
 from seewhy.errors import CapabilityError, ModelError, UnsafeModel, UsageError, reason
 from seewhy.models._scheme import Request, Scheme
 from seewhy.models._words import missing_file

@@ -14,7 +14,7 @@ from torch import nn
 import seewhy
 from networks import image, make
 from seewhy import targets as t
-from seewhy.api.robustness import robustness
+from seewhy.api.attacking import robustness
 from seewhy.errors import CapabilityError, TargetError, UsageError
 from seewhy.models import Preprocess
 

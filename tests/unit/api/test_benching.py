@@ -22,8 +22,8 @@ from seewhy.api.bench.peers import Asked
 from seewhy.api.bench.racing import Contestant, Lap
 from seewhy.api.bench.result import Bench, MethodBench
 from seewhy.api.bench.running import bench
-from seewhy.core.graph.fusing import can_fuse
-from seewhy.core.programs import Program
+from seewhy.core.compile.fusing import can_fuse
+from seewhy.core.network.runtimes import Program
 from seewhy.errors import TargetError, UnknownName, UsageError
 
 X = torch.rand(3, 12, 14, generator=torch.Generator().manual_seed(0))

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import nn
 
 import seewhy
-from seewhy.api.labelled import labelled
+from seewhy.api.given.folders import labelled
 from seewhy.errors import TargetError, UsageError
 from seewhy.metrics import classification
 from seewhy.models import Preprocess

@@ -26,6 +26,8 @@ CASES: dict[str, tuple[dict[str, Any], int, int]] = {
     "smooth-grad": ({"n": 400, "reduce": "none"}, 50, 50),
 }
 
+pytestmark = pytest.mark.usefixtures("no_spot_checks")  # forwards are counted
+
 
 class Interrupt:
     """A forward hook that raises before sample ``n``, counting those of the variants."""
@@ -110,10 +112,10 @@ def test_methods_that_cannot_stop_early_are_not_given() -> None:
 
 
 def test_a_finished_picture_outlives_an_interruption_of_its_score(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("seewhy.api.maximising.score_batch", interrupted)
+    monkeypatch.setattr("seewhy.api.inside.visualisation.score_batch", interrupted)
     net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU())
     found = seewhy.maximise(net, "1:2", size=16, steps=3)
     assert found.status.code == "unfinished"

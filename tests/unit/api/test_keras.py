@@ -16,8 +16,8 @@ from PIL import Image
 import seewhy
 from keras_networks import HEADS, keras, pair
 from properties.asking import METHODS
-from seewhy.core.graph.state import structure
-from seewhy.core.network import submodules
+from seewhy.core.compile.state import structure
+from seewhy.core.network.borrowed import submodules
 from seewhy.errors import UsageError
 from seewhy.registry import methods
 
@@ -468,3 +468,21 @@ def test_another_head_is_not_taken_for_one_in_mixed_precision() -> None:
     model = keras.Sequential([layers.Input((16, 16, 3)), *body])
     facts = seewhy.diagnose(model, torch.rand(1, 16, 16, 3), methods=["cam"]).facts
     assert facts["output"].endswith("head: not pool then linear")
+
+
+@pytest.mark.parametrize("size", [(12, 12), (8, 12)])
+def test_a_region_of_a_segmentation_network(size: tuple[int, int]) -> None:
+    """[B, H, W, K] was read as [B, K, H, W], for as many classes as rows without a word."""
+    keras.utils.set_random_seed(1)
+    given = keras.Input((*size, 3))
+    hidden = keras.layers.Conv2D(4, 3, padding="same", activation="tanh")(given)
+    maps = keras.layers.Conv2D(12, 1)(hidden)
+    logits, net = keras.Model(given, maps), keras.Model(given, keras.layers.Softmax()(maps))
+    x, mask = torch.rand(1, *size, 3, generator=torch.Generator().manual_seed(2)), torch.zeros(size)
+    mask[:5, 2:] = 1
+    leaf = x.clone().requires_grad_()
+    score = (logits(leaf)[..., 3] * mask).sum() / mask.sum()
+    (right,) = torch.autograd.grad(score, leaf)
+    found = seewhy.explain(net, x, "saliency", seewhy.targets.Region(mask, 3), reduce="none")
+    assert (found.unit, found.score) == ("logit", pytest.approx(score.item(), rel=1e-4))
+    np.testing.assert_allclose(np.moveaxis(found.values, 0, -1), right[0].numpy(), atol=1e-6)

@@ -219,6 +219,7 @@ def test_what_cannot_be_meant(name: str, given: dict[str, Any], words: str) -> N
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.usefixtures("no_spot_checks")
 def test_the_fill_hides() -> None:
     """What is asked for as a fill is what the model sees in a window."""
     seen: list[Tensor] = []

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from seewhy.api.inputs import Item
-from seewhy.api.segments import regions, segments
+from seewhy.api.given.images import Item
+from seewhy.api.given.regions import regions, segments
 from seewhy.errors import UnknownName, UsageError
 
 

@@ -11,9 +11,9 @@ from torch import nn
 
 import seewhy
 import seewhy.methods
-from seewhy.api.inputs import Item, read_items
-from seewhy.api.supplying import FILLS, Question, Supplier
-from seewhy.core.fills import Fill, Inpaint
+from seewhy.api.asked.supplies import FILLS, Question, Supplier
+from seewhy.api.given.images import Item, read_items
+from seewhy.core.perturb.fills import Fill, Inpaint
 from seewhy.errors import UnknownName, UsageError
 from seewhy.registry import methods
 

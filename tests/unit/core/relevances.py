@@ -15,12 +15,11 @@ import seewhy.methods
 from networks import CLASSES
 from seewhy import targets as t
 from seewhy.core.asks import Relevance
-from seewhy.core.jobs import Job, Outline, Settings
-from seewhy.core.layers import INPUT, find_place
-from seewhy.core.network import Network
+from seewhy.core.forward.propagation import Flow, Propagation
+from seewhy.core.forward.session import Session
+from seewhy.core.network.borrowed import Network
+from seewhy.core.network.places import INPUT
 from seewhy.core.relevance.composites import excitation, find_composite
-from seewhy.core.relevance.propagation import Flow, Propagation
-from seewhy.registry import methods
 
 __all__ = ["Toy", "flow_of", "lrp", "noisy", "same", "toy"]
 
@@ -31,11 +30,9 @@ def flow_of(net: nn.Module, x: Tensor, name: str, place: str = INPUT, k: int = 1
     excited = name in ("excitation", "contrast")
     chosen = excitation(contrast=name == "contrast") if excited else find_composite(name, bounds=bounds)
     network = Network(net)
-    job = Job(Outline(methods["lrp"], place), (t.Logit(k),) * len(x))
     with network.borrowed() as call:
-        found = Propagation(network, call, x, Settings(), lambda layer: find_place(net, layer))
-        flow, _ = found.answer(Relevance(chosen, "one" if excited else "score"), place, job)
-    assert isinstance(flow, Flow)
+        asked = Relevance(chosen, "one" if excited else "score")
+        flow, _ = Propagation(Session(network, call, x)).flow(asked, place, (t.Logit(k),) * len(x), "lrp")
     return flow
 
 

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 import seewhy
 from networks import FusedAttention, MultiHead, Transformer, image, make
-from seewhy.core.attention import AttentionWatch, blocks, check
-from seewhy.core.functions import Interceptor
-from seewhy.core.layers import Seen
+from seewhy.core.forward.attention import blocks, check
+from seewhy.core.intercept.attention import AttentionWatch
+from seewhy.core.intercept.functions import Interceptor
+from seewhy.core.network.places import Seen
 from seewhy.errors import CapabilityError
 
 

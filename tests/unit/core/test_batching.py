@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 import seewhy
-from seewhy.core.batching import Budget, Meter, in_chunks
+from seewhy.core.memory import Budget, Meter, in_chunks
 from seewhy.errors import OutOfMemory
 
 
@@ -117,11 +117,12 @@ def test_what_is_given_for_each_image_follows_it_into_its_chunk() -> None:
 
 
 def test_a_tensor_too_large_to_be_used_again_makes_chunks_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seewhy.core.batching._BLOCK", 12_000)
+    monkeypatch.setattr("seewhy.core.memory._BLOCK", 12_000)
     sizes = [stop - start for start, stop, _ in in_chunks(10, allocate, Budget(limit=10**9), recorded=False)]
     assert sizes == [4, 3, 3]
 
 
+@pytest.mark.usefixtures("no_spot_checks")
 def test_nothing_holds_all_samples_at_once() -> None:
     """The largest batch a stream sends through the network does not grow with the number of samples."""
     largest = []

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 import seewhy
-from seewhy.core import network as networks
-from seewhy.core.bits import Bits
-from seewhy.core.graph.state import structure
-from seewhy.core.network import Network, submodules
+from seewhy.core.compile.bits import Bits
+from seewhy.core.compile.state import structure
+from seewhy.core.network import borrowed as networks
+from seewhy.core.network.borrowed import Network, submodules
 
 
 class Calls(SimpleQueue):

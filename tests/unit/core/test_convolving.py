@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 
 import seewhy
-from seewhy.core.graph.agreement import gap
-from seewhy.core.graph.building import Build, Steps
-from seewhy.core.graph.convolving import Convolution, convolve
-from seewhy.core.graph.exporting import export
-from seewhy.core.graph.onednn import FUSED
-from seewhy.core.graph.packing import Packing
-from seewhy.core.rules import clipped
+from seewhy.core.compile.building import Build, Steps
+from seewhy.core.compile.convolution import Convolution, convolve
+from seewhy.core.compile.export import export
+from seewhy.core.compile.fusing import Packing
+from seewhy.core.compile.onednn import FUSED
+from seewhy.core.forward.agreement import gap
+from seewhy.core.intercept.backward_rules import clipped
 
 pytestmark = pytest.mark.skipif(FUSED is None, reason="this torch has no oneDNN")
 
@@ -155,7 +155,7 @@ def test_a_gradient_that_others_read_is_not_written_into(fused: bool) -> None:
 def test_a_gradient_that_nobody_else_reads_is_clipped_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
     reused: list[bool] = []
     monkeypatch.setattr(
-        "seewhy.core.graph.convolving.clipped",
+        "seewhy.core.compile.convolution.clipped",
         lambda *given, reuse: reused.append(reuse) or clipped(*given, reuse=reuse),
     )
     layers = [nn.Conv2d(3, 3, 3), nn.ReLU(), nn.Conv2d(3, 3, 3), nn.ReLU6(), nn.Conv2d(3, 3, 3), nn.ReLU()]

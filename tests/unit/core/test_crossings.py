@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import seewhy
-from seewhy.core.crossings import Paths
+from seewhy.core.layers.dominators import Paths
 from seewhy.errors import CapabilityError, UnknownName
 
 

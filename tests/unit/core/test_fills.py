@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from seewhy.core.fills import Fill, Inpaint
+from seewhy.core.perturb.fills import Fill, Inpaint
 from seewhy.errors import CapabilityError
 
 

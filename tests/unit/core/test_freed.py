@@ -15,10 +15,10 @@ import seewhy
 import seewhy.methods
 from networks import image
 from properties.asking import METHODS, explain, made
-from seewhy.core.forwards import run_forward
-from seewhy.core.layers import find_place
-from seewhy.core.network import Network
-from seewhy.core.passes import Request
+from seewhy.core.forward.request import Request
+from seewhy.core.forward.session import Session
+from seewhy.core.network.borrowed import Network
+from seewhy.core.network.places import find_place
 
 
 @pytest.fixture
@@ -37,8 +37,8 @@ def test_a_pass_is_freed_at_once(kind: str) -> None:
     options = {} if kind == "plain" else {kind: True}
     with network.borrowed() as call:
         places = {case.layer: find_place(case.net, case.layer)}
-        pass_ = run_forward(network, call, x, Request(places, at_input=True, **options))
-        seen = weakref.ref(pass_.raw(case.layer)), weakref.ref(pass_.forward.main)
+        pass_ = Session(network, call, x).run(x, Request(places, at_input=True, **options))
+        seen = weakref.ref(pass_.raw(case.layer)), weakref.ref(pass_.outputs.main)
         del pass_
     assert [each() for each in seen] == [None, None]
 

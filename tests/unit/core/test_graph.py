@@ -16,16 +16,16 @@ from torch import Tensor, nn
 
 import networks
 import seewhy
-from seewhy.core.forwards import rounded
-from seewhy.core.graph import measuring
-from seewhy.core.graph.agreement import difference, gap, mixes, rounding
-from seewhy.core.graph.building import Build, Prepared, Steps
-from seewhy.core.graph.exporting import export
-from seewhy.core.graph.folding import fold_batch_norms
-from seewhy.core.graph.measuring import Pieces, best_pieces, best_steps
-from seewhy.core.graph.preparing import Preparer
-from seewhy.core.graph.state import Contents, addresses, structure
-from seewhy.core.network import Network
+from seewhy.core.compile import measuring
+from seewhy.core.compile.building import Build, Prepared, Steps
+from seewhy.core.compile.export import export
+from seewhy.core.compile.folding import fold_batch_norms
+from seewhy.core.compile.measuring import Pieces, best_pieces, best_steps
+from seewhy.core.compile.programs import Preparer
+from seewhy.core.compile.state import Contents, addresses, structure
+from seewhy.core.forward.agreement import difference, gap, mixes, rounding
+from seewhy.core.forward.session import rounded
+from seewhy.core.network.borrowed import Network
 from seewhy.errors import CapabilityError
 
 ALL = Steps(fold=True, channels_last=True, fuse=True, tiles=True)
@@ -302,7 +302,7 @@ def test_what_rounding_does_to_the_network_itself_is_allowed(off: float, itself:
     def made(by: float) -> Any:
         forward = SimpleNamespace(raw=torch.tensor([[1.0, by]]), ends_in="logits")
         return SimpleNamespace(
-            forward=forward, tape=SimpleNamespace(activations={}), request=SimpleNamespace(graph="none")
+            outputs=forward, tape=SimpleNamespace(activations={}), request=SimpleNamespace(graph="none")
         )
 
     # the first way of rounding moves nothing; one of several is enough
@@ -413,8 +413,8 @@ def test_backward_hooks_keep_the_eager_model() -> None:
 
 @pytest.mark.parametrize("price", [0.0, float("inf")])
 def test_auto_prepares_when_it_is_worth_it(price: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seewhy.core.graph.preparing.PRICE", price)
-    monkeypatch.setattr("seewhy.core.graph.preparing.PASSES", 0)
+    monkeypatch.setattr("seewhy.core.compile.programs.PRICE", price)
+    monkeypatch.setattr("seewhy.core.compile.programs.PASSES", 0)
     found = seewhy.explain(_net(), _x(1), method="occlusion", window=16, target=0)
     assert found.provenance["prepare"] == "auto"
     assert found.provenance["prepared"]["used"] is (price == 0)
@@ -422,12 +422,12 @@ def test_auto_prepares_when_it_is_worth_it(price: float, monkeypatch: pytest.Mon
 
 def test_auto_prepares_for_a_stream_that_would_take_long(monkeypatch: pytest.MonkeyPatch) -> None:
     net, x = _net(), _x(1)
-    monkeypatch.setattr("seewhy.core.graph.preparing.PRICE", 1e-4)  # less than the windows of one picture take
+    monkeypatch.setattr("seewhy.core.compile.programs.PRICE", 1e-4)  # less than the windows of one picture take
     assert not seewhy.explain(net, x, method="saliency", target=0).provenance["prepared"]["used"]
 
 
 def test_preparing_pays_after_so_many_passes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seewhy.core.graph.preparing.PRICE", 3.0)
+    monkeypatch.setattr("seewhy.core.compile.programs.PRICE", 3.0)
     network = Network(_net())
     with network.borrowed() as call:
         preparer = Preparer(network, call, _x(1), "auto")
@@ -481,7 +481,7 @@ def test_steps_of_several_images_do_for_one(
 ) -> None:
     sizes: list[int] = []
     monkeypatch.setattr(
-        "seewhy.core.graph.preparing.best_steps",
+        "seewhy.core.compile.programs.best_steps",
         lambda build, call, x, gradients: sizes.append(len(x)) or (Steps(True, True, True), {}),
     )
     net = _net()
@@ -494,7 +494,7 @@ def test_steps_of_several_images_do_for_one(
 
 def test_what_is_done_once_does_not_make_chunks_small(monkeypatch: pytest.MonkeyPatch) -> None:
     net, x, sizes = _net(), _x(1), list[int]()
-    monkeypatch.setattr("seewhy.core.graph.preparing.best_pieces", lambda run, x, gradients: Pieces(8, 1000))
+    monkeypatch.setattr("seewhy.core.compile.programs.best_pieces", lambda run, x, gradients: Pieces(8, 1000))
     forward = Prepared.forward
     monkeypatch.setattr(Prepared, "forward", lambda self, x: sizes.append(len(x)) or forward(self, x))
     seewhy.explain(net, x, method="integrated-gradients", rule="trapezoid", steps=16, target=0, prepare=True)

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 import seewhy
-from seewhy.core.grids import Answers, Stripes, decide, in_order
-from seewhy.core.layouts import Layout, claims, find_layout
+from seewhy.core.layers.grids import Answers, Stripes, decide, in_order
+from seewhy.core.network.layouts import Layout, claims, find_layout
 from seewhy.errors import CapabilityError
 
 
@@ -188,7 +188,9 @@ def test_an_order_read_at_one_place_is_tried_at_the_others(monkeypatch: pytest.M
 
     net, x = _seeded(Twice), _x(32, 48)
     seewhy.explain(net, x, method="grad-cam", layer="seen", target=1)
-    monkeypatch.setattr("seewhy.core.proving._MOST_DIGITS", 0)  # as where answers are too faint to name each place once
+    monkeypatch.setattr(
+        "seewhy.core.layers.proofs._MOST_DIGITS", 0
+    )  # as where answers are too faint to name each place once
     found = seewhy.explain(net, x, method="grad-cam", layer="again", target=1)
     assert found.provenance["grid"]["again"] == "proved, put in order"
     np.testing.assert_allclose(found.values, _right(net, x), rtol=1e-4, atol=1e-6)
@@ -352,6 +354,7 @@ def test_an_undecided_layer_gives_way_to_the_one_before_it() -> None:
     assert (found.layer, found.provenance["grid"]) == ("body", {"body": "proved"})
 
 
+@pytest.mark.usefixtures("no_spot_checks")
 def test_a_proof_is_made_once_and_counted_and_goes_with_its_model() -> None:
     net, x = _seeded(lambda: Read(*ARRANGED["tokens in another order"])), _x(batch=2)
     first = seewhy.explain(net, x, method=["grad-cam", "hires-cam"], target=1, prepare=False)

@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import seewhy
-from seewhy.core.functions import Interceptor
-from seewhy.core.upstream import WORKAROUNDS
+from seewhy.core.intercept.functions import Interceptor
+from seewhy.core.intercept.torch_faults import WORKAROUNDS
 from seewhy.errors import CapabilityError, TargetError
 
 METHODS = ("saliency", "guided-backprop", "deconvnet", "full-grad", "grad-cam", "layer-cam")

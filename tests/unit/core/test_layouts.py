@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import seewhy
-from seewhy.core.layouts import find_layout
+from seewhy.core.network.layouts import find_layout
 from seewhy.errors import UsageError
 
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from seewhy.core.graph.agreement import gap
-from seewhy.core.graph.building import Build, Steps
-from seewhy.core.graph.exporting import export
-from seewhy.core.graph.linear import LINEAR, linear
+from seewhy.core.compile.building import Build, Steps
+from seewhy.core.compile.export import export
+from seewhy.core.compile.onednn import LINEAR, linear
+from seewhy.core.forward.agreement import gap
 
 pytestmark = pytest.mark.skipif(LINEAR is None, reason="this torch has no oneDNN")
 

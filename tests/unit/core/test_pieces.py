@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from torch import nn
 
 from seewhy.core import targets as t
-from seewhy.core.folds import Collect, Gather, WeightedSum
-from seewhy.core.functions import canonical_name
-from seewhy.core.layers import AUTO, find_place, place_name
-from seewhy.core.maps import upsample, upsample_sum
-from seewhy.core.noise import fingerprint, gaussian, uniform
-from seewhy.core.outputs import Forward
-from seewhy.core.rules import rule_name
+from seewhy.core.intercept.backward_rules import rule_name
+from seewhy.core.intercept.functions import canonical_name
+from seewhy.core.network.outputs import Outputs
+from seewhy.core.network.places import AUTO, find_place, place_name
+from seewhy.core.perturb.folds import Collect, Gather, WeightedSum
+from seewhy.core.perturb.noise import fingerprint, gaussian, uniform
+from seewhy.core.perturb.resampling import upsample, upsample_sum
 from seewhy.errors import TargetError, UnknownName, UsageError, nearest
 from seewhy.registry import Card, Registry, method, methods
 
@@ -82,8 +82,8 @@ def test_uniform_draws_depend_on_the_same_things() -> None:
     assert abs(float(many.var()) - 1 / 12) < 0.003
 
 
-def forward(logits: torch.Tensor) -> Forward:
-    return Forward(logits, len(logits))
+def forward(logits: torch.Tensor) -> Outputs:
+    return Outputs(logits, len(logits))
 
 
 def test_targets_have_the_values_they_say() -> None:

@@ -22,17 +22,16 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 import seewhy
 from networks import FusedAttention, Transformer
-from seewhy.core.batching import Meter
-from seewhy.core.closed import Closed
-from seewhy.core.foreign import apart
-from seewhy.core.functions import Interceptor
-from seewhy.core.graph.building import Build, Prepared, Steps
-from seewhy.core.graph.exporting import export
-from seewhy.core.graph.preparing import Preparer
-from seewhy.core.graph.state import Contents, structure
-from seewhy.core.graph.uses import Use
-from seewhy.core.graph.watching import read_by
-from seewhy.core.network import Network
+from seewhy.core.compile.building import Build, Prepared, Steps
+from seewhy.core.compile.closed import Closed
+from seewhy.core.compile.export import apart, export
+from seewhy.core.compile.programs import Preparer
+from seewhy.core.compile.reading import read_by
+from seewhy.core.compile.state import Contents, structure
+from seewhy.core.forward.request import Use
+from seewhy.core.intercept.functions import Interceptor
+from seewhy.core.memory import Meter
+from seewhy.core.network.borrowed import Network
 from seewhy.registry import methods
 
 ALL = Steps(True, True, True, True)
@@ -104,8 +103,8 @@ def occluded(net: nn.Module, x: Tensor, target: int, window: int) -> np.ndarray[
 @pytest.mark.parametrize("method", ["saliency", "grad-cam", "rise", "occlusion"])
 @pytest.mark.parametrize("batch", [3, 5])
 def test_several_images_in_one_call(batch: int, method: str, prepare: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seewhy.core.graph.preparing.PRICE", 0.0)
-    monkeypatch.setattr("seewhy.core.graph.preparing.PASSES", 0)
+    monkeypatch.setattr("seewhy.core.compile.programs.PRICE", 0.0)
+    monkeypatch.setattr("seewhy.core.compile.programs.PASSES", 0)
     asked: dict[str, Any] = {"target": 1} | ({"n": 24} if method == "rise" else {})
     asked |= {"window": 8, "stride": 8} if method == "occlusion" else {}
     net = seeded(Net)
@@ -532,7 +531,7 @@ class Twice(nn.Module):
 @pytest.mark.parametrize("method", ["saliency", "guided-backprop", "occlusion", "integrated-gradients"])
 @pytest.mark.parametrize("steps", [ALL, Steps(True, True, True)], ids=["tiles", "fused"])
 def test_one_weight_at_two_strides(method: str, steps: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seewhy.core.graph.preparing.best_steps", lambda *a, **k: (steps, {}))
+    monkeypatch.setattr("seewhy.core.compile.programs.best_steps", lambda *a, **k: (steps, {}))
     net, x = seeded(Twice), images(2, size=12)
     asked: dict[str, Any] = {"window": 4} if method == "occlusion" else {}
     found = seewhy.explain(net, x, method, 1, **asked, prepare=True)

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seewhy.core.sampling import Estimate, Means, Pairs, Variances, relative_error, rounds, student
+from seewhy.core.perturb.estimators import Estimate, Means, Pairs, Variances, relative_error, rounds, student
 from seewhy.errors import UsageError
 
 

@@ -12,14 +12,14 @@ from torch import nn
 
 import seewhy
 from seewhy import targets as t
-from seewhy.core.outputs import Forward
+from seewhy.core.network.outputs import Outputs
 from seewhy.errors import TargetError, UsageError
 
 _ROWS = torch.tensor([[2.0, -1.0, 0.5], [0.0, 3.0, -2.0]])
 
 
 def _of(target: t.Target, raw: object = _ROWS, batch: int = 2) -> list[float]:
-    return target(Forward(raw, batch)).tolist()
+    return target(Outputs(raw, batch)).tolist()
 
 
 def _softmax(row: list[float], k: int) -> float:
@@ -183,7 +183,7 @@ def test_a_detection_is_explained(kind: str) -> None:
     direction = torch.from_numpy(found.values).sign()[None].double()
     step = 1e-7
     with torch.no_grad():
-        up, down = (float(target(Forward(net(x + sign * step * direction), 1))) for sign in (1, -1))
+        up, down = (float(target(Outputs(net(x + sign * step * direction), 1))) for sign in (1, -1))
     assert np.abs(found.values).sum() == pytest.approx((up - down) / (2 * step), rel=2e-2)
 
 

@@ -277,3 +277,69 @@ def test_what_is_typed_for_a_sparse_output_works() -> None:
     )
     plain = seewhy.explain(seeded(lambda: Ended(lambda y: y)), image(), "saliency", 1)
     np.testing.assert_allclose(found[0].values, plain[0].values, rtol=1e-5)
+
+
+_ORDER = [2, 0, 3, 1]
+#: ends that pick classes by number: what they give, what is explained as class 0, and its unit
+PICKED: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor], str]] = {
+    "softmax in another order": (lambda z: z.softmax(1)[:, _ORDER], lambda z: z[:, 2], "logit"),
+    "by a tensor": (lambda z: z.softmax(1)[:, torch.tensor(_ORDER)], lambda z: z[:, 2], "logit"),
+    "its logarithm": (lambda z: z.log_softmax(1)[:, _ORDER], lambda z: z[:, 2], "logit"),
+    "sigmoid in another order": (lambda z: z.sigmoid()[:, _ORDER], lambda z: z[:, 2], "logit"),
+    "sigmoid, some twice": (lambda z: z.sigmoid()[:, [2, 2, 1, 1]], lambda z: z[:, 2], "logit"),
+    "softmax, some twice": (lambda z: z.softmax(1)[:, [2, 2, 1, 1]], lambda z: z.softmax(1)[:, 2], "probability"),
+    "rows": (lambda z: z.softmax(1)[torch.arange(len(z))], lambda z: z[:, 0], "logit"),
+}
+
+
+@pytest.mark.parametrize("prepare", [False, True])
+@pytest.mark.parametrize("kind", PICKED)
+def test_an_index_that_picks_classes_is_followed_to_those(kind: str, prepare: bool) -> None:
+    """As many numbers as before were taken for the same ones in the same order: another class was explained."""
+    end, score, unit = PICKED[kind]
+    net, x = seeded(lambda: Ended(lambda z: end(z / 40))), image()
+    leaf = x.clone().requires_grad_()
+    values = score(net.logits(leaf) / 40)
+    (right,) = torch.autograd.grad(values.sum(), leaf)
+    found = seewhy.explain(net, x, "saliency", 0, reduce="none", prepare=prepare)
+    assert [each.unit for each in found] == [unit] * 2
+    assert [each.score for each in found] == pytest.approx(values.tolist(), rel=1e-4)
+    np.testing.assert_allclose(np.stack([each.values for each in found]), right.numpy(), rtol=1e-3, atol=1e-6)
+    assert [each.prediction.index for each in found if each.prediction] == net(x).argmax(1).tolist()
+
+
+@pytest.mark.parametrize("size", [(8, 12), (10, 10)])
+@pytest.mark.parametrize("squashed", [False, True])
+def test_a_region_of_maps_whose_classes_are_last(size: tuple[int, int], squashed: bool) -> None:
+    """Class k was read as row k of the picture."""
+
+    class Last(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 3, padding=1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.conv(x)
+            return (y.softmax(1) if squashed else y).permute(0, 2, 3, 1).contiguous()
+
+    net, x = seeded(Last), torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(1))
+    mask = torch.zeros(size)
+    mask[:3, :2] = 1
+    leaf = x.clone().requires_grad_()
+    maps = net(leaf).movedim(-1, 1)
+    score = (maps[:, 1] * mask).sum() / mask.sum()
+    (right,) = torch.autograd.grad(score, leaf)
+    found = seewhy.explain(net, x, "saliency", t.Region(mask, 1), reduce="none")
+    assert found.unit == ("probability" if squashed else "logit")
+    assert found.score == pytest.approx(score.item(), rel=1e-4)
+    np.testing.assert_allclose(found.values, right[0].numpy(), rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [nn.ReLU6, nn.SiLU, nn.Hardswish])
+def test_biases_and_a_backward_rule_in_one_call(kind: type[nn.Module]) -> None:
+    """What a rule had saved of a rectifier that works in place was written into: "the forward rewrites in place"."""
+    net = seeded(lambda: nn.Sequential(nn.Conv2d(3, 6, 3), kind(inplace=True), nn.Conv2d(6, 4, 8), nn.Flatten()))
+    x = 20 * image(1)
+    both = seewhy.explain(net, x, ["guided-backprop", "full-grad"], 1)
+    for name, found in zip(("guided-backprop", "full-grad"), both, strict=True):
+        np.testing.assert_allclose(found.values, seewhy.explain(net, x, name, 1).values, rtol=1e-5)

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from seewhy.core.batching import Meter
-from seewhy.core.graph import winograd
-from seewhy.core.graph.building import Build, Steps
-from seewhy.core.graph.exporting import export
-from seewhy.core.graph.measuring import best_steps
-from seewhy.core.graph.onednn import FUSED
-from seewhy.core.graph.winograd import by_tiles, pays, tile_bias, tile_weight
+from seewhy.core.compile import winograd
+from seewhy.core.compile.building import Build, Steps
+from seewhy.core.compile.export import export
+from seewhy.core.compile.measuring import best_steps
+from seewhy.core.compile.onednn import FUSED
+from seewhy.core.compile.winograd import by_tiles, pays, tile_bias, tile_weight
+from seewhy.core.memory import Meter
 
 pytestmark = pytest.mark.skipif(FUSED is None, reason="this torch has no oneDNN")
 

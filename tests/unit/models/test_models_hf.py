@@ -14,7 +14,7 @@ from PIL import Image
 
 import seewhy
 from seewhy import Preprocess
-from seewhy.core.outputs import main_tensor
+from seewhy.core.network.outputs import main_tensor
 from seewhy.errors import ModelError, UnsafeModel
 
 transformers = pytest.importorskip("transformers")

@@ -14,17 +14,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from seewhy.api.answered.predictions import predict_items
+from seewhy.api.asked.parameters import split_parameters
 from seewhy.api.bench.entering import Prepared, ours, prepared
 from seewhy.api.bench.measures import Measure
 from seewhy.api.bench.peers import Asked, contestants
 from seewhy.api.bench.racing import Contestant, Progress, chosen, race
 from seewhy.api.bench.result import FORWARD, OURS, Bench, MethodBench
-from seewhy.api.inputs import Item
+from seewhy.api.given.images import Item
 from seewhy.api.listing import layers
-from seewhy.api.parameters import split_parameters
-from seewhy.api.predicting import predict_items
-from seewhy.api.probes import probes
-from seewhy.core.network import Network
+from seewhy.api.trials import probes
+from seewhy.core.network.borrowed import Network
 from seewhy.errors import CapabilityError, TargetError, UsageError
 from seewhy.models import Model, load, wrap
 from seewhy.registry import methods as registry

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from seewhy.core.examining import Examination
-from seewhy.core.grids import Proof
-from seewhy.core.network import Network
-from seewhy.core.outputs import Forward
+from seewhy.core.forward.examination import Examination
+from seewhy.core.layers.grids import Proof
+from seewhy.core.network.borrowed import Network
+from seewhy.core.network.outputs import Outputs
 from seewhy.explanation import Finding
 from seewhy.models import Model
 
@@ -40,9 +40,9 @@ class Patient:
         return [] if self.network.root is None else [(n, p) for n, p in self.network.root.named_modules() if n]
 
     @property
-    def forward(self) -> Forward | None:
+    def forward(self) -> Outputs | None:
         """What the probe gave, as targets see it."""
-        return None if self.seen.raw is None else Forward(self.seen.raw, 1)
+        return None if self.seen.raw is None else Outputs(self.seen.raw, 1)
 
 
 Words = tuple[str, str, str]

@@ -15,18 +15,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seewhy.core.functions import Call
+from seewhy.core.intercept.autograd import Backward, is_live, ruled
+from seewhy.core.intercept.backward_rules import RECTIFIERS, in_place
+from seewhy.core.intercept.functions import SUMS, Call
 from seewhy.core.relevance.composites import Composite
 from seewhy.core.relevance.origins import Note, Notes
-from seewhy.core.relevance.ruled import Backward, is_live, ruled
 from seewhy.core.relevance.sharing import share_sum
 from seewhy.core.relevance.tails import Tail
-from seewhy.core.rules import RECTIFIERS, in_place
 
-__all__ = ["PRODUCTS", "SUMS", "Arithmetic", "Ledger", "State", "written_back"]
-
-SUMS = ("add", "sub", "subtract")
-PRODUCTS = ("mul", "multiply", "div", "divide", "true_divide")
+__all__ = ["Arithmetic", "Ledger", "State", "written_back"]
 
 
 @dataclass

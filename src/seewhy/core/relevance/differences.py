@@ -18,11 +18,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seewhy.core.functions import Call, Handler
+from seewhy.core.intercept.autograd import ruled
+from seewhy.core.intercept.backward_rules import RECTIFIERS, in_place, out_of_place
+from seewhy.core.intercept.functions import Call, Handler
 from seewhy.core.relevance.linear import pool_again
-from seewhy.core.relevance.ruled import ruled
 from seewhy.core.relevance.watch import ACTIVATIONS
-from seewhy.core.rules import RECTIFIERS, in_place, out_of_place
 
 __all__ = ["ROUNDING", "DifferenceWatch"]
 

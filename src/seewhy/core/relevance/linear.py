@@ -11,7 +11,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from seewhy.core.functions import Call
+from seewhy.core.intercept.functions import Call
 
 __all__ = ["NORMS", "POOLINGS", "WEIGHTED", "NormCall", "WeightedCall", "pool_again", "read_norm", "read_weighted"]
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seewhy.core.functions import Call
+from seewhy.core.intercept.functions import Call
 from seewhy.core.relevance.tails import Output
 
 __all__ = ["MOVES", "Note", "Notes"]

@@ -22,23 +22,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seewhy.core.functions import Call, Handler
-from seewhy.core.relevance.arithmetic import PRODUCTS, SUMS, Arithmetic, Ledger, State, written_back
+from seewhy.core.intercept.autograd import is_live, ruled
+from seewhy.core.intercept.backward_rules import RECTIFIERS, out_of_place
+from seewhy.core.intercept.functions import PRODUCTS, SUMS, Call, Handler
+from seewhy.core.relevance.arithmetic import Arithmetic, Ledger, State, written_back
 from seewhy.core.relevance.composites import LinearCall
-from seewhy.core.relevance.linear import (
-    NORMS,
-    POOLINGS,
-    WEIGHTED,
-    WeightedCall,
-    pool_again,
-    read_norm,
-    read_weighted,
-)
+from seewhy.core.relevance.linear import NORMS, POOLINGS, WEIGHTED, WeightedCall, pool_again, read_norm, read_weighted
 from seewhy.core.relevance.origins import MOVES, Note
-from seewhy.core.relevance.ruled import is_live, ruled
 from seewhy.core.relevance.sharing import LinearMap, Shares
 from seewhy.core.relevance.tails import Output, Tail, Tails
-from seewhy.core.rules import RECTIFIERS, out_of_place
 
 __all__ = ["ACTIVATIONS", "RelevanceWatch"]
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from seewhy.errors import TargetError
 
 if TYPE_CHECKING:
-    from seewhy.core.outputs import Forward
+    from seewhy.core.network.outputs import Outputs
 
 __all__ = ["Combination", "Label", "Target", "class_name", "column", "scores", "unnamed"]
 
@@ -40,10 +40,10 @@ class Target(ABC):
         return None
 
     @abstractmethod
-    def __call__(self, output: Forward) -> Tensor:
+    def __call__(self, output: Outputs) -> Tensor:
         """The score of every sample, shape [B]."""
 
-    def unit(self, output: Forward) -> str:
+    def unit(self, output: Outputs) -> str:
         """What the score is counted in: ``"logit"``, ``"probability"``, ``"activation"``...; ``"score"`` where nothing
         is known."""
         return "score"
@@ -96,7 +96,7 @@ class Combination(Target):
         """The class."""
         return next((target.index for weight, target in self.terms if weight > 0 and target.index is not None), None)
 
-    def __call__(self, output: Forward) -> Tensor:
+    def __call__(self, output: Outputs) -> Tensor:
         """Every sample's score, [B]."""
         (weight, first), *rest = self.terms
         total = weight * first(output)
@@ -104,7 +104,7 @@ class Combination(Target):
             total = total + weight * target(output)
         return total
 
-    def unit(self, output: Forward) -> str:
+    def unit(self, output: Outputs) -> str:
         """What all terms are counted in; ``"score"`` where they differ."""
         units = {target.unit(output) for _, target in self.terms}
         return units.pop() if len(units) == 1 else "score"
@@ -137,7 +137,7 @@ def class_name(k: int, label: Label) -> str:
     return f"class {k}" if name is None else name
 
 
-def scores(output: Forward, targets: Sequence[Target]) -> Tensor:
+def scores(output: Outputs, targets: Sequence[Target]) -> Tensor:
     """Every sample's own target, shape [B]; samples that share a target share its evaluation."""
     unique = dict.fromkeys(targets)
     if len(unique) == 1:

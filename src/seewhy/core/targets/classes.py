@@ -11,7 +11,7 @@ from torch import Tensor
 from seewhy.core.targets.base import Label, Target, class_name, column, unnamed
 
 if TYPE_CHECKING:
-    from seewhy.core.outputs import Forward
+    from seewhy.core.network.outputs import Outputs
 
 __all__ = ["Centred", "LogProbability", "Logit", "Margin", "Probability"]
 
@@ -27,11 +27,11 @@ class Logit(Target):
         """The class."""
         return self.k
 
-    def __call__(self, output: Forward) -> Tensor:
+    def __call__(self, output: Outputs) -> Tensor:
         """Every sample's score, [B]."""
         return column(output.logits, self.k, "class")
 
-    def unit(self, output: Forward) -> str:
+    def unit(self, output: Outputs) -> str:
         """What the score is counted in."""
         return output.score_unit
 
@@ -51,11 +51,11 @@ class Probability(Target):
         """The class."""
         return self.k
 
-    def __call__(self, output: Forward) -> Tensor:
+    def __call__(self, output: Outputs) -> Tensor:
         """Every sample's score, [B]."""
         return column(output.probabilities, self.k, "class")
 
-    def unit(self, output: Forward) -> str:
+    def unit(self, output: Outputs) -> str:
         """What the score is counted in."""
         return "probability"
 
@@ -75,7 +75,7 @@ class LogProbability(Target):
         """The class."""
         return self.k
 
-    def __call__(self, output: Forward) -> Tensor:
+    def __call__(self, output: Outputs) -> Tensor:
         """Every sample's score, [B]."""
         logit = column(output.logits, self.k, "class")
         if output.score_unit == "probability":  # as the model gives it
@@ -86,7 +86,7 @@ class LogProbability(Target):
             return torch.nn.functional.logsigmoid(logit)
         return logit - output.logits.logsumexp(1)
 
-    def unit(self, output: Forward) -> str:
+    def unit(self, output: Outputs) -> str:
         """What the score is counted in."""
         return "log-probability"
 
@@ -106,11 +106,11 @@ class Centred(Target):
         """The class."""
         return self.k
 
-    def __call__(self, output: Forward) -> Tensor:
+    def __call__(self, output: Outputs) -> Tensor:
         """Every sample's score, [B]."""
         return column(output.logits, self.k, "class") - output.logits.mean(1)
 
-    def unit(self, output: Forward) -> str:
+    def unit(self, output: Outputs) -> str:
         """What the score is counted in."""
         return output.score_unit
 
@@ -131,11 +131,11 @@ class Margin(Target):
         """The class."""
         return self.a
 
-    def __call__(self, output: Forward) -> Tensor:
+    def __call__(self, output: Outputs) -> Tensor:
         """Every sample's score, [B]."""
         return column(output.logits, self.a, "class") - column(output.logits, self.b, "class")
 
-    def unit(self, output: Forward) -> str:
+    def unit(self, output: Outputs) -> str:
         """What the score is counted in."""
         return output.score_unit
 

@@ -14,17 +14,19 @@ from seewhy.core.targets.base import Label, Target, class_name, unnamed
 from seewhy.errors import TargetError
 
 if TYPE_CHECKING:
-    from seewhy.core.outputs import Forward
+    from seewhy.core.network.outputs import Outputs
 
 __all__ = ["Box", "Region", "overlap"]
 
 
 @dataclass(frozen=True, eq=False)
 class Region(Target):
-    """Mean score of class ``k`` over a ``mask`` [H, W] (segmentation output [B, K, H, W]), before a final softmax or
-    sigmoid.
+    """Mean score of class ``k`` over a ``mask`` [H, W] (segmentation output [B, K, H, W] or [B, H, W, K]), before a
+    final softmax or sigmoid.
 
-    The mask is boolean or a weight per pixel; it is averaged down to the output's size.
+    Which axis holds the classes is told by the input's size: positions are that, divided by one stride. Where that
+    leaves it open (as many classes as rows and columns) it is the order of the network's own library: torch's second,
+    Keras's last. The mask is boolean or a weight per pixel; it is averaged down to the output's size.
     """
 
     mask: Any
@@ -35,11 +37,11 @@ class Region(Target):
         """The class."""
         return self.k
 
-    def __call__(self, output: Forward) -> Tensor:
+    def __call__(self, output: Outputs) -> Tensor:
         """Every sample's score, [B]."""
-        values = output.logits
+        values = output.maps
         if values.ndim != 4:
-            raise TargetError(f"Region needs an output [B, K, H, W]; this model gives {tuple(values.shape)}")
+            raise TargetError(f"Region needs an output [B, K, H, W]; this model gives {tuple(output.logits.shape)}")
         if not -values.shape[1] <= self.k < values.shape[1]:
             raise TargetError(f"no class {self.k}: the output has {values.shape[1]}")
         given = self.mask if isinstance(self.mask, Tensor) else torch.from_numpy(np.array(self.mask, dtype=np.float32))
@@ -50,7 +52,7 @@ class Region(Target):
             raise TargetError("Region with an empty mask: no pixel of it is inside")
         return (values[:, self.k] * mask).sum((1, 2)) / mask.sum()
 
-    def unit(self, output: Forward) -> str:
+    def unit(self, output: Outputs) -> str:
         """What the score is counted in."""
         return output.score_unit
 
@@ -83,7 +85,7 @@ class Box(Target):
         """The class."""
         return self.k
 
-    def __call__(self, output: Forward) -> Tensor:
+    def __call__(self, output: Outputs) -> Tensor:
         """Every sample's score, [B]."""
         if output.found is None:
             raise TargetError(

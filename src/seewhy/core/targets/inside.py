@@ -11,7 +11,7 @@ from seewhy.core.targets.base import Label, Target, unnamed
 from seewhy.errors import TargetError
 
 if TYPE_CHECKING:
-    from seewhy.core.outputs import Forward
+    from seewhy.core.network.outputs import Outputs
 
 __all__ = ["LayerMean", "Neuron"]
 
@@ -29,7 +29,7 @@ class Neuron(Target):
         """Layers whose activations the target reads."""
         return (self.layer,)
 
-    def __call__(self, output: Forward) -> Tensor:
+    def __call__(self, output: Outputs) -> Tensor:
         """Every sample's score, [B]."""
         activation = output.activation(self.layer)
         if not -activation.shape[1] <= self.channel < activation.shape[1]:
@@ -44,7 +44,7 @@ class Neuron(Target):
             unit = unit[:, p]
         return unit
 
-    def unit(self, output: Forward) -> str:
+    def unit(self, output: Outputs) -> str:
         """What the score is counted in."""
         return "activation"
 
@@ -66,11 +66,11 @@ class LayerMean(Target):
         """Layers whose activations the target reads."""
         return (self.layer,)
 
-    def __call__(self, output: Forward) -> Tensor:
+    def __call__(self, output: Outputs) -> Tensor:
         """Every sample's score, [B]."""
         return output.everything(self.layer).pow(self.power).mean(1)
 
-    def unit(self, output: Forward) -> str:
+    def unit(self, output: Outputs) -> str:
         """What the score is counted in."""
         return "activation"
 

@@ -14,7 +14,7 @@ from seewhy.core.targets.base import Label, Target, column, unnamed
 from seewhy.errors import TargetError
 
 if TYPE_CHECKING:
-    from seewhy.core.outputs import Forward
+    from seewhy.core.network.outputs import Outputs
 
 __all__ = ["Custom", "Everything", "Output", "Similarity"]
 
@@ -25,12 +25,12 @@ class Output(Target):
 
     i: int = 0
 
-    def __call__(self, output: Forward) -> Tensor:
+    def __call__(self, output: Outputs) -> Tensor:
         """Every sample's score, [B]."""
         values = output.main
         return column(values[:, None] if values.ndim == 1 else values, self.i, "output")
 
-    def unit(self, output: Forward) -> str:
+    def unit(self, output: Outputs) -> str:
         """What the score is counted in."""
         return output.output_unit
 
@@ -45,7 +45,7 @@ class Similarity(Target):
 
     embedding: Any
 
-    def __call__(self, output: Forward) -> Tensor:
+    def __call__(self, output: Outputs) -> Tensor:
         """Every sample's score, [B]."""
         values = output.main.flatten(1)
         reference = torch.as_tensor(self.embedding).to(values).flatten()
@@ -53,7 +53,7 @@ class Similarity(Target):
             raise TargetError(f"embedding of length {reference.numel()}; the model gives {values.shape[1]}")
         return torch.nn.functional.cosine_similarity(values, reference[None], dim=1)
 
-    def unit(self, output: Forward) -> str:
+    def unit(self, output: Outputs) -> str:
         """What the score is counted in."""
         return "cosine similarity"
 
@@ -68,7 +68,7 @@ class Custom(Target):
 
     function: Callable[[Any], Tensor]
 
-    def __call__(self, output: Forward) -> Tensor:
+    def __call__(self, output: Outputs) -> Tensor:
         """Every sample's score, [B]."""
         values = self.function(output.raw)
         if not isinstance(values, Tensor) or values.shape != (output.batch,):
@@ -85,7 +85,7 @@ class Custom(Target):
 class Everything(Target):
     """The sum of all that the model puts out: what stands in for a class where a method looks at none."""
 
-    def __call__(self, output: Forward) -> Tensor:
+    def __call__(self, output: Outputs) -> Tensor:
         """Every sample's score, [B]."""
         found = [
             each for each in _tensors(output.raw) if each.is_floating_point() and each.shape[:1] == (output.batch,)

@@ -1,0 +1,1 @@
+"""What the engine found, as records with words; runs nothing."""

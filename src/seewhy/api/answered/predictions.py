@@ -1,0 +1,86 @@
+"""Predictions alone: takes a model and images, gives every image's class scores; explains nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seewhy.api.answered.records import predictions
+from seewhy.api.given.images import Item, same_shape
+from seewhy.core.forward.request import Request
+from seewhy.core.forward.session import Session, Settings
+from seewhy.core.layers.choice import read_layer
+from seewhy.core.memory import Budget, in_chunks
+from seewhy.core.network.borrowed import Network
+from seewhy.core.network.places import find_place
+from seewhy.core.schedule.company import look, mixing
+from seewhy.core.schedule.spot_checks import attempts
+from seewhy.core.targets import Target
+from seewhy.errors import TargetError
+from seewhy.explanation import Prediction
+from seewhy.models import Model
+
+__all__ = ["Scored", "predict_items"]
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """One image's best classes (None where the output is no row of class scores), its probabilities [K], and the
+    score of a target, if one was named."""
+
+    prediction: Prediction | None
+    probabilities: Tensor | None
+    score: float = math.nan
+
+    @property
+    def answered(self) -> bool:
+        """Whether the model gave every class a number: NaN has no top class."""
+        return self.probabilities is not None and bool(self.probabilities.isfinite().all())
+
+    @property
+    def index(self) -> int:
+        """The top class; raises `TargetError` where there are no classes."""
+        if self.prediction is None:
+            raise TargetError("the model's output is no row of class scores, so there is no class to compare")
+        return self.prediction.index
+
+
+def predict_items(
+    model: Model,
+    items: Sequence[Item],
+    *,
+    targets: Sequence[Target] | None = None,
+    memory: int | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> list[Scored]:
+    """What the model says of every item, in their order, with the score of its own target in ``targets``; one forward
+    each, in chunks that fit into ``memory``."""
+    network, found = Network(model.module), dict[int, Scored]()
+    places = {name: find_place(network.module, name) for target in targets or () for name in target.layers}
+    for attempt in attempts(network, Settings(memory=memory, alone=bool(mixing(network)))):
+        found.clear()
+        with attempt, network.borrowed() as call:
+            budget = Budget(memory, 1, 1) if attempt.settings.alone else Budget(memory)
+            for indices in same_shape(items):
+
+                def work(start: int, stop: int, indices: list[int] = indices) -> list[Scored]:
+                    x = network.like(torch.stack([items[i].tensor for i in indices[start:stop]]))
+                    session = Session(network, call, x, attempt.settings, reader=read_layer)  # noqa: B023 - run at once
+                    made = session.run(x, Request(places, gradients=False))
+                    look(session, "predictions", made, lambda n: session.ways(x[n : n + 1], Request(gradients=False)))
+                    guesses = predictions(model, made.outputs)
+                    rows: Any = made.outputs.probabilities.detach().cpu() if guesses[0] is not None else guesses
+                    mine = [] if targets is None else [targets[i] for i in indices[start:stop]]
+                    scores = made.scores(mine).tolist() if mine else [math.nan] * len(guesses)
+                    return [Scored(*each) for each in zip(guesses, rows, scores, strict=True)]
+
+                for start, stop, scored in in_chunks(len(indices), work, budget, recorded=False):
+                    found |= dict(zip(indices[start:stop], scored, strict=True))
+                    if progress is not None:
+                        progress("predictions", len(found), len(items))
+    return [found[i] for i in range(len(items))]

@@ -1,0 +1,180 @@
+"""Answers to explanations: takes what the engine computed for a batch, gives one record per image; runs no network."""
+
+from __future__ import annotations
+
+import math
+import platform
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seewhy._version import __version__
+from seewhy.api.answered.statuses import Finished, ending, status_of
+from seewhy.api.asked.parameters import reduce_channels
+from seewhy.api.given.images import Item
+from seewhy.core.forward.costs import Spent
+from seewhy.core.layers.grids import Proof
+from seewhy.core.network.borrowed import Network
+from seewhy.core.network.outputs import Outputs
+from seewhy.core.network.places import ATTENTION, AUTO, INPUT
+from seewhy.core.schedule.jobs import Answer
+from seewhy.core.targets import Target
+from seewhy.explanation import Cost, Explanation, Guess, Prediction
+from seewhy.models import Model
+from seewhy.registry import Need
+
+__all__ = ["array", "cost_of", "finish", "predictions", "provenance", "records"]
+
+
+def predictions(model: Model, outputs: Outputs, most: int = 5) -> list[Prediction | None]:
+    """Each image's best classes; None where the output is not a row of class scores."""
+    try:
+        logits = outputs.logits.detach()
+    except Exception:  # an output that only the user's own target understands has no classes to name
+        return [None] * outputs.batch
+    if logits.ndim != 2 or logits.shape[1] < 2:
+        return [None] * outputs.batch
+    probabilities = outputs.probabilities.detach()
+    found: list[Prediction | None] = []
+    for row, shares in zip(logits, probabilities, strict=True):
+        best = row.argsort(descending=True)[:most]
+        numbers = zip(best.tolist(), shares[best].tolist(), row[best].tolist(), strict=True)
+        top = tuple(
+            Guess(k, model.label(k), share if math.isfinite(share) else None, score) for k, share, score in numbers
+        )
+        found.append(Prediction(top[0].index, top[0].label, top[0].probability, top))
+    return found
+
+
+def provenance(model: Model, x: Tensor) -> dict[str, Any]:
+    """Where a map comes from: versions, the model and its weights, device and dtype."""
+    return {
+        "seewhy": __version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "model": model.spec or model.name,
+        "weights": model.weights,
+        "fingerprint": model.fingerprint(),
+        "device": str(x.device),
+        "dtype": str(x.dtype).removeprefix("torch."),
+    }
+
+
+def finish(
+    answer: Answer,
+    reduce: str | None,
+    *,
+    values: Tensor | None = None,
+    contrast: str | None = None,
+    spent: Spent | None = None,
+) -> Finished:
+    """An answer with its channels reduced; ``values`` stands in for the answer's own (a contrast)."""
+    card = answer.job.outline.method.card
+    raw = answer.attribution.values if values is None else values
+    error = answer.attribution.error
+    parameters = dict(answer.job.parameters)
+    channels = False
+    if card.reduce is not None:
+        how = parameters["reduce"] = reduce or card.reduce
+        if raw.ndim > 2:  # a dense layer has no positions: its units are the answer
+            channels = how == "none"
+            if error is not None and error.ndim == raw.ndim:
+                error = _reduced_error(answer, raw, error, how)
+            raw = reduce_channels(raw, how)
+    place = " + ".join(parameters.get("layers", ())) or answer.place
+    return Finished(answer, raw, channels, error, place, contrast, parameters, spent or answer.spent)
+
+
+def _reduced_error(answer: Answer, values: Tensor, error: Tensor, how: str) -> Tensor:
+    """The standard error of a reduction: of the channel that won, of the sum where the method kept it; else bounded by
+    the errors' sum."""
+    if how == "none":
+        return error
+    if how == "sum" and answer.attribution.summed is not None:
+        return answer.attribution.summed
+    if how == "max-abs":
+        return error.gather(1, values.abs().argmax(1, keepdim=True))[:, 0]
+    return error.sum(1)
+
+
+def records(
+    model: Model,
+    network: Network,
+    done: Finished,
+    items: list[Item],
+    guesses: list[Prediction | None],
+    origin: Mapping[str, Any],
+    outputs: Outputs,
+    *,
+    keep_graph: bool,
+    grids: Mapping[str, Proof] | None = None,
+) -> list[Explanation]:
+    """One explanation per image of the batch, whose ``forward`` gave the scores; ``grids`` are what pictures said of
+    layers."""
+    answer, method = done.answer, done.answer.job.outline.method
+    batch = len(items)
+    made = []
+    for row, item in enumerate(items):
+        target = answer.job.targets[row]
+        values = done.values[row]
+        numbers = array(values)
+        score = float(answer.scores[row])
+        error = None if done.error is None else _array_or_number(done.error[row])
+        status = status_of(network, item, numbers, score, done, row)
+        grid = _of_grid(answer, target, grids or {})
+        made.append(
+            Explanation(
+                values=numbers,
+                size=tuple(item.tensor.shape[1:]),
+                method=method.name,
+                target=target.describe(model.label),
+                target_index=target.index,
+                score=score,
+                prediction=guesses[row],
+                layer=answer.job.outline.about or (None if done.place == INPUT else done.place),
+                parameters=done.parameters,
+                status=status,
+                error=error,
+                cost=cost_of(done.spent, row, batch),
+                provenance=origin,
+                input=array(item.tensor),
+                image=item.view,
+                name=item.name,
+                positive=method.card.positive,
+                channels=done.channels,
+                contrast=done.contrast,
+                notes=(*item.notes, *network.warned, *ending(network, done, row), *grid),
+                tensor=values if keep_graph else None,
+                unit=target.unit(outputs),
+            )
+        )
+    return made
+
+
+def cost_of(spent: Spent, row: int, batch: int) -> Cost:
+    """What one image of ``batch`` cost."""
+    return Cost(*spent.of(row, batch), round(spent.checks / batch), spent.seconds / batch)
+
+
+def _of_grid(answer: Answer, target: Target, grids: Mapping[str, Proof]) -> tuple[str, ...]:
+    """What is to be said of the grid that the values lie on, of those that the target reads, and of an automatic choice
+    that stepped back."""
+    read = Need.ATTENTION in answer.job.outline.method.card.needs
+    place = ATTENTION if read else answer.place
+    notes = [proof.note(name) for name in dict.fromkeys((place, *target.layers)) if (proof := grids.get(name))]
+    if answer.job.outline.place == AUTO and (proof := grids.get(place)):
+        notes.append(proof.stepped_back(place))
+    return tuple(note for note in notes if note)
+
+
+def _array_or_number(value: Tensor) -> np.ndarray[Any, Any] | float:
+    return float(value.detach()) if value.ndim == 0 else array(value)
+
+
+def array(values: Tensor) -> np.ndarray[Any, Any]:
+    """Float32, or float64 where it was computed so; numpy has no bfloat16, and half precision is for computing."""
+    dtype = torch.float64 if values.dtype == torch.float64 else torch.float32
+    return values.detach().to("cpu", dtype).numpy()

@@ -1,0 +1,241 @@
+"""Planning: takes what is asked of `explain` without the images, checks it against the model, gives a plan; computes
+nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+import seewhy.methods  # noqa: F401 - every method registers itself on import
+from seewhy.api.asked.parameters import split_parameters
+from seewhy.api.asked.supplies import Question
+from seewhy.api.asked.targets import Wanted, check_contrast
+from seewhy.core.forward.session import Settings
+from seewhy.core.intercept.backward_rules import rule_name
+from seewhy.core.network.borrowed import Network
+from seewhy.core.network.places import AUTO, INPUT, as_torch, find_place, place_name
+from seewhy.core.schedule.jobs import Outline
+from seewhy.errors import CapabilityError, UnknownName, UsageError
+from seewhy.models import Model
+from seewhy.registry import FORWARD_ONLY, REDUCTIONS, Method, Need
+from seewhy.registry import methods as registry
+
+__all__ = ["Plan"]
+
+_FUSIONS = ("mean", "max")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything asked for except the images: checked, before anything is computed.
+
+    ``asked`` says for each outline which of the methods asked for it belongs to.
+    """
+
+    model: Model
+    network: Network
+    outlines: tuple[Outline, ...]
+    parameters: tuple[dict[str, Any], ...]
+    wanted: Wanted
+    several: bool
+    contrast: int | str | None
+    fuse: str | None
+    reduce: str | None
+    question: Question
+    layers: tuple[str, ...]
+    settings: Settings
+    asked: tuple[int, ...]
+
+    @classmethod
+    def make(
+        cls,
+        model: Model,
+        images: int,
+        method: str | Sequence[str],
+        target: Any,
+        layer: Any,
+        *,
+        parameters: dict[str, Any],
+        settings: Settings,
+        contrast: int | str | None = None,
+        fuse: str | None = None,
+        reduce: str | None = None,
+        backward_rule: str = "none",
+        question: Question | None = None,
+        call: str = "explain",
+    ) -> Plan:
+        """Check what is asked against what the model, and the command ``call``, can do; raises `UsageError` and its
+        kin."""
+        names = [method] if isinstance(method, str) else list(method)
+        methods = _methods(names, call)
+        network = Network(model.module)
+        _check_capabilities(network, methods)
+        if settings.differentiable and (fixed := [m for m in methods if not m.card.differentiable]):
+            raise CapabilityError(
+                f"differentiable=True: {fixed[0].name} takes constants or optimises on its way, so its graph would be "
+                "wrong; input-x-gradient and every CAM have a whole one"
+            )
+        question = question or Question()
+        _check_words(methods, fuse, reduce, contrast, question, settings.prepare)
+        layers = _layer_names(network, layer, model.spec)
+        outlines, own, asked = [], [], []
+        for number, (each, given) in enumerate(zip(methods, split_parameters(methods, parameters), strict=True)):
+            rule = _rule(each, backward_rule)
+            if each.card.by_layer:
+                made = _by_layer(network, each, layers, rule, target, fuse)
+            else:
+                made = [Outline(each, place, rule) for place in _places(each, layers)]
+            for outline in made:
+                asked.append(number)
+                outlines.append(outline)
+                own.append(given | ({"layers": layers} if each.card.several_layers else {}))
+        wanted = Wanted(model, target, images, classless=all(map(_looks_at_no_class, methods)))
+        check_contrast(contrast, model)
+        if fuse is not None and (len(layers) < 2 or reduce == "none"):
+            raise UsageError(
+                f"fuse={fuse!r} makes one map of several layers: give two or more, and a reduce= that is not 'none'"
+            )
+        fused = fuse is not None and len(layers) > 1
+        several = len(names) > 1 or (len(outlines) > len(names) and not fused) or wanted.many
+        several = several or not isinstance(method, str) or any(outline.optional for outline in outlines)
+        extra = tuple(n for n in layers if any(m.card.several_layers for m in methods)) + wanted.layers
+        return cls(
+            model, network, tuple(outlines), tuple(own), wanted, several, contrast, fuse, reduce, question, extra,
+            settings, tuple(asked),
+        )  # fmt: skip
+
+
+def _looks_at_no_class(method: Method) -> bool:
+    """Whether a method's map is the same whatever the target: it may be asked of models that have no classes."""
+    card = method.card
+    if card.call != "explain":
+        return False
+    return not (card.discriminative or card.by_layer or card.needs & {Need.GRADIENT, Need.INPUT_GRADIENT, Need.RULE})
+
+
+def _methods(names: Sequence[str], call: str) -> list[Method]:
+    """The methods called ``names``, all of which ``call`` makes."""
+    if not names:
+        raise UsageError("no methods: the list given is empty. List them: seewhy methods")
+    methods = [registry[name] for name in names]
+    if other := [m for m in methods if m.card.call != call]:
+        card = other[0].card
+        # several methods of one command are told apart by name; one that has it to itself is called as its formula
+        shared = sum(each.card.call == card.call for each in registry) > 1
+        way = f"{card.call}(..., method={card.name!r})" if shared else other[0].formula.__name__
+        raise UsageError(f"{card.name} is no method of {call}: seewhy {card.call} makes it (in Python: seewhy.{way})")
+    return methods
+
+
+def _check_capabilities(network: Network, methods: Sequence[Method]) -> None:
+    for each in methods:
+        if network.root is None and (missing := each.card.needs - FORWARD_ONLY):
+            what = f"{each.name} needs {', '.join(sorted(missing))}"
+            if network.program is not None:
+                raise CapabilityError(f"{what}; {network.program.why}. Use a perturbation method: occlusion, rise")
+            raise CapabilityError(
+                f"{what}; a callable has scores only: wrap the module itself, or use a perturbation method such as "
+                "occlusion or rise"
+            )
+        if network.root is not None and each.card.rule != "none" and isinstance(network.root, torch.jit.ScriptModule):
+            raise CapabilityError(
+                f"{each.name} changes the backward pass of activation functions, which TorchScript hides; "
+                "use the original module, or a method without a rule such as saliency"
+            )
+
+
+def _check_words(
+    methods: Sequence[Method], fuse: Any, reduce: Any, contrast: Any, question: Question, prepare: Any
+) -> None:
+    if fuse is not None and fuse not in _FUSIONS:
+        raise UnknownName("fusion", str(fuse), _FUSIONS, "fuse='mean' or fuse='max'")
+    if reduce is not None:
+        if reduce not in REDUCTIONS:
+            raise UnknownName("reduction", str(reduce), REDUCTIONS, f"one of {', '.join(REDUCTIONS)}")
+        if not any(m.card.reduce for m in methods):
+            raise UsageError(
+                f"reduce={reduce!r}: {methods[0].name} gives one value a position; there is no channel to reduce"
+            )
+    if contrast is not None and not all(m.card.discriminative and m.card.family == "cam" for m in methods):
+        name = next(m.name for m in methods if not (m.card.discriminative and m.card.family == "cam"))
+        raise UsageError(f"contrast={contrast!r} needs class-discriminative maps; {name} is not a CAM of a class")
+    for word, takers, who in (
+        ("baseline", ("baseline",), "path methods do"),
+        ("fill", ("fill",), "perturbation methods do"),
+        ("segments", ("segments", "regions"), "methods that hide superpixels do"),
+        ("references", ("references",), "expected-gradients does"),
+    ):
+        if getattr(question, word) is not None and not any(set(takers) & set(m.requires) for m in methods):
+            raise UsageError(
+                f"{word}={getattr(question, word)!r:.60}: {methods[0].name} has none; {who}. List them: seewhy methods"
+            )
+    if prepare not in (True, False, "auto", "verify"):
+        raise UsageError(f"prepare={prepare!r}: one of True, False, 'auto', 'verify'")
+
+
+def _layer_names(network: Network, layer: Any, spec: str) -> tuple[str, ...]:
+    if layer is None or layer in ("auto", AUTO):
+        return ()
+    names = []
+    for each in layer if isinstance(layer, list | tuple) else [layer]:
+        if not isinstance(each, str | nn.Module):
+            raise UsageError(f"layer is {type(each).__name__}; give a name or a submodule. List them: seewhy layers")
+        name = place_name(network.module, each)
+        if name == "input" and not hasattr(network.module, "input"):
+            name = INPUT
+        if name != INPUT:
+            find_place(network.module, name, spec)
+        names.append(name)
+    return tuple(dict.fromkeys(names))
+
+
+def _places(method: Method, layers: tuple[str, ...]) -> tuple[str, ...]:
+    """Where a method explains: the layers given, else its own default."""
+    at = method.card.at
+    if method.card.several_layers:
+        return (layers[-1] if layers else AUTO,)
+    if at == "input":
+        if any(name != INPUT for name in layers):
+            raise UsageError(
+                f"{method.name} explains the input; for a layer use conductance, internal-influence or saliency"
+            )
+        return (INPUT,)
+    if at == "layer" and INPUT in layers:
+        raise UsageError(f"{method.name} explains a layer, not the input; leave layer= out to have one chosen")
+    return layers or (INPUT if at == "any" else AUTO,)
+
+
+def _by_layer(
+    network: Network, method: Method, layers: tuple[str, ...], rule: str, target: Any, fuse: Any
+) -> list[Outline]:
+    """One outline for each layer given, else for each convolution and dense layer, as far as they run."""
+    if target is not None:
+        raise UsageError(
+            f"{method.name} explains the mean of each layer, no class: leave target= out; for a class's gradient at "
+            "a layer use saliency with layer="
+        )
+    if fuse is not None:
+        raise UsageError(f"fuse={fuse!r}: the maps of {method.name} have a target each, so nothing is one map of them")
+    if INPUT in layers:
+        raise UsageError(f"{method.name} explains layers; the input is none. Leave layer= out for all of them")
+    if layers:
+        return [Outline(method, INPUT, rule, name) for name in layers]
+    parts = [(name, as_torch(network.module, part)) for name, part in network.module.named_modules() if name]
+    found = [name for name, part in parts if isinstance(part, nn.modules.conv._ConvNd | nn.Linear)]
+    if not found:
+        raise CapabilityError(
+            f"{method.name}: no convolution and no dense layer in this {type(network.module).__name__}; name layers "
+            "with layer= (seewhy layers lists them)"
+        )
+    return [Outline(method, INPUT, rule, name, optional=True) for name in found]
+
+
+def _rule(method: Method, asked: str) -> str:
+    asked = rule_name(asked)
+    if method.card.rule != "none" and asked not in ("none", method.card.rule):
+        raise UsageError(f"{method.name} is the {method.card.rule!r} rule; backward_rule={asked!r} contradicts it")
+    return method.card.rule if method.card.rule != "none" else asked

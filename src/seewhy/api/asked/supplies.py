@@ -1,0 +1,140 @@
+"""Supplies: takes a plan and a batch, gives what methods cannot know by themselves: references, fills, regions, bounds;
+runs no network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seewhy.api.asked.parameters import BASELINES, baseline_tensor
+from seewhy.api.given.images import Item, read_items
+from seewhy.api.given.regions import regions, segments
+from seewhy.core.perturb.fills import Fill, Inpaint
+from seewhy.errors import UnknownName, UsageError
+from seewhy.models import Model
+from seewhy.registry import ARGUMENTS, Method
+
+__all__ = ["FILLS", "Question", "Supplier", "bounds_of"]
+
+FILLS = (*BASELINES, "inpaint")
+
+
+@dataclass(frozen=True)
+class Question:
+    """What the user said about references and regions; None is each method's own default."""
+
+    baseline: Any = None
+    fill: Any = None
+    segments: Any = None
+    references: Any = None
+
+    def about(self, indices: Sequence[int], count: int, ndim: int) -> Question:
+        """The same for some of ``count`` images, inputs [B, C, *size] of ``ndim`` axes: of what was given for each
+        image by itself, their rows."""
+
+        def rows(value: Any, axes: int) -> Any:
+            own = isinstance(value, Tensor | np.ndarray) and value.ndim == axes and len(value) == count
+            return value[list(indices)] if own else value
+
+        return replace(
+            self,
+            baseline=rows(self.baseline, ndim),
+            fill=rows(self.fill, ndim),
+            segments=rows(self.segments, ndim - 1),
+        )
+
+
+@dataclass
+class Supplier:
+    """Everything that methods may ask for by name, made once for a batch ``x`` [B, C, *size]."""
+
+    model: Model
+    x: Tensor
+    items: Sequence[Item]
+    question: Question
+    seed: int = 0
+    #: what was used, in words, for the record
+    described: dict[str, str] = field(default_factory=dict)
+    _made: dict[tuple[str, Any], Any] = field(default_factory=dict)
+
+    def supplies(self, method: Method) -> Mapping[str, Any]:
+        """By name, what ``method`` takes."""
+        supplied = [name for name in method.requires if ARGUMENTS[name].supplied]
+        return {name: getattr(self, f"_{name}")(method) for name in supplied}
+
+    def _baseline(self, method: Method) -> Tensor:
+        return self._reference("baseline", self.question.baseline, "black")
+
+    def _fill(self, method: Method) -> Fill:
+        asked = self.question.fill
+        if isinstance(asked, str) and asked not in (*FILLS, "gray"):
+            raise UnknownName("fill", asked, FILLS, f"one of {', '.join(FILLS)}, a number or a tensor")
+        if isinstance(asked, str) and asked == "inpaint":
+            self.described["fill"] = asked
+            return Inpaint(self.x)
+        kind = method.card.fill
+        if asked is None and self.model.colour_to_input((0.5, 0.5, 0.5)) is None and self.items[0].pictured:
+            kind = "mean"  # colours cannot be told of a preprocess that is a function
+        return Fill(self._reference("fill", asked, kind))
+
+    def _reference(self, what: str, asked: Any, default: str) -> Tensor:
+        pictured = self.items[0].pictured
+        kind = (default if pictured else "zero") if asked is None else asked
+        key = what, kind if isinstance(kind, str | int | float) else id(kind)
+        if key not in self._made:
+            self._made[key] = baseline_tensor(self.model, kind, self.x, self.seed, what)
+        tensor, self.described[what] = self._made[key]
+        return tensor  # type: ignore[no-any-return]
+
+    def _segments(self, method: Method) -> Tensor:
+        return self._once("segments", lambda: segments(self.question.segments, self.x, self.items))
+
+    def _regions(self, method: Method) -> Tensor:
+        return self._once("regions", lambda: regions(self.question.segments, self.x, self.items))
+
+    def _references(self, method: Method) -> Tensor | None:
+        """Other images, as inputs [N, C, *size]: photos, arrays or tensors, or one batch of inputs."""
+        asked = self.question.references
+        if asked is None:
+            return None
+        rows = self._once(
+            "references", lambda: torch.stack([item.tensor for item in read_items(self.model, asked)[0]]).to(self.x)
+        )
+        if rows.shape[1:] != self.x.shape[1:]:
+            raise UsageError(
+                f"references of shape {tuple(rows.shape[1:])} for inputs {tuple(self.x.shape[1:])}; give images of the "
+                "same size"
+            )
+        self.described["references"] = f"{len(rows)} given"
+        return rows
+
+    def _once(self, name: str, make: Any) -> Tensor:
+        """One object for all methods and targets of the batch: it is part of what names a stream that they share."""
+        if (name, None) not in self._made:
+            self._made[name, None] = make()
+        found: Tensor = self._made[name, None]
+        return found
+
+    def _bounds(self, method: Method) -> tuple[Tensor, Tensor]:
+        return bounds_of(self.model, self.x)
+
+
+def bounds_of(model: Model, x: Tensor) -> tuple[Tensor, Tensor]:
+    """What black and white come to for inputs ``x`` [B, C, *size], or their own extremes where that is not known; [B,
+    C, 1...] each."""
+    ones = (1,) * (x.ndim - 2)
+    ends = model.colour_to_input((0.0, 0.0, 0.0)), model.colour_to_input((1.0, 1.0, 1.0))
+    flat = x.flatten(2)
+    if ends[0] is None or ends[1] is None or len(ends[0]) != x.shape[1]:
+        low, high = flat.amin(2), flat.amax(2)
+    else:
+        both = torch.stack([end.to(x) for end in ends if end is not None])
+        low, high = both.amin(0).expand(len(x), -1), both.amax(0).expand(len(x), -1)
+        # a tensor given by hand may go beyond what a picture can
+        low, high = torch.minimum(low, flat.amin(2)), torch.maximum(high, flat.amax(2))
+    return low.reshape(*low.shape, *ones), high.reshape(*high.shape, *ones)

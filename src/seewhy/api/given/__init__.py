@@ -1,0 +1,1 @@
+"""What a user gives: pictures, folders, regions; asks nothing of a network but what it takes."""

@@ -1,0 +1,166 @@
+"""Images to batches: takes paths, pictures, arrays and tensors, gives model inputs with what was seen; runs no
+network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from seewhy.errors import UsageError
+from seewhy.models import Model, Photo, read_image
+from seewhy.models.intake import intake
+
+__all__ = ["Item", "channels_first", "own_layout", "read_items", "same_shape"]
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """One image: its input [C, *size], the picture of it (uint8 [H, W, 3]) if there is one, its name and notes."""
+
+    tensor: Tensor
+    view: np.ndarray[Any, Any] | None
+    name: str
+    pictured: bool
+    notes: tuple[str, ...] = field(default=())
+
+
+def read_items(model: Model, image: Any) -> tuple[list[Item], bool]:
+    """The images in ``image``, and whether it was a single one.
+
+    A path, PIL image or uint8 array (H×W, H×W×1, ×3 or ×4; N×H×W×3 for several) is an image and preprocessed by the
+    model; a float array or tensor is an input already, in the model's own layout: [C, H, W] or [B, C, H, W], with the
+    channels last for a network that has them last (Keras). A list or tuple holds any of these. What comes out of here,
+    and all values computed from it, have the channels first.
+    Raises `ImageError` for what cannot be read and `UsageError` for what cannot be meant.
+    """
+    if isinstance(image, list | tuple):
+        if not image:
+            raise UsageError("no images: the sequence given is empty")
+        return [item for one in image for item in read_items(model, one)[0]], False
+    if isinstance(image, Tensor):
+        _check_dense(image)
+    if isinstance(image, Tensor | np.ndarray) and _is_float(image):
+        return _inputs(model, image)
+    if isinstance(image, Tensor):
+        image = _uint8_array(image)
+    if isinstance(image, np.ndarray) and image.ndim == 4:
+        return [_picture(model, one, f"image {n}") for n, one in enumerate(image)], len(image) == 1
+    if isinstance(image, str | Path | Image.Image | np.ndarray | Photo):
+        return [_picture(model, image)], True
+    raise UsageError(
+        f"image is {type(image).__name__}; give a path, PIL image or uint8 array (preprocessed for you), a float array "
+        "or tensor (an input already), or a list of them"
+    )
+
+
+def _check_dense(image: Tensor) -> None:
+    """Refuse a tensor that holds no numbers, or not one for every place."""
+    if image.is_meta:
+        raise UsageError("the image is a tensor on the meta device, which holds no numbers; give one that does")
+    if image.is_nested:
+        raise UsageError("the image is a nested tensor; give its pictures as a list: image.unbind()")
+    if image.layout is not torch.strided:
+        raise UsageError("the image is a sparse tensor; give a dense one: image.to_dense()")
+
+
+def _is_float(values: Tensor | np.ndarray[Any, Any]) -> bool:
+    return values.is_floating_point() if isinstance(values, Tensor) else bool(np.issubdtype(values.dtype, np.floating))
+
+
+def _uint8_array(image: Tensor) -> np.ndarray[Any, Any]:
+    if image.dtype != torch.uint8:
+        raise UsageError(f"a tensor of {image.dtype} is neither an image (uint8) nor an input (floating point)")
+    array: np.ndarray[Any, Any] = image.cpu().numpy()
+    channels_first = array.ndim >= 3 and array.shape[-3] in (1, 3, 4) and array.shape[-1] not in (1, 3, 4)
+    return np.moveaxis(array, -3, -1) if channels_first else array
+
+
+def _picture(model: Model, image: Any, name: str = "") -> Item:
+    photo = image if isinstance(image, Photo) else read_image(image)
+    tensor, view = model.prepare(photo)
+    notes = (*photo.notes, *((model.view_note,) if getattr(model, "view_note", "") else ()))
+    return Item(tensor, view, photo.name or name, True, notes)
+
+
+def _inputs(model: Model, values: Tensor | np.ndarray[Any, Any]) -> tuple[list[Item], bool]:
+    if isinstance(values, np.ndarray):
+        # a copy in native order: torch refuses negative strides and foreign byte orders, and warns of read-only memory
+        values = torch.from_numpy(np.array(values, dtype=np.float64 if values.dtype.itemsize > 4 else np.float32))
+    # a subclass (with what it knows of its file) computes in ways of its own, which no rule would see; a view that only
+    # says that it is to be negated has other numbers in memory
+    values = values.as_subclass(Tensor).resolve_conj().resolve_neg()
+    takes = intake(model.module)
+    # where nothing tells, more axes than a batch of pictures has are positions; whether they are is tried later
+    axes, channels = takes.axes if takes.told else max(values.ndim - 2, takes.axes), takes.channels
+    shape, last = tuple(values.shape), _channels_last(model)
+    if values.ndim > axes + 2 and axes == 2:
+        raise UsageError(
+            f"a float input of shape {shape} has more axes than one picture or a batch, {_axes(axes, last)}, and this "
+            "model's first layer moves over two: frames or views beside them cannot be explained yet. Wrap the "
+            "model in a module that takes one of them and holds the others"
+        )
+    if values.ndim not in (axes + 1, axes + 2):
+        raise UsageError(f"a float input of shape {shape}; this model takes {_axes(axes, last)}, preprocessed")
+    batch = values if values.ndim == axes + 2 else values[None]
+    if 0 in shape:
+        raise UsageError(f"a float input of shape {shape} is empty")
+    if last and channels not in (None, batch.shape[-1]):
+        raise UsageError(
+            f"a float input of shape {shape}; this model has its channels last: {_axes(axes, last)} with {channels} "
+            "channels. (Pictures as uint8 arrays are taken as they are)"
+        )
+    if last:
+        batch = channels_first(model, batch)
+    elif channels is not None and batch.shape[1] != channels and batch.shape[-1] == channels:
+        raise UsageError(
+            f"a float input of shape {shape} has its {channels} channels last; inputs have them first: "
+            "array.transpose(2, 0, 1). (Pictures as uint8 arrays are taken as they are)"
+        )
+    several = len(batch) > 1
+    items = [
+        Item(row, _view(model, row), f"input {n}" if several else "", False) for n, row in enumerate(batch.unbind())
+    ]
+    return items, not several
+
+
+def _channels_last(model: Model) -> bool:
+    return bool(getattr(model.module, "channels_last", False))
+
+
+def _axes(axes: int, last: bool) -> str:
+    """``[C, H, W] or [B, C, H, W]``, in words of the model's layout."""
+    positions = ["L"] if axes == 1 else list("DHW"[-axes:] if axes else "")
+    inner = ", ".join([*positions, "C"] if last else ["C", *positions])
+    return f"[{inner}] or [B, {inner}]"
+
+
+def channels_first(model: Model, batch: Tensor) -> Tensor:
+    """A batch of inputs in the model's own layout as [B, C, *positions]."""
+    return batch.movedim(-1, 1) if _channels_last(model) else batch
+
+
+def own_layout(model: Model, batch: Tensor) -> Tensor:
+    """A batch [B, C, *positions] in the model's own layout: what `channels_first` takes back."""
+    return batch.movedim(1, -1) if _channels_last(model) else batch
+
+
+def _view(model: Model, row: Tensor) -> np.ndarray[Any, Any] | None:
+    if row.ndim != 3:
+        return None
+    return model.to_image(row.detach().to("cpu", torch.float32))
+
+
+def same_shape(items: Sequence[Item]) -> Iterator[list[int]]:
+    """Indices of items that can go through the network together, in order of first appearance."""
+    groups: dict[Any, list[int]] = {}
+    for index, item in enumerate(items):
+        key = tuple(item.tensor.shape), item.tensor.dtype, item.tensor.device, item.pictured
+        groups.setdefault(key, []).append(index)
+    yield from groups.values()

@@ -1,0 +1,1 @@
+"""Looking inside a network: feature maps, factors, filters, feature visualisation."""

@@ -1,0 +1,364 @@
+"""Preparing: takes a borrowed network and the inputs of a call, gives programs of it that are faster and were found to
+agree with it; decides when that is worth its time, and keeps a record of what was done.
+
+A `Preparation` belongs to a module, an input shape, a type and a device. It is exported and measured once, compared
+with the eager network at first for every state of the model and every kind of use, and again in use, on samples drawn
+afresh (`seewhy.core.schedule.spot_checks`); where it differs, that use goes on eagerly and the record says why.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field, replace
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import _disable_current_modes
+
+from seewhy.core.compile.building import Build, Prepared, Steps
+from seewhy.core.compile.closed import Tail, find_tail
+from seewhy.core.compile.export import export
+from seewhy.core.compile.measuring import Pieces, best_pieces, best_steps, hand_back
+from seewhy.core.compile.reasons import around, at_rest, hooked, kinds
+from seewhy.core.compile.state import Contents, addresses, structure
+from seewhy.core.compile.windows import WindowPlan, plan_windows
+from seewhy.core.forward.agreement import mixes
+from seewhy.core.forward.request import Use
+from seewhy.core.network.borrowed import Network
+from seewhy.errors import CapabilityError, SeewhyError, reason
+
+__all__ = ["PRICE", "Preparation", "Preparer", "known_pieces"]
+
+#: what exporting, building and measuring take: seconds, and passes of one sample besides; preparing pays from there on
+PRICE, PASSES = 3.0, 40
+
+#: how often a model may be found to have become another one before it is left alone
+_PATIENCE = 3
+
+#: so many samples and more are checked in every call; of fewer, one use of so many once that many were checked
+_STREAM, _SELDOM = 64, 64
+
+#: which uses to check is drawn for itself: nobody's random state is touched
+_draw = random.Random()
+
+#: as many samples as anything runs together
+_TOGETHER = 32
+
+#: finds the steps worth their while for scores or gradients, of one image or of several
+Measure = Callable[[str, bool], Steps | None]
+
+
+@dataclass
+class _Spent:
+    """What eager passes took so far: seconds, and the samples of their forwards."""
+
+    seconds: float = 0.0
+    samples: int = 0
+
+
+def _key(x: Tensor) -> Hashable:
+    """What inputs like ``x`` [C, *size] have in common."""
+    return tuple(x.shape), x.dtype, x.device
+
+
+def _unprepared(error: Exception) -> str:
+    return f"preparing it failed ({reason(error)})"
+
+
+def _kind(*, gradients: bool) -> str:
+    return "gradients" if gradients else "scores"
+
+
+@dataclass
+class Preparation:
+    """A network prepared for inputs of one shape, or the reason why it is not.
+
+    ``steps`` are those found worth their while for scores and for gradients, of one image and of several (None: the
+    model itself is as fast);
+    ``pieces`` are how many samples at a time are best for each; ``agreed`` says for every use how its program compares
+    with the eager network: '' if it agrees, else in words; ``uses`` counts what was used without a comparison since.
+    """
+
+    structure: Hashable
+    addresses: Hashable
+    build: Build | None = None
+    why_not: str = ""
+    pieces: dict[str, Pieces] = field(default_factory=dict)
+    steps: dict[tuple[str, bool], Steps | None] = field(default_factory=dict)
+    agreed: dict[Use, str] = field(default_factory=dict)
+    uses: dict[tuple[Use, int | None], int] = field(default_factory=dict)
+    record: dict[str, Any] = field(default_factory=dict)
+    _programs: dict[Hashable, Prepared] = field(default_factory=dict)
+    _plans: dict[Hashable, WindowPlan | None] = field(default_factory=dict)
+    _contents: Contents | None = None
+
+    def program(self, use: Use, measure: Measure) -> Prepared | None:
+        """The program for ``use``; None where one of its layers is not in the graph, or nothing is faster."""
+        if self.build is None or any(layer not in self.build.places for layer in use.layers):
+            return None
+        kind = _kind(gradients=use.recorded == "all"), use.single
+        steps = self._steps(kind, measure)
+        if steps is None:
+            return None
+        key = use.layers, use.recorded, use.rules, use.single
+        if key not in self._programs:
+            # where no gradients are asked, a fused activation function cannot be seen
+            chosen = replace(steps, fuse=steps.fuse and (use.recorded == "all" or not use.rules))
+            self._programs[key], counts = self.build.program(use.layers, use.recorded, chosen, single=use.single)
+            self._programs[key].chunk = self.pieces["scores"].samples if "scores" in self.pieces else None
+            self.record.update(counts)
+            self._contents = self.build.contents()
+        return self._programs[key]
+
+    def plan(self, key: Hashable, lo: Tensor, hi: Tensor, measure: Measure) -> WindowPlan | None:
+        """How to follow windows ``lo`` to ``hi`` through the network, remembered as ``key``; None where that saves too
+        little."""
+        if self.build is None:
+            return None
+        steps = self._steps(("scores", False), measure) or Steps()
+        if key not in self._plans:
+            self._plans[key] = plan_windows(*self.build.graph_of(steps), self.build.exported.spec, lo, hi)
+            self._contents = self.build.contents()
+        return self._plans[key]
+
+    def _steps(self, kind: tuple[str, bool], measure: Measure) -> Steps | None:
+        """The steps worth their while for ``kind``, measured once; those of several images do for a single one."""
+        what, single = kind
+        if single and (what, False) in self.steps:
+            return self.steps[what, False]
+        if kind not in self.steps:
+            self.steps[kind] = measure(*kind)
+        return self.steps[kind]
+
+    def refresh(self, now: Hashable) -> None:
+        """Forget what was made of tensors that have changed since, and what was found of it; ``now`` are their
+        `addresses`."""
+        if now == self.addresses and (self._contents is None or self._contents.unchanged()):
+            return
+        self.addresses, self._contents = now, None
+        self._programs.clear()
+        self._plans.clear()
+        self.agreed.clear()
+        self.uses.clear()
+        if self.build is not None:
+            self.build.forget()
+
+
+# weak keys: a module's preparations die with it
+_prepared: WeakKeyDictionary[nn.Module, dict[Hashable, Preparation]] = WeakKeyDictionary()
+
+_spent: WeakKeyDictionary[nn.Module, dict[Hashable, _Spent]] = WeakKeyDictionary()
+
+_rebuilt: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()
+
+_guard = threading.Lock()
+
+
+def known_pieces(network: Network, x: Tensor, *, gradients: bool) -> Pieces | None:
+    """How many samples like ``x`` [C, *size] at a time go through ``network`` fastest, as far as an earlier call has
+    prepared it."""
+    known = _prepared.get(network.root, {}).get(_key(x)) if network.root is not None else None
+    return None if known is None else known.pieces.get(_kind(gradients=gradients))
+
+
+class Preparer:
+    """One call's way to prepared programs of ``network``, borrowed as ``call``, for inputs like ``x``; ``mode`` is what
+    was asked for (``prepare=``), ``doubt`` why there is to be none all the same."""
+
+    def __init__(
+        self, network: Network, call: Callable[[Tensor], Any], x: Tensor, mode: bool | str, doubt: str = ""
+    ) -> None:
+        self._network, self._call, self._x, self._mode = network, call, x, mode
+        self._key = _key(x[0])
+        self._found: Preparation | None = None
+        self._fresh: set[Use] = set()
+        self._idle = doubt or self._why_not()
+        #: samples that spot checks of this call repeated on the model
+        self.checked = 0
+        self.expect()
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What was done, in plain words and numbers."""
+        if self._idle:
+            return {"used": False, "why": self._idle}
+        found = self._found
+        if found is None:
+            return {
+                "used": False,
+                "why": f"passes took {self._eager.seconds:.1f} s so far, preparing takes about {self._price():.0f} s",
+            }
+        if found.build is None:
+            return {"used": False, "why": found.why_not}
+        uses = {str(use): verdict or "agrees" for use, verdict in found.agreed.items()}
+        spots = {"spot checks": f"{self.checked} samples, all alike"} if self.checked else {}
+        return {"used": "agrees" in uses.values(), **found.record, "checked": uses, **spots}
+
+    def pieces(self, *, gradients: bool) -> Pieces | None:
+        """How many samples at a time go through the prepared network fastest; None where that is not known."""
+        return None if self._found is None else self._found.pieces.get(_kind(gradients=gradients))
+
+    def expect(self, samples: int = 0, each: float | None = None) -> None:
+        """Prepare, if the eager passes of ``samples`` to come, of ``each`` so many seconds, and those that were, are
+        worth it."""
+        if self._idle or self._found is not None:
+            return
+        root = self._network.module
+        known = _prepared.get(root, {}).get(self._key)
+        to_come = samples * (each or 0.0)
+        if known is None and self._mode == "auto" and self._eager.seconds + to_come < self._price(each):
+            return
+        try:
+            now = structure(self._network.parts)
+        except CapabilityError as error:
+            self._idle = str(error)
+            return
+        if known is not None and known.structure != now:
+            _rebuilt[root] = _rebuilt.get(root, 0) + 1
+            known = None
+        if known is None:
+            known = self._prepare(now)
+            _prepared.setdefault(root, {})[self._key] = known
+        known.refresh(addresses(self._network.held))
+        self._found = known
+
+    def log(self, seconds: float, samples: int) -> None:
+        """Note that eager passes of so many ``samples`` took so long."""
+        if not self._idle and self._found is None:
+            with _guard:
+                spent = _spent.setdefault(self._network.module, {}).setdefault(self._key, _Spent())
+                spent.seconds += seconds
+                spent.samples += samples
+
+    def program(self, use: Use) -> Prepared | None:
+        """A program for ``use``, unless it is to be done eagerly."""
+        if self._found is None or self.refused(use):
+            return None
+        return self._found.program(use, self._measure)
+
+    def windows(self, boxes: tuple[Tensor, Tensor]) -> tuple[Use, WindowPlan] | None:
+        """A plan for variants that differ from their image in ``boxes`` only, unless they are better run whole."""
+        if self._found is None or self._x.ndim != 4:
+            return None
+        lo, hi = (box.cpu() for box in boxes)
+        use = Use((), "none", False, False, (lo.numpy().tobytes(), hi.numpy().tobytes()))
+        if self.refused(use):
+            return None
+        plan = self._found.plan(use.windows, lo, hi, self._measure)
+        if plan is None:
+            return None
+        self._found.record["windows"] = f"{plan.gain:.1f} times fewer multiplications"
+        return use, plan
+
+    def tail(self, layer: str) -> Tail | None:
+        """The linear layer that reads the mean of ``layer`` and gives the scores; None for any other end."""
+        if self._found is None or self._found.build is None:
+            return None
+        nodes = self._found.build.places.get(layer.partition("#")[0], [])
+        return find_tail(self._found.build.exported, nodes[0]) if len(nodes) == 1 else None
+
+    def trusted(self, use: Use) -> bool:
+        """Whether the program for ``use`` need not be compared any more."""
+        agreed = self._found is not None and self._found.agreed.get(use) == ""
+        return agreed and (self._mode != "verify" or use in self._fresh)
+
+    def refused(self, use: Use) -> bool:
+        """Whether the program for ``use`` was found to differ."""
+        return self._found is not None and bool(self._found.agreed.get(use))
+
+    def judge(self, use: Use, verdict: str) -> None:
+        """Note how a comparison went: '' if the program may be used."""
+        assert self._found is not None
+        self._found.agreed[use] = verdict
+        self._fresh.add(use)
+
+    def due(self, use: Use, samples: int, *, size: int | None = None) -> bool:
+        """Whether what the program for ``use`` gives for so many ``samples``, in chunks of ``size`` if that is said, is
+        to be repeated in part on the model: always where there are many of them; else the 1st, 2nd, 4th, 8th... time,
+        and about every 64th later on."""
+        assert self._found is not None
+        times = self._found.uses[use, size] = self._found.uses.get((use, size), 0) + 1
+        if self._mode == "verify" or samples >= _STREAM:
+            return True
+        return times & (times - 1) == 0 if times <= _SELDOM else _draw.random() * _SELDOM < 1
+
+    @property
+    def _eager(self) -> _Spent:
+        """What eager passes took so far, of this network on inputs like these, in all calls."""
+        return _spent.get(self._network.module, {}).get(self._key, _Spent())
+
+    def _price(self, each: float | None = None) -> float:
+        """About how many seconds preparing takes, where a sample's passes take ``each`` (without, as they did so
+        far)."""
+        if each is None:
+            each = self._eager.seconds / max(self._eager.samples, 1)
+        return PRICE + PASSES * each
+
+    def _why_not(self) -> str:
+        """What keeps any program from standing for the network as it is now, in words."""
+        network = self._network
+        if self._mode is False:
+            return "prepare=False"
+        if network.root is None or isinstance(network.root, torch.jit.ScriptModule):
+            return "there is no module that torch could export"
+        if network.hooked_backward:
+            return "the model has backward hooks, which only its own modules call"
+        if network.frozen:
+            return "the model's tensors were made in inference mode"
+        if any(issubclass(kind, torch.jit.ScriptModule) for kind in set(map(type, network.parts))):
+            return "TorchScript runs a part of the model, and torch cannot export that"
+        return around(self._x) or hooked(network.parts) or kinds(network.held)
+
+    def _prepare(self, now: Hashable) -> Preparation:
+        root = self._network.module
+        made = Preparation(now, addresses(self._network.held))
+        if _rebuilt.get(root, 0) > _PATIENCE:
+            made.why_not = "the model's own attributes keep changing, so that no graph of it holds"
+            return made
+        began = time.perf_counter()
+        self._network.keep_buffers()
+        try:
+            made.structure = at_rest(self._network, self._call, self._x[:1])
+            made.build = Build(export(root, self._x))
+            if mixes(self._call, self._x[:1]):
+                # together as far as there is memory: what each gives depends on those beside it
+                made.pieces = {kind: Pieces(_TOGETHER, 1) for kind in ("scores", "gradients")}
+                made.build = None
+                raise CapabilityError("its samples influence each other, so that none of them can be checked by itself")
+        except Exception as error:  # what cannot be prepared is run as it is, and says for itself what is the matter
+            made.build, made.why_not = None, str(error) if isinstance(error, SeewhyError) else _unprepared(error)
+            return made
+        made.record["operations"] = made.build.exported.operations
+        made.record["export"] = f"{time.perf_counter() - began:.1f} s"
+        return made
+
+    def _measure(self, kind: str, single: bool) -> Steps | None:
+        """The steps worth their while for scores or gradients of one image or of several, measured now."""
+        found = self._found
+        assert found is not None
+        assert found.build is not None
+        began = time.perf_counter()
+        x = self._x[:1].expand(1 if single else 2, *self._x.shape[1:]).contiguous()
+        try:
+            with _disable_current_modes():  # a meter of ours would be measured, too
+                steps, words = best_steps(found.build, self._call, x, gradients=kind == "gradients")
+        except Exception as error:
+            if isinstance(error, MemoryError | torch.OutOfMemoryError):
+                raise
+            steps, words = None, {"why": _unprepared(error)}
+        if steps is not None and not single:
+            gradients = kind == "gradients"
+            program, _ = found.build.program([], "all" if gradients else "none", steps)
+            found.pieces[kind] = best_pieces(program, x, gradients=gradients)
+            words["pieces"] = f"{found.pieces[kind].samples} samples"
+            del program
+        hand_back()
+        found.record[f"{kind}, one image" if single else kind] = words | {
+            "measured in": f"{time.perf_counter() - began:.1f} s"
+        }
+        return steps

@@ -1,0 +1,140 @@
+"""A model's state: takes a module, gives what must still be so for a prepared network to stand for it; changes
+nothing.
+
+A state is every submodule's type, attributes, hooks and overridden forward, with what lies in containers and in the
+user's own objects; what its classes, and the code of their functions, read besides: class attributes, globals,
+closures, defaults; torch's settings; and every tensor's identity, address and version. The version misses what is
+written through ``.data`` or numpy: tensors of which a prepared network holds a changed copy are summed up as well, bit
+for bit. Those that it reads where they are need no sum. `docs/prepared.md` has the list in full.
+"""
+
+from __future__ import annotations
+
+import itertools
+import operator
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from seewhy.core.compile.bits import Bits, for_sums
+from seewhy.core.compile.reading import functions_of_torch, read_by
+from seewhy.core.compile.watching import Look
+from seewhy.errors import CapabilityError
+
+__all__ = ["Contents", "addresses", "structure"]
+
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+#: what every module has: seen otherwise, or no part of what it computes
+_BASE = frozenset(nn.Module().__dict__)
+
+#: which of all that modules have is their own, found once for as long as they have the same names: for so many roots
+_own: dict[int, tuple[tuple[str, ...], tuple[int, ...], Callable[[tuple[Any, ...]], tuple[Any, ...]]]] = {}
+_SEVERAL = 64
+
+#: from so many on, an itemgetter gives a tuple
+_PAIR = 2
+
+
+def structure(parts: Sequence[nn.Module]) -> Hashable:
+    """What a module of these submodules is made of: types, attributes, hooks, overridden forwards, what their classes
+    read besides, torch's settings and functions, the identity of every tensor.
+
+    Raises `CapabilityError` where that is too much to look at in every call, or cannot be looked at.
+    """
+    try:
+        return _structure(parts)
+    except CapabilityError:
+        return _structure(parts, named=True)  # which of them it is
+
+
+def _structure(parts: Sequence[nn.Module], *, named: bool = False) -> Hashable:
+    owned = [part.__dict__ for part in parts]
+    look = Look(parts)
+    names = (*itertools.chain.from_iterable(owned),)
+    sizes = (*map(len, owned),)
+    known = _own.get(id(parts[0]))
+    if known is None or known[0] != names or known[1] != sizes:
+        places = [n for n, name in enumerate(names) if name not in _BASE]
+        if len(_own) >= _SEVERAL:
+            _own.clear()
+        known = _own[id(parts[0])] = names, sizes, _picker(places)
+    values = known[2]((*itertools.chain.from_iterable(map(dict.values, owned)),))
+    keys = known[2](names) if named else ()
+    hooks = [
+        (n, name, *((key, id(hook)) for key, hook in own[name].items()))
+        for n, own in enumerate(owned)
+        if own["_forward_hooks"] or own["_forward_pre_hooks"] or own["_backward_hooks"] or own["_backward_pre_hooks"]
+        for name in _HOOKS
+    ]
+    held = [own[kind] for own in owned for kind in ("_parameters", "_buffers")]
+    tensors = map(id, itertools.chain.from_iterable(map(dict.values, held)))
+    kinds = tuple(map(type, parts))
+    read = read_by(kinds)
+    # how many each has says where one ends and the next begins
+    return (
+        *kinds, names, sizes, *map(len, held), *look.several(values, keys), *hooks, *tensors,
+        *look.several([value for _, value in read], [name for name, _ in read]), *functions_of_torch(), *_settings(),
+    )  # fmt: skip
+
+
+def _picker(places: Sequence[int]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+    """A function that gives what a tuple has at ``places``."""
+    if len(places) < _PAIR:
+        return lambda values: tuple(values[n] for n in places)
+    return operator.itemgetter(*places)
+
+
+def _settings() -> tuple[Hashable, ...]:
+    """What torch computes by, for all networks alike."""
+    return (
+        torch.get_default_dtype(),
+        torch.get_float32_matmul_precision(),
+        torch.are_deterministic_algorithms_enabled(),
+        torch.backends.mkldnn.enabled,
+        torch.backends.cudnn.enabled,
+    )
+
+
+def addresses(tensors: Sequence[Tensor]) -> Hashable:
+    """Where every tensor lies, and how often it was written to."""
+    return *map(Tensor.data_ptr, tensors), *[tensor._version for tensor in tensors]
+
+
+class Contents:
+    """What ``tensors`` hold: the bits of small ones, sums over the bits of large ones (`for_sums`), which are kept, a
+    sixteenth of the memory."""
+
+    def __init__(self, tensors: Iterable[Tensor]) -> None:
+        self._summed: list[Tensor] = []
+        self._odd: list[Tensor] = []
+        self._whole = Bits([rest for tensor in tensors if (rest := self._look_at(tensor.detach())) is not None])
+        self._sums, self._seen = self._sums_now(), self._now()
+
+    def unchanged(self) -> bool:
+        """Whether every bit is as it was, as far as sums can tell."""
+        alike = all(torch.equal(a, b) for a, b in zip(self._sums_now(), self._sums, strict=True))
+        return alike and self._now() == self._seen
+
+    def _look_at(self, tensor: Tensor) -> Tensor | None:
+        """Note views that show what is in ``tensor`` at any later time; gives the rest, which is small."""
+        order = sorted(range(tensor.ndim), key=tensor.stride, reverse=True)
+        dense = tensor.permute(order)
+        if not dense.is_contiguous() or tensor.is_quantized:  # a window into something larger
+            self._odd.append(tensor)
+            return None
+        summed, rest = for_sums(dense.reshape(-1).view(torch.uint8))
+        if summed is not None:
+            self._summed.append(summed)
+        return rest
+
+    def _sums_now(self) -> list[Tensor]:
+        with torch.no_grad():
+            return [view.sum(0) for view in self._summed]
+
+    def _now(self) -> tuple[Any, ...]:
+        with torch.no_grad():
+            odd = [tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes() for tensor in self._odd]
+        return (self._whole.now(), *odd)

@@ -1,0 +1,329 @@
+"""Watching: takes values that a model has or reads, gives what can be compared at a later time: the bytes of tensors
+and arrays, values where they are plain, what lies in containers and in objects, the identity of the rest, which is kept
+as long as it is compared; runs nothing.
+"""
+
+from __future__ import annotations
+
+import array
+import datetime
+import decimal
+import fractions
+import functools
+import marshal
+import os
+import pathlib
+import random
+import re
+import threading
+import uuid
+import weakref
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from contextvars import ContextVar
+from types import (
+    BuiltinFunctionType,
+    CodeType,
+    FunctionType,
+    MappingProxyType,
+    MemberDescriptorType,
+    MethodType,
+    ModuleType,
+)
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from seewhy.core.compile.bits import digest
+from seewhy.core.compile.reading import Whole, left_alone, read_by, read_of
+from seewhy.core.network.borrowed import tensors_of
+from seewhy.errors import CapabilityError
+
+__all__ = ["PLAIN", "Look"]
+
+PLAIN = frozenset((int, float, bool, str, bytes, complex, type(None)))
+
+#: what objects that are plain in the end are made from
+_BASES: tuple[Any, ...] = (int, float, complex, str, bytes)
+
+#: values that nobody can change, and that are the same where they are equal
+_VALUES = (
+    range, CodeType, ModuleType, type, fractions.Fraction, decimal.Decimal, datetime.date, datetime.time,
+    datetime.timedelta, datetime.tzinfo, uuid.UUID, pathlib.PurePath, re.Pattern, np.dtype, torch.dtype, torch.device,
+    torch.layout, torch.memory_format, type(...), type(NotImplemented),
+)  # fmt: skip
+
+_SEQUENCES = (list, tuple, deque)
+
+_PLAIN_OR_TUPLE = PLAIN | {tuple}
+
+_CONTAINERS = frozenset((tuple, list, set, frozenset))
+
+_MAPPINGS = (dict, MappingProxyType)
+
+_BUFFERS = (bytearray, array.array)
+
+#: entries in all, and bytes of one array, that are looked at in every call; with more there is no program
+_MOST, _BYTES = 100_000, 65_536
+
+#: how deep attributes of attributes are followed; with more there is no program
+_DEEP = 12
+
+#: those of the libraries that are left alone whose objects hold what people put into them
+_HOLDERS = frozenset(("argparse", "collections", "configparser", "types", "functools", "weakref"))
+_OPEN = ("numpy", "scipy", "transformers", "torch.distributions", "torch.nn")
+
+
+class Same:
+    """An object of which nothing can be looked at: the very same one. It is kept, unless it can be known to have gone,
+    so that no other one has its number meanwhile."""
+
+    __slots__ = ("_held", "_number")
+
+    def __init__(self, value: Any) -> None:
+        self._number = id(value)
+        self._held: Callable[[], Any]
+        try:
+            self._held = weakref.ref(value)
+        except TypeError:
+            self._held = lambda: value
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Same) or self._number != other._number:
+            return False
+        return (mine := self._held()) is not None and mine is other._held()
+
+    def __hash__(self) -> int:
+        return self._number
+
+
+class Look:
+    """One look at a network of these ``parts``: gives of every value what can be compared. Each object is entered once,
+    however many refer to it."""
+
+    def __init__(self, parts: Sequence[nn.Module] = ()) -> None:
+        self._seen: dict[int, int] = {id(part): n for n, part in enumerate(parts)}
+        self._parts = parts
+        self._held: set[int] | None = None
+        self._left = _MOST
+        # an object that is made for the look (a bound method) must not give its number to the next one
+        self._kept: list[Any] = []
+
+    def several(self, values: Sequence[Any], names: Sequence[str]) -> tuple[Any, ...]:
+        """What is to be compared of several values, with their names if those are asked for: the plain ones as bytes,
+        since 1, 1.0 and True are equal, and so are 0.0 and -0.0; then the others."""
+        inside = PLAIN.issuperset
+        plain = [v if type(v) in PLAIN or (type(v) is tuple and inside(map(type, v))) else ... for v in values]
+        found = [n for n, each in enumerate(plain) if each is ...]
+        others = [v if type(v := values[n]) is Whole else self(v, names[n] if names else "") for n in found]
+        return (self._written(plain, names[0] if names else ""), *others)
+
+    def __call__(self, value: Any, name: str = "", depth: int = 0) -> Hashable:
+        """What is to be compared of ``value``, which the model has as ``name``.
+
+        Raises `CapabilityError` where that is too much, or cannot be done.
+        """
+        kind = type(value)
+        if kind is Whole or kind is Same:
+            return value  # type: ignore[no-any-return]
+        if kind in PLAIN or _flat(value, kind):
+            return self._written(value, name)
+        number = id(value)
+        if number in self._seen:
+            return self._seen[number]
+        if isinstance(value, _VALUES) and (kind is not type or left_alone(value.__module__)):
+            return Whole((kind, value))
+        if isinstance(value, Tensor):
+            return number, _address(value), None if value.is_inference() else value._version, self._bits(value)
+        inner = self._inside(value, kind, name)
+        if inner is None:
+            return Same(value)
+        if depth == _DEEP:
+            raise CapabilityError(f"its {name!r} is nested deeper than can be looked at in every call")
+        self._seen[number] = len(self._seen)
+        self._kept.append(value)
+        self._left -= len(inner)
+        if self._left < 0:
+            raise CapabilityError(f"its {name!r} holds more than can be looked at in every call")
+        plain = [v if type(v) in PLAIN or _flat(v, type(v)) else ... for v in inner]
+        others = [self(each, name, depth + 1) for each, flat in zip(inner, plain, strict=True) if flat is ...]
+        return (kind.__name__, self._written(plain, name), *others)
+
+    def _written(self, value: Any, name: str) -> bytes:
+        """A plain value, or a container of plain ones, so that it can be compared to the bit."""
+        found = marshal.dumps(value, _EXACT)
+        self._left -= len(found) // _EACH
+        if self._left < 0:
+            raise CapabilityError(f"its {name!r} holds more than can be looked at in every call")
+        return found
+
+    def _inside(self, value: Any, kind: type, name: str) -> Sequence[Any] | None:
+        """What a value is made of; None for what its identity stands for."""
+        if isinstance(value, _MAPPINGS):
+            return [*value.keys(), *value.values(), *_attributes(value, kind)]
+        if isinstance(value, _SEQUENCES):
+            return [*value, *_attributes(value, kind)]
+        if isinstance(value, set | frozenset):
+            return [*sorted(value, key=_order), *_attributes(value, kind)]
+        if isinstance(value, np.ndarray | np.generic):
+            return [*_array(value, name), *(() if kind is np.ndarray else _attributes(value, kind))]
+        if isinstance(value, _BUFFERS):
+            return [_bytes(memoryview(value), kind, name), *_attributes(value, kind)]
+        if kind is FunctionType:
+            code = Whole((value.__code__,))
+            return [code] if left_alone(value.__module__) else [code, *value.__dict__.values(), *read_of(value)]
+        if isinstance(value, functools.partial):
+            return [value.func, value.args, value.keywords, *_attributes(value, kind)]
+        if kind is MethodType:
+            return [value.__func__, value.__self__]
+        if kind is BuiltinFunctionType:
+            owner = value.__self__
+            return None if owner is None or isinstance(owner, ModuleType) else [value.__name__, owner]
+        if kind is slice:
+            return [value.start, value.stop, value.step]
+        if isinstance(value, type):
+            # what code reads of classes by their names is among its readings; this one an object has, or is one of
+            return [Whole((value,)), *(each for _, each in read_by([value]))]
+        if isinstance(value, nn.Module) and kind.__module__.partition(".")[0] == "keras":
+            # its weights are looked at with the network's; what else it keeps is its own book-keeping
+            return [
+                each
+                for item in value.__dict__.items()
+                if type(item[1]) in PLAIN or _flat(item[1], type(item[1]))
+                for each in item
+            ]
+        if isinstance(value, nn.Module):
+            return _attributes(value, kind)
+        return self._of_library(value, kind, name)
+
+    def _of_library(self, value: Any, kind: type, name: str) -> Sequence[Any] | None:
+        """What an object is made of that is neither container, function nor module; None for what its identity stands
+        for."""
+        if isinstance(value, threading.local):
+            raise CapabilityError(f"its {name!r} is a threading.local, of which every thread reads its own")
+        if (drawn := _drawn(value)) is not None:
+            return [drawn]
+        if isinstance(value, ContextVar):
+            return [value.get(None)]
+        if isinstance(value, os._Environ):
+            return [dict(value)]
+        if isinstance(value, weakref.ref):
+            return [value()]
+        base = next((base for base in _BASES if isinstance(value, base)), None)
+        if base is not None:
+            return [*base.__getnewargs__(value), *_attributes(value, kind)]
+        if not left_alone(kind.__module__) or kind.__module__ in _HOLDERS or kind.__module__.startswith(_OPEN):
+            # what is made in another language than Python may have more than it shows
+            hidden = [] if all(each.__flags__ & _MADE or each is object for each in kind.__mro__) else [Same(value)]
+            return [*hidden, *_as_array(value, kind, name), *_attributes(value, kind)]
+        if isinstance(value, Iterator) and not hasattr(value, "readable"):  # a file is one, too
+            raise CapabilityError(f"its {name!r} is a {kind.__name__}, and how far that is nobody can look at")
+        return _as_array(value, kind, name) or None
+
+    def _bits(self, value: Tensor) -> Hashable:
+        """What lies in a tensor that is neither parameter nor buffer: code may have read it as Python's numbers, which
+        stand in a graph as they were."""
+        if self._held is None:
+            self._held = set(map(id, tensors_of(self._parts)))
+        return None if id(value) in self._held else digest(value)
+
+
+#: what Python's own ``class`` says of the types that it makes
+_MADE = 1 << 9
+
+#: about how many bytes a number takes that is written down
+_EACH = 8
+
+#: a way of writing values down in which equal bytes are the same value of the same type; later ones write down how
+#: many refer to it as well
+_EXACT = 2
+
+
+def _flat(value: Any, kind: type) -> bool:
+    """Whether a value is a container of Python's own with nothing but plain ones, and tuples of such, in it."""
+    if kind is dict:
+        return _all_plain(value) and _all_plain(value.values())
+    return kind in _CONTAINERS and _all_plain(value)
+
+
+def _all_plain(values: Iterable[Any]) -> bool:
+    kinds = set(map(type, values))
+    if kinds <= PLAIN:
+        return True
+    if not kinds <= _PLAIN_OR_TUPLE:
+        return False
+    return all(PLAIN.issuperset(map(type, each)) for each in values if type(each) is tuple)
+
+
+def _order(value: Any) -> tuple[str, str, int]:
+    """An order in which a set is the same as long as it holds the same."""
+    return type(value).__name__, repr(value) if type(value) in PLAIN else "", hash(value)
+
+
+def _array(value: Any, name: str) -> list[Any]:
+    """What lies in an array, or is a number of numpy's."""
+    if value.dtype.hasobject:
+        return [value.shape, *value.flat]
+    if value.nbytes > _BYTES:
+        raise CapabilityError(f"its {name!r} is a large numpy array, which can be changed without a trace")
+    return [value.dtype, value.shape, value.tobytes()]
+
+
+def _as_array(value: Any, kind: type, name: str) -> list[Any]:
+    """What lies in something that gives its memory, or itself as an array: pictures, tables, structures of C."""
+    if hasattr(kind, "__array__") or hasattr(value, "__array_interface__"):
+        try:
+            found = np.asarray(value)
+        except Exception:  # it has that, and has it for nothing
+            return []
+        return _array(found, name)
+    try:
+        view = memoryview(value)
+    except TypeError:
+        return []
+    return [_bytes(view, kind, name)]
+
+
+def _bytes(view: memoryview, kind: type, name: str) -> bytes:
+    if view.nbytes > _BYTES:
+        raise CapabilityError(f"its {name!r} is a large {kind.__name__}, which can be changed without a trace")
+    return view.tobytes()
+
+
+def _drawn(value: Any) -> Any:
+    """How far a generator of random numbers is; None for what is none."""
+    if isinstance(value, torch.Generator):
+        return value.get_state().cpu().numpy()
+    if isinstance(value, np.random.Generator):
+        return value.bit_generator.state
+    if isinstance(value, np.random.RandomState):
+        return value.get_state(legacy=False)
+    if isinstance(value, random.Random) and not isinstance(value, random.SystemRandom):
+        return value.getstate()
+    return None
+
+
+#: the slots of a class and of its bases
+_slots: weakref.WeakKeyDictionary[type, tuple[str, ...]] = weakref.WeakKeyDictionary()
+
+
+def _attributes(value: Any, kind: type) -> list[Any]:
+    """What an object has by names, in its dictionary and its slots, and what it is."""
+    if kind in _SEQUENCES or kind is dict:
+        return []
+    slots = _slots.get(kind)
+    if slots is None:
+        made = [vars(each).items() for each in kind.__mro__]
+        slots = tuple(name for each in made for name, slot in each if type(slot) is MemberDescriptorType)
+        _slots[kind] = slots
+    own = getattr(value, "__dict__", {})
+    return [kind, *own.keys(), *own.values(), *(getattr(value, slot) for slot in slots if hasattr(value, slot))]
+
+
+def _address(value: Tensor) -> int:
+    try:
+        return value.data_ptr()
+    except RuntimeError:  # one without memory of its own, such as a sparse one
+        return 0

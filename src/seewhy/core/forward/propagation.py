@@ -1,0 +1,218 @@
+"""Relevance and multipliers of one batch: takes targets, a place and a composite, gives what arrives there; the
+forwards it needs are made once and kept for the call.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import GradientEdge
+
+from seewhy.core import asks
+from seewhy.core.forward.costs import Event
+from seewhy.core.forward.request import Request
+from seewhy.core.forward.result import Forward
+from seewhy.core.forward.session import Session
+from seewhy.core.intercept.autograd import release
+from seewhy.core.network.places import INPUT
+from seewhy.core.relevance.arithmetic import Ledger, State
+from seewhy.core.relevance.composites import Composite
+from seewhy.core.relevance.crossings import refuse, uncovered
+from seewhy.core.relevance.differences import DifferenceWatch
+from seewhy.core.relevance.watch import RelevanceWatch
+from seewhy.core.targets import Target, scores
+from seewhy.errors import CapabilityError, TargetError
+
+__all__ = ["Flow", "Lift", "Propagation"]
+
+
+@dataclass(frozen=True)
+class Flow:
+    """What arrived: ``values`` canonical [B, C, *positions]; ``start`` what set out, ``bias`` and ``stabiliser`` what
+    they took on the way, [B] each. ``elsewhere`` is what went to other places: paths beside the layer, padding."""
+
+    values: Tensor
+    start: Tensor
+    bias: Tensor
+    stabiliser: Tensor
+    depends: bool
+
+    @property
+    def elsewhere(self) -> Tensor:
+        """[B]."""
+        return self.start - self.values.detach().flatten(1).sum(1) - self.bias - self.stabiliser
+
+
+@dataclass(frozen=True)
+class Lift:
+    """Multipliers and the activation's difference from its reference, canonical; the score's difference, [B]."""
+
+    multipliers: Tensor
+    difference: Tensor
+    rise: Tensor
+    depends: bool
+
+
+@dataclass
+class Propagation:
+    """The propagating forwards of one session; ``places`` are what is known to be asked about, captured from the
+    start."""
+
+    session: Session
+    places: set[str] = field(default_factory=set)
+    _relevance: tuple[Forward, RelevanceWatch, Event] | None = None
+    _lifts: dict[int, tuple[Forward, DifferenceWatch, Event]] = field(default_factory=dict)
+
+    def multipliers(self, baseline: Tensor, place: str, targets: Sequence[Target]) -> tuple[Lift, Event]:
+        """DeepLIFT's multipliers between ``baseline`` and the batch, and the forward that they came from, which may be
+        an earlier one."""
+        keep, x = self.session.settings.differentiable, self.session.x
+        batch = len(x)
+        names = {place} | {name for target in targets for name in target.layers} | self.places
+        known = self._lifts.get(id(baseline))
+        if known is None or not names <= {INPUT, *known[0].tape.activations}:
+            both = torch.cat([x, baseline.to(x).expand_as(x)])
+            watch = DifferenceWatch()
+            made, event = self._forward(both, watch, names)
+            known = self._lifts[id(baseline)] = made, watch, event
+        made, watch, event = known
+        both_scores = scores(made.outputs, (*targets, *targets))
+        raw = made.raw(place)
+        watch.active = True
+        try:
+            (found,) = made.gradients(both_scores, [made.source(place)], graph=keep)
+        finally:
+            watch.active = False
+        layout = made.layout(place)
+        activation = layout.canonical(raw)
+        multipliers = layout.canonical(torch.zeros_like(raw) if found is None else found)[:batch]
+        lift = Lift(
+            multipliers,
+            activation[:batch] - activation[batch:],
+            both_scores[:batch] - both_scores[batch:],
+            found is not None,
+        )
+        return lift if keep else _detached(lift), event
+
+    def flow(self, ask: asks.Relevance, place: str, targets: Sequence[Target], method: str) -> tuple[Flow, Event]:
+        """Relevance at ``place``, and the forward that it came from, which may be an earlier one."""
+        keep = self.session.settings.differentiable
+        wanted = {place} | {name for target in targets for name in target.layers} | self.places
+        if self._relevance is None or not wanted <= self.places:
+            self.places = wanted
+            watch = RelevanceWatch(State(keep=keep))
+            made, event = self._forward(self.session.x, watch, wanted)
+            watch.state.notes.clear()
+            self._relevance = made, watch, event
+        made, watch, event = self._relevance
+        source, seed = _start(made, targets, ask.start, method, keep)
+        return _relevance_at(made, watch, place, ask.composite, source, seed, method, keep), event
+
+    def close(self) -> None:
+        """Let go of every graph; unless maps were asked for that carry it."""
+        held = [made for made, _, _ in self._lifts.values()] + ([self._relevance[0]] if self._relevance else [])
+        self._lifts, self._relevance = {}, None
+        if not self.session.settings.differentiable:
+            release(tensor for made in held for tensor in (*made.tape.activations.values(), *_outputs(made)))
+
+    def _forward(
+        self, x: Tensor, watch: RelevanceWatch | DifferenceWatch, names: Iterable[str]
+    ) -> tuple[Forward, Event]:
+        began = time.perf_counter()
+        request = Request(
+            {name: self.session.last(name) for name in sorted(set(names) - {INPUT})},
+            # what skips the layer takes part in sums as well, so relevance has to see it come from the image
+            at_input=self.session.network.hooked_backward or INPUT in names or isinstance(watch, RelevanceWatch),
+            attached=self.session.settings.differentiable,
+            reshape=self.session.settings.reshape,
+            watches=(watch.handlers,),
+        )
+
+        def call(given: Tensor) -> Any:
+            if isinstance(watch, RelevanceWatch):
+                watch.begin(given)
+            return self.session.call(given)
+
+        made = self.session.eager(x, request, call)
+        return made, Event(len(x) * made.runs, 0, time.perf_counter() - began)
+
+
+def _detached(lift: Lift) -> Lift:
+    return Lift(lift.multipliers.detach(), lift.difference.detach(), lift.rise.detach(), lift.depends)
+
+
+def _start(
+    made: Forward, targets: Sequence[Target], start: str, method: str, keep: bool
+) -> tuple[Tensor, Tensor | None]:
+    """Where relevance sets out, and with how much: at the scores, or at the layer whose unit is the target.
+
+    ``start="score"`` is the target's gradient there times the value, which for a class's score is that score;
+    ``"one"`` the gradient itself, which is 1 at that class.
+    """
+    layers = {name for target in targets for name in target.layers}
+    if len(layers) > 1:
+        raise CapabilityError(
+            f"{method} sets out from one layer, and these targets read {', '.join(sorted(layers))}; "
+            "explain them one by one"
+        )
+    try:
+        source = made.raw(layers.pop()) if layers else made.outputs.logits
+    except TargetError as error:
+        raise CapabilityError(
+            f"{method} sets out from the model's scores, and finds none in its output ({error}); "
+            "input-x-gradient and integrated-gradients work with any target"
+        ) from None
+    score = made.scores(targets)
+    if not (score.requires_grad and source.requires_grad):
+        return source, None
+    (slope,) = torch.autograd.grad(score.sum(), source, retain_graph=True, allow_unused=True, create_graph=keep)
+    if slope is None:
+        raise CapabilityError(
+            f"{method} sets out from the model's scores, which this target does not read; "
+            "input-x-gradient and integrated-gradients work with any target"
+        )
+    return source, slope * source if start == "score" else slope
+
+
+def _relevance_at(
+    made: Forward,
+    watch: RelevanceWatch,
+    place: str,
+    composite: Composite,
+    source: Tensor,
+    seed: Tensor | None,
+    method: str,
+    keep: bool,
+) -> Flow:
+    batch, raw, goal = made.outputs.batch, made.raw(place), made.source(place)
+    none = raw.new_zeros(batch)
+    ledger, found = Ledger(none.clone(), none.clone()), None
+    reachable = isinstance(goal, GradientEdge) or goal.requires_grad
+    if seed is not None and reachable:
+        if not keep:
+            seed = seed.detach()
+        known, own = uncovered(source, goal)
+        refuse(known, method)
+        watch.state.active = composite, ledger
+        try:
+            (found,) = torch.autograd.grad(
+                source, [goal], seed, retain_graph=True, allow_unused=True, create_graph=keep  # type: ignore[arg-type]
+            )  # fmt: skip
+        finally:
+            watch.state.active = None
+        refuse(own, method)
+    values = made.layout(place).canonical(torch.zeros_like(raw) if found is None else found)
+    start = none if seed is None else seed.detach().reshape(batch, -1).sum(1)
+    return Flow(values if keep else values.detach(), start, ledger.bias, ledger.stabiliser, found is not None)
+
+
+def _outputs(made: Forward) -> list[Tensor]:
+    """The tensors in what the model returned."""
+    raw = made.outputs.raw
+    values = raw.values() if isinstance(raw, Mapping) else raw if isinstance(raw, list | tuple) else (raw,)
+    return [value for value in values if isinstance(value, Tensor)]

@@ -1,0 +1,63 @@
+"""Editing layers: takes a borrowed network and a place, refuses to change there what the network has read by then;
+changes nothing.
+
+A layer is changed where it hands its tensor on. What a module has read of it inside, or what others have read before
+the module that takes it, goes on with the old values: a map of such changes would be of a part of the network.
+"""
+
+from __future__ import annotations
+
+from weakref import WeakKeyDictionary
+
+from torch import nn
+
+from seewhy.core.forward.request import Request
+from seewhy.core.forward.result import Forward, whole
+from seewhy.core.forward.session import Session
+from seewhy.core.layers.dominators import Paths, point_of
+from seewhy.core.memory import unmetered
+from seewhy.core.network.capture import Noted
+from seewhy.core.network.places import TAKEN, Place
+from seewhy.errors import CapabilityError, TargetError
+
+__all__ = ["check_editable"]
+
+# weak keys: what was found of a network goes with it
+_known: WeakKeyDictionary[nn.Module, dict[tuple[str, int | None, str], bool]] = WeakKeyDictionary()
+
+
+def check_editable(session: Session, name: str, place: Place) -> None:
+    """Refuse a place, called ``name``, whose tensor is read before it can be changed, which one recorded forward of the
+    first input shows, once for a network and place. Raises `CapabilityError`."""
+    if session.network.root is None:
+        return
+    known = _known.setdefault(session.network.root, {})
+    key = place.name, place.call, place.element
+    if key not in known:
+        with unmetered():
+            made = session.eager(session.x[:1].detach(), Request(at_input=True, survey=True))
+        known[key] = _read_before(made, place)
+    if known[key]:
+        raise CapabilityError(
+            f"layer {name!r} cannot be changed: the model reads its tensor before the layer hands it on. Choose "
+            "another layer (seewhy layers), or a method that follows the gradient, such as grad-cam"
+        )
+
+
+def _read_before(made: Forward, place: Place) -> bool:
+    noted = _noted(made, place)
+    try:
+        output = made.outputs.main
+    except TargetError:  # an output that only a target of the user's understands
+        return False
+    if noted is None or noted.edge is None or not output.requires_grad:
+        return False
+    return Paths(whole(output), made.leaf).read_before(point_of(noted.edge), noted.at)
+
+
+def _noted(made: Forward, place: Place) -> Noted | None:
+    """What `record` noted of ``place``: of its last call, unless it names one."""
+    call = made.tape.calls.get(place.name) if place.call is None else place.call
+    mine = [each for each in made.tape.noted if each.module == place.name and each.call == call]
+    mine = [each for each in mine if (each.element == TAKEN) == (place.element == TAKEN)]
+    return next((each for each in mine if place.element in ("", each.element)), None)

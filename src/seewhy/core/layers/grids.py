@@ -1,0 +1,448 @@
+"""Grids: takes what layers put out for pictures that were changed in coded stripes, gives whether their positions are
+the places that a layout says; draws nothing.
+
+For each axis of the input and each of its coarsest binary digits two pictures get noise: where the digit is 1, and
+where it is 0. With D and D' the norms of the change of a position's channels, r = (D - D') / (D + D') says which of
+the two a position looks at; attention, squeeze-and-excitation and norms make every position answer a little, to both
+alike. A layout is proved if, over its positions, r goes with the digit of the place that it gives them, along every
+axis.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from seewhy.core.network.layouts import Layout
+from seewhy.core.network.places import ATTENTION
+
+__all__ = [
+    "CONTRADICTED",
+    "LEAST",
+    "PROVED",
+    "UNDECIDED",
+    "Answers",
+    "Proof",
+    "Stripes",
+    "Verdict",
+    "decide",
+    "in_order",
+    "misfit",
+    "shifts",
+    "undecided",
+]
+
+Verdict = Literal["proved", "contradicted", "undecided"]
+
+PROVED: Verdict = "proved"
+
+CONTRADICTED: Verdict = "contradicted"
+
+UNDECIDED: Verdict = "undecided"
+
+#: correlation with the coarsest digit from which on a grid is proved, and below which it is contradicted
+_PROVED, _CONTRADICTED = 0.5, 0.25
+
+#: digits of each axis that are asked for: halves, quarters, eighths
+_DIGITS = 3
+
+#: reliability of the answers from which on they can contradict
+_RELIABLE = 0.5
+
+#: standard errors that a correlation over few positions is allowed
+_ERRORS = 2.0
+
+#: where positions may lie instead of over the whole of an axis: parts of it, or more than it, in sixteenths;
+#: the first is all of it
+_EXTENTS = [
+    (0.0, 1.0),
+    *((low / 16, high / 16) for low in range(-8, 9) for high in range(8, 25) if high - low >= 4),
+]
+#: the correlation with all digits below which the whole axis is doubted, that from which a part of it is believed, by
+#: how much that has to be the better one, and over how many cells at least
+_WHOLE, _PART, _BETTER, _CELLS = 0.45, 0.8, 0.4, 3
+
+#: how many places are named that were passed over
+_SAID = 3
+
+#: the correlation from which on a grid of one position would be proved; with the root of their number it falls
+_FEW = 1.5
+
+
+@dataclass(frozen=True)
+class Stripes:
+    """The pictures for inputs of ``size``: ``digits`` of each axis, the coarsest first, and ``bands`` into which an
+    axis is cut (a power of two; the axis's own cells where an order is read)."""
+
+    size: tuple[int, ...]
+    digits: int = _DIGITS
+    seed: int = 0
+
+    @property
+    def codes(self) -> list[tuple[int, int]]:
+        """(axis, digit from 1, the coarsest) of each pair of pictures."""
+        return [(axis, digit) for axis in range(len(self.size)) for digit in range(1, self.digits + 1)]
+
+    def side(self, axis: int, digit: int) -> Tensor:
+        """The digit of each row of the input along ``axis``, 0 or 1, [size]."""
+        n = self.size[axis]
+        made: Tensor = (torch.arange(n) * 2**digit // n) % 2
+        return made
+
+    def expected(self, axis: int, digit: int, cells: int, extent: tuple[float, float] = (0.0, 1.0)) -> Tensor:
+        """-1 to 1 for each of ``cells`` along ``axis``: by how much more of it the first picture of a pair changes.
+
+        ``extent`` is the part of the axis that the cells lie over, as shares of it; NaN for cells beside the picture.
+        """
+        n, (low, high) = self.size[axis], extent
+        edges = torch.cat([torch.zeros(1), (2.0 * self.side(axis, digit) - 1).cumsum(0)])
+        bounds = ((low + (high - low) * torch.arange(cells + 1) / cells) * n).clamp(0, n)
+        whole = bounds.floor().long()
+        at = edges[whole] + (bounds - whole) * (edges[(whole + 1).clamp(max=n)] - edges[whole])
+        inside = bounds.diff()
+        return torch.where(inside > 1e-6 * n, at.diff() / inside.clamp(min=1e-6), math.nan)
+
+    def pictures(self, x: Tensor) -> Tensor:
+        """``x`` [1, C, *size] itself and its changed pairs, [1 + 2 n, C, *size]."""
+        draw = torch.Generator().manual_seed(self.seed)
+        spread = float(x.detach().double().std()) if x.numel() > 1 else 0.0
+        spread = spread if math.isfinite(spread) and spread > 0 else 1.0
+        made = [x[0]]
+        for axis, digit in self.codes:
+            noise = torch.randn(x.shape[1:], generator=draw, dtype=torch.float32).to(x) * spread
+            mask = self.side(axis, digit).to(x).reshape(-1, *(1 for _ in self.size[axis + 1 :]))
+            made += [x[0] + noise * mask, x[0] + noise * (1 - mask)]
+        return torch.stack(made)
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What the pictures say of a layer: the verdict on ``layout``, the correlation of the worst axis with its coarsest
+    digit, and, for each axis, those with all digits."""
+
+    verdict: Verdict
+    layout: Layout
+    correlation: float
+    digits: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
+    #: r of the coarsest digit of each axis, at the layout's positions
+    pictures: tuple[Tensor, ...] = ()
+    #: why there is no proof, where the network did not take the pictures
+    why: str = ""
+    #: where the positions seem to lie instead: the part of each axis, as shares of it
+    extent: tuple[tuple[float, float], ...] = ()
+    #: places behind this one whose positions are none of the picture's, where it was chosen in their stead
+    behind: tuple[str, ...] = ()
+    #: the number of the attention whose tokens no longer answer to the places that the first one's have
+    lost: str = ""
+    #: the call to name instead, '' if there is none, where the layer gives the same for every picture
+    instead: str | None = None
+
+    @property
+    def whole(self) -> float:
+        """The mean correlation with all digits of all axes: a shift by one cell shows in the finest."""
+        every = [each for digits in self.digits.values() for each in digits]
+        return sum(every) / len(every) if every else 0.0
+
+    @property
+    def words(self) -> str:
+        """The verdict in words."""
+        if self.instead is not None:
+            return "the same for every picture"
+        if self.verdict == PROVED:
+            way = ", put in order" if self.layout.order is not None else ""
+            return f"proved{way}"
+        return self.verdict
+
+    def note(self, place: str) -> str:
+        """What whoever reads a map of ``place`` has to be told of its grid; '' for one that is proved."""
+        grid = "x".join(map(str, self.layout.grid))
+        what = "the tokens that attention reads" if place == ATTENTION else f"layer {place!r}"
+        if self.instead is not None:
+            way = f"name the call that it reaches, layer={self.instead!r}" if self.instead else "no call of it does"
+            return f"the picture does not reach what {what} gives, which is the same for every picture: {way}"
+        if self.lost:
+            return (
+                f"the grid {grid} of {what} is undecided: it is that of the first attention, and the tokens of "
+                f"attention {self.lost} do not answer to the same places"
+            )
+        if self.why:
+            return f"the grid {grid} of {what} is undecided: it takes no changed pictures ({self.why})"
+        if self.extent:
+            names = ("rows ", "columns ") if len(self.extent) == 2 else ("",) * len(self.extent)
+            parts = [f"{name}{a:.0%} to {b:.0%}" for name, (a, b) in zip(names, self.extent, strict=True)]
+            return (
+                f"the grid {grid} of {what} is undecided: its positions seem to lie over "
+                f"{' and '.join(parts)} of the picture, not over all of it (a crop, a pad or a zoom in the forward?), "
+                "as a map of it is drawn"
+            )
+        if self.verdict == UNDECIDED:
+            return (
+                f"the grid {grid} of {what} is undecided: changed rows and columns of the picture do not "
+                f"clearly change the same rows and columns there (correlation {self.correlation:.2f})"
+            )
+        if self.verdict == CONTRADICTED:
+            return (
+                f"the grid {grid} of {what} is contradicted: its positions do not answer to the places of the "
+                f"picture that they would be (correlation {self.correlation:.2f}), so they cannot be laid over it"
+            )
+        return ""
+
+    def stepped_back(self, place: str) -> str:
+        """That ``place`` was chosen though others come behind it; '' where none do."""
+        if not self.behind:
+            return ""
+        more = f" and {len(self.behind) - _SAID} more" if len(self.behind) > _SAID else ""
+        return (
+            f"layer {place!r} is the last whose positions are places of the picture; behind it come "
+            f"{', '.join(self.behind[:_SAID])}{more}, whose positions could not be laid over the picture"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What one layer put out for `Stripes.pictures`, once or with further noise: [1 + 2 n, ...] each, but for the
+    axis of the batch."""
+
+    stripes: Stripes
+    raws: tuple[Tensor, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one set."""
+        return tuple(self.raws[0].shape)
+
+    def __add__(self, other: Answers) -> Answers:
+        return Answers(self.stripes, (*self.raws, *other.raws))
+
+    def of(self, layout: Layout) -> list[tuple[Tensor, Tensor]]:
+        """r of every pair at the positions of ``layout``, and how much they answered in all, [*grid] each."""
+        return _ratios(torch.stack([self._changes(raw, layout) for raw in self.raws]).sum(0))
+
+    def alike(self, layout: Layout) -> dict[int, float]:
+        """For each axis how far r of the coarsest digit, of all sets together, would be the same for others: the
+        reliability (Spearman and Brown) that the sets' correlations with each other speak of; 0 for one set."""
+        each = [dict(zip(self.stripes.codes, _ratios(self._changes(raw, layout)), strict=True)) for raw in self.raws]
+        pairs = [(a, b) for n, a in enumerate(each) for b in each[:n]]
+        found: dict[int, float] = {}
+        for axis in range(len(layout.grid)):
+            both = [_correlation(a[axis, 1][0], b[axis, 1][0], a[axis, 1][1] + b[axis, 1][1]) for a, b in pairs]
+            mean = max(sum(both) / len(both), 0.0) if both else 0.0
+            found[axis] = len(each) * mean / (1 + (len(each) - 1) * mean)
+        return found
+
+    def _changes(self, raw: Tensor, layout: Layout) -> Tensor:
+        """By how much each position changed, [2 n, *grid]."""
+        values = layout.canonical(raw).detach().to(torch.float64)
+        change = (values[1:] - values[:1]).nan_to_num().flatten(2) if values.ndim > 2 else values[1:, :, None]
+        return change.square().sum(1).sqrt().reshape(-1, *layout.grid)
+
+    def prove(self, layout: Layout) -> Proof:
+        """The verdict on ``layout``."""
+        digits: dict[int, list[float]] = {axis: [] for axis in range(len(layout.grid))}
+        maps: dict[int, Tensor] = {}
+        counts: list[float] = []
+        for (axis, digit), (r, total) in zip(self.stripes.codes, self.of(layout), strict=True):
+            cells = layout.grid[axis]
+            code = self.stripes.expected(axis, digit, cells)
+            if cells < 2 or float(code.std()) < 0.1:
+                continue
+            shaped = code.double().reshape(-1, *(1 for _ in layout.grid[axis + 1 :])).expand(layout.grid)
+            digits[axis].append(_correlation(r, shaped.to(r.device), total))
+            if axis not in maps:
+                maps[axis] = r.float().cpu()
+                counts.append(_many(total))
+        coarsest = {axis: each[0] for axis, each in digits.items() if each}
+        worst = min(coarsest.values(), default=0.0)
+        answered = bool(maps) and all(bool(r.any()) for r in maps.values())
+        verdict = _verdict(worst, min(counts, default=0.0), answered)
+        # a map whose positions answer by chance, or all alike, may be in its places all the same: to contradict it they
+        # have to answer elsewhere. The grid of a row of tokens is read off their number alone
+        if verdict == CONTRADICTED and not layout.tokens:
+            axis = min(coarsest, key=coarsest.__getitem__)
+            verdict = CONTRADICTED if self.alike(layout)[axis] >= _RELIABLE else UNDECIDED
+        extent = self._elsewhere(layout) if verdict == PROVED else ()
+        return Proof(
+            UNDECIDED if extent else verdict,
+            layout,
+            worst,
+            {axis: tuple(each) for axis, each in digits.items() if each},
+            tuple(maps.values()),
+            extent=extent,
+        )
+
+    def _elsewhere(self, layout: Layout) -> tuple[tuple[float, float], ...]:
+        """The part of each axis that positions lie over, if that is clearly not all of it: a crop in the middle answers
+        to halves as the whole picture does, and to quarters otherwise. Nothing where the whole fits as well."""
+        answers = dict(zip(self.stripes.codes, self.of(layout), strict=True))
+        found: list[tuple[float, float]] = []
+        for axis, cells in enumerate(layout.grid):
+            if cells < _CELLS or len(layout.grid) != len(self.stripes.size):
+                found.append(_EXTENTS[0])
+                continue
+            others = tuple(n for n in range(len(layout.grid)) if n != axis)
+            lines, weights = [], []
+            for digit in range(1, self.stripes.digits + 1):
+                r, total = answers[axis, digit]
+                weight = total.sum(others) if others else total
+                lines.append((r * total).sum(others) / weight.clamp(min=1e-300) if others else r)
+                weights.append(weight)
+            fits = _fits(torch.stack(lines).cpu(), torch.stack(weights).cpu(), self.stripes, axis)
+            best = int(fits.argmax())
+            clear = fits[0] < _WHOLE and fits[best] > max(_PART, float(fits[0]) + _BETTER)
+            found.append(_EXTENTS[best] if clear else _EXTENTS[0])
+        return tuple(found) if any(each != _EXTENTS[0] for each in found) else ()
+
+
+@functools.lru_cache(64)
+def _codes(stripes: Stripes, axis: int, cells: int) -> Tensor:
+    """What is expected of cells along ``axis`` over each of `_EXTENTS`, [extents, digits, cells]."""
+    digits = range(1, stripes.digits + 1)
+    return torch.stack([torch.stack([stripes.expected(axis, d, cells, each) for d in digits]) for each in _EXTENTS])
+
+
+def _fits(lines: Tensor, weights: Tensor, stripes: Stripes, axis: int) -> Tensor:
+    """The correlation, over all digits, of the answers along ``axis`` [digits, cells] with those of cells that lie over
+    each of `_EXTENTS`; each digit's about its own mean. 0 where less than half of the cells would be in the picture."""
+    codes = _codes(replace(stripes, seed=0), axis, lines.shape[1]).to(lines)
+    inside = ~codes.isnan()
+    weights = torch.where(inside, weights, 0.0)
+    weights = weights / weights.sum(2, keepdim=True).clamp(min=1e-300)
+    codes = codes.nan_to_num()
+    a = lines - (lines * weights).sum(2, keepdim=True)
+    b = codes - (codes * weights).sum(2, keepdim=True)
+    both, ours, theirs = ((weights * each).sum((1, 2)) for each in (a * b, a * a, b * b))
+    fits = both / (ours * theirs).sqrt().clamp(min=1e-300)
+    return torch.where(inside[:, 0].double().mean(1) < 0.5, 0.0, fits)
+
+
+def undecided(layout: Layout, why: str) -> Proof:
+    """A layout that no picture could be asked about."""
+    return Proof(UNDECIDED, layout, 0.0, why=why)
+
+
+#: fewer positions than a grid of 3 x 3 has contradict nothing
+LEAST = 9
+
+
+def _verdict(worst: float, positions: float, answered: bool) -> Verdict:
+    if not answered:
+        return UNDECIDED
+    # among few positions a correlation is chance, for a wrong grid as for the right one
+    if worst > max(_PROVED, _FEW / math.sqrt(max(positions, 1))):
+        return PROVED
+    doubt = _ERRORS / math.sqrt(max(positions - 2, 1))
+    # nor do few positions contradict: an untrained network's four may look anywhere
+    return CONTRADICTED if positions >= LEAST and worst < min(_CONTRADICTED, _PROVED - doubt) else UNDECIDED
+
+
+def _ratios(changes: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """r of each pair, and how much it answered."""
+    found = []
+    for first, second in zip(changes[0::2], changes[1::2], strict=True):
+        total = first + second
+        found.append((torch.where(total > 0, (first - second) / total.clamp(min=1e-300), 0.0), total))
+    return found
+
+
+def _many(weights: Tensor) -> float:
+    """How many positions there are, those that answer little counting for little."""
+    squares = float(weights.square().sum())
+    return float(weights.sum()) ** 2 / squares if squares > 0 else 0.0
+
+
+def _correlation(a: Tensor, b: Tensor, weights: Tensor) -> float:
+    total = float(weights.sum())
+    if not total > 0:
+        return 0.0
+    weights = weights / total
+    a, b = a - (a * weights).sum(), b - (b * weights).sum()
+    size = float((weights * a.square()).sum() * (weights * b.square()).sum()) ** 0.5
+    return float((weights * a * b).sum()) / size if size > 0 else 0.0
+
+
+#: so many positions are enough to doubt the likeliest layout, where another is proved and answers so much better
+_ENOUGH, _CLEARLY = 16, 0.25
+
+#: by how much more of all digits speaks for a row of tokens that begins elsewhere, where that is the true one
+_SHIFTED = 0.04
+
+
+def decide(answers: Answers, layouts: Sequence[Layout]) -> Proof | None:
+    """The verdict on the likeliest of ``layouts``, or on another one that is proved where that is not; None if there is
+    no layout."""
+    found = _likeliest(answers, layouts)
+    if found is None or found.verdict != PROVED:
+        return found
+    # as many tokens without a place may be before the grid as behind it, or on both sides: a shift by some cells, which
+    # the coarsest digits hardly see
+    shifted = (answers.prove(each) for each in shifts(found.layout, layouts))
+    best = max((each for each in shifted if each.verdict == PROVED), key=lambda each: each.whole, default=found)
+    return best if best.whole > found.whole + _SHIFTED else found
+
+
+def shifts(layout: Layout, layouts: Sequence[Layout]) -> list[Layout]:
+    """Those of ``layouts`` that are ``layout`` but for where in the row of tokens the grid begins."""
+    return [e for e in layouts if e.tokens and e.prefix != layout.prefix and replace(e, prefix=layout.prefix) == layout]
+
+
+def _likeliest(answers: Answers, layouts: Sequence[Layout]) -> Proof | None:
+    first: Proof | None = None
+    others = []
+    for n, layout in enumerate(layouts):
+        if not layout.fits(answers.shape) or answers.shape[layout.batch] != 1 + 2 * len(answers.stripes.codes):
+            continue
+        proof = answers.prove(layout)
+        if first is None:
+            first = proof
+            if n == 0 and proof.verdict == PROVED:
+                return proof
+        others.append(proof)
+    better = max((each for each in others if each.verdict == PROVED), key=lambda each: each.correlation, default=None)
+    if first is None or better is None or first.verdict == CONTRADICTED:
+        return better or first
+    # few positions of the likeliest leave it undecided, and chance proves one of many others; a row is no plain map
+    asked = first.layout.tokens or math.prod(first.layout.grid) >= _ENOUGH
+    return better if asked and better.correlation > first.correlation + _CLEARLY else first
+
+
+def in_order(answers: Answers, layout: Layout) -> Layout | None:
+    """``layout`` with its tokens put in the order in which the picture has them, read off the digits of the place that
+    each answers to; None if they do not name each place once. ``answers`` have all digits of the grid's sides."""
+    if not layout.tokens or len(layout.grid) != 2:
+        return None
+    flat = replace(layout, order=None)
+    # the cell whose digits are nearest to what the token answered
+    place = [apart.argmin(1) for apart in _apart(answers, flat)]
+    cell = place[0] * layout.grid[1] + place[1]
+    if len(set(cell.tolist())) != len(cell):
+        return None
+    order = tuple(int(n) for n in cell.argsort())
+    return None if order == tuple(range(len(order))) else replace(layout, order=order)
+
+
+def misfit(answers: Answers, layout: Layout) -> float:
+    """How far the position of ``layout`` that fits worst is from the digits of its place: a token of no place that took
+    the only one left, by chance, is far."""
+    rows = torch.meshgrid(*(torch.arange(n) for n in layout.grid), indexing="ij")
+    each = [apart.gather(1, at.reshape(-1, 1)) for apart, at in zip(_apart(answers, layout), rows, strict=True)]
+    return float(torch.stack(each).sum(0).max())
+
+
+def _apart(answers: Answers, layout: Layout) -> list[Tensor]:
+    """For each axis how far what each position answered is from the digits of each cell, [positions, cells]."""
+    found = dict(zip(answers.stripes.codes, (r for r, _ in answers.of(layout)), strict=True))
+    apart = []
+    for axis, cells in enumerate(layout.grid):
+        digits = range(1, answers.stripes.digits + 1)
+        codes = torch.stack([answers.stripes.expected(axis, digit, cells) for digit in digits]).double()
+        r = torch.stack([found[axis, digit].flatten() for digit in digits]).cpu()
+        r = r - r.mean(1, keepdim=True)
+        scale = r.abs().amax(1, keepdim=True).clamp(min=1e-12)
+        apart.append(((r / scale)[:, :, None] - codes[:, None, :]).square().sum(0))
+    return apart

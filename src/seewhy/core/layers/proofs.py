@@ -1,0 +1,278 @@
+"""Proving grids: takes a session and places, runs pictures changed in coded stripes through it,
+gives what they say of each place; remembers nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from seewhy.core.forward.request import Request
+from seewhy.core.forward.session import Session
+from seewhy.core.intercept.attention import TokenWatch
+from seewhy.core.layers.grids import (
+    CONTRADICTED,
+    LEAST,
+    PROVED,
+    UNDECIDED,
+    Answers,
+    Proof,
+    Stripes,
+    decide,
+    in_order,
+    misfit,
+    shifts,
+    undecided,
+)
+from seewhy.core.memory import unmetered
+from seewhy.core.network.layouts import Layout, claims, find_layout
+from seewhy.core.network.places import ATTENTION, Place
+from seewhy.errors import OutOfMemory, reason
+
+__all__ = ["Proved", "attention_place", "prove", "rearranged"]
+
+#: numbers of an input that go through at once
+_AT_ONCE = 4 * 2**20
+
+#: binary digits of a grid's side up to which an order of tokens is read
+_MOST_DIGITS = 7
+
+#: sets of pictures, with noise of their own, for places that one set leaves in doubt
+_DRAWS = 3
+
+#: noise of the sets of pictures that an order is read off: one token of many that some noise misleads spoils all
+_READ = (_DRAWS, 2 * _DRAWS)
+
+#: what the correlation of a layout that was picked of several has to be for fresh pictures, and how many are tried
+_AGAIN, _MOST_PICKED = 0.35, 4
+
+
+@dataclass(frozen=True)
+class Proved:
+    """A proof for each place that has a grid to prove, samples that it took, and why there is none, in words."""
+
+    proofs: dict[str, Proof] = field(default_factory=dict)
+    samples: int = 0
+    why: str = ""
+
+
+def attention_place(session: Session, number: int) -> Place:
+    """What the ``number``-th attention of a forward reads, from 1, as a place that can be proved."""
+    return Place(ATTENTION, session.network.module, number)
+
+
+def prove(
+    session: Session,
+    places: Mapping[str, Place],
+    layouts: Mapping[str, Sequence[Layout]] | None = None,
+    orders: Sequence[Layout] = (),
+    grids: Sequence[tuple[int, ...]] = (),
+) -> Proved:
+    """What pictures say of ``places``, for inputs like the first of the session.
+
+    ``layouts`` are what a place could be read as, where that is known; it is found from its shape elsewhere. ``orders``
+    are layouts that other places were put in order by: a network's rows of tokens mostly have the same; ``grids`` are
+    those that it has had on the way. A network that takes no such batch is undecided, and why is said.
+    """
+    stripes = Stripes(session.size)
+    try:
+        raws, silent = _answers(session, places, stripes)
+    except (OutOfMemory, KeyboardInterrupt):
+        raise
+    except Exception as error:  # whatever a forward raises on pictures that nobody gave it is no fault of the user's
+        return Proved(why=reason(error))
+    each = 1 + 2 * len(stripes.codes)
+    samples, proofs, last = each, {}, session.network.channels_last
+    known = {
+        name: [
+            *((layouts or {}).get(name) or claims(answers.shape, stripes.size, each, last, grids)),
+            *orders,
+        ]
+        for name, answers in raws.items()
+    }
+    proofs = {name: proof for name, answers in raws.items() if (proof := decide(answers, known[name])) is not None}
+    samples += _confirm(session, places, raws, known, proofs)
+    # other noise, where some is not enough
+    doubtful = {name: places[name] for name, proof in proofs.items() if proof.verdict != PROVED}
+    for seed in range(1, _DRAWS if doubtful else 0):
+        samples += each
+        for name, answers in _answers(session, doubtful, replace(stripes, seed=seed))[0].items():
+            raws[name] += answers
+    again = {name: proof for name in doubtful if (proof := decide(raws[name], known[name])) is not None}
+    samples += _confirm(session, places, raws, known, again)
+    for name in doubtful:
+        proof = again.get(name)
+        if proof is not None and proof.verdict == CONTRADICTED and proof.layout.tokens:
+            ordered, more = _ordered(session, {name: places[name]}, known[name], raws[name])
+            proof, samples = ordered or proof, samples + more
+        usual = find_layout(raws[name].shape, stripes.size, last=session.network.channels_last)
+        if proof is None or (proof.verdict != PROVED and len(usual.grid) != len(stripes.size) and layouts is None):
+            del proofs[name]  # no grid, and nobody says that it is one
+        else:
+            proofs[name] = proof
+    for name in silent & (layouts or {}).keys():
+        proofs[name] = undecided((layouts or {})[name][0], "it does not run for every picture")
+    return Proved(proofs, samples)
+
+
+def _confirm(
+    session: Session,
+    places: Mapping[str, Place],
+    raws: Mapping[str, Answers],
+    known: Mapping[str, list[Layout]],
+    proofs: dict[str, Proof],
+) -> int:
+    """Ask what was picked of several layouts about fresh pictures, or has few positions: among many claims chance
+    proves one, and some of few positions. Those that do not stand are left out of ``known``, and another one takes
+    their place in ``proofs``; the likeliest is undecided then. Gives samples spent."""
+    spent, standing = 0, set[str]()
+    for seed in range(_DRAWS + 1, _DRAWS + 1 + _MOST_PICKED):
+        picked = {n: p for n, p in proofs.items() if p.verdict == PROVED and n not in standing}
+        picked = {n: p for n, p in picked.items() if p.layout != known[n][0] or math.prod(p.layout.grid) < LEAST}
+        if not picked:
+            break
+        stripes = replace(raws[next(iter(picked))].stripes, seed=seed)
+        fresh = _answers(session, {name: places[name] for name in picked}, stripes)[0]
+        spent += 1 + 2 * len(stripes.codes)
+        for name, proof in picked.items():
+            few = math.prod(proof.layout.grid) < LEAST  # of which one set says little: both together
+            answers = fresh.get(name)
+            answers = raws[name] + answers if answers is not None and few else answers
+            asked = undecided(proof.layout, "") if answers is None else answers.prove(proof.layout)
+            stands = asked.verdict == PROVED if few else asked.correlation > _AGAIN
+            if stands:
+                standing.add(name)
+                continue
+            if proof.layout == known[name][0]:
+                proofs[name] = replace(proof, verdict=UNDECIDED, correlation=asked.correlation)
+                continue
+            known[name].remove(proof.layout)
+            other = decide(raws[name], known[name])
+            assert other is not None  # the first of them is still there
+            proofs[name] = other
+    return spent
+
+
+def _ordered(
+    session: Session,
+    place: Mapping[str, Place],
+    known: Sequence[Layout],
+    answers: Answers,
+) -> tuple[Proof | None, int]:
+    """The proof of a row of tokens put in order, if there is one, and samples spent: the order is read off one set of
+    pictures and proved on another."""
+    first = known[0]
+    digits = max(math.ceil(math.log2(max(first.grid))), 1)
+    if digits > _MOST_DIGITS or not first.tokens:
+        return None, 0
+    read: Answers | None = None
+    spent = 0
+    for seed in _READ:
+        finer = Stripes(answers.stripes.size, digits, seed=seed)
+        (more,) = _answers(session, place, finer)[0].values()
+        spent += 1 + 2 * len(finer.codes)
+        read = more if read is None else read + more
+        # only where the grid begins has every token a place of its own, but for chance
+        made = [in_order(read, each) for each in (first, *shifts(first, known))]
+        proofs = [proof for e in made if e is not None and (proof := answers.prove(e)).verdict == PROVED]
+        if proofs:
+            whole = read
+            return min(proofs, key=lambda proof: misfit(whole, proof.layout)), spent
+    return None, spent
+
+
+#: rows of tokens whose order is read where it does not seem to be that of the others
+_MOST_READ = 2
+
+
+def rearranged(
+    session: Session, places: Mapping[str, Place], layout: Layout, known: Sequence[Layout]
+) -> tuple[dict[str, Proof], int]:
+    """What is to be said of those of ``places``, rows of as many tokens each, whose tokens are others than ``layout``
+    says: in another order, or beginning elsewhere, of ``known``, which is proved, or in none that can be read, so that
+    ``layout`` is contradicted; and samples spent. Tokens mixed until each answers to all places are none of them."""
+    stripes = Stripes(session.size)
+    claimed = [layout, *shifts(layout, known)]
+    raws = _answers(session, places, stripes)[0]
+    spent = each = 1 + 2 * len(stripes.codes)
+    odd = {name: place for name, place in places.items() if name in raws and _other(raws[name], claimed)}
+    for seed in range(1, _DRAWS if odd else 0):
+        spent += each
+        for name, answers in _answers(session, odd, replace(stripes, seed=seed))[0].items():
+            raws[name] += answers
+    found: dict[str, Proof] = {}
+    for name in [name for name in odd if _other(raws[name], claimed)][:_MOST_READ]:
+        proof = decide(raws[name], claimed)
+        if proof is not None and proof.verdict == CONTRADICTED:
+            ordered, more = _ordered(session, {name: places[name]}, claimed, raws[name])
+            proof, spent = ordered or proof, spent + more
+        if proof is not None:
+            found[name] = proof
+    return found, spent
+
+
+def _other(answers: Answers, layouts: Sequence[Layout]) -> bool:
+    """Whether the first of ``layouts`` is contradicted, or another one is proved in its stead."""
+    proof = decide(answers, layouts)
+    if proof is None or proof.verdict == UNDECIDED:
+        return False
+    return proof.verdict == CONTRADICTED or proof.layout != layouts[0]
+
+
+def _answers(session: Session, places: Mapping[str, Place], stripes: Stripes) -> tuple[dict[str, Answers], set[str]]:
+    """What each place that ran puts out for the pictures, together where the network takes them together; and those
+    that did not run for all of them."""
+    x = session.x
+    pictures = stripes.pictures(x[:1].detach())
+    many = max(min(_AT_ONCE // max(x[0].numel(), 1), len(pictures)), 1)
+    if session.network.mixes_samples:
+        many = 1
+    try:
+        return _run(session, pictures, places, stripes, many)
+    except (OutOfMemory, KeyboardInterrupt):
+        raise
+    except Exception:
+        if many == len(x):
+            raise
+        # exported for batches of one size: as many as the user gave
+        return _run(session, pictures, places, stripes, len(x))
+
+
+def _run(
+    session: Session,
+    pictures: Tensor,
+    places: Mapping[str, Place],
+    stripes: Stripes,
+    many: int,
+) -> tuple[dict[str, Answers], set[str]]:
+    layers = {name: place for name, place in places.items() if place.name != ATTENTION}
+    watch = TokenWatch()
+    watches = (watch.handlers,) if len(layers) < len(places) else ()
+    request = Request(layers, gradients=False, optional=frozenset(layers), watches=watches)
+    parts: dict[str, list[Tensor]] = {name: [] for name in places}
+    axes: dict[str, int] = {}
+    silent: set[str] = set()
+    with torch.no_grad(), unmetered():
+        for start in range(0, len(pictures), many):
+            some = pictures[start : start + many]
+            watch.tokens.clear()
+            made = session.eager(_padded(some, many), request)  # no program is built for this
+            ran = {name: places[name].call or 0 for name in places.keys() - layers.keys()}
+            read = {name: watch.tokens[call - 1] for name, call in ran.items() if call <= len(watch.tokens)}
+            gave = {**made.tape.activations, **read}
+            silent |= places.keys() - gave.keys()
+            for name, raw in gave.items():
+                # tokens first: the images are the second axis
+                axes[name] = axis = 0 if raw.shape[:1] == (many,) else 1
+                if raw.ndim > axis and raw.shape[axis] == many:
+                    parts[name].append(raw.detach().narrow(axis, 0, len(some)).clone())
+    whole = math.ceil(len(pictures) / many)
+    found = {n: Answers(stripes, (torch.cat(each, axes[n]),)) for n, each in parts.items() if len(each) == whole}
+    return found, silent
+
+
+def _padded(some: Tensor, many: int) -> Tensor:
+    return torch.cat([some, some[-1:].expand(many - len(some), *some.shape[1:])])

@@ -1,0 +1,390 @@
+"""A live network, borrowed: takes a module or callable, gives calls that leave it bit for bit as it was; knows no
+method."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from weakref import WeakKeyDictionary, ref
+
+import torch
+from torch import Tensor, nn
+
+from seewhy.core.network.devices import made_here
+from seewhy.core.network.runtimes import program_of
+from seewhy.core.network.set_aside import uncompiled, unrepeated
+from seewhy.errors import CapabilityError, SeewhyError, reason
+
+__all__ = ["Network", "mode_matters", "of_shapes", "submodules", "tensors_of", "unwrap"]
+
+_serials = itertools.count()
+
+_locks: WeakKeyDictionary[nn.Module, tuple[int, threading.RLock]] = WeakKeyDictionary()
+
+_ordered: WeakKeyDictionary[nn.Module, tuple[list[ref[nn.Module]], list[threading.RLock]]] = WeakKeyDictionary()
+
+_guard = threading.Lock()
+
+
+def unwrap(module: nn.Module) -> nn.Module:
+    """The network inside ``DataParallel``, ``DistributedDataParallel`` and ``torch.compile`` wrappers."""
+    while True:
+        if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            module = module.module
+        elif isinstance(inner := getattr(module, "_orig_mod", None), nn.Module):
+            module = inner
+        else:
+            return module
+
+
+def submodules(root: nn.Module) -> list[nn.Module]:
+    """``root`` and everything in it, each part once, in the order of `torch.nn.Module.modules`; a tenth of its time."""
+    if type(root).named_modules is not nn.Module.named_modules:
+        return list(root.modules())  # a network of another library, whose layers are found in its own way
+    found: dict[nn.Module, None] = {}
+    waiting: list[nn.Module | None] = [root]
+    while waiting:
+        part = waiting.pop()
+        if part is not None and part not in found:
+            found[part] = None
+            if children := part._modules:
+                waiting.extend(reversed(children.values()))
+    return list(found)
+
+
+def tensors_of(parts: Sequence[nn.Module]) -> list[Tensor]:
+    """Every parameter and buffer of these submodules."""
+    kinds = [kind for part in parts for kind in (part._parameters, part._buffers) if kind]
+    return [tensor for kind in kinds for tensor in kind.values() if tensor is not None]
+
+
+def _locks_of(root: nn.Module, parts: Sequence[nn.Module]) -> list[threading.RLock]:
+    """The locks of ``root``'s parts in their global order; found once for as long as its parts are the same."""
+    known = _ordered.get(root)
+    if known is None or [part() for part in known[0]] != parts:
+        with _guard:
+            held = [_locks.get(part) or _locks.setdefault(part, (next(_serials), threading.RLock())) for part in parts]
+        known = [ref(part) for part in parts], [lock for _, lock in sorted(held, key=lambda entry: entry[0])]
+        _ordered[root] = known
+    return known[1]
+
+
+@contextmanager
+def _locked(root: nn.Module, parts: Sequence[nn.Module]) -> Iterator[None]:
+    """Hold every submodule's lock, in one global order: two networks may share a part, and no two calls may
+    deadlock."""
+    taken: list[threading.RLock] = []
+    try:
+        for lock in _locks_of(root, parts):
+            lock.acquire()
+            taken.append(lock)
+        yield
+    finally:
+        for lock in reversed(taken):
+            lock.release()
+
+
+@contextmanager
+def _eval_flags(parts: Sequence[nn.Module]) -> Iterator[bool]:
+    """Every submodule in eval mode; each flag put back as it was. Gives whether any of them mattered."""
+    training = [part for part in parts if getattr(part, "training", False)]  # frozen scripts have lost it
+    try:
+        for part in training:
+            part.training = False
+        yield any(mode_matters(part) for part in training)
+    finally:
+        for part in training:
+            part.training = True
+
+
+_MIXING = "a layer normalises by its batch's own statistics: images explained together influence each other"
+
+
+def _mix_samples(parts: Sequence[nn.Module]) -> bool:
+    """Whether some batch norm has no statistics of its own to go by."""
+    kinds = {kind for kind in set(map(type, parts)) if issubclass(kind, nn.modules.batchnorm._BatchNorm)}
+    return any(part._buffers.get("running_mean", part) is None for part in parts if type(part) in kinds)
+
+
+def mode_matters(part: nn.Module) -> bool:
+    """Whether a layer does something else in train mode."""
+    name = type(part).__name__
+    return any(word in name for word in ("Dropout", "BatchNorm", "InstanceNorm", "DropPath", "StochasticDepth"))
+
+
+#: what torch says of a forward that was written for another number of inputs
+_OF_SHAPES = ("invalid for input of size", "must match", "shapes cannot be multiplied", "Expected input batch_size")
+_SEVERAL = 2
+
+#: what a forward raises that was given something else than it expects
+_NOT_ONE_TENSOR = (TypeError, AttributeError, LookupError)
+
+
+def _not_taken(root: nn.Module, x: Tensor, error: Exception) -> CapabilityError:
+    return CapabilityError(
+        f"{type(root).__name__} was given one tensor {tuple(x.shape)} and raised {reason(error)}. "
+        "If it takes several in a tuple or a dictionary, wrap it in a module that holds the others, whose "
+        "forward(self, x) puts them together"
+    )
+
+
+def of_shapes(error: Exception) -> bool:
+    """Whether a forward failed because it was written for another number of inputs."""
+    return any(words in str(error) for words in _OF_SHAPES)
+
+
+def _takes_one(root: nn.Module, x: Tensor, error: Exception) -> bool:
+    """Whether a forward of several inputs failed for their shape, and one of a single one does not."""
+    if len(x) < _SEVERAL or not of_shapes(error):
+        return False
+    try:
+        with torch.no_grad(), torch._C.DisableTorchFunction():
+            root(x[:1].clone())
+    except Exception:
+        return False
+    return True
+
+
+def _one_at_a_time(root: nn.Module, x: Tensor, error: Exception) -> CapabilityError:
+    return CapabilityError(
+        f"{type(root).__name__} takes one input at a time: of {len(x)} together it raised {reason(error, 120)}. This "
+        "method runs several; have its forward take any number, as y.view(len(y), -1) does and y.view(1, -1) does not"
+    )
+
+
+@contextmanager
+def _differentiable(root: nn.Module) -> Iterator[None]:
+    """Say in a line what torch says of a forward that its backward pass does not stand."""
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error, SeewhyError) or "modified by an inplace operation" not in str(error):
+            raise
+        raise CapabilityError(
+            f"{type(root).__name__} has no gradient: its forward rewrites in place what the backward pass needs "
+            "(y[...] += 1 behind a tanh). Write that line without it, or use a method that needs scores alone, such as "
+            "--method occlusion or rise"
+        ) from error
+
+
+class _Buffers:
+    """Buffers that a forward changes or replaces, put back as they were when they were first kept."""
+
+    def __init__(self, parts: Sequence[nn.Module]) -> None:
+        self._parts = parts
+        self._before: list[tuple[nn.Module, str, Tensor, Tensor, int | None]] | None = None
+
+    def keep(self) -> None:
+        """Copy them all, unless that is done."""
+        if self._before is None:
+            parts = [part for part in self._parts if part._buffers]
+            held = [(part, n, v) for part in parts for n, v in part._buffers.items() if v is not None]
+            copies = _copies([value for _, _, value in held])
+            self._before = [(*each, copy, _version(each[2])) for each, copy in zip(held, copies, strict=True)]
+
+    def put_back(self) -> None:
+        """As they were; nothing to do where they were never kept."""
+        before, self._before = self._before or [], None
+        with torch.no_grad():
+            for part, name, value, copy, version in before:
+                # TorchScript keeps its buffers in something that is no dictionary
+                if name not in part._buffers or part._buffers[name] is not value:
+                    part._buffers[name] = value
+                if _version(value) != version or (version is None and not _same(value, copy)):
+                    value.copy_(copy)
+
+
+def _copies(values: Sequence[Tensor]) -> list[Tensor]:
+    """A copy of each; those of a kind are copied at once, since there are many and they are small."""
+    groups: dict[object, list[int]] = {}
+    for n, value in enumerate(values):
+        plain = value.layout == torch.strided and value.is_contiguous() and not value.is_quantized
+        groups.setdefault((value.dtype, value.device, value.is_inference()) if plain else n, []).append(n)
+    found = list(values)
+    for members in groups.values():
+        if len(members) == 1:
+            found[members[0]] = values[members[0]].detach().clone()
+            continue
+        together = torch.cat([values[n].detach().reshape(-1) for n in members])
+        parts = torch.split(together, [values[n].numel() for n in members])
+        for n, copy in zip(members, parts, strict=True):
+            found[n] = copy.view(values[n].shape)
+    return found
+
+
+def _version(value: Tensor) -> int | None:
+    """How often ``value`` was changed in place; None for inference tensors, which do not count."""
+    return None if value.is_inference() else value._version
+
+
+def _same(value: Tensor, copy: Tensor) -> bool:
+    return torch.equal(value, copy) or (
+        value.is_floating_point()
+        and torch.equal(value.nan_to_num(), copy.nan_to_num())
+        and torch.equal(value.isnan(), copy.isnan())
+    )
+
+
+@dataclass
+class Network:
+    """A module (or any callable from a batch to scores) that can be called without a trace.
+
+    ``root`` is the module with wrappers taken off, or None for a callable; ``warned`` collects what the user ought to
+    know about the model's state. ``program`` is what gives the scores where the module only stands for a network that
+    runs outside torch, unless the module is looked at ``alone``.
+    """
+
+    model: nn.Module | Callable[[Tensor], Any]
+    warned: list[str] = field(default_factory=list)
+    alone: bool = False
+
+    def __post_init__(self) -> None:
+        self.root = unwrap(self.model) if isinstance(self.model, nn.Module) else None
+        #: whether the layers' own layout is channels last; a module of another library says so of itself
+        self.channels_last = bool(getattr(self.root, "channels_last", False))
+        self.program = None if self.alone else program_of(self.model if self.root is None else self.root)
+        self.warned = [*self.warned, *(() if self.program is None else self.program.caveats)]
+        #: every submodule and tensor, for the length of a call: on a small network walks through it are what a call
+        #: costs
+        self.parts: list[nn.Module] = []
+        self.held: list[Tensor] = []
+        #: whether the user has put backward hooks of their own on some module, and whether some tensor was made in
+        #: inference mode and so can take part in no graph, as found when the network was last borrowed
+        self.hooked_backward = self.frozen = False
+        self._buffers = _Buffers(())
+
+    @property
+    def hides(self) -> bool:
+        """Whether TorchScript runs some of it, whose functions nobody sees."""
+        return self.root is not None and any(isinstance(each, torch.jit.ScriptModule) for each in submodules(self.root))
+
+    @property
+    def module(self) -> nn.Module:
+        """The network itself; raises `CapabilityError` for a plain callable, which has no layers."""
+        if self.root is None:
+            why = self.program.why if self.program else "this model is a plain callable"
+            raise CapabilityError(f"{why}: it has scores, but no gradients and no layers")
+        return self.root
+
+    @property
+    def tensors(self) -> Iterator[Tensor]:
+        """Parameters and buffers."""
+        if self.root is None:
+            return iter(())
+        return itertools.chain(self.root.parameters(), self.root.buffers())
+
+    def like(self, x: Tensor) -> Tensor:
+        """``x`` on the network's device and in its floating-point type."""
+        for tensor in self.tensors:
+            if tensor.is_floating_point():
+                return x.to(tensor.device, tensor.dtype)
+        return x
+
+    @property
+    def makeup(self) -> int:
+        """What the network is made of, in a number: what is remembered of it holds as long as that is the same."""
+        parts = self.parts or ([] if self.root is None else submodules(self.root))
+        return hash(tuple([(id(part), type(part)) for part in parts]))
+
+    @property
+    def mixes_samples(self) -> bool:
+        """Whether a layer makes one image's scores depend on those beside it."""
+        return self.root is not None and _mix_samples(submodules(self.root))
+
+    @contextmanager
+    def borrowed(self) -> Iterator[Callable[[Tensor], Any]]:
+        """A callable that runs the network; when the context ends everything about it is as it was.
+
+        Covered, on success, failure and interruption alike: train/eval flags of each submodule, buffers, random state,
+        grad mode, inference mode. `.grad` and `requires_grad` are never touched. Buffers are looked after from the
+        first call on, or from `keep_buffers` on: where a prepared program runs instead, nothing touches them.
+        """
+        with ExitStack() as stack:
+            stack.enter_context(torch.inference_mode(False))
+            stack.enter_context(torch.enable_grad())
+            parts = self.parts = [] if self.root is None else submodules(self.root)
+            stack.callback(self.parts.clear)
+            if self.root is not None:
+                stack.enter_context(_locked(self.root, parts))
+            # looked at under the locks only: while another call exports the network it holds other tensors
+            held = self.held = tensors_of(parts)
+            stack.callback(self.held.clear)
+            if any(tensor.is_meta for tensor in held):
+                raise CapabilityError(
+                    f"{type(self.root).__name__} has weights on the meta device, which hold no numbers; load them "
+                    "(module.to_empty(device='cpu'), then load_state_dict)"
+                )
+            self.hooked_backward = any(part._backward_hooks or part._backward_pre_hooks for part in parts)
+            self.frozen = any(map(Tensor.is_inference, held))
+            devices = {tensor.device.index for tensor in held if tensor.is_cuda}
+            stack.enter_context(torch.random.fork_rng(sorted(d for d in devices if d is not None)))
+            if self.root is None:
+                yield self.model
+                return
+            root = self.root
+            stack.enter_context(_differentiable(root))
+            buffers = self._buffers = _Buffers(parts)
+            stack.callback(buffers.put_back)
+            if stack.enter_context(_eval_flags(parts)):
+                message = f"{type(root).__name__} is in train mode; it is explained as in eval mode"
+                if message not in self.warned:
+                    self.warned.append(message)
+                    warnings.warn(message, UserWarning, stacklevel=2)
+            if any(issubclass(kind, nn.RNNBase) for kind in set(map(type, parts))):
+                # cuDNN differentiates recurrent layers in train mode only
+                stack.enter_context(torch.backends.cudnn.flags(enabled=False))
+            stack.enter_context(uncompiled(parts))
+            stack.enter_context(unrepeated())
+            if _mix_samples(parts) and _MIXING not in self.warned:
+                self.warned.append(_MIXING)
+            clones = {}
+            if self.frozen:
+                named = itertools.chain(root.named_parameters(), root.named_buffers())
+                clones = {name: tensor.clone() for name, tensor in named}
+
+            places = stack.enter_context(made_here())
+
+            def call(x: Tensor) -> Any:
+                buffers.keep()
+                try:
+                    with places():
+                        return torch.func.functional_call(root, clones, (x,)) if clones else root(x)
+                except RuntimeError as error:
+                    own = isinstance(error, SeewhyError | torch.OutOfMemoryError)
+                    if own or self.alone or not _takes_one(root, x, error):
+                        raise
+                    raise _one_at_a_time(root, x, error) from error
+                except (*_NOT_ONE_TENSOR, ValueError) as error:
+                    own = isinstance(error, ValueError) and "to unpack" not in str(error)
+                    if isinstance(error, SeewhyError) or own:
+                        raise
+                    raise _not_taken(root, x, error) from error
+
+            yield call
+
+    def note(self, words: str) -> None:
+        """Say something about this network beside every map of it, once."""
+        if words not in self.warned:
+            self.warned.append(words)
+
+    def keep_buffers(self) -> None:
+        """Have the buffers put back when the network is given back. For whoever runs anything in the module other than
+        by the borrowed callable, and for what sees every call of torch's functions, which sees the copying, too."""
+        self._buffers.keep()
+
+    def put_back_buffers(self) -> None:
+        """Have the buffers as they were when they were first kept, now, and look after them again from here on."""
+        self._buffers.put_back()
+        self._buffers.keep()
+
+    def broken_weights(self) -> str | None:
+        """The first parameter or buffer that holds NaN or infinity, by name."""
+        if self.root is None:
+            return None
+        named = itertools.chain(self.root.named_parameters(), self.root.named_buffers())
+        return next((n for n, t in named if t.is_floating_point() and not bool(t.isfinite().all())), None)

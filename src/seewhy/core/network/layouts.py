@@ -1,0 +1,245 @@
+"""Layouts: takes the shape of an activation, gives where its channels and positions are; never runs a model.
+
+Whatever a layer's own axes are, formulas see [B, C, *positions]: convolutions in 1, 2 or 3 dimensions, channels-last
+blocks (Swin), and token sequences (ViT), whose prefix tokens (class, registers) are set aside.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from seewhy.errors import CapabilityError, UsageError
+
+__all__ = ["Layout", "Reshape", "claims", "find_layout"]
+
+#: class, distillation and register tokens that known models put before the grid: 1, 2, 5 and 9 at most
+_MOST_PREFIX = 9
+
+#: tokens below which only grids about as oblong as the picture are thought of
+_FEW = 16
+
+#: how unequal the strides of a token grid's axes may be, as a logarithm, and how many grids are tried
+_MOST_OBLIQUE, _MOST_CLAIMS = 1.2, 12
+
+#: a user's own way from a raw activation to [B, C, *positions]
+Reshape = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """``channel`` is the axis of channels; ``grid`` the positions' shape; ``prefix`` the tokens before them.
+
+    ``tokens``: the positions are one axis, in raster order or in that of ``order``, the numbers of the tokens at each
+    position. ``axes`` are the positions' axes where they are others than those that are left; ``batch`` is the axis of
+    the images.
+    """
+
+    channel: int
+    grid: tuple[int, ...]
+    tokens: bool = False
+    prefix: int = 0
+    reshape: Reshape | None = None
+    order: tuple[int, ...] | None = None
+    axes: tuple[int, ...] | None = None
+    batch: int = 0
+
+    def canonical(self, raw: Tensor) -> Tensor:
+        """[B, C, *grid], a view where possible."""
+        if self.reshape is not None:
+            found = self.reshape(raw)
+            if found.ndim < 3:
+                raise UsageError(
+                    f"reshape= makes {tuple(found.shape)} of {tuple(raw.shape)}; it has to give [B, C, *positions], as "
+                    "lambda a: a[:, 1:].transpose(1, 2).unflatten(2, (14, 14)) does of tokens"
+                )
+            return found
+        if self.tokens:
+            rows = raw.movedim((self.batch, self.channel), (0, 1))
+            tokens = rows[..., self.prefix : self.prefix + math.prod(self.grid)]
+            if self.order is not None:
+                tokens = tokens[..., list(self.order)]
+            return tokens.reshape(*tokens.shape[:2], *self.grid)
+        if self.axes is not None:
+            return raw.permute(self.batch, self.channel, *self.axes)
+        return raw if self.channel == 1 else raw.movedim(self.channel, 1)
+
+    def restore(self, canonical: Tensor, raw: Tensor) -> Tensor:
+        """The inverse of `canonical`; tokens of no position are taken from ``raw``, of the same batch."""
+        if self.reshape is not None:
+            raise CapabilityError(
+                "a method that edits activations cannot undo reshape=; leave reshape= out, or use a gradient CAM"
+            )
+        if self.tokens:
+            tokens = canonical.flatten(2)
+            if self.order is not None:
+                back = sorted(range(len(self.order)), key=self.order.__getitem__)
+                tokens = tokens[..., back]
+            rows = raw.movedim((self.batch, self.channel), (0, 1))
+            whole = torch.cat([rows[..., : self.prefix], tokens, rows[..., self.prefix + tokens.shape[2] :]], 2)
+            return whole.movedim((0, 1), (self.batch, self.channel))
+        if self.axes is not None:
+            order = (self.batch, self.channel, *self.axes)
+            return canonical.permute(sorted(range(len(order)), key=order.__getitem__))
+        return canonical if self.channel == 1 else canonical.movedim(1, self.channel)
+
+    def spare(self, shape: Sequence[int]) -> int:
+        """How many tokens of something of ``shape`` have no position, before the grid and behind it."""
+        if not self.tokens:
+            return 0
+        count = math.prod(n for axis, n in enumerate(shape) if axis not in (self.batch, self.channel))
+        return count - math.prod(self.grid)
+
+    def mixed(self, shape: Sequence[int]) -> bool:
+        """Whether more tokens of something of ``shape`` are outside the grid than class tokens and registers account
+        for: those of other scales, or words."""
+        return self.spare(shape) > _MOST_PREFIX
+
+    def fits(self, shape: Sequence[int]) -> bool:
+        """Whether something of ``shape`` can be read so."""
+        if self.reshape is not None:
+            return True
+        if self.tokens:
+            rest = [n for axis, n in enumerate(shape) if axis not in (self.batch, self.channel)]
+            return len(shape) == 3 and rest[0] >= self.prefix + math.prod(self.grid)
+        axes = self.axes or tuple(axis for axis in range(1, len(shape)) if axis != self.channel)
+        return len(shape) == 2 + len(axes) and tuple(shape[axis] for axis in axes) == self.grid
+
+
+def _stride(grid: Sequence[int], size: Sequence[int]) -> bool:
+    """Whether ``grid`` is ``size`` divided by one stride, give or take a border of padding."""
+    if len(grid) != len(size) or any(n > s for n, s in zip(grid, size, strict=True)):
+        return False
+    low = max(s / (n + 1) for n, s in zip(grid, size, strict=True))
+    high = min(s / max(n - 1, 0.5) for n, s in zip(grid, size, strict=True))
+    return low <= high
+
+
+def _token_grid(count: int, size: Sequence[int]) -> tuple[int, tuple[int, int]] | None:
+    """Prefix and grid of a sequence of ``count`` tokens over an input of ``size``; fewest prefix tokens first.
+
+    Only grids with one whole stride in both axes count, so 197 tokens at 224x224 are 1 + 14x14.
+    """
+    height, width = size
+    for prefix in range(min(count, _MOST_PREFIX + 1)):
+        left = count - prefix
+        if left < 3 * prefix:  # a handful of tokens is no image with class tokens before it
+            break
+        for rows in range(1, math.isqrt(left * max(height, 1) // max(width, 1)) + 2):
+            columns, rest = divmod(left, rows)
+            if rest == 0 and height // rows == width // max(columns, 1) and _whole(rows, columns, height, width):
+                return prefix, (rows, columns)
+    return None
+
+
+def _whole(rows: int, columns: int, height: int, width: int) -> bool:
+    stride = height // rows
+    return stride >= 2 and height // stride == rows and width // stride == columns
+
+
+def find_layout(
+    shape: Sequence[int], size: Sequence[int], reshape: Reshape | None = None, last: bool = False
+) -> Layout:
+    """The layout of an activation of ``shape`` [B, ...] for an input whose positions are ``size`` (e.g. (224, 224)).
+
+    ``reshape`` is trusted as it is. A shape without positions ([B, C]) has an empty grid. Where channels could be
+    first or last they are first; ``last`` for a network that has them last.
+
+    >>> find_layout((1, 197, 768), (224, 224)).prefix, find_layout((1, 197, 768), (224, 224)).grid
+    (1, (14, 14))
+    >>> find_layout((1, 7, 7, 768), (224, 224)).channel
+    3
+    >>> find_layout((1, 8, 8, 8), (8, 8)).channel, find_layout((1, 8, 8, 8), (8, 8), last=True).channel
+    (1, 3)
+    """
+    if reshape is not None:
+        return Layout(1, (), reshape=reshape)
+    inner = tuple(shape[1:])
+    if len(inner) == len(size) + 1:
+        layouts = [Layout(1, inner[1:]), Layout(len(inner), inner[:-1])]
+        usual, other = reversed(layouts) if last else layouts
+        return other if not _stride(usual.grid, size) and _stride(other.grid, size) else usual
+    if len(inner) == 2 and len(size) == 2:
+        found = _token_grid(inner[0], size)
+        if found is not None:
+            return Layout(2, found[1], tokens=True, prefix=found[0])
+    if len(inner) <= 1:
+        return Layout(1, ())
+    if len(inner) == 2:  # a sequence that is no grid: channels last, as transformers and LSTMs have them
+        return Layout(2, inner[:1])
+    return Layout(len(inner), inner[:-1]) if last else Layout(1, inner[1:])
+
+
+def claims(
+    shape: Sequence[int],
+    size: Sequence[int],
+    batch: int,
+    last: bool = False,
+    grids: Sequence[tuple[int, ...]] = (),
+) -> list[Layout]:
+    """What an activation of ``shape`` could be for a batch of ``batch`` inputs of ``size``, likeliest first: every
+    layout with several positions. Which of them is true, if any, the pictures tell. ``grids`` are those that rows of
+    tokens may have besides, with further tokens before or behind them.
+
+    >>> [(each.channel, each.grid) for each in claims((1, 7, 7, 49), (224, 224), 1)][:2]
+    [(3, (7, 7)), (1, (7, 49))]
+    """
+    found: list[Layout] = []
+    if tuple(shape[:1]) == (batch,):
+        usual = find_layout(shape, size, last=last)
+        if len(usual.grid) == len(size) and max(usual.grid, default=0) == 1:
+            return []  # one position is the whole picture
+        found.append(usual)
+        if len(shape) == len(size) + 2:
+            found += _orders(shape, size)
+    if len(shape) == 3 and len(size) == 2 and batch in shape[:2]:
+        axis = 0 if shape[0] == batch else 1
+        for channel in (2, 1 - axis or 1) if axis == 0 else (2,):
+            count = next(shape[a] for a in range(3) if a not in (axis, channel))
+            found += [
+                Layout(channel, grid, tokens=True, prefix=prefix, batch=axis)
+                for grid in grids
+                if len(grid) == 2 and (left := count - math.prod(grid)) >= 0 and _stride(grid, size)
+                for prefix in sorted({*range(min(left, _MOST_PREFIX) + 1), left})
+                if left <= _MOST_PREFIX or prefix in (0, 1, left)
+            ]
+            found += [
+                Layout(channel, grid, tokens=True, prefix=prefix, batch=axis)
+                for prefix, grid in _token_grids(count, (size[0], size[1]))
+            ]
+    whole = [each for each in found if len(each.grid) == len(size) and max(each.grid) > 1]
+    return list({(e.channel, e.grid, e.prefix, e.axes, e.batch): e for e in whole}.values())
+
+
+def _orders(shape: Sequence[int], size: Sequence[int]) -> list[Layout]:
+    """Channels last or first, and two axes of positions the other way round."""
+    axes = len(size)
+    found = [Layout(axes + 1, tuple(shape[1:-1])), Layout(1, tuple(shape[2:]))]
+    if axes == 2:
+        found += [Layout(1, (shape[3], shape[2]), axes=(3, 2)), Layout(3, (shape[2], shape[1]), axes=(2, 1))]
+    return found
+
+
+def _token_grids(count: int, size: tuple[int, int]) -> list[tuple[int, tuple[int, int]]]:
+    """Prefixes and grids that ``count`` tokens over an input of ``size`` could be, squarest strides and fewest prefix
+    tokens first; tokens behind the grid, too, where none are before it."""
+    wanted = size[0] / size[1]
+    found: list[tuple[float, int, int, tuple[int, int]]] = []
+    for left in range(count, max(count - _MOST_PREFIX, 0) - 1, -1):
+        if left < 3 * (count - left) or left < 2:
+            continue
+        for rows in range(1, left + 1):
+            columns, rest = divmod(left, rows)
+            if rest or rows > size[0] or columns > size[1]:
+                continue
+            off = abs(math.log(rows / columns / wanted))
+            if off < (_MOST_OBLIQUE if left >= _FEW else 0.5):
+                exact = 0.0 if _stride((rows, columns), size) else 0.1 + off
+                others = count - left
+                found += [(exact + 0.01 * off, others, prefix, (rows, columns)) for prefix in {others, 0}]
+    found.sort(key=lambda each: (each[0], each[1], -each[2]))
+    return [(prefix, grid) for _, _, prefix, grid in found[:_MOST_CLAIMS]]

@@ -1,0 +1,210 @@
+"""What a network put out: takes its raw return value, gives logits and probabilities, or what a detector found; never
+runs a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seewhy.core.intercept.head import Squash
+from seewhy.core.network.layouts import find_layout
+from seewhy.core.network.places import kind_of
+from seewhy.errors import TargetError
+
+__all__ = ["Outputs", "best", "detections", "main_tensor"]
+
+
+def detections(raw: Any) -> Sequence[Mapping[str, Tensor]] | None:
+    """What a detector found, one mapping an image; None if ``raw`` is something else."""
+    if not isinstance(raw, Sequence) or isinstance(raw, str) or not len(raw):
+        return None
+    if all(isinstance(each, Mapping) and {"boxes", "labels", "scores"} <= each.keys() for each in raw):
+        return raw
+    return None
+
+
+def best(found: Mapping[str, Tensor], most: int) -> list[tuple[tuple[float, ...], int]]:
+    """The surest ``most`` objects of one image as (box, class), the surest first."""
+    order = found["scores"].detach().argsort(descending=True)[:most].tolist()
+    return [(tuple(found["boxes"][n].tolist()), int(found["labels"][n])) for n in order]
+
+
+#: the keys under which models put the scores, in order of preference
+_KEYS = ("logits", "out", "scores", "output", "prediction", "predictions")
+
+
+def main_tensor(raw: Any) -> Tensor:
+    """The scores inside whatever a model returned: a tensor, tuple, dict, dataclass or anything with ``.logits``.
+
+    Raises `TargetError` if no tensor, or no unambiguous one, is inside, or one that is sparse, nested
+    or complex.
+    """
+    found = _found(raw)
+    if found.is_nested or found.layout is not torch.strided or found.is_complex():
+        way = "to_padded_tensor(0.0)" if found.is_nested else "abs()" if found.is_complex() else "to_dense()"
+        raise TargetError(
+            f"the model returns {kind_of(found)}, of which no scores are read; wrap it so that it gives a plain "
+            f"tensor, or pass target=lambda output: output.{way}[:, CLASS]"
+        )
+    return found
+
+
+def _found(raw: Any) -> Tensor:
+    if isinstance(raw, Tensor):
+        return raw
+    if isinstance(raw, np.ndarray):  # a function that runs something else than torch
+        return torch.from_numpy(raw)
+    logits = getattr(raw, "logits", None)
+    if isinstance(logits, Tensor):
+        return logits
+    if is_dataclass(raw) and not isinstance(raw, type):
+        raw = {field.name: getattr(raw, field.name) for field in fields(raw)}
+    if isinstance(raw, Mapping):
+        for key in _KEYS:
+            if isinstance(raw.get(key), Tensor):
+                return raw[key]  # type: ignore[no-any-return]
+        tensors = {key: value for key, value in raw.items() if isinstance(value, Tensor)}
+        if len(tensors) == 1:
+            return next(iter(tensors.values()))
+        raise TargetError(
+            f"the model returns {type(raw).__name__} with keys {', '.join(map(str, raw))}: which one is the score? "
+            "Pass target=lambda output: output[KEY][:, CLASS]"
+        )
+    if detections(raw) is not None:
+        raise TargetError(
+            "the model finds objects: what is explained is one of them, e.g. seewhy.targets.Box((10, 20, 90, 80), k=1)"
+        )
+    if isinstance(raw, Sequence) and not isinstance(raw, str):
+        for item in raw:
+            if isinstance(item, Tensor | np.ndarray | Sequence | Mapping):
+                return _found(item)
+    raise TargetError(
+        f"the model returns {type(raw).__name__}, in which no scores were found. "
+        "Pass target= a callable from that output to one scalar per sample"
+    )
+
+
+@dataclass
+class Outputs:
+    """One forward's result, as targets see it.
+
+    ``raw`` is what the model returned; ``main`` the scores in it; ``logits`` [B, K] what stood before a final
+    softmax or sigmoid, if the forward ended in one; ``batch`` the number of samples; ``captured`` the layers that
+    were, in the order in which they first ran; ``squashed`` whether rows of scores were squashed on the way to the
+    output, whatever came then; ``size`` that of the inputs and ``last`` whether the network's own order has channels
+    last, by which classes are told from positions.
+    """
+
+    raw: Any
+    batch: int
+    squashes: Sequence[Squash] = ()
+    activations: Callable[[str], Tensor] | None = None
+    rows: Callable[[str], Tensor] | None = None
+    captured: tuple[str, ...] = ()
+    squashed: bool = False
+    size: tuple[int, ...] = ()
+    last: bool = False
+
+    @cached_property
+    def main(self) -> Tensor:
+        """The scores as the model gives them; of one sample a row, where it gives a number without axes (``squeeze``
+        of a single score)."""
+        found = main_tensor(self.raw)
+        return found.reshape(1) if found.ndim == 0 and self.batch == 1 else found
+
+    @property
+    def found(self) -> Sequence[Mapping[str, Tensor]] | None:
+        """What a detector found in each image; None for models that are none."""
+        return detections(self.raw)
+
+    @cached_property
+    def _final(self) -> Squash | None:
+        """The softmax or sigmoid that produced ``main``, if one did."""
+        return next((squash for squash in reversed(self.squashes) if squash.produced(self.main)), None)
+
+    @property
+    def ends_in(self) -> str:
+        """``"softmax"``, ``"log_softmax"``, ``"sigmoid"``, ``"log_sigmoid"`` or ``"logits"``."""
+        return "logits" if self._final is None else self._final.kind
+
+    @cached_property
+    def _shares(self) -> bool:
+        """Whether the output holds probabilities though it is no softmax or sigmoid that was seen: shares of 1, or
+        numbers from 0 to 1 that were made of a squash by steps that nobody follows (some classes of it, one minus it).
+        """
+        if self._final is not None:
+            return False
+        rows = self.main.detach()
+        between = self.squashed and bool(((rows >= 0) & (rows <= 1)).all())
+        return between or _are_shares(self._classes_second(self.main))
+
+    @cached_property
+    def score_unit(self) -> str:
+        """What `logits` are: ``"logit"``; ``"probability"`` or ``"output"``, a number without a name, for what was made
+        of a softmax by steps that are not followed, or lies between 0 and 1 throughout (a sigmoid written by hand),
+        which then is explained as it is."""
+        if self._shares:
+            return "probability"
+        rows = self.main.detach()
+        unnamed = self._final is None and (self.squashed or bool(((rows >= 0) & (rows <= 1)).all()))
+        return "output" if unnamed else "logit"
+
+    @cached_property
+    def output_unit(self) -> str:
+        """What `main` is: ``"probability"``, ``"log-probability"``, or ``"output"``, a number without a name."""
+        if self._final is None:
+            return "probability" if self._shares else "output"
+        return "log-probability" if self._final.kind.startswith("log_") else "probability"
+
+    @cached_property
+    def logits(self) -> Tensor:
+        """The scores before a final softmax or sigmoid, [B, K]; a vector of one score per sample becomes [B, 1]."""
+        values = self.main if self._final is None else self._final.source
+        return values[:, None] if values.ndim == 1 else values
+
+    @cached_property
+    def maps(self) -> Tensor:
+        """`logits` with the classes in axis 1, [B, K, *positions]: a network may give them last."""
+        return self._classes_second(self.logits)
+
+    def _classes_second(self, values: Tensor) -> Tensor:
+        if not self.size or values.ndim != len(self.size) + 2:
+            return values
+        return find_layout(values.shape, self.size, last=self.last).canonical(values)
+
+    @cached_property
+    def probabilities(self) -> Tensor:
+        """Softmax of the logits over axis 1; what the model gives itself where that is a sigmoid, or made of
+        probabilities."""
+        given = self.main.exp() if self.ends_in == "log_sigmoid" else self.main
+        if self._shares or self.ends_in in ("sigmoid", "log_sigmoid"):
+            return given[:, None] if given.ndim == 1 else given
+        if self.logits.ndim == 2 and self.logits.shape[1] == 1:  # one score: yes or no
+            return self.logits.sigmoid()
+        return self.logits.softmax(1)
+
+    def activation(self, name: str) -> Tensor:
+        """A captured layer in canonical shape [B, C, *positions]."""
+        if self.activations is None:
+            raise TargetError(f"layer {name!r} was not captured")
+        return self.activations(name)
+
+    def everything(self, name: str) -> Tensor:
+        """All that a captured layer puts out, a row for each sample: [B, n]."""
+        if self.rows is None:
+            raise TargetError(f"layer {name!r} was not captured")
+        return self.rows(name)
+
+
+def _are_shares(values: Tensor) -> bool:
+    """Whether rows of several numbers, none below 0, each add up to 1: a row of scores does so by chance only."""
+    if values.ndim < 2 or values.shape[1] < 2 or not values.numel() or not values.is_floating_point():
+        return False
+    rows = values.detach()
+    return bool((rows >= 0).all()) and bool(((rows.double().sum(1) - 1).abs() < 1e-3).all())

@@ -1,0 +1,151 @@
+"""Company: takes a session, looks whether samples that go through its network together influence each other; keeps
+which networks those are.
+
+Samples go together because that is faster. A forward that scales by the largest value of its whole input, or a batch
+norm without statistics of its own, gives one picture's scores by what lies beside it: then every sample goes alone.
+"""
+
+from __future__ import annotations
+
+import random
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+
+from seewhy.core.forward.agreement import Distance, floats, verdict
+from seewhy.core.forward.request import Request
+from seewhy.core.forward.result import Forward
+from seewhy.core.forward.session import Session, Settings
+from seewhy.core.memory import unmetered
+from seewhy.core.network.borrowed import Network, of_shapes
+from seewhy.core.network.places import has_places
+from seewhy.core.schedule.spot_checks import Differs
+
+__all__ = ["Mixes", "look", "mixing"]
+
+#: from so many looks on, one in so many
+_SELDOM = 64
+#: what the second of two probes is of the first: neither its largest nor its smallest value, mean or spread is the same
+_OTHER = -0.25
+# weak keys: what was found of a network goes with it
+_looks: WeakKeyDictionary[Any, dict[str, int]] = WeakKeyDictionary()
+_mixing: WeakKeyDictionary[Any, tuple[int, str]] = WeakKeyDictionary()
+#: drawn for itself: nobody's random state is touched, and no seed repeats the choice
+_draw = random.Random()
+
+
+class Mixes(Differs):
+    """What one sample gives depends on those beside it: all of the call is to be computed again, each by itself."""
+
+    @property
+    def note(self) -> str:
+        """What happened, for whoever reads the map."""
+        return (
+            "samples that go through this network together influence each other "
+            f"({self.words}), so each went through it by itself"
+        )
+
+    def instead(self, settings: Settings) -> Settings:
+        """How to go on."""
+        return replace(settings, alone=True)
+
+
+def mixing(network: Network) -> str:
+    """A note for every map of ``network``, if an earlier call has found that its samples influence each other; ''."""
+    key = _key(network)
+    made, words = (0, "") if key is None else _mixing.get(key, (0, ""))
+    return words if words and made == network.makeup else ""
+
+
+def look(session: Session, kind: str, made: Forward, again: Callable[[int], Iterator[Forward]]) -> int:
+    """Repeat one of the samples of ``made`` alone, and two unlike pictures together and each by itself, in the 1st,
+    2nd, 4th, 8th... forward of this ``kind``, and in about one of 64 later on; gives the samples that it took.
+
+    ``again`` has the forwards of one sample, by number, as it is and then rounded in other ways. Raises `Mixes`.
+    """
+    count = made.outputs.batch
+    if count < 2 or made.use is not None or session.settings.alone or not _due(session.network, kind):
+        return 0
+    row, x = _draw.randrange(count), session.x[:1].detach()
+    with unmetered(), torch.no_grad():
+        spent = _compare(session.network, made, row, lambda: again(row))
+        request = Request(gradients=False)
+        try:
+            probes = session.eager(torch.cat([x, _OTHER * x]), request)
+        except (RuntimeError, ValueError) as error:
+            if not _counts(error):
+                raise
+            return spent
+        spent += 2
+        for n, each in enumerate((x, _OTHER * x)):
+            spent += _compare(session.network, probes, n, partial(session.ways, each, request))
+    return spent
+
+
+def _compare(network: Network, together: Forward, row: int, again: Callable[[], Iterator[Forward]]) -> int:
+    """Compare one sample of a forward with what it gives alone; gives the samples that it took. A network that gives
+    something else each time (noise, a count of its calls) says nothing."""
+    count, spent, alone = together.outputs.batch, 1, again()
+    try:
+        exact = _outputs(next(alone))
+    except (RuntimeError, ValueError) as error:  # a model that takes no picture by itself
+        if not _counts(error):
+            raise
+        return spent
+    found = {name: value[row : row + 1] for name, value in _outputs(together).items() if len(value) == count}
+
+    def distances(own: dict[str, Tensor]) -> dict[str, Distance]:
+        names = [name for name, value in exact.items() if name in found and found[name].shape == value.shape]
+        return {name: Distance.of_values("its output", exact[name], own[name]) for name in names}
+
+    def itself() -> Iterator[dict[str, Distance]]:
+        nonlocal spent
+        for other in alone:
+            spent += 1
+            yield distances(_outputs(other))
+
+    words = verdict(distances(found), itself())
+    if words and not verdict(distances(_outputs(next(again())))):
+        mixed = Mixes(words)
+        if (key := _key(network)) is not None:
+            _mixing[key] = network.makeup, mixed.note
+        raise mixed
+    return spent
+
+
+def _counts(error: Exception) -> bool:
+    """Whether a forward failed for the number of its inputs, as one exported for batches of a size does, or one that
+    looks at what it is given."""
+    return isinstance(error, ValueError) or of_shapes(error)
+
+
+def _outputs(made: Forward) -> dict[str, Tensor]:
+    found = enumerate(floats(made.outputs.raw))
+    return {f"{n}": value.detach() for n, value in found if has_places(value) and value.ndim}
+
+
+def _due(network: Network, kind: str) -> bool:
+    key = _key(network)
+    if key is None:
+        return True
+    counts = _looks.setdefault(key, {})
+    times = counts[kind] = counts.get(kind, 0) + 1
+    return times & (times - 1) == 0 if times <= _SELDOM else _draw.random() * _SELDOM < 1
+
+
+def _key(network: Network) -> Any:
+    """What a network is remembered by; None for a callable that cannot be."""
+    if network.root is not None:
+        return network.root
+    try:
+        hash(network.model)
+        weakref.ref(network.model)
+    except TypeError:
+        return None
+    return network.model

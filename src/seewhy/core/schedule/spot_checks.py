@@ -1,0 +1,339 @@
+"""Spot checks: takes what a prepared program gave to methods, repeats some of it on the model itself, drawn afresh;
+raises where the two differ, keeps nothing.
+
+A comparison made once, on one input, cannot see a program that goes wrong on the next: hooks with state, containers
+changed in place, a batch that is split. So samples of what methods did read are drawn in every stream, and in some
+calls of few samples (`Preparer.due`); with n of them, a fault that hits a share p of all samples is seen with a
+probability of 1 - (1 - p)^n.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, Self
+
+import torch
+from torch import Tensor
+
+from seewhy.core import asks
+from seewhy.core.compile.programs import Preparer
+from seewhy.core.forward import agreement
+from seewhy.core.forward.agreement import Distance, verdict
+from seewhy.core.forward.answers import GradientKey, gradients_at
+from seewhy.core.forward.costs import Spent
+from seewhy.core.forward.request import Request, Use
+from seewhy.core.forward.result import Forward
+from seewhy.core.forward.session import Session, Settings
+from seewhy.core.network.borrowed import Network
+from seewhy.core.network.outputs import Outputs
+from seewhy.core.targets import Target
+from seewhy.errors import TargetError
+
+__all__ = ["Attempt", "CallSpot", "Differs", "StreamSpots", "attempts", "spot_of"]
+
+#: samples of a call, or of every size of chunk in a stream, that are repeated
+_EACH = 2
+
+#: samples that go through the model together: as much of its graph is there at a time
+_TOGETHER = 4
+
+#: what stands for chunks of any size
+_ALL = 0
+
+#: the share of a stream's time that further ones may take
+_SHARE = 0.03
+
+#: drawn for itself: nobody's random state is touched, and no seed repeats the choice
+_draw = random.Random()
+
+
+class Differs(Exception):
+    """What a program gave is not what the model gives: all that programs gave in this call is to be computed again.
+
+    ``words`` say what differed, ``spent`` is what the call had cost so far.
+    """
+
+    def __init__(self, words: str) -> None:
+        super().__init__(words)
+        self.words, self.spent = words, Spent()
+
+    @property
+    def note(self) -> str:
+        """What happened, for whoever reads the map."""
+        return (
+            f"a prepared program of this network was found to differ from it ({self.words}); everything was computed "
+            "again on the model itself"
+        )
+
+    def instead(self, settings: Settings) -> Settings:
+        """How to go on."""
+        return replace(settings, doubt=self.note)
+
+
+@dataclass
+class Attempt:
+    """One way of running a call, with ``settings``; what is done inside the context may turn out to differ from the
+    model, which is no error then. ``lost`` is what an earlier one has cost in vain."""
+
+    network: Network
+    settings: Settings
+    lost: Spent | None = None
+    #: what batches that were done within it have cost
+    done: list[Spent] = field(default_factory=list)
+    differed: Differs | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
+        if not isinstance(error, Differs) or error.instead(self.settings) == self.settings:
+            return False
+        self.differed = error
+        self.network.note(error.note)
+        return True
+
+
+def attempts(network: Network, settings: Settings) -> Iterator[Attempt]:
+    """With ``settings``; and where something that is done faster turned out to differ from the model, once more without
+    that: all that the attempt gave is to be thrown away then, and a note of the network's says so."""
+    attempt = Attempt(network, settings)
+    yield attempt
+    while (differed := attempt.differed) is not None:
+        attempt = Attempt(network, differed.instead(attempt.settings), differed.spent.united(*attempt.done))
+        yield attempt
+
+
+def _drawn(count: int) -> list[int]:
+    """A few of ``count`` samples, by number."""
+    return sorted(_draw.sample(range(count), min(_EACH, count)))
+
+
+@dataclass
+class CallSpot:
+    """Some samples (``rows``) of one forward that ``use`` answered, repeated by ``run`` on the model itself when they
+    are first asked for: as they are, and then rounded in other ways."""
+
+    preparer: Preparer
+    use: Use
+    rows: list[int]
+    run: Callable[[list[int]], Iterator[Forward]]
+    checks: int = 0
+    _passes: list[Forward] = field(default_factory=list)
+    _coming: Iterator[Forward] | None = None
+
+    def _repeated(self) -> Iterator[Forward]:
+        """The samples on the model, each way run once."""
+        self._coming = self.run(self.rows) if self._coming is None else self._coming
+        for way in itertools.count():
+            if way == len(self._passes):
+                made = next(self._coming, None)
+                if made is None:
+                    return
+                self._passes.append(made)
+                self.checks += len(self.rows)
+                self.preparer.checked += len(self.rows)
+            yield self._passes[way]
+
+    def forward(self, made: Forward, asked: Sequence[Sequence[Target]]) -> None:
+        """Compare layers, outputs and the scores of every set of targets ``asked``; raises `Differs`."""
+        passes = self._repeated()
+        exact = next(passes)
+        mine = [[targets[row] for row in self.rows] for targets in asked]
+        known = _values(exact, mine, range(len(self.rows)))
+
+        def distances(found: Mapping[str, Tensor]) -> dict[str, Distance]:
+            return {
+                name: score_distance(value, found[name], exact.outputs)
+                if name.startswith("score")
+                else Distance.of_values(name, value, found[name])
+                for name, value in known.items()
+            }
+
+        itself = (distances(_values(other, mine, range(len(self.rows)))) for other in passes)
+        self._judge(distances(_values(made, asked, self.rows)), itself)
+
+    def gradients(self, key: GradientKey, found: Mapping[str, tuple[Tensor, bool]]) -> None:
+        """Compare the gradients ``found`` by place for ``key``; raises `Differs`."""
+        mine = GradientKey(tuple(key.targets[row] for row in self.rows), key.rule)
+        gradients = (gradients_at(each, mine, found, keep=False) for each in self._repeated())
+        exact = next(gradients)
+
+        def distances(other: Mapping[str, Tensor]) -> dict[str, Distance]:
+            return {
+                place: Distance.of_gradients(agreement.gradients_at(place), exact[place][0], other[place])
+                for place in found
+            }
+
+        made = {place: values.detach()[self.rows] for place, (values, _) in found.items()}
+        itself = (distances({place: values for place, (values, _) in other.items()}) for other in gradients)
+        self._judge(distances(made), itself)
+
+    def _judge(self, found: Mapping[str, Distance], itself: Iterator[Mapping[str, Distance]]) -> None:
+        if words := verdict(found, itself):
+            self.preparer.judge(self.use, words)
+            raise Differs(f"{self.use}: {words}")
+
+
+def spot_of(session: Session, preparer: Preparer, request: Request, made: Forward) -> CallSpot | None:
+    """Some samples of ``made``, a forward of the batch for ``request``, to be repeated on the model itself; None where
+    the model gave it, or it is not time."""
+    x = session.x
+    if made.use is None or not preparer.due(made.use, len(x)):
+        return None
+    places = {**request.places, **{name: session.find(name) for name in made.tape.activations}}
+    again = replace(request, places=places, survey=False)
+    return CallSpot(preparer, made.use, _drawn(len(x)), lambda rows: session.ways(x[rows], again))
+
+
+def _values(made: Forward, asked: Sequence[Sequence[Target]], rows: Sequence[int]) -> dict[str, Tensor]:
+    """By name, the ``rows`` of what methods may read of a forward: layers, and the scores of every set of targets."""
+    batch, kept = made.outputs.batch, list(rows)
+    layers = {name: raw for name, raw in made.tape.activations.items() if raw.is_floating_point()}
+    # windows of an image lie together
+    found = {
+        f"layer {name!r}": raw.detach().reshape(batch, -1)[kept]
+        for name, raw in layers.items()
+        if raw.ndim and raw.shape[0] % batch == 0
+    }
+    return found | {f"score {n}": made.scores(targets).detach()[kept] for n, targets in enumerate(asked)}
+
+
+def score_distance(exact: Tensor, found: Tensor, outputs: Outputs) -> Distance:
+    """How far scores are apart, as a share of the largest of all outputs: a score near zero has their rounding."""
+    try:
+        both = [outputs.main, outputs.logits]
+    except TargetError:
+        both = []
+    largest = [float(each.detach().abs().nan_to_num(0, 0, 0).max()) for each in (exact, *both) if each.numel()]
+    return Distance.of_values("a score", exact.detach(), found.detach(), max(largest, default=0.0) or 1.0)
+
+
+class _Counts(Protocol):
+    checks: int
+
+
+#: what every subscriber of a stream is answered, by want
+Answers = Sequence[Sequence[Tensor]]
+
+
+@dataclass
+class StreamSpots:
+    """Samples of one stream, drawn as it goes by, and repeated in the end: two of all, any of them as likely as any
+    other; two more for every size of chunk, in the 1st, 2nd, 4th, 8th... stream that has chunks of it; and further ones
+    up to a thirtieth of the stream's time.
+
+    ``run`` gives the forwards of some samples on the model itself, as they are and then rounded in other ways,
+    ``answer`` what the ``wants`` of its subscribers read of one.
+    """
+
+    preparer: Preparer
+    run: Callable[[Tensor, Tensor], Iterator[Forward]]
+    answer: Callable[[Forward, Sequence[int]], Answers]
+    wants: Sequence[Sequence[Any]]
+    #: in the whole stream
+    samples: int
+    #: where the samples repeated are counted
+    tally: _Counts
+    checks: int = 0
+    _kept: dict[int, list[_Kept]] = field(default_factory=dict)
+    _seen: dict[int, int] = field(default_factory=dict)
+    _more: list[_Kept] = field(default_factory=list)
+    _due: bool | None = None
+    _began: float = field(default_factory=time.perf_counter)
+    _spent: float = 0.0
+
+    def note(self, made: Forward, samples: Tensor, indices: Tensor, answers: Answers) -> None:
+        """Draw from a chunk that has just been answered; raises `Differs` where one of the further ones differs."""
+        if made.use is None:
+            return
+        if self._due is None:
+            self._due = self.preparer.due(made.use, self.samples)
+        if not self._due:
+            return
+        size = len(samples)
+        for which in (_ALL, size):
+            kept = self._kept.setdefault(which, [])
+            seen = self._seen[which] = self._seen.get(which, 0) + size
+            for slot in range(min(_EACH, size)):
+                if len(kept) <= slot or _draw.random() * seen < size:
+                    one = _Kept.of(_draw.randrange(size), made.use, samples, indices, answers)
+                    kept[slot : slot + 1] = [one]
+        if self._spent + 2 * _EACH * self._price() < self._elapsed() * _SHARE:  # those in the end are waiting
+            self._repeat([_Kept.of(row, made.use, samples, indices, answers) for row in _drawn(size)])
+
+    def settle(self) -> None:
+        """Repeat what was drawn; raises `Differs`."""
+        sizes = [n for n, some in self._kept.items() if n == _ALL or self.preparer.due(some[0].use, 1, size=n)]
+        kept = [one for n in sizes for one in self._kept[n]]
+        self._kept, self._due = {}, None
+        for n in range(0, len(kept), _TOGETHER):
+            self._repeat(kept[n : n + _TOGETHER])
+
+    def _elapsed(self) -> float:
+        return time.perf_counter() - self._began - self._spent
+
+    def _price(self) -> float:
+        """What a sample takes on the model; before any was run, thrice what one takes here."""
+        if self.checks:
+            return self._spent / self.checks
+        return 3 * self._elapsed() / max(self._seen.get(_ALL, 0), 1)
+
+    def _repeat(self, kept: Sequence[_Kept]) -> None:
+        began = time.perf_counter()
+        samples, indices = (torch.stack([getattr(one, name) for one in kept]) for name in ("sample", "index"))
+        rows = samples.tolist()
+        passes = self._counted(self.run(samples, indices), len(kept))
+        exact = next(passes)
+        mine = self.answer(exact, rows)
+        theirs = [
+            [torch.stack(column) for column in zip(*(one.answers[n] for one in kept), strict=True)]
+            for n in range(len(self.wants))
+        ]
+        itself = (self._distances(mine, self.answer(other, rows), exact.outputs) for other in passes)
+        words = verdict(self._distances(mine, theirs, exact.outputs), itself)
+        self._spent += time.perf_counter() - began
+        if words:
+            for use in {one.use for one in kept}:
+                self.preparer.judge(use, words)
+            raise Differs(f"{kept[0].use}: {words}")
+
+    def _counted(self, passes: Iterator[Forward], samples: int) -> Iterator[Forward]:
+        for made in passes:
+            self.checks += samples
+            self.tally.checks += samples
+            self.preparer.checked += samples
+            yield made
+
+    def _distances(self, exact: Answers, found: Answers, outputs: Outputs) -> dict[str, Distance]:
+        distances: dict[str, Distance] = {}
+        for n, (wants, mine, theirs) in enumerate(zip(self.wants, exact, found, strict=True)):
+            for at, (want, a, b) in enumerate(zip(wants, mine, theirs, strict=True)):
+                match want:
+                    case asks.Score():
+                        distance = score_distance(a, b, outputs)
+                    case asks.Gradient():
+                        distance = Distance.of_gradients(f"gradients ({at})", a.detach(), b.detach())
+                    case _:
+                        distance = Distance.of_values(type(want).__name__.lower(), a.detach(), b.detach())
+                distances[f"{n}.{at}"] = distance
+        return distances
+
+
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    """One sample of a stream and what its subscribers were answered."""
+
+    use: Use
+    sample: Tensor
+    index: Tensor
+    answers: list[list[Tensor]]
+
+    @classmethod
+    def of(cls, row: int, use: Use, samples: Tensor, indices: Tensor, answers: Answers) -> _Kept:
+        """Row ``row`` of a chunk that ``use`` answered."""
+        mine = [[values[row].detach().clone() for values in some] for some in answers]
+        return cls(use, samples[row], indices[row], mine)

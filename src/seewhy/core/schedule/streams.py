@@ -1,0 +1,216 @@
+"""Streams: takes streams over one source, runs their variants in chunks under the budget, feeds every fold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from seewhy.core import asks
+from seewhy.core.compile.following import follow
+from seewhy.core.compile.programs import Preparer
+from seewhy.core.forward.answers import GradientKey, answer, gradients_at
+from seewhy.core.forward.request import Request
+from seewhy.core.forward.result import Forward
+from seewhy.core.forward.session import Session
+from seewhy.core.layers.editable import check_editable
+from seewhy.core.memory import Budget, in_chunks, unmetered
+from seewhy.core.network.layouts import Reshape
+from seewhy.core.network.places import INPUT, Place
+from seewhy.core.schedule.company import look
+from seewhy.core.schedule.spot_checks import StreamSpots
+from seewhy.core.targets import Target
+
+__all__ = ["Subscriber", "Tally", "all_items", "run_stream"]
+
+#: samples on which a program is compared with the model: several, which take the way of several
+_COMPARED = 2
+
+
+@dataclass(frozen=True)
+class Subscriber:
+    """One job's interest in a stream: its wants and fold, and what they mean to the job."""
+
+    stream: asks.Stream
+    place: str
+    targets: tuple[Target, ...]
+    rule: str
+
+
+class Tally:
+    """What a stream took so far: (forwards, backwards) of every image [2, batch], and the samples that checks of
+    prepared programs took; also where it ended early."""
+
+    def __init__(self, batch: int) -> None:
+        self.spent = torch.zeros(2, batch, dtype=torch.long)
+        self.checks = 0
+
+    @property
+    def each(self) -> tuple[tuple[int, int], ...]:
+        """(forwards, backwards) of every image."""
+        return tuple((int(forwards), int(backwards)) for forwards, backwards in self.spent.T)
+
+
+def all_items(batch: int, count: int) -> Tensor:
+    """Every (image, variant) pair [batch * count, 2], image by image."""
+    return torch.cartesian_prod(torch.arange(batch, device="cpu"), torch.arange(count, device="cpu")).reshape(-1, 2)
+
+
+def run_stream(
+    session: Session,
+    preparer: Preparer,
+    subscribers: Sequence[Subscriber],
+    *,
+    budgets: Callable[[bool], Budget],
+    progress: Callable[[int, int], None],
+    tally: Tally,
+) -> None:
+    """Run the source that all ``subscribers`` share, and count in ``tally`` what that takes.
+
+    Where maps are to be differentiable the answers carry their graphs, and then all samples are held at once.
+    """
+    x, keep, reshape = session.x, session.settings.differentiable, session.settings.reshape
+    source = subscribers[0].stream.source
+    edited = subscribers[0].place if source.edits else None
+    items = subscribers[0].stream.items
+    items = all_items(x.shape[0], source.count) if items is None else items
+    rounds = subscribers[0].stream.rounds or (source.count,)
+    request = _request(subscribers, edited, session.last, reshape, keep)
+    if edited is not None:
+        check_editable(session, edited, session.last(edited))
+    following, tally.checks = follow(session, preparer, source, request, items)
+
+    def asked_of(samples: Tensor, indices: Tensor) -> Request:
+        if edited is None:
+            return request
+        return replace(request, edits={edited: lambda activation: source.edit(activation, samples, indices)})
+
+    def again(samples: Tensor, indices: Tensor) -> Iterator[Forward]:
+        return session.ways(source.inputs(x, samples, indices).detach(), asked_of(samples, indices))
+
+    def read(made: Forward, samples: Sequence[int]) -> list[list[Tensor]]:
+        return _chunk_answers(made, subscribers, samples, torch.zeros_like(tally.spent), keep=False)
+
+    spots = None
+    if not keep:
+        wants = [subscriber.stream.wants for subscriber in subscribers]
+        spots = StreamSpots(preparer, again, read, wants, len(items), tally)
+
+    looked = False
+
+    def work(start: int, stop: int) -> list[list[Tensor]]:
+        samples, indices = mine[start:stop].unbind(1)
+        if following is not None:
+            made = following.run(samples, indices)
+        else:
+            variants = source.inputs(x, samples, indices)
+            made = session.run(variants if keep else variants.detach(), asked_of(samples, indices))
+        tally.checks += made.checks
+        tally.spent[0] += made.runs * torch.bincount(samples.cpu(), minlength=x.shape[0])
+        answers = _chunk_answers(made, subscribers, samples.tolist(), tally.spent, keep)
+        if spots is not None:
+            with unmetered():
+                spots.note(made, samples, indices, answers)
+        nonlocal looked
+        if not (keep or looked or made.use is not None) and stop - start > 1:
+            looked = True
+            tally.checks += look(session, "variants", made, lambda n: again(samples[n : n + 1], indices[n : n + 1]))
+        return answers
+
+    program = None if following is not None else session.program(len(items), request)
+    budget = budgets(following is not None)
+    if program is not None and not program[1]:  # both at a time
+        budget.opening = _COMPARED
+    total, done, first = len(items), 0, 0
+    wanted = [torch.ones(x.shape[0], dtype=torch.bool) for _ in subscribers]
+    for last in rounds:
+        of_round = items[(items[:, 1] >= first) & (items[:, 1] < last)]
+        asked = of_round[torch.stack(wanted).any(0)[of_round[:, 0]]]
+        first = last
+        with unmetered():
+            # what is followed is followed image by image
+            images = sorted(set(asked[:, 0].tolist()))
+            for mine in [asked] if following is None else [asked[asked[:, 0] == image] for image in images]:
+                for start, stop, answers in in_chunks(len(mine), work, budget, recorded=request.gradients):
+                    samples, indices = mine[start:stop].unbind(1)
+                    for subscriber, values, open_ in zip(subscribers, answers, wanted, strict=True):
+                        _feed(subscriber.stream.fold, samples, indices, values, open_[samples])
+                    progress(done + stop, total)
+                done += len(mine)
+        done += len(of_round) - len(asked)
+        if last != rounds[-1]:
+            wanted = [
+                open_ & ~subscriber.stream.fold.settled().cpu()  # type: ignore[attr-defined]  # folds of rounds have it
+                for subscriber, open_ in zip(subscribers, wanted, strict=True)
+            ]
+    if spots is not None:
+        spots.settle()
+    if done:
+        progress(total, total)
+
+
+def _feed(fold: asks.Fold, samples: Tensor, indices: Tensor, values: Sequence[Tensor], wanted: Tensor) -> None:
+    """Hand a chunk to a fold, without the images that it needs no more of."""
+    if bool(wanted.all()):
+        fold.add(samples, indices, *values)
+    elif bool(wanted.any()):
+        fold.add(samples[wanted], indices[wanted], *(value[wanted.to(value.device)] for value in values))
+
+
+def _request(
+    subscribers: Sequence[Subscriber],
+    edited: str | None,
+    find: Callable[[str], Place],
+    reshape: Reshape | None,
+    keep: bool,
+) -> Request:
+    places: dict[str, Place] = {}
+    at_input = rules = gradients = False
+    for subscriber in subscribers:
+        for want in subscriber.stream.wants:
+            if isinstance(want, asks.Score):
+                continue
+            name = want.place or subscriber.place
+            if name != INPUT:
+                places[name] = find(name)
+            if isinstance(want, asks.Gradient):
+                gradients = True
+                at_input |= name == INPUT
+                rules |= (want.rule or subscriber.rule) != "none"
+        for target in subscriber.targets:
+            places |= {name: find(name) for name in target.layers}
+    if edited is not None:
+        places[edited] = find(edited)
+    return Request(places, at_input=at_input, rules=rules, gradients=gradients, attached=keep, reshape=reshape)
+
+
+def _chunk_answers(
+    made: Forward, subscribers: Sequence[Subscriber], samples: Sequence[int], spent: Tensor, keep: bool
+) -> list[list[Tensor]]:
+    """Every subscriber's answers for one chunk; equal gradients are computed once."""
+    wanted: dict[GradientKey, set[str]] = {}
+    for subscriber in subscribers:
+        targets = tuple(subscriber.targets[s] for s in samples)
+        for want in subscriber.stream.wants:
+            if isinstance(want, asks.Gradient):
+                key = GradientKey(targets, want.rule or subscriber.rule)
+                wanted.setdefault(key, set()).add(want.place or subscriber.place)
+    found = {
+        key: gradients_at(made, key, sorted(places), keep=keep, last=n == len(wanted))
+        for n, (key, places) in enumerate(wanted.items(), 1)
+    }
+    spent[1] += len(found) * torch.bincount(torch.tensor(samples), minlength=spent.shape[1])
+    answers = []
+    for subscriber in subscribers:
+        targets = tuple(subscriber.targets[s] for s in samples)
+        values = []
+        for want in subscriber.stream.wants:
+            if isinstance(want, asks.Gradient):
+                key = GradientKey(targets, want.rule or subscriber.rule)
+                values.append(found[key][want.place or subscriber.place][0])
+            else:
+                values.append(answer(made, want, subscriber.place, targets, keep=keep))
+        answers.append(values)
+    return answers

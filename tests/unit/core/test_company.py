@@ -1,0 +1,104 @@
+"""Samples that influence each other when they go through a network together: each goes alone, and the maps are those of
+one picture at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import seewhy
+
+#: what a forward does first, or a layer of it; the last one does not mix
+SCALES: dict[str, Callable[[Tensor], Tensor]] = {
+    "by its range": lambda x: (x - x.min()) / (x.max() - x.min()),
+    "by its largest": lambda x: x / x.max(),
+    "by mean and spread": lambda x: (x - x.mean()) / x.std(),
+    "batch norm without statistics": lambda x: torch.nn.functional.batch_norm(x, None, None, training=True),
+    "by each one's largest": lambda x: x / x.amax((1, 2, 3), keepdim=True),
+}
+
+
+class _Scaled(nn.Module):
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.scale, self.conv, self.head = SCALES[kind], nn.Conv2d(3, 8, 3), nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(torch.relu(self.conv(self.scale(x))).mean((2, 3)))
+
+
+def _net(kind: str) -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        return _Scaled(kind).eval()
+
+
+def _bright(batch: int = 1) -> Tensor:
+    x = torch.rand(batch, 3, 16, 16, generator=torch.Generator().manual_seed(2))
+    x[:1, :, 4:8, 4:8] *= 4
+    return x
+
+
+def _hidden_by_hand(net: nn.Module, x: Tensor) -> np.ndarray[Any, Any]:
+    """How far the score falls when each cell of 4 x 4 pixels is set to 0, one forward each."""
+    found = torch.zeros(4, 4)
+    with torch.no_grad():
+        for row in range(4):
+            for column in range(4):
+                hidden = x.clone()
+                hidden[:, :, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4] = 0
+                found[row, column] = (net(x) - net(hidden))[0, 1]
+    return found.numpy()
+
+
+@pytest.mark.parametrize("prepare", [False, True])
+@pytest.mark.parametrize("kind", SCALES)
+def test_windows_of_one_picture_do_not_see_each_other(kind: str, prepare: bool) -> None:
+    net, x = _net(kind), _bright()
+    right = _hidden_by_hand(net, x)
+    for _ in range(4):  # looked at, known
+        found = seewhy.explain(net, x, "occlusion", 1, window=4, stride=4, fill=0.0, prepare=prepare)
+        np.testing.assert_allclose(found.values[::4, ::4], right, rtol=1e-3, atol=1e-6)
+        told = any("influence each other" in note for note in found.notes)
+        assert told is (kind != "by each one's largest")
+
+
+@pytest.mark.parametrize("kind", SCALES)
+def test_pictures_given_together_do_not_see_each_other(kind: str) -> None:
+    net, x = _net(kind), _bright(3)
+    for method in ("saliency", "grad-cam"):
+        together = seewhy.explain(net, x, method, 1)
+        for row, found in enumerate(together):
+            alone = seewhy.explain(_net(kind), x[row : row + 1], method, 1)
+            np.testing.assert_allclose(found.values, alone.values, rtol=1e-3, atol=1e-6)
+
+
+def test_predictions_of_photos_do_not_see_each_other() -> None:
+    net, x = _net("by mean and spread"), _bright(4) * torch.tensor([1.0, 3.0, -2.0, 0.2])[:, None, None, None]
+    twins = seewhy.attack(net, x, method="fgsm", epsilon=0.01, target=None)
+    for row, twin in enumerate(twins):
+        assert twin.before.probability == pytest.approx(net(x[row : row + 1]).softmax(1).max().item(), rel=1e-4)
+
+
+def test_a_callable_is_looked_at_too() -> None:
+    net, x = _net("by its range"), _bright()
+    right = _hidden_by_hand(net, x)
+    found = seewhy.explain(lambda given: net(given), x, "occlusion", 1, window=4, stride=4, fill=0.0)
+    np.testing.assert_allclose(found.values[::4, ::4], right, rtol=1e-3, atol=1e-6)
+
+
+def test_noise_is_no_influence() -> None:
+    class Noisy(_Scaled):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x) + torch.rand(len(x), 1)
+
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        net = Noisy("by each one's largest").eval()
+    found = seewhy.explain(net, _bright(2), "occlusion", 1, window=4, stride=4)
+    assert not any("influence each other" in note for each in found for note in each.notes)

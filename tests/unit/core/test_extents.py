@@ -1,0 +1,88 @@
+"""Where the positions of a layer lie, if not over the whole picture: behind a crop, a pad or a zoom in the forward; and
+rows of what is no place at all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import seewhy
+from seewhy.errors import CapabilityError
+
+
+class _Read(nn.Module):
+    """A change of the picture, patches, and their mean; or convolutions on top of each other."""
+
+    def __init__(self, change: Callable[[Tensor], Tensor], deep: bool) -> None:
+        super().__init__()
+        self.change, self.head = change, nn.Linear(8, 3)
+        steps = [nn.Conv2d(3, 8, 4, 4)] if not deep else [nn.Conv2d(3, 8, 3, 2, 1), nn.ReLU(), nn.Conv2d(8, 8, 3, 2, 1)]
+        self.body = nn.Sequential(*steps, nn.Tanh())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.body(self.change(x)).mean((2, 3)))
+
+
+def _made(change: Callable[[Tensor], Tensor], deep: bool) -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(4)
+        return _Read(change, deep).eval()
+
+
+def _x() -> Tensor:
+    return torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(5))
+
+
+#: what is done to the picture, and the rows and columns that positions lie over then, in percent
+CHANGED: dict[str, tuple[Callable[[Tensor], Tensor], tuple[int, ...]]] = {
+    "crop in the middle": (lambda x: x[:, :, 16:48, 24:72], (25, 75, 25, 75)),
+    "crop at a corner": (lambda x: x[:, :, :48, :72], (0, 75, 0, 75)),
+    "crop of columns": (lambda x: x[..., 24:72], (0, 100, 25, 75)),
+    "pad": (lambda x: F.pad(x, (48, 48, 32, 32)), (-50, 150, -50, 150)),
+    "zoom": (lambda x: F.interpolate(x, scale_factor=2)[:, :, 32:96, 48:144], (25, 75, 25, 75)),
+}
+
+
+@pytest.mark.parametrize("deep", [False, True])
+@pytest.mark.parametrize("kind", CHANGED)
+def test_positions_that_lie_over_a_part_are_said_to(kind: str, deep: bool) -> None:
+    """They answered to halves as the whole would, and were "proved"."""
+    change, right = CHANGED[kind]
+    found = seewhy.explain(_made(change, deep), _x(), "grad-cam", 1)
+    assert (found.layer, found.provenance["grid"]) == ("body", {"body": "undecided"})
+    said = re.search(r"lie over rows (-?\d+)% to (-?\d+)% and columns (-?\d+)% to (-?\d+)% of", " ".join(found.notes))
+    assert said is not None
+    assert all(abs(int(one) - other) <= 7 for one, other in zip(said.groups(), right, strict=True))  # sixteenths
+
+
+@pytest.mark.parametrize("deep", [False, True])
+@pytest.mark.parametrize("change", [nn.Identity(), lambda x: F.pad(x, (2, 2, 2, 2)), lambda x: x[:, :, 2:-2, 2:-2]])
+def test_a_border_is_no_part(change: Callable[[Tensor], Tensor], deep: bool) -> None:
+    found = seewhy.explain(_made(change, deep), _x(), "grad-cam", 1)
+    assert found.provenance["grid"] == {"body": "proved"}
+
+
+def test_scores_of_crops_are_no_places() -> None:
+    """Ten crops were a class token and a grid of 3 x 3."""
+
+    class Crops(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = nn.Sequential(nn.Conv2d(3, 8, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+            self.head = nn.Linear(8, 5)
+
+        def forward(self, x: Tensor) -> Tensor:
+            parts = [x[:, :, a : a + 40, b : b + 60] for a in (0, 24) for b in (0, 36)] + [x[:, :, 12:52, 18:78]]
+            both = torch.stack([*parts, *(part.flip(3) for part in parts)], 1)
+            return self.head(self.body(both.flatten(0, 1))).view(len(x), 10, -1).mean(1)
+
+    with torch.random.fork_rng():
+        torch.manual_seed(4)
+        net = Crops().eval()
+    with pytest.raises(CapabilityError, match=r"^this model has no layer with spatial positions that every path"):
+        seewhy.explain(net, _x(), "grad-cam", 1)
