@@ -8,7 +8,6 @@ afresh (`seewhy.core.schedule.spot_checks`); where it differs, that use goes on 
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from collections.abc import Callable, Hashable
@@ -27,7 +26,7 @@ from seewhy.core.compile.measuring import Pieces, best_pieces, best_steps, hand_
 from seewhy.core.compile.reasons import around, at_rest, hooked, kinds
 from seewhy.core.compile.state import Contents, addresses, structure
 from seewhy.core.compile.windows import WindowPlan, plan_windows
-from seewhy.core.forward.agreement import mixes
+from seewhy.core.forward.agreement import mixes, now_and_then
 from seewhy.core.forward.request import Use
 from seewhy.core.network.borrowed import Network
 from seewhy.errors import CapabilityError, SeewhyError, reason
@@ -40,11 +39,8 @@ PRICE, PASSES = 3.0, 40
 #: how often a model may be found to have become another one before it is left alone
 _PATIENCE = 3
 
-#: so many samples and more are checked in every call; of fewer, one use of so many once that many were checked
-_STREAM, _SELDOM = 64, 64
-
-#: which uses to check is drawn for itself: nobody's random state is touched
-_draw = random.Random()
+#: so many samples and more are checked in every call, fewer now and then
+_STREAM = 64
 
 #: as many samples as anything runs together
 _TOGETHER = 32
@@ -285,7 +281,7 @@ class Preparer:
         times = self._found.uses[use, size] = self._found.uses.get((use, size), 0) + 1
         if self._mode == "verify" or samples >= _STREAM:
             return True
-        return times & (times - 1) == 0 if times <= _SELDOM else _draw.random() * _SELDOM < 1
+        return now_and_then(times)
 
     @property
     def _eager(self) -> _Spent:

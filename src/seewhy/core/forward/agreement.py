@@ -4,6 +4,7 @@ they differ; records nothing."""
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ __all__ = [
     "gap",
     "gradients_at",
     "mixes",
+    "now_and_then",
     "rounding",
     "slope_gap",
     "slope_of",
@@ -37,6 +39,18 @@ __all__ = [
 
 #: how many times what is allowed a network may be away from itself, and a prepared one from it
 _SELF, _MOST = 2, 5
+
+
+#: from so many comparisons on, one in so many
+_SELDOM = 64
+#: drawn for itself: nobody's random state is touched, and no seed repeats the choice
+_draw = random.Random()
+
+
+def now_and_then(times: int) -> bool:
+    """Whether something is to be compared again the ``times``-th time that it could be, from 1: the 1st, 2nd, 4th,
+    8th... time, and about every 64th later on."""
+    return times & (times - 1) == 0 if times <= _SELDOM else _draw.random() * _SELDOM < 1
 
 
 def difference(exact: Forward, made: Forward, again: Iterable[Forward] = ()) -> str:

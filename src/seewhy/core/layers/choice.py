@@ -315,9 +315,10 @@ def prove_tokens(session: Session, chooser: Chooser, weights: Sequence[Tensor]) 
     if first.verdict == CONTRADICTED:
         raise CapabilityError(f"{first.note(ATTENTION)}; {INSTEAD}")
     later = {name.partition("#")[2]: proof for name in names[1:] if (proof := said.get(name)) is not None}
-    for number in [number for number, proof in later.items() if proof.verdict == PROVED]:
+    other = next((number for number, proof in later.items() if proof.verdict == PROVED), None)
+    if other is not None:
         raise CapabilityError(
-            f"attention {number} of {len(names)} reads the tokens in another order than the first one does, so that "
+            f"attention {other} of {len(names)} reads the tokens in another order than the first one does, so that "
             f"their weights cannot be followed from block to block; {INSTEAD}"
         )
     lost = next(iter(later), None)

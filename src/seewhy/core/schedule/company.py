@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
-from seewhy.core.forward.agreement import Distance, floats, verdict
+from seewhy.core.forward.agreement import Distance, floats, now_and_then, verdict
 from seewhy.core.forward.request import Request
 from seewhy.core.forward.result import Forward
 from seewhy.core.forward.session import Session, Settings
@@ -29,8 +29,6 @@ from seewhy.core.schedule.spot_checks import Differs
 
 __all__ = ["Mixes", "look", "mixing"]
 
-#: from so many looks on, one in so many
-_SELDOM = 64
 #: what the second of two probes is of the first: neither its largest nor its smallest value, mean or spread is the same
 _OTHER = -0.25
 # weak keys: what was found of a network goes with it
@@ -136,7 +134,7 @@ def _due(network: Network, kind: str) -> bool:
         return True
     counts = _looks.setdefault(key, {})
     times = counts[kind] = counts.get(kind, 0) + 1
-    return times & (times - 1) == 0 if times <= _SELDOM else _draw.random() * _SELDOM < 1
+    return now_and_then(times)
 
 
 def _key(network: Network) -> Any:

@@ -147,9 +147,7 @@ class Engine:
             self.spent.events.append(Event(checks=samples))
         self._read(jobs)
         opened = list(self.spent.events)
-        runners = [
-            Runner(job, self.auto if job.outline.place == AUTO else job.outline.place, steps_of(job)) for job in jobs
-        ]
+        runners = [Runner(job, self._place(job), steps_of(job)) for job in jobs]
         for runner in runners:
             method = runner.job.outline.method
             if self.settings.reshape is None and method.card.family == "cam":
@@ -204,10 +202,14 @@ class Engine:
             made = self._forward(self.chooser.settled(request, None))
         self.made = made
 
+    def _place(self, job: Job) -> str:
+        """Where a job's map is of, the layer that was chosen where that was left to us."""
+        return self.auto if job.outline.place == AUTO else job.outline.place
+
     def _prove(self, jobs: Sequence[Job]) -> int:
         """Have pictures say whether the places that maps are of have the grids that they seem to have; gives the
         samples that it took."""
-        places = {self.auto if job.outline.place == AUTO else job.outline.place for job in jobs} - {INPUT}
+        places = {self._place(job) for job in jobs} - {INPUT}
         places |= {place for job in jobs for place in job.parameters.get("layers") or ()}
         shapes = {place: tuple(raw.shape) for place, raw in self.made.tape.activations.items()}
         samples = 0
