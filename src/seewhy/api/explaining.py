@@ -24,11 +24,10 @@ from seewhy.core.layers.choice import read_layer
 from seewhy.core.memory import Budget, in_chunks
 from seewhy.core.network.layouts import Reshape
 from seewhy.core.network.outputs import Outputs
-from seewhy.core.schedule.company import mixing
+from seewhy.core.schedule.attempts import attempts
 from seewhy.core.schedule.engine import Engine
 from seewhy.core.schedule.jobs import Job, Outcome, Outline
 from seewhy.core.schedule.needs import recorded_from_input
-from seewhy.core.schedule.spot_checks import attempts
 from seewhy.core.targets import LayerMean, Target
 from seewhy.errors import CapabilityError, ImageError, OutOfMemory, UsageError
 from seewhy.explanation import Cost, Explanation, Explanations
@@ -99,14 +98,13 @@ def _each(
 
 def _budget(plan: Plan, item: Item, count: int) -> Budget:
     """How many of ``count`` images like ``item`` to explain at a time."""
-    budget = Budget(plan.settings.memory, first=8)
-    if plan.settings.alone or mixing(plan.network):
-        budget.size = budget.most = 1
+    budget = plan.settings.budget(first=8)
+    if plan.settings.alone:
         return budget
     if plan.settings.differentiable or count == 1:
         budget.size = count
         return budget
-    if plan.settings.prepare is False or plan.settings.doubt or plan.network.mixes_samples:
+    if plan.settings.prepare is False or plan.settings.doubt:
         return budget  # together as far as there is memory: bit for bit the model itself
     recorded = recorded_from_input(plan.outlines)
     pieces = known_pieces(plan.network, plan.network.like(item.tensor), gradients=recorded)

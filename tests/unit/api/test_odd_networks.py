@@ -147,13 +147,28 @@ def test_where_there_is_no_layer_what_torchscript_runs_is_named() -> None:
 
 
 @pytest.mark.parametrize("prepare", [False, True])
-@pytest.mark.parametrize("method", ["occlusion", "rise"])
-def test_a_network_for_one_picture_at_a_time(method: str, prepare: bool) -> None:
-    net, x = _seeded(_OneAtATime), _images(1)
-    with pytest.raises(seewhy.errors.CapabilityError, match=r"takes one input at a time: of .* together"):
-        seewhy.explain(net, x, method=method, prepare=prepare)
-    found: Any = seewhy.explain(net, x, method="saliency", reduce="none", prepare=prepare)
-    torch.testing.assert_close(torch.from_numpy(found.values), _gradient(net, x)[0], rtol=1e-4, atol=1e-6)
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_network_for_one_picture_at_a_time(count: int, prepare: bool) -> None:
+    net, x = _seeded(_OneAtATime), _images(count)
+    right = [_gradient(net, x[n : n + 1])[0] for n in range(count)]
+    for _ in range(2):  # found out, known
+        found: Any = seewhy.explain(net, x, method="saliency", reduce="none", target=0, prepare=prepare)
+        for each, gradient in zip(found if count > 1 else [found], right, strict=True):
+            torch.testing.assert_close(torch.from_numpy(each.values), gradient, rtol=1e-4, atol=1e-6)
+            assert any("takes one input at a time: of" in note for note in each.notes) is (count > 1)
+    hidden = x[:1].clone()
+    hidden[:, :, :4, :4] = 0
+    with torch.no_grad():
+        drop = float((net(x[:1]) - net(hidden))[0, 0])
+    found = seewhy.explain(net, x, "occlusion", 0, window=4, stride=4, fill=0.0, prepare=prepare)
+    first = found[0] if count > 1 else found
+    assert first.values[0, 0] == pytest.approx(drop, rel=1e-3)
+    assert any("so each went through it by itself" in note for note in first.notes)
+
+
+def test_what_needs_two_samples_in_one_forward_says_so() -> None:
+    with pytest.raises(seewhy.errors.CapabilityError, match=r"deep-lift needs the input and its baseline in one for"):
+        seewhy.explain(_seeded(_OneAtATime), _images(1), method="deep-lift", target=0)
 
 
 @pytest.mark.parametrize(("kind", "words"), [(_Nothing, "NoneType"), (_Complex, "complex numbers")])

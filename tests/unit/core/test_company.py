@@ -102,3 +102,29 @@ def test_noise_is_no_influence() -> None:
         net = Noisy("by each one's largest").eval()
     found = seewhy.explain(net, _bright(2), "occlusion", 1, window=4, stride=4)
     assert not any("influence each other" in note for each in found for note in each.notes)
+
+
+@pytest.mark.parametrize("kind", SCALES)
+def test_an_input_is_not_changed_by_its_own_baseline(kind: str) -> None:
+    if kind == "by each one's largest":
+        seewhy.explain(_net(kind), _bright(), "deep-lift", 1, baseline=0.1)
+        return
+    for _ in range(2):  # looked at, known
+        with pytest.raises(seewhy.errors.CapabilityError, match=r"deep-lift needs the input and its baseline"):
+            seewhy.explain(_net(kind), _bright(), "deep-lift", 1, baseline=0.1)
+
+
+def test_a_norm_that_says_nothing_of_one_picture() -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(27, 4), nn.BatchNorm1d(4, track_running_stats=False))
+    for count in (1, 3):
+        with pytest.raises(seewhy.errors.CapabilityError, match=r"batch norm without statistics of its own"):
+            seewhy.explain(net.eval(), torch.rand(count, 3, 3, 3), "saliency", 1)
+
+
+def test_a_layer_that_normalises_by_its_batch_has_every_picture_alone() -> None:
+    net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8, track_running_stats=False), nn.ReLU(), nn.Conv2d(8, 8, 3))
+    net, x = nn.Sequential(*net, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3)).eval(), _bright(3)
+    for row, found in enumerate(seewhy.explain(net, x, "grad-cam", 1, prepare=False)):
+        alone = seewhy.explain(net, x[row : row + 1], "grad-cam", 1, prepare=False)
+        np.testing.assert_array_equal(found.values, alone.values)
+        assert any("normalises by the statistics of its batch" in note for note in found.notes)

@@ -15,11 +15,11 @@ from seewhy.api.given.images import Item, same_shape
 from seewhy.core.forward.request import Request
 from seewhy.core.forward.session import Session, Settings
 from seewhy.core.layers.choice import read_layer
-from seewhy.core.memory import Budget, in_chunks
+from seewhy.core.memory import in_chunks
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.places import find_place
-from seewhy.core.schedule.company import look, mixing
-from seewhy.core.schedule.spot_checks import attempts
+from seewhy.core.schedule.attempts import attempts
+from seewhy.core.schedule.company import each_of, look
 from seewhy.core.targets import Target
 from seewhy.errors import TargetError
 from seewhy.explanation import Prediction
@@ -62,17 +62,17 @@ def predict_items(
     each, in chunks that fit into ``memory``."""
     network, found = Network(model.module), dict[int, Scored]()
     places = {name: find_place(network.module, name) for target in targets or () for name in target.layers}
-    for attempt in attempts(network, Settings(memory=memory, alone=bool(mixing(network)))):
+    for attempt in attempts(network, Settings(memory=memory)):
         found.clear()
         with attempt, network.borrowed() as call:
-            budget = Budget(memory, 1, 1) if attempt.settings.alone else Budget(memory)
+            budget = attempt.settings.budget()
             for indices in same_shape(items):
 
                 def work(start: int, stop: int, indices: list[int] = indices) -> list[Scored]:
                     x = network.like(torch.stack([items[i].tensor for i in indices[start:stop]]))
                     session = Session(network, call, x, attempt.settings, reader=read_layer)  # noqa: B023 - run at once
                     made = session.run(x, Request(places, gradients=False))
-                    look(session, "predictions", made, lambda n: session.ways(x[n : n + 1], Request(gradients=False)))
+                    look(session, "predictions", made, each_of(session, x))
                     guesses = predictions(model, made.outputs)
                     rows: Any = made.outputs.probabilities.detach().cpu() if guesses[0] is not None else guesses
                     mine = [] if targets is None else [targets[i] for i in indices[start:stop]]

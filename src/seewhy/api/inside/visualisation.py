@@ -23,9 +23,9 @@ from seewhy.core.forward.session import Session, Settings
 from seewhy.core.layers.choice import read_layer
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.places import INPUT
+from seewhy.core.schedule.attempts import attempts
 from seewhy.core.schedule.engine import Engine
 from seewhy.core.schedule.jobs import Job, Outline
-from seewhy.core.schedule.spot_checks import attempts
 from seewhy.errors import CapabilityError, UsageError
 from seewhy.explanation import Cost, Gallery, Status, Tile
 from seewhy.models import Model, load, wrap

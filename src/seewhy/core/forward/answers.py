@@ -11,10 +11,11 @@ from torch import Tensor
 from seewhy.core import asks
 from seewhy.core.forward.request import Request
 from seewhy.core.forward.result import Forward
-from seewhy.core.forward.session import Session
+from seewhy.core.forward.session import Session, Settings
 from seewhy.core.intercept.head import Linear
-from seewhy.core.memory import Budget, in_chunks
+from seewhy.core.memory import in_chunks
 from seewhy.core.network.borrowed import Network
+from seewhy.core.network.one_by_one import one_by_one
 from seewhy.core.network.places import INPUT, find_place
 from seewhy.core.targets import Target
 from seewhy.errors import CapabilityError
@@ -184,9 +185,9 @@ def score_batch(
     places = {name: find_place(network.module, name) for name in target.layers}
     request = Request(places, gradients=False)
     with network.borrowed() as call:
-        session = Session(network, call, x, reader=reader)
+        session = Session(network, call, x, Settings(memory=memory, alone=bool(one_by_one(network))), reader=reader)
 
         def work(start: int, stop: int) -> Tensor:
             return session.run(x[start:stop], request).scores([target] * (stop - start)).detach()
 
-        return torch.cat([found for _, _, found in in_chunks(len(x), work, Budget(memory), recorded=False)])
+        return torch.cat([found for _, _, found in in_chunks(len(x), work, session.settings.budget(), recorded=False)])

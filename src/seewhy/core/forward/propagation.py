@@ -68,9 +68,9 @@ class Propagation:
     _relevance: tuple[Forward, RelevanceWatch, Event] | None = None
     _lifts: dict[int, tuple[Forward, DifferenceWatch, Event]] = field(default_factory=dict)
 
-    def multipliers(self, baseline: Tensor, place: str, targets: Sequence[Target]) -> tuple[Lift, Event]:
-        """DeepLIFT's multipliers between ``baseline`` and the batch, and the forward that they came from, which may be
-        an earlier one."""
+    def multipliers(self, baseline: Tensor, place: str, targets: Sequence[Target]) -> tuple[Lift, Forward, Event]:
+        """DeepLIFT's multipliers between ``baseline`` and the batch, and the forward of both that they came from, which
+        may be an earlier one, with what it cost."""
         keep, x = self.session.settings.differentiable, self.session.x
         batch = len(x)
         names = {place} | {name for target in targets for name in target.layers} | self.places
@@ -97,7 +97,7 @@ class Propagation:
             both_scores[:batch] - both_scores[batch:],
             found is not None,
         )
-        return lift if keep else _detached(lift), event
+        return lift if keep else _detached(lift), made, event
 
     def flow(self, ask: asks.Relevance, place: str, targets: Sequence[Target], method: str) -> tuple[Flow, Event]:
         """Relevance at ``place``, and the forward that it came from, which may be an earlier one."""

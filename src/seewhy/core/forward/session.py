@@ -25,7 +25,7 @@ from seewhy.core.intercept.biases import BiasWatch
 from seewhy.core.intercept.functions import Interceptor
 from seewhy.core.intercept.head import HeadWatch
 from seewhy.core.intercept.torch_faults import WORKAROUNDS
-from seewhy.core.memory import unmetered
+from seewhy.core.memory import Budget, unmetered
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.capture import UNRECORDED, Edit, Results, capture, record
 from seewhy.core.network.layouts import Layout, Reshape, find_layout
@@ -70,6 +70,10 @@ class Settings:
     doubt: str = ""
     #: whether every sample goes through the network by itself
     alone: bool = False
+
+    def budget(self, most: int = 32, first: int = 4) -> Budget:
+        """How many samples go together: at most ``most``, ``first`` of them before it is known what each takes."""
+        return Budget(self.memory, 1, 1) if self.alone else Budget(self.memory, most, first)
 
 
 @dataclass

@@ -29,6 +29,7 @@ from seewhy.core.layers.grids import (
 )
 from seewhy.core.memory import unmetered
 from seewhy.core.network.layouts import Layout, claims, find_layout
+from seewhy.core.network.one_by_one import one_by_one
 from seewhy.core.network.places import ATTENTION, Place
 from seewhy.errors import OutOfMemory, reason
 
@@ -228,7 +229,7 @@ def _answers(session: Session, places: Mapping[str, Place], stripes: Stripes) ->
     x = session.x
     pictures = stripes.pictures(x[:1].detach())
     many = max(min(_AT_ONCE // max(x[0].numel(), 1), len(pictures)), 1)
-    if session.network.mixes_samples:
+    if one_by_one(session.network):
         many = 1
     try:
         return _run(session, pictures, places, stripes, many)

@@ -102,15 +102,6 @@ def _eval_flags(parts: Sequence[nn.Module]) -> Iterator[bool]:
             part.training = True
 
 
-_MIXING = "a layer normalises by its batch's own statistics: images explained together influence each other"
-
-
-def _mix_samples(parts: Sequence[nn.Module]) -> bool:
-    """Whether some batch norm has no statistics of its own to go by."""
-    kinds = {kind for kind in set(map(type, parts)) if issubclass(kind, nn.modules.batchnorm._BatchNorm)}
-    return any(part._buffers.get("running_mean", part) is None for part in parts if type(part) in kinds)
-
-
 def mode_matters(part: nn.Module) -> bool:
     """Whether a layer does something else in train mode."""
     name = type(part).__name__
@@ -150,11 +141,16 @@ def _takes_one(root: nn.Module, x: Tensor, error: Exception) -> bool:
     return True
 
 
-def _one_at_a_time(root: nn.Module, x: Tensor, error: Exception) -> CapabilityError:
-    return CapabilityError(
-        f"{type(root).__name__} takes one input at a time: of {len(x)} together it raised {reason(error, 120)}. This "
-        "method runs several; have its forward take any number, as y.view(len(y), -1) does and y.view(1, -1) does not"
-    )
+class TakesOne(CapabilityError):
+    """A forward was given several inputs and takes one; ``words`` say so."""
+
+    def __init__(self, root: nn.Module, x: Tensor, error: Exception) -> None:
+        self.words = (
+            f"{type(root).__name__} takes one input at a time: of {len(x)} together it raised {reason(error, 120)}"
+        )
+        super().__init__(
+            f"{self.words}. Have its forward take any number, as y.view(len(y), -1) does and y.view(1, -1) does not"
+        )
 
 
 @contextmanager
@@ -291,11 +287,6 @@ class Network:
         parts = self.parts or ([] if self.root is None else submodules(self.root))
         return hash(tuple([(id(part), type(part)) for part in parts]))
 
-    @property
-    def mixes_samples(self) -> bool:
-        """Whether a layer makes one image's scores depend on those beside it."""
-        return self.root is not None and _mix_samples(submodules(self.root))
-
     @contextmanager
     def borrowed(self) -> Iterator[Callable[[Tensor], Any]]:
         """A callable that runs the network; when the context ends everything about it is as it was.
@@ -340,8 +331,6 @@ class Network:
                 stack.enter_context(torch.backends.cudnn.flags(enabled=False))
             stack.enter_context(uncompiled(parts))
             stack.enter_context(unrepeated())
-            if _mix_samples(parts) and _MIXING not in self.warned:
-                self.warned.append(_MIXING)
             clones = {}
             if self.frozen:
                 named = itertools.chain(root.named_parameters(), root.named_buffers())
@@ -358,8 +347,14 @@ class Network:
                     own = isinstance(error, SeewhyError | torch.OutOfMemoryError)
                     if own or self.alone or not _takes_one(root, x, error):
                         raise
-                    raise _one_at_a_time(root, x, error) from error
+                    raise TakesOne(root, x, error) from error
                 except (*_NOT_ONE_TENSOR, ValueError) as error:
+                    if "more than 1 value per channel" in str(error):
+                        raise CapabilityError(
+                            f"{type(root).__name__} has a batch norm without statistics of its own, which says nothing "
+                            "of one picture: what it gives depends on those beside it. Give it statistics "
+                            "(track_running_stats=True, and train it), or use a norm of each sample's own"
+                        ) from error
                     own = isinstance(error, ValueError) and "to unpack" not in str(error)
                     if isinstance(error, SeewhyError) or own:
                         raise

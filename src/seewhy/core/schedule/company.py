@@ -1,5 +1,5 @@
-"""Company: takes a session, looks whether samples that go through its network together influence each other; keeps
-which networks those are.
+"""Company: takes a session, looks whether samples that go through its network together influence each other; keeps how
+often it has looked.
 
 Samples go together because that is faster. A forward that scales by the largest value of its whole input, or a batch
 norm without statistics of its own, gives one picture's scores by what lies beside it: then every sample goes alone.
@@ -8,9 +8,7 @@ norm without statistics of its own, gives one picture's scores by what lies besi
 from __future__ import annotations
 
 import random
-import weakref
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -21,51 +19,28 @@ from torch import Tensor
 from seewhy.core.forward.agreement import Distance, floats, now_and_then, verdict
 from seewhy.core.forward.request import Request
 from seewhy.core.forward.result import Forward
-from seewhy.core.forward.session import Session, Settings
+from seewhy.core.forward.session import Session
 from seewhy.core.memory import unmetered
 from seewhy.core.network.borrowed import Network, of_shapes
+from seewhy.core.network.one_by_one import key_of
 from seewhy.core.network.places import has_places
-from seewhy.core.schedule.spot_checks import Differs
+from seewhy.core.schedule.attempts import Apart
 
-__all__ = ["Mixes", "look", "mixing"]
+__all__ = ["each_of", "look"]
 
 #: what the second of two probes is of the first: neither its largest nor its smallest value, mean or spread is the same
 _OTHER = -0.25
 # weak keys: what was found of a network goes with it
 _looks: WeakKeyDictionary[Any, dict[str, int]] = WeakKeyDictionary()
-_mixing: WeakKeyDictionary[Any, tuple[int, str]] = WeakKeyDictionary()
 #: drawn for itself: nobody's random state is touched, and no seed repeats the choice
 _draw = random.Random()
-
-
-class Mixes(Differs):
-    """What one sample gives depends on those beside it: all of the call is to be computed again, each by itself."""
-
-    @property
-    def note(self) -> str:
-        """What happened, for whoever reads the map."""
-        return (
-            "samples that go through this network together influence each other "
-            f"({self.words}), so each went through it by itself"
-        )
-
-    def instead(self, settings: Settings) -> Settings:
-        """How to go on."""
-        return replace(settings, alone=True)
-
-
-def mixing(network: Network) -> str:
-    """A note for every map of ``network``, if an earlier call has found that its samples influence each other; ''."""
-    key = _key(network)
-    made, words = (0, "") if key is None else _mixing.get(key, (0, ""))
-    return words if words and made == network.makeup else ""
 
 
 def look(session: Session, kind: str, made: Forward, again: Callable[[int], Iterator[Forward]]) -> int:
     """Repeat one of the samples of ``made`` alone, and two unlike pictures together and each by itself, in the 1st,
     2nd, 4th, 8th... forward of this ``kind``, and in about one of 64 later on; gives the samples that it took.
 
-    ``again`` has the forwards of one sample, by number, as it is and then rounded in other ways. Raises `Mixes`.
+    ``again`` has the forwards of one sample, by number, as it is and then rounded in other ways. Raises `Apart`.
     """
     count = made.outputs.batch
     if count < 2 or made.use is not None or session.settings.alone or not _due(session.network, kind):
@@ -84,6 +59,11 @@ def look(session: Session, kind: str, made: Forward, again: Callable[[int], Iter
         for n, each in enumerate((x, _OTHER * x)):
             spent += _compare(session.network, probes, n, partial(session.ways, each, request))
     return spent
+
+
+def each_of(session: Session, x: Tensor) -> Callable[[int], Iterator[Forward]]:
+    """The forwards of one sample of ``x``, by number: as it is, and then rounded in other ways."""
+    return lambda n: session.ways(x[n : n + 1].detach(), Request(gradients=False))
 
 
 def _compare(network: Network, together: Forward, row: int, again: Callable[[], Iterator[Forward]]) -> int:
@@ -110,10 +90,7 @@ def _compare(network: Network, together: Forward, row: int, again: Callable[[], 
 
     words = verdict(distances(found), itself())
     if words and not verdict(distances(_outputs(next(again())))):
-        mixed = Mixes(words)
-        if (key := _key(network)) is not None:
-            _mixing[key] = network.makeup, mixed.note
-        raise mixed
+        raise Apart(f"samples that go through this network together influence each other ({words})")
     return spent
 
 
@@ -129,21 +106,9 @@ def _outputs(made: Forward) -> dict[str, Tensor]:
 
 
 def _due(network: Network, kind: str) -> bool:
-    key = _key(network)
+    key = key_of(network)
     if key is None:
         return True
     counts = _looks.setdefault(key, {})
     times = counts[kind] = counts.get(kind, 0) + 1
     return now_and_then(times)
-
-
-def _key(network: Network) -> Any:
-    """What a network is remembered by; None for a callable that cannot be."""
-    if network.root is not None:
-        return network.root
-    try:
-        hash(network.model)
-        weakref.ref(network.model)
-    except TypeError:
-        return None
-    return network.model

@@ -8,7 +8,7 @@ over equal sources share their passes too.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Self
@@ -41,9 +41,11 @@ from seewhy.core.layers.grids import Proof
 from seewhy.core.memory import Budget
 from seewhy.core.network.axes import check_axes
 from seewhy.core.network.layouts import Layout
+from seewhy.core.network.one_by_one import one_by_one
 from seewhy.core.network.outputs import Outputs
 from seewhy.core.network.places import ATTENTION, AUTO, INPUT
-from seewhy.core.schedule.company import look, mixing
+from seewhy.core.schedule.attempts import differing
+from seewhy.core.schedule.company import each_of, look
 from seewhy.core.schedule.jobs import (
     UNANSWERED,
     Answer,
@@ -58,8 +60,9 @@ from seewhy.core.schedule.jobs import (
     steps_of,
 )
 from seewhy.core.schedule.needs import closed_at, shared_request, widened
-from seewhy.core.schedule.spot_checks import CallSpot, Differs, spot_of
+from seewhy.core.schedule.spot_checks import CallSpot, spot_of
 from seewhy.core.schedule.streams import Subscriber, Tally, run_stream
+from seewhy.core.targets import Target
 from seewhy.errors import CapabilityError, UsageError
 
 __all__ = ["Engine"]
@@ -74,9 +77,6 @@ class Engine:
     """
 
     def __init__(self, session: Session, lost: Spent | None = None) -> None:
-        if note := mixing(session.network):
-            session.network.note(note)
-            session.settings = replace(session.settings, alone=True)
         settings = session.settings
         self.session = session
         self.network, self.call, self.x, self.settings = session.network, session.call, session.x, settings
@@ -106,8 +106,11 @@ class Engine:
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         self.propagation.close()
-        if isinstance(error, Differs):
-            error.spent = error.spent.united(self.spent)
+        differed = differing(error, self.settings)
+        if differed is not None:
+            differed.spent = differed.spent.united(self.spent)
+            if differed is not error:
+                raise differed from error
 
     def open(self, outlines: Sequence[Outline], layers: Sequence[str] = ()) -> Outputs:
         """Run the forward that everything shares; gives what the network put out, of which jobs are made (the top class
@@ -141,8 +144,7 @@ class Engine:
         self._settle(jobs)
         self.session.calls |= self.made.tape.calls
         self._spot(self.made, jobs)
-        if not self.settings.differentiable and (samples := look(self.session, "images", self.made, self._alone)):
-            self.spent.events.append(Event(checks=samples))
+        self._look("images", self.made, self.x)
         if samples := self._prove(jobs):
             self.spent.events.append(Event(checks=samples))
         self._read(jobs)
@@ -230,10 +232,6 @@ class Engine:
         self.spot = spot_of(self.session, self.preparer, self.request, made)
         if self.spot is not None:
             self._check(partial(self.spot.forward, made, list(dict.fromkeys(job.targets for job in jobs))))
-
-    def _alone(self, row: int) -> Iterator[Forward]:
-        """One of the images by itself, as it is and then rounded in other ways."""
-        return self.session.ways(self.x[row : row + 1].detach(), Request(gradients=False))
 
     def _check(self, compare: Callable[[], None], *runners: Runner) -> None:
         """Compare, and log the samples that it took."""
@@ -374,7 +372,12 @@ class Engine:
             raise UsageError(f"{method} has rules of its own; backward_rule={rule!r} has no meaning for it")
         found: Flow | Lift
         if isinstance(ask, asks.Multipliers):
-            found, event = self.propagation.multipliers(self._supplied(runner, "baseline"), place, job.targets)
+            if self.settings.alone:
+                raise CapabilityError(
+                    f"{method} needs the input and its baseline in one forward, but {one_by_one(self.network)}; "
+                    "integrated-gradients takes a baseline, too, and runs each by itself"
+                )
+            found, event = self._lift(self._supplied(runner, "baseline"), place, job.targets)
         else:
             found, event = self.propagation.flow(ask, place, ask.targets or job.targets, method)
         runner.depends &= found.depends
@@ -382,6 +385,17 @@ class Engine:
         for log in (self.spent, runner.spent):
             log.events.extend(each for each in (event, spent) if each not in log.events)
         return found
+
+    def _lift(self, baseline: Tensor, place: str, targets: Sequence[Target]) -> tuple[Lift, Event]:
+        """Multipliers of pairs that have been looked at: an input is not to be changed by its own baseline."""
+        found, made, event = self.propagation.multipliers(baseline, place, targets)
+        self._look("pairs", made, torch.cat([self.x, baseline.to(self.x).expand_as(self.x)]))
+        return found, event
+
+    def _look(self, kind: str, made: Forward, x: Tensor) -> None:
+        """Look whether samples that went through the network together, ``x``, have changed each other."""
+        if not self.settings.differentiable and (samples := look(self.session, kind, made, each_of(self.session, x))):
+            self.spent.events.append(Event(checks=samples))
 
     def _pending(self, runners: Sequence[Runner], kind: type) -> list[tuple[Runner, int, Any]]:
         return [
@@ -427,8 +441,7 @@ class Engine:
         """What the streams of one kind have learned about chunks; a prepared network has a size that suits it best."""
         kind = recorded, followed
         if kind not in self.budgets:
-            most, first = (1, 1) if self.settings.alone else (MOST if followed else 32, 4)
-            self.budgets[kind] = Budget(self.settings.memory, most, first)
+            self.budgets[kind] = self.settings.budget(MOST if followed else 32)
             # without gradients a prepared network divides what it is given by itself
             pieces = self.preparer.pieces(gradients=True) if recorded else None
             if pieces is not None:

@@ -14,7 +14,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -24,16 +24,15 @@ from seewhy.core.compile.programs import Preparer
 from seewhy.core.forward import agreement
 from seewhy.core.forward.agreement import Distance, verdict
 from seewhy.core.forward.answers import GradientKey, gradients_at
-from seewhy.core.forward.costs import Spent
 from seewhy.core.forward.request import Request, Use
 from seewhy.core.forward.result import Forward
-from seewhy.core.forward.session import Session, Settings
-from seewhy.core.network.borrowed import Network
+from seewhy.core.forward.session import Session
 from seewhy.core.network.outputs import Outputs
+from seewhy.core.schedule.attempts import Differs
 from seewhy.core.targets import Target
 from seewhy.errors import TargetError
 
-__all__ = ["Attempt", "CallSpot", "Differs", "StreamSpots", "attempts", "spot_of"]
+__all__ = ["CallSpot", "StreamSpots", "spot_of"]
 
 #: samples of a call, or of every size of chunk in a stream, that are repeated
 _EACH = 2
@@ -49,62 +48,6 @@ _SHARE = 0.03
 
 #: drawn for itself: nobody's random state is touched, and no seed repeats the choice
 _draw = random.Random()
-
-
-class Differs(Exception):
-    """What a program gave is not what the model gives: all that programs gave in this call is to be computed again.
-
-    ``words`` say what differed, ``spent`` is what the call had cost so far.
-    """
-
-    def __init__(self, words: str) -> None:
-        super().__init__(words)
-        self.words, self.spent = words, Spent()
-
-    @property
-    def note(self) -> str:
-        """What happened, for whoever reads the map."""
-        return (
-            f"a prepared program of this network was found to differ from it ({self.words}); everything was computed "
-            "again on the model itself"
-        )
-
-    def instead(self, settings: Settings) -> Settings:
-        """How to go on."""
-        return replace(settings, doubt=self.note)
-
-
-@dataclass
-class Attempt:
-    """One way of running a call, with ``settings``; what is done inside the context may turn out to differ from the
-    model, which is no error then. ``lost`` is what an earlier one has cost in vain."""
-
-    network: Network
-    settings: Settings
-    lost: Spent | None = None
-    #: what batches that were done within it have cost
-    done: list[Spent] = field(default_factory=list)
-    differed: Differs | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
-        if not isinstance(error, Differs) or error.instead(self.settings) == self.settings:
-            return False
-        self.differed = error
-        self.network.note(error.note)
-        return True
-
-
-def attempts(network: Network, settings: Settings) -> Iterator[Attempt]:
-    """With ``settings``; and where something that is done faster turned out to differ from the model, once more without
-    that: all that the attempt gave is to be thrown away then, and a note of the network's says so."""
-    attempt = Attempt(network, settings)
-    yield attempt
-    while (differed := attempt.differed) is not None:
-        attempt = Attempt(network, differed.instead(attempt.settings), differed.spent.united(*attempt.done))
-        yield attempt
 
 
 def _drawn(count: int) -> list[int]:

@@ -1,0 +1,58 @@
+"""One by one: takes a network, gives why its samples go through it each by itself, or ''; keeps what was found of it.
+
+Samples go together because that is faster. What found that a network's do not keep apart, or that it takes no more than
+one, tells it here, and everything that runs several samples asks here.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from torch import nn
+
+from seewhy.core.network.borrowed import Network, submodules
+
+__all__ = ["keep_apart", "key_of", "one_by_one"]
+
+#: weak keys: what was found of a network goes with it
+_found: WeakKeyDictionary[Any, tuple[int, str]] = WeakKeyDictionary()
+
+_OWN_STATISTICS = (
+    "a layer normalises by the statistics of its batch, by which samples that go through this network together "
+    "influence each other"
+)
+
+
+def one_by_one(network: Network) -> str:
+    """Why the samples of ``network`` go through it each by itself; '' if they need not, as far as is known."""
+    if network.root is not None and _by_their_batch(submodules(network.root)):
+        return _OWN_STATISTICS
+    key = key_of(network)
+    made, why = (0, "") if key is None else _found.get(key, (0, ""))
+    return why if why and made == network.makeup else ""
+
+
+def keep_apart(network: Network, why: str) -> None:
+    """From here on have the samples of ``network`` go one by one, for as long as it is made of what it is now."""
+    if (key := key_of(network)) is not None:
+        _found[key] = network.makeup, why
+
+
+def key_of(network: Network) -> Any:
+    """What a network is remembered by; None for a callable that cannot be."""
+    if network.root is not None:
+        return network.root
+    try:
+        hash(network.model)
+        weakref.ref(network.model)
+    except TypeError:
+        return None
+    return network.model
+
+
+def _by_their_batch(parts: list[nn.Module]) -> bool:
+    """Whether some batch norm has no statistics of its own to go by."""
+    kinds = {kind for kind in set(map(type, parts)) if issubclass(kind, nn.modules.batchnorm._BatchNorm)}
+    return any(part._buffers.get("running_mean", part) is None for part in parts if type(part) in kinds)
