@@ -66,7 +66,7 @@ def photos(model: seewhy.Model, size: int) -> tuple[list[str], torch.Tensor]:
         "chelsea": data.chelsea(), "coffee": data.coffee(), "rocket": data.rocket(), "astronaut": data.astronaut(),
         "camera": np.stack([grey] * 3, -1),
     }  # fmt: skip
-    inputs = torch.stack([model.prepare(read_image(Image.fromarray(each)))[0] for each in pictures.values()])
+    inputs = torch.stack([model.to_input(read_image(Image.fromarray(each)))[0] for each in pictures.values()])
     return list(pictures), F.interpolate(inputs, (size, size), mode="bilinear", antialias=True)
 
 

@@ -38,7 +38,7 @@ def _photos(folder: Path, count: int, side: int) -> Iterator[tuple[Path, Tensor,
     model = seewhy.load("builtin")
     paths, found = photos_in(folder), 0
     for path in paths[:: max(1, len(paths) // (4 * count))]:
-        x = model.prepare(read_image(path))[0].reshape(1, 3, 224, 224)
+        x = model.to_input(read_image(path))[0].reshape(1, 3, 224, 224)
         if side != 224:
             x = F.interpolate(x, (side, side), mode="bilinear", antialias=True, align_corners=False)
         with torch.no_grad():

@@ -87,7 +87,7 @@ def _confident(model: seewhy.Model, folder: Path, count: int) -> list[tuple[Imag
 
 
 def _top(model: seewhy.Model, picture: Image.Image) -> tuple[int, float]:
-    tile = model.prepare(read_image(make([picture] * 4)))[0]
+    tile = model.to_input(read_image(make([picture] * 4)))[0]
     with torch.no_grad():
         shares = model.module(tile[None, :, :SIDE, :SIDE]).softmax(1)[0]
     return int(shares.argmax()), float(shares.max())

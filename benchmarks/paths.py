@@ -204,7 +204,7 @@ def main() -> None:
     model = seewhy.load("builtin")
     found = photos_in(asked.folder)
     chosen = found[:: max(1, len(found) // asked.photos)][: asked.photos]
-    seen = [model.prepare(read_image(path))[0][None] for path in chosen]
+    seen = [model.to_input(read_image(path))[0][None] for path in chosen]
     net = prepared(model, seen[0]).module or model.module
     text = "\n".join(table(_Photo(net, x) for x in seen))
     print(text)

@@ -194,7 +194,7 @@ def main() -> int:
     recipe.say(f"network: {model.name}, {model.weights}")
     photo = data.coffee()
     gap = float(
-        np.abs(prepared_by_hand(model, photo) - model.prepare(seewhy.models.read_image(photo))[0].numpy()).max()
+        np.abs(prepared_by_hand(model, photo) - model.to_input(seewhy.models.read_image(photo))[0].numpy()).max()
     )
     recipe.check(f"preprocessing by hand and the network's own differ by {gap:.1e}", gap < 1e-5)
     explained = seewhy.explain(model, photo, method="saliency", reduce="max-abs")

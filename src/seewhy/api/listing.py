@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import seewhy.methods  # noqa: F401 - every method registers itself on import
 from seewhy.api.given.images import channels_first, read_items
-from seewhy.core.forward.request import Request
+from seewhy.core.forward.demand import Demand
 from seewhy.core.forward.result import Forward
 from seewhy.core.forward.session import Session
 from seewhy.core.layers.candidates import Candidate
@@ -73,7 +73,7 @@ def layers(model: Model | nn.Module | Callable[[Tensor], Any] | str, input: Any 
     with network.borrowed() as call:
         with guessing(x, "give it one that it takes: seewhy.layers(model, x)") if input is None else nullcontext():
             session = Session(network, call, x)
-            made = session.run(x, Request(survey=True))
+            made = session.run(x, Demand(survey=True))
         chosen = _best(session, made)
     given_out = [each for each in reversed(made.tape.noted) if each.element != TAKEN and not each.function]
     shapes = {each.module: tuple(each.tensor.shape) for each in given_out}

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from seewhy.api.given.images import read_items
 from seewhy.core.compile.programs import Preparer
-from seewhy.core.forward.request import Request
+from seewhy.core.forward.demand import Demand
 from seewhy.core.forward.session import Session
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.places import find_place
@@ -64,7 +64,7 @@ def prepare(
         preparer = Preparer(network, call, x, True)
         session = Session(network, call, x, programs=preparer)
         places = {name: find_place(network.module, name, wrapped.spec) for name in names}
-        wanted = Request(places, at_input=gradients, gradients=gradients)
+        wanted = Demand(places, at_input=gradients, gradients=gradients)
         session.run(x, wanted)  # compared with the model
         program, agrees = session.program(len(x), wanted) or (None, False)
     return Preparation(program if agrees else None, preparer.record)

@@ -31,7 +31,7 @@ Epsilon = Annotated[
     float,
     typer.Option("--epsilon", "-e", metavar="N", rich_help_panel=_PANEL, help="Levels of 255 that a pixel may move."),
 ]
-Steps = Annotated[
+StepCount = Annotated[
     int | None, typer.Option("--steps", metavar="N", rich_help_panel=_PANEL, help="Of the iterated ones.")
 ]
 Leave = Annotated[
@@ -63,7 +63,7 @@ def attack(
     photos: Annotated[list[str], typer.Argument(metavar="PHOTO", help="Image files, or one folder with --curve.")],
     method: Method = "pgd",
     epsilon: Epsilon = 8.0,
-    steps: Steps = None,
+    steps: StepCount = None,
     target: Leave = None,
     towards: Towards = None,
     maps: Maps = "auto",

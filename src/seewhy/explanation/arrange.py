@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seewhy.explanation.picture import Look, look, photo_cell, pixels, scale, titles
+from seewhy.explanation.picture import Drawable, look, photo_cell, pixels, scale, titles
 from seewhy.render import DIVERGING, PERCENTILE, SEQUENTIAL, Cell, Colorbar
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def group(explanation: Explanation) -> Key:
     return explanation.method, explanation.layer, explanation.contrast is not None
 
 
-def looks_of(explanations: Sequence[Explanation]) -> list[Look]:
+def looks_of(explanations: Sequence[Explanation]) -> list[Drawable]:
     """How each is to be drawn; where one map of a `group` shows both signs, its others do not hide theirs."""
     looks = [look(each) for each in explanations]
     signed = {group(each) for each, seen in zip(explanations, looks, strict=True) if seen.signed and not each.positive}
@@ -36,16 +36,16 @@ def looks_of(explanations: Sequence[Explanation]) -> list[Look]:
     ]
 
 
-def ends(seen: Look, top: float) -> tuple[float, float]:
+def ends(seen: Drawable, top: float) -> tuple[float, float]:
     """The limits of a map whose colours end at the magnitude ``top``."""
     return (-top if seen.signed else 0.0), top
 
 
 def shared_scales(
-    explanations: Sequence[Explanation], looks: Sequence[Look], percentile: float = PERCENTILE
+    explanations: Sequence[Explanation], looks: Sequence[Drawable], percentile: float = PERCENTILE
 ) -> dict[Key, float]:
     """For each `group`, the magnitude at which the colours of all its maps end."""
-    members: dict[Key, list[Look]] = {}
+    members: dict[Key, list[Drawable]] = {}
     for each, seen in zip(explanations, looks, strict=True):
         members.setdefault(group(each), []).append(seen)
     return {key: scale(seen, percentile) for key, seen in members.items()}
@@ -112,13 +112,13 @@ def arrange(
     return lines, _colorbar(looks, tops, cmap) if shared or len(explanations) == 1 else None
 
 
-def _faint(seen: Look, top: float, percentile: float) -> str:
+def _faint(seen: Drawable, top: float, percentile: float) -> str:
     """A word for a map that the shared scale leaves next to invisible: a blank picture must not pass for an answer."""
     own = scale([seen], percentile) if seen.map is not None else 0.0
     return f"faint: reaches {own / top:.0%} of the shared scale" if 0 < own < 0.15 * top else ""
 
 
-def _colorbar(looks: Iterable[Look], tops: dict[Key, float], cmap: str | None) -> Colorbar | None:
+def _colorbar(looks: Iterable[Drawable], tops: dict[Key, float], cmap: str | None) -> Colorbar | None:
     drawn = {each.signed for each in looks if each.map is not None}
     if len(tops) != 1 or len(drawn) != 1:
         return None

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from seewhy.explanation.result import Explanation
 
 __all__ = [
-    "Look",
+    "Drawable",
     "drawable",
     "figure",
     "figure_svg",
@@ -43,7 +43,7 @@ _NO_ANSWER = ("zero-gradient", "non-finite")
 
 
 @dataclass(frozen=True)
-class Look:
+class Drawable:
     """How an explanation is to be drawn: its map at the picture's size (None: not at all), sign, caption."""
 
     size: tuple[int, int]
@@ -52,7 +52,7 @@ class Look:
     note: str
 
 
-def look(explanation: Explanation) -> Look:
+def look(explanation: Explanation) -> Drawable:
     """How ``explanation`` is to be drawn; raises `UsageError` if it has no two-dimensional map."""
     size = explanation._plane_size()
     if explanation.image is not None:
@@ -61,11 +61,11 @@ def look(explanation: Explanation) -> Look:
     status = explanation.status
     known = values[np.isfinite(values)]
     if status.code in _NO_ANSWER:
-        return Look(size, None, False, str(status))
+        return Drawable(size, None, False, str(status))
     if not known.size:
-        return Look(size, None, False, "non-finite: the map has no finite value")
+        return Drawable(size, None, False, "non-finite: the map has no finite value")
     if not known.any():
-        return Look(size, None, False, str(status) if not status.ok else "the map is zero everywhere")
+        return Drawable(size, None, False, str(status) if not status.ok else "the map is zero everywhere")
     notes = [] if status.ok else [str(status)]
     against = status.code == "no-positive-evidence" or (explanation.positive and known.max() <= 0)
     if against:
@@ -74,7 +74,7 @@ def look(explanation: Explanation) -> Look:
     if known.size < values.size:
         notes.append(f"{1 - known.size / values.size:.1%} of the map is not finite and not drawn")
     signed = bool(against or (not explanation.positive and known.min() < 0))
-    return Look(size, values, signed, "; ".join(notes))
+    return Drawable(size, values, signed, "; ".join(notes))
 
 
 def drawable(explanation: Explanation) -> bool:
@@ -82,7 +82,7 @@ def drawable(explanation: Explanation) -> bool:
     return len(explanation.size) == 2 and explanation.values.ndim - explanation.channels == 2
 
 
-def scale(looks: Sequence[Look], percentile: float = PERCENTILE) -> float:
+def scale(looks: Sequence[Drawable], percentile: float = PERCENTILE) -> float:
     """The magnitude at which the colours of all ``looks`` end; 0.0 where there is nothing to draw."""
     maps = [each.map if each.signed else np.maximum(each.map, 0) for each in looks if each.map is not None]
     return limits(maps, signed=True, percentile=percentile)[1]
@@ -90,7 +90,7 @@ def scale(looks: Sequence[Look], percentile: float = PERCENTILE) -> float:
 
 def pixels(
     explanation: Explanation,
-    seen: Look,
+    seen: Drawable,
     *,
     photo: bool = True,
     opacity: float | None = None,
@@ -113,7 +113,7 @@ def pixels(
     )
 
 
-def _ends(seen: Look, given: Limits | None, percentile: float) -> tuple[bool, Limits]:
+def _ends(seen: Drawable, given: Limits | None, percentile: float) -> tuple[bool, Limits]:
     """Whether both signs are drawn, and the range: the map's own or the ``given`` one.
 
     A range that reaches below zero asks for both signs; a map with both makes any range symmetric.

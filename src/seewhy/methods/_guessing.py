@@ -15,7 +15,7 @@ from seewhy.core.perturb.sources import MaskedInput, StraightPath
 from seewhy.errors import UsageError
 from seewhy.methods._masks import channel_mask, varying_channels
 
-__all__ = ["Guess", "guessed_increase"]
+__all__ = ["Surrogate", "guessed_increase"]
 
 #: the share of a budget that goes to masks unlike each other, and the rounds in which the rest is spent
 _SPREAD, _ROUNDS = 0.3, 4
@@ -27,7 +27,7 @@ _FOLDS = 5
 LEAST = 4
 
 
-class Guess:
+class Surrogate:
     """One image's increases, [N] for the masks of its varying channels, of which ``budget`` are measured.
 
     Masks that look alike score alike: the score is a smooth function of the mask, fitted by a Gaussian process, so a
@@ -139,8 +139,8 @@ def _correlation(a: Tensor, b: Tensor) -> float:
 
 def guessed_increase(
     input: Tensor, activation: Tensor, name: Hashable, budget: int
-) -> Generator[Any, Any, tuple[Tensor, list[Guess]]]:
-    """As `masked_increase`, [B, C], with no more than ``budget`` masked forwards an image, and each image's `Guess`.
+) -> Generator[Any, Any, tuple[Tensor, list[Surrogate]]]:
+    """As `masked_increase`, [B, C], with no more than ``budget`` masked forwards an image, and its `Surrogate`.
 
     Raises `UsageError` for a budget that is no whole number from 4 on.
     """
@@ -150,7 +150,7 @@ def guessed_increase(
     seen = MaskedInput(channels, name, channel_mask(activation, tuple(input.shape[2:])))
     origin = yield Stream(StraightPath(1, (0.0,)), (Score(),), Collect(batch, 1))
     varying = varying_channels(activation)
-    guesses = [Guess(activation[b], varying[varying[:, 0] == b, 1], budget) for b in range(batch)]
+    guesses = [Surrogate(activation[b], varying[varying[:, 0] == b, 1], budget) for b in range(batch)]
     while any(wanted := [guess.wanted() for guess in guesses]):
         columns = [guess.channels[rows] for guess, rows in zip(guesses, wanted, strict=True)]
         items = torch.cat([torch.stack([torch.full_like(mine, b), mine], 1) for b, mine in enumerate(columns)])

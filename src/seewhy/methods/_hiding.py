@@ -19,7 +19,7 @@ from seewhy.errors import UsageError
 
 __all__ = [
     "Draws",
-    "Scored",
+    "KeptScores",
     "all_hidden",
     "cell_map",
     "cell_masks",
@@ -51,7 +51,7 @@ class Draws:
         return state(self._keys[sample], index, family=self._family, seed=self._seed)
 
 
-class Scored(Estimator):
+class KeptScores(Estimator):
     """An estimator that keeps every score: one number a sample, which regressions and replicates need together.
 
     What is kept is the drop, score of the whole image minus score of the variant, in float64 on the CPU: a score that

@@ -14,7 +14,7 @@ from seewhy.core.perturb.estimators import student
 from seewhy.core.perturb.fills import Fill
 from seewhy.core.perturb.sources import ChangedInput
 from seewhy.errors import UsageError
-from seewhy.methods._hiding import Draws, Scored, cell_map, cell_masks, check_cells, unknown
+from seewhy.methods._hiding import Draws, KeptScores, cell_map, cell_masks, check_cells, unknown
 from seewhy.methods._sampling import sampled
 from seewhy.registry import Card, Need, method
 
@@ -100,7 +100,7 @@ class _Hypercubes:
         return self._blocks[sample, which][row]
 
 
-class _Dependence(Scored):
+class _Dependence(KeptScores):
     """The unbiased HSIC of every cell, and its jackknife error."""
 
     def __init__(self, score: Tensor, size: Sequence[int], design: _Hypercubes, cells: int, tolerance: float) -> None:

@@ -16,7 +16,7 @@ from seewhy.core.perturb.fills import Fill
 from seewhy.core.perturb.folds import Collect
 from seewhy.core.perturb.sources import ChangedInput
 from seewhy.errors import UsageError
-from seewhy.methods._hiding import Draws, Scored, all_hidden, paint, piece_counts, piece_masks, unknown
+from seewhy.methods._hiding import Draws, KeptScores, all_hidden, paint, piece_counts, piece_masks, unknown
 from seewhy.methods._sampling import sampled
 from seewhy.registry import Card, Need, method
 
@@ -110,7 +110,7 @@ def _coalition(draws: Draws, sample: int, index: int, pieces: int) -> Tensor:
     return 1 - shows if index % 2 else shows
 
 
-class _Coalitions(Scored):
+class _Coalitions(KeptScores):
     """The constrained regression, or the Shapley values themselves where every coalition is known."""
 
     def __init__(

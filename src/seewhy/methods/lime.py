@@ -14,7 +14,7 @@ from seewhy.core.perturb.estimators import student
 from seewhy.core.perturb.fills import Fill
 from seewhy.core.perturb.sources import ChangedInput
 from seewhy.errors import UsageError
-from seewhy.methods._hiding import Draws, Scored, paint, piece_counts, piece_masks, unknown
+from seewhy.methods._hiding import Draws, KeptScores, paint, piece_counts, piece_masks, unknown
 from seewhy.methods._sampling import sampled
 from seewhy.registry import Card, Need, method
 
@@ -92,7 +92,7 @@ def _number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-class _Ridge(Scored):
+class _Ridge(KeptScores):
     """The weighted ridge of drops on visibilities, and its robust standard error."""
 
     def __init__(

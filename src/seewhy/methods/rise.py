@@ -14,7 +14,7 @@ from seewhy.core.perturb.estimators import student
 from seewhy.core.perturb.fills import Fill
 from seewhy.core.perturb.sources import ChangedInput
 from seewhy.errors import UsageError
-from seewhy.methods._hiding import Draws, Scored, check_cells
+from seewhy.methods._hiding import Draws, KeptScores, check_cells
 from seewhy.methods._sampling import sampled
 from seewhy.methods._soft_masks import SoftMasks
 from seewhy.registry import Card, Need, method
@@ -90,7 +90,7 @@ def rise(
     return (yield from sampled(source, (Score(),), _Covariance(score, size, masks, p, tolerance), "forwards", 64))
 
 
-class _Covariance(Scored):
+class _Covariance(KeptScores):
     """E[d m] with m = M - p and d the score, or half the difference of the scores of a pair: by a linear model of d
     whose share is known exactly, and the mean of what it leaves.
 

@@ -15,7 +15,7 @@ from seewhy.core.perturb.fills import Fill
 from seewhy.core.perturb.folds import Collect
 from seewhy.core.perturb.sources import ChangedInput
 from seewhy.errors import UsageError
-from seewhy.methods._hiding import Draws, Scored, all_hidden, paint, piece_counts, piece_masks, unknown
+from seewhy.methods._hiding import Draws, KeptScores, all_hidden, paint, piece_counts, piece_masks, unknown
 from seewhy.methods._sampling import sampled
 from seewhy.registry import Card, Need, method
 
@@ -98,7 +98,7 @@ def _order(draws: Draws, sample: int, which: int, pieces: int) -> Tensor:
     return order.flip(0) if which % 2 else order
 
 
-class _Orders(Scored):
+class _Orders(KeptScores):
     """Means over pairs of orders."""
 
     def __init__(

@@ -15,7 +15,7 @@ from seewhy.core.perturb.estimators import student
 from seewhy.core.perturb.fills import Fill
 from seewhy.core.perturb.sources import ChangedInput
 from seewhy.errors import UsageError
-from seewhy.methods._hiding import Draws, Scored, cell_map, cell_masks, check_cells, unknown
+from seewhy.methods._hiding import Draws, KeptScores, cell_map, cell_masks, check_cells, unknown
 from seewhy.methods._sampling import sampled
 from seewhy.registry import Card, Need, method
 
@@ -114,7 +114,7 @@ class _Design:
         return mixed
 
 
-class _Jansen(Scored):
+class _Jansen(KeptScores):
     """Jansen's quotient over all replicates, its error from their residuals (the delta method)."""
 
     def __init__(self, score: Tensor, size: Sequence[int], cells: int, tolerance: float) -> None:

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
     from seewhy.models.model import Model
 
-__all__ = ["Request", "Scheme", "no_weights", "untrained"]
+__all__ = ["ModelRequest", "Scheme", "no_weights", "untrained"]
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ModelRequest:
     """What comes after the scheme's colon, and where weights come from: "auto", "random" or a file."""
 
     name: str
@@ -33,7 +33,7 @@ class Scheme:
 
     name: str
     form: str
-    load: Callable[[Request], Model]
+    load: Callable[[ModelRequest], Model]
     names: Callable[[], list[str]]
     listing: str
 

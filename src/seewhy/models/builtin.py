@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seewhy.errors import ModelError, UsageError
-from seewhy.models._scheme import Request, Scheme, untrained
+from seewhy.models._scheme import ModelRequest, Scheme, untrained
 from seewhy.models.labels import imagenet_labels
 from seewhy.models.model import Model
 from seewhy.models.preprocess import Preprocess
@@ -36,7 +36,7 @@ def weights_file() -> Path:
     return path
 
 
-def load(request: Request) -> Model:
+def load(request: ModelRequest) -> Model:
     """EfficientNet-Lite0, 1000 ImageNet classes, in timm's implementation and with timm's layer names."""
     if request.name:
         raise UsageError(f"there is one built-in model: type 'builtin', not 'builtin:{request.name}'")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from seewhy.errors import ModelError, UnsafeModel, one_line, reason
 from seewhy.models._hf_processor import read_processor
-from seewhy.models._scheme import Request, Scheme, no_weights, untrained
+from seewhy.models._scheme import ModelRequest, Scheme, no_weights, untrained
 from seewhy.models._words import missing_file
 from seewhy.models.model import Model
 from seewhy.models.onnx_ import guessed
@@ -31,7 +31,7 @@ _KINDS = {
 }
 
 
-def load(request: Request) -> Model:
+def load(request: ModelRequest) -> Model:
     """The image classifier or semantic segmentation network in the directory, in eval mode.
 
     Weights come from safetensors, or from a pickle that has no code in it. Raises `ModelError` for what cannot be
@@ -158,7 +158,7 @@ def _builder(library: Any, config: dict[str, Any], settings: Any, spec: str) -> 
     return next((each for each in several if each.__name__ in names), several[0])
 
 
-def _filled(builder: Any, settings: Any, folder: Path, request: Request, spec: str) -> nn.Module:
+def _filled(builder: Any, settings: Any, folder: Path, request: ModelRequest, spec: str) -> nn.Module:
     """The network with its weights; attention step by step, and never by a kernel from elsewhere."""
     if request.weights != "auto":
         made: nn.Module = untrained(lambda: builder._from_config(settings, attn_implementation="eager"))
@@ -186,7 +186,7 @@ def _filled(builder: Any, settings: Any, folder: Path, request: Request, spec: s
     return made
 
 
-def _pickled(folder: Path, request: Request, spec: str) -> dict[str, Tensor]:
+def _pickled(folder: Path, request: ModelRequest, spec: str) -> dict[str, Tensor]:
     """The tensors in pytorch_model.bin, all its pieces, by our own rules for pickles."""
     files = _files(folder, "pytorch_model.bin", spec)
     if not files:
@@ -217,7 +217,7 @@ def _labels(settings: Any) -> tuple[str, ...] | None:
     return None if all(label == f"LABEL_{number}" for number, label in enumerate(labels)) else labels
 
 
-def _words(request: Request, folder: Path) -> str:
+def _words(request: ModelRequest, folder: Path) -> str:
     if request.weights == "auto":
         return f"directory {folder}"
     return "random" if request.weights == "random" else f"file {request.weights}"

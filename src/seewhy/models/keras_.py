@@ -20,7 +20,7 @@ from seewhy.errors import ModelError, UnknownName, UsageError, reason
 from seewhy.models._keras_file import check_file, check_weights_file
 from seewhy.models._keras_network import KerasNetwork
 from seewhy.models._keras_scale import Scale, measured
-from seewhy.models._scheme import Request, Scheme, no_weights, untrained
+from seewhy.models._scheme import ModelRequest, Scheme, no_weights, untrained
 from seewhy.models.labels import imagenet_labels
 from seewhy.models.model import Model
 from seewhy.models.preprocess import Preprocess
@@ -101,7 +101,7 @@ def names() -> list[str]:
     return [name for name, made in vars(_keras().applications).items() if inspect.isfunction(made)]
 
 
-def load(request: Request) -> Model:
+def load(request: ModelRequest) -> Model:
     """The model in a file, or an architecture of keras.applications."""
     path = Path(request.name).expanduser()
     if path.suffix.lower() in (".keras", ".h5", ".hdf5") or "/" in request.name or path.exists():
@@ -109,7 +109,7 @@ def load(request: Request) -> Model:
     return _application(request)
 
 
-def _from_file(path: Path, request: Request) -> Model:
+def _from_file(path: Path, request: ModelRequest) -> Model:
     spec = f"keras:{request.name}"
     if request.weights not in ("auto",):
         raise UsageError(f"{spec} has its own weights; leave --weights out")
@@ -137,7 +137,7 @@ def _from_file(path: Path, request: Request) -> Model:
     )
 
 
-def _application(request: Request) -> Model:
+def _application(request: ModelRequest) -> Model:
     keras, name, spec = _keras(), request.name, f"keras:{request.name}"
     if name not in names():
         raise UnknownName("Keras model", name, names(), _LISTING)

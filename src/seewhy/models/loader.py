@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from seewhy.errors import ModelError, UnknownName, UsageError, nearest, one_line, reason
 from seewhy.models import builtin, hf_, keras_, onnx_, pt2_, python_, timm_, torchvision_
-from seewhy.models._scheme import Request, Scheme
+from seewhy.models._scheme import ModelRequest, Scheme
 from seewhy.models.labels import Labels, read_labels
 from seewhy.models.model import Model
 from seewhy.models.preprocess import Preprocess
@@ -68,7 +68,7 @@ def load(
         raise _unknown(spec.strip())
     if name == "" and scheme != "builtin":
         raise UsageError(f"{spec!r} names no model; type {schemes[scheme].form}. List them: {schemes[scheme].listing}")
-    chosen = schemes[scheme].load(Request(name, "auto" if weights is None else weights, trust_pickle))
+    chosen = schemes[scheme].load(ModelRequest(name, "auto" if weights is None else weights, trust_pickle))
     model = _override(chosen, labels, preprocess)
     if isinstance(model.module, nn.Module):
         try:

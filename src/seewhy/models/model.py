@@ -75,7 +75,7 @@ class Model:
             return self.assumed
         return "the preprocess is a callable: the picture shown is the whole photo, resized to the input's size"
 
-    def prepare(self, photo: Photo) -> tuple[Tensor, np.ndarray[Any, np.dtype[np.uint8]]]:
+    def to_input(self, photo: Photo) -> tuple[Tensor, np.ndarray[Any, np.dtype[np.uint8]]]:
         """The input, float32 [C, H, W] on the CPU, and the picture it was made from, uint8 [H, W, 3].
 
         The picture is exactly the crop the network sees; with a callable preprocess it is the whole photo at

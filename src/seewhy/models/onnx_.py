@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from seewhy.core.forward.agreement import disagreement, gap, slope_gap, slope_of
-from seewhy.core.forward.request import Request
+from seewhy.core.forward.demand import Demand
 from seewhy.core.forward.session import Session
 from seewhy.core.intercept.functions import Call, Handler
 from seewhy.core.network.borrowed import Network
@@ -20,7 +20,7 @@ from seewhy.errors import ModelError, SeewhyError, UsageError, reason
 from seewhy.models._onnx_file import OnnxFile, literal, read_onnx
 from seewhy.models._onnx_network import OnnxNetwork, Unconvertible, convert
 from seewhy.models._onnx_program import OnnxProgram
-from seewhy.models._scheme import Request as Asked
+from seewhy.models._scheme import ModelRequest
 from seewhy.models._scheme import Scheme
 from seewhy.models.labels import read_labels
 from seewhy.models.model import Model
@@ -40,7 +40,7 @@ _CASTS = ("to", "type", "int", "long", "byte", "char", "short")
 _CHOICE = "--preprocess imagenet|unit|signed|bytes|caffe changes it"
 
 
-def load(request: Asked) -> Model:
+def load(request: ModelRequest) -> Model:
     """The graph in the file: its scores by onnxruntime, its gradients and layers by a torch version of it, as far as
     the two agree.
 
@@ -121,8 +121,8 @@ def _slopes(module: OnnxNetwork, program: OnnxProgram, batch: int) -> float:
         session = Session(network, call, x)
 
         def scores(given: Tensor) -> Tensor:
-            request = Request(attached=True, at_input=True, watches=(rounding.handlers,))
-            return session.run(given, request).outputs.logits
+            demand = Demand(attached=True, at_input=True, watches=(rounding.handlers,))
+            return session.run(given, demand).outputs.logits
 
         slope = _mixed_slope(scores, x)
         if rounding.met:
@@ -188,7 +188,7 @@ def _gap(module: OnnxNetwork, program: OnnxProgram, batch: int) -> float | str:
     x, _ = _noise(module, program, batch)
     try:
         with network.borrowed() as call:
-            made = Session(network, call, x).run(x, Request(gradients=False))
+            made = Session(network, call, x).run(x, Demand(gradients=False))
         return disagreement(program, x, made.outputs)
     except SeewhyError:
         raise

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from seewhy.core.network.outputs import main_tensor
 from seewhy.errors import CapabilityError, ModelError, UnsafeModel, UsageError, reason
-from seewhy.models._scheme import Request, Scheme
+from seewhy.models._scheme import ModelRequest, Scheme
 from seewhy.models._words import missing_file
 from seewhy.models.model import Model
 from seewhy.models.onnx_ import guessed
@@ -30,7 +30,7 @@ _WHY = (
 )
 
 
-def load(request: Request) -> Model:
+def load(request: ModelRequest) -> Model:
     """The exported program in the file, with its layers where `torch.export.unflatten` can tell them apart.
 
     A program exported for one batch size is freed from it where that gives the same scores. Raises `UnsafeModel` unless

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from seewhy.errors import ModelError, UnknownName, UsageError, reason
-from seewhy.models._scheme import Request, Scheme
+from seewhy.models._scheme import ModelRequest, Scheme
 from seewhy.models.model import Model
 from seewhy.models.weights import load_weights
 
@@ -24,7 +24,7 @@ __all__ = ["SCHEME"]
 _FORM = "python:package.module:callable"
 
 
-def load(request: Request) -> Model:
+def load(request: ModelRequest) -> Model:
     """What the callable returns, called without arguments: a `torch.nn.Module` or a `Model`.
 
     The working directory is searched first while importing and stays at the end of ``sys.path``, so that the

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seewhy.errors import ModelError, UnknownName, UsageError
-from seewhy.models._scheme import Request, Scheme, no_weights, untrained
+from seewhy.models._scheme import ModelRequest, Scheme, no_weights, untrained
 from seewhy.models.labels import imagenet_labels
 from seewhy.models.model import Model
 from seewhy.models.preprocess import Preprocess
@@ -46,7 +46,7 @@ def metadata(module: Any) -> tuple[Preprocess | None, tuple[str, ...] | None]:
     return preprocess, imagenet_labels() if getattr(module, "num_classes", None) == 1000 else None
 
 
-def load(request: Request) -> Model:
+def load(request: ModelRequest) -> Model:
     """The network ``request.name`` (``resnet50``, or ``resnet50.a1_in1k`` with a tag) and its metadata."""
     timm, name = _timm(), request.name
     _check_name(timm, name)
@@ -79,7 +79,7 @@ def _check_name(timm: Any, name: str) -> None:
         raise UnknownName("timm model", name, known, listing)
 
 
-def _local_file(timm: Any, name: str, request: Request) -> Path:
+def _local_file(timm: Any, name: str, request: ModelRequest) -> Path:
     """The caller's file, or the one that the Hugging Face cache already has."""
     if request.weights != "auto":
         return Path(request.weights)
@@ -97,7 +97,7 @@ def _local_file(timm: Any, name: str, request: Request) -> Path:
     raise ModelError(no_weights(f"timm:{name}", looked))
 
 
-def _words(path: Path | None, request: Request) -> str:
+def _words(path: Path | None, request: ModelRequest) -> str:
     if path is None:
         return "random"
     return f"{path.name} in the Hugging Face cache" if request.weights == "auto" else f"file {request.weights}"

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from seewhy.errors import ModelError, UnknownName, UsageError
-from seewhy.models._scheme import Request, Scheme, no_weights, untrained
+from seewhy.models._scheme import ModelRequest, Scheme, no_weights, untrained
 from seewhy.models.model import Model
 from seewhy.models.preprocess import Preprocess
 from seewhy.models.weights import class_counts, fill, read_weights
@@ -39,7 +39,7 @@ def _zoo() -> Any:
     return models
 
 
-def load(request: Request) -> Model:
+def load(request: ModelRequest) -> Model:
     """The classifier ``request.name``; preprocessing and labels are those of torchvision's own weights."""
     zoo, name, spec = _zoo(), request.name, f"torchvision:{request.name}"
     if name not in names():
@@ -65,7 +65,7 @@ def load(request: Request) -> Model:
     )
 
 
-def _choose(records: list[Any], default: Any, request: Request) -> tuple[Any, Path | None]:
+def _choose(records: list[Any], default: Any, request: ModelRequest) -> tuple[Any, Path | None]:
     """Whose preprocessing, and which file: the caller's, or whatever torch.hub has already fetched."""
     if request.weights == "random":
         return default, None
@@ -84,7 +84,7 @@ def _file_name(record: Any) -> str:
     return PurePosixPath(urlparse(record.url).path).name
 
 
-def _words(record: Any, path: Path | None, request: Request) -> str:
+def _words(record: Any, path: Path | None, request: ModelRequest) -> str:
     if path is None:
         return "random"
     return f"{record} in torch.hub's cache" if request.weights == "auto" else f"file {request.weights}"

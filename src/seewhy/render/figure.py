@@ -11,7 +11,7 @@ from PIL import Image
 
 from seewhy.errors import UsageError
 from seewhy.render.colormaps import colormap
-from seewhy.render.sheet import Box, Item, Picture, Sheet, Text, raster, vector
+from seewhy.render.sheet import Picture, Piece, Rectangle, Sheet, Text, raster, vector
 from seewhy.render.typeset import wrap
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def _lay_out(cells: Sequence[Sequence[Cell]], cell: int, header: str, footer: st
     margin, gap = px(28), px(16)
     columns = max(len(row) for row in cells)
     inner = columns * cell + (columns - 1) * gap
-    items: list[Item] = []
+    items: list[Piece] = []
     y = float(margin)
     if header:
         for line in wrap(header, px.head, inner, 2):
@@ -138,7 +138,7 @@ def _lay_out(cells: Sequence[Sequence[Cell]], cell: int, header: str, footer: st
     return Sheet(inner + 2 * margin, round(y) + margin, tuple(items))
 
 
-def _row(items: list[Item], row: Sequence[Cell], left: int, top: float, px: _Measures) -> float:
+def _row(items: list[Piece], row: Sequence[Cell], left: int, top: float, px: _Measures) -> float:
     """Add one row; gives its lower edge. Pictures of a row share their upper edge, whatever their titles."""
     titles = [_title(each, px) for each in row]
     # whole numbers, so that an SVG's pictures are as sharp as the raster's
@@ -153,7 +153,7 @@ def _row(items: list[Item], row: Sequence[Cell], left: int, top: float, px: _Mea
         wide, high = sizes[number]
         if each.pixels is None:
             high = panel or px.cell // 2
-            items.append(Box(x, top + below, wide, high, _PANEL))
+            items.append(Rectangle(x, top + below, wide, high, _PANEL))
             lines = wrap(each.note, px.small, wide - px(32), 4)
             first = top + below + (high - len(lines) * px(18)) / 2 + px(13)
             for line, words in enumerate(lines):
@@ -190,16 +190,16 @@ def _fitted(pixels: NDArray[np.uint8] | None, cell: int) -> tuple[int, int]:
     return max(1, round(wide * factor)), max(1, round(height * factor))
 
 
-def _strip(x: float, y: float, wide: float, high: float, text: str, size: int) -> list[Item]:
+def _strip(x: float, y: float, wide: float, high: float, text: str, size: int) -> list[Piece]:
     """A dark strip with ``text`` along the lower edge of a place, at most as high as the place."""
     pad, step = size * 0.6, size * 1.28
     most = max(1, min(4, int((high - pad) // step)))
     lines = wrap(text, size, wide - 2.6 * pad, most)
     tall = min(high, len(lines) * step + 1.1 * pad)
     top = y + high - tall
-    strip: list[Item] = [
-        Box(x, top, wide, tall, _STRIP, 0.84),
-        Box(x, top, max(2.0, size * 0.22), tall, _SIGNAL),
+    strip: list[Piece] = [
+        Rectangle(x, top, wide, tall, _STRIP, 0.84),
+        Rectangle(x, top, max(2.0, size * 0.22), tall, _SIGNAL),
     ]
     for number, words in enumerate(lines):
         baseline = top + 0.5 * pad + size * 0.98 + number * step
@@ -208,7 +208,7 @@ def _strip(x: float, y: float, wide: float, high: float, text: str, size: int) -
 
 
 def _foot(
-    items: list[Item], x: float, y: float, inner: float, px: _Measures, footer: str, colorbar: Colorbar | None
+    items: list[Piece], x: float, y: float, inner: float, px: _Measures, footer: str, colorbar: Colorbar | None
 ) -> float:
     """Add the line under the figure, and the colorbar at its right; gives the lower edge."""
     room = inner

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Box", "Item", "Picture", "Sheet", "Text", "png", "raster", "vector"]
+__all__ = ["Picture", "Piece", "Rectangle", "Sheet", "Text", "png", "raster", "vector"]
 
 _FAMILY = "Aileron, Inter, 'Helvetica Neue', Helvetica, Arial, sans-serif"
 
@@ -34,7 +34,7 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Box:
+class Rectangle:
     """A filled rectangle; ``opacity`` in [0, 1]."""
 
     x: float
@@ -57,7 +57,7 @@ class Picture:
     smooth: bool = True
 
 
-Item = Text | Box | Picture
+Piece = Text | Rectangle | Picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Sheet:
 
     width: int
     height: int
-    items: tuple[Item, ...]
+    items: tuple[Piece, ...]
 
 
 def png(pixels: NDArray[np.uint8] | Image.Image) -> bytes:
@@ -87,7 +87,7 @@ def raster(sheet: Sheet, ground: Image.Image | None = None) -> Image.Image:
             place = (round(item.x), round(item.y))
             words, font = settable(item.words, item.size)
             draw.text(place, words, fill=item.fill, font=font, anchor=anchors[item.align])
-        elif isinstance(item, Box):
+        elif isinstance(item, Rectangle):
             corners = _corners(item)
             size = (corners[2] - corners[0], corners[3] - corners[1])
             veil = Image.new("L", size, round(255 * item.opacity))
@@ -115,14 +115,14 @@ def _corners(item: Any) -> tuple[int, int, int, int]:
     return left, top, max(left + 1, round(item.x + item.width)), max(top + 1, round(item.y + item.height))
 
 
-def _element(item: Item) -> str:
+def _element(item: Piece) -> str:
     if isinstance(item, Text):
         return (
             f'<text x="{item.x:.1f}" y="{item.y:.1f}" font-size="{item.size}" fill="{item.fill}" '
             f'text-anchor="{item.align}">{escape(item.words)}</text>'
         )
     place = f'x="{item.x:.1f}" y="{item.y:.1f}" width="{item.width:.1f}" height="{item.height:.1f}"'
-    if isinstance(item, Box):
+    if isinstance(item, Rectangle):
         return f'<rect {place} fill="{item.fill}" fill-opacity="{item.opacity:g}"/>'
     data = base64.b64encode(png(item.pixels)).decode("ascii")
     style = "" if item.smooth else ' style="image-rendering:pixelated"'

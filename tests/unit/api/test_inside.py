@@ -284,7 +284,7 @@ def test_factors_of_photos_a_row_each() -> None:
     np.testing.assert_allclose(np.linalg.norm(found.arrays["directions"], axis=1), 1, rtol=1e-5)
     assert [tile.index for tile in found] == [None, None, 0, 1, 2] * 2
     with torch.no_grad():
-        x = torch.stack([_model().prepare(seewhy_photo)[0] for seewhy_photo in map(_read, (0, 1))])
+        x = torch.stack([_model().to_input(seewhy_photo)[0] for seewhy_photo in map(_read, (0, 1))])
         activation = _model().module[:2](x)
     totals = activation.sum((1, 2, 3)).tolist()
     overall = [sum(found[5 * row + 2 + k].value * totals[row] for row in (0, 1)) / sum(totals) for k in range(3)]

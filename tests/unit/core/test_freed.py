@@ -15,7 +15,7 @@ import seewhy
 import seewhy.methods
 from networks import image
 from properties.asking import METHODS, explain, made
-from seewhy.core.forward.request import Request
+from seewhy.core.forward.demand import Demand
 from seewhy.core.forward.session import Session
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.places import find_place
@@ -37,7 +37,7 @@ def test_a_pass_is_freed_at_once(kind: str) -> None:
     options = {} if kind == "plain" else {kind: True}
     with network.borrowed() as call:
         places = {case.layer: find_place(case.net, case.layer)}
-        pass_ = Session(network, call, x).run(x, Request(places, at_input=True, **options))
+        pass_ = Session(network, call, x).run(x, Demand(places, at_input=True, **options))
         seen = weakref.ref(pass_.raw(case.layer)), weakref.ref(pass_.outputs.main)
         del pass_
     assert [each() for each in seen] == [None, None]

@@ -28,7 +28,7 @@ from seewhy.core.compile.export import apart, export
 from seewhy.core.compile.programs import Preparer
 from seewhy.core.compile.reading import read_by
 from seewhy.core.compile.state import Contents, structure
-from seewhy.core.forward.request import Use
+from seewhy.core.forward.demand import Use
 from seewhy.core.intercept.functions import Interceptor
 from seewhy.core.memory import Meter
 from seewhy.core.network.borrowed import Network

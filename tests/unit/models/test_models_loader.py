@@ -55,7 +55,7 @@ def test_the_builtin_network_knows_the_packaged_photos(network, file, label, lea
     from importlib.resources import files
 
     photo = models.read_image(str(files("seewhy") / "photos" / file))
-    input, view = network.prepare(photo)
+    input, view = network.to_input(photo)
     assert view.shape == (224, 224, 3)
     with torch.inference_mode():
         chances = network.module(input[None]).softmax(1)[0]
@@ -133,7 +133,7 @@ def test_torch_hubs_cache_is_used_if_it_is_there(tmp_path, monkeypatch):
     assert model.labels == tuple(record.meta["categories"])
     assert model.spec == "torchvision:shufflenet_v2_x0_5"
     image = models.read_image(np.random.default_rng(0).integers(0, 256, (99, 140, 3), dtype=np.uint8))
-    assert torch.equal(model.prepare(image)[0], record.transforms()(image.pixels))
+    assert torch.equal(model.to_input(image)[0], record.transforms()(image.pixels))
 
 
 def test_a_cached_file_is_no_more_trusted_than_another(tmp_path, monkeypatch):

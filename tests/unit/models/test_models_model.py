@@ -36,7 +36,7 @@ def test_labels_by_number_and_by_word():
 
 def test_prepare_gives_the_exact_crop(photo):
     model = wrap(net(), preprocess=Preprocess(size=(6, 8), resize=10))
-    input, view = model.prepare(photo)
+    input, view = model.to_input(photo)
     assert (input.dtype, input.shape, view.dtype) == (torch.float32, (3, 6, 8), np.uint8)
     assert np.array_equal(model.to_image(input), view)
     assert model.view_note == ""
@@ -44,7 +44,7 @@ def test_prepare_gives_the_exact_crop(photo):
 
 def test_prepare_with_one_channel(photo):
     ours = Preprocess(size=(6, 8), resize=10, mean=(0.5,), std=(0.5,), channels=1)
-    input, view = wrap(net(), preprocess=ours).prepare(photo)
+    input, view = wrap(net(), preprocess=ours).to_input(photo)
     assert input.shape == (1, 6, 8)
     assert view.shape == (6, 8, 3)
     assert np.array_equal(view[..., 0], view[..., 2])
@@ -56,25 +56,25 @@ def test_prepare_with_a_callable(photo):
         return torch.from_numpy(np.array(image.resize((8, 6)))).permute(2, 0, 1)[None].double()
 
     model = wrap(net(), preprocess=theirs)
-    input, view = model.prepare(photo)
+    input, view = model.to_input(photo)
     assert (input.shape, input.dtype, view.shape) == ((3, 6, 8), torch.float32, (6, 8, 3))
     assert np.array_equal(view, np.asarray(photo.pixels.resize((8, 6), Image.Resampling.BILINEAR)))
     assert "whole photo" in model.view_note
     assert model.colour_to_input((0, 0, 0)) is None
     assert model.to_image(input) is None
     as_array = wrap(net(), preprocess=lambda image: theirs(image)[0].numpy())
-    assert torch.equal(as_array.prepare(photo)[0], input)
+    assert torch.equal(as_array.to_input(photo)[0], input)
 
 
 def test_prepare_without_or_with_a_failing_preprocess(photo):
     with pytest.raises(UsageError, match="pass preprocess=, or a float tensor"):
-        wrap(net()).prepare(photo)
+        wrap(net()).to_input(photo)
     with pytest.raises(UsageError, match=r"fails on 'array': ZeroDivisionError: division by zero"):
-        wrap(net(), preprocess=lambda image: 1 / 0).prepare(photo)
+        wrap(net(), preprocess=lambda image: 1 / 0).to_input(photo)
     with pytest.raises(UsageError, match="it gave str"):
-        wrap(net(), preprocess=lambda image: "x").prepare(photo)
+        wrap(net(), preprocess=lambda image: "x").to_input(photo)
     with pytest.raises(UsageError, match=r"it gave \[2, 3, 4, 4\]"):
-        wrap(net(), preprocess=lambda image: torch.ones(2, 3, 4, 4)).prepare(photo)
+        wrap(net(), preprocess=lambda image: torch.ones(2, 3, 4, 4)).to_input(photo)
 
 
 def test_a_torchvision_transform_is_understood(photo):

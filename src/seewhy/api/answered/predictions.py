@@ -12,7 +12,7 @@ from torch import Tensor
 
 from seewhy.api.answered.records import predictions
 from seewhy.api.given.images import Item, same_shape
-from seewhy.core.forward.request import Request
+from seewhy.core.forward.demand import Demand
 from seewhy.core.forward.session import Session, Settings
 from seewhy.core.layers.choice import read_layer
 from seewhy.core.memory import in_chunks
@@ -71,7 +71,7 @@ def predict_items(
                 def work(start: int, stop: int, indices: list[int] = indices) -> list[Scored]:
                     x = network.like(torch.stack([items[i].tensor for i in indices[start:stop]]))
                     session = Session(network, call, x, attempt.settings, reader=read_layer)  # noqa: B023 - run at once
-                    made = session.run(x, Request(places, gradients=False))
+                    made = session.run(x, Demand(places, gradients=False))
                     look(session, "predictions", made, each_of(session, x))
                     guesses = predictions(model, made.outputs)
                     rows: Any = made.outputs.probabilities.detach().cpu() if guesses[0] is not None else guesses

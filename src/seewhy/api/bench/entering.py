@@ -15,11 +15,11 @@ from seewhy.explanation import Explanations
 from seewhy.models import Model
 from seewhy.registry import methods as registry
 
-__all__ = ["Prepared", "StandIn", "ours", "prepared"]
+__all__ = ["Entry", "StandIn", "ours", "prepared"]
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class Entry:
     """A model, prepared: a ``module`` for others to hook and differentiate and one that gives ``scores`` alone, the
     bare pass (each None where nothing is faster that way), how it was done, in words, and ``why`` nothing was prepared
     at all, else ''."""
@@ -70,7 +70,7 @@ def _runner(module: nn.Module) -> Callable[[Tensor, nn.Module], Any]:
     return run
 
 
-def prepared(model: Model, x: Tensor, layer: str | None = None) -> Prepared:
+def prepared(model: Model, x: Tensor, layer: str | None = None) -> Entry:
     """The prepared form of a model for inputs like ``x`` [B, C, *size], which shows ``layer``; without one ``why`` says
     why.
 
@@ -84,7 +84,7 @@ def prepared(model: Model, x: Tensor, layer: str | None = None) -> Prepared:
     bare = prepare(model, given, gradients=False)  # its record is of both
     record = {name: _words(said) for name, said in bare.record.items() if name != "used"}
     why = "" if bare.record["used"] else "not prepared: " + record.get("why", "the model itself is as fast")
-    return Prepared(None if module is None else StandIn(module, x), bare.module, record, why)
+    return Entry(None if module is None else StandIn(module, x), bare.module, record, why)
 
 
 def _words(said: Any) -> str:

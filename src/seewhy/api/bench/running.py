@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from seewhy.api.answered.predictions import predict_items
 from seewhy.api.asked.parameters import split_parameters
-from seewhy.api.bench.entering import Prepared, ours, prepared
+from seewhy.api.bench.entering import Entry, ours, prepared
 from seewhy.api.bench.measures import Measure
 from seewhy.api.bench.peers import Asked, contestants
 from seewhy.api.bench.racing import Contestant, Progress, chosen, race
@@ -151,7 +151,7 @@ class _Question:
     x: Tensor
     target: int
     layer: str | None
-    ready: Prepared
+    ready: Entry
     rival: nn.Module | None
 
     def run(

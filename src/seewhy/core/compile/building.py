@@ -28,7 +28,7 @@ from seewhy.core.compile.functional import erase_unused
 from seewhy.core.compile.fusing import fuse_convolutions, fuse_linear
 from seewhy.core.compile.graphs import assemble, derived, place_nodes, tensor_of
 from seewhy.core.compile.state import Contents
-from seewhy.core.forward.request import Recorded
+from seewhy.core.forward.demand import Recorded
 from seewhy.core.intercept.functions import canonical_name
 from seewhy.core.intercept.head import ENDINGS
 

@@ -21,7 +21,7 @@ from seewhy.core.intercept.head import Squash
 from seewhy.core.network.outputs import Outputs
 from seewhy.core.targets import Target, scores
 
-__all__ = ["Closed", "Tail", "find_tail"]
+__all__ = ["Closed", "PooledHead", "find_head"]
 
 _RESHAPES = (ATEN.flatten.using_ints, ATEN.reshape.default, ATEN.squeeze.dims, ATEN.squeeze.dim)
 
@@ -29,14 +29,14 @@ _SQUASHING = (ATEN.softmax.int, ATEN._softmax.default, ATEN.log_softmax.int, ATE
 
 
 @dataclass(frozen=True, eq=False)
-class Tail:
+class PooledHead:
     """Scores = ``weight`` [K, C] @ mean over positions + ``bias`` [K]; what may follow is a softmax or sigmoid."""
 
     weight: Tensor
     bias: Tensor | None
 
 
-def find_tail(exported: Exported, place: fx.Node) -> Tail | None:
+def find_head(exported: Exported, place: fx.Node) -> PooledHead | None:
     """The tail behind ``place``, a layer of pictures [B, C, H, W]; None where anything else reads the layer, or lies
     between."""
     shape = _shape(place)
@@ -54,7 +54,7 @@ def find_tail(exported: Exported, place: fx.Node) -> Tail | None:
         end = _only_reader(end)
     if weight is None or end is None or end.op != "output" or len(end.args[0]) != 1:  # type: ignore[arg-type]
         return None
-    return Tail(weight, bias)
+    return PooledHead(weight, bias)
 
 
 def _is_mean(node: fx.Node, shape: tuple[Any, ...]) -> bool:
@@ -93,7 +93,7 @@ class Closed:
 
     made: Forward
     place: str
-    tail: Tail
+    tail: PooledHead
 
     def proven(self) -> bool:
         """Whether the forward's own scores, all of them numbers, are what its own call of the linear layer gave for the

@@ -13,7 +13,7 @@ from seewhy.core.asks import Source
 from seewhy.core.compile.programs import Preparer
 from seewhy.core.compile.windows import WindowPlan, Windows
 from seewhy.core.forward.agreement import difference
-from seewhy.core.forward.request import Request, Use
+from seewhy.core.forward.demand import Demand, Use
 from seewhy.core.forward.result import Forward
 from seewhy.core.forward.session import Session
 from seewhy.core.memory import unmetered
@@ -33,7 +33,7 @@ class Following:
 
     session: Session
     source: Source
-    request: Request
+    demand: Demand
     plan: WindowPlan
     use: Use
     _image: int = -1
@@ -47,28 +47,28 @@ class Following:
                 self._image, self._windows = image, self.plan.of(self.session.x[image : image + 1])
         windows, rows = self._windows, indices.tolist()
         variants = self.source.inputs(self.session.x, samples, indices).detach()
-        return self.session.standing_in(lambda given: windows(given, rows), variants, self.request, self.use)
+        return self.session.standing_in(lambda given: windows(given, rows), variants, self.demand, self.use)
 
 
 def follow(
-    session: Session, preparer: Preparer | None, source: Source, request: Request, items: Tensor
+    session: Session, preparer: Preparer | None, source: Source, demand: Demand, items: Tensor
 ) -> tuple[Following | None, int]:
     """A way to run ``source`` by what its windows change, if there is one that agrees; and how many samples it took to
     compare."""
     boxes = source.boxes
-    if boxes is None or preparer is None or not request.scores_only or not len(items):
+    if boxes is None or preparer is None or not demand.scores_only or not len(items):
         return None, 0
     found = preparer.windows(boxes)
     if found is None:
         return None, 0
     use, plan = found
-    following = Following(session, source, request, plan, use)
+    following = Following(session, source, demand, plan, use)
     if preparer.trusted(use):
         return following, 0
     mine = items[items[:, 0] == items[0, 0]]
     samples, indices = mine[torch.linspace(0, len(mine) - 1, min(_COMPARED, len(mine))).round().long()].unbind(1)
     variants = source.inputs(session.x, samples, indices).detach()
-    ways = session.ways(variants, request)
+    ways = session.ways(variants, demand)
     exact = next(ways)
     verdict = difference(exact, following.run(samples, indices), ways)
     preparer.judge(use, verdict)

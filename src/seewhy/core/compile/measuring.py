@@ -17,7 +17,7 @@ from torch.utils import _pytree as pytree
 
 from seewhy.core.compile.building import Build, Steps
 from seewhy.core.compile.fusing import can_fuse
-from seewhy.core.forward.request import Recorded
+from seewhy.core.forward.demand import Recorded
 from seewhy.core.memory import DEFAULT_BYTES, Meter
 from seewhy.errors import reason
 

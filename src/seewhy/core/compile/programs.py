@@ -1,7 +1,7 @@
 """Preparing: takes a borrowed network and the inputs of a call, gives programs of it that are faster and were found to
 agree with it; decides when that is worth its time, and keeps a record of what was done.
 
-A `Preparation` belongs to a module, an input shape, a type and a device. It is exported and measured once, compared
+A `PreparedShape` belongs to a module, an input shape, a type and a device. It is exported and measured once, compared
 with the eager network at first for every state of the model and every kind of use, and again in use, on samples drawn
 afresh (`seewhy.core.schedule.spot_checks`); where it differs, that use goes on eagerly and the record says why.
 """
@@ -20,18 +20,18 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import _disable_current_modes
 
 from seewhy.core.compile.building import Build, Prepared, Steps
-from seewhy.core.compile.closed import Tail, find_tail
+from seewhy.core.compile.closed import PooledHead, find_head
 from seewhy.core.compile.export import export
 from seewhy.core.compile.measuring import Pieces, best_pieces, best_steps, hand_back
 from seewhy.core.compile.reasons import around, at_rest, hooked, kinds
 from seewhy.core.compile.state import Contents, addresses, structure
 from seewhy.core.compile.windows import WindowPlan, plan_windows
 from seewhy.core.forward.agreement import mixes, now_and_then
-from seewhy.core.forward.request import Use
+from seewhy.core.forward.demand import Use
 from seewhy.core.network.borrowed import Network
 from seewhy.errors import CapabilityError, SeewhyError, reason
 
-__all__ = ["PRICE", "Preparation", "Preparer", "known_pieces"]
+__all__ = ["PRICE", "PreparedShape", "Preparer", "known_pieces"]
 
 #: what exporting, building and measuring take: seconds, and passes of one sample besides; preparing pays from there on
 PRICE, PASSES = 3.0, 40
@@ -71,7 +71,7 @@ def _kind(*, gradients: bool) -> str:
 
 
 @dataclass
-class Preparation:
+class PreparedShape:
     """A network prepared for inputs of one shape, or the reason why it is not.
 
     ``steps`` are those found worth their while for scores and for gradients, of one image and of several (None: the
@@ -146,7 +146,7 @@ class Preparation:
 
 
 # weak keys: a module's preparations die with it
-_prepared: WeakKeyDictionary[nn.Module, dict[Hashable, Preparation]] = WeakKeyDictionary()
+_prepared: WeakKeyDictionary[nn.Module, dict[Hashable, PreparedShape]] = WeakKeyDictionary()
 
 _spent: WeakKeyDictionary[nn.Module, dict[Hashable, _Spent]] = WeakKeyDictionary()
 
@@ -171,7 +171,7 @@ class Preparer:
     ) -> None:
         self._network, self._call, self._x, self._mode = network, call, x, mode
         self._key = _key(x[0])
-        self._found: Preparation | None = None
+        self._found: PreparedShape | None = None
         self._fresh: set[Use] = set()
         self._idle = doubt or self._why_not()
         #: samples that spot checks of this call repeated on the model
@@ -251,12 +251,12 @@ class Preparer:
         self._found.record["windows"] = f"{plan.gain:.1f} times fewer multiplications"
         return use, plan
 
-    def tail(self, layer: str) -> Tail | None:
+    def tail(self, layer: str) -> PooledHead | None:
         """The linear layer that reads the mean of ``layer`` and gives the scores; None for any other end."""
         if self._found is None or self._found.build is None:
             return None
         nodes = self._found.build.places.get(layer.partition("#")[0], [])
-        return find_tail(self._found.build.exported, nodes[0]) if len(nodes) == 1 else None
+        return find_head(self._found.build.exported, nodes[0]) if len(nodes) == 1 else None
 
     def trusted(self, use: Use) -> bool:
         """Whether the program for ``use`` need not be compared any more."""
@@ -310,9 +310,9 @@ class Preparer:
             return "TorchScript runs a part of the model, and torch cannot export that"
         return around(self._x) or hooked(network.parts) or kinds(network.held)
 
-    def _prepare(self, now: Hashable) -> Preparation:
+    def _prepare(self, now: Hashable) -> PreparedShape:
         root = self._network.module
-        made = Preparation(now, addresses(self._network.held))
+        made = PreparedShape(now, addresses(self._network.held))
         if _rebuilt.get(root, 0) > _PATIENCE:
             made.why_not = "the model's own attributes keep changing, so that no graph of it holds"
             return made

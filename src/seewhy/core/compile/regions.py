@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["Crop", "Kernel", "Region"]
+__all__ = ["Crop", "Extent", "Kernel"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Kernel:
 
 
 @dataclass(frozen=True, eq=False)
-class Region:
+class Extent:
     """What n windows change in a map of ``shape`` (rows, columns): ``lo`` to ``hi`` [n, 2], inclusive; their patches
     begin at ``start`` [n, 2] and are ``size`` large."""
 
@@ -50,7 +50,7 @@ class Region:
     size: tuple[int, int]
 
     @classmethod
-    def of(cls, shape: Sequence[int], lo: Tensor, hi: Tensor) -> Region:
+    def of(cls, shape: Sequence[int], lo: Tensor, hi: Tensor) -> Extent:
         """The region of windows from ``lo`` to ``hi``, patches as small as the largest window allows."""
         limit = torch.tensor(tuple(shape)[-2:])
         most = (hi - lo + 1).amax(0).clamp(min=1)
@@ -63,27 +63,27 @@ class Region:
         """A patch's part of the map."""
         return self.size[0] * self.size[1] / (self.shape[0] * self.shape[1])
 
-    def behind(self, kernel: Kernel, shape: Sequence[int]) -> Region:
+    def behind(self, kernel: Kernel, shape: Sequence[int]) -> Extent:
         """What the windows change behind ``kernel``, in a map of ``shape``."""
         stride, padding = torch.tensor(kernel.stride), torch.tensor(kernel.padding)
         lo = -(-(self.lo + padding - kernel.span) // stride)
         hi = (self.hi + padding) // stride
-        return Region.of(shape, lo.clamp(min=0), torch.minimum(hi, torch.tensor(tuple(shape)[-2:]) - 1))
+        return Extent.of(shape, lo.clamp(min=0), torch.minimum(hi, torch.tensor(tuple(shape)[-2:]) - 1))
 
-    def united(self, *others: Region) -> Region:
+    def united(self, *others: Extent) -> Extent:
         """What changes in this region or another."""
         lo = torch.stack([region.lo for region in (self, *others)]).amin(0)
         hi = torch.stack([region.hi for region in (self, *others)]).amax(0)
-        return Region.of(self.shape, lo, hi)
+        return Extent.of(self.shape, lo, hi)
 
-    def moved(self, by: tuple[int, int], shape: Sequence[int]) -> Region:
+    def moved(self, by: tuple[int, int], shape: Sequence[int]) -> Extent:
         """The same windows in a map with a margin: ``by`` rows and columns before."""
         step = torch.tensor(by)
-        return Region(
+        return Extent(
             _pair(torch.tensor(tuple(shape)[-2:])), self.lo + step, self.hi + step, self.start + step, self.size
         )
 
-    def same_patches(self, other: Region) -> bool:
+    def same_patches(self, other: Extent) -> bool:
         """Whether patches of both lie in the same places."""
         return self.size == other.size and torch.equal(self.start, other.start)
 
@@ -92,7 +92,7 @@ class Crop:
     """Patches of a map with their surroundings: of ``base`` [1, C, H, W] as it was, from ``start`` [n, 2] on and
     ``size`` large, with what ``region`` says changed laid over. Outside the map is ``value``."""
 
-    def __init__(self, base: Tensor, region: Region, start: Tensor, size: tuple[int, int], value: float = 0.0) -> None:
+    def __init__(self, base: Tensor, region: Extent, start: Tensor, size: tuple[int, int], value: float = 0.0) -> None:
         height, width = base.shape[2:]
         before = (-start).amax(0).clamp(min=0)
         after = (start + torch.tensor(size) - torch.tensor([height, width])).amax(0).clamp(min=0)

@@ -20,7 +20,7 @@ from torch.utils import _pytree as pytree
 from seewhy.core.compile.building import picture_order
 from seewhy.core.compile.export import ATEN
 from seewhy.core.compile.graphs import assemble, tensor_of
-from seewhy.core.compile.regions import Crop, Kernel, Region
+from seewhy.core.compile.regions import Crop, Extent, Kernel
 
 __all__ = ["WindowPlan", "plan_windows"]
 
@@ -58,7 +58,7 @@ class WindowPlan:
 
     graph: fx.Graph
     tensors: Mapping[str, Tensor]
-    windowed: dict[fx.Node, Region]
+    windowed: dict[fx.Node, Extent]
     late: list[fx.Node]
     gain: float
     spec: pytree.TreeSpec
@@ -118,7 +118,7 @@ def plan_windows(
 ) -> WindowPlan | None:
     """How far windows ``lo`` to ``hi`` [n, 2] of the input reach in each layer; None where following them saves less
     than a seventh of the work."""
-    windowed: dict[fx.Node, Region] = {}
+    windowed: dict[fx.Node, Extent] = {}
     late: dict[fx.Node, None] = {}
     saved = whole = 0.0
     for node in graph.nodes:
@@ -127,7 +127,7 @@ def plan_windows(
         if node.op == "placeholder":
             if len(_full(node)) != 4:
                 return None
-            windowed[node] = Region.of(_full(node), lo, hi)
+            windowed[node] = Extent.of(_full(node), lo, hi)
             continue
         region = None if any(n in late for n in node.all_input_nodes) else _reached(node, windowed, tensors)
         work = _work(node)
@@ -145,7 +145,7 @@ def plan_windows(
     return WindowPlan(graph, tensors, windowed, list(late), whole / (whole - saved), spec, patched)
 
 
-def _reached(node: fx.Node, windowed: Mapping[fx.Node, Region], tensors: Mapping[str, Tensor]) -> Region | None:
+def _reached(node: fx.Node, windowed: Mapping[fx.Node, Extent], tensors: Mapping[str, Tensor]) -> Extent | None:
     """What the windows change in a node's map; None for what no rule here covers."""
     sources = [windowed[each] for each in node.all_input_nodes if each in windowed]
     if not sources or len(_full(node)) != 4:
@@ -167,7 +167,7 @@ def _reached(node: fx.Node, windowed: Mapping[fx.Node, Region], tensors: Mapping
     return None
 
 
-def _same_maps(node: fx.Node, windowed: Mapping[fx.Node, Region]) -> bool:
+def _same_maps(node: fx.Node, windowed: Mapping[fx.Node, Extent]) -> bool:
     return all(windowed[each].shape == _shape(node) for each in node.all_input_nodes if each in windowed)
 
 
@@ -177,7 +177,7 @@ class _Planner:
     def __init__(self, plan: WindowPlan, bases: Mapping[fx.Node, Tensor]) -> None:
         self._plan, self._bases = plan, bases
 
-    def run(self, node: fx.Node, region: Region) -> Run:
+    def run(self, node: fx.Node, region: Extent) -> Run:
         """What makes the patches of ``node``, which lie in ``region``."""
         kernel = _kernel(node)
         if kernel is not None:
@@ -191,7 +191,7 @@ class _Planner:
             node, node.args, {n: get(patches, rows) for n, get in sources.items()}, tensors
         )
 
-    def _moving(self, node: fx.Node, region: Region, kernel: Kernel) -> Run:
+    def _moving(self, node: fx.Node, region: Extent, kernel: Kernel) -> Run:
         """A convolution or a pool, without padding on patches that were cut out with their surroundings."""
         source: Any = node.args[0]
         own = self._plan.windowed[source]
@@ -212,7 +212,7 @@ class _Planner:
         added = [self._aligned(n, region) for n in node.args[1:2] if isinstance(n, fx.Node) and n.op != "get_attr"]
         return lambda patches, rows: fused(moved(patches, rows), added[0](patches, rows) if added else None)
 
-    def _aligned(self, source: fx.Node, region: Region) -> Run:
+    def _aligned(self, source: fx.Node, region: Extent) -> Run:
         """The patches of ``source`` as large as ``region``'s, and where they are."""
         own = self._plan.windowed[source]
         if own.same_patches(region):
@@ -305,7 +305,7 @@ def _work(node: fx.Node) -> float:
     return float(node.meta["multiplications"]) * _shape(node)[0] * _shape(node)[1]
 
 
-def _cut(variants: Tensor, region: Region, rows: Sequence[int]) -> Tensor:
+def _cut(variants: Tensor, region: Extent, rows: Sequence[int]) -> Tensor:
     """The variants' own patches, channels last in memory."""
     height, width = region.size
     starts = region.start[list(rows)].tolist()
@@ -326,7 +326,7 @@ def _shape(node: fx.Node) -> tuple[int, int]:
     return full[2], full[3]
 
 
-def _zero(region: Region) -> Tensor:
+def _zero(region: Extent) -> Tensor:
     return torch.zeros_like(region.start)
 
 

@@ -153,9 +153,9 @@ def _distances(exact: Forward, made: Forward) -> dict[str, Distance]:
     values |= {f"layer {name!r}": (exact.raw(name), made.raw(name)) for name in layers}
     for name, (a, b) in values.items():
         found[name] = Distance.of_values(name, a, b)
-    if exact.request.graph == "none":
+    if exact.demand.graph == "none":
         return found
-    places = layers + ([INPUT] if exact.request.at_input else [])
+    places = layers + ([INPUT] if exact.demand.at_input else [])
     for place, a, b in zip(places, _gradients(exact, ours, places), _gradients(made, theirs, places), strict=True):
         name = gradients_at(place)
         found[name] = Distance.of_gradients(name, a, b)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from seewhy.core import asks
-from seewhy.core.forward.request import Request
+from seewhy.core.forward.demand import Demand
 from seewhy.core.forward.result import Forward
 from seewhy.core.forward.session import Session, Settings
 from seewhy.core.intercept.head import Linear
@@ -183,11 +183,11 @@ def score_batch(
     """The target's value for every sample of ``x`` [B, C, *size], [B], in chunks that fit into ``memory`` bytes;
     ``reader`` knows how layers are to be read, as `Session` has it."""
     places = {name: find_place(network.module, name) for name in target.layers}
-    request = Request(places, gradients=False)
+    demand = Demand(places, gradients=False)
     with network.borrowed() as call:
         session = Session(network, call, x, Settings(memory=memory, alone=bool(one_by_one(network))), reader=reader)
 
         def work(start: int, stop: int) -> Tensor:
-            return session.run(x[start:stop], request).scores([target] * (stop - start)).detach()
+            return session.run(x[start:stop], demand).scores([target] * (stop - start)).detach()
 
         return torch.cat([found for _, _, found in in_chunks(len(x), work, session.settings.budget(), recorded=False)])

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from seewhy.core.forward.request import Request
+from seewhy.core.forward.demand import Demand
 from seewhy.core.forward.result import Forward
 from seewhy.core.forward.session import Session
 from seewhy.core.intercept.attention import AttentionWatch
@@ -108,14 +108,14 @@ def attention_maps(made: Forward, targets: Sequence[Target], read: Read, keep: b
 def lens_maps(session: Session, targets: Sequence[Target], read: Read, keep: bool = False) -> tuple[AttentionMaps, int]:
     """As `attention_maps`, but each block's gradient is that of the score which the head gives to *that block's*
     tokens, put in the place of the last block's; with the number of forwards, each followed by a backward."""
-    first = session.run(session.x, Request(at_input=True, attention=True, survey=True, attached=keep))
+    first = session.run(session.x, Demand(at_input=True, attention=True, survey=True, attached=keep))
     check(first.attention.weights, len(session.x))
     names = blocks(first.attention, first.tape.seen, len(session.x))
     whole = attention_maps(first, targets, read, keep)
     gradients = []
     for number, name in enumerate(names[:-1]):
         places = {each: session.find(each) for each in (name, names[-1])}
-        swapped = Request(places, at_input=True, attention=True, swap=(names[-1], name), attached=keep)
+        swapped = Demand(places, at_input=True, attention=True, swap=(names[-1], name), attached=keep)
         made = session.run(session.x, swapped)
         weight = made.attention.weights[number]
         (gradient,) = made.gradients(made.scores(targets), [weight], graph=keep)

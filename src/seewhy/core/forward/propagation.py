@@ -15,7 +15,7 @@ from torch.autograd.graph import GradientEdge
 
 from seewhy.core import asks
 from seewhy.core.forward.costs import Event
-from seewhy.core.forward.request import Request
+from seewhy.core.forward.demand import Demand
 from seewhy.core.forward.result import Forward
 from seewhy.core.forward.session import Session
 from seewhy.core.intercept.autograd import release
@@ -124,7 +124,7 @@ class Propagation:
         self, x: Tensor, watch: RelevanceWatch | DifferenceWatch, names: Iterable[str]
     ) -> tuple[Forward, Event]:
         began = time.perf_counter()
-        request = Request(
+        demand = Demand(
             {name: self.session.last(name) for name in sorted(set(names) - {INPUT})},
             # what skips the layer takes part in sums as well, so relevance has to see it come from the image
             at_input=self.session.network.hooked_backward or INPUT in names or isinstance(watch, RelevanceWatch),
@@ -138,7 +138,7 @@ class Propagation:
                 watch.begin(given)
             return self.session.call(given)
 
-        made = self.session.eager(x, request, call)
+        made = self.session.eager(x, demand, call)
         return made, Event(len(x) * made.runs, 0, time.perf_counter() - began)
 
 

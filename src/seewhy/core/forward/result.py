@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
-from seewhy.core.forward.request import Request, Use
+from seewhy.core.forward.demand import Demand, Use
 from seewhy.core.intercept.attention import AttentionWatch
 from seewhy.core.intercept.backward_rules import RuleWatch, unseen
 from seewhy.core.intercept.biases import BiasTerm
@@ -39,7 +39,7 @@ class Forward:
 
     outputs: Outputs
     size: tuple[int, ...]
-    request: Request
+    demand: Demand
     tape: Tape
     leaf: Tensor
     rule: RuleWatch
@@ -63,14 +63,14 @@ class Forward:
             return Layout(1, self.size)
         shape = self.tape.activations[place].shape
         known = self.layouts.get((self.size, place))
-        if known is not None and self.request.reshape is None and known.fits(shape):
+        if known is not None and self.demand.reshape is None and known.fits(shape):
             return known
-        if self.request.reshape is None and (not shape or shape[0] != self.outputs.batch):
+        if self.demand.reshape is None and (not shape or shape[0] != self.outputs.batch):
             raise CapabilityError(
                 f"layer {place!r} gives {tuple(shape)}, whose first axis is not the batch of {self.outputs.batch}; "
                 "say how to read it with reshape=, a function to [B, C, H, W], or choose another layer"
             )
-        return self.layout_of(shape, self.request.reshape)
+        return self.layout_of(shape, self.demand.reshape)
 
     def layout_of(self, shape: Sequence[int], reshape: Reshape | None = None) -> Layout:
         """Where channels and positions are in something of ``shape`` that this network made."""
@@ -91,7 +91,7 @@ class Forward:
     def read(self, place: str) -> Tensor:
         """The activation at ``place``, canonical, as targets read it: what its channels are is not left to its
         shape."""
-        if self.ask is not None and self.request.reshape is None and place in self.tape.activations:
+        if self.ask is not None and self.demand.reshape is None and place in self.tape.activations:
             self.ask(self.size, place, tuple(self.raw(place).shape))
         return self.activation(place)
 
@@ -101,8 +101,8 @@ class Forward:
         The windows that shifted-window attention works on belong to the images in order.
         """
         raw, batch = self.raw(place), self.outputs.batch
-        if self.request.reshape is not None:
-            return self.request.reshape(raw).flatten(1)
+        if self.demand.reshape is not None:
+            return self.demand.reshape(raw).flatten(1)
         windows = raw.ndim > 1 and raw.shape[0] % batch == 0 and raw.shape[1] != batch
         if batch > 1 and raw.shape[:1] != (batch,) and not windows:
             self.layout(place)  # says what is wrong with its first axis
@@ -112,7 +112,7 @@ class Forward:
     def recorded(self) -> bool:
         """Whether the model's output has a graph behind it; a model can switch recording off for itself."""
         try:
-            return self.request.graph == "none" or self.outputs.main.requires_grad
+            return self.demand.graph == "none" or self.outputs.main.requires_grad
         except TargetError:
             return True
 

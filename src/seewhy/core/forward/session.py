@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from seewhy.core.forward.agreement import check_agreement, difference
-from seewhy.core.forward.request import Recorded, Request, Use
+from seewhy.core.forward.demand import Demand, Recorded, Use
 from seewhy.core.forward.result import Forward
 from seewhy.core.intercept.attention import AttentionWatch
 from seewhy.core.intercept.backward_rules import RuleWatch
@@ -132,28 +132,26 @@ class Session:
         place = self.find(name)
         return place if place.call is not None else replace(place, call=self.calls.get(name))
 
-    def run(self, x: Tensor, request: Request) -> Forward:
-        """One forward of ``x`` as ``request`` says.
+    def run(self, x: Tensor, demand: Demand) -> Forward:
+        """One forward of ``x`` as ``demand`` says.
 
         A prepared program answers where there is one that was found to agree; the first time both run and are compared.
         Raises `CapabilityError` when a layer never runs, and whatever the model itself raises. A model that does not
         stand having its first part run without a graph (it writes into views, or differentiates for itself) is run
         again with one.
         """
-        use = self._use(len(x), request)
+        use = self._use(len(x), demand)
         if use is None or self.programs is None or (program := self.programs.program(use)) is None:
-            return self.eager(x, request)
-        places = {
-            key: replace(place, module=program.get_submodule(place.name)) for key, place in request.places.items()
-        }
+            return self.eager(x, demand)
+        places = {key: replace(place, module=program.get_submodule(place.name)) for key, place in demand.places.items()}
         # no watch has to see the first part, and each call of a function that it sees costs; but rectifiers are counted
         apart = use.recorded != "all" and not use.rules
         run, start = (program.finish, program.start) if apart else (program, None)
-        made = self.standing_in(run, x, replace(request, places=places), use, start)
+        made = self.standing_in(run, x, replace(demand, places=places), use, start)
         if self.programs.trusted(use):
             return made
         with unmetered():  # once only: no later chunk takes so much
-            ways = self.ways(x, request)
+            ways = self.ways(x, demand)
             exact = next(ways)
             verdict = difference(exact, made, ways)
         self.programs.judge(use, verdict)
@@ -161,7 +159,7 @@ class Session:
         kept.checks = len(x)
         return kept
 
-    def eager(self, x: Tensor, request: Request, call: Callable[[Tensor], Any] | None = None) -> Forward:
+    def eager(self, x: Tensor, demand: Demand, call: Callable[[Tensor], Any] | None = None) -> Forward:
         """The forward of the model itself, or of ``call`` around it, on a copy: one whose first layer works in place
         must rewrite neither the user's tensor nor a leaf."""
         self.network.keep_buffers()
@@ -169,100 +167,100 @@ class Session:
         def run(given: Tensor) -> Any:
             return (call or self.call)(given.clone())
 
-        if request.graph != "lazy":
-            return self._forward(run, x, request)
+        if demand.graph != "lazy":
+            return self._forward(run, x, demand)
         try:
-            return self._forward(run, x, request)
+            return self._forward(run, x, demand)
         except RuntimeError as error:
             if not any(words in str(error) for words in _WANTS_GRAPH):
                 raise
-            made = self._forward(run, x, replace(request, at_input=True))
+            made = self._forward(run, x, replace(demand, at_input=True))
             made.runs += 1
             return made
 
-    def ways(self, x: Tensor, request: Request) -> Iterator[Forward]:
+    def ways(self, x: Tensor, demand: Demand) -> Iterator[Forward]:
         """What the model itself gives for ``x``, and for the same numbers rounded in other ways: how far it is from
         itself. Each is run when it is asked for."""
-        return (self.eager(each, request) for each in itertools.chain([x], rounded(x)))
+        return (self.eager(each, demand) for each in itertools.chain([x], rounded(x)))
 
     def standing_in(
         self,
         run: Callable[..., Any],
         x: Tensor,
-        request: Request,
+        demand: Demand,
         use: Use,
         start: Callable[[Tensor], Sequence[Any]] | None = None,
     ) -> Forward:
         """The forward of a program for ``use``, which writes into nothing that it is given: ``run`` of ``x``, or of
         what ``start`` makes of it unwatched."""
-        made = self._forward(run, x, request, start)
+        made = self._forward(run, x, demand, start)
         made.use = use
         return made
 
-    def program(self, samples: int, request: Request) -> tuple[Any, bool] | None:
-        """The program that will answer ``request`` for so many ``samples``, built now if there is to be one, and
+    def program(self, samples: int, demand: Demand) -> tuple[Any, bool] | None:
+        """The program that will answer ``demand`` for so many ``samples``, built now if there is to be one, and
         whether it was found to agree: nobody who measures what a chunk takes must come upon that."""
-        use = self._use(samples, request)
+        use = self._use(samples, demand)
         if use is None or self.programs is None or (program := self.programs.program(use)) is None:
             return None
         return program, self.programs.trusted(use)
 
-    def _use(self, samples: int, request: Request) -> Use | None:
+    def _use(self, samples: int, demand: Demand) -> Use | None:
         """What a program would have to do; None where only the module itself can, or something better is there."""
-        own = request.attached or request.survey or request.biases or request.curvature or request.attention
-        own = own or any(place.element for place in request.places.values())  # a program shows whole layers
-        other = self.network.program is not None and request.scores_only
-        if own or request.swap is not None or request.watches or other:
+        own = demand.attached or demand.survey or demand.biases or demand.curvature or demand.attention
+        own = own or any(place.element for place in demand.places.values())  # a program shows whole layers
+        other = self.network.program is not None and demand.scores_only
+        if own or demand.swap is not None or demand.watches or other:
             return None
-        recorded: Recorded = {"none": "none", "lazy": "after", "full": "all"}[request.graph]  # type: ignore[assignment]
-        layers = tuple(sorted({place.name for place in request.places.values()}))
-        return Use(layers, recorded, request.rules, samples == 1)
+        recorded: Recorded = {"none": "none", "lazy": "after", "full": "all"}[demand.graph]  # type: ignore[assignment]
+        layers = tuple(sorted({place.name for place in demand.places.values()}))
+        return Use(layers, recorded, demand.rules, samples == 1)
 
     def _forward(
         self,
         call: Callable[..., Any],
         x: Tensor,
-        request: Request,
+        demand: Demand,
         start: Callable[[Tensor], Sequence[Any]] | None = None,
     ) -> Forward:
         network = self.network
         if type(x) is not Tensor:  # made of a baseline or a fill that is a subclass of it
             x = x.as_subclass(Tensor)
         size = tuple(x.shape[2:])
-        keeps_input = request.gradients and (request.at_input or request.graph == "full")
-        if request.attached:
+        keeps_input = demand.gradients and (demand.at_input or demand.graph == "full")
+        if demand.attached:
             leaf = x if x.requires_grad else x.detach().requires_grad_()
         else:
             leaf = x.detach().requires_grad_(keeps_input)
         head, rule, bias, attention = HeadWatch(), RuleWatch(), BiasWatch(), AttentionWatch()
         tables = [head.handlers, WORKAROUNDS]
-        if request.biases:
+        if demand.biases:
             tables.insert(0, bias.handlers)
-        if request.rules:
+        if demand.rules:
             tables.append(rule.handlers)
-        if request.attention:
+        if demand.attention:
             tables.append(attention.handlers)
-        tables.extend(request.watches)
+        tables.extend(demand.watches)
         edits = {
-            name: _raw_edit(edit, partial(self._layout, size, request, name)) for name, edit in request.edits.items()
+            name: _raw_edit(edit, partial(self._layout, size, demand, name)) for name, edit in demand.edits.items()
         }
-        if request.swap is not None:
-            into, source = request.swap
+        if demand.swap is not None:
+            into, source = demand.swap
             edits[into] = lambda raw: tape.activations[source]
         live = None if start is None else start(leaf.detach())
         with ExitStack() as stack:
             tape = stack.enter_context(
-                capture(request.places, graph=request.graph, edits=edits, optional=request.optional)
+                capture(demand.places, graph=demand.graph, edits=edits, optional=demand.optional)
             )
             attention.surveyed = tape.seen
-            if request.survey:
-                stack.enter_context(record(network.module, tape, request.functions))
+            if demand.survey:
+                stack.enter_context(record(network.module, tape, demand.functions))
             stack.enter_context(Interceptor(tables))
             if tape.viewers:
                 stack.enter_context(Results(tape.viewers))
-            if request.attached or request.curvature:  # the fused attention kernels cannot be differentiated twice
+            if demand.attached or demand.curvature:  # the fused attention kernels cannot be differentiated twice
                 stack.enter_context(sdpa_kernel(SDPBackend.MATH))
-            outside = network.program if network.root is None or request.scores_only else None
+            outside = network.program if network.root is None or demand.scores_only else None
             if outside is None:
                 raw = call(leaf) if live is None else call(*live)
             else:
@@ -275,7 +273,7 @@ class Session:
                 f"others is not in the map; they are called {', '.join(repr(f'{name}[{each}]') for each in names[1:4])}"
             )
         outputs = Outputs(raw, x.shape[0], head.squashes, squashed=head.squashed, size=size, last=network.channels_last)
-        made = Forward(outputs, size, request, tape, leaf, rule, head.linears, bias.terms, attention)
+        made = Forward(outputs, size, demand, tape, leaf, rule, head.linears, bias.terms, attention)
         made.channels_last, made.layouts, made.ask = network.channels_last, self.layouts, self.ask
         # weakly: a cycle would keep the whole graph until the garbage collector comes by
         made.outputs.activations, made.outputs.rows = _weakly(made.read), _weakly(made.rows)
@@ -287,12 +285,12 @@ class Session:
             made.runs += 1
         return made
 
-    def _layout(self, size: tuple[int, ...], request: Request, place: str, shape: Sequence[int]) -> Layout:
+    def _layout(self, size: tuple[int, ...], demand: Demand, place: str, shape: Sequence[int]) -> Layout:
         """Where channels and positions are in what ``place`` gives."""
         known = self.layouts.get((size, place))
-        if known is not None and request.reshape is None and known.fits(shape):
+        if known is not None and demand.reshape is None and known.fits(shape):
             return known
-        return find_layout(shape, size, request.reshape, self.network.channels_last)
+        return find_layout(shape, size, demand.reshape, self.network.channels_last)
 
 
 def rounded(x: Tensor) -> Iterator[Tensor]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from seewhy.core.forward.attention import INSTEAD
-from seewhy.core.forward.request import Request
+from seewhy.core.forward.demand import Demand
 from seewhy.core.forward.result import Forward
 from seewhy.core.forward.session import Session
 from seewhy.core.layers.candidates import CUTS, Candidate, find_candidates, first_like, grids_of, severed
@@ -102,11 +102,11 @@ class Chooser:
             self._parts = self._network.makeup
         return size, self._parts
 
-    def settled(self, request: Request, name: str | None) -> Request:
-        """``request`` with the chosen layer captured and no survey; without a name, recorded from the input on."""
+    def settled(self, demand: Demand, name: str | None) -> Demand:
+        """``demand`` with the chosen layer captured and no survey; without a name, recorded from the input on."""
         if name is None:
-            return replace(request, at_input=True, survey=False)
-        return replace(request, places={**request.places, name: self._session.find(name)}, survey=False)
+            return replace(demand, at_input=True, survey=False)
+        return replace(demand, places={**demand.places, name: self._session.find(name)}, survey=False)
 
 
 #: candidates whose grids are proved at once, and in all
@@ -128,7 +128,7 @@ def choose(session: Session, made: Forward, asked: Sequence[Sequence[Target]], c
     passed over. Raises `CapabilityError` where none is left."""
     found, samples = find_candidates(made, asked), 0
     if found.nameless:  # once more, with what functions give
-        made = session.eager(session.x, replace(made.request, survey=True, functions=True))
+        made = session.eager(session.x, replace(made.demand, survey=True, functions=True))
         found, samples = find_candidates(made, asked), len(session.x)
     # where the gradient arrives is asked again of what pictures say: of other places, or of those left without some
     wrong: dict[str, Candidate] = {}
@@ -289,7 +289,7 @@ def _surveyed(session: Session) -> Forward | None:
     row of tokens than their number does. None where there is no such forward."""
     try:
         with torch.no_grad(), unmetered():
-            return session.eager(session.x[:1].detach(), Request(gradients=False, survey=True))
+            return session.eager(session.x[:1].detach(), Demand(gradients=False, survey=True))
     except (OutOfMemory, KeyboardInterrupt):
         raise
     except Exception:  # it takes no single picture, or its layers run unseen

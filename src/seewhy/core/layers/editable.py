@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 from torch import nn
 
-from seewhy.core.forward.request import Request
+from seewhy.core.forward.demand import Demand
 from seewhy.core.forward.result import Forward, whole
 from seewhy.core.forward.session import Session
 from seewhy.core.layers.dominators import Paths, point_of
@@ -35,7 +35,7 @@ def check_editable(session: Session, name: str, place: Place) -> None:
     key = place.name, place.call, place.element
     if key not in known:
         with unmetered():
-            made = session.eager(session.x[:1].detach(), Request(at_input=True, survey=True))
+            made = session.eager(session.x[:1].detach(), Demand(at_input=True, survey=True))
         known[key] = _read_before(made, place)
     if known[key]:
         raise CapabilityError(

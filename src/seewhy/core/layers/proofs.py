@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from seewhy.core.forward.request import Request
+from seewhy.core.forward.demand import Demand
 from seewhy.core.forward.session import Session
 from seewhy.core.intercept.attention import TokenWatch
 from seewhy.core.layers.grids import (
@@ -252,7 +252,7 @@ def _run(
     layers = {name: place for name, place in places.items() if place.name != ATTENTION}
     watch = TokenWatch()
     watches = (watch.handlers,) if len(layers) < len(places) else ()
-    request = Request(layers, gradients=False, optional=frozenset(layers), watches=watches)
+    demand = Demand(layers, gradients=False, optional=frozenset(layers), watches=watches)
     parts: dict[str, list[Tensor]] = {name: [] for name in places}
     axes: dict[str, int] = {}
     silent: set[str] = set()
@@ -260,7 +260,7 @@ def _run(
         for start in range(0, len(pictures), many):
             some = pictures[start : start + many]
             watch.tokens.clear()
-            made = session.eager(_padded(some, many), request)  # no program is built for this
+            made = session.eager(_padded(some, many), demand)  # no program is built for this
             ran = {name: places[name].call or 0 for name in places.keys() - layers.keys()}
             read = {name: watch.tokens[call - 1] for name, call in ran.items() if call <= len(watch.tokens)}
             gave = {**made.tape.activations, **read}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from seewhy.core.forward.request import Request
+from seewhy.core.forward.demand import Demand
 from seewhy.core.forward.session import Session
 from seewhy.core.layers.grids import Stripes
 from seewhy.core.memory import unmetered
@@ -37,7 +37,7 @@ def reached_instead(session: Session, name: str) -> tuple[str | None, int]:
                 return None, 4
             owner, element, _, _ = split_name(name)
             base = f"{owner}[{element}]" if element else owner
-            made = session.eager(session.x[:1].detach(), Request({base: session.find(base)}, gradients=False))
+            made = session.eager(session.x[:1].detach(), Demand({base: session.find(base)}, gradients=False))
             calls = [f"{base}#{call}" for call in range(made.tape.calls[base], 0, -1)]
             return next((call for call in calls if call != name and _path(session, call)), ""), 5 + len(calls)
     except (OutOfMemory, KeyboardInterrupt):
@@ -48,7 +48,7 @@ def reached_instead(session: Session, name: str) -> tuple[str | None, int]:
 
 def _path(session: Session, name: str) -> bool:
     """Whether torch records a path from the input to what a layer gives."""
-    made = session.eager(session.x[:1].detach(), Request({name: session.find(name)}, at_input=True))
+    made = session.eager(session.x[:1].detach(), Demand({name: session.find(name)}, at_input=True))
     given = made.tape.activations[name]
     if not given.requires_grad:
         return False
@@ -57,5 +57,5 @@ def _path(session: Session, name: str) -> bool:
 
 
 def _given(session: Session, name: str, picture: Tensor) -> Tensor:
-    made = session.eager(picture, Request({name: session.find(name)}, gradients=False))
+    made = session.eager(picture, Demand({name: session.find(name)}, gradients=False))
     return made.tape.activations[name].nan_to_num()

@@ -21,7 +21,7 @@ from seewhy.core.intercept.functions import SUMS, Call
 from seewhy.core.relevance.composites import Composite
 from seewhy.core.relevance.origins import Note, Notes
 from seewhy.core.relevance.sharing import share_sum
-from seewhy.core.relevance.tails import Tail
+from seewhy.core.relevance.tails import Step
 
 __all__ = ["Arithmetic", "Ledger", "State", "written_back"]
 
@@ -149,7 +149,7 @@ class Arithmetic:
         return ruled(function, back, *factors)
 
 
-def _noted(state: State, tail: Tail) -> Backward:
+def _noted(state: State, tail: Step) -> Backward:
     """A backward pass that hands relevance on as it is, and notes on the tail what that was."""
 
     def back(relevance: Tensor, tensors: Sequence[Any]) -> Any:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from seewhy.core.intercept.functions import Call
-from seewhy.core.relevance.tails import Output
+from seewhy.core.relevance.tails import Reader
 
 __all__ = ["MOVES", "Note", "Notes"]
 
@@ -40,7 +40,7 @@ class Note:
 
     path: tuple[Callable[[Tensor], Tensor], ...] | None = None
     inside: Tensor | None = None
-    layer: Output | None = None
+    layer: Reader | None = None
     gate: bool = False
 
     @property

@@ -15,19 +15,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["Output", "Tail", "Tails"]
+__all__ = ["Reader", "Step", "Tails"]
 
 #: scale and shift of every channel, [channels] each
 Affine = Callable[[], tuple[Tensor, Tensor]]
 
 
 @dataclass(eq=False)
-class Tail:
+class Step:
     """One step after a layer: its own scale and shift, the step before it, the order of the layer's axes where it reads
     them (None: as they are), and the relevance that it passed on."""
 
     own: Affine
-    before: Tail | None = None
+    before: Step | None = None
     axes: tuple[int, ...] | None = None
     passed: Tensor | None = None
 
@@ -51,7 +51,7 @@ class Tails:
     """The steps that were met after one layer, in order; ``channel`` is the axis of its output's channels."""
 
     channel: int
-    steps: list[Tail] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
 
     def affine(self, relevance: Tensor) -> tuple[Tensor, Tensor] | None:
         """The steps to be taken into a layer at which ``relevance`` arrives: those that were alone in reading it."""
@@ -67,11 +67,11 @@ class Tails:
 
 
 @dataclass(frozen=True, eq=False)
-class Output:
+class Reader:
     """A tensor that is a layer's output: its axes perhaps in another order, constants of each channel taken in."""
 
     tails: Tails
-    tail: Tail | None = None
+    tail: Step | None = None
     axes: tuple[int, ...] | None = None
 
     @property
@@ -79,18 +79,18 @@ class Output:
         """The axis of the layer's channels."""
         return self.tails.channel if self.axes is None else self.axes.index(self.tails.channel)
 
-    def permuted(self, axes: tuple[int, ...]) -> Output:
+    def permuted(self, axes: tuple[int, ...]) -> Reader:
         """The same with the axes in another order."""
         axes = tuple(axis % len(axes) for axis in axes)
         return replace(self, axes=axes if self.axes is None else tuple(self.axes[axis] for axis in axes))
 
-    def follow(self, own: Affine) -> Output:
+    def follow(self, own: Affine) -> Reader:
         """The output of one more step."""
-        step = Tail(own, self.tail, self.axes)
+        step = Step(own, self.tail, self.axes)
         self.tails.steps.append(step)
         return replace(self, tail=step)
 
-    def taking(self, name: str, constant: Any, like: Tensor, first: bool) -> Output | None:
+    def taking(self, name: str, constant: Any, like: Tensor, first: bool) -> Reader | None:
         """The output of a sum or product of ``like``, which is this, with ``constant``; None unless that is one number
         for each channel. ``first``: ``like`` is the first of the two."""
         channel = self.channel

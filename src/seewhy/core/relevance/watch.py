@@ -30,7 +30,7 @@ from seewhy.core.relevance.composites import LinearCall
 from seewhy.core.relevance.linear import NORMS, POOLINGS, WEIGHTED, WeightedCall, pool_again, read_norm, read_weighted
 from seewhy.core.relevance.origins import MOVES, Note
 from seewhy.core.relevance.sharing import LinearMap, Shares
-from seewhy.core.relevance.tails import Output, Tail, Tails
+from seewhy.core.relevance.tails import Reader, Step, Tails
 
 __all__ = ["ACTIVATIONS", "RelevanceWatch"]
 
@@ -92,7 +92,7 @@ class RelevanceWatch:
         out = ruled(read.exactly, _bound(self._back_through_layer, known), *read.tensors[: len(read.places)])
         if read.kind == "linear":
             known.tails.channel = out.ndim - 1
-        self.state.notes.put(out, Note(layer=Output(known.tails)))
+        self.state.notes.put(out, Note(layer=Reader(known.tails)))
         return out
 
     def _back_through_layer(
@@ -146,7 +146,7 @@ class RelevanceWatch:
         out = ruled(function, _bound(self._back_through_norm, step), *read.tensors)
         return (out, *several) if several else out
 
-    def _back_through_norm(self, step: Tail | None, relevance: Tensor, tensors: Sequence[Any]) -> Any:
+    def _back_through_norm(self, step: Step | None, relevance: Tensor, tensors: Sequence[Any]) -> Any:
         if self.state.active is None:
             return None
         if step is not None:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from seewhy.core.forward.agreement import Distance, floats, now_and_then, verdict
-from seewhy.core.forward.request import Request
+from seewhy.core.forward.demand import Demand
 from seewhy.core.forward.result import Forward
 from seewhy.core.forward.session import Session
 from seewhy.core.memory import unmetered
@@ -48,22 +48,22 @@ def look(session: Session, kind: str, made: Forward, again: Callable[[int], Iter
     row, x = _draw.randrange(count), session.x[:1].detach()
     with unmetered(), torch.no_grad():
         spent = _compare(session.network, made, row, lambda: again(row))
-        request = Request(gradients=False)
+        demand = Demand(gradients=False)
         try:
-            probes = session.eager(torch.cat([x, _OTHER * x]), request)
+            probes = session.eager(torch.cat([x, _OTHER * x]), demand)
         except (RuntimeError, ValueError) as error:
             if not _counts(error):
                 raise
             return spent
         spent += 2
         for n, each in enumerate((x, _OTHER * x)):
-            spent += _compare(session.network, probes, n, partial(session.ways, each, request))
+            spent += _compare(session.network, probes, n, partial(session.ways, each, demand))
     return spent
 
 
 def each_of(session: Session, x: Tensor) -> Callable[[int], Iterator[Forward]]:
     """The forwards of one sample of ``x``, by number: as it is, and then rounded in other ways."""
-    return lambda n: session.ways(x[n : n + 1].detach(), Request(gradients=False))
+    return lambda n: session.ways(x[n : n + 1].detach(), Demand(gradients=False))
 
 
 def _compare(network: Network, together: Forward, row: int, again: Callable[[], Iterator[Forward]]) -> int:

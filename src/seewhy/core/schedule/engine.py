@@ -31,8 +31,8 @@ from seewhy.core.forward.answers import (
 )
 from seewhy.core.forward.attention import AttentionMaps, attention_maps, lens_maps
 from seewhy.core.forward.costs import Event, Spent
+from seewhy.core.forward.demand import Demand
 from seewhy.core.forward.propagation import Flow, Lift, Propagation
-from seewhy.core.forward.request import Request
 from seewhy.core.forward.result import Forward
 from seewhy.core.forward.session import Session
 from seewhy.core.layers.candidates import take
@@ -59,7 +59,7 @@ from seewhy.core.schedule.jobs import (
     source_key,
     steps_of,
 )
-from seewhy.core.schedule.needs import closed_at, shared_request, widened
+from seewhy.core.schedule.needs import closed_at, shared_demand, widened
 from seewhy.core.schedule.spot_checks import CallSpot, spot_of
 from seewhy.core.schedule.streams import Subscriber, Tally, run_stream
 from seewhy.core.targets import Target
@@ -126,10 +126,10 @@ class Engine:
         if names or auto:
             self.chooser.apply(size)  # an earlier call has looked
         required = frozenset((*layers, *([known] if known else [])))
-        request = shared_request(self.network, outlines, places, self.settings, survey=auto == AUTO, required=required)
-        self.request, self.auto, closed = request, auto, closed_at(self.preparer, outlines, request)
+        demand = shared_demand(self.network, outlines, places, self.settings, survey=auto == AUTO, required=required)
+        self.demand, self.auto, closed = demand, auto, closed_at(self.preparer, outlines, demand)
         try:
-            self.made = self._forward(replace(request, gradients=False) if closed else request)
+            self.made = self._forward(replace(demand, gradients=False) if closed else demand)
         except CapabilityError:
             if known is None:
                 raise
@@ -182,12 +182,12 @@ class Engine:
     def _settle(self, jobs: Sequence[Job]) -> None:
         """Have the shared forward as these jobs need it: with a graph where nothing stands for one, and with the layer
         that was left to us chosen and captured."""
-        made, request = self.made, self.request
+        made, demand = self.made, self.demand
         if self.closed is not None:
             if self.closed.proven() and all(self.closed.serves(job.targets) for job in jobs):
                 return
             self.closed = None
-            made = self._forward(request)
+            made = self._forward(demand)
         # a layer is chosen for what is asked about the scores, not for the mean of some other layer
         asked = list(dict.fromkeys(job.targets for job in jobs if not job.outline.about))
         if self.auto == AUTO:
@@ -198,10 +198,10 @@ class Engine:
                 self.chooser.remember(self.session.size, self.auto)
             self.spent.events.append(Event(seconds=time.perf_counter() - began, checks=choice.samples))
             if not take(made, choice.candidate):  # rewritten in place later in the forward: capture it this time
-                made = self._forward(self.chooser.settled(request, self.auto))
-        if request.graph == "lazy" and asked and not made.scores(asked[0]).requires_grad:
+                made = self._forward(self.chooser.settled(demand, self.auto))
+        if demand.graph == "lazy" and asked and not made.scores(asked[0]).requires_grad:
             # part of the model switches gradients off for itself: record from the input on instead
-            made = self._forward(self.chooser.settled(request, None))
+            made = self._forward(self.chooser.settled(demand, None))
         self.made = made
 
     def _place(self, job: Job) -> str:
@@ -229,7 +229,7 @@ class Engine:
 
     def _spot(self, made: Forward, jobs: Sequence[Job]) -> None:
         """Have some samples of the shared forward repeated on the model itself, if a program gave it and it is time."""
-        self.spot = spot_of(self.session, self.preparer, self.request, made)
+        self.spot = spot_of(self.session, self.preparer, self.demand, made)
         if self.spot is not None:
             self._check(partial(self.spot.forward, made, list(dict.fromkeys(job.targets for job in jobs))))
 
@@ -246,20 +246,20 @@ class Engine:
         """Have a forward that can answer ``ask``, whether the method's card said that it would come or not."""
         if self.closed is not None and isinstance(ask, asks.Gradient | asks.HeadWeights):
             return
-        known = self.request if self.closed is None else replace(self.request, gradients=False)
+        known = self.demand if self.closed is None else replace(self.demand, gradients=False)
         rule = runner.job.outline.rule
         wanted = widened(known, ask, runner.place, rule, self.made, self.session.find)
         if wanted is not known:
             self._record(wanted)
 
-    def _record(self, request: Request | None = None) -> None:
+    def _record(self, demand: Demand | None = None) -> None:
         """From here on another forward; with a graph, unless it is said otherwise: something has no closed form."""
-        request = request or replace(self.request, gradients=True, at_input=True, rules=True)
-        self.closed, self.spot, self.request, self.made = None, None, request, self._forward(request)
+        demand = demand or replace(self.demand, gradients=True, at_input=True, rules=True)
+        self.closed, self.spot, self.demand, self.made = None, None, demand, self._forward(demand)
 
-    def _forward(self, request: Request) -> Forward:
+    def _forward(self, demand: Demand) -> Forward:
         began = time.perf_counter()
-        made = self.session.run(self.x, request)
+        made = self.session.run(self.x, demand)
         seconds = time.perf_counter() - began
         self.preparer.log(seconds, self.batch)
         self.each = seconds / self.batch

@@ -15,7 +15,7 @@ from seewhy.core.asks import Stream
 from seewhy.core.forward.costs import Spent
 from seewhy.core.layers.grids import Proof
 from seewhy.core.network.outputs import Outputs
-from seewhy.core.perturb.folds import Gather
+from seewhy.core.perturb.folds import Keep
 from seewhy.core.perturb.sources import StraightPath
 from seewhy.core.targets import Target
 from seewhy.registry import ARGUMENTS, Method, Need
@@ -27,7 +27,7 @@ __all__ = [
     "Outcome",
     "Outline",
     "Runner",
-    "Steps",
+    "Running",
     "attribution",
     "distinct",
     "salvage",
@@ -92,7 +92,7 @@ class Outcome:
     grids: Mapping[str, Proof] = field(default_factory=dict)
 
 
-Steps = Generator[Any, Any, Any]
+Running = Generator[Any, Any, Any]
 
 
 @dataclass
@@ -101,7 +101,7 @@ class Runner:
 
     job: Job
     place: str
-    steps: Steps
+    steps: Running
     waiting: list[Any] = field(default_factory=list)
     answers: list[Any] = field(default_factory=list)
     single: bool = True
@@ -127,7 +127,7 @@ def _asked_by(argument: str) -> asks.Ask:
     return found
 
 
-def steps_of(job: Job) -> Steps:
+def steps_of(job: Job) -> Running:
     """The job's formula as a generator, whether it was written as one or not."""
     method = job.outline.method
     given = []
@@ -152,13 +152,13 @@ def _shows_something(values: Tensor) -> Tensor:
     return values.detach().flatten(1).bool().any(1)
 
 
-def _looked_into(found: asks.Attribution) -> Steps:
+def _looked_into(found: asks.Attribution) -> Running:
     """An attribution with maps that are 0 everywhere, and whether the score changes with the place all the same: one
     plain gradient more, since such a map cannot say what its formula, or its rule, has cut off."""
     batch = len(found.values)
     wants = asks.Gradient(rule="none"), asks.Activation()
     try:
-        slopes, held = yield Stream(StraightPath(1, (1.0,)), wants, Gather(batch, 1), quiet=True)
+        slopes, held = yield Stream(StraightPath(1, (1.0,)), wants, Keep(batch, 1), quiet=True)
     except asks.Interrupted:
         words = "interrupted while it was asked why the map is 0 everywhere"
         return replace(found, finished=False, notes=(words,) * batch)

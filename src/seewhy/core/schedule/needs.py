@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from seewhy.core import asks
-from seewhy.core.compile.closed import Tail
+from seewhy.core.compile.closed import PooledHead
 from seewhy.core.compile.programs import Preparer
-from seewhy.core.forward.request import Request
+from seewhy.core.forward.demand import Demand
 from seewhy.core.forward.result import Forward
 from seewhy.core.forward.session import Settings
 from seewhy.core.network.borrowed import Network
@@ -17,7 +17,7 @@ from seewhy.core.network.places import INPUT, Place
 from seewhy.core.schedule.jobs import Outline
 from seewhy.registry import FORWARD_ONLY, Method, Need
 
-__all__ = ["closed_at", "recorded_from_input", "shared_request", "widened"]
+__all__ = ["closed_at", "recorded_from_input", "shared_demand", "widened"]
 
 #: gives a place by its name
 Find = Callable[[str], Place]
@@ -26,7 +26,7 @@ Find = Callable[[str], Place]
 _CLOSED = {Need.INPUT, Need.ACTIVATION, Need.GRADIENT, Need.LOGITS, Need.SCORE, Need.STREAM, Need.HEAD}
 
 
-def shared_request(
+def shared_demand(
     network: Network,
     outlines: Sequence[Outline],
     places: Mapping[str, Place],
@@ -34,11 +34,11 @@ def shared_request(
     *,
     survey: bool,
     required: frozenset[str],
-) -> Request:
+) -> Demand:
     """The forward for ``outlines``: ``places`` captured, those of optional outlines that are not ``required`` if they
     run; with ``survey`` a layer is chosen from it."""
     needs = {need for outline in outlines for need in outline.method.card.needs}
-    return Request(
+    return Demand(
         places,
         # a user's backward hooks expect modules whose inputs take part in the graph
         at_input=network.hooked_backward or recorded_from_input(outlines),
@@ -55,9 +55,9 @@ def shared_request(
     )
 
 
-def widened(request: Request, ask: asks.Ask, place: str, rule: str, made: Forward, find: Find) -> Request:
-    """What it takes besides ``request``, whose forward ``made`` is, to answer ``ask`` of a method at ``place`` under
-    ``rule``; the same request where that is nothing.
+def widened(demand: Demand, ask: asks.Ask, place: str, rule: str, made: Forward, find: Find) -> Demand:
+    """What it takes besides ``demand``, whose forward ``made`` is, to answer ``ask`` of a method at ``place`` under
+    ``rule``; the same demand where that is nothing.
 
     A card says what its formula will ask for, so that one forward serves all. What it does not say costs another
     forward, and never a map.
@@ -77,24 +77,24 @@ def widened(request: Request, ask: asks.Ask, place: str, rule: str, made: Forwar
         case asks.Activation():
             wanted = {}
         case _:
-            return request
-    if request.graph == "full":  # down to the input, then
+            return demand
+    if demand.graph == "full":  # down to the input, then
         wanted.pop("at_input", None)
-    changed = {name: True for name, value in wanted.items() if value and not getattr(request, name)}
+    changed = {name: True for name, value in wanted.items() if value and not getattr(demand, name)}
     missing = {} if at == INPUT or at in made.tape.activations else {at: find(at)}
     if not changed and not missing:
-        return request
+        return demand
     kept = {name: find(name) for name in made.tape.activations}
-    return replace(request, **changed, places={**kept, **request.places, **missing}, survey=False)  # type: ignore[arg-type]
+    return replace(demand, **changed, places={**kept, **demand.places, **missing}, survey=False)  # type: ignore[arg-type]
 
 
-def closed_at(preparer: Preparer, outlines: Sequence[Outline], request: Request) -> tuple[str, Tail] | None:
+def closed_at(preparer: Preparer, outlines: Sequence[Outline], demand: Demand) -> tuple[str, PooledHead] | None:
     """The layer whose gradients need no graph, and how the scores come of it, if no others are asked for."""
     needs = {n for outline in outlines if _differentiates_here(outline.method) for n in outline.method.card.needs}
-    own = request.attached or request.survey or request.at_input or request.rules or request.reshape is not None
-    if not needs or own or needs - _CLOSED or len(request.places) != 1:
+    own = demand.attached or demand.survey or demand.at_input or demand.rules or demand.reshape is not None
+    if not needs or own or needs - _CLOSED or len(demand.places) != 1:
         return None
-    (place,) = request.places
+    (place,) = demand.places
     tail = preparer.tail(place)
     return None if tail is None else (place, tail)
 

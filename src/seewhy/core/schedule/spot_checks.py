@@ -24,7 +24,7 @@ from seewhy.core.compile.programs import Preparer
 from seewhy.core.forward import agreement
 from seewhy.core.forward.agreement import Distance, verdict
 from seewhy.core.forward.answers import GradientKey, gradients_at
-from seewhy.core.forward.request import Request, Use
+from seewhy.core.forward.demand import Demand, Use
 from seewhy.core.forward.result import Forward
 from seewhy.core.forward.session import Session
 from seewhy.core.network.outputs import Outputs
@@ -121,14 +121,14 @@ class CallSpot:
             raise Differs(f"{self.use}: {words}")
 
 
-def spot_of(session: Session, preparer: Preparer, request: Request, made: Forward) -> CallSpot | None:
-    """Some samples of ``made``, a forward of the batch for ``request``, to be repeated on the model itself; None where
+def spot_of(session: Session, preparer: Preparer, demand: Demand, made: Forward) -> CallSpot | None:
+    """Some samples of ``made``, a forward of the batch for ``demand``, to be repeated on the model itself; None where
     the model gave it, or it is not time."""
     x = session.x
     if made.use is None or not preparer.due(made.use, len(x)):
         return None
-    places = {**request.places, **{name: session.find(name) for name in made.tape.activations}}
-    again = replace(request, places=places, survey=False)
+    places = {**demand.places, **{name: session.find(name) for name in made.tape.activations}}
+    again = replace(demand, places=places, survey=False)
     return CallSpot(preparer, made.use, _drawn(len(x)), lambda rows: session.ways(x[rows], again))
 
 

@@ -12,7 +12,7 @@ from seewhy.core import asks
 from seewhy.core.compile.following import follow
 from seewhy.core.compile.programs import Preparer
 from seewhy.core.forward.answers import GradientKey, answer, gradients_at
-from seewhy.core.forward.request import Request
+from seewhy.core.forward.demand import Demand
 from seewhy.core.forward.result import Forward
 from seewhy.core.forward.session import Session
 from seewhy.core.layers.editable import check_editable
@@ -77,15 +77,15 @@ def run_stream(
     items = subscribers[0].stream.items
     items = all_items(x.shape[0], source.count) if items is None else items
     rounds = subscribers[0].stream.rounds or (source.count,)
-    request = _request(subscribers, edited, session.last, reshape, keep)
+    demand = _demand(subscribers, edited, session.last, reshape, keep)
     if edited is not None:
         check_editable(session, edited, session.last(edited))
-    following, tally.checks = follow(session, preparer, source, request, items)
+    following, tally.checks = follow(session, preparer, source, demand, items)
 
-    def asked_of(samples: Tensor, indices: Tensor) -> Request:
+    def asked_of(samples: Tensor, indices: Tensor) -> Demand:
         if edited is None:
-            return request
-        return replace(request, edits={edited: lambda activation: source.edit(activation, samples, indices)})
+            return demand
+        return replace(demand, edits={edited: lambda activation: source.edit(activation, samples, indices)})
 
     def again(samples: Tensor, indices: Tensor) -> Iterator[Forward]:
         return session.ways(source.inputs(x, samples, indices).detach(), asked_of(samples, indices))
@@ -119,7 +119,7 @@ def run_stream(
             tally.checks += look(session, "variants", made, lambda n: again(samples[n : n + 1], indices[n : n + 1]))
         return answers
 
-    program = None if following is not None else session.program(len(items), request)
+    program = None if following is not None else session.program(len(items), demand)
     budget = budgets(following is not None)
     if program is not None and not program[1]:  # both at a time
         budget.opening = _COMPARED
@@ -133,7 +133,7 @@ def run_stream(
             # what is followed is followed image by image
             images = sorted(set(asked[:, 0].tolist()))
             for mine in [asked] if following is None else [asked[asked[:, 0] == image] for image in images]:
-                for start, stop, answers in in_chunks(len(mine), work, budget, recorded=request.gradients):
+                for start, stop, answers in in_chunks(len(mine), work, budget, recorded=demand.gradients):
                     samples, indices = mine[start:stop].unbind(1)
                     for subscriber, values, open_ in zip(subscribers, answers, wanted, strict=True):
                         _feed(subscriber.stream.fold, samples, indices, values, open_[samples])
@@ -159,13 +159,13 @@ def _feed(fold: asks.Fold, samples: Tensor, indices: Tensor, values: Sequence[Te
         fold.add(samples[wanted], indices[wanted], *(value[wanted.to(value.device)] for value in values))
 
 
-def _request(
+def _demand(
     subscribers: Sequence[Subscriber],
     edited: str | None,
     find: Callable[[str], Place],
     reshape: Reshape | None,
     keep: bool,
-) -> Request:
+) -> Demand:
     places: dict[str, Place] = {}
     at_input = rules = gradients = False
     for subscriber in subscribers:
@@ -183,7 +183,7 @@ def _request(
             places |= {name: find(name) for name in target.layers}
     if edited is not None:
         places[edited] = find(edited)
-    return Request(places, at_input=at_input, rules=rules, gradients=gradients, attached=keep, reshape=reshape)
+    return Demand(places, at_input=at_input, rules=rules, gradients=gradients, attached=keep, reshape=reshape)
 
 
 def _chunk_answers(

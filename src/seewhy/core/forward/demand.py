@@ -1,4 +1,4 @@
-"""What a forward must make possible: plain values, for the model itself (`Request`) and for a prepared program that
+"""What a forward must make possible: plain values, for the model itself (`Demand`) and for a prepared program that
 stands for it (`Use`); runs nothing."""
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from seewhy.core.network.capture import Edit, Graph
 from seewhy.core.network.layouts import Reshape
 from seewhy.core.network.places import Place
 
-__all__ = ["Recorded", "Request", "Use"]
+__all__ = ["Demand", "Recorded", "Use"]
 
 #: which part of the network gradients are asked of: none, what follows the taps, all of it
 Recorded = Literal["none", "after", "all"]
@@ -39,7 +39,7 @@ class Use:
 
 
 @dataclass(frozen=True)
-class Request:
+class Demand:
     """What a forward must make possible.
 
     ``places`` are captured; ``at_input`` keeps the graph down to the input; ``rules`` and ``biases`` put the watches
@@ -72,7 +72,7 @@ class Request:
     @property
     def scores_only(self) -> bool:
         """Whether the output is all that is asked for."""
-        return self == Request(gradients=False, reshape=self.reshape, optional=self.optional)
+        return self == Demand(gradients=False, reshape=self.reshape, optional=self.optional)
 
     @property
     def graph(self) -> Graph:
