@@ -16,17 +16,17 @@ from seewhy import errors
 from seewhy._version import __version__
 
 if TYPE_CHECKING:
-    from seewhy.api import explain, load, wrap
-    from seewhy.api.attacking import attack
+    from seewhy.api import explain, explain_all, load, wrap
+    from seewhy.api.attacking import attack, attack_all
     from seewhy.api.doctoring import diagnose
     from seewhy.api.evaluating import evaluate_model
-    from seewhy.api.inside.channels import feature_maps
+    from seewhy.api.inside.channels import feature_maps, feature_maps_all
     from seewhy.api.inside.factorisation import factors
     from seewhy.api.inside.kernels import filters
     from seewhy.api.inside.visualisation import maximise
     from seewhy.api.listing import layers, methods
     from seewhy.api.preparing import prepare
-    from seewhy.api.segmenting import segment
+    from seewhy.api.segmenting import segment, segment_all
     from seewhy.core import targets
     from seewhy.explanation import Attack, Explanation, Explanations, Gallery, Segmentation
     from seewhy.models import Model, Preprocess
@@ -41,12 +41,15 @@ __all__ = [
     "Segmentation",
     "__version__",
     "attack",
+    "attack_all",
     "diagnose",
     "errors",
     "evaluate_model",
     "explain",
+    "explain_all",
     "factors",
     "feature_maps",
+    "feature_maps_all",
     "filters",
     "layers",
     "load",
@@ -54,6 +57,7 @@ __all__ = [
     "methods",
     "prepare",
     "segment",
+    "segment_all",
     "targets",
     "wrap",
 ]
@@ -67,11 +71,14 @@ _HOMES = {
     "Preprocess": "seewhy.models",
     "Segmentation": "seewhy.explanation",
     "attack": "seewhy.api.attacking",
+    "attack_all": "seewhy.api.attacking",
     "diagnose": "seewhy.api.doctoring",
     "evaluate_model": "seewhy.api.evaluating",
     "explain": "seewhy.api",
+    "explain_all": "seewhy.api",
     "factors": "seewhy.api.inside.factorisation",
     "feature_maps": "seewhy.api.inside.channels",
+    "feature_maps_all": "seewhy.api.inside.channels",
     "filters": "seewhy.api.inside.kernels",
     "layers": "seewhy.api.listing",
     "load": "seewhy.api",
@@ -79,6 +86,7 @@ _HOMES = {
     "prepare": "seewhy.api.preparing",
     "methods": "seewhy.methods",
     "segment": "seewhy.api.segmenting",
+    "segment_all": "seewhy.api.segmenting",
     "targets": "seewhy.core.targets",
     "wrap": "seewhy.api",
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seewhy.api.explaining import explain
+from seewhy.api.explaining import explain, explain_all
 from seewhy.models import load, wrap
 
-__all__ = ["explain", "load", "wrap"]
+__all__ = ["explain", "explain_all", "load", "wrap"]

@@ -16,7 +16,9 @@ import torch
 from torch import Tensor
 
 from seewhy.api.answered.predictions import Scored, predict_items
+from seewhy.api.asked.one_or_all import all_of, one, refuse_several
 from seewhy.api.asked.plan import Plan
+from seewhy.api.asked.request import Request
 from seewhy.api.asked.supplies import bounds_of
 from seewhy.api.explaining import run_plan
 from seewhy.api.given.folders import labelled
@@ -29,7 +31,7 @@ from seewhy.explanation import Attack, Cost, Explanation, Status
 from seewhy.models import Model, Preprocess, load, wrap
 from seewhy.registry import methods as registry
 
-__all__ = ["Curve", "Goal", "Point", "attack", "attack_items", "robustness"]
+__all__ = ["Curve", "Goal", "Point", "attack", "attack_all", "attack_items", "robustness"]
 
 #: what may be the matter with an attack, whatever it reached
 _SAID = ("unfinished", "zero-gradient", "non-finite")
@@ -59,6 +61,7 @@ class Goal:
         return after.index == self.reach if self.reach is not None else after.index != self.leave
 
 
+@one
 def attack(
     model: Any,
     image: Any,
@@ -70,11 +73,11 @@ def attack(
     memory: int | None = None,
     progress: Callable[[str, int, int], None] | None = None,
     **parameters: Any,
-) -> Attack | list[Attack]:
+) -> Callable[[bool], list[Attack]]:
     """The image, changed by a few levels of 255, so that the model no longer answers ``target``, or answers
     ``towards``.
 
-    ``model`` and ``image`` as for `seewhy.explain`; several images give a list. ``method`` is one of family
+    ``model`` and ``image`` as for `seewhy.explain`; `attack_all` takes several images. ``method`` is one of family
     ``adversarial`` (``fgsm``, ``i-fgsm``, ``pgd``), ``parameters`` are its own, most of all ``epsilon``, the levels
     that a pixel may move. ``target`` is the class to leave, each image's top class unless given (pass the true one
     where it is known), or any `Target`, whose score is then lowered; ``towards`` is a class to reach instead.
@@ -88,13 +91,25 @@ def attack(
     >>> found.attacked_score < found.score
     True
     """
-    wrapped = load(model) if isinstance(model, str) else wrap(model)
-    items, single = read_items(wrapped, image)
-    found = attack_items(
-        wrapped, items, method=method, target=target, towards=towards, maps=maps, memory=memory, progress=progress,
-        **parameters,
-    )  # fmt: skip
-    return found[0] if single else found
+
+    def found(only: bool) -> list[Attack]:
+        wrapped = load(model) if isinstance(model, str) else wrap(model)
+        items, _ = read_items(wrapped, image)
+        if only:
+            refuse_several("attack", "attack", f"{len(items)} images were given" if len(items) > 1 else "")
+        return attack_items(
+            wrapped, items, method=method, target=target, towards=towards, maps=maps, memory=memory, progress=progress,
+            **parameters,
+        )  # fmt: skip
+
+    return found
+
+
+attack_all = all_of(
+    attack,
+    list[Attack],
+    """`attack` of several images: a list, in their order; ``target`` and ``towards`` may be lists, one for each.""",
+)
 
 
 def attack_items(
@@ -119,10 +134,8 @@ def attack_items(
     ]
     settings = Settings(memory=memory, progress=progress or (lambda *_: None))
     wanted = [goal.target for goal in goals]
-    plan = Plan.make(
-        model, len(items), method, wanted, None, parameters=parameters, settings=settings, call="attack"
-    )  # fmt: skip
-    changes = run_plan(plan, items)
+    request = Request(method=method, target=wanted, parameters=parameters, settings=settings)
+    changes = run_plan(Plan.make(model, request, len(items), call="attack"), items)
     items = items[: len(changes)]
     attacked = [_changed(model, item, change) for item, change in zip(items, changes, strict=True)]
     after = predict_items(model, [each.item for each in attacked], targets=wanted, memory=memory)
@@ -265,7 +278,8 @@ def _explained(
     for item, now, first, then in zip(items, attacked, before, after, strict=False):
 
         def both(name: str, rows: list[Item], classes: list[int]) -> tuple[Explanation, Explanation]:
-            was, is_now = run_plan(Plan.make(model, 2, name, classes, None, parameters={}, settings=settings), rows)
+            request = Request(method=name, target=classes, settings=settings)
+            was, is_now = run_plan(Plan.make(model, request, 2), rows)
             return was, is_now
 
         rows, classes = [item, now.item], [first.index, then.index]

@@ -7,13 +7,12 @@ import shutil
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
-from seewhy.api.explaining import Progress, explain
+from seewhy.api.explaining import Progress, explain_all
 from seewhy.explanation import Explanations
-from seewhy.models import Model, load
+from seewhy.models import load
 from seewhy.render import write
 
 __all__ = ["Demo", "mosaic", "run_demo"]
@@ -45,8 +44,8 @@ def run_demo(folder: Path, progress: Progress) -> Demo:
         done.photos.append(photo)
         found = Explanations(
             [
-                *_several(model, photo, progress, method=[*_FINE, _COARSE]),
-                *_several(model, photo, progress, method=["hires-cam"], layer=_MIDDLE),
+                *explain_all(model, photo, progress=progress, method=[*_FINE, _COARSE]),
+                *explain_all(model, photo, progress=progress, method=["hires-cam"], layer=_MIDDLE),
             ]
         )
         done.predictions[name] = str(found[0].prediction)
@@ -55,21 +54,15 @@ def run_demo(folder: Path, progress: Progress) -> Demo:
     both = folder / "both.png"
     write(mosaic(done.photos), both, force=True)
     cat, cup = (done.predictions[name].rsplit(" ", 1)[0] for name in _PHOTOS)
-    plain = _several(model, both, progress, method=[_COARSE], target=[cat, cup])
+    plain = explain_all(model, both, progress=progress, method=[_COARSE], target=[cat, cup])
     apart = [
-        *_several(model, both, progress, method=[_COARSE], target=[cat], contrast=cup),
-        *_several(model, both, progress, method=[_COARSE], target=[cup], contrast=cat),
+        *explain_all(model, both, progress=progress, method=[_COARSE], target=[cat], contrast=cup),
+        *explain_all(model, both, progress=progress, method=[_COARSE], target=[cup], contrast=cat),
     ]
     found = Explanations([plain[0], apart[0], plain[1], apart[1]])
     path = write(found.grid(cell=260, scale="each"), folder / "which-is-where.png", force=True)
     done.pictures.append((path, f"{cat!r} and {cup!r} in one picture: each for itself, and each against the other"))
     return done
-
-
-def _several(model: Model, photo: Path, progress: Progress, **asked: Any) -> Explanations:
-    found = explain(model, photo, progress=progress, **asked)
-    assert isinstance(found, Explanations)
-    return found
 
 
 def mosaic(photos: list[Path], side: int = 320) -> Image.Image:

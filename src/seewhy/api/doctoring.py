@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 import seewhy.methods  # noqa: F401 - fills the registry
 from seewhy.api.asked.plan import Plan
+from seewhy.api.asked.request import Request
 from seewhy.api.defects import Patient, findings
 from seewhy.api.explaining import run_plan
 from seewhy.api.given.images import Item, own_layout
@@ -121,7 +122,7 @@ def _try(model: Model, item: Item, method: Method) -> MethodCheck:
 
     name, family = method.name, method.card.family
     try:
-        plan = Plan.make(model, 1, name, None, None, parameters={}, settings=Settings(progress=watch))
+        plan = Plan.make(model, Request(method=name, settings=Settings(progress=watch)))
         found = run_plan(plan, [item])
     except SeewhyError as error:
         return MethodCheck(name, family, False, str(error))

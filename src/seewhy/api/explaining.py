@@ -14,8 +14,10 @@ from torch import Tensor, nn
 
 from seewhy.api.answered.contrasts import combine, rival_jobs
 from seewhy.api.answered.records import predictions, provenance, records
+from seewhy.api.asked.one_or_all import all_of, one, refuse_several
 from seewhy.api.asked.plan import Plan
-from seewhy.api.asked.supplies import Question, Supplier
+from seewhy.api.asked.request import Request
+from seewhy.api.asked.supplies import Supplier
 from seewhy.api.given.images import Item, read_items, same_shape
 from seewhy.core.compile.programs import known_pieces
 from seewhy.core.forward.costs import Spent
@@ -33,7 +35,17 @@ from seewhy.errors import CapabilityError, ImageError, OutOfMemory, UsageError
 from seewhy.explanation import Cost, Explanation, Explanations
 from seewhy.models import Model, load, wrap
 
-__all__ = ["Batch", "Done", "PhotoOutcome", "Progress", "batches", "explain", "explain_photos", "run_plan"]
+__all__ = [
+    "Batch",
+    "Done",
+    "PhotoOutcome",
+    "Progress",
+    "batches",
+    "explain",
+    "explain_all",
+    "explain_photos",
+    "run_plan",
+]
 
 T = TypeVar("T")
 
@@ -119,8 +131,8 @@ def _run(plan: Plan, items: Sequence[Item], indices: Sequence[int], lost: Spent 
     mine = [items[i] for i in indices]
     x = plan.network.like(_stacked([item.tensor for item in mine]))
     seed = next((p["seed"] for p in plan.parameters if "seed" in p), 0)
-    question = plan.question.about(indices, len(items), x.ndim)
-    supplier = Supplier(plan.model, x, mine, question, seed)
+    request = plan.request.about(indices, len(items), x.ndim)
+    supplier = Supplier(plan.model, x, mine, request, seed)
     rivals: dict[int, list[Job]] = {}
 
     def jobs(outputs: Outputs) -> list[Job]:
@@ -130,7 +142,7 @@ def _run(plan: Plan, items: Sequence[Item], indices: Sequence[int], lost: Spent 
             for outline, own in _in_order(plan, outputs)
             for targets in _targets(outline, columns, len(indices))
         ]
-        if plan.contrast is not None:
+        if plan.request.contrast is not None:
             for n, job in enumerate(main):
                 rivals[n] = rival_jobs(plan, job, outputs)
         return main + [rival for group in rivals.values() for rival in group]
@@ -187,6 +199,7 @@ def _in_order(plan: Plan, outputs: Outputs) -> list[tuple[Outline, dict[str, Any
 Progress = Callable[[str, int, int], None]
 
 
+@one
 def explain(
     model: Model | nn.Module | Callable[[Tensor], Any] | str,
     image: Any,
@@ -208,8 +221,9 @@ def explain(
     memory: int | None = None,
     progress: Progress | None = None,
     **parameters: Any,
-) -> Explanation | Explanations:
-    """Why a model decided what it did: one `Explanation`, or `Explanations` when several of anything are asked for.
+) -> Callable[[bool], Explanations]:
+    """Why a model decided what it did: one image, method, target and layer give one `Explanation`. `explain_all` takes
+    several of any, and gives all.
 
     ``model``: a `Model` from `seewhy.load` or `seewhy.wrap`, a module, a callable, or a spec such as ``"builtin"``.
     ``image``: a path, PIL image or uint8 array [H, W, 3] (preprocessed by the model), or a float array or tensor
@@ -248,30 +262,53 @@ def explain(
     >>> seewhy.explain(net, torch.rand(1, 3, 8, 8), method="grad-cam", layer="1", target=1).values.shape
     (6, 6)
     """
-    wrapped = load(model) if isinstance(model, str) else wrap(model)
-    items, one_image = read_items(wrapped, image)
     if reshape is not None and not callable(reshape):
         raise UsageError(
             f"reshape={reshape!r} is no function; it takes what the layer gives and returns [B, C, *positions], as "
             "lambda a: a[:, 1:].transpose(1, 2).unflatten(2, (14, 14)) does of tokens"
         )
-    plan = Plan.make(
-        wrapped,
-        len(items),
-        method,
-        target,
-        layer,
+    request = Request(
+        method=method,
+        target=target,
+        layer=layer,
         contrast=contrast,
         fuse=fuse,
         reduce=reduce,
         backward_rule=backward_rule,
-        question=Question(baseline, fill, segments, references),
+        baseline=baseline,
+        fill=fill,
+        segments=segments,
+        references=references,
         parameters=parameters,
         settings=Settings(reshape, differentiable, memory, prepare, progress or (lambda what, done, total: None)),
     )
-    found = run_plan(plan, items)
-    several = not one_image or plan.several
-    return found if several else found[0]
+
+    def found(only: bool) -> Explanations:
+        wrapped = load(model) if isinstance(model, str) else wrap(model)
+        items, _ = read_items(wrapped, image)
+        plan = Plan.make(wrapped, request, len(items))
+        if only:
+            refuse_several("explain", "explanation", plan.several(len(items)))
+        return run_plan(plan, items)
+
+    return found
+
+
+explain_all = all_of(
+    explain,
+    Explanations,
+    """Everything that is asked, with every pass shared: `Explanations`, image by image, then method, layer and target.
+
+    The arguments are those of `explain`; ``image``, ``method``, ``target`` and ``layer`` may be several.
+
+    >>> import torch, seewhy
+    >>> from torch.nn import Conv2d, Flatten, Linear, ReLU, Sequential
+    >>> net = Sequential(Conv2d(3, 4, 3), ReLU(), Flatten(), Linear(144, 2))
+    >>> found = seewhy.explain_all(net, torch.rand(3, 3, 8, 8), ["saliency", "grad-cam"], target="all")
+    >>> len(found), len(found.where(method="saliency", target=1))
+    (12, 3)
+    """,
+)
 
 
 def run_plan(plan: Plan, items: Sequence[Item]) -> Explanations:
@@ -292,7 +329,7 @@ def run_plan(plan: Plan, items: Sequence[Item]) -> Explanations:
 
 def _explanations(plan: Plan, batch: Batch) -> list[list[Explanation]]:
     """All explanations of some images that share a shape: a list per image."""
-    if batch.outcome.interrupted and (plan.contrast is not None or plan.fuse is not None):
+    if batch.outcome.interrupted and (plan.request.contrast is not None or plan.request.fuse is not None):
         raise KeyboardInterrupt  # what is there cannot be put together
     done = combine(plan, batch.outcome, batch.rivals)
     guesses = predictions(plan.model, batch.outcome.outputs)
@@ -324,17 +361,14 @@ class PhotoOutcome:
     reason: str = ""
 
 
-def explain_photos(
-    model: Model, photos: Sequence[str | Path], *, settings: Settings | None = None, **asked: Any
-) -> Iterator[PhotoOutcome]:
-    """Explain photos one after the other, as asked of `seewhy.explain`; one that is unreadable, or too
+def explain_photos(model: Model, photos: Sequence[str | Path], request: Request) -> Iterator[PhotoOutcome]:
+    """Explain photos one after the other; one that is unreadable, or too
     large for the memory, is passed over with its reason.
 
     Everything that concerns the question rather than a photo (an unknown method, layer or label) raises before the
     first photo is read.
     """
-    asked = {"method": "grad-cam", "target": None, "layer": None, "parameters": {}} | asked
-    plan = Plan.make(model, 1, settings=settings or Settings(), **asked)
+    plan = Plan.make(model, request)
     for photo in photos:
         try:
             items, _ = read_items(model, str(photo))

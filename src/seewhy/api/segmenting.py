@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from seewhy.api.asked.one_or_all import all_of, one, refuse_several
 from seewhy.api.asked.plan import Plan
+from seewhy.api.asked.request import Request
 from seewhy.api.explaining import run_plan
 from seewhy.api.given.images import Item, read_items
 from seewhy.core.forward.session import Settings
@@ -19,12 +21,13 @@ from seewhy.explanation.segmentation import CUT
 from seewhy.models import Model, Preprocess, load, read_image, wrap
 from seewhy.render import resize
 
-__all__ = ["segment"]
+__all__ = ["segment", "segment_all"]
 
 #: sides of a photo beyond this are not cut at full size: the time of a min-cut grows faster than the picture
 _LARGEST = 1024
 
 
+@one
 def segment(
     model: Any,
     image: Any,
@@ -36,8 +39,9 @@ def segment(
     memory: int | None = None,
     progress: Callable[[str, int, int], None] | None = None,
     **parameters: Any,
-) -> Segmentation | list[Segmentation]:
-    """The object of a class, cut out of its photo by graph cut, started from where the evidence is.
+) -> Callable[[bool], list[Segmentation]]:
+    """The object of a class, cut out of its photo by graph cut, started from where the evidence is. `segment_all` takes
+    several photos.
 
     ``model``, ``image``, ``method``, ``target`` and ``layer`` as for `seewhy.explain`; one target an image.
     ``resolution`` is ``"photo"`` (the part of the photo that the model sees, at its own pixels, 1024 a side at most)
@@ -53,20 +57,32 @@ def segment(
     """
     if resolution not in ("photo", "input"):
         raise UsageError(f"resolution={resolution!r}: 'photo' or 'input'")
-    wrapped = load(model) if isinstance(model, str) else wrap(model)
     photos = image if isinstance(image, list | tuple) else [image]
     cut = {name: parameters.pop(name) for name in CUT if name in parameters}
     settings = Settings(memory=memory, progress=progress or (lambda *_: None))
+    request = Request(method=method, target=target, layer=layer, parameters=parameters, settings=settings)
     if isinstance(target, list | tuple):
         raise UsageError("segment cuts out one object an image: give one target, and call it again for another")
-    found = []
-    for photo in photos:
-        read = photo if isinstance(photo, np.ndarray) and np.issubdtype(photo.dtype, np.floating) else _read(photo)
-        items, _ = read_items(wrapped, read)
-        plan = Plan.make(wrapped, len(items), method, target, layer, parameters=dict(parameters), settings=settings)
-        for item, each in zip(items, run_plan(plan, items), strict=True):
-            found.append(_cut(wrapped, item, read, each, resolution, cut))
-    return found if isinstance(image, list | tuple) else found[0]
+
+    def found(only: bool) -> list[Segmentation]:
+        wrapped = load(model) if isinstance(model, str) else wrap(model)
+        if only:
+            refuse_several("segment", "object", f"{len(photos)} images were given" if len(photos) > 1 else "")
+        cuts = []
+        for photo in photos:
+            read = photo if isinstance(photo, np.ndarray) and np.issubdtype(photo.dtype, np.floating) else _read(photo)
+            items, _ = read_items(wrapped, read)
+            plan = Plan.make(wrapped, request, len(items))
+            if only:
+                refuse_several("segment", "object", plan.several(len(items)))
+            for item, each in zip(items, run_plan(plan, items), strict=True):
+                cuts.append(_cut(wrapped, item, read, each, resolution, cut))
+        return cuts
+
+    return found
+
+
+segment_all = all_of(segment, list[Segmentation], """`segment` of several photos: a list, in their order.""")
 
 
 def _read(photo: Any) -> Any:

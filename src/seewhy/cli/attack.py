@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seewhy.cli import options as o
-from seewhy.cli.bundles import Output, Source, bundled
+from seewhy.cli.bundles import ModelOptions, OutputOptions, bundled
 from seewhy.cli.console import bars, complain, quiet_warnings
 from seewhy.cli.galleries import Show, showing
 from seewhy.cli.show import as_json
@@ -71,8 +71,8 @@ def attack(
     seed: o.Seed = None,
     set_: o.Set = None,
     *,
-    source: Source,
-    output: Output,
+    source: ModelOptions,
+    output: OutputOptions,
 ) -> int:
     """Change photos by a few levels of 255 until the model answers otherwise.
 
@@ -112,7 +112,6 @@ def _attack(
     given: dict[str, Any],
 ) -> None:
     from seewhy.api.attacking import attack as attack_
-    from seewhy.explanation import Attack
 
     try:
         found = attack_(
@@ -121,7 +120,6 @@ def _attack(
     except ImageError as error:
         show.lose(photo, str(error))
         return
-    assert isinstance(found, Attack)
     words = (Path(photo).stem, found.goal, method)
     stem = show.folder.stem(words)
     early = [
@@ -131,7 +129,9 @@ def _attack(
     show.keep(found.gallery(), words, early, image=photo, attack=found.to_dict())
 
 
-def _curve(photos: list[str], typed: str, method: str, given: dict[str, Any], source: Source, output: Output) -> int:
+def _curve(
+    photos: list[str], typed: str, method: str, given: dict[str, Any], source: ModelOptions, output: OutputOptions
+) -> int:
     from seewhy.api.attacking import robustness
 
     if len(photos) != 1:
@@ -157,7 +157,7 @@ def _curve(photos: list[str], typed: str, method: str, given: dict[str, Any], so
     return 1 if found.failed else 0
 
 
-def _drawn(found: Curve, output: Output) -> Path | None:
+def _drawn(found: Curve, output: OutputOptions) -> Path | None:
     """The curve as a picture, if matplotlib is there."""
     from seewhy.render import write
     from seewhy.render.plots import curve

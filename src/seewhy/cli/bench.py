@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from seewhy.cli import options as o
-from seewhy.cli.bundles import Source, bundled
+from seewhy.cli.bundles import ModelOptions, bundled
 from seewhy.cli.console import bars, quiet_warnings
 from seewhy.cli.show import as_json
 from seewhy.cli.tables import console, table
@@ -63,7 +63,7 @@ def bench(
     peers: Peers = True,
     out: Out = None,
     *,
-    source: Source,
+    source: ModelOptions,
     force: o.Force = False,
     json: o.Json = False,
     quiet: o.Quiet = False,

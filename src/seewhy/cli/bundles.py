@@ -15,11 +15,11 @@ from seewhy.cli import options as o
 if TYPE_CHECKING:
     from seewhy.models import Model
 
-__all__ = ["Drawing", "Output", "Question", "Source", "bundled"]
+__all__ = ["DrawingOptions", "ModelOptions", "OutputOptions", "QuestionOptions", "bundled"]
 
 
 @dataclass(frozen=True)
-class Question:
+class QuestionOptions:
     """What is asked about a photo, beside the methods."""
 
     target: o.Targets = None
@@ -36,7 +36,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Drawing:
+class DrawingOptions:
     """How a map is laid over its photo."""
 
     opacity: o.Opacity = None
@@ -46,7 +46,7 @@ class Drawing:
 
 
 @dataclass(frozen=True)
-class Source:
+class ModelOptions:
     """The model, as typed."""
 
     model: o.ModelSpec = "builtin"
@@ -78,7 +78,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Output:
+class OutputOptions:
     """Where files and words go."""
 
     out: o.Out = Path("seewhy-out")

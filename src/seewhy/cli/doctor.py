@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from seewhy.cli import options as o
-from seewhy.cli.bundles import Source, bundled
+from seewhy.cli.bundles import ModelOptions, bundled
 from seewhy.cli.console import bars, quiet_warnings
 from seewhy.cli.show import as_json
 from seewhy.cli.tables import console, table
@@ -35,7 +35,7 @@ def doctor(
         typer.Option("--grid", metavar="FILE.png", help="Write a picture of how the grid of the layer was proved."),
     ] = None,
     *,
-    source: Source,
+    source: ModelOptions,
     json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> int:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from seewhy.cli.bundles import Output, Source, bundled
+from seewhy.cli.bundles import ModelOptions, OutputOptions, bundled
 from seewhy.cli.console import bars, complain, quiet_warnings
 from seewhy.cli.show import as_json
 from seewhy.cli.tables import console, table
@@ -28,8 +28,8 @@ def evaluate_model(
         typer.Option("--truths", metavar="FILE", help="A table with lines file,label instead of sub-folders."),
     ] = None,
     *,
-    source: Source,
-    output: Output,
+    source: ModelOptions,
+    output: OutputOptions,
 ) -> int:
     """Count how often a model is right: accuracy, precision and recall of each class, confusion matrix.
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seewhy.cli import options as o
-from seewhy.cli.bundles import Drawing, Output, Question, Source, bundled
+from seewhy.cli.bundles import DrawingOptions, ModelOptions, OutputOptions, QuestionOptions, bundled
 from seewhy.cli.running import run
-from seewhy.cli.words import drawing_of, question_of
+from seewhy.cli.words import drawing_of, request_of
 
 if TYPE_CHECKING:
     from seewhy.explanation import Explanations
@@ -29,25 +29,25 @@ def explain(
     photos: o.Photos,
     method: o.Methods = None,
     *,
-    question: Question,
+    question: QuestionOptions,
     fuse: o.Fuse = None,
     format_: o.Format = None,
     picture: o.Picture = "figure",
-    drawing: Drawing,
-    source: Source,
-    output: Output,
+    drawing: DrawingOptions,
+    source: ModelOptions,
+    output: OutputOptions,
 ) -> int:
     """Explain photos: one picture for each photo, method, target and layer.
 
     [dim]seewhy explain chelsea.png -M grad-cam -M saliency -t "tiger cat"[/dim]
     """
     formats, drawn = drawing_of(picture, format_, drawing)
-    asked = question_of(method or ["grad-cam"], question, fuse=fuse)
+    request = request_of(method or ["grad-cam"], question, fuse)
 
     def one_each(folder: Folder, found: Explanations) -> list[list[Path]]:
         return folder.save(found, formats, **drawn)
 
-    return run(photos, source, output, asked, one_each, question.prepare)
+    return run(photos, source, output, request, one_each)
 
 
 @bundled
@@ -55,10 +55,10 @@ def compare(
     photos: o.Photos,
     method: o.Methods = None,
     *,
-    question: Question,
-    drawing: Drawing,
-    source: Source,
-    output: Output,
+    question: QuestionOptions,
+    drawing: DrawingOptions,
+    source: ModelOptions,
+    output: OutputOptions,
 ) -> int:
     """Compare methods on photos: one grid for each photo, every pass shared.
 
@@ -66,10 +66,10 @@ def compare(
     """
     _, drawn = drawing_of("overlay", None, drawing)
     drawn.pop("picture")
-    asked = question_of(method or COMPARED, question)
+    request = request_of(method or COMPARED, question)
 
     def one_grid(folder: Folder, found: Explanations) -> list[list[Path]]:
         columns = _COLUMNS if len(found) > _COLUMNS else None
         return [[folder.save_grid(found, "compare", columns=columns, **drawn)]] * len(found)
 
-    return run(photos, source, output, asked, one_grid, question.prepare)
+    return run(photos, source, output, request, one_grid)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seewhy.cli.bundles import Output, Source
+from seewhy.cli.bundles import ModelOptions, OutputOptions
 from seewhy.cli.console import Bars, bars, complain, quiet_warnings
 from seewhy.cli.running import INTERRUPTED
 from seewhy.cli.show import as_json, cost_dict, on_a_line
@@ -86,7 +86,7 @@ class Show:
 
 
 @contextmanager
-def showing(source: Source, output: Output, formats: Sequence[str] | None) -> Iterator[Show]:
+def showing(source: ModelOptions, output: OutputOptions, formats: Sequence[str] | None) -> Iterator[Show]:
     """A run whose model is loaded when the folder is known to be usable; tells the whole at its end."""
     from seewhy.report import Folder
 

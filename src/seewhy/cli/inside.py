@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from seewhy.cli import options as o
-from seewhy.cli.bundles import Output, Source, bundled
+from seewhy.cli.bundles import ModelOptions, OutputOptions, bundled
 from seewhy.cli.galleries import Format, number, showing
 from seewhy.errors import ImageError, OutOfMemory
 
@@ -63,8 +63,8 @@ def features(
     scale: Scale = "shared",
     format_: Format = None,
     *,
-    source: Source,
-    output: Output,
+    source: ModelOptions,
+    output: OutputOptions,
 ) -> int:
     """Show a layer's channels on photos, those that speak for the target first.
 
@@ -100,8 +100,8 @@ def filters(
     scale: Scale = "each",
     format_: Format = None,
     *,
-    source: Source,
-    output: Output,
+    source: ModelOptions,
+    output: OutputOptions,
 ) -> int:
     """Show a convolution's kernels: in colour in a first layer, by input channels in others.
 
@@ -123,8 +123,8 @@ def factors(
     rank: Annotated[int, number("--rank", help="How many factors.")] = 6,
     format_: Format = None,
     *,
-    source: Source,
-    output: Output,
+    source: ModelOptions,
+    output: OutputOptions,
 ) -> int:
     """Show the few patterns that a layer sees in photos, and where each is.
 

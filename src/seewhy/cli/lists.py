@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from seewhy.cli import options as o
-from seewhy.cli.bundles import Source, bundled
+from seewhy.cli.bundles import ModelOptions, bundled
 from seewhy.cli.console import complain, quiet_warnings
 from seewhy.cli.show import as_json
 from seewhy.cli.tables import console, table
@@ -27,7 +27,7 @@ __all__ = ["labels", "layers", "methods"]
 @bundled
 def layers(
     *,
-    source: Source,
+    source: ModelOptions,
     json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> int:
@@ -62,7 +62,7 @@ def labels(
         str, typer.Argument(metavar="TEXT", help="Show only labels that contain this.", show_default=False)
     ] = "",
     *,
-    source: Source,
+    source: ModelOptions,
     json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seewhy.cli import options as o
-from seewhy.cli.bundles import Output, Source, bundled
+from seewhy.cli.bundles import ModelOptions, OutputOptions, bundled
 from seewhy.cli.galleries import Format, number, showing
 from seewhy.cli.words import settings_of
 
@@ -67,8 +67,8 @@ def maximise(
     set_: o.Set = None,
     format_: Format = None,
     *,
-    source: Source,
-    output: Output,
+    source: ModelOptions,
+    output: OutputOptions,
 ) -> int:
     """Make the image that a class, layer, channel or neuron responds to most.
 

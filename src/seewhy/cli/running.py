@@ -4,18 +4,19 @@ itself."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from seewhy.cli.bundles import Output, Source
+from seewhy.cli.bundles import ModelOptions, OutputOptions
 from seewhy.cli.console import Bars, bars, complain, quiet_warnings
 from seewhy.cli.show import as_json, cost_dict, image_dict, image_lines
-from seewhy.errors import ImageError, UnknownName
+from seewhy.errors import ImageError
 
 if TYPE_CHECKING:
-    from seewhy.core.forward.session import Settings
+    from seewhy.api.asked.request import Request
     from seewhy.explanation import Explanations
     from seewhy.models import Model
     from seewhy.report import Folder
@@ -24,40 +25,33 @@ __all__ = ["INTERRUPTED", "Save", "run"]
 
 #: what a shell expects of a program that Ctrl-C ended
 INTERRUPTED = 130
-#: what may be typed for ``prepare=``
-_PREPARE: dict[str, bool | str] = {"auto": "auto", "on": True, "verify": "verify", "off": False}
 #: writes one photo's explanations into the folder; gives each one's files
 Save = Callable[["Folder", "Explanations"], Sequence[Sequence[Path]]]
 
 
 def run(
     photos: Sequence[str],
-    source: Source,
-    output: Output,
-    asked: dict[str, Any],
+    source: ModelOptions,
+    output: OutputOptions,
+    request: Request,
     save: Save,
-    prepare: str = "auto",
 ) -> int:
-    """Explain, save and tell; gives the exit code. Raises `UnknownName` for a word that ``prepare`` cannot be."""
-    from seewhy.core.forward.session import Settings
+    """Explain, save and tell; gives the exit code."""
     from seewhy.report import Folder
 
-    if prepare not in _PREPARE:
-        raise UnknownName("value of --prepare", prepare, _PREPARE, f"one of {', '.join(_PREPARE)}")
     folder = Folder(output.out, force=output.force)
     with quiet_warnings(output.quiet), bars(output.quiet) as bar:
-        settings = Settings(progress=bar, prepare=_PREPARE[prepare])
-        return _all(photos, source.load(), folder, asked, save, bar, settings, json=output.json, quiet=output.quiet)
+        request = replace(request, settings=replace(request.settings, progress=bar))
+        return _all(photos, source.load(), folder, request, save, bar, json=output.json, quiet=output.quiet)
 
 
 def _all(
     photos: Sequence[str],
     model: Model,
     folder: Folder,
-    asked: dict[str, Any],
+    request: Request,
     save: Save,
     bar: Bars,
-    settings: Settings,
     *,
     json: bool,
     quiet: bool,
@@ -68,7 +62,7 @@ def _all(
     images: list[dict[str, Any]] = []
     failed: list[dict[str, str]] = []
     total, stopped = Cost(), False
-    for n, outcome in enumerate(explain_photos(model, photos, settings=settings, **asked), 1):
+    for n, outcome in enumerate(explain_photos(model, photos, request), 1):
         if outcome.explanations is None:
             failed.append({"image": outcome.path, "reason": outcome.reason})
             with bar.aside():

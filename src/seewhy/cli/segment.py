@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seewhy.cli import options as o
-from seewhy.cli.bundles import Output, Source, bundled
+from seewhy.cli.bundles import ModelOptions, OutputOptions, bundled
 from seewhy.cli.galleries import showing
 from seewhy.cli.words import settings_of
 from seewhy.errors import ImageError
@@ -50,8 +50,8 @@ def segment(
     seed: o.Seed = None,
     set_: o.Set = None,
     *,
-    source: Source,
-    output: Output,
+    source: ModelOptions,
+    output: OutputOptions,
 ) -> int:
     """Cut the object of a class out of photos: a map says where, colours and edges say how far.
 
@@ -79,7 +79,6 @@ def segment(
             except ImageError as error:
                 show.lose(photo, str(error))
                 continue
-            assert not isinstance(found, list)
             words = (Path(photo).stem, found.explanation.target, "object")
             show.keep(found.gallery(), words, _files(show.folder, found, words), image=photo, object=found.to_dict())
             if len(photos) > 1:

@@ -13,11 +13,17 @@ from typing import TYPE_CHECKING, Any
 from seewhy.errors import UnknownName, UsageError, nearest
 
 if TYPE_CHECKING:
-    from seewhy.cli.bundles import Drawing, Question
+    from seewhy.api.asked.request import Request
+    from seewhy.cli.bundles import DrawingOptions, QuestionOptions
 
-__all__ = ["PICTURES", "drawing_of", "question_of", "settings_of", "value_of"]
+__all__ = ["PICTURES", "drawing_of", "request_of", "settings_of", "value_of"]
 
 PICTURES = ("figure", "overlay", "heatmap")
+#: options that are arguments of a request, under the same names; of ``_VALUES`` a number may be typed
+_VALUES = ("baseline", "fill", "segments")
+_ASKED = ("target", "layer", "contrast", "reduce", "backward_rule", *_VALUES)
+#: what may be typed for ``prepare=``
+_PREPARE: dict[str, bool | str] = {"auto": "auto", "on": True, "verify": "verify", "off": False}
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -69,13 +75,14 @@ def value_of(text: str) -> Any:
         return text
 
 
-def question_of(methods: Sequence[str], typed: Question, **rest: Any) -> dict[str, Any]:
-    """The question, in the words of `seewhy.explain`; ``rest`` is what a command asks besides.
+def request_of(methods: Sequence[str], typed: QuestionOptions, fuse: str | None = None) -> Request:
+    """What is asked, of the words typed; what is said twice counts once.
 
-    What is said twice counts once. Raises `UnknownName` for a method and `UsageError` for a value.
+    Raises `UnknownName` for a method, or a word that ``prepare`` cannot be, and `UsageError` for a value.
     """
     import seewhy.methods  # noqa: F401 - fills the registry
-    from seewhy.api.asked import supplies as supplying
+    from seewhy.api.asked.request import Request
+    from seewhy.core.forward.session import Settings
     from seewhy.registry import methods as registry
 
     names = list(dict.fromkeys(methods))
@@ -83,15 +90,19 @@ def question_of(methods: Sequence[str], typed: Question, **rest: Any) -> dict[st
     parameters = settings_of(typed.pairs or [], defaults)
     if typed.seed is not None and "seed" in defaults:
         parameters["seed"] = typed.seed
-    rest |= {name: getattr(typed, name) for name in ("target", "layer", "contrast", "reduce", "backward_rule")}
-    asked = {name: list(dict.fromkeys(value)) if isinstance(value, list) else value for name, value in rest.items()}
-    asked = {name: value or None for name, value in asked.items()}
-    said = {name: getattr(typed, name) for name in ("baseline", "fill", "segments")}
-    values = {name: None if text is None else value_of(text) for name, text in said.items()}
-    return {"method": names, "parameters": parameters, "question": supplying.Question(**values)} | asked
+    if typed.prepare not in _PREPARE:
+        raise UnknownName("value of --prepare", typed.prepare, _PREPARE, f"one of {', '.join(_PREPARE)}")
+    settings = Settings(prepare=_PREPARE[typed.prepare])
+    asked = {name: _once(getattr(typed, name)) for name in _ASKED}
+    values = {name: None if asked[name] is None else value_of(asked[name]) for name in _VALUES}
+    return Request(method=names, fuse=fuse, parameters=parameters, settings=settings, **asked | values)
 
 
-def drawing_of(picture: str, formats: Sequence[str] | None, typed: Drawing) -> tuple[list[str], dict[str, Any]]:
+def _once(typed: Any) -> Any:
+    return (list(dict.fromkeys(typed)) if isinstance(typed, list) else typed) or None
+
+
+def drawing_of(picture: str, formats: Sequence[str] | None, typed: DrawingOptions) -> tuple[list[str], dict[str, Any]]:
     """The formats, and the arguments of `Explanation.save`, checked; what is None or empty was not asked for."""
     from seewhy.render import MODES, colormap
     from seewhy.report import FORMATS

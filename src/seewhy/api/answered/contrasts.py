@@ -22,7 +22,8 @@ __all__ = ["combine", "rival_jobs"]
 
 def rival_jobs(plan: Plan, job: Job, outputs: Outputs) -> list[Job]:
     """Jobs for the classes that compete with ``job``'s target: the n-th competitor of every image."""
-    rows = [competitors(plan.contrast, plan.model, target, outputs, row) for row, target in enumerate(job.targets)]
+    contrast = plan.request.contrast
+    rows = [competitors(contrast, plan.model, target, outputs, row) for row, target in enumerate(job.targets)]
     return [Job(job.outline, targets, job.parameters, job.supplies) for targets in zip(*rows, strict=True)]
 
 
@@ -32,27 +33,28 @@ def combine(plan: Plan, outcome: Outcome, rivals: Mapping[int, list[Job]]) -> li
     count = len(outcome.answers) - sum(map(len, rivals.values()))
     done = []
     for n, answer in enumerate(outcome.answers[:count]):
-        if plan.contrast is None:
-            done.append(finish(answer, plan.reduce))
+        if plan.request.contrast is None:
+            done.append(finish(answer, plan.request.reduce))
             continue
         others = [by_job[id(job)] for job in rivals[n]]
         strongest = torch.stack([other.attribution.values for other in others]).amax(0)
         done.append(
             finish(
                 answer,
-                plan.reduce,
+                plan.request.reduce,
                 values=answer.attribution.values - strongest,
                 contrast=_words(plan, answer),
                 spent=answer.spent.united(*(other.spent for other in others)),
             )
         )
-    return done if plan.fuse is None else _fused(plan, done)
+    return done if plan.request.fuse is None else _fused(plan, done)
 
 
 def _words(plan: Plan, answer: Answer) -> str:
-    if isinstance(plan.contrast, str) and plan.contrast.startswith("top-"):
-        return f"against {plan.contrast}"
-    rival = plan.model.find_label(plan.contrast) if isinstance(plan.contrast, str) else plan.contrast
+    contrast = plan.request.contrast
+    if isinstance(contrast, str) and contrast.startswith("top-"):
+        return f"against {contrast}"
+    rival = plan.model.find_label(contrast) if isinstance(contrast, str) else contrast
     assert rival is not None
     named = Logit(rival).describe(plan.model.label) if rival >= 0 else f"class {rival}"
     return f"against {named}"
@@ -73,16 +75,16 @@ def _fuse(plan: Plan, group: list[Finished]) -> Finished:
         return first
     if any(each.values.ndim < 3 for each in group):
         dense = next(each.place for each in group if each.values.ndim < 3)
-        raise UsageError(f"fuse={plan.fuse!r}: layer {dense!r} has no positions to lay over the others'")
+        raise UsageError(f"fuse={plan.request.fuse!r}: layer {dense!r} has no positions to lay over the others'")
     grid = max((tuple(each.values.shape[1:]) for each in group), key=lambda g: torch.Size(g).numel())
     stack = torch.stack([upsample(each.values[:, None], grid)[:, 0] for each in group])
     return Finished(
         first.answer,
-        stack.mean(0) if plan.fuse == "mean" else stack.amax(0),
+        stack.mean(0) if plan.request.fuse == "mean" else stack.amax(0),
         False,
         None,
         " + ".join(each.place for each in group),
         first.contrast,
-        {**first.parameters, "fuse": plan.fuse},
+        {**first.parameters, "fuse": plan.request.fuse},
         first.spent.united(*(each.spent for each in group[1:])),
     )

@@ -12,7 +12,7 @@ from torch import nn
 
 import seewhy.methods  # noqa: F401 - every method registers itself on import
 from seewhy.api.asked.parameters import split_parameters
-from seewhy.api.asked.supplies import Question
+from seewhy.api.asked.request import Request
 from seewhy.api.asked.targets import Wanted, check_contrast
 from seewhy.core.forward.session import Settings
 from seewhy.core.intercept.backward_rules import rule_name
@@ -38,39 +38,20 @@ class Plan:
 
     model: Model
     network: Network
+    request: Request
+    settings: Settings
     outlines: tuple[Outline, ...]
     parameters: tuple[dict[str, Any], ...]
     wanted: Wanted
-    several: bool
-    contrast: int | str | None
-    fuse: str | None
-    reduce: str | None
-    question: Question
     layers: tuple[str, ...]
-    settings: Settings
     asked: tuple[int, ...]
 
     @classmethod
-    def make(
-        cls,
-        model: Model,
-        images: int,
-        method: str | Sequence[str],
-        target: Any,
-        layer: Any,
-        *,
-        parameters: dict[str, Any],
-        settings: Settings,
-        contrast: int | str | None = None,
-        fuse: str | None = None,
-        reduce: str | None = None,
-        backward_rule: str = "none",
-        question: Question | None = None,
-        call: str = "explain",
-    ) -> Plan:
-        """Check what is asked against what the model, and the command ``call``, can do; raises `UsageError` and its
-        kin."""
-        names = [method] if isinstance(method, str) else list(method)
+    def make(cls, model: Model, request: Request, images: int = 1, call: str = "explain") -> Plan:
+        """Check what is asked of so many ``images`` against what the model, and the command ``call``, can do; raises
+        `UsageError` and its kin."""
+        settings, fuse = request.settings, request.fuse
+        names = [request.method] if isinstance(request.method, str) else list(request.method)
         methods = _methods(names, call)
         network = Network(model.module)
         _check_capabilities(network, methods)
@@ -79,34 +60,41 @@ class Plan:
                 f"differentiable=True: {fixed[0].name} takes constants or optimises on its way, so its graph would be "
                 "wrong; input-x-gradient and every CAM have a whole one"
             )
-        question = question or Question()
-        _check_words(methods, fuse, reduce, contrast, question, settings.prepare)
-        layers = _layer_names(network, layer, model.spec)
+        _check_words(methods, request)
+        layers = _layer_names(network, request.layer, model.spec)
         outlines, own, asked = [], [], []
-        for number, (each, given) in enumerate(zip(methods, split_parameters(methods, parameters), strict=True)):
-            rule = _rule(each, backward_rule)
+        parameters = split_parameters(methods, request.parameters)
+        for number, (each, given) in enumerate(zip(methods, parameters, strict=True)):
+            rule = _rule(each, request.backward_rule)
             if each.card.by_layer:
-                made = _by_layer(network, each, layers, rule, target, fuse)
+                made = _by_layer(network, each, layers, rule, request)
             else:
                 made = [Outline(each, place, rule) for place in _places(each, layers)]
             for outline in made:
                 asked.append(number)
                 outlines.append(outline)
                 own.append(given | ({"layers": layers} if each.card.several_layers else {}))
-        wanted = Wanted(model, target, images, classless=all(map(_looks_at_no_class, methods)))
-        check_contrast(contrast, model)
-        if fuse is not None and (len(layers) < 2 or reduce == "none"):
+        wanted = Wanted(model, request.target, images, classless=all(map(_looks_at_no_class, methods)))
+        check_contrast(request.contrast, model)
+        if fuse is not None and (len(layers) < 2 or request.reduce == "none"):
             raise UsageError(
                 f"fuse={fuse!r} makes one map of several layers: give two or more, and a reduce= that is not 'none'"
             )
-        fused = fuse is not None and len(layers) > 1
-        several = len(names) > 1 or (len(outlines) > len(names) and not fused) or wanted.many
-        several = several or not isinstance(method, str) or any(outline.optional for outline in outlines)
         extra = tuple(n for n in layers if any(m.card.several_layers for m in methods)) + wanted.layers
         return cls(
-            model, network, tuple(outlines), tuple(own), wanted, several, contrast, fuse, reduce, question, extra,
-            settings, tuple(asked),
+            model, network, request, settings, tuple(outlines), tuple(own), wanted, extra, tuple(asked)
         )  # fmt: skip
+
+    def several(self, images: int) -> str:
+        """What makes several results of so many ``images``, in words; '' if nothing does."""
+        methods = len(set(self.asked))
+        if images > 1:
+            return f"{images} images were given"
+        if methods > 1:
+            return f"{methods} methods were asked for"
+        if len(self.outlines) > 1 and self.request.fuse is None:
+            return f"{self.outlines[0].method.name} has one for each of {len(self.outlines)} layers"
+        return f"target={self.request.target!r} means several" if self.wanted.many else ""
 
 
 def _looks_at_no_class(method: Method) -> bool:
@@ -148,9 +136,8 @@ def _check_capabilities(network: Network, methods: Sequence[Method]) -> None:
             )
 
 
-def _check_words(
-    methods: Sequence[Method], fuse: Any, reduce: Any, contrast: Any, question: Question, prepare: Any
-) -> None:
+def _check_words(methods: Sequence[Method], request: Request) -> None:
+    fuse, reduce, contrast, prepare = request.fuse, request.reduce, request.contrast, request.settings.prepare
     if fuse is not None and fuse not in _FUSIONS:
         raise UnknownName("fusion", str(fuse), _FUSIONS, "fuse='mean' or fuse='max'")
     if reduce is not None:
@@ -169,9 +156,9 @@ def _check_words(
         ("segments", ("segments", "regions"), "methods that hide superpixels do"),
         ("references", ("references",), "expected-gradients does"),
     ):
-        if getattr(question, word) is not None and not any(set(takers) & set(m.requires) for m in methods):
+        if getattr(request, word) is not None and not any(set(takers) & set(m.requires) for m in methods):
             raise UsageError(
-                f"{word}={getattr(question, word)!r:.60}: {methods[0].name} has none; {who}. List them: seewhy methods"
+                f"{word}={getattr(request, word)!r:.60}: {methods[0].name} has none; {who}. List them: seewhy methods"
             )
     if prepare not in (True, False, "auto", "verify"):
         raise UsageError(f"prepare={prepare!r}: one of True, False, 'auto', 'verify'")
@@ -209,17 +196,17 @@ def _places(method: Method, layers: tuple[str, ...]) -> tuple[str, ...]:
     return layers or (INPUT if at == "any" else AUTO,)
 
 
-def _by_layer(
-    network: Network, method: Method, layers: tuple[str, ...], rule: str, target: Any, fuse: Any
-) -> list[Outline]:
+def _by_layer(network: Network, method: Method, layers: tuple[str, ...], rule: str, request: Request) -> list[Outline]:
     """One outline for each layer given, else for each convolution and dense layer, as far as they run."""
-    if target is not None:
+    if request.target is not None:
         raise UsageError(
             f"{method.name} explains the mean of each layer, no class: leave target= out; for a class's gradient at "
             "a layer use saliency with layer="
         )
-    if fuse is not None:
-        raise UsageError(f"fuse={fuse!r}: the maps of {method.name} have a target each, so nothing is one map of them")
+    if request.fuse is not None:
+        raise UsageError(
+            f"fuse={request.fuse!r}: the maps of {method.name} have a target each, so nothing is one map of them"
+        )
     if INPUT in layers:
         raise UsageError(f"{method.name} explains layers; the input is none. Leave layer= out for all of them")
     if layers:

@@ -4,14 +4,14 @@ runs no network."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from seewhy.api.asked.parameters import BASELINES, baseline_tensor
+from seewhy.api.asked.request import Request
 from seewhy.api.given.images import Item, read_items
 from seewhy.api.given.regions import regions, segments
 from seewhy.core.perturb.fills import Fill, Inpaint
@@ -19,34 +19,9 @@ from seewhy.errors import UnknownName, UsageError
 from seewhy.models import Model
 from seewhy.registry import ARGUMENTS, Method
 
-__all__ = ["FILLS", "Question", "Supplier", "bounds_of"]
+__all__ = ["FILLS", "Supplier", "bounds_of"]
 
 FILLS = (*BASELINES, "inpaint")
-
-
-@dataclass(frozen=True)
-class Question:
-    """What the user said about references and regions; None is each method's own default."""
-
-    baseline: Any = None
-    fill: Any = None
-    segments: Any = None
-    references: Any = None
-
-    def about(self, indices: Sequence[int], count: int, ndim: int) -> Question:
-        """The same for some of ``count`` images, inputs [B, C, *size] of ``ndim`` axes: of what was given for each
-        image by itself, their rows."""
-
-        def rows(value: Any, axes: int) -> Any:
-            own = isinstance(value, Tensor | np.ndarray) and value.ndim == axes and len(value) == count
-            return value[list(indices)] if own else value
-
-        return replace(
-            self,
-            baseline=rows(self.baseline, ndim),
-            fill=rows(self.fill, ndim),
-            segments=rows(self.segments, ndim - 1),
-        )
 
 
 @dataclass
@@ -56,7 +31,7 @@ class Supplier:
     model: Model
     x: Tensor
     items: Sequence[Item]
-    question: Question
+    request: Request
     seed: int = 0
     #: what was used, in words, for the record
     described: dict[str, str] = field(default_factory=dict)
@@ -68,10 +43,10 @@ class Supplier:
         return {name: getattr(self, f"_{name}")(method) for name in supplied}
 
     def _baseline(self, method: Method) -> Tensor:
-        return self._reference("baseline", self.question.baseline, "black")
+        return self._reference("baseline", self.request.baseline, "black")
 
     def _fill(self, method: Method) -> Fill:
-        asked = self.question.fill
+        asked = self.request.fill
         if isinstance(asked, str) and asked not in (*FILLS, "gray"):
             raise UnknownName("fill", asked, FILLS, f"one of {', '.join(FILLS)}, a number or a tensor")
         if isinstance(asked, str) and asked == "inpaint":
@@ -92,14 +67,14 @@ class Supplier:
         return tensor  # type: ignore[no-any-return]
 
     def _segments(self, method: Method) -> Tensor:
-        return self._once("segments", lambda: segments(self.question.segments, self.x, self.items))
+        return self._once("segments", lambda: segments(self.request.segments, self.x, self.items))
 
     def _regions(self, method: Method) -> Tensor:
-        return self._once("regions", lambda: regions(self.question.segments, self.x, self.items))
+        return self._once("regions", lambda: regions(self.request.segments, self.x, self.items))
 
     def _references(self, method: Method) -> Tensor | None:
         """Other images, as inputs [N, C, *size]: photos, arrays or tensors, or one batch of inputs."""
-        asked = self.question.references
+        asked = self.request.references
         if asked is None:
             return None
         rows = self._once(

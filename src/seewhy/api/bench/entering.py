@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seewhy.api.explaining import explain
+from seewhy.api.explaining import explain_all
 from seewhy.api.preparing import prepare
 from seewhy.explanation import Explanations
 from seewhy.models import Model
@@ -113,8 +113,6 @@ def ours(
     if registry[method].card.reduce is not None:
         given.setdefault("reduce", "none")
     goal = list(target) if len(x) > 1 else target[0]
-    found = explain(
+    return explain_all(
         model, x.movedim(1, -1) if last else x, method=[method], target=goal, layer=layer, prepare=prepare, **given
     )
-    assert isinstance(found, Explanations)
-    return found

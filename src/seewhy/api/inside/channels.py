@@ -12,7 +12,9 @@ from torch import nn
 
 from seewhy.api.answered.records import array, cost_of, finish
 from seewhy.api.answered.statuses import status_of
+from seewhy.api.asked.one_or_all import all_of, one, refuse_several
 from seewhy.api.asked.plan import Plan
+from seewhy.api.asked.request import Request
 from seewhy.api.explaining import Batch, batches
 from seewhy.api.given.images import Item, read_items
 from seewhy.api.inside.shared import check_count, check_grid, check_word
@@ -23,7 +25,7 @@ from seewhy.explanation import Gallery, Tile, columns_for
 from seewhy.models import Model, load, wrap
 from seewhy.render import DIVERGING, SEQUENTIAL, heatmap, limits
 
-__all__ = ["feature_maps"]
+__all__ = ["feature_maps", "feature_maps_all"]
 
 _ORDERS = ("evidence", "magnitude", "index")
 
@@ -34,6 +36,7 @@ _WORDS = {
 }
 
 
+@one
 def feature_maps(
     model: Model | nn.Module | str,
     image: Any,
@@ -46,9 +49,9 @@ def feature_maps(
     reshape: Reshape | None = None,
     memory: int | None = None,
     progress: Callable[[str, int, int], None] | None = None,
-) -> Gallery | list[Gallery]:
-    """The channels of a layer as a grid of pictures, those that speak for the target first: a `Gallery`, or a list of
-    them for several images, layers or targets (image by image, then layer, then target).
+) -> Callable[[bool], list[Gallery]]:
+    """The channels of a layer as a grid of pictures, those that speak for the target first. `feature_maps_all` takes
+    several images, layers or targets.
 
     ``image``, ``layer`` (None: the one chosen for CAMs), ``target``, ``reshape`` and ``memory`` as in
     `seewhy.explain`. A channel's evidence is the sum over positions of gradient x activation, in score units; tiles
@@ -70,17 +73,28 @@ def feature_maps(
     """
     asked = {"top": check_count("top", top), "order": check_word("order", order, _ORDERS)}
     asked["scale"] = check_word("scale", scale, ("shared", "each"))
-    wrapped = load(model) if isinstance(model, str) else wrap(model)
-    items, one_image = read_items(wrapped, image)
     settings = Settings(reshape, memory=memory, progress=progress or (lambda what, done, total: None))
-    plan = Plan.make(
-        wrapped, len(items), "feature-maps", target, layer, parameters={}, settings=settings, call="features"
-    )
-    found: dict[int, list[Gallery]] = {}
-    for done, made in batches(plan, items, lambda batch: _galleries(plan, batch, asked)):
-        found |= dict(zip(done.indices, made, strict=True))
-    ordered = [gallery for index in range(len(items)) for gallery in found[index]]
-    return ordered[0] if one_image and not plan.several else ordered
+    request = Request(method="feature-maps", target=target, layer=layer, settings=settings)
+
+    def galleries(only: bool) -> list[Gallery]:
+        wrapped = load(model) if isinstance(model, str) else wrap(model)
+        items, _ = read_items(wrapped, image)
+        plan = Plan.make(wrapped, request, len(items), call="features")
+        if only:
+            refuse_several("feature_maps", "gallery", plan.several(len(items)))
+        found: dict[int, list[Gallery]] = {}
+        for done, made in batches(plan, items, lambda batch: _galleries(plan, batch, asked)):
+            found |= dict(zip(done.indices, made, strict=True))
+        return [gallery for index in range(len(items)) for gallery in found[index]]
+
+    return galleries
+
+
+feature_maps_all = all_of(
+    feature_maps,
+    list[Gallery],
+    """`feature_maps` of several images, layers or targets: a list, image by image, then layer, then target.""",
+)
 
 
 def _galleries(plan: Plan, batch: Batch, asked: dict[str, Any]) -> list[list[Gallery]]:

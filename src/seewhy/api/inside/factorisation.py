@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from seewhy.api.answered.records import array
 from seewhy.api.asked.plan import Plan
+from seewhy.api.asked.request import Request
 from seewhy.api.explaining import Batch, batches
 from seewhy.api.given.images import Item, read_items, same_shape
 from seewhy.api.inside.shared import check_grid
@@ -69,8 +70,8 @@ def factors(
     wrapped = load(model) if isinstance(model, str) else wrap(model)
     items, _ = read_items(wrapped, images)
     settings = Settings(reshape, memory=memory, progress=progress or (lambda what, done, total: None))
-    asked = {"rank": rank, **parameters}
-    plan = Plan.make(wrapped, len(items), "factors", None, layer, parameters=asked, settings=settings, call="factors")
+    request = Request(method="factors", layer=layer, parameters={"rank": rank, **parameters}, settings=settings)
+    plan = Plan.make(wrapped, request, len(items), call="factors")
     if len(plan.outlines) != 1:
         raise UsageError(f"factors takes one layer; got {len(plan.outlines)}: ask for one at a time")
     if len(list(same_shape(items))) > 1:

@@ -1,0 +1,52 @@
+"""What a person asks of a command that explains, whatever the images: one frozen `Request`, made once, of Python's
+arguments or of words that were typed; checked by whoever plans it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from seewhy.core.forward.session import Settings
+
+__all__ = ["Request"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """The arguments of `seewhy.explain`, under the same names; None is each method's own default.
+
+    ``parameters`` are the methods' own, ``settings`` say how to run, not what.
+    """
+
+    method: str | Sequence[str] = "grad-cam"
+    target: Any = None
+    layer: Any = None
+    contrast: int | str | None = None
+    fuse: str | None = None
+    reduce: str | None = None
+    backward_rule: str = "none"
+    baseline: Any = None
+    fill: Any = None
+    segments: Any = None
+    references: Any = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    settings: Settings = field(default_factory=Settings)
+
+    def about(self, indices: Sequence[int], count: int, ndim: int) -> Request:
+        """The same for some of ``count`` images, inputs [B, C, *size] of ``ndim`` axes: of what was given for each
+        image by itself, their rows."""
+
+        def rows(value: Any, axes: int) -> Any:
+            own = isinstance(value, Tensor | np.ndarray) and value.ndim == axes and len(value) == count
+            return value[list(indices)] if own else value
+
+        return replace(
+            self,
+            baseline=rows(self.baseline, ndim),
+            fill=rows(self.fill, ndim),
+            segments=rows(self.segments, ndim - 1),
+        )
