@@ -61,7 +61,7 @@ class Goal:
         return after.index == self.reach if self.reach is not None else after.index != self.leave
 
 
-@one
+@one(Attack)
 def attack(
     model: Any,
     image: Any,

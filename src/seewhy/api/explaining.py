@@ -199,7 +199,7 @@ def _in_order(plan: Plan, outputs: Outputs) -> list[tuple[Outline, dict[str, Any
 Progress = Callable[[str, int, int], None]
 
 
-@one
+@one(Explanation)
 def explain(
     model: Model | nn.Module | Callable[[Tensor], Any] | str,
     image: Any,

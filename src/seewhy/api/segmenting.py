@@ -27,7 +27,7 @@ __all__ = ["segment", "segment_all"]
 _LARGEST = 1024
 
 
-@one
+@one(Segmentation)
 def segment(
     model: Any,
     image: Any,

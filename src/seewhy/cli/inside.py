@@ -70,20 +70,19 @@ def features(
 
     [dim]seewhy features chelsea.png --layer blocks.4 --target "tiger cat"[/dim]
     """
-    from seewhy.api.inside.channels import feature_maps
-    from seewhy.explanation import Gallery
+    from seewhy.api.inside.channels import feature_maps_all
 
     with showing(source, output, format_) as show:
         for done, photo in enumerate(photos, 1):
             try:
-                found = feature_maps(
+                found = feature_maps_all(
                     show.model, photo, list(dict.fromkeys(layer or [])) or None,
                     list(dict.fromkeys(target or [])) or None, top=top, order=order, scale=scale,
                 )  # fmt: skip
             except (ImageError, OutOfMemory) as error:
                 show.lose(photo, str(error))
                 continue
-            for each in [found] if isinstance(found, Gallery) else found:
+            for each in found:
                 words = (Path(photo).stem, str(each.parameters["target"]), "features", str(each.parameters["layer"]))
                 show.keep(each, words, image=photo)
             if len(photos) > 1:

@@ -17,21 +17,24 @@ T = TypeVar("T")
 S = TypeVar("S")
 
 
-def one(note: Callable[P, Callable[[bool], Sequence[T]]]) -> Callable[P, T]:
-    """``note`` as a function that gives its only result.
+def one(kind: type[T]) -> Callable[[Callable[P, Callable[[bool], Sequence[T]]]], Callable[P, T]]:
+    """A function that notes what it is asked, as one that gives its only result, a ``kind``.
 
-    ``note`` gives a function that runs what was asked; that is told whether one result is all that is wanted, and
-    refuses more before anything is computed (`refuse_several`).
+    What it gives itself is a function that runs what was asked; that is told whether one result is all that is wanted,
+    and refuses more before anything is computed (`refuse_several`).
     """
 
-    @wraps(note)
-    def answer(*args: P.args, **kwargs: P.kwargs) -> T:
-        found = note(*args, **kwargs)(True)
-        if not found:  # interrupted before there was anything
-            raise KeyboardInterrupt
-        return found[0]
+    def answering(note: Callable[P, Callable[[bool], Sequence[T]]]) -> Callable[P, T]:
+        @wraps(note)
+        def answer(*args: P.args, **kwargs: P.kwargs) -> T:
+            found = note(*args, **kwargs)(True)
+            if not found:  # interrupted before there was anything
+                raise KeyboardInterrupt
+            return found[0]
 
-    return answer
+        return _giving(answer, kind)
+
+    return answering
 
 
 def all_of(answer: Callable[P, Any], kind: type[S], doc: str) -> Callable[P, S]:
@@ -45,7 +48,14 @@ def all_of(answer: Callable[P, Any], kind: type[S], doc: str) -> Callable[P, S]:
 
     answer_all.__name__ = answer_all.__qualname__ = f"{answer.__name__}_all"
     answer_all.__doc__ = doc
-    return answer_all
+    return _giving(answer_all, kind)
+
+
+def _giving(answer: Callable[P, T], kind: Any) -> Callable[P, T]:
+    """``answer``, which says of itself that it gives a ``kind``."""
+    answer.__signature__ = inspect.signature(answer).replace(return_annotation=kind)  # type: ignore[attr-defined]
+    answer.__annotations__ = answer.__annotations__ | {"return": kind}
+    return answer
 
 
 def refuse_several(name: str, what: str, why: str) -> None:

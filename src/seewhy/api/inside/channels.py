@@ -36,7 +36,7 @@ _WORDS = {
 }
 
 
-@one
+@one(Gallery)
 def feature_maps(
     model: Model | nn.Module | str,
     image: Any,

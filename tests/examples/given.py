@@ -1,0 +1,34 @@
+"""What the examples of README and docs take for granted: a network in hand, a model, a photo, a batch, a function."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import torchvision  # type: ignore[import-untyped]
+from PIL import Image
+from torch import Tensor, nn
+
+import seewhy
+
+module: nn.Module = nn.Sequential(
+    nn.Conv2d(3, 8, 3, stride=2), nn.ReLU(), nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(128, 2)
+).eval()
+network: nn.Module = torchvision.models.resnet18().eval()
+model: seewhy.Model = seewhy.load("builtin")
+photo = Path("photo.jpg")
+image: Tensor = torch.rand(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+batch: Tensor = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+
+
+def to_tensor(picture: Image.Image) -> Tensor:
+    """A picture as `module` takes it."""
+    return torch.from_numpy(np.array(picture.convert("RGB").resize((32, 32)))).movedim(-1, 0) / 255
+
+
+def scores(inputs: Tensor) -> Tensor:
+    """Any function from a batch to scores [B, K]."""
+    return torch.stack([inputs.mean((1, 2, 3)), inputs.amax((1, 2, 3))], 1)
+
+
