@@ -46,10 +46,10 @@ def covered(model: Any, x: Any, name: str, given: dict[str, Any], seeds: int) ->
     asked = {"method": name, "tolerance": 0.0, **given} | ({"reduce": "none"} if card.reduce is not None else {})
     if "tolerance" not in methods[name].parameters:
         return None
-    short = [seewhy.explain(model, x, seed=seed, **asked) for seed in range(seeds)]
+    short = [seewhy.explain_all(model, x, seed=seed, **asked) for seed in range(seeds)]
     if any(not isinstance(each.error, np.ndarray) or each.error.shape != each.values.shape for each in short[0]):
         return None
-    long = seewhy.explain(model, x, seed=1000, **asked | {"n": MORE * asked["n"]})
+    long = seewhy.explain_all(model, x, seed=1000, **asked | {"n": MORE * asked["n"]})
     shares = [
         [np.mean(np.abs(a.values - b.values) <= 2 * np.asarray(a.error)) for a, b in zip(each, long, strict=True)]
         for each in short

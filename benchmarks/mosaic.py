@@ -105,7 +105,7 @@ def table(model: seewhy.Model, mosaics: Sequence[tuple[Image.Image, list[int]]])
         for picture, classes in mosaics:
             asked: dict[str, Any] = {"method": method.name, "target": classes, **given}
             asked |= {"fill": "grey"} if "fill" in method.requires and method.card.fill == "grey" else {}
-            maps = [each.map for each in seewhy.explain(model, picture, **asked)]
+            maps = [each.map for each in seewhy.explain_all(model, picture, **asked)]
             alone += [share(values, n) for n, values in enumerate(maps)]
             if method.card.family == "cam":
                 against += [share(values - np.max(np.delete(maps, n, 0), 0), n) for n, values in enumerate(maps)]

@@ -173,7 +173,7 @@ def _twelve(subject: Subject, x: Tensor, ready: Prepared) -> list[Contestant]:
     def ours_on(on: str) -> Callable[[], NDArray[Any]]:
         def go() -> NDArray[Any]:
             # no layer: maps of the input stay there, and class activation maps have theirs chosen
-            found = seewhy.explain(
+            found = seewhy.explain_all(
                 subject.model, x, method=TWELVE, target=_CLASS, prepare=on == "prepared", reduce="none"
             )
             return np.stack([each.values for each in found if each.method == "saliency"])

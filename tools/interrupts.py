@@ -66,11 +66,11 @@ def _child(seed: int, each: int) -> int:
         after = draw.random() * (_LONGEST if turn == 0 else _LONGEST / 4)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            ended = _interrupted(lambda: seewhy.explain(net, x, **given, prepare=True), after)  # noqa: B023
+            ended = _interrupted(lambda: seewhy.explain_all(net, x, **given, prepare=True), after)  # noqa: B023
             assert _state(net) == before, f"{method}, after {after:.2f} s: the model is not as it was"
-            found = seewhy.explain(net, x, **given, prepare=True)
-            right = seewhy.explain(twin, x, **given, prepare=False)
-        for a, b in zip(*([each] if len(x) == 1 else list(each) for each in (found, right)), strict=True):
+            found = seewhy.explain_all(net, x, **given, prepare=True)
+            right = seewhy.explain_all(twin, x, **given, prepare=False)
+        for a, b in zip(found, right, strict=True):
             gap = abs(a.values - b.values).max()
             assert gap <= 2e-3 * abs(b.values).max(), f"{method}, after {after:.2f} s: the next call is {gap} off"
         print(f"{method} {ended} after {after:.2f} s", flush=True)

@@ -78,7 +78,7 @@ def _asked(net: nn.Module, method: Method) -> Iterator[tuple[str, np.ndarray]]:
         given["layer"] = [each.name for each in seewhy.layers(net, x) if each.grid and math.prod(each.grid) > 1][-4:-2]
     try:
         if method.card.call == "explain":
-            found = seewhy.explain(net, x, method=method.name, target=target, prepare=False, **given)
+            found = seewhy.explain_all(net, x, method=method.name, target=target, prepare=False, **given)
             for number, each in enumerate(found):
                 yield f"{number}", each.values
                 yield f"{number} words", np.array(json.dumps([each.layer, each.status.code, each.unit, each.notes]))
@@ -88,7 +88,7 @@ def _asked(net: nn.Module, method: Method) -> Iterator[tuple[str, np.ndarray]]:
             yield "twin", np.asarray(twin.image)
         else:
             several = {
-                "features": lambda: seewhy.feature_maps(net, x, target=target),
+                "features": lambda: seewhy.feature_maps_all(net, x, target=target),
                 "factors": lambda: seewhy.factors(net, x, rank=3),
                 "filters": lambda: seewhy.filters(net),
                 "maximise": lambda: seewhy.maximise(net, 1, size=32, steps=4),

@@ -34,7 +34,7 @@ def judge(exhibit: Exhibit, size: tuple[int, int], prepared: bool = False) -> di
     before, output = _snapshot(net), _flat(_run(net, x))
     row: dict[str, Any] = {"size": list(size)}
     try:
-        maps = seewhy.explain(net, x, method="grad-cam", target=exhibit.target, prepare=False)
+        maps = seewhy.explain_all(net, x, method="grad-cam", target=exhibit.target, prepare=False)
     except SeewhyError as error:
         row |= {"layer": None, "refused": str(error)[:300]}
     else:
@@ -225,7 +225,7 @@ def _saliency(exhibit: Exhibit, net: nn.Module, x: Tensor) -> tuple[str, bool]:
     gradient = torch.zeros_like(x) if gradient is None else gradient
     want = gradient.abs().amax(-1 if exhibit.last else 1)
     try:
-        found = seewhy.explain(net, x, method="saliency", target=exhibit.target, prepare=False)
+        found = seewhy.explain_all(net, x, method="saliency", target=exhibit.target, prepare=False)
     except SeewhyError as error:
         return f"refused: {error}"[:200], bool(want.any())
     ours = torch.stack([torch.from_numpy(each.values).abs() for each in found])
@@ -235,9 +235,9 @@ def _saliency(exhibit: Exhibit, net: nn.Module, x: Tensor) -> tuple[str, bool]:
 def _prepared(exhibit: Exhibit, net: nn.Module, x: Tensor) -> str:
     """Whether saliency by a prepared program is that of the model, twice; or why there is none."""
     try:
-        exact = seewhy.explain(net, x, method="saliency", target=exhibit.target, reduce="none", prepare=False)
+        exact = seewhy.explain_all(net, x, method="saliency", target=exhibit.target, reduce="none", prepare=False)
         for _ in range(2):
-            found = seewhy.explain(net, x, method="saliency", target=exhibit.target, reduce="none", prepare=True)
+            found = seewhy.explain_all(net, x, method="saliency", target=exhibit.target, reduce="none", prepare=True)
     except SeewhyError as error:
         return f"refused: {error}"[:200]
     ours, right = (torch.stack([torch.from_numpy(each.values).double() for each in some]) for some in (found, exact))

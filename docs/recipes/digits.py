@@ -81,13 +81,13 @@ def maps_of(model: Any, pictures: NDArray[np.float32], truths: NDArray[np.int64]
     found: dict[str, list[Any]] = {}
     for rule in MODIFIERS:
         found[f"saliency, {rule}"] = list(
-            seewhy.explain(model, images, method="saliency", target=targets, backward_rule=rule)
+            seewhy.explain_all(model, images, method="saliency", target=targets, backward_rule=rule)
         )
         found[f"grad-cam, {rule}"] = list(
-            seewhy.explain(model, images, method="grad-cam", target=targets, layer="conv2", backward_rule=rule)
+            seewhy.explain_all(model, images, method="grad-cam", target=targets, layer="conv2", backward_rule=rule)
         )
-    found["occlusion"] = list(seewhy.explain(model, images, method="occlusion", target=targets, window=4, stride=2))
-    found["input x gradient"] = list(seewhy.explain(model, images, method="input-x-gradient", target=targets))
+    found["occlusion"] = list(seewhy.explain_all(model, images, method="occlusion", target=targets, window=4, stride=2))
+    found["input x gradient"] = list(seewhy.explain_all(model, images, method="input-x-gradient", target=targets))
     return found
 
 

@@ -166,7 +166,7 @@ def accuracy(model: keras.Model, data: Scenes) -> float:
 def maps_of(model: Any, data: Scenes) -> dict[str, list[Any]]:
     """Every map of `MAPS` for "ship", of every scene."""
     pictures = list(data.pictures)
-    return {name: list(seewhy.explain(model, pictures, method=name, target=0, **own)) for name, own in MAPS.items()}
+    return {name: list(seewhy.explain_all(model, pictures, method=name, target=0, **own)) for name, own in MAPS.items()}
 
 
 def on_object(maps: list[Any], data: Scenes) -> float:

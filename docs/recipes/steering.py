@@ -165,12 +165,12 @@ def run(recipe: Recipe, seed: int) -> dict[str, float]:
         recipe.say(f"  {name:24} {found[name]:5.2f}")
     recipe.say(f"  {CHOSEN}, before training: {found['evidence untrained']:.2f}")
 
-    by_layer = seewhy.explain(model, pictures(shown), method="saliency-by-layer")
+    by_layer = seewhy.explain_all(model, pictures(shown), method="saliency-by-layer")
     for name in [layer.name for layer in model.layers if layer.weights]:
         maps = [each.map for each in by_layer.where(layer=name)]
         recipe.say(f"  saliency of {name:12} {evidence(maps, shown):5.2f}")
 
-    steer = seewhy.explain(model, pictures(shown), method="saliency", target=ANGLE, reduce="sum")
+    steer = seewhy.explain_all(model, pictures(shown), method="saliency", target=ANGLE, reduce="sum")
     by_kind = [modified(each.map) for each in steer]
     for name in by_kind[0]:
         found[name] = brightened(model, shown, [each[name] for each in by_kind])
@@ -181,7 +181,7 @@ def run(recipe: Recipe, seed: int) -> dict[str, float]:
 
 
 def _maps(model: keras.Model, roads: list[Scene], asked: dict[str, Any]) -> list[NDArray[np.float64]]:
-    return [each.map for each in seewhy.explain(model, pictures(roads), target=ANGLE, **asked)]
+    return [each.map for each in seewhy.explain_all(model, pictures(roads), target=ANGLE, **asked)]
 
 
 def draw(recipe: Recipe, model: keras.Model, shown: list[Scene], by_layer: seewhy.Explanations) -> None:
@@ -214,7 +214,7 @@ def draw(recipe: Recipe, model: keras.Model, shown: list[Scene], by_layer: seewh
     ]
     write(grid([cells[:5], cells[5:]], cell=240), out / "steering-layers.jpg", force=True)
 
-    gradient = seewhy.explain(model, pictures(some), method="saliency", target=ANGLE, reduce="sum")
+    gradient = seewhy.explain_all(model, pictures(some), method="saliency", target=ANGLE, reduce="sum")
     rows = [
         [Cell(road.picture, (f"{road.angle:+.0f} degrees",))]
         + [Cell(coloured(np.maximum(where, 0)), (name,)) for name, where in modified(each.map).items()]

@@ -45,7 +45,7 @@ def two_objects(recipe: Recipe) -> None:
     """Each method, for each class: how much of its evidence is in that object's half."""
     model = seewhy.load("builtin")
     picture = mosaic([Path(str(resources.files("seewhy.photos") / name)) for name in ("chelsea.png", "coffee.png")])
-    found = seewhy.explain(model, picture, method=list(METHODS), target=list(OBJECTS))
+    found = seewhy.explain_all(model, picture, method=list(METHODS), target=list(OBJECTS))
     recipe.say(f"cat on the left, cup on the right; the network says: {found[0].prediction}")
 
     halves = _halves(found[0].map.shape)
@@ -247,7 +247,7 @@ def bias_study(recipe: Recipe, seed: int, pieces: dict[str, Texture]) -> dict[st
         model = seewhy.wrap(
             network, labels=TOOLS, preprocess=seewhy.Preprocess((SIDE, SIDE), None, mean=(0.5,) * 3, std=(0.5,) * 3)
         )
-        maps = seewhy.explain(model, [each.picture for each in shown], method="grad-cam")
+        maps = seewhy.explain_all(model, [each.picture for each in shown], method="grad-cam")
         explained[name] = maps
         found[name] = {
             "minority": accuracy(network, few),

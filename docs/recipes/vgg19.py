@@ -155,7 +155,7 @@ def photographs(model: seewhy.Model, folder: Path | None) -> tuple[list[NDArray[
         side = int(min(source.size) * rng.uniform(0.55, 1.0))
         left, top = (int(rng.integers(length - side + 1)) for length in source.size)
         pictures.append(np.asarray(source.crop((left, top, left + side, top + side))))
-    answers = [each.prediction.index for each in seewhy.explain(model, pictures, method="saliency")]
+    answers = [each.prediction.index for each in seewhy.explain_all(model, pictures, method="saliency")]
     return pictures, answers, "crops of packaged photos, their classes the network's own answers"
 
 
@@ -168,11 +168,11 @@ def twin(recipe: Recipe, model: seewhy.Model) -> None:
     for start in range(0, PHOTOS, 10):
         mine, labels = pictures[start : start + 10], truths[start : start + 10]
         # -log p beyond log 1000 means that some other class leads: such a photo needs no further step
-        found = seewhy.attack(
+        found = seewhy.attack_all(
             model, mine, method="pgd", epsilon=EPSILON, steps=STEPS, stop=np.log(1000) + 1, target=labels, maps=None
         )
         paths = [each.save(folder / f"{start + n}.png", force=True) for n, each in enumerate(found)]
-        again = seewhy.explain(crops, [str(path) for path in paths], method="saliency")
+        again = seewhy.explain_all(crops, [str(path) for path in paths], method="saliency")
         for each, read, path, truth in zip(found, again, paths, labels, strict=True):
             before += each.before.index == truth
             after += read.prediction.index == truth

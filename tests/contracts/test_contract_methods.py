@@ -143,7 +143,7 @@ def test_their_values_are_the_formula_by_hand() -> None:
     np.testing.assert_allclose(cam.values, -2 * (at_layer * activation).sum(1)[0].detach().numpy(), rtol=1e-5)
     squared = seewhy.explain(net, x.detach(), method="squared-gradient", target=2)
     np.testing.assert_allclose(squared.values, at_input.square().sum(1)[0].numpy(), rtol=1e-5)
-    both = seewhy.explain(net, x.detach(), method=["minus-cam", "squared-gradient", "grad-cam"], target=2)
+    both = seewhy.explain_all(net, x.detach(), method=["minus-cam", "squared-gradient", "grad-cam"], target=2)
     assert (both.cost.forwards, both.cost.backwards) == (1, 1)
 
 

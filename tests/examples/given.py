@@ -30,5 +30,3 @@ def to_tensor(picture: Image.Image) -> Tensor:
 def scores(inputs: Tensor) -> Tensor:
     """Any function from a batch to scores [B, K]."""
     return torch.stack([inputs.mean((1, 2, 3)), inputs.amax((1, 2, 3))], 1)
-
-

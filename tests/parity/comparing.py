@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 import seewhy
 from networks import CLASSES
-from seewhy.explanation import Explanation
 
 __all__ = ["agree", "differ", "ours", "targets_for"]
 
@@ -22,8 +21,8 @@ def targets_for(x: Tensor, seed: int) -> list[int]:
 
 def ours(net: nn.Module, x: Tensor, method: str, target: Any, layer: str | None = None, **given: Any) -> np.ndarray:
     """Our values [B, ...] on the eager model, as it is."""
-    found = seewhy.explain(net, x, method=method, target=target, layer=layer, prepare=False, **given)
-    return np.stack([each.values for each in ([found] if isinstance(found, Explanation) else found)])
+    found = seewhy.explain_all(net, x, method=method, target=target, layer=layer, prepare=False, **given)
+    return np.stack([each.values for each in found])
 
 
 def agree(found: Any, expected: Any, relative: float) -> None:

@@ -26,7 +26,7 @@ def test_pytorch_grad_cam(method: str, seed: int) -> None:
     kind = {"grad-cam": "GradCAM", "hires-cam": "HiResCAM", "layer-cam": "LayerCAM"}[method]
     with getattr(library, kind)(case.net, [case.net.get_submodule(case.layer)]) as cam:
         theirs = cam(x.clone(), [outputs.ClassifierOutputTarget(c) for c in k])
-    found = seewhy.explain(case.net, x, method=method, target=k, layer=case.layer)
+    found = seewhy.explain_all(case.net, x, method=method, target=k, layer=case.layer)
     for each, expected in zip(found, theirs, strict=True):
         mine = each.convention("pytorch-grad-cam")
         assert mine.dtype == expected.dtype
@@ -43,7 +43,7 @@ def test_torchcam(method: str, seed: int) -> None:
     kind = {"grad-cam": "GradCAM", "layer-cam": "LayerCAM", "xgrad-cam": "XGradCAM"}[method]
     with getattr(methods, kind)(case.net, case.layer, input_shape=tuple(x.shape[1:])) as extractor:
         theirs = extractor(k, case.net(x.clone()))[0]
-    found = seewhy.explain(case.net, x, method=method, target=k, layer=case.layer)
+    found = seewhy.explain_all(case.net, x, method=method, target=k, layer=case.layer)
     for each, expected in zip(found, theirs.detach().numpy(), strict=True):
         np.testing.assert_allclose(each.convention("torchcam"), expected, atol=1e-6)
 
@@ -57,7 +57,7 @@ def test_captum(seed: int) -> None:
 
     def agrees(method: str, expected: np.ndarray, layer: str | None = None, **options: object) -> None:
         kept = {} if layer else {"reduce": "none"}
-        found = seewhy.explain(case.net, x, method=method, target=k, layer=layer, **kept)
+        found = seewhy.explain_all(case.net, x, method=method, target=k, layer=layer, **kept)
         for each, theirs in zip(found, expected, strict=True):
             mine = each.convention("captum", **options)
             np.testing.assert_allclose(mine, theirs, atol=1e-6 * np.abs(theirs).max())

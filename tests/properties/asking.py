@@ -3,6 +3,7 @@ alone, so that a new method is covered without a line here."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -41,8 +42,8 @@ def made(name: str, network: str, seed: int = 0, dtype: torch.dtype = torch.floa
     return make("tokens" if methods[name].card.family == "attention" else network, seed, dtype)
 
 
-def explain(case: Case, x: torch.Tensor, name: str, target: Any = 1, **given: Any) -> Explanation | Explanations:
-    """The explanation by ``name`` at a layer of ``case`` that suits it, channels kept, with small budgets."""
+def explain(case: Case, x: torch.Tensor, name: str, target: Any = 1, **given: Any) -> Explanations:
+    """The explanations by ``name`` at a layer of ``case`` that suits it, channels kept, with small budgets."""
     method = methods[name]
     card = method.card
     given.setdefault("layer", [case.early, case.layer] if card.several_layers else _layer(case, card.at))
@@ -54,19 +55,19 @@ def explain(case: Case, x: torch.Tensor, name: str, target: Any = 1, **given: An
         fixed = key == "steps" and "max_steps" in method.parameters  # adaptive methods take one or the other
         if key in method.parameters and not fixed:
             given.setdefault(key, value)
-    return seewhy.explain(case.net, x, method=name, target=target, **given)
+    return seewhy.explain_all(case.net, x, method=name, target=target, **given)
 
 
 def _layer(case: Case, at: str) -> str | None:
     return case.layer if at == "layer" else None
 
 
-def every(found: Explanation | Explanations) -> list[Explanation]:
+def every(found: Explanation | Sequence[Explanation]) -> list[Explanation]:
     """One explanation or several, as a list."""
     return [found] if isinstance(found, Explanation) else list(found)
 
 
-def stacked(found: Explanation | Explanations) -> np.ndarray:
+def stacked(found: Explanation | Sequence[Explanation]) -> np.ndarray:
     """Values [B, ...]."""
     return np.stack([each.values for each in every(found)])
 

@@ -54,9 +54,9 @@ def test_two_errors_hold_what_more_samples_find(name: str) -> None:
     for network in ("silu", "conv-bn-relu"):
         case, x = make(network, 3), image(3, batch=4)
         asked = _asked(name, case)
-        long = every(seewhy.explain(case.net, x, **asked | {"n": 8 * asked["n"]}, tolerance=0.0, seed=1000))
+        long = every(seewhy.explain_all(case.net, x, **asked | {"n": 8 * asked["n"]}, tolerance=0.0, seed=1000))
         for seed in range(4):
-            short = every(seewhy.explain(case.net, x, **asked, tolerance=0.0, seed=seed))
+            short = every(seewhy.explain_all(case.net, x, **asked, tolerance=0.0, seed=seed))
             for a, b in zip(short, long, strict=True):
                 away, error = np.abs(a.values - b.values), np.asarray(a.error)
                 held.append(np.mean(away <= 2 * error + 1e-12))
@@ -90,7 +90,7 @@ def test_images_stop_on_their_own(name: str) -> None:
     case, x = make("silu", 6), image(6, batch=3)
     asked = _asked(name, case) | {"tolerance": 0.15}
     asked["n"] *= 8
-    for together, row in zip(every(seewhy.explain(case.net, x, **asked)), x, strict=True):
+    for together, row in zip(every(seewhy.explain_all(case.net, x, **asked)), x, strict=True):
         (alone,) = every(seewhy.explain(case.net, row, **asked))
         assert together.notes == alone.notes
         np.testing.assert_allclose(together.values, alone.values, rtol=1e-9, atol=1e-12 * np.abs(alone.values).max())

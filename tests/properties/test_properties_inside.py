@@ -38,7 +38,7 @@ def _factors(case: Case, x: Tensor, **given: Any) -> np.ndarray:
 
 def _by_layer(case: Case, x: Tensor, **given: Any) -> np.ndarray:
     """[B, layers, C, H, W]."""
-    found = stacked(seewhy.explain(case.net, x, method="saliency-by-layer", reduce="none", **given))
+    found = stacked(seewhy.explain_all(case.net, x, method="saliency-by-layer", reduce="none", **given))
     return found.reshape(len(x), -1, *found.shape[1:])
 
 
@@ -218,7 +218,7 @@ def test_saliency_by_layer_is_zero_where_nothing_depends_on_the_input() -> None:
     case, x = make("conv-bn-relu", 14), image(14, batch=1)
     with torch.no_grad():
         case.head.weight.zero_()
-    *before, last = every(seewhy.explain(case.net, x, method="saliency-by-layer"))
+    *before, last = every(seewhy.explain_all(case.net, x, method="saliency-by-layer"))
     assert last.status.code == "zero-gradient"
     assert not last.values.any()
     assert all(each.status.ok for each in before)
@@ -228,10 +228,10 @@ def test_saliency_by_layer_is_zero_where_nothing_depends_on_the_input() -> None:
 def test_saliency_by_layer_costs_one_forward_and_one_backward_a_layer(others: list[str]) -> None:
     """Alone and with others, which share the forward and have one backward of theirs; counted on the network itself."""
     case, x, calls = make("residual", 15), image(15, batch=1), Stop(0, ValueError)
-    seewhy.explain(case.net, x, method=["saliency-by-layer", *others])  # pictures say once what a layer's grid is
+    seewhy.explain_all(case.net, x, method=["saliency-by-layer", *others])  # pictures say once what a layer's grid is
     case.head.register_forward_hook(calls)
     layers = [n for n, m in case.net.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-    found = seewhy.explain(case.net, x, method=["saliency-by-layer", *others])
+    found = seewhy.explain_all(case.net, x, method=["saliency-by-layer", *others])
     assert (found.cost.forwards, found.cost.backwards) == (1, len(layers) + bool(others))
     assert calls.calls == 1
     own = [each for each in found if each.method == "saliency-by-layer"]
@@ -243,6 +243,6 @@ def test_a_layer_is_chosen_for_the_class_whatever_else_is_asked(network: str) ->
     """Not for the mean of the layer that happens to come first; in a fresh network each, since choices are kept."""
     x = image(16, batch=1)
     (alone,) = every(seewhy.explain(make(network, 16).net, x, method="grad-cam", target=None))
-    *_, beside = seewhy.explain(make(network, 16).net, x, method=["saliency-by-layer", "grad-cam"])
+    *_, beside = seewhy.explain_all(make(network, 16).net, x, method=["saliency-by-layer", "grad-cam"])
     assert (beside.layer, beside.target) == (alone.layer, alone.target)
     close(beside.values, alone.values, 1e-12)

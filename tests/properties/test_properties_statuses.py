@@ -127,7 +127,7 @@ def test_a_sum_that_misses_is_said_to_miss(name: str) -> None:
     """By the share that it misses by, at the input."""
     net, x = _gated(), image(5)
     total = _total(net, x, name, 0.2)
-    for row, each in enumerate(seewhy.explain(net, x, method=name, target=1, **_asked(name))):
+    for row, each in enumerate(seewhy.explain_all(net, x, method=name, target=1, **_asked(name))):
         share = abs(each.values.sum() - float(total[row])) / abs(float(total[row]))
         assert share > 0.01
         assert each.status.code == "incomplete"
@@ -139,7 +139,7 @@ def test_a_sum_that_misses_is_said_to_miss(name: str) -> None:
 def test_a_sum_that_is_kept_needs_no_word(name: str) -> None:
     case, x = make("conv-bn-relu", 5), image(5)
     total = _total(case.net, x, name, 0.2)
-    for row, each in enumerate(seewhy.explain(case.net, x, method=name, target=1, **_asked(name))):
+    for row, each in enumerate(seewhy.explain_all(case.net, x, method=name, target=1, **_asked(name))):
         assert each.values.sum() == pytest.approx(float(total[row]), abs=1e-10)
         assert each.status.ok
         assert each.notes == ()
@@ -174,7 +174,7 @@ def test_one_piece_has_an_error_of_its_own_size(name: str) -> None:
     """A map that is the same everywhere has no range that an error could be a share of."""
     net, x = _gated(), image(5)[:1]
     one = torch.zeros(8, 8, dtype=torch.long)
-    (each,) = every(seewhy.explain(net, x, method=[name], target=1, segments=one, n=64))
+    (each,) = every(seewhy.explain_all(net, x, method=[name], target=1, segments=one, n=64))
     assert each.values.min() == each.values.max()
     share = each.error.max() / abs(each.values.max())
     if share > 0:

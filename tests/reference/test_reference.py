@@ -119,7 +119,7 @@ def _targets(case: Case, x: torch.Tensor, seed: int) -> list[int]:
 
 def _ours(case: Case, x: torch.Tensor, name: str, targets: Any, layer: Any, parameters: dict[str, Any]) -> np.ndarray:
     keep = {"reduce": "none"} if methods[name].card.reduce is not None else {}
-    found = seewhy.explain(case.net, x, method=name, target=targets, layer=layer, **keep, **parameters)
+    found = seewhy.explain_all(case.net, x, method=name, target=targets, layer=layer, **keep, **parameters)
     return np.stack([each.values for each in found])
 
 

@@ -32,7 +32,7 @@ def test_feature_maps(network: str, at: str) -> None:
     layer = getattr(case, at)
     for dtype, relative in ((torch.float64, 1e-9), (torch.float32, 1e-4)):
         net = make(network, 3, dtype).net
-        galleries = seewhy.feature_maps(net, x.to(dtype), layer, targets)
+        galleries = seewhy.feature_maps_all(net, x.to(dtype), layer, targets)
         for row, gallery in enumerate(galleries):
             probe = Probe(case.net, x[row : row + 1], targets[row], layer)
             _close(gallery.arrays["evidence"], evidence(probe), relative)
@@ -45,7 +45,7 @@ def test_evidence_adds_up_to_the_score_where_the_network_is_linear_from_there_on
     """Without biases and with ReLUs only, at any layer."""
     case, x = make("bias-free", 4), image(4)
     for layer in (case.early, case.layer):
-        found = seewhy.feature_maps(case.net, x, layer, [1, 1])
+        found = seewhy.feature_maps_all(case.net, x, layer, [1, 1])
         for gallery, score in zip(found, case.net(x)[:, 1].tolist(), strict=True):
             assert gallery.arrays["evidence"].sum() == pytest.approx(score, abs=1e-11)
 
@@ -112,8 +112,10 @@ def test_factors_are_as_good_as_scikit_learns() -> None:
 def test_saliency_by_layer(network: str) -> None:
     """Every convolution and dense layer, in the order of the forward; two images; both precisions."""
     case, x = make(network, 8), image(8)
-    found = seewhy.explain(case.net, x, method="saliency-by-layer", reduce="none")
-    narrow = seewhy.explain(make(network, 8, torch.float32).net, x.float(), method="saliency-by-layer", reduce="none")
+    found = seewhy.explain_all(case.net, x, method="saliency-by-layer", reduce="none")
+    narrow = seewhy.explain_all(
+        make(network, 8, torch.float32).net, x.float(), method="saliency-by-layer", reduce="none"
+    )
     names = [each.layer for each in found][: len(found) // 2]
     # out_proj of torch's attention is never called as a module
     expected = {n for n, m in case.net.named_modules() if isinstance(m, nn.Conv2d | nn.Linear) and "out_proj" not in n}

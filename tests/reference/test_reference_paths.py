@@ -42,7 +42,7 @@ def test_quadrature(rule: str, steps: int) -> None:
 def test_integration_says_when_it_stopped_early() -> None:
     """The residual is sum minus difference, per image; the status follows the tolerance, per image."""
     case, x = make("silu", 4), image(4)
-    found = seewhy.explain(
+    found = seewhy.explain_all(
         case.net, x, method="integrated-gradients", target=1, baseline=0.3, reduce="none", max_steps=2, tolerance=1e-7
     )
     for row, each in enumerate(found):
@@ -52,14 +52,14 @@ def test_integration_says_when_it_stopped_early() -> None:
         rise = probe.score() - probe.score(torch.full_like(probe.x, 0.3))
         assert each.error == pytest.approx(expected.sum() - rise, rel=1e-6)
         assert each.status.code == "not-converged"
-    enough = seewhy.explain(case.net, x, method="integrated-gradients", target=1, baseline=0.3, tolerance=0.01)
+    enough = seewhy.explain_all(case.net, x, method="integrated-gradients", target=1, baseline=0.3, tolerance=0.01)
     assert {each.status.code for each in enough} == {"ok"}
 
 
 def test_not_converged_names_its_own_residual() -> None:
     case, x = make("conv-bn-relu", 3), image(3)
     asked: dict[str, Any] = {"method": "integrated-gradients", "target": 1, "max_steps": 2, "tolerance": 1e-9}
-    both = [each.status for each in seewhy.explain(case.net, x, **asked)]
+    both = [each.status for each in seewhy.explain_all(case.net, x, **asked)]
     assert both == [seewhy.explain(case.net, row[None], **asked).status for row in x]
 
 
@@ -67,7 +67,7 @@ def test_adaptive_rows_stop_on_their_own() -> None:
     """An image that is complete early keeps its nodes while the other is refined: same values as alone."""
     case, x = make("conv-bn-relu", 5), image(5, batch=3)
     asked: dict[str, Any] = {"method": "integrated-gradients", "reduce": "none", "target": 2, "tolerance": 0.03}
-    for each, row in zip(seewhy.explain(case.net, x, **asked), x, strict=True):
+    for each, row in zip(seewhy.explain_all(case.net, x, **asked), x, strict=True):
         probe = Probe(case.net, row[None], 2, "", {"tolerance": 0.03})
         _equal(each.values, REFERENCES["integrated-gradients"](probe))
 
@@ -90,7 +90,7 @@ def test_nodes_go_where_the_score_moves(at: float) -> None:
     path meets none stops at once, though it is in the same batch."""
     net, x = _late(at), torch.ones(1, 3, 2, 2, dtype=torch.float64)
     asked: dict[str, Any] = {"method": "integrated-gradients", "target": 0, "baseline": 0.0, "reduce": "none"}
-    flat, rising = seewhy.explain(net, torch.cat([0.01 * x, x]), **asked, max_steps=4096, tolerance=0.02)
+    flat, rising = seewhy.explain_all(net, torch.cat([0.01 * x, x]), **asked, max_steps=4096, tolerance=0.02)
     assert rising.status.code == "ok"
     np.testing.assert_allclose(rising.values, 0.75, rtol=0.02)
     steps, found = 8, seewhy.explain(net, x, **asked, rule="trapezoid", steps=8)

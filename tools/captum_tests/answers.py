@@ -112,8 +112,7 @@ class Question:
     def explain(self, method: str, target: Any, **given: Any) -> tuple[Tensor, Tensor]:
         """Values [B, ...] and what they miss of their sum [B]."""
         self.done()
-        found = seewhy.explain(self.forward, self.x.detach(), method=method, target=target, **given)
-        found = found if isinstance(found, seewhy.Explanations) else [found]
+        found = seewhy.explain_all(self.forward, self.x.detach(), method=method, target=target, **given)
         values = torch.stack([torch.from_numpy(each.values) for each in found]).to(self.x)
         missed = [float("nan") if each.error is None else float(each.error) for each in found]
         return values, torch.tensor(missed).to(self.x)
@@ -223,10 +222,9 @@ def _activation(q: Question) -> Any:
     given = {"layer": q.layer, "target": lambda out: out.flatten(1).sum(1), "order": "index", "top": 10**6}
     q.done()
     try:
-        found = seewhy.feature_maps(q.forward, q.x.detach(), **given)
+        found = seewhy.feature_maps_all(q.forward, q.x.detach(), **given)
     except CapabilityError as error:
         raise Else("a layer without two axes of positions") from error
-    found = found if isinstance(found, list) else [found]
     return q.result(torch.stack([torch.from_numpy(each.values) for each in found]).to(q.x))
 
 

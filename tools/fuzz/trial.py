@@ -141,14 +141,13 @@ def _compared(net: Network, x: Tensor, target: int, layer: int, question: str, d
         for _ in range(2 if way == "program" else 1):
             with _blind() if way == "blind" else nullcontext():
                 try:
-                    made = seewhy.explain(net, x, **given, prepare=prepare)
+                    made = seewhy.explain_all(net, x, **given, prepare=prepare)
                 except seewhy.errors.SeewhyError as error:
                     if way != "model" and "model" in maps:
                         return [f"{question}, {way}: refused ({error})"]
                     return []  # a line, and no map: that is no disagreement
-            several = [made] if isinstance(made, seewhy.Explanation) else list(made)
-            maps[way] = [np.asarray(each.values, dtype=np.float64) for each in several]
-            alarms += [f"{question}, {way}: {note}" for note in several[0].notes if "found to differ" in note]
+            maps[way] = [np.asarray(each.values, dtype=np.float64) for each in made]
+            alarms += [f"{question}, {way}: {note}" for note in made[0].notes if "found to differ" in note]
     if any(not torch.equal(value, state[name]) for name, value in net.state_dict().items()):
         notes.append(f"{question}: the model was changed")
     scale = _scale(net, x)
@@ -182,9 +181,8 @@ def _rounded(net: Network, x: Tensor, given: dict[str, Any], exact: list[np.ndar
     other = torch.channels_last if x.is_contiguous() else torch.contiguous_format
     scale, worst = _scale(net, x), 0.0
     for moved in [x.contiguous(memory_format=other), *(x * (1 + 3e-7 * each) for each in noise)]:
-        made = seewhy.explain(net, moved, **given, prepare=False)
-        several = [made] if isinstance(made, seewhy.Explanation) else list(made)
-        for a, b in zip(several, exact, strict=True):
+        made = seewhy.explain_all(net, moved, **given, prepare=False)
+        for a, b in zip(made, exact, strict=True):
             worst = max(worst, _distance(np.asarray(a.values, dtype=np.float64), b, given["method"], scale))
     return worst
 

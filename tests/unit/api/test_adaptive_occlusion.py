@@ -60,7 +60,7 @@ def test_every_image_of_a_batch_has_its_own_windows() -> None:
     x = _x(2)
     x[1] = 0  # of the spot, one pixel
     x[1, :, 20, 24] = 1
-    together = seewhy.explain(Spot(), x, **ASKED, adaptive=True)
+    together = seewhy.explain_all(Spot(), x, **ASKED, adaptive=True)
     for row, one in enumerate(together):
         alone = seewhy.explain(Spot(), x[row : row + 1], **ASKED, adaptive=True)
         assert one.cost.forwards == alone.cost.forwards

@@ -74,7 +74,7 @@ def test_the_class_to_leave_and_the_class_to_reach() -> None:
 
 def test_several_images_have_a_goal_each() -> None:
     model, photos = _model(), [_photo(n) for n in range(3)]
-    together = seewhy.attack(model, photos, target=[0, 2, 1], epsilon=6, maps=None)
+    together = seewhy.attack_all(model, photos, target=[0, 2, 1], epsilon=6, maps=None)
     alone = [
         seewhy.attack(model, photo, target=k, epsilon=6, maps=None) for photo, k in zip(photos, (0, 2, 1), strict=True)
     ]

@@ -22,7 +22,7 @@ def model() -> seewhy.Model:
 
 
 def test_it_recognises_the_photos(model: seewhy.Model) -> None:
-    cat, cup = seewhy.explain(model, [PHOTOS / "chelsea.png", PHOTOS / "coffee.png"], method="grad-cam")
+    cat, cup = seewhy.explain_all(model, [PHOTOS / "chelsea.png", PHOTOS / "coffee.png"], method="grad-cam")
     assert "cat" in cat.prediction.label
     assert cup.prediction.label == "espresso"
     assert cup.prediction.probability > 0.9
@@ -31,7 +31,7 @@ def test_it_recognises_the_photos(model: seewhy.Model) -> None:
 
 
 def test_five_methods_cost_one_forward_and_one_backward(model: seewhy.Model) -> None:
-    found = seewhy.explain(
+    found = seewhy.explain_all(
         model,
         PHOTOS / "chelsea.png",
         method=["saliency", "grad-cam", "grad-cam-pp", "hires-cam", "layer-cam"],
@@ -47,7 +47,9 @@ def test_full_grad_sums_to_the_score(model: seewhy.Model) -> None:
 
 
 def test_guided_backprop_differs_from_the_gradient_though_every_rectifier_is_relu6(model: seewhy.Model) -> None:
-    guided, plain = seewhy.explain(model, PHOTOS / "chelsea.png", method=["guided-backprop", "saliency"], reduce="none")
+    guided, plain = seewhy.explain_all(
+        model, PHOTOS / "chelsea.png", method=["guided-backprop", "saliency"], reduce="none"
+    )
     assert np.abs(guided.values - plain.values).max() > 0.1 * np.abs(plain.values).max()
 
 
@@ -69,7 +71,7 @@ def share(e: seewhy.Explanation, half: str) -> float:
 
 def test_a_mosaic_of_two_photos_has_each_class_in_its_half(model: seewhy.Model) -> None:
     both = mosaic([PHOTOS / "chelsea.png", PHOTOS / "coffee.png"])
-    cat, cup = seewhy.explain(model, both, method="grad-cam", target=["tiger cat", "espresso"])
+    cat, cup = seewhy.explain_all(model, both, method="grad-cam", target=["tiger cat", "espresso"])
     assert share(cat, "left") > 0.6
     assert share(cup, "right") > 0.6
     cat = seewhy.explain(model, both, method="grad-cam", target="tiger cat", contrast="espresso")

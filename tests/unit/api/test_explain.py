@@ -78,11 +78,13 @@ def test_one_of_each_gives_one_and_several_of_anything_gives_several(model: seew
         {"image": x}, {"image": [x[0]]}, {"method": ["grad-cam"]}, {"target": [1, 2]}, {"target": "all"},
         {"target": "top-1"}, {"layer": ["1", "4"]},
     ):  # fmt: skip
-        assert isinstance(seewhy.explain(model, **(one | change)), seewhy.Explanations), change
+        assert isinstance(seewhy.explain_all(model, **(one | change)), seewhy.Explanations), change
 
 
 def test_order_is_image_method_layer_target(model: seewhy.Model, x: Tensor) -> None:
-    found = seewhy.explain(model, x[:2], method=["grad-cam", "hires-cam"], target=[[1, 2], [3, 4]], layer=["1", "4"])
+    found = seewhy.explain_all(
+        model, x[:2], method=["grad-cam", "hires-cam"], target=[[1, 2], [3, 4]], layer=["1", "4"]
+    )
     got = [(e.name, e.method, e.layer, e.target_index) for e in found]
     assert got == [
         (f"input {i}", method, layer, t)
@@ -95,7 +97,7 @@ def test_order_is_image_method_layer_target(model: seewhy.Model, x: Tensor) -> N
 
 def test_mixed_shapes_keep_their_order(net: nn.Module) -> None:
     images = [torch.randn(3, s, s) for s in (16, 20, 16)]
-    found = seewhy.explain(net, images, method="saliency", target=0)
+    found = seewhy.explain_all(net, images, method="saliency", target=0)
     assert [e.size for e in found] == [(16, 16), (20, 20), (16, 16)]
     for image, e in zip(images, found, strict=True):
         np.testing.assert_allclose(e.values, seewhy.explain(net, image, method="saliency", target=0).values, rtol=1e-4)
@@ -103,28 +105,28 @@ def test_mixed_shapes_keep_their_order(net: nn.Module) -> None:
 
 @pytest.mark.parametrize("names", [("guided-backprop", "guided-grad-cam"), ("guided-grad-cam", "guided-backprop")])
 def test_a_rule_asked_for_later_shares_its_backward(net: nn.Module, x: Tensor, names: tuple[str, str]) -> None:
-    found = seewhy.explain(net, x, method=["saliency", *names], target=1)
+    found = seewhy.explain_all(net, x, method=["saliency", *names], target=1)
     assert (found.cost.forwards, found.cost.backwards) == (len(x), 2 * len(x))
 
 
 def test_twelve_maps_three_layers_five_classes_cost_one_forward_and_five_backwards(net: nn.Module, x: Tensor) -> None:
-    found = seewhy.explain(
+    found = seewhy.explain_all(
         net, x[:1], method=["grad-cam", "hires-cam", "layer-cam", "xgrad-cam"], target="all", layer=["1", "3", "4"]
     )
     assert len(found) == 4 * 3 * 5
     assert (found.cost.forwards, found.cost.backwards) == (1, 5)
     # the input's gradient comes out of the same backward passes
-    found = seewhy.explain(net, x[:1], method=["grad-cam", "saliency", "input-x-gradient"], target="top-2")
+    found = seewhy.explain_all(net, x[:1], method=["grad-cam", "saliency", "input-x-gradient"], target="top-2")
     assert (found.cost.forwards, found.cost.backwards) == (1, 2)
 
 
 def test_a_second_rule_costs_one_more_backward_and_no_forward(net: nn.Module, x: Tensor) -> None:
-    found = seewhy.explain(net, x[:1], method=["saliency", "guided-backprop", "deconvnet"], target=1)
+    found = seewhy.explain_all(net, x[:1], method=["saliency", "guided-backprop", "deconvnet"], target=1)
     assert (found.cost.forwards, found.cost.backwards) == (1, 3)
 
 
 def test_streams_over_the_same_variants_are_shared(net: nn.Module, x: Tensor) -> None:
-    found = seewhy.explain(net, x[:1], method=["smooth-grad", "smooth-grad-squared", "var-grad"], target=1, n=6)
+    found = seewhy.explain_all(net, x[:1], method=["smooth-grad", "smooth-grad-squared", "var-grad"], target=1, n=6)
     assert (found.cost.forwards, found.cost.backwards) == (7, 6)
     alone = seewhy.explain(net, x[:1], method="var-grad", target=1, n=6)
     np.testing.assert_allclose(found[2].values, alone.values, rtol=1e-5)
@@ -147,13 +149,13 @@ def test_ways_to_name_a_target(model: seewhy.Model, x: Tensor, target: object) -
 
 
 def test_none_is_each_images_top_class(net: nn.Module, x: Tensor) -> None:
-    found = seewhy.explain(net, x, method="saliency")
+    found = seewhy.explain_all(net, x, method="saliency")
     assert [e.target_index for e in found] == net(x).argmax(1).tolist()
     assert [e.prediction.index for e in found] == net(x).argmax(1).tolist()
 
 
 def test_a_tensor_of_targets_is_one_per_image(net: nn.Module, x: Tensor) -> None:
-    found = seewhy.explain(net, x, method="saliency", target=torch.tensor([4, 0, 2]))
+    found = seewhy.explain_all(net, x, method="saliency", target=torch.tensor([4, 0, 2]))
     assert [e.target_index for e in found] == [4, 0, 2]
     with pytest.raises(UsageError, match="2 targets for 3 images"):
         seewhy.explain(net, x, method="saliency", target=[4, 0])
@@ -163,8 +165,8 @@ def test_a_callable_target(net: nn.Module, x: Tensor) -> None:
     def spread(output: Tensor) -> Tensor:
         return output[:, 1] - output[:, 3]
 
-    by_hand = seewhy.explain(net, x, method="saliency", target=spread, reduce="none")
-    margin = seewhy.explain(net, x, method="saliency", target=seewhy.targets.Margin(1, 3), reduce="none")
+    by_hand = seewhy.explain_all(net, x, method="saliency", target=spread, reduce="none")
+    margin = seewhy.explain_all(net, x, method="saliency", target=seewhy.targets.Margin(1, 3), reduce="none")
     assert by_hand[0].target == "spread"
     for a, b in zip(by_hand, margin, strict=True):
         np.testing.assert_allclose(a.values, b.values, atol=1e-7)
@@ -228,7 +230,7 @@ def test_contrast_subtracts_the_strongest_rival_at_each_place(net: nn.Module, x:
 
 
 def test_fusing_layers(net: nn.Module, x: Tensor) -> None:
-    a, b = seewhy.explain(net, x[:1], method="grad-cam", target=1, layer=["1", "4"])
+    a, b = seewhy.explain_all(net, x[:1], method="grad-cam", target=1, layer=["1", "4"])
     up = torch.nn.functional.interpolate(torch.tensor(b.values)[None, None], a.values.shape, mode="bilinear")[
         0, 0
     ].numpy()

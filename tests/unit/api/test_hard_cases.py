@@ -411,7 +411,7 @@ def _small(*more: nn.Module) -> nn.Sequential:
 @pytest.mark.filterwarnings("ignore")  # torch has moved it elsewhere
 def test_no_gradient_comes_from_behind_a_quantised_layer(prepare: bool) -> None:
     net = torch.ao.quantization.quantize_dynamic(_small(nn.BatchNorm2d(6)), {nn.Linear}, dtype=torch.qint8)
-    for each in seewhy.explain(net, torch.randn(3, 3, 12, 12), "saliency", 1, prepare=prepare):
+    for each in seewhy.explain_all(net, torch.randn(3, 3, 12, 12), "saliency", 1, prepare=prepare):
         assert each.status.code == "zero-gradient"
 
 
@@ -419,8 +419,8 @@ def test_no_gradient_comes_from_behind_a_quantised_layer(prepare: bool) -> None:
 @pytest.mark.parametrize("composite", ["epsilon", "epsilon-gamma-box", "epsilon-alpha2-beta1-flat"])
 def test_relevance_of_networks_of_16_bits(kind: torch.dtype, composite: str) -> None:
     net, x = _small(), torch.randn(2, 3, 12, 12)
-    right = seewhy.explain(net, x, "lrp", 1, composite=composite)
-    found = seewhy.explain(copy.deepcopy(net).to(kind), x.to(kind), "lrp", 1, composite=composite)
+    right = seewhy.explain_all(net, x, "lrp", 1, composite=composite)
+    found = seewhy.explain_all(copy.deepcopy(net).to(kind), x.to(kind), "lrp", 1, composite=composite)
     for a, b in zip(found, right, strict=True):
         assert np.linalg.norm(a.values - b.values) < 0.05 * np.linalg.norm(b.values)
 
@@ -430,7 +430,7 @@ def test_relevance_of_networks_of_16_bits(kind: torch.dtype, composite: str) -> 
 def test_frozen_scripts(method: str) -> None:
     net, x = _small(), torch.randn(2, 3, 12, 12)
     frozen = torch.jit.freeze(torch.jit.trace(net, x[:1]))
-    found, right = (seewhy.explain(each, x, method, 1) for each in (frozen, net))
+    found, right = (seewhy.explain_all(each, x, method, 1) for each in (frozen, net))
     for a, b in zip(found, right, strict=True):
         assert np.allclose(a.values, b.values, atol=1e-5)
 

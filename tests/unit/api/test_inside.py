@@ -83,14 +83,16 @@ def test_one_scale_for_all_or_each_its_own() -> None:
 
 def test_several_images_layers_and_targets_are_a_list() -> None:
     net, x = _net(), image(3).float()
-    found = seewhy.feature_maps(net, x, ["0", "2"], [[1, 2], [3, 4]])
+    found = seewhy.feature_maps_all(net, x, ["0", "2"], [[1, 2], [3, 4]])
     assert [(g.parameters["layer"], g.parameters["target"]) for g in found] == [
         (layer, f"class {k}") for pair in ((1, 2), (3, 4)) for layer in ("0", "2") for k in pair
     ]
-    assert isinstance(seewhy.feature_maps(net, x[:1], "0", [1]), list)
+    assert isinstance(seewhy.feature_maps_all(net, x[:1], "0", [1]), list)
     assert isinstance(seewhy.feature_maps(net, x[:1], "0"), Gallery)
+    with pytest.raises(seewhy.errors.UsageError, match="feature_maps gives one gallery, and 2 images were given"):
+        seewhy.feature_maps(net, x[:2], "0")
     sizes = [torch.rand(3, 8, 8), torch.rand(3, 10, 9), torch.rand(3, 8, 8)]
-    assert [g.values.shape[1:] for g in seewhy.feature_maps(net, sizes, "0", [1, 1, 1])] == [(6, 6), (8, 7), (6, 6)]
+    assert [g.values.shape[1:] for g in seewhy.feature_maps_all(net, sizes, "0", [1, 1, 1])] == [(6, 6), (8, 7), (6, 6)]
 
 
 def test_the_layer_is_chosen_as_for_cams() -> None:
@@ -395,7 +397,7 @@ class _Auxiliary(nn.Module):
 
 
 def test_layers_come_in_the_order_of_the_forward_and_those_that_never_run_not_at_all() -> None:
-    found = seewhy.explain(_Auxiliary().eval(), image(13, batch=1).float(), method="saliency-by-layer")
+    found = seewhy.explain_all(_Auxiliary().eval(), image(13, batch=1).float(), method="saliency-by-layer")
     assert [each.layer for each in found] == ["early", "late", "head"]
     assert (found.cost.forwards, found.cost.backwards) == (1, 3)
     assert {each.unit for each in found} == {"activation"}
@@ -404,7 +406,7 @@ def test_layers_come_in_the_order_of_the_forward_and_those_that_never_run_not_at
 
 
 def test_layers_named_come_as_named_whatever_they_are() -> None:
-    found = seewhy.explain(_net(), image(14, batch=1).float(), method="saliency-by-layer", layer=["3", "0"])
+    found = seewhy.explain_all(_net(), image(14, batch=1).float(), method="saliency-by-layer", layer=["3", "0"])
     assert [(each.layer, each.target) for each in found] == [("3", "mean of 3"), ("0", "mean of 0")]
     one = seewhy.explain(_net(), image(14, batch=1).float(), method="saliency-by-layer", layer="3")
     np.testing.assert_array_equal(one.values, found[0].values)
@@ -414,7 +416,7 @@ def test_layers_named_come_as_named_whatever_they_are() -> None:
 
 def test_a_layer_that_runs_several_times_by_the_number_of_the_call() -> None:
     case, x = make("shared-relu", 15), image(15, batch=1)
-    first, last = seewhy.explain(case.net, x, method="saliency-by-layer", layer=["relu#1", "relu"])
+    first, last = seewhy.explain_all(case.net, x, method="saliency-by-layer", layer=["relu#1", "relu"])
     leaf = x.clone().requires_grad_()
     (expected,) = torch.autograd.grad(case.net.one(leaf).relu().mean(), leaf)
     np.testing.assert_allclose(first.values, expected[0].abs().amax(0), rtol=1e-9)
@@ -423,7 +425,7 @@ def test_a_layer_that_runs_several_times_by_the_number_of_the_call() -> None:
 
 def test_an_mlp_and_what_has_no_such_layer() -> None:
     net = nn.Sequential(nn.Flatten(), nn.Linear(192, 5), nn.Tanh(), nn.Linear(5, 2))
-    found = seewhy.explain(net, image(16, batch=1).float(), method="saliency-by-layer")
+    found = seewhy.explain_all(net, image(16, batch=1).float(), method="saliency-by-layer")
     assert [each.layer for each in found] == ["1", "3"]
     with pytest.raises(CapabilityError, match="no convolution and no dense layer in this Sequential"):
         seewhy.explain(nn.Sequential(nn.AvgPool2d(8), nn.Flatten()), image(16).float(), method="saliency-by-layer")
@@ -445,7 +447,7 @@ def test_what_cannot_be_meant_of_saliency_by_layer(asked: dict[str, Any], words:
 
 def test_maps_about_layers_lie_side_by_side() -> None:
     model = _model()
-    found = seewhy.explain(model, _photo(), method="saliency-by-layer")
+    found = seewhy.explain_all(model, _photo(), method="saliency-by-layer")
     wide, high = found.grid(cell=64).size
     assert wide > 4 * 64
     assert high < 3 * 64
@@ -469,14 +471,14 @@ def test_the_mean_of_a_layer_is_over_all_it_puts_out(windows: int) -> None:
             return rows.reshape(len(x), -1)
 
     x = image(18, batch=3)
-    found = seewhy.explain(Odd(), x, method="saliency", target=t.LayerMean("inner"))
+    found = seewhy.explain_all(Odd(), x, method="saliency", target=t.LayerMean("inner"))
     for row, each in enumerate(found):
         assert each.score == pytest.approx(float(x[row].flatten()[: 9 * windows].mean()), abs=1e-12)
 
 
 def test_the_mean_of_tokens_has_the_class_token_in_it() -> None:
     case, x = make("tokens", 19), image(19)
-    found = seewhy.explain(case.net, x, method="saliency", target=t.LayerMean("norm"))
+    found = seewhy.explain_all(case.net, x, method="saliency", target=t.LayerMean("norm"))
     with torch.no_grad():
         tokens = case.net.norm(case.net.blocks(_tokens(case.net, x)))
     assert [each.score for each in found] == pytest.approx(tokens.mean((1, 2)).tolist(), abs=1e-12)
@@ -500,7 +502,7 @@ def test_a_layer_whose_images_cannot_be_told_apart_is_refused() -> None:
 
     with pytest.raises(CapabilityError, match="whose first axis is not the batch of 2"):
         seewhy.explain(First(), image(20).float(), method="saliency-by-layer")
-    assert len(seewhy.explain(First(), image(20, batch=1).float(), method="saliency-by-layer")) == 1
+    assert len(seewhy.explain_all(First(), image(20, batch=1).float(), method="saliency-by-layer")) == 1
 
 
 # the commands' names
@@ -539,5 +541,5 @@ class _TwoWays(nn.Module):
 def test_a_chosen_layer_that_does_not_run_this_time_is_chosen_anew() -> None:
     net, x = _TwoWays().eval(), image(21, batch=1).float()
     assert seewhy.explain(net, x, method="grad-cam").layer == "first"
-    found = seewhy.explain(net, x, method=["grad-cam", "saliency-by-layer"])
+    found = seewhy.explain_all(net, x, method=["grad-cam", "saliency-by-layer"])
     assert [each.layer for each in found] == ["second", "second", "head"]

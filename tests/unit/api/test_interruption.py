@@ -87,7 +87,7 @@ def test_a_batch_needs_enough_of_every_image() -> None:
         seewhy.explain(case.net, x, method="rise", target=1, cells=2, n=400, memory=1)
     case, x = make("silu", 3), image(3, batch=2)
     case.net[-1].register_forward_hook(Interrupt(2 + 64 + 20))
-    found = seewhy.explain(case.net, x, method="rise", target=1, cells=2, n=400, memory=1, tolerance=0.0)
+    found = seewhy.explain_all(case.net, x, method="rise", target=1, cells=2, n=400, memory=1, tolerance=0.0)
     assert [each.status.code for each in found] == ["unfinished"] * 2
     assert [each.status.cause.split()[2] for each in found] == ["64", "20"]
 
@@ -97,7 +97,7 @@ def test_what_was_done_before_is_kept() -> None:
     case, x = make("silu", 4), image(4, batch=1)
     whole = seewhy.explain(case.net, x, method="occlusion", target=1, window=4)
     case.net[-1].register_forward_hook(Interrupt(1 + 9 + 30))
-    found = seewhy.explain(case.net, x, method=["occlusion", "rise"], target=1, window=4, cells=2, n=400, memory=1)
+    found = seewhy.explain_all(case.net, x, method=["occlusion", "rise"], target=1, window=4, cells=2, n=400, memory=1)
     assert found.interrupted
     assert [(each.method, each.status.code) for each in found] == [("occlusion", "ok"), ("rise", "unfinished")]
     np.testing.assert_allclose(found[0].values, whole.values, rtol=1e-9, atol=1e-12)

@@ -54,8 +54,8 @@ def _both(name: str, keras_model: Any, ours: torch.nn.Module, x: torch.Tensor, *
     for word in {"baseline", "references"} & set(method.requires):
         theirs[word] = _photo(seed=9)
         mine[word] = theirs[word].movedim(-1, 1)
-    found = seewhy.explain(keras_model, x, method=name, layer=theirs_at, **theirs)
-    expected = seewhy.explain(ours, x.movedim(-1, 1), method=name, layer=ours_at, **mine)
+    found = seewhy.explain_all(keras_model, x, method=name, layer=theirs_at, **theirs)
+    expected = seewhy.explain_all(ours, x.movedim(-1, 1), method=name, layer=ours_at, **mine)
     return found, expected
 
 
@@ -110,7 +110,7 @@ def test_arrays_are_in_the_layout_of_the_model_and_values_are_not() -> None:
     model, ours = pair()
     x = _photo(2)
     for given in (x, x.numpy(), list(x), [x[0].numpy(), x[1]]):
-        several = seewhy.explain(model, given, method="saliency", target=1, reduce="none")
+        several = seewhy.explain_all(model, given, method="saliency", target=1, reduce="none")
         assert [each.values.shape for each in several] == [(3, 16, 16)] * 2
     one = seewhy.explain(model, x[0].numpy(), method="saliency", target=1, reduce="none")
     expected = seewhy.explain(ours, x.movedim(-1, 1)[:1], method="saliency", target=1, reduce="none")
@@ -170,7 +170,7 @@ def test_nested_and_shared_layers_have_paths() -> None:
     names = [layer.name for layer in seewhy.layers(model)]
     assert names == ["first", "shared", "inner", "inner/conv", "inner/act", "flat", "out"]
     x = torch.rand(1, 12, 12, 3)
-    deep = seewhy.explain(model, x, method="grad-cam", layer=["inner/act", "shared#1", "shared"], target=1)
+    deep = seewhy.explain_all(model, x, method="grad-cam", layer=["inner/act", "shared#1", "shared"], target=1)
     assert [each.values.shape for each in deep] == [(10, 10), (12, 12), (12, 12)]
     assert seewhy.explain(model, x, method="grad-cam", layer=shared, target=1).layer == "shared"
     assert seewhy.explain(model, x, method="grad-cam", target=1).layer in ("inner", "inner/act")
@@ -204,7 +204,7 @@ def test_other_numbers_of_axes(shape: tuple[int, ...], grid: tuple[int, ...]) ->
     x = conv(4, 3, activation="relu", name="conv")(inside) if conv else layers.Dense(4, activation="relu")(inside)
     model = keras.Model(inside, layers.Dense(2)(layers.Flatten()(x)))
     x = torch.rand(2, *shape)
-    found = seewhy.explain(model, x, method="input-x-gradient", target=1, reduce="none")
+    found = seewhy.explain_all(model, x, method="input-x-gradient", target=1, reduce="none")
     assert [each.values.shape for each in found] == [((shape[-1], *grid))] * 2
     leaf = x.clone().requires_grad_()
     (slope,) = torch.autograd.grad(model(leaf)[:, 1].sum(), leaf)
@@ -229,7 +229,7 @@ def test_one_of_several_inputs_is_explained(order: str) -> None:
     assert "\n" not in str(caught.value)
     ages = np.array([0.3, -2.0])
     wrapped = seewhy.wrap(model, inputs={"age": ages})
-    found = seewhy.explain(wrapped, x, method="grad-cam", target=1)
+    found = seewhy.explain_all(wrapped, x, method="grad-cam", target=1)
     given = [x, torch.tensor(ages).float().expand(2, 2)]
     with torch.no_grad():
         expected = model(dict(zip(("photo", "age"), given, strict=True)) if order == "dict" else given)[:, 1]
@@ -289,7 +289,7 @@ def test_layers_that_draw_or_train_by_default_change_nothing() -> None:
     mean, flags = torch_own[0].running_mean.clone(), [part.training for part in torch_own.modules()]
     x = torch.rand(3, 4, 4, 3)
     with pytest.warns(UserWarning, match="explained as in eval mode"):  # of the torch module inside
-        seewhy.explain(model, x, method="saliency", target=1)
+        seewhy.explain_all(model, x, method="saliency", target=1)
     assert drawing.modes
     assert not any(drawing.modes)
     assert all(np.array_equal(one, two) for one, two in zip(before[0], drawing.get_weights(), strict=True))
@@ -320,7 +320,7 @@ def test_looking_inside() -> None:
     for aim in (1, "two:3"):
         one, two = (seewhy.maximise(each, aim, steps=3, size=16) for each in (model, ours))
         assert one.values.shape == two.values.shape
-    by_layer = seewhy.explain(model, x, method="saliency-by-layer")
+    by_layer = seewhy.explain_all(model, x, method="saliency-by-layer")
     assert [each.target for each in by_layer]
 
 
@@ -369,7 +369,7 @@ def test_occlusion_of_a_network_with_a_final_activation_by_hand(end: str, prepar
             return (features(values) @ weight + bias)[:, 0]
 
     target = None if end == "sigmoid" else 0
-    found = seewhy.explain(model, x, "occlusion", target, window=4, stride=4, fill=0.0, prepare=prepare)
+    found = seewhy.explain_all(model, x, "occlusion", target, window=4, stride=4, fill=0.0, prepare=prepare)
     assert found[0].provenance["prepared"]["used"] is prepare
     for row, each in enumerate(found):
         whole = logit(x[row : row + 1])

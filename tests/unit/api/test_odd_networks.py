@@ -96,10 +96,10 @@ def _gradient(net: nn.Module, x: Tensor, target: int | None = None) -> Tensor:
 @pytest.mark.parametrize("batch", [1, 3])
 def test_a_single_score_without_axes(batch: int, prepare: bool) -> None:
     net, x = _seeded(_Squeezed), _images(batch)
-    found: Any = seewhy.explain(net, [*x], method="saliency", reduce="none", prepare=prepare)
+    found: Any = seewhy.explain_all(net, [*x], method="saliency", reduce="none", prepare=prepare)
     for each, right in zip(found, _gradient(net, x), strict=True):
         torch.testing.assert_close(torch.from_numpy(each.values), right, rtol=1e-3, atol=1e-6)
-    found = seewhy.explain(net, [*x], method="occlusion", window=4, stride=4, fill=0.0, prepare=prepare)
+    found = seewhy.explain_all(net, [*x], method="occlusion", window=4, stride=4, fill=0.0, prepare=prepare)
     for each, one in zip(found, x, strict=True):
         changed = one.clone()
         changed[:, 4:8, 8:12] = 0
@@ -152,16 +152,15 @@ def test_a_network_for_one_picture_at_a_time(count: int, prepare: bool) -> None:
     net, x = _seeded(_OneAtATime), _images(count)
     right = [_gradient(net, x[n : n + 1])[0] for n in range(count)]
     for _ in range(2):  # found out, known
-        found: Any = seewhy.explain(net, x, method="saliency", reduce="none", target=0, prepare=prepare)
-        for each, gradient in zip(found if count > 1 else [found], right, strict=True):
+        found = seewhy.explain_all(net, x, method="saliency", reduce="none", target=0, prepare=prepare)
+        for each, gradient in zip(found, right, strict=True):
             torch.testing.assert_close(torch.from_numpy(each.values), gradient, rtol=1e-4, atol=1e-6)
             assert any("takes one input at a time: of" in note for note in each.notes) is (count > 1)
     hidden = x[:1].clone()
     hidden[:, :, :4, :4] = 0
     with torch.no_grad():
         drop = float((net(x[:1]) - net(hidden))[0, 0])
-    found = seewhy.explain(net, x, "occlusion", 0, window=4, stride=4, fill=0.0, prepare=prepare)
-    first = found[0] if count > 1 else found
+    first = seewhy.explain_all(net, x, "occlusion", 0, window=4, stride=4, fill=0.0, prepare=prepare)[0]
     assert first.values[0, 0] == pytest.approx(drop, rel=1e-3)
     assert any("so each went through it by itself" in note for note in first.notes)
 
@@ -214,14 +213,13 @@ def test_where_new_tensors_are_made_is_the_users_business(method: str) -> None:
     net, x = _seeded(_Making), _images(1)
     asked: dict[str, Any] = {} if method == "saliency-by-layer" else {"target": 0}
     try:
-        right: Any = seewhy.explain(net, x, method=method, **asked)
+        right = seewhy.explain_all(net, x, method=method, **asked)
     except seewhy.errors.SeewhyError as error:
         with torch.device("meta"), pytest.raises(type(error)):
-            seewhy.explain(net, x, method=method, **asked)
+            seewhy.explain_all(net, x, method=method, **asked)
         return
     with torch.device("meta"):
-        found: Any = seewhy.explain(net, x, method=method, **asked)
+        found = seewhy.explain_all(net, x, method=method, **asked)
     assert net.made == "meta"  # the model's own
-    pairs = zip(*([each] if hasattr(each, "values") else each for each in (found, right)), strict=True)
-    for a, b in pairs:
+    for a, b in zip(found, right, strict=True):
         np.testing.assert_allclose(a.values, b.values, rtol=1e-3, atol=1e-5 * np.abs(b.values).max())

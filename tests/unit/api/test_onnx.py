@@ -51,7 +51,7 @@ def gap(a: Any, b: Any) -> float:
 @pytest.mark.parametrize("method", METHODS)
 def test_the_maps_are_those_of_the_network(pair: Any, method: str) -> None:
     options = METHODS[method]
-    ours, theirs = (seewhy.explain(each, inputs(), method=method, target=[1, 3], **options) for each in pair)
+    ours, theirs = (seewhy.explain_all(each, inputs(), method=method, target=[1, 3], **options) for each in pair)
     assert gap(ours, theirs) < 1e-4
     assert np.allclose([one.score for one in ours], [one.score for one in theirs], rtol=1e-4)
 
@@ -60,7 +60,7 @@ def test_the_logits_before_a_final_softmax_are_explained_by_both(pair: Any) -> N
     with torch.no_grad():
         logits = small(softmax=False)(inputs())
     for method in ("rise", "grad-cam"):
-        found = seewhy.explain(pair[0], inputs(), method=method, target=2, **({"n": 8} if method == "rise" else {}))
+        found = seewhy.explain_all(pair[0], inputs(), method=method, target=2, **({"n": 8} if method == "rise" else {}))
         assert np.allclose([one.score for one in found], logits[:, 2], rtol=1e-4)
 
 
@@ -68,7 +68,7 @@ def test_costs_are_what_ran(pair: Any) -> None:
     model, same = pair
 
     def cost(which: Any, method: Any, **more: Any) -> tuple[int, int]:
-        found = seewhy.explain(which, inputs(), method=method, target=1, **more)
+        found = seewhy.explain_all(which, inputs(), method=method, target=1, **more)
         return found.cost.forwards, found.cost.backwards
 
     # a look at gradients or layers takes one more forward of each image: the program's, to compare with
@@ -137,7 +137,7 @@ def test_features_filters_and_maximisation(pair: Any) -> None:
 def test_float64_makes_the_module_double_and_leaves_the_program(tmp_path: Path) -> None:
     path = save_onnx(small(), tmp_path / "net.onnx")
     double = seewhy.load(f"onnx:{path}", dtype=torch.float64)
-    found = seewhy.explain(double, inputs(1), method=["saliency", "rise"], target=1, n=8)
+    found = seewhy.explain_all(double, inputs(1), method=["saliency", "rise"], target=1, n=8)
     assert found[0].values.dtype == np.float64
     exact = seewhy.explain(small().double(), inputs(1), method="saliency", target=1)
     assert gap([found[0]], [exact]) < 1e-5

@@ -44,7 +44,7 @@ def test_any_function_of_a_batch_will_do(name: str, kind: str) -> None:
 
     given = {"n": 48, "cells": 2} | parts
     given = {key: value for key, value in given.items() if _takes(name, key)}
-    found = seewhy.explain(numpy if kind == "numpy" else scores, x, method=name, target=1, **given)
+    found = seewhy.explain_all(numpy if kind == "numpy" else scores, x, method=name, target=1, **given)
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_allclose(a.values, b.values, rtol=1e-9, atol=1e-12)
         assert a.status == b.status
@@ -82,7 +82,7 @@ def test_shapley_values_add_up_at_every_budget(name: str, n: int) -> None:
     for dtype, tolerance in ((torch.float64, 1e-12), (torch.float32, 1e-5)):
         case, x = make("gelu", 2, dtype), image(2, dtype=dtype)
         labels = torch.stack([torch.arange(64).reshape(8, 8) // 13, HALVES])
-        found = seewhy.explain(case.net, x, method=name, target=2, segments=labels, fill=0.3, n=n)
+        found = seewhy.explain_all(case.net, x, method=name, target=2, segments=labels, fill=0.3, n=n)
         with torch.no_grad():
             total = (case.net(x) - case.net(torch.full_like(x, 0.3)))[:, 2]
         for each, whose, expected in zip(found, labels, total, strict=True):
@@ -125,7 +125,7 @@ def test_images_may_have_different_numbers_of_pieces() -> None:
     labels = torch.stack([HALVES, torch.arange(64).reshape(8, 8) // 7, torch.zeros(8, 8, dtype=torch.long)])
     for name in (name for name in NAMES if _takes(name, "segments")):
         given = {"n": 60} if _takes(name, "n") else {}
-        together = seewhy.explain(case.net, x, method=name, target=1, segments=labels, **given)
+        together = seewhy.explain_all(case.net, x, method=name, target=1, segments=labels, **given)
         for row, each in enumerate(together):
             alone = seewhy.explain(case.net, x[row], method=name, target=1, segments=labels[row], **given)
             np.testing.assert_allclose(each.values, alone.values, rtol=1e-9, atol=1e-12)

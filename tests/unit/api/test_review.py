@@ -45,11 +45,11 @@ def test_a_layer_with_tokens_first_is_put_in_order() -> None:
     (slope,) = torch.autograd.grad(model.head(tokens.relu().mean(0))[:, 0].sum(), tokens)
     want = torch.einsum("bc,nbc->bn", slope.mean(0), tokens.detach()).reshape(2, 4, 6)
     for layer in (None, "block"):
-        found = seewhy.explain(model, x, method="grad-cam", layer=layer, target=0)
+        found = seewhy.explain_all(model, x, method="grad-cam", layer=layer, target=0)
         assert [e.layer for e in found] == ["block", "block"]
         np.testing.assert_allclose(np.stack([e.values for e in found]), want, rtol=1e-4, atol=1e-6)
     # edited in its own order, too: what is left without a position
-    alone = seewhy.explain(model, x, method="ablation-cam", layer="block", target=0)
+    alone = seewhy.explain_all(model, x, method="ablation-cam", layer="block", target=0)
     without = tokens.detach().clone()
     without[:, :, 2] = 0
     drop = (model.head(tokens.relu().mean(0)) - model.head(without.relu().mean(0)))[:, 0]
@@ -201,7 +201,7 @@ def test_an_in_place_layer_with_the_input_gradient_wanted_as_well(x: Tensor) -> 
     leaf = x.clone().requires_grad_()
     expected = torch.autograd.grad(model.head(F.relu(model.conv(leaf)).mean((2, 3)))[0, 1], leaf)[0][0]
     for _ in range(2):  # the first call surveys, the second captures by name
-        saliency, cam = seewhy.explain(model, x, method=["saliency", "hires-cam"], target=1, reduce="none")
+        saliency, cam = seewhy.explain_all(model, x, method=["saliency", "hires-cam"], target=1, reduce="none")
         assert cam.layer == "relu"
         np.testing.assert_allclose(saliency.values, expected.numpy(), atol=1e-8)
 
@@ -249,7 +249,7 @@ def test_noise_does_not_follow_the_default_dtype(x: Tensor) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_gives_float32_maps(x: Tensor, dtype: torch.dtype) -> None:
-    for e in seewhy.explain(net().to(dtype), x.to(dtype), method=["saliency", "grad-cam"], target=1):
+    for e in seewhy.explain_all(net().to(dtype), x.to(dtype), method=["saliency", "grad-cam"], target=1):
         assert e.values.dtype == np.float32
         assert np.isfinite(e.values).all()
 
@@ -257,9 +257,9 @@ def test_half_precision_gives_float32_maps(x: Tensor, dtype: torch.dtype) -> Non
 def test_one_dimensional_and_channels_last_inputs(x: Tensor) -> None:
     torch.manual_seed(0)
     series = nn.Sequential(nn.Conv1d(2, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(4, 2)).eval()
-    one = seewhy.explain(series, torch.randn(1, 2, 32), method=["saliency", "grad-cam"], target=1)
+    one = seewhy.explain_all(series, torch.randn(1, 2, 32), method=["saliency", "grad-cam"], target=1)
     assert [e.values.shape for e in one] == [(32,), (30,)]
-    assert len(seewhy.explain(series, torch.randn(4, 2, 32), method="saliency", target=1)) == 4
+    assert len(seewhy.explain_all(series, torch.randn(4, 2, 32), method="saliency", target=1)) == 4
     with pytest.raises(UsageError, match="channels last"):
         seewhy.explain(net(), np.zeros((16, 16, 3), np.float32), method="saliency")
 
@@ -311,23 +311,23 @@ def test_costs_are_of_all_that_a_map_took(x: Tensor) -> None:
     assert (contrast.cost.forwards, contrast.cost.backwards) == (1, 4)
     fused = seewhy.explain(net(), x, method="recipro-cam", layer=["1", "3"], target=0, fuse="mean")
     assert fused.cost.forwards == 1 + 14 * 14  # behind layer 3 it has a closed form
-    same = seewhy.explain(net(), x, method=["grad-cam", "grad-cam"], layer=["1", "3"], target=0, fuse="mean")
+    same = seewhy.explain_all(net(), x, method=["grad-cam", "grad-cam"], layer=["1", "3"], target=0, fuse="mean")
     assert [e.layer for e in same] == ["1 + 3", "1 + 3"]
     assert (same.cost.forwards, same.cost.backwards) == (1, 1)
 
 
 def test_masks_are_shared_by_targets(x: Tensor) -> None:
-    found = seewhy.explain(net(), x, method="score-cam", layer="3", target=[0, 1, 2])
+    found = seewhy.explain_all(net(), x, method="score-cam", layer="3", target=[0, 1, 2])
     alone = seewhy.explain(net(), x, method="score-cam", layer="3", target=2)
     np.testing.assert_allclose(found[2].values, alone.values, rtol=1e-5)
     assert found.cost.forwards == alone.cost.forwards > 2
-    assert seewhy.explain(net(), x, method="recipro-cam", layer="1", target=[0, 1]).cost.forwards == 1 + 196
+    assert seewhy.explain_all(net(), x, method="recipro-cam", layer="1", target=[0, 1]).cost.forwards == 1 + 196
 
 
 def test_the_train_mode_note_is_said_once(x: Tensor) -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     with pytest.warns(UserWarning, match="train mode"):
-        found = seewhy.explain(model, torch.rand(20, 3, 8, 8), method="saliency", target=0, memory=2**14)
+        found = seewhy.explain_all(model, torch.rand(20, 3, 8, 8), method="saliency", target=0, memory=2**14)
     assert {len(e.notes) for e in found} == {1}
 
 
@@ -368,6 +368,6 @@ def test_sums_and_quotients_of_targets(x: Tensor) -> None:
 
 
 def test_all_classes_do_not_take_quadratic_time(x: Tensor) -> None:
-    found = seewhy.explain(net(600), x, method="grad-cam", layer="3", target="all")
+    found = seewhy.explain_all(net(600), x, method="grad-cam", layer="3", target="all")
     assert len(found) == 600
     assert (found.cost.forwards, found.cost.backwards) == (1, 600)

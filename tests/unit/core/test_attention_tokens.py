@@ -116,7 +116,7 @@ def test_rollout_reads_the_tokens_that_are_patches_in_their_order(
     order: str, front: int, behind: int, read: int | None, explicit: bool
 ) -> None:
     net, x = Seeing(order, front, behind, read, explicit).eval(), _picture(2)
-    found = seewhy.explain(net, x, method="attention-rollout", target=1)
+    found = seewhy.explain_all(net, x, method="attention-rollout", target=1)
     for e, wanted in zip(found, _rollout(net, x), strict=True):
         assert e.values == pytest.approx(wanted, abs=1e-6)
         assert e.provenance["grid"] == {"<attention>": "proved" if order == "rows" else "proved, put in order"}
@@ -138,7 +138,7 @@ def test_registers_behind_the_patches_are_no_places(method: str, order: str) -> 
 def test_tokens_are_asked_once_for_a_model_and_size() -> None:
     net, x = Seeing("columns", behind=4).eval(), _picture()
     first = seewhy.explain(net, x, method="attention-rollout", target=1)
-    again = seewhy.explain(net, x, method=["gradient-attention", "attention-rollout"], target=2)
+    again = seewhy.explain_all(net, x, method=["gradient-attention", "attention-rollout"], target=2)
     assert first.cost.checks > 13
     assert [e.cost.checks for e in again] == [0, 0]
     assert again[1].provenance["grid"] == first.provenance["grid"]

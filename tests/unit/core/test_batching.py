@@ -89,14 +89,14 @@ def hungry(limit: int) -> nn.Module:
 def test_a_stream_that_runs_out_gives_the_same_map(method: str) -> None:
     x = torch.randn(3, 3, 10, 10, generator=torch.Generator().manual_seed(0))
     layer = "1" if method in ("score-cam", "conductance") else None
-    plenty, tight = (seewhy.explain(hungry(n), x, method=method, target=1, layer=layer) for n in (1000, 3))
+    plenty, tight = (seewhy.explain_all(hungry(n), x, method=method, target=1, layer=layer) for n in (1000, 3))
     for a, b in zip(plenty, tight, strict=True):
         np.testing.assert_allclose(a.values, b.values, rtol=1e-5, atol=1e-7)
 
 
 def test_images_are_chunked_too() -> None:
     x = torch.randn(9, 3, 10, 10, generator=torch.Generator().manual_seed(0))
-    plenty, tight = (seewhy.explain(hungry(n), x, method="grad-cam", target=1, layer="1") for n in (1000, 2))
+    plenty, tight = (seewhy.explain_all(hungry(n), x, method="grad-cam", target=1, layer="1") for n in (1000, 2))
     assert len(tight) == 9
     for a, b in zip(plenty, tight, strict=True):
         np.testing.assert_allclose(a.values, b.values, rtol=1e-5, atol=1e-7)
@@ -108,7 +108,7 @@ def test_what_is_given_for_each_image_follows_it_into_its_chunk() -> None:
     labels = torch.randint(0, 4, (5, 10, 10), generator=make)
     for asked in ({"baseline": baseline, "method": "integrated-gradients"}, {"segments": labels, "fill": baseline}):
         asked = {"method": "feature-ablation", "target": 1} | asked
-        together = seewhy.explain(hungry(2), x, **asked)
+        together = seewhy.explain_all(hungry(2), x, **asked)
         for row, each in enumerate(together):
             own = {key: value[row] if torch.is_tensor(value) else value for key, value in asked.items()}
             np.testing.assert_allclose(

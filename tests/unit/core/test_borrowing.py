@@ -57,7 +57,7 @@ def test_buffers_are_put_back_where_the_model_runs_after_a_program_in_the_same_c
     found = seewhy.explain(net, x, method="saliency", **asked)
     assert found.provenance["prepared"]["used"]
     assert not net.calls.all()
-    seewhy.explain(net, x, method=["saliency", "lrp"], **asked)
+    seewhy.explain_all(net, x, method=["saliency", "lrp"], **asked)
     assert net.calls.all()[0] == 0
     assert net.seen is seen
 
@@ -105,7 +105,7 @@ def test_watches_do_not_see_the_copying_of_buffers(x: Tensor, monkeypatch: pytes
     monkeypatch.setattr(
         networks, "_copies", lambda v: modes.append(torch.overrides._get_current_function_mode()) or copies(v)
     )
-    seewhy.explain(Counted().eval(), x, method=["saliency", "full-grad"], target=1)
+    seewhy.explain_all(Counted().eval(), x, method=["saliency", "full-grad"], target=1)
     assert modes == [None]
 
 

@@ -72,7 +72,7 @@ def test_windows_of_one_picture_do_not_see_each_other(kind: str, prepare: bool) 
 def test_pictures_given_together_do_not_see_each_other(kind: str) -> None:
     net, x = _net(kind), _bright(3)
     for method in ("saliency", "grad-cam"):
-        together = seewhy.explain(net, x, method, 1)
+        together = seewhy.explain_all(net, x, method, 1)
         for row, found in enumerate(together):
             alone = seewhy.explain(_net(kind), x[row : row + 1], method, 1)
             np.testing.assert_allclose(found.values, alone.values, rtol=1e-3, atol=1e-6)
@@ -80,7 +80,7 @@ def test_pictures_given_together_do_not_see_each_other(kind: str) -> None:
 
 def test_predictions_of_photos_do_not_see_each_other() -> None:
     net, x = _net("by mean and spread"), _bright(4) * torch.tensor([1.0, 3.0, -2.0, 0.2])[:, None, None, None]
-    twins = seewhy.attack(net, x, method="fgsm", epsilon=0.01, target=None)
+    twins = seewhy.attack_all(net, x, method="fgsm", epsilon=0.01, target=None)
     for row, twin in enumerate(twins):
         assert twin.before.probability == pytest.approx(net(x[row : row + 1]).softmax(1).max().item(), rel=1e-4)
 
@@ -100,7 +100,7 @@ def test_noise_is_no_influence() -> None:
     with torch.random.fork_rng():
         torch.manual_seed(3)
         net = Noisy("by each one's largest").eval()
-    found = seewhy.explain(net, _bright(2), "occlusion", 1, window=4, stride=4)
+    found = seewhy.explain_all(net, _bright(2), "occlusion", 1, window=4, stride=4)
     assert not any("influence each other" in note for each in found for note in each.notes)
 
 
@@ -124,7 +124,7 @@ def test_a_norm_that_says_nothing_of_one_picture() -> None:
 def test_a_layer_that_normalises_by_its_batch_has_every_picture_alone() -> None:
     net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8, track_running_stats=False), nn.ReLU(), nn.Conv2d(8, 8, 3))
     net, x = nn.Sequential(*net, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3)).eval(), _bright(3)
-    for row, found in enumerate(seewhy.explain(net, x, "grad-cam", 1, prepare=False)):
+    for row, found in enumerate(seewhy.explain_all(net, x, "grad-cam", 1, prepare=False)):
         alone = seewhy.explain(net, x[row : row + 1], "grad-cam", 1, prepare=False)
         np.testing.assert_array_equal(found.values, alone.values)
         assert any("normalises by the statistics of its batch" in note for note in found.notes)

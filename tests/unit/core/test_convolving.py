@@ -121,9 +121,9 @@ def test_rules_reach_a_rectifier_inside_a_convolution(method: str, function: nn.
     net, x = nn.Sequential(*layers).eval(), 5 * torch.randn(2, 3, 12, 12)
     with torch.no_grad():
         net(x)
-    exact, found = (seewhy.explain(net, x, method=method, target=1, prepare=mode) for mode in (False, True))
+    exact, found = (seewhy.explain_all(net, x, method=method, target=1, prepare=mode) for mode in (False, True))
     assert found[0].provenance["prepared"]["fused"] == 2
-    plain = seewhy.explain(net, x, method="saliency", target=1, prepare=True)
+    plain = seewhy.explain_all(net, x, method="saliency", target=1, prepare=True)
     for a, b, c in zip(exact, found, plain, strict=True):
         assert abs(a.values - b.values).max() <= 1e-5 * abs(a.values).max()
         assert abs(c.values - b.values).max() > 1e-2 * abs(a.values).max()

@@ -518,7 +518,7 @@ def test_what_lies_before_a_place_that_is_none_is_looked_at_again() -> None:
     """Numbers of a class token taken for positions: once pictures have said that they are none, the layer is the last
     one whose positions the score reads, not the last block."""
     net, x = _seeded(_Tokens), _x(2, 96, 160)
-    found = seewhy.explain(net, x, method="grad-cam", target=1)[0]
+    found = seewhy.explain_all(net, x, method="grad-cam", target=1)[0]
     assert found.status.code != "zero-gradient"
     assert found.values.shape == (3, 5)
     assert found.layer.startswith("blocks.0") or found.layer.startswith("blocks.1.")

@@ -724,12 +724,12 @@ def test_numbers_too_small_for_all_their_digits_are_not_taken_for_mixing() -> No
 @pytest.mark.parametrize("method", ["saliency", "guided-backprop"])
 def test_gradients_of_a_batch_are_taken_piece_by_piece(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     net, x = _net(), _x(5)
-    exact = seewhy.explain(net, x, method=method, prepare=False)
-    seewhy.explain(net, x[:2], method=method, prepare=True)
+    exact = seewhy.explain_all(net, x, method=method, prepare=False)
+    seewhy.explain_all(net, x[:2], method=method, prepare=True)
     sizes: list[int] = []
     forward = Prepared.forward
     monkeypatch.setattr(Prepared, "forward", lambda self, x: sizes.append(len(x)) or forward(self, x))
-    found = seewhy.explain(net, x, method=method, prepare=True)
+    found = seewhy.explain_all(net, x, method=method, prepare=True)
     assert sizes == [2, 2, 1]
     assert (found.cost.forwards, found.cost.backwards) == (5, 5)
     for a, b in zip(exact, found, strict=True):

@@ -180,9 +180,9 @@ def test_occlusion_follows_windows_and_says_so(fill: Any) -> None:
     if isinstance(fill, str):
         fill = 0.25 if fill == "grey" else torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(4))
     asked: dict[str, Any] = {"method": "occlusion", "window": 5, "stride": 3, "fill": fill, "target": [1, 2]}
-    exact = seewhy.explain(net, x, **asked, prepare=False)
-    first = seewhy.explain(net, x, **asked, prepare=True)
-    found = seewhy.explain(net, x, **asked, prepare=True)
+    exact = seewhy.explain_all(net, x, **asked, prepare=False)
+    first = seewhy.explain_all(net, x, **asked, prepare=True)
+    found = seewhy.explain_all(net, x, **asked, prepare=True)
     for a, b, c in zip(exact, found, first, strict=True):
         assert "fewer multiplications" in b.provenance["prepared"]["windows"]
         assert b.provenance["prepared"]["checked"]["scores, of what changes in a window"] == "agrees"

@@ -357,10 +357,10 @@ def test_an_undecided_layer_gives_way_to_the_one_before_it() -> None:
 @pytest.mark.usefixtures("no_spot_checks")
 def test_a_proof_is_made_once_and_counted_and_goes_with_its_model() -> None:
     net, x = _seeded(lambda: Read(*ARRANGED["tokens in another order"])), _x(batch=2)
-    first = seewhy.explain(net, x, method=["grad-cam", "hires-cam"], target=1, prepare=False)
+    first = seewhy.explain_all(net, x, method=["grad-cam", "hires-cam"], target=1, prepare=False)
     assert (first.cost.forwards, first.cost.backwards) == (2, 2)
     assert first.cost.checks >= 13
-    second = seewhy.explain(net, x, method="grad-cam", target=1, prepare=False)
+    second = seewhy.explain_all(net, x, method="grad-cam", target=1, prepare=False)
     assert (second.cost.forwards, second.cost.backwards, second.cost.checks) == (2, 2, 0)
     assert second[0].layer == first[0].layer
     assert seewhy.explain(net, _x(32, 48), method="grad-cam", target=1, prepare=False).cost.checks > 0  # another grid
@@ -378,7 +378,7 @@ def test_a_model_that_takes_no_other_batch_is_proved_with_the_one_that_it_takes(
             return super().forward(x)
 
     net, x = _seeded(lambda: Fixed(*ARRANGED["channels last, as many as places"])), _x(batch=2)
-    found = seewhy.explain(net, x, method="grad-cam", layer="seen", target=1, prepare=False)
+    found = seewhy.explain_all(net, x, method="grad-cam", layer="seen", target=1, prepare=False)
     np.testing.assert_allclose(found[0].values, _right(net, x[:1]), rtol=1e-4, atol=1e-6)
 
 

@@ -102,7 +102,7 @@ def dressed(kind: type[Plain], plain: Plain) -> Plain:
 
 def values(model: object, x: Tensor, method: str, target: object = 1, **asked: object) -> np.ndarray:
     layer = asked.pop("layer", "body" if "cam" in method else None)
-    found = seewhy.explain(model, x, method=method, target=target, layer=layer, **asked)
+    found = seewhy.explain_all(model, x, method=method, target=target, layer=layer, **asked)
     return np.stack([one.values for one in found])
 
 
@@ -140,7 +140,7 @@ def test_what_relu6_gives_may_be_rewritten(method: str, x: Tensor) -> None:
 def test_a_captured_layer_rewritten_in_place_later_keeps_its_own_value(plain: Plain, x: Tensor) -> None:
     # "body" is captured, then rectified in place by the ReLU after it
     raw = plain.body(F.relu(plain.conv(x)))
-    e = seewhy.explain(dressed(InPlaceModule, plain), x, method="hires-cam", layer="body", target=1)
+    e = seewhy.explain_all(dressed(InPlaceModule, plain), x, method="hires-cam", layer="body", target=1)
     gradient = torch.autograd.grad(plain.head(F.relu(raw).mean((2, 3)))[:, 1].sum(), raw)[0]
     expected = (gradient * raw).sum(1).detach().numpy()
     assert raw.min() < 0
@@ -240,7 +240,7 @@ def test_train_mode_is_explained_as_eval_with_a_warning_and_flags_come_back(x: T
     model[1].eval()  # a mixed state, as in fine-tuning with frozen statistics
     statistics = model[1].running_mean.clone()
     with pytest.warns(UserWarning, match="train mode"):
-        found = seewhy.explain(model, x, method="saliency", target=1)
+        found = seewhy.explain_all(model, x, method="saliency", target=1)
     np.testing.assert_array_equal(np.stack([e.values for e in found]), expected)
     assert [m.training for m in model.modules()] == [True, True, False, True, True, True, True]
     assert torch.equal(model[1].running_mean, statistics)
@@ -283,7 +283,7 @@ def test_an_ambiguous_output_asks_which(plain: Plain, x: Tensor) -> None:
 
     with pytest.raises(TargetError, match="left, right"):
         seewhy.explain(Two(), x, method="saliency", target=0)
-    picked = seewhy.explain(Two(), x, method="saliency", target=lambda out: out["left"][:, 0], reduce="none")
+    picked = seewhy.explain_all(Two(), x, method="saliency", target=lambda out: out["left"][:, 0], reduce="none")
     np.testing.assert_allclose(picked[0].values[0], np.full((12, 12), 1 / 144), rtol=1e-6)
 
 
@@ -294,14 +294,14 @@ SQUASHES = [nn.Softmax(1), nn.LogSoftmax(1), nn.Sigmoid()]
 @pytest.mark.parametrize("method", ["saliency", "grad-cam"])
 def test_the_logit_before_a_final_squash_is_explained(squash: nn.Module, method: str, plain: Plain, x: Tensor) -> None:
     model = nn.Sequential(plain, squash)
-    found = seewhy.explain(model, x, method=method, target=1, layer="0.body" if method == "grad-cam" else None)
+    found = seewhy.explain_all(model, x, method=method, target=1, layer="0.body" if method == "grad-cam" else None)
     np.testing.assert_array_equal(np.stack([e.values for e in found]), values(plain, x, method))
     np.testing.assert_allclose([e.score for e in found], plain(x)[:, 1].detach().numpy(), rtol=1e-6)
 
 
 def test_probabilities_of_a_squashed_model_are_its_own(plain: Plain, x: Tensor) -> None:
     for squash in (nn.Softmax(1), nn.Sigmoid()):
-        found = seewhy.explain(nn.Sequential(plain, squash), x, method="saliency")
+        found = seewhy.explain_all(nn.Sequential(plain, squash), x, method="saliency")
         best = squash(plain(x)).max(1)
         assert [e.prediction.index for e in found] == best.indices.tolist()
         np.testing.assert_allclose([e.prediction.probability for e in found], best.values.detach().numpy(), rtol=1e-6)
@@ -371,7 +371,7 @@ def test_exported_modules_have_functions_for_layers_and_say_so(exported: nn.Modu
     with pytest.raises(CapabilityError, match="did not run as a module"):
         seewhy.explain(exported, x, method="grad-cam", layer="conv", target=1)
     for method in ("grad-cam", "score-cam", "ablation-cam"):
-        found = seewhy.explain(exported, x, method=method, target=1)
+        found = seewhy.explain_all(exported, x, method=method, target=1)
         theirs = values(plain, x, method, layer=found[0].layer)
         np.testing.assert_allclose(np.stack([each.values for each in found]), theirs, rtol=1e-5, atol=1e-7)
         assert found[0].layer == "[relu()]"
@@ -406,7 +406,7 @@ def test_a_model_that_switches_gradients_off_inside_is_recorded_from_the_input(x
             return self.head(self.frozen(x).mean((2, 3)) + x.mean((2, 3)).sum(1, keepdim=True))
 
     model = Half()
-    found = seewhy.explain(model, x, method="grad-cam", layer="conv", target=0)
+    found = seewhy.explain_all(model, x, method="grad-cam", layer="conv", target=0)
     weights = model.head.weight[0] / 100
     expected = torch.einsum("c,bchw->bhw", weights, model.conv(x)).detach().numpy()
     np.testing.assert_allclose(np.stack([e.values for e in found]), expected, rtol=1e-4, atol=1e-7)
@@ -428,7 +428,7 @@ def test_buffers_that_a_forward_changes_are_put_back(prepare: bool, x: Tensor) -
 
     model = Counting()
     original = model.replaced
-    seewhy.explain(model, x, method="saliency", target=0, prepare=prepare)
+    seewhy.explain_all(model, x, method="saliency", target=0, prepare=prepare)
     assert model.seen.item() == 0
     assert model.replaced is original
     assert original.item() == 0
@@ -440,14 +440,14 @@ def test_the_random_state_is_left_alone_even_by_models_that_draw(x: Tensor) -> N
             return (x + 0 * torch.rand_like(x)).mean((2, 3))
 
     before = torch.get_rng_state()
-    seewhy.explain(Drawing(), x, method=["saliency", "smooth-grad"], target=0, n=2)
+    seewhy.explain_all(Drawing(), x, method=["saliency", "smooth-grad"], target=0, n=2)
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_the_users_input_is_never_rewritten(x: Tensor) -> None:
     model = nn.Sequential(nn.ReLU(inplace=True), nn.Conv2d(3, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     kept = x.clone()
-    seewhy.explain(model, x, method=["saliency", "grad-cam", "guided-backprop"], target=0, layer=None)
+    seewhy.explain_all(model, x, method=["saliency", "grad-cam", "guided-backprop"], target=0, layer=None)
     assert torch.equal(x, kept)
     assert not x.requires_grad
 
@@ -457,7 +457,7 @@ def test_the_users_own_hooks_keep_working(plain: Plain, x: Tensor) -> None:
     handle = plain.conv.register_forward_hook(lambda m, a, o: calls.append("forward"))
     other = plain.body.register_full_backward_hook(lambda m, gi, go: calls.append("backward"))
     expected = list(plain.conv._forward_hooks), list(plain.body._backward_hooks)
-    seewhy.explain(plain, x, method=["saliency", "grad-cam"], layer="body", target=1)
+    seewhy.explain_all(plain, x, method=["saliency", "grad-cam"], layer="body", target=1)
     assert (list(plain.conv._forward_hooks), list(plain.body._backward_hooks)) == expected
     assert "forward" in calls
     handle.remove()
@@ -550,8 +550,8 @@ def test_instance_norm_of_one_image_whose_gradient_arrives_channels_last(batch: 
     )  # fmt: skip
     net.eval().to(memory_format=torch.channels_last)
     x = torch.randn(batch, 3, 9, 9)
-    found = seewhy.explain(net, x, method="saliency", target=1, reduce="none", prepare=prepare)
+    found = seewhy.explain_all(net, x, method="saliency", target=1, reduce="none", prepare=prepare)
     leaf = torch.cat([x, x]).double().requires_grad_()
     (right,) = torch.autograd.grad(copy.deepcopy(net).double()(leaf)[:, 1].sum(), leaf)
-    for each, values in zip([found] if batch == 1 else found, right[:batch].numpy(), strict=True):
+    for each, values in zip(found, right[:batch].numpy(), strict=True):
         assert np.linalg.norm(each.values - values) <= 1e-3 * np.linalg.norm(values)

@@ -82,7 +82,7 @@ def test_transformers_get_a_layer_and_a_grid(
     for parameter in net.parameters():  # layer scales and heads start out near zero: give gradients a way
         torch.nn.init.normal_(parameter, std=0.1) if parameter.ndim > 1 else None
     x = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(0))
-    found = seewhy.explain(net, x, method=["grad-cam", "hires-cam", "eigen-cam"], target=3)
+    found = seewhy.explain_all(net, x, method=["grad-cam", "hires-cam", "eigen-cam"], target=3)
     for e in found:
         assert e.status.code in ("ok", "no-positive-evidence"), e.status
         assert e.values.shape == grid

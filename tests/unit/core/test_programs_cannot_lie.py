@@ -108,10 +108,10 @@ def test_several_images_in_one_call(batch: int, method: str, prepare: Any, monke
     asked: dict[str, Any] = {"target": 1} | ({"n": 24} if method == "rise" else {})
     asked |= {"window": 8, "stride": 8} if method == "occlusion" else {}
     net = seeded(Net)
-    found = seewhy.explain(net, images(batch), method, **asked, prepare=prepare)
+    found = seewhy.explain_all(net, images(batch), method, **asked, prepare=prepare)
     if method != "grad-cam":  # whose layer is chosen on the model
         assert found[0].provenance["prepared"]["used"] or prepare == "auto"
-    assert alike(found, seewhy.explain(net, images(batch), method, **asked, prepare=False))
+    assert alike(found, seewhy.explain_all(net, images(batch), method, **asked, prepare=False))
 
 
 def test_a_graph_is_made_outside_every_mode() -> None:
@@ -160,8 +160,8 @@ def test_a_network_that_ends_in_a_squash(method: str, end: nn.Module) -> None:
     asked |= {"window": 8, "stride": 8} if method == "occlusion" else {}
     asked |= {"n": 64} if method in ("rise", "lime", "kernel-shap") else {}
     asked |= {"segments": "grid"} if method in ("lime", "kernel-shap", "feature-ablation") else {}
-    exact = seewhy.explain(net, images(3), method, **asked, prepare=False)
-    found = seewhy.explain(net, images(3), method, **asked, prepare=True)
+    exact = seewhy.explain_all(net, images(3), method, **asked, prepare=False)
+    found = seewhy.explain_all(net, images(3), method, **asked, prepare=True)
     assert found[0].provenance["prepared"]["used"]
     assert alike(found, exact)
     assert found[0].notes == exact[0].notes  # nothing had to be computed again
@@ -451,7 +451,7 @@ def test_what_has_no_gradient_in_the_graph_alone_is_left_to_the_model() -> None:
 
     net, x = seeded(Copies), images(3)
     for method in ("occlusion", "grad-cam", "saliency"):
-        found, exact = (seewhy.explain(net, x, method, 1, prepare=mode) for mode in (True, False))
+        found, exact = (seewhy.explain_all(net, x, method, 1, prepare=mode) for mode in (True, False))
         assert alike(found, exact)
     words = str(found[0].provenance["prepared"])
     assert "cannot be differentiated" in words or "does not run" in words
@@ -534,9 +534,9 @@ def test_one_weight_at_two_strides(method: str, steps: Steps, monkeypatch: pytes
     monkeypatch.setattr("seewhy.core.compile.programs.best_steps", lambda *a, **k: (steps, {}))
     net, x = seeded(Twice), images(2, size=12)
     asked: dict[str, Any] = {"window": 4} if method == "occlusion" else {}
-    found = seewhy.explain(net, x, method, 1, **asked, prepare=True)
+    found = seewhy.explain_all(net, x, method, 1, **asked, prepare=True)
     assert found[0].provenance["prepared"]["used"]
-    assert alike(found, seewhy.explain(net, x, method, 1, **asked, prepare=False))
+    assert alike(found, seewhy.explain_all(net, x, method, 1, **asked, prepare=False))
 
 
 class Meta(Tensor):
@@ -573,9 +573,9 @@ def test_grey_pictures_keep_their_order_in_memory(batch: int, method: str, prepa
     net, x = seeded(Grey), images(batch, 1, 8)
     asked: dict[str, Any] = {"window": 2} if method == "occlusion" else {"n": 16} if method == "rise" else {}
     asked |= {"layer": "conv"} if method == "grad-cam" else {}
-    found = seewhy.explain(net, x, method, 1, **asked, prepare=prepare)
-    exact = seewhy.explain(copy.deepcopy(net), [each[None] for each in x], method, 1, **asked, prepare=False)
-    assert alike(found if batch > 1 else [found], exact)
+    found = seewhy.explain_all(net, x, method, 1, **asked, prepare=prepare)
+    exact = seewhy.explain_all(copy.deepcopy(net), [each[None] for each in x], method, 1, **asked, prepare=False)
+    assert alike(found, exact)
 
 
 @pytest.mark.parametrize("order", ["plain", "channels last", "turned"])
