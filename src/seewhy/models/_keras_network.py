@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from seewhy.core.network.foreign import Foreign
 from seewhy.errors import UsageError, one_line
 
 __all__ = ["KerasNetwork"]
@@ -30,13 +31,12 @@ _CONVOLUTIONS: dict[str, Callable[..., nn.Module]] = {
 }
 
 
-class KerasNetwork(nn.Module):
+class KerasNetwork(Foreign):
     """``model`` called as Keras calls it for inference. Of several inputs all but one are held fixed: ``inputs`` has
     one row for each, by name or number.
 
-    ``axes`` is how many axes of positions an input has, ``channels`` its channels (None: not known). The model itself
-    is held weakly, so that what is known of a network can be kept for as long as its model lives: whoever hands one out
-    holds the model as well.
+    The model itself is held weakly, so that what is known of a network can be kept for as long as its model lives:
+    whoever hands one out holds the model as well.
     """
 
     def __init__(self, keras: Any, model: Any, inputs: Mapping[str | int, Any] | None = None) -> None:
@@ -135,12 +135,12 @@ class KerasNetwork(nn.Module):
                 continue
             yield (f"{prefix}." if prefix else "") + str(variable.path), variable.value
 
-    def counterpart(self, part: nn.Module) -> Any:
+    def counterpart(self, part: nn.Module) -> nn.Module:
         """The torch layer with the weights of a Keras convolution or dense layer; ``part`` itself for all else."""
         kind = type(part).__name__
-        if not isinstance(part, self._keras.layers.Layer):
-            return part
         layer: Any = part
+        if not isinstance(layer, self._keras.layers.Layer):
+            return part
         if kind == "Dense":
             weight = _tensor(layer.kernel).T
             return _holding(nn.Linear(weight.shape[1], weight.shape[0], bias=False, device="meta"), weight)

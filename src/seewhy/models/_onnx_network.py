@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seewhy.core.network.runtimes import Program
+from seewhy.core.network.foreign import Foreign, Program
 from seewhy.errors import CapabilityError, one_line
 from seewhy.models._onnx_file import OnnxFile, import_onnx
 from seewhy.models._onnx_fold import fold_constants
@@ -44,7 +44,7 @@ class _Step:
     done_with: tuple[str, ...]
 
 
-class OnnxNetwork(nn.Module):
+class OnnxNetwork(Foreign):
     """An ONNX graph as a torch module, with a submodule for every node that is called as the node is.
 
     ``program`` is the graph under onnxruntime, whose scores the module's are to be.

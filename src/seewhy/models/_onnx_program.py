@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from seewhy.core.intercept.head import Squash
-from seewhy.core.network.runtimes import Program
+from seewhy.core.network.foreign import Program
 from seewhy.errors import CapabilityError, ModelError, reason
 from seewhy.models._onnx_file import ImageInput, OnnxFile, import_onnx
 

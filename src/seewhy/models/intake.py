@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import nn
 
+from seewhy.core.network.foreign import Foreign
 from seewhy.errors import CapabilityError
 
 __all__ = ["Intake", "check_takes_one", "intake"]
@@ -40,9 +41,8 @@ class Intake:
 def intake(module: Any) -> Intake:
     """What inputs of ``module`` are like: what it says itself, or by the first convolution that it has, transposed ones
     included, or else by its first pool or norm; two axes where there is none."""
-    known = getattr(module, "axes", None)
-    if isinstance(known, int) and hasattr(module, "channels_last"):  # a network of another library, which knows
-        return Intake(known, module.channels)
+    if isinstance(module, Foreign) and module.axes is not None:
+        return Intake(module.axes, module.channels)
     if not isinstance(module, nn.Module):
         return Intake(2, None, told=False)
     first = next((part for part in module.modules() if isinstance(part, nn.modules.conv._ConvNd)), None)

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from seewhy.core.network.foreign import Foreign
 from seewhy.errors import UsageError, one_line, reason
 from seewhy.models import labels as _labels
 from seewhy.models._fingerprint import cached_fingerprint
@@ -53,6 +54,11 @@ class Model:
 
     def __post_init__(self) -> None:
         check_takes_one(self.module)
+
+    @property
+    def channels_last(self) -> bool:
+        """Whether the network's own inputs have their channels last, as those of Keras mostly do."""
+        return isinstance(self.module, Foreign) and self.module.channels_last
 
     def label(self, index: int) -> str | None:
         """What class ``index`` is called on pictures; None without labels or beyond their end."""

@@ -23,7 +23,7 @@ from seewhy.api.bench.racing import Contestant, Lap
 from seewhy.api.bench.result import Bench, MethodBench
 from seewhy.api.bench.running import bench
 from seewhy.core.compile.fusing import can_fuse
-from seewhy.core.network.runtimes import Program
+from seewhy.core.network.foreign import Foreign, Program
 from seewhy.errors import TargetError, UnknownName, UsageError
 
 X = torch.rand(3, 12, 14, generator=torch.Generator().manual_seed(0))
@@ -258,8 +258,15 @@ def test_the_bare_pass_of_what_runs_outside_torch_is_its_own(
             ran.put(len(x))
             return net(x), ()
 
-    stands = _net().eval()
-    stands.program = Outside()
+    class Stands(Foreign):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net, self.program = _net(), Outside()
+
+        def forward(self, x: Tensor) -> Any:
+            return self.net(x)
+
+    stands = Stands().eval()
     found = bench(stands, X, "saliency", rounds=4)
     assert found.missing == {"peers": "not run: elsewhere gives this model's scores, and they explain torch modules"}
     assert found.methods[0].seconds("forward") > 0

@@ -13,7 +13,7 @@ from torch import nn
 import seewhy
 from exports import save_onnx, small
 from seewhy.core.network.borrowed import Network
-from seewhy.core.network.runtimes import program_of
+from seewhy.core.network.foreign import program_of
 from seewhy.errors import CapabilityError
 from seewhy.models._onnx_network import OnnxNetwork
 from seewhy.models._onnx_program import OnnxProgram

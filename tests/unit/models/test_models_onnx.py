@@ -14,8 +14,8 @@ from torch import nn
 import seewhy
 from exports import graph, save_onnx, small
 from seewhy.core.forward.agreement import slope_gap
+from seewhy.core.network.foreign import Program
 from seewhy.core.network.outputs import main_tensor
-from seewhy.core.network.runtimes import Program
 from seewhy.errors import CapabilityError, ModelError, UsageError
 from seewhy.models._onnx_file import read_onnx
 from seewhy.models._onnx_network import OnnxNetwork, Unconvertible, convert

@@ -41,7 +41,7 @@ def baseline_tensor(model: Model, kind: Any, x: Tensor, seed: int, what: str = "
     """
     if isinstance(kind, Tensor | np.ndarray):
         value = torch.as_tensor(kind).to(x)
-        last = x.ndim > 2 and getattr(model.module, "channels_last", False)  # then so has what the user gives
+        last = x.ndim > 2 and model.channels_last  # then so has what the user gives
         try:
             full = value.expand_as(x.movedim(1, -1) if last else x)
             return (full.movedim(-1, 1) if last else full).clone(), "given"

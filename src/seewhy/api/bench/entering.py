@@ -78,7 +78,7 @@ def prepared(model: Model, x: Tensor, layer: str | None = None) -> Entry:
     >>> isinstance(prepared(seewhy.wrap(torch.nn.Conv2d(3, 4, 3)), torch.rand(1, 3, 8, 8)).why, str)
     True
     """
-    last = bool(getattr(model.module, "channels_last", False))
+    last = model.channels_last
     given = x.movedim(1, -1) if last else x
     module = prepare(model, given, [] if layer is None else [layer]).module
     bare = prepare(model, given, gradients=False)  # its record is of both
@@ -108,7 +108,7 @@ def ours(
     >>> ours(net, torch.rand(2, 3, 2, 2), "saliency", [0, 1])[1].values.shape
     (3, 2, 2)
     """
-    last = bool(getattr(model.module, "channels_last", False))
+    last = model.channels_last
     given = dict(settings or {})
     if registry[method].card.reduce is not None:
         given.setdefault("reduce", "none")

@@ -192,7 +192,7 @@ class _Question:
     def _layer(self) -> str | None:
         if self.layer is not None:
             return self.layer
-        last = bool(getattr(self.model.module, "channels_last", False))
+        last = self.model.channels_last
         found = layers(self.model, self.x.movedim(1, -1) if last else self.x)
         return next((each.name for each in found if each.chosen), None)
 

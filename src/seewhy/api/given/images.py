@@ -99,7 +99,7 @@ def _inputs(model: Model, values: Tensor | np.ndarray[Any, Any]) -> tuple[list[I
     takes = intake(model.module)
     # where nothing tells, more axes than a batch of pictures has are positions; whether they are is tried later
     axes, channels = takes.axes if takes.told else max(values.ndim - 2, takes.axes), takes.channels
-    shape, last = tuple(values.shape), _channels_last(model)
+    shape, last = tuple(values.shape), model.channels_last
     if values.ndim > axes + 2 and axes == 2:
         raise UsageError(
             f"a float input of shape {shape} has more axes than one picture or a batch, {_axes(axes, last)}, and this "
@@ -130,10 +130,6 @@ def _inputs(model: Model, values: Tensor | np.ndarray[Any, Any]) -> tuple[list[I
     return items, not several
 
 
-def _channels_last(model: Model) -> bool:
-    return bool(getattr(model.module, "channels_last", False))
-
-
 def _axes(axes: int, last: bool) -> str:
     """``[C, H, W] or [B, C, H, W]``, in words of the model's layout."""
     positions = ["L"] if axes == 1 else list("DHW"[-axes:] if axes else "")
@@ -143,12 +139,12 @@ def _axes(axes: int, last: bool) -> str:
 
 def channels_first(model: Model, batch: Tensor) -> Tensor:
     """A batch of inputs in the model's own layout as [B, C, *positions]."""
-    return batch.movedim(-1, 1) if _channels_last(model) else batch
+    return batch.movedim(-1, 1) if model.channels_last else batch
 
 
 def own_layout(model: Model, batch: Tensor) -> Tensor:
     """A batch [B, C, *positions] in the model's own layout: what `channels_first` takes back."""
-    return batch.movedim(1, -1) if _channels_last(model) else batch
+    return batch.movedim(1, -1) if model.channels_last else batch
 
 
 def _view(model: Model, row: Tensor) -> np.ndarray[Any, Any] | None:

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from seewhy.core.network.foreign import Program
 from seewhy.core.network.outputs import Outputs
 from seewhy.core.network.places import INPUT
-from seewhy.core.network.runtimes import Program
 from seewhy.errors import CapabilityError, TargetError, reason
 
 if TYPE_CHECKING:

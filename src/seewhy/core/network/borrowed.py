@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from seewhy.core.network.devices import made_here
-from seewhy.core.network.runtimes import program_of
+from seewhy.core.network.foreign import Foreign, program_of
 from seewhy.core.network.set_aside import uncompiled, unrepeated
 from seewhy.errors import CapabilityError, SeewhyError, reason
 
@@ -241,8 +241,8 @@ class Network:
 
     def __post_init__(self) -> None:
         self.root = unwrap(self.model) if isinstance(self.model, nn.Module) else None
-        #: whether the layers' own layout is channels last; a module of another library says so of itself
-        self.channels_last = bool(getattr(self.root, "channels_last", False))
+        #: whether the layers' own layout is channels last
+        self.channels_last = isinstance(self.root, Foreign) and self.root.channels_last
         self.program = None if self.alone else program_of(self.model if self.root is None else self.root)
         self.warned = [*self.warned, *(() if self.program is None else self.program.caveats)]
         #: every submodule and tensor, for the length of a call: on a small network walks through it are what a call

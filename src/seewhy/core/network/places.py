@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from seewhy.core.network.foreign import Foreign
 from seewhy.errors import CapabilityError, UnknownName, UsageError
 
 __all__ = [
@@ -109,9 +110,7 @@ def find_place(root: nn.Module, name: str, where: str = "") -> Place:
 
 def as_torch(root: nn.Module, part: nn.Module) -> nn.Module:
     """``part`` as the torch layer that it amounts to, where the network is one of another library and knows."""
-    known = getattr(root, "counterpart", None)
-    found: nn.Module = known(part) if callable(known) else part
-    return found
+    return root.counterpart(part) if isinstance(root, Foreign) else part
 
 
 def place_name(root: nn.Module, layer: str | nn.Module) -> str:
