@@ -191,9 +191,9 @@ def test_methods_give_what_they_give_on_the_model(method: str) -> None:
         | ({"n": 4} if method == "smooth-grad" else {})
         | ({"window": 16} if method == "occlusion" else {})
     )
-    exact = seewhy.explain(net, x, **asked, prepare=False)
-    seewhy.explain(net, x, **asked, prepare=True)  # the layer is chosen, and programs compared
-    found = seewhy.explain(net, x, **asked, prepare=True)
+    exact = seewhy.explain_all(net, x, **asked, prepare=False)
+    seewhy.explain_all(net, x, **asked, prepare=True)  # the layer is chosen, and programs compared
+    found = seewhy.explain_all(net, x, **asked, prepare=True)
     for a, b in zip(exact, found, strict=True):
         assert b.provenance["prepared"]["used"] is True
         assert b.cost.checks == 0
@@ -213,7 +213,7 @@ def test_the_first_use_is_compared_and_later_ones_are_not() -> None:
     seewhy.explain(net, x, method="grad-cam", layer="block", target=0, prepare=False)  # its grid is proved, once
     # another layer is another use, and so is a batch
     assert seewhy.explain(net, x, method="grad-cam", layer="block", target=0, prepare=True).cost.checks == 1
-    assert seewhy.explain(net, _x(2), method="saliency", target=0, prepare=True).cost.checks == 2
+    assert seewhy.explain_all(net, _x(2), method="saliency", target=0, prepare=True).cost.checks == 2
 
 
 def _scaled(net: nn.Module) -> None:
@@ -365,7 +365,7 @@ def test_the_model_is_left_as_it_was() -> None:
     state, modes = torch.get_rng_state(), (torch.is_grad_enabled(), torch.is_inference_mode_enabled())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        seewhy.explain(net, x, method=["saliency", "grad-cam", "occlusion"], target=0, prepare=True, window=16)
+        seewhy.explain_all(net, x, method=["saliency", "grad-cam", "occlusion"], target=0, prepare=True, window=16)
     assert structure(list(net.modules())) == ids
     assert [part.training for part in net.modules()] == flags
     assert torch.equal(state, torch.get_rng_state())
@@ -553,9 +553,9 @@ def test_closed_forms_take_one_forward_and_no_backward(method: str, squash: nn.M
     net, x = _net(lambda: Pooled(squash)), _x(2)
     target = [1, seewhy.targets.Margin(2, 3)]
     asked: dict[str, Any] = {"method": method, "layer": "body", "target": target}
-    exact = seewhy.explain(net, x, **asked, prepare=False)
-    seewhy.explain(net, x, **asked, prepare=True)
-    found = seewhy.explain(net, x, **asked, prepare=True)
+    exact = seewhy.explain_all(net, x, **asked, prepare=False)
+    seewhy.explain_all(net, x, **asked, prepare=True)
+    found = seewhy.explain_all(net, x, **asked, prepare=True)
     assert (found.cost.forwards, found.cost.backwards, found.cost.checks) == (2, 0, 0)
     for a, b in zip(exact, found, strict=True):
         assert a.values.any()
@@ -566,9 +566,9 @@ def test_closed_forms_take_one_forward_and_no_backward(method: str, squash: nn.M
 def test_closed_forms_of_all_classes_take_one_forward() -> None:
     net, x = _net(Pooled), _x(1)
     asked: dict[str, Any] = {"method": ["grad-cam", "ablation-cam", "recipro-cam"], "layer": "body", "target": "all"}
-    exact = seewhy.explain(net, x, **asked, prepare=False)
-    seewhy.explain(net, x, **asked, prepare=True)
-    found = seewhy.explain(net, x, **asked, prepare=True)
+    exact = seewhy.explain_all(net, x, **asked, prepare=False)
+    seewhy.explain_all(net, x, **asked, prepare=True)
+    found = seewhy.explain_all(net, x, **asked, prepare=True)
     assert len(found) == 15
     assert (found.cost.forwards, found.cost.backwards) == (1, 0)
     assert exact.cost.backwards >= 5
@@ -598,9 +598,9 @@ def test_a_target_that_is_not_linear_in_the_scores_has_its_gradient_in_closed_fo
 def test_targets_of_any_kind_stay_right(target: Any) -> None:
     net, x = _net(Pooled), _x(2)
     asked: dict[str, Any] = {"method": "hires-cam", "layer": "body", "target": target}
-    exact = seewhy.explain(net, x, **asked, prepare=False)
+    exact = seewhy.explain_all(net, x, **asked, prepare=False)
     for _ in range(2):
-        for a, b in zip(exact, seewhy.explain(net, x, **asked, prepare=True), strict=True):
+        for a, b in zip(exact, seewhy.explain_all(net, x, **asked, prepare=True), strict=True):
             assert np.abs(a.values - b.values).max() <= 1e-5 * np.abs(a.values).max()
 
 
@@ -646,8 +646,8 @@ def test_weights_that_are_no_numbers_are_told_in_closed_form_too() -> None:
 def test_what_has_no_closed_form_beside_one_that_has() -> None:
     net, x = _net(Pooled), _x(1)
     asked: dict[str, Any] = {"method": ["grad-cam", "score-cam"], "layer": "body", "target": 1}
-    exact = seewhy.explain(net, x, **asked, prepare=False)
-    found = seewhy.explain(net, x, **asked, prepare=True)
+    exact = seewhy.explain_all(net, x, **asked, prepare=False)
+    found = seewhy.explain_all(net, x, **asked, prepare=True)
     for a, b in zip(exact, found, strict=True):
         assert np.abs(a.values - b.values).max() <= 1e-4 * np.abs(a.values).max()
 
@@ -704,7 +704,7 @@ def test_a_network_that_mixes_its_samples_is_not_divided() -> None:
     asked: dict[str, Any] = {"method": "recipro-cam", "layer": "conv", "target": 1}
     for batch in (2, 5, 5):
         x = _x(batch, 8)
-        exact, found = (seewhy.explain(net, x, **asked, prepare=mode) for mode in (False, True))
+        exact, found = (seewhy.explain_all(net, x, **asked, prepare=mode) for mode in (False, True))
         for a, b in zip(exact, found, strict=True):
             assert b.score == pytest.approx(a.score, rel=1e-5)
     assert "its samples influence each other" in found[0].provenance["prepared"]["why"]

@@ -588,7 +588,7 @@ def test_without_programs_every_bit_is_the_models(channels: int, order: str) -> 
         x = x.transpose(2, 3).contiguous().transpose(2, 3)
     met: list[tuple[int, ...]] = []
     net.register_forward_pre_hook(lambda module, args: met.append(args[0].stride()))
-    found = seewhy.explain(net, x, "saliency", 1, reduce="none", prepare=False)
+    found = seewhy.explain_all(net, x, "saliency", 1, reduce="none", prepare=False)
     leaf = x.clone().requires_grad_()
     assert met[0][1:] == leaf.stride()[1:] or channels == 1
     (right,) = torch.autograd.grad(net(leaf)[:, 1].sum(), leaf)
@@ -625,19 +625,19 @@ def test_a_program_that_begins_to_lie_is_found_out(
     method: str, asked: dict[str, Any], change: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     net, x = seeded(Net), images(2)
-    exact = seewhy.explain(net, x, method, 1, **asked, prepare=False)
+    exact = seewhy.explain_all(net, x, method, 1, **asked, prepare=False)
     asked = asked | {"prepare": "verify" if method in ("saliency", "grad-cam", "score-cam") else True}
-    first = seewhy.explain(net, x, method, 1, **asked)
+    first = seewhy.explain_all(net, x, method, 1, **asked)
     assert first[0].provenance["prepared"]["used"]
     assert first[0].cost.checks > 0
     monkeypatch.setattr(Preparer, "trusted", lambda self, use: self._found.agreed.get(use) == "")
     _wrong(monkeypatch, 1 if method in ("rise", "smooth-grad") else 0, change)
-    found = seewhy.explain(net, x, method, 1, **asked)
+    found = seewhy.explain_all(net, x, method, 1, **asked)
     assert alike(found, exact, 1e-5)
     assert all(any("found to differ" in note for note in each.notes) for each in found)
     assert not found[0].provenance["prepared"]["used"]
     assert found.cost.checks > 2  # what was thrown away counts
-    later = seewhy.explain(net, x, method, 1, **asked)
+    later = seewhy.explain_all(net, x, method, 1, **asked)
     assert alike(later, exact)
     # it is not used any more; another one may be, which lies as well
     assert method == "score-cam" or not any("found to differ" in note for note in later[0].notes)
@@ -646,12 +646,12 @@ def test_a_program_that_begins_to_lie_is_found_out(
 def test_a_gradient_that_lies_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     net, x = seeded(Net), images(2)
     asked: dict[str, Any] = {"layer": "features.4", "prepare": True}
-    exact = seewhy.explain(net, x, "grad-cam", 1, layer="features.4", prepare=False)
-    first = seewhy.explain(net, x, "grad-cam", 1, **asked)
+    exact = seewhy.explain_all(net, x, "grad-cam", 1, layer="features.4", prepare=False)
+    first = seewhy.explain_all(net, x, "grad-cam", 1, **asked)
     assert first.cost.backwards == 0  # in closed form
     gradient = Closed.gradient
     monkeypatch.setattr(Closed, "gradient", lambda self, targets: (-gradient(self, targets)[0], True))
-    found = seewhy.explain(net, x, "grad-cam", 1, **asked)
+    found = seewhy.explain_all(net, x, "grad-cam", 1, **asked)
     assert alike(found, exact)
     assert "gradients at layer 'features.4' differ" in found[0].notes[-1]
 
@@ -715,9 +715,9 @@ def test_a_batch_of_five_with_every_method(method: str, prepare: Any) -> None:
     asked = {name: value for name, value in small.items() if name in formula.parameters}
     asked |= {} if method == "saliency-by-layer" else {"target": 1}
     asked |= {"layer": ["features.2", "features"]} if method == "refine-cam" else {}
-    exact = seewhy.explain(net, x, method, **asked, prepare=False)
+    exact = seewhy.explain_all(net, x, method, **asked, prepare=False)
     for _ in range(2):
-        found = seewhy.explain(net, x, method, **asked, prepare=prepare)
+        found = seewhy.explain_all(net, x, method, **asked, prepare=prepare)
         assert [each.name for each in found] == [each.name for each in exact]
         # guided-ig moves the pixels of the smallest gradients first: rounding chooses others
         assert alike(found, exact, 0.5 if method == "guided-ig" else 2e-2)

@@ -82,7 +82,7 @@ def test_excitation_is_a_probability_at_every_layer() -> None:
     """On a network without biases, whose activations cannot be fed by anything else."""
     case, x = make("bias-free", 4), image(4)
     for layer in ("0", "1", "2", "3", "4", "5", "6"):
-        found = seewhy.explain(case.net, x, method="excitation-backprop", target=2, layer=layer)
+        found = seewhy.explain_all(case.net, x, method="excitation-backprop", target=2, layer=layer)
         for each in found:
             assert each.values.min() >= 0
             assert float(each.values.sum()) == pytest.approx(1, abs=1e-12)
@@ -93,7 +93,7 @@ def test_without_biases_epsilon_is_input_times_gradient(scale: float) -> None:
     """Exact at epsilon 0, and within epsilon of it otherwise; pooling and sums keep a stabiliser of 1e-6."""
     case, x = make("bias-free", 5), scale * image(5)
     case.net[5] = nn.AdaptiveMaxPool2d(1)
-    expected = seewhy.explain(case.net, x, method="input-x-gradient", target=1, reduce="none")
+    expected = seewhy.explain_all(case.net, x, method="input-x-gradient", target=1, reduce="none")
     expected = np.stack([each.values for each in expected])
     same(lrp(case.net, x, "epsilon", epsilon=0.0), expected, 1e-12)
     near = lrp(case.net, x, "epsilon", epsilon=1e-9)
@@ -148,7 +148,7 @@ def test_a_layer_between_the_two_is_the_merged_one() -> None:
     """Relevance at the convolution is that at its batch norm, and asking for it changes nothing elsewhere."""
     case, x = make("conv-bn-relu", 7), image(7)
     alone = lrp(case.net, x, "epsilon-gamma-box")
-    found = seewhy.explain(
+    found = seewhy.explain_all(
         case.net, x, method="lrp", target=1, layer=["input", "0", "1"], composite="epsilon-gamma-box", reduce="none"
     )
     both = np.stack([each.values for each in found if each.layer is None])
@@ -193,7 +193,7 @@ def test_batch_norm_after_an_activation_is_not_the_layers_own(inplace: bool) -> 
         nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(144, CLASSES)),
         2,
     )
-    found = seewhy.explain(net, x, method="lrp", target=1, layer="1", composite="epsilon", reduce="none")
+    found = seewhy.explain_all(net, x, method="lrp", target=1, layer="1", composite="epsilon", reduce="none")
     activation = np.stack([each.values for each in found])
     with torch.no_grad():
         z = net[0](x)

@@ -117,7 +117,7 @@ def test_an_exported_graph_is_the_same() -> None:
     x = image(9)
     net = _Spelled(_functional).eval()
     exported = torch.export.export(net, (x,)).module()
-    found = [seewhy.explain(each, x, method="lrp", target=1, reduce="none") for each in (exported, net)]
+    found = [seewhy.explain_all(each, x, method="lrp", target=1, reduce="none") for each in (exported, net)]
     same(*(np.stack([each.values for each in explained]) for explained in found), 1e-9)
 
 
@@ -162,7 +162,7 @@ def test_sums_share_in_proportion() -> None:
         net = toy(body)
         with torch.no_grad():
             one, two = (branch(x)[0] * net.head.weight[1][:, None, None] / 64 for branch in (net.a, net.b))
-        explained = seewhy.explain(net, x, method="lrp", target=1, layer=["a", "b"], composite="epsilon", reduce="none")
+        explained = seewhy.explain_all(net, x, method="lrp", target=1, layer=["a", "b"], composite="epsilon", reduce="none")
         same(explained[0].values, one, 1e-2)
         same(explained[1].values, sign * two, 1e-2)
         # a branch asked about alone shares with the other one all the same

@@ -61,7 +61,7 @@ def test_what_has_no_rule_is_refused_by_name(name: str) -> None:
         seewhy.explain(net, x, method="lrp", target=1)
     assert "deep-lift" in str(raised.value)
     assert "\n" not in str(raised.value)
-    behind = seewhy.explain(net, x, method="lrp", target=1, layer="head")
+    behind = seewhy.explain_all(net, x, method="lrp", target=1, layer="head")
     assert all(np.isfinite(each.values).all() for each in behind)
 
 
@@ -112,7 +112,7 @@ def test_a_composite_of_ones_own() -> None:
 
 def test_targets_share_one_forward() -> None:
     case, x = make("conv-bn-relu", 18), image(18, batch=1)
-    found = seewhy.explain(case.net, x, method=["lrp", "excitation-backprop"], target=[0, 1, 2], layer=case.layer)
+    found = seewhy.explain_all(case.net, x, method=["lrp", "excitation-backprop"], target=[0, 1, 2], layer=case.layer)
     assert (found.cost.forwards, found.cost.backwards) == (2, 6)
 
 

@@ -134,10 +134,10 @@ def test_what_is_read_before_it_is_handed_on_counts_in_every_call(kind: str, nam
     leaf = (net.body.conv(x) if kind == "aside" else net.body.features(x)).detach().requires_grad_()
     (grad,) = torch.autograd.grad(net.top(leaf.relu() * 1.0 if kind == "aside" else leaf)[:, 1].sum(), leaf)
     right = (leaf * grad.mean((2, 3), keepdim=True)).sum(1).detach()
-    chosen = [seewhy.explain(net, x, method="grad-cam", target=1, prepare=prepare) for _ in range(3)]
-    named = [seewhy.explain(net, x, method="grad-cam", target=1, layer=name, prepare=prepare) for _ in range(2)]
+    chosen = [seewhy.explain_all(net, x, method="grad-cam", target=1, prepare=prepare) for _ in range(3)]
+    named = [seewhy.explain_all(net, x, method="grad-cam", target=1, layer=name, prepare=prepare) for _ in range(2)]
     if kind == "tuple":
-        named.append(seewhy.explain(net, x, method="grad-cam", target=1, layer="body", prepare=prepare))
+        named.append(seewhy.explain_all(net, x, method="grad-cam", target=1, layer="body", prepare=prepare))
     for maps in chosen + named:
         for found, expected in zip(maps, right, strict=True):
             torch.testing.assert_close(torch.from_numpy(found.values), expected, rtol=1e-4, atol=1e-7)

@@ -200,11 +200,11 @@ def test_a_change_is_seen_wherever_it_is_made(case: str) -> None:
     x = torch.randn(2, 3, 12, 16)
     asked: dict[str, Any] = {"method": "occlusion", "window": 4, "stride": 4, "fill": 0.0, "target": 2}
     for _ in range(2):
-        found = seewhy.explain(net, x, prepare=True, **asked)
+        found = seewhy.explain_all(net, x, prepare=True, **asked)
     assert dict(found[0].provenance["prepared"])["used"]
     old = found[0].values
     change()
-    found, right = (seewhy.explain(net, x, prepare=prepare, **asked) for prepare in (True, False))
+    found, right = (seewhy.explain_all(net, x, prepare=prepare, **asked) for prepare in (True, False))
     for a, b in zip(found, right, strict=True):
         torch.testing.assert_close(torch.from_numpy(a.values), torch.from_numpy(b.values), rtol=1e-3, atol=1e-5)
     assert abs(old - right[0].values).max() > 0.1 * abs(old).max()

@@ -134,7 +134,7 @@ def test_present_is_every_class_with_a_positive_score() -> None:
     with torch.no_grad():
         net[1].weight.zero_()
         net[1].bias.copy_(torch.tensor([-1.0, 2.0, 0.5, -3.0]))
-    found = seewhy.explain(net, torch.rand(1, 1, 2, 2), method="saliency", target="present")
+    found = seewhy.explain_all(net, torch.rand(1, 1, 2, 2), method="saliency", target="present")
     assert [each.target_index for each in found] == [1, 2]
 
 
@@ -190,7 +190,7 @@ def test_a_detection_is_explained(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["faster-rcnn", "retinanet"])
 def test_a_detector_takes_cams_and_masks(kind: str) -> None:
     net, x = _detector(kind), torch.rand(3, 96, 128)
-    cam = seewhy.explain(net, x, method="grad-cam", target="top-5")
+    cam = seewhy.explain_all(net, x, method="grad-cam", target="top-5")
     assert len(cam) == 5
     assert all(np.abs(each.values).max() > 0 for each in cam)
     hidden = seewhy.explain(net, x, method="occlusion", window=48, stride=48)
@@ -211,7 +211,7 @@ def test_a_segmentation_region_is_explained() -> None:
     net = segmentation.lraspp_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=3).eval()
     x, mask = torch.rand(1, 3, 64, 64), np.zeros((64, 64), dtype=bool)
     mask[10:30, 20:50] = True
-    found = seewhy.explain(net, x, method=["saliency", "grad-cam"], target=t.Region(mask, 2))
+    found = seewhy.explain_all(net, x, method=["saliency", "grad-cam"], target=t.Region(mask, 2))
     with torch.no_grad():
         expected = float(net(x)["out"][0, 2][torch.from_numpy(mask)].mean())
     assert [each.score for each in found] == pytest.approx([expected] * 2, abs=1e-5)

@@ -85,7 +85,7 @@ def test_what_no_card_declares_is_answered_all_the_same(kind: str, prepare: bool
     target, found = seewhy.targets.LogProbability(1) if kind == "second derivatives" else 1, []
     for card in (_BARE, replace(_BARE, needs=needs)):
         with _registered(card, formula):
-            maps = seewhy.explain(case.net, x, method="trial", target=target, layer=case.layer, prepare=prepare)
+            maps = seewhy.explain_all(case.net, x, method="trial", target=target, layer=case.layer, prepare=prepare)
         found.append(np.stack([each.values for each in maps]))
     assert np.abs(found[1]).max() > 0
     np.testing.assert_allclose(found[0], found[1], rtol=1e-4, atol=1e-6)
@@ -103,7 +103,7 @@ def test_attention_that_no_card_declares() -> None:
     found = []
     for card in (_BARE, replace(_BARE, needs=frozenset({Need.ATTENTION}))):
         with _registered(card, formula):
-            maps = seewhy.explain(case.net, x, method="trial", target=1)
+            maps = seewhy.explain_all(case.net, x, method="trial", target=1)
         found.append(np.stack([each.values for each in maps]))
     assert np.abs(found[1]).max() > 0
     np.testing.assert_allclose(found[0], found[1], rtol=1e-5)

@@ -78,7 +78,7 @@ ENDS: dict[str, Callable[[Tensor], Tensor]] = {
 @pytest.mark.parametrize("prepare", [False, True])
 def test_the_logit_is_explained_whatever_follows_a_squash(end: str, prepare: bool) -> None:
     net, x = seeded(lambda: Ended(ENDS[end])), image()
-    found = seewhy.explain(net, x, "saliency", 1, reduce="none", prepare=prepare)
+    found = seewhy.explain_all(net, x, "saliency", 1, reduce="none", prepare=prepare)
     right = by_hand(net, x, 1)
     for each, values in zip(found, right, strict=True):
         assert np.linalg.norm(each.values - values) <= (0.02 if "half" in end else 1e-3) * np.linalg.norm(values)
@@ -89,7 +89,7 @@ def test_the_logit_is_explained_whatever_follows_a_squash(end: str, prepare: boo
 @pytest.mark.parametrize("end", [lambda y: y.softmax(1).flatten(1), lambda y: y.sigmoid().squeeze(3).squeeze(2)])
 def test_scores_with_axes_of_length_one(end: Callable[[Tensor], Tensor]) -> None:
     net, x = seeded(lambda: Ended(end, pointwise=True)), image()
-    found = seewhy.explain(net, x, "saliency", 2, reduce="none", prepare=False)
+    found = seewhy.explain_all(net, x, "saliency", 2, reduce="none", prepare=False)
     assert np.allclose(np.stack([each.values for each in found]), by_hand(net, x, 2), rtol=1e-3, atol=1e-6)
 
 
@@ -97,7 +97,7 @@ def test_scores_with_axes_of_length_one(end: Callable[[Tensor], Tensor]) -> None
 @pytest.mark.parametrize("prepare", [False, True])
 def test_one_output_and_no_target(end: Callable[[Tensor], Tensor], prepare: bool) -> None:
     net, x = seeded(lambda: Ended(end, classes=1)), image()
-    found = seewhy.explain(net, x, "saliency", reduce="none", prepare=prepare)
+    found = seewhy.explain_all(net, x, "saliency", reduce="none", prepare=prepare)
     right = by_hand(net, x, 0)
     for each, values, logit in zip(found, right, net.logits(x)[:, 0].tolist(), strict=True):
         assert np.linalg.norm(each.values - values) <= 1e-3 * np.linalg.norm(values)
@@ -136,7 +136,7 @@ def test_a_region_is_explained_by_its_logits(method: str, end: Callable[[Tensor]
     mask = np.zeros((10, 10), dtype=bool)
     mask[2:5, 3:9] = True
     asked: dict[str, Any] = {"reduce": "none"} if method == "saliency" else {"window": 5, "stride": 5, "fill": 0.0}
-    found = seewhy.explain(net, x, method, t.Region(mask, 1), **asked, prepare=prepare)
+    found = seewhy.explain_all(net, x, method, t.Region(mask, 1), **asked, prepare=prepare)
     double = seeded(lambda: UNet(end)).double()
 
     def score(values: Tensor) -> Tensor:
@@ -202,7 +202,7 @@ def test_what_is_made_of_probabilities_is_explained_as_it_is(end: str, prepare: 
     net, x = seeded(lambda: Ended(DERIVED[end])), image()
     given = net(x).detach()[:, 1]
     for target in (1, t.Probability(1), t.LogProbability(1)):
-        found = seewhy.explain(net, x, "saliency", target, reduce="none", prepare=prepare)
+        found = seewhy.explain_all(net, x, "saliency", target, reduce="none", prepare=prepare)
         for each, value in zip(found, given.tolist(), strict=True):
             log = isinstance(target, t.LogProbability)
             assert each.score == pytest.approx(np.log(value) if log else value, rel=1e-4)
@@ -221,13 +221,13 @@ def test_the_probability_of_a_class(end: str) -> None:
     logits = net.logits(x).detach().double()
     right = (logits.softmax(1) if "soft" in end else logits.sigmoid())[:, 1]
     for target, expected in ((t.Probability(1), right), (t.LogProbability(1), right.log())):
-        found = seewhy.explain(net, x, "saliency", target)
+        found = seewhy.explain_all(net, x, "saliency", target)
         assert [each.score for each in found] == pytest.approx(expected.tolist(), rel=1e-3, abs=1e-6)
 
 
 def test_the_probability_of_a_single_output_without_an_axis() -> None:
     net, x = seeded(lambda: Ended(lambda y: (y / 40).sigmoid()[:, 0], classes=1)), image()
-    found = seewhy.explain(net, x, "saliency", t.Probability(0))
+    found = seewhy.explain_all(net, x, "saliency", t.Probability(0))
     assert [each.score for each in found] == pytest.approx(net(x).tolist(), rel=1e-4)
 
 
@@ -272,10 +272,10 @@ def test_a_tensor_that_holds_no_rows_of_numbers_is_refused_in_a_line(kind: str, 
 
 
 def test_what_is_typed_for_a_sparse_output_works() -> None:
-    found = seewhy.explain(
+    found = seewhy.explain_all(
         seeded(lambda: Ended(lambda y: y.to_sparse())), image(), "saliency", lambda y: y.to_dense()[:, 1]
     )
-    plain = seewhy.explain(seeded(lambda: Ended(lambda y: y)), image(), "saliency", 1)
+    plain = seewhy.explain_all(seeded(lambda: Ended(lambda y: y)), image(), "saliency", 1)
     np.testing.assert_allclose(found[0].values, plain[0].values, rtol=1e-5)
 
 
@@ -301,7 +301,7 @@ def test_an_index_that_picks_classes_is_followed_to_those(kind: str, prepare: bo
     leaf = x.clone().requires_grad_()
     values = score(net.logits(leaf) / 40)
     (right,) = torch.autograd.grad(values.sum(), leaf)
-    found = seewhy.explain(net, x, "saliency", 0, reduce="none", prepare=prepare)
+    found = seewhy.explain_all(net, x, "saliency", 0, reduce="none", prepare=prepare)
     assert [each.unit for each in found] == [unit] * 2
     assert [each.score for each in found] == pytest.approx(values.tolist(), rel=1e-4)
     np.testing.assert_allclose(np.stack([each.values for each in found]), right.numpy(), rtol=1e-3, atol=1e-6)
@@ -340,6 +340,6 @@ def test_biases_and_a_backward_rule_in_one_call(kind: type[nn.Module]) -> None:
     """What a rule had saved of a rectifier that works in place was written into: "the forward rewrites in place"."""
     net = seeded(lambda: nn.Sequential(nn.Conv2d(3, 6, 3), kind(inplace=True), nn.Conv2d(6, 4, 8), nn.Flatten()))
     x = 20 * image(1)
-    both = seewhy.explain(net, x, ["guided-backprop", "full-grad"], 1)
+    both = seewhy.explain_all(net, x, ["guided-backprop", "full-grad"], 1)
     for name, found in zip(("guided-backprop", "full-grad"), both, strict=True):
         np.testing.assert_allclose(found.values, seewhy.explain(net, x, name, 1).values, rtol=1e-5)

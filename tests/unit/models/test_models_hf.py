@@ -92,7 +92,7 @@ def test_a_directory(tmp_path: Path, kind: str, capfd: Any) -> None:
     with torch.no_grad():
         assert torch.allclose(main_tensor(model.module(exact)), module(exact).logits, atol=1e-5)
     target = (lambda output: output.logits[:, 1].mean((1, 2))) if kind == "segformer" else "dog"
-    found = seewhy.explain(model, photo(), method=["saliency", "grad-cam", "rise"], target=target, n=8)
+    found = seewhy.explain_all(model, photo(), method=["saliency", "grad-cam", "rise"], target=target, n=8)
     assert all(one.values.shape and np.isfinite(one.values).all() for one in found)
 
 

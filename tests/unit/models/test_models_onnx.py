@@ -79,7 +79,7 @@ def test_a_graph_built_around_its_batch_says_so(tmp_path: Path) -> None:
     model = seewhy.load(f"onnx:{graph(nodes, weights() | more, [1, 3, 8, 8], tmp_path / 'n.onnx', out=[1, 5])}")
     x = torch.rand(2, 3, 8, 8)
     assert seewhy.explain(model, x[:1], method="saliency", target=1).values.any()
-    assert len(seewhy.explain(model, x, method="rise", target=1, n=8)) == 2
+    assert len(seewhy.explain_all(model, x, method="rise", target=1, n=8)) == 2
     with pytest.raises(CapabilityError, match=r"exported for batches of 1, .* cannot take 2 at once: export it with"):
         seewhy.explain(model, x, method="saliency", target=1)
 
@@ -93,7 +93,7 @@ def test_channels_last(tmp_path: Path) -> None:
     x = torch.rand(2, 3, 20, 24)
     for method in ("saliency", "grad-cam", "rise"):
         ours, theirs = (
-            seewhy.explain(model, x, method=method, target=1, **({"n": 8} if method == "rise" else {}))
+            seewhy.explain_all(model, x, method=method, target=1, **({"n": 8} if method == "rise" else {}))
             for model in (last, first)
         )
         assert all(np.allclose(a.values, b.values, atol=1e-6) for a, b in zip(ours, theirs, strict=True))
@@ -109,7 +109,7 @@ def test_other_input_types_are_cast_to(tmp_path: Path, kind: str) -> None:
     assert model.tolerance == (1e-2 if kind == "FLOAT16" else 1e-4)
     assert ("from 0 to 255" in model.assumed) == (kind == "UINT8")
     photo = np.random.default_rng(1).integers(0, 256, (8, 8, 3), dtype=np.uint8)
-    found = seewhy.explain(model, photo, method=["saliency", "rise"], target=1, n=8)
+    found = seewhy.explain_all(model, photo, method=["saliency", "rise"], target=1, n=8)
     assert all(one.values.any() and one.values.dtype == np.float32 for one in found)
 
 
@@ -149,7 +149,7 @@ def test_a_graph_without_a_torch_version_has_scores_and_says_why(tmp_path: Path)
     model = seewhy.load(f"onnx:{path}")
     assert isinstance(model.module, OnnxProgram)
     x = torch.rand(2, 3, 8, 8)
-    assert len(seewhy.explain(model, x, method="occlusion", target=1)) == 2
+    assert len(seewhy.explain_all(model, x, method="occlusion", target=1)) == 2
     for method in ("saliency", "grad-cam"):
         with pytest.raises(CapabilityError, match=r"no torch version \(com.microsoft.Gelu is no operator of ONNX"):
             seewhy.explain(model, x, method=method)
@@ -196,7 +196,7 @@ def test_slices_forwards_and_backwards(tmp_path: Path) -> None:
     more = {"s": np.array([-1, 0]), "e": np.array([-99, 6]), "a": np.array([2, -1]), "t": np.array([-1, 2])}
     model = seewhy.load(f"onnx:{graph(nodes, weights() | more, ['n', 3, 8, 8], tmp_path / 'n.onnx')}")
     assert isinstance(model.module, OnnxNetwork)
-    assert seewhy.explain(model, torch.rand(2, 3, 8, 8), method="saliency", target=1)[0].values.any()
+    assert seewhy.explain_all(model, torch.rand(2, 3, 8, 8), method="saliency", target=1)[0].values.any()
 
 
 def test_external_data_beside_the_file(tmp_path: Path, monkeypatch: Any) -> None:

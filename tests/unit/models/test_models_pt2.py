@@ -36,7 +36,7 @@ def test_the_maps_are_those_of_the_network(file: Path, method: str) -> None:
     x = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(4))
     options = {"n": 8} if method == "rise" else {}
     same = seewhy.wrap(small(), preprocess=model.preprocess)
-    ours, theirs = (seewhy.explain(each, x, method=method, target=1, **options) for each in (model, same))
+    ours, theirs = (seewhy.explain_all(each, x, method=method, target=1, **options) for each in (model, same))
     for a, b in zip(ours, theirs, strict=True):
         assert np.allclose(a.values, b.values, atol=1e-5 * np.abs(b.values).max())
     assert ours.cost.forwards == theirs.cost.forwards
@@ -46,7 +46,7 @@ def test_layers_are_those_of_the_network(file: Path) -> None:
     model = seewhy.load(f"pt2:{file}", trust_pickle=True)
     x = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(4))
     ours, theirs = (
-        seewhy.explain(model_, rows, method="grad-cam", target=1, layer="5")
+        seewhy.explain_all(model_, rows, method="grad-cam", target=1, layer="5")
         for model_, rows in ((model, x), (small(), x))
     )
     for a, b in zip(ours, theirs, strict=True):
@@ -91,13 +91,13 @@ def test_exported_programs_in_hand(how: str) -> None:
     given = program if how == "program" else program.module()
     before = program.module() if how == "program" else given
     code = before.code
-    for row, each in enumerate(seewhy.explain(given, x, method="saliency", target=1, reduce="none")):
+    for row, each in enumerate(seewhy.explain_all(given, x, method="saliency", target=1, reduce="none")):
         np.testing.assert_allclose(each.values, _slope(net, x)[row], atol=1e-6)
     whole = seewhy.explain(given, x[:1], method="integrated-gradients", target=1, baseline=0.0)
     with torch.no_grad():
         rise = float((net(x[:1]) - net(0 * x[:1]))[0, 1])
     assert whole.values.sum() == pytest.approx(rise, abs=0.011 * abs(rise))
-    assert seewhy.explain(given, x, method="occlusion", target=1)[1].status.ok
+    assert seewhy.explain_all(given, x, method="occlusion", target=1)[1].status.ok
     assert (program.module() if how == "program" else given).code == code
     if how == "module":
         with pytest.raises(AssertionError, match="Guard failed"):
@@ -107,7 +107,7 @@ def test_exported_programs_in_hand(how: str) -> None:
 def test_a_softmax_is_seen_behind_for_every_number_of_images() -> None:
     x = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     given = torch.export.export(small(), (x[:1],)).module()
-    found = seewhy.explain(given, x, method="saliency", target=1, reduce="none")
+    found = seewhy.explain_all(given, x, method="saliency", target=1, reduce="none")
     for row, each in enumerate(found):
         np.testing.assert_allclose(each.values, _slope(small()[:-1], x)[row], atol=1e-6)
 
@@ -122,6 +122,6 @@ class _Built(torch.nn.Module):
 
 def test_a_module_built_around_its_batch_says_so() -> None:
     given = torch.export.export(_Built(), (torch.rand(2, 3, 8, 8),)).module()
-    assert len(seewhy.explain(given, torch.rand(2, 3, 8, 8), method="saliency", target=1)) == 2
+    assert len(seewhy.explain_all(given, torch.rand(2, 3, 8, 8), method="saliency", target=1)) == 2
     with pytest.raises(CapabilityError, match=r"was exported for 2 image\(s\) at once and cannot take [13]"):
         seewhy.explain(given, torch.rand(3, 3, 8, 8), method="saliency", target=1)
