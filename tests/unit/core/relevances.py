@@ -37,8 +37,8 @@ def flow_of(net: nn.Module, x: Tensor, name: str, place: str = INPUT, k: int = 1
 
 
 def lrp(net: nn.Module, x: Tensor, composite: Any = "epsilon-plus-flat", **given: Any) -> np.ndarray:
-    found = seewhy.explain(net.eval(), x, method="lrp", target=1, composite=composite, reduce="none", **given)
-    return np.stack([each.values for each in (found if len(x) > 1 else [found])])
+    found = seewhy.explain_all(net.eval(), x, method="lrp", target=1, composite=composite, reduce="none", **given)
+    return np.stack([each.values for each in found])
 
 
 def same(found: Any, expected: Any, relative: float = 1e-11) -> None:

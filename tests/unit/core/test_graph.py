@@ -486,8 +486,8 @@ def test_steps_of_several_images_do_for_one(
     )
     net = _net()
     for images in (first, then):
-        found = seewhy.explain(net, _x(images), method="saliency", target=0, prepare=True)
-        record = (found if images == 1 else found[0]).provenance["prepared"]
+        found = seewhy.explain_all(net, _x(images), method="saliency", target=0, prepare=True)
+        record = found[0].provenance["prepared"]
         assert record["used"]
     assert sizes == measured
 

@@ -682,7 +682,7 @@ def test_later_on_about_one_call_of_64_is_checked() -> None:
 def test_streams_are_checked_two_samples_for_every_size_of_chunk(batch: int) -> None:
     net, x = seeded(Net), images(batch)
     for _ in range(3):
-        found = seewhy.explain(net, x, "rise", 1, n=120, tolerance=0.0, prepare=True)
+        found = seewhy.explain_all(net, x, "rise", 1, n=120, tolerance=0.0, prepare=True)
         total = found.cost.checks
         assert 2 <= total <= 0.25 * 120 * batch
 

@@ -49,10 +49,10 @@ def test_a_call_on_something_stored_is_refused(name: str, instead: str, method: 
     net, x = Siamese().eval(), _picture(count)
     for _ in range(2):  # what is remembered as well
         with pytest.raises(CapabilityError) as raised:
-            seewhy.explain(net, x, method=method, target=0, layer=name)
+            seewhy.explain_all(net, x, method=method, target=0, layer=name)
         assert f"layer={instead!r}" in str(raised.value)
         assert "\n" not in str(raised.value)
-    seewhy.explain(net, x, method="grad-cam", target=0, layer=instead)
+    seewhy.explain_all(net, x, method="grad-cam", target=0, layer=instead)
 
 
 @pytest.mark.parametrize("prepare", [False, True])

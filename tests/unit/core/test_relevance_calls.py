@@ -162,7 +162,9 @@ def test_sums_share_in_proportion() -> None:
         net = toy(body)
         with torch.no_grad():
             one, two = (branch(x)[0] * net.head.weight[1][:, None, None] / 64 for branch in (net.a, net.b))
-        explained = seewhy.explain_all(net, x, method="lrp", target=1, layer=["a", "b"], composite="epsilon", reduce="none")
+        explained = seewhy.explain_all(
+            net, x, method="lrp", target=1, layer=["a", "b"], composite="epsilon", reduce="none"
+        )
         same(explained[0].values, one, 1e-2)
         same(explained[1].values, sign * two, 1e-2)
         # a branch asked about alone shares with the other one all the same

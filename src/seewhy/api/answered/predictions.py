@@ -72,7 +72,7 @@ def predict_items(
                     x = network.like(torch.stack([items[i].tensor for i in indices[start:stop]]))
                     session = Session(network, call, x, attempt.settings, reader=read_layer)  # noqa: B023 - run at once
                     made = session.run(x, Demand(places, gradients=False))
-                    look(session, "predictions", made, each_of(session, x))
+                    look(session, "predictions", made, each_of(session, made, x))
                     guesses = predictions(model, made.outputs)
                     rows: Any = made.outputs.probabilities.detach().cpu() if guesses[0] is not None else guesses
                     mine = [] if targets is None else [targets[i] for i in indices[start:stop]]

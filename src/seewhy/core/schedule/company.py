@@ -61,9 +61,11 @@ def look(session: Session, kind: str, made: Forward, again: Callable[[int], Iter
     return spent
 
 
-def each_of(session: Session, x: Tensor) -> Callable[[int], Iterator[Forward]]:
-    """The forwards of one sample of ``x``, by number: as it is, and then rounded in other ways."""
-    return lambda n: session.ways(x[n : n + 1].detach(), Demand(gradients=False))
+def each_of(session: Session, made: Forward, x: Tensor) -> Callable[[int], Iterator[Forward]]:
+    """The forwards of one sample of ``x``, by number, as it is and then rounded in other ways, of what ``made`` is a
+    forward of: a module, or the program of another library that it stands for."""
+    demand = Demand(gradients=False, module=not made.demand.scores_only)
+    return lambda n: session.ways(x[n : n + 1].detach(), demand)
 
 
 def _compare(network: Network, together: Forward, row: int, again: Callable[[], Iterator[Forward]]) -> int:

@@ -394,7 +394,9 @@ class Engine:
 
     def _look(self, kind: str, made: Forward, x: Tensor) -> None:
         """Look whether samples that went through the network together, ``x``, have changed each other."""
-        if not self.settings.differentiable and (samples := look(self.session, kind, made, each_of(self.session, x))):
+        if self.settings.differentiable:
+            return
+        if samples := look(self.session, kind, made, each_of(self.session, made, x)):
             self.spent.events.append(Event(checks=samples))
 
     def _pending(self, runners: Sequence[Runner], kind: type) -> list[tuple[Runner, int, Any]]:
