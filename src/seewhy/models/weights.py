@@ -108,10 +108,18 @@ def _refused(path: Path, error: Exception) -> str | None:
     wanted = [named[1]] if named else _globals(path)
     if not wanted:
         return None
-    foreign = [name for name in wanted if not name.startswith(("torch.", "collections.")) or named]
+    foreign = wanted if named else _unsafe(path, wanted)
     if foreign:
         return f"would run code when read: it asks for {foreign[0]!r}"
     return "has a pickle protocol that torch does not read safely"
+
+
+def _unsafe(path: Path, wanted: list[str]) -> list[str]:
+    """Those of ``wanted`` that no table of tensors needs."""
+    try:
+        return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
+    except (ValueError, EOFError, pickle.UnpicklingError):  # torch looks into archives of protocol 2, no others
+        return [name for name in wanted if not name.startswith(("torch.", "collections."))]
 
 
 def _globals(path: Path) -> list[str]:
