@@ -3,7 +3,7 @@
 ::
 
     SeewhyError                      exit code
-    ├── UsageError (ValueError)      2   a word or a value that cannot be meant
+    ├── UsageError (ValueError)      2   an invalid word or value
     │   ├── UnknownName (KeyError)   2   no such method, layer, label, model, parameter
     │   ├── TargetError              2   the target does not fit the model's output
     │   └── CapabilityError          2   the model cannot do what the method needs
@@ -45,7 +45,7 @@ class SeewhyError(Exception):
 
 
 class UsageError(SeewhyError, ValueError):
-    """A value or a combination of values that cannot be meant."""
+    """An invalid value or combination of values."""
 
     exit_code = 2
 

@@ -82,7 +82,7 @@ def attack(
     that a pixel may move. ``target`` is the class to leave, each image's top class unless given (pass the true one
     where it is known), or any `Target`, whose score is then lowered; ``towards`` is a class to reach instead.
     Pictures are rounded to 8 bits within the ball and judged as they will be saved; ``maps`` explains both (None:
-    neither). Raises `UsageError` and its kin for what cannot be meant, `CapabilityError` for models without
+    neither). Raises `UsageError` and its kin for what is invalid, `CapabilityError` for models without
     gradients.
 
     >>> import torch, seewhy

@@ -253,7 +253,7 @@ def explain(
     its hooks, flags, gradients and random state are left as they were. Methods, layers and targets share their
     passes.
 
-    Raises `UnknownName` for a name that does not exist, `UsageError` and its kin for what cannot be meant,
+    Raises `UnknownName` for a name that does not exist, `UsageError` and its kin for what is invalid,
     `ImageError`, `ModelError`, `OutOfMemory`.
 
     >>> import torch, seewhy

@@ -53,7 +53,7 @@ def search(
     number that matters little moves little.
 
     The score is measured in units of what hiding everything costs, so that penalties mean the same for every network.
-    Raises `UsageError` for numbers that cannot be meant, `CapabilityError` for a fill that has no derivative.
+    Raises `UsageError` for invalid numbers, `CapabilityError` for a fill that has no derivative.
     """
     if steps < 1 or not learning_rate > 0:
         raise UsageError(f"steps={steps}, learning_rate={learning_rate}: both must be positive, e.g. 300 and 0.1")

@@ -61,7 +61,7 @@ def extremal_perturbation(
     the image, each an optimisation of its own). Masks are smooth: discs of about ``sigma`` pixels (21 at 224) joined by
     a smooth maximum. ``weight`` holds the area, and grows sixteenfold; the score is in units of what hiding
     everything costs. Zero where the score does not depend on the input. Raises `UsageError` for areas outside (0, 1)
-    and numbers that cannot be meant, `CapabilityError` for inputs that are no pictures. An interrupted run gives the
+    and invalid numbers, `CapabilityError` for inputs that are no pictures. An interrupted run gives the
     masks it has.
     """
     areas = tuple(areas) if isinstance(areas, tuple | list) else (float(areas),)

@@ -60,7 +60,7 @@ def maximise(
     values of that shape are the images, in input units, between ``bounds``. ``parametrisation`` is ``fourier``,
     ``maco`` (phases only, magnitudes of natural images) or ``pixel``; ``decay`` is how much more coarse scales move
     than fine ones in ``fourier`` (Lucid: 1). ``copies`` random views a step, moved by up to ``jitter`` pixels, scaled
-    by 1 +- ``scale``, turned by +- ``rotate`` degrees. Raises `UsageError` for values that cannot be meant; an
+    by 1 +- ``scale``, turned by +- ``rotate`` degrees. Raises `UsageError` for invalid values; an
     interrupted run gives the image it has.
     """
     if parametrisation not in _PICTURES:

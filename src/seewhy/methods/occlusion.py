@@ -121,7 +121,7 @@ def _covers(n: int, window: int, stride: int) -> Tensor:
 
 
 def _windows(size: Sequence[int], window: Any, stride: Any) -> list[tuple[int, int]]:
-    """(window, stride) of every axis; refuses what cannot be meant."""
+    """(window, stride) of every axis; refuses invalid ones."""
     windows = [max(1, round(n / 14)) for n in size] if window is None else _each(window, "window", size)
     strides = [max(1, each // 2) for each in windows] if stride is None else _each(stride, "stride", size)
     for n, each, step in zip(size, windows, strides, strict=True):

@@ -53,7 +53,7 @@ class Preprocess:
     fills it exactly, ``"border"`` keeps the aspect, fits inside and pads with ``mean``. A crop larger than
     the picture is padded with black. ``channels`` 1 takes the luminance. With ``order`` "bgr" the input's channels, and
     ``mean`` and ``std`` with them, are blue, green, red. Where the crop cannot be exactly in the middle, torchvision
-    rounds to the even number, and with ``floor`` down. Raises `UsageError` for values that cannot be meant.
+    rounds to the even number, and with ``floor`` down. Raises `UsageError` for invalid values.
 
     >>> one = Preprocess(size=(4, 6), resize=8)
     >>> one(Image.new("RGB", (31, 17), "white")).shape

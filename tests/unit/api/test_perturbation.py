@@ -1,4 +1,4 @@
-"""Perturbation methods from outside: any callable, any number of axes, what cannot be meant, and values that add up."""
+"""Perturbation methods from outside: any callable, any number of axes, invalid values, and values that add up."""
 
 from __future__ import annotations
 

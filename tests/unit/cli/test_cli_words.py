@@ -1,4 +1,4 @@
-"""Words that cannot be meant: one line on stderr with the nearest that can, exit code 2 (3 for what cannot be loaded)."""
+"""Invalid words: one line on stderr with the nearest that can, exit code 2 (3 for what cannot be loaded)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What has no rule is refused by name, words that cannot be meant get one line, and targets set out where they are read."""
+"""What has no rule is refused by name, invalid words get one line, and targets set out where they are read."""
 
 from __future__ import annotations
 

@@ -186,7 +186,7 @@ def _top_count(spec: str) -> int:
 
 
 def check_contrast(contrast: Any, model: Model) -> None:
-    """Refuse a contrast that cannot be meant, before anything is computed."""
+    """Refuse an invalid contrast before anything is computed."""
     if contrast is None or _is_top(contrast):
         if contrast is not None:
             _top_count(contrast)

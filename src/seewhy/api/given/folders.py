@@ -39,7 +39,7 @@ def labelled(model: Model, folder: str | Path, table: str | Path | None = None) 
     Truth is the name of the sub-folder that a photo is in (``cats/1.png``), as a label, a synonym or a class number; or
     a table with a line ``file,label`` for each photo, ``labels.csv`` in the folder unless ``table`` names another, with
     or without a header; or unknown, where photos lie in the folder itself. Raises `UsageError` for an empty folder and
-    a table that cannot be meant, `UnknownName` for a class that the model does not have.
+    an invalid table, `UnknownName` for a class that the model does not have.
     """
     root, photos = Path(folder), photos_in(folder)
     listing = Path(table) if table is not None else root / _TABLE

@@ -38,7 +38,7 @@ def read_items(model: Model, image: Any) -> tuple[list[Item], bool]:
     model; a float array or tensor is an input already, in the model's own layout: [C, H, W] or [B, C, H, W], with the
     channels last for a network that has them last (Keras). A list or tuple holds any of these. What comes out of here,
     and all values computed from it, have the channels first.
-    Raises `ImageError` for what cannot be read and `UsageError` for what cannot be meant.
+    Raises `ImageError` for what cannot be read and `UsageError` for what is invalid.
     """
     if isinstance(image, list | tuple):
         if not image:

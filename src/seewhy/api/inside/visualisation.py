@@ -62,7 +62,7 @@ def maximise(
     [1, C, H, W]. An interrupted run gives the image it has, with status ``unfinished``.
 
     Raises `UnknownName` for a class or layer that does not exist, `CapabilityError` for models without gradients,
-    `UsageError` for values that cannot be meant.
+    `UsageError` for invalid values.
 
     >>> import torch, seewhy
     >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU())

@@ -91,7 +91,7 @@ def find_composite(
     """The composite called ``asked``, or the user's own: a callable from `LinearCall` to a rule or its word.
 
     ``epsilon`` is absolute, as everywhere in this family; ``bounds`` are the smallest and largest values of the input,
-    for z-box. Raises `UnknownName` for a name that does not exist, `UsageError` for numbers that cannot be meant.
+    for z-box. Raises `UnknownName` for a name that does not exist, `UsageError` for invalid numbers.
     """
     for name, value in (("epsilon", epsilon), ("gamma", gamma)):
         if not (isinstance(value, int | float) and math.isfinite(value) and value >= 0):
