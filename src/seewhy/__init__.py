@@ -16,6 +16,7 @@ from seewhy import errors
 from seewhy._version import __version__
 
 if TYPE_CHECKING:
+    from seewhy import extend
     from seewhy.api import explain, load, wrap
     from seewhy.api.attacking import attack
     from seewhy.api.doctoring import diagnose
@@ -45,6 +46,7 @@ __all__ = [
     "errors",
     "evaluate_model",
     "explain",
+    "extend",
     "factors",
     "feature_maps",
     "filters",
@@ -70,6 +72,7 @@ _HOMES = {
     "diagnose": "seewhy.api.doctoring",
     "evaluate_model": "seewhy.api.evaluating",
     "explain": "seewhy.api",
+    "extend": "seewhy.extend",
     "factors": "seewhy.api.inside.factorisation",
     "feature_maps": "seewhy.api.inside.channels",
     "filters": "seewhy.api.inside.kernels",
