@@ -63,6 +63,8 @@ def test_another_package_can_do_what_a_method_of_seewhy_does(module: str) -> Non
 
 def test_every_ask_is_offered_and_everything_offered_is_described() -> None:
     assert set(asks.__all__) <= set(extend.__all__)
+    public = {name for name in vars(extend) if not name.startswith("_")}
+    assert set(extend.__all__) == public - {"annotations", "seewhy"}
     described = set(re.findall(r"``(\w+)", inspect.getdoc(extend) or ""))
     assert set(extend.__all__) - described == set()
     assert extend.__all__ == sorted(extend.__all__, key=lambda name: (not name.isupper(), not name[0].isupper(), name))

@@ -40,13 +40,14 @@ Add = Callable[..., None]
 
 @pytest.fixture
 def add(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Add]:
-    """Install a package ``name`` whose entry point ``value`` names something in its one module ``text``."""
-    monkeypatch.syspath_prepend(tmp_path)
+    """Install a package ``name`` whose entry point ``value`` names something in its one module ``text``: each in a folder
+    of its own, and the last is found first."""
     allowed: list[str] = []
 
     def install_one(name: str, text: str, value: str = "{}:name", group: str = GROUP) -> None:
         module = f"{name.replace('-', '_')}_module"
-        install(tmp_path, name, {group: {"first": value.format(module)}}, "2.0", **{module: text})
+        folder = install(tmp_path / name, name, {group: {"first": value.format(module)}}, "2.0", **{module: text})
+        monkeypatch.syspath_prepend(folder)
         allowed.append(name)
         monkeypatch.setenv("SEEWHY_EXTENSIONS", ",".join(allowed))
 
@@ -67,7 +68,7 @@ def test_packages_are_asked_when_the_table_is_first_read_and_never_again(
     add: Add, table: Registry[Thing], tmp_path: Path
 ) -> None:
     add("good-one", "from pathlib import Path\nPath(__file__).with_name('log').touch()\nname = 'theirs'")
-    log = tmp_path / "log"
+    log = tmp_path / "good-one" / "log"
     table.add(Thing("another"))
     assert not log.exists(), "adding is not reading"
     assert table["own"] == Thing("own")
@@ -119,8 +120,8 @@ def test_what_fails_is_left_out_with_one_line_and_the_others_go_on(
 
 def test_of_two_packages_with_one_name_the_first_by_the_alphabet_has_it(add: Add, table: Registry[Thing]) -> None:
     table.open_to(GROUP, lambda found: [Thing(found)])
-    add("z-late", "name = 'wanted'")
     add("a-early", "name = 'wanted'")
+    add("z-late", "name = 'wanted'")
     with pytest.warns(UserWarning, match=r"z-late .*'wanted' is registered twice .there is one of a-early 2.0."):
         assert table["wanted"] == Thing("wanted")
     assert table.package("wanted") == "a-early 2.0"
