@@ -14,7 +14,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from seewhy.errors import SeewhyError, UnknownName, UsageError, reason
 
-__all__ = ["ALLOWED", "Registry"]
+__all__ = ["Registry"]
 
 #: names the packages whose entry points are loaded, with commas between; not set all are, set to nothing none is
 ALLOWED = "SEEWHY_EXTENSIONS"

@@ -132,7 +132,7 @@ def test_the_command_line_explains_its_model_with_its_method(toy: tuple[Path, ..
     words = ("--model", "toy:stripes", "--method", "cell-drop", "--method", "occlusion", "--set", "cells=2", "--json")
     done = _python(
         "-m", "seewhy", "explain", PHOTO, *words, "--set", "window=16", "--set", "stride=16", "--out", tmp_path / "out",
-        paths=toy, SEEWHY_EXTENSIONS="seewhy-toy",
+        "--quiet", paths=toy, SEEWHY_EXTENSIONS="seewhy-toy,broken-one",
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     document = json.loads(done.stdout)

@@ -10,7 +10,7 @@ import typer
 
 from seewhy._version import __version__
 from seewhy.cli import commands
-from seewhy.cli.console import complain, quiet_warnings
+from seewhy.cli.console import complain
 from seewhy.cli.running import INTERRUPTED
 from seewhy.errors import SeewhyError
 
@@ -74,8 +74,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     network's own code may raise anything.
     """
     try:
-        with quiet_warnings(False):  # other packages are loaded, and may fail, wherever a method is first looked up
-            code = app(args=None if argv is None else list(argv), prog_name="seewhy", standalone_mode=False)
+        code = app(args=None if argv is None else list(argv), prog_name="seewhy", standalone_mode=False)
     except SeewhyError as error:
         complain(str(error))
         return error.exit_code

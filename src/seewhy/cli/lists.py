@@ -112,7 +112,8 @@ def methods(
 
     if family is not None and family not in FAMILIES:
         raise UnknownName("family", family, FAMILIES, "seewhy methods", f" (there are {', '.join(FAMILIES)})")
-    chosen = [registry[name]] if name else [m for m in registry if family in (None, m.card.family)]
+    with quiet_warnings(False):  # other packages are loaded here, and may fail
+        chosen = [registry[name]] if name else [m for m in registry if family in (None, m.card.family)]
     if json:
         as_json({"methods": [_entry(m, registry.package(m.name)) for m in chosen], "guide": _guide_entries()})
     elif name:

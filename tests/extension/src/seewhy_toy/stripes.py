@@ -31,7 +31,7 @@ def load(request: Request) -> Model:
         name="stripes",
         preprocess=Preprocess(size=(32, 32), resize=None, mode="squash", mean=(0.5,) * 3, std=(0.5,) * 3),
         labels=("horizontal", "vertical"),
-        weights={"auto": "set by hand"}.get(str(request.weights), str(request.weights)),
+        weights="set by hand" if request.weights == "auto" else str(request.weights),
     )
 
 
@@ -41,12 +41,9 @@ def _network() -> nn.Sequential:
 
 def _set_by_hand(module: nn.Sequential) -> None:
     """One channel sees edges from top to bottom, the other from left to right."""
-    edge = torch.tensor([1.0, 0.0, -1.0]).expand(3, 3)
-    with torch.no_grad():
-        module[0].weight.copy_(torch.stack([edge.T, edge])[:, None].expand(2, 3, 3, 3))
-        module[4].weight.copy_(torch.eye(2))
-        for layer in (module[0], module[4]):
-            layer.bias.zero_()
+    edge, zero = torch.tensor([1.0, 0.0, -1.0]).expand(3, 3), torch.zeros(2)
+    kernels = torch.stack([edge.T, edge])[:, None].expand(2, 3, 3, 3)
+    module.load_state_dict({"0.weight": kernels, "0.bias": zero, "4.weight": torch.eye(2), "4.bias": zero})
 
 
 SCHEME = Scheme("toy", "toy:NAME", load, names, LISTING)
