@@ -1,8 +1,11 @@
-"""For every test: where several run side by side, each takes one core."""
+"""For every test: where several run side by side, each takes one core; what is installed beside seewhy adds nothing."""
 
 from __future__ import annotations
 
 import os
+
+# before seewhy is imported: tests are about its own methods, unless whoever runs them names a package
+os.environ.setdefault("SEEWHY_EXTENSIONS", "")
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # tiny networks gain nothing from threads, and threads of several processes fight for the cores

@@ -1,11 +1,13 @@
 """Writes docs/methods.md from the cards: run it after adding or changing a method.
 
-python tools/write_docs.py          # rewrite the page
-python tools/write_docs.py --check  # exit 1 if the page is out of date
+python tools/write_docs.py                       # rewrite the page
+python tools/write_docs.py --check               # exit 1 if the page is out of date
+python tools/write_docs.py --package seewhy-toy  # print the cards that a package adds; the page has none of them
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -54,11 +56,12 @@ A map's status is computed from what its card promises. Whatever is not `ok` has
 
 
 def page() -> str:
-    """The whole page."""
+    """The whole page: seewhy's own methods."""
     parts = [INTRO, guide(), STATUSES]
+    own = [method for method in methods if not methods.package(method.name)]
     for family, words in FAMILIES.items():
         title = TITLES[family]
-        mine = [method for method in methods if method.card.family == family]
+        mine = [method for method in own if method.card.family == family]
         rows = [f"| [{m.name}](#{m.name}) | {m.card.use} | {m.card.cost} |" for m in mine]
         head = [f"## {title}", "", f"{words.capitalize()}.", "", "| method | use it for | cost |", "|---|---|---|"]
         parts.append("\n".join([*head, *rows, ""]))
@@ -96,12 +99,28 @@ def entry(method: Method) -> str:
     return "\n".join([*lines, ""])
 
 
+def cards(package: str) -> str:
+    """The sections of the methods that ``package`` adds; '' if it adds none."""
+    return "\n".join(entry(each) for each in methods if methods.package(each.name).partition(" ")[0] == package)
+
+
 def main() -> int:
-    """Write the page, or with ``--check`` compare it."""
+    """Write the page; with ``--check`` compare it, with ``--package`` print another package's cards."""
+    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words.add_argument("--check", action="store_true", help="exit 1 if the page is out of date")
+    words.add_argument("--package", metavar="NAME", help="print the cards of the methods that this package adds")
+    asked = words.parse_args()
+    if asked.package:
+        found = cards(asked.package)
+        if not found:
+            sys.exit(f"no package {asked.package!r} adds methods to seewhy. List them: seewhy methods --json")
+        print(found, end="")
+        return 0
     text = page()
-    if "--check" in sys.argv[1:]:
-        return 0 if PAGE.read_text(encoding="utf-8") == text else 1
-    PAGE.write_text(text, encoding="utf-8")
+    if not asked.check:
+        PAGE.write_text(text, encoding="utf-8")
+    elif PAGE.read_text(encoding="utf-8") != text:
+        sys.exit("docs/methods.md is out of date; write it: python tools/write_docs.py")
     return 0
 
 

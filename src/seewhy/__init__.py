@@ -16,6 +16,7 @@ from seewhy import errors
 from seewhy._version import __version__
 
 if TYPE_CHECKING:
+    from seewhy import extend
     from seewhy.api import explain, explain_all, load, wrap
     from seewhy.api.attacking import attack, attack_all
     from seewhy.api.doctoring import diagnose
@@ -47,6 +48,7 @@ __all__ = [
     "evaluate_model",
     "explain",
     "explain_all",
+    "extend",
     "factors",
     "feature_maps",
     "feature_maps_all",
@@ -76,6 +78,7 @@ _HOMES = {
     "evaluate_model": "seewhy.api.evaluating",
     "explain": "seewhy.api",
     "explain_all": "seewhy.api",
+    "extend": "seewhy.extend",
     "factors": "seewhy.api.inside.factorisation",
     "feature_maps": "seewhy.api.inside.channels",
     "feature_maps_all": "seewhy.api.inside.channels",

@@ -1,14 +1,16 @@
-"""Cards and the tables that hold them: takes declarations, gives look-up by name; never computes anything."""
+"""Cards and the table that holds them: takes declarations, gives look-up by name; never computes anything."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from types import ModuleType
+from typing import Any, NamedTuple, TypeVar
 
-from seewhy.errors import UnknownName, UsageError
+from seewhy.errors import UsageError
+from seewhy.tables import Registry
 
 __all__ = [
     "ARGUMENTS",
@@ -21,6 +23,7 @@ __all__ = [
     "Registry",
     "method",
     "methods",
+    "registered_by",
 ]
 
 #: the kinds of method, and what each looks at
@@ -152,54 +155,7 @@ class Method:
         return self.card.name
 
 
-class _Named(Protocol):
-    @property
-    def name(self) -> str: ...
-
-
-T = TypeVar("T", bound=_Named)
-
-
-@dataclass
-class Registry(Generic[T]):
-    """A table by name: an unknown name suggests the nearest, a name used twice is refused."""
-
-    kind: str
-    listing: str
-    _entries: dict[str, T] = field(default_factory=dict)
-
-    def add(self, entry: T) -> T:
-        """Enter ``entry``; raises `UsageError` if its name is taken by something else."""
-        if entry.name in self._entries:
-            raise UsageError(f"{self.kind} {entry.name!r} is registered twice; rename one of them")
-        self._entries[entry.name] = entry
-        return entry
-
-    def remove(self, name: str) -> None:
-        """Forget ``name``: for tests and notebooks that register a trial method."""
-        del self._entries[self[name].name]
-
-    def __getitem__(self, name: str) -> T:
-        try:
-            return self._entries[name]
-        except KeyError:
-            raise UnknownName(self.kind, name, self._entries, self.listing) from None
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._entries
-
-    def __iter__(self) -> Iterator[T]:
-        return iter(sorted(self._entries.values(), key=lambda entry: entry.name))
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def keys(self) -> set[str]:
-        """The names."""
-        return set(self._entries)
-
-
-#: every method, filled when ``seewhy.methods`` is imported
+#: every method, filled when ``seewhy.methods`` is imported, and by other packages when it is first read
 methods: Registry[Method] = Registry("method", "seewhy methods")
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -210,7 +166,8 @@ def method(card: Card) -> Callable[[F], F]:
 
     Positional arguments are what the engine hands over (`ARGUMENTS`); keyword-only arguments are the user's parameters
     and need defaults. A formula that needs more than one look at the model is a generator: it yields what it asks (see
-    ``seewhy.core.asks``) and receives the answers. Raises `UsageError` for an argument that nobody can fill.
+    `seewhy.core.asks`) and receives the answers. Raises `UsageError` for an argument that nobody can fill, a parameter
+    without a default, a family or a reduction that does not exist, and a name that is taken.
     """
 
     known = [name for name, each in ARGUMENTS.items() if each.call in ("", card.call)]
@@ -239,3 +196,17 @@ def method(card: Card) -> Callable[[F], F]:
         return formula
 
     return register
+
+
+def registered_by(module: Any) -> list[Method]:
+    """The methods that a package has registered when ``module``, which its entry point names, was imported.
+
+    Raises `UsageError` for what is no module, and for one whose package registers none.
+    """
+    if not isinstance(module, ModuleType):
+        raise UsageError(f"it names a {type(module).__name__}, where a module is needed whose import registers methods")
+    top = module.__name__.partition(".")[0]
+    found = [each for each in methods if str(each.formula.__module__).partition(".")[0] == top]
+    if not found:
+        raise UsageError(f"{module.__name__} registers no method: decorate a formula with seewhy.extend.method")
+    return found

@@ -37,6 +37,7 @@ PUBLIC = [
     "errors",
     "evaluate_model",
     "explain",
+    "extend",
     "factors",
     "feature_maps",
     "filters",

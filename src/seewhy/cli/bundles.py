@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from seewhy.cli import options as o
+from seewhy.cli.console import quiet_warnings
 
 if TYPE_CHECKING:
     from seewhy.models import Model
@@ -113,11 +114,13 @@ def bundled(command: Callable[..., int]) -> Callable[..., int]:
 
     @wraps(command)
     def flat(**typed: Any) -> int:
+        quiet = typed.get("quiet", False)
         given = {
             name: kind(**{each.name: typed.pop(each.name) for each in fields(kind)})  # type: ignore[operator]
             for name, kind in bundles.items()
         }
-        return command(**typed, **given)
+        with quiet_warnings(quiet):  # other packages are loaded, and may fail, wherever a method is first looked up
+            return command(**typed, **given)
 
     flat.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     flat.__annotations__ = {each.name: each.annotation for each in parameters}

@@ -112,17 +112,22 @@ def methods(
 
     if family is not None and family not in FAMILIES:
         raise UnknownName("family", family, FAMILIES, "seewhy methods", f" (there are {', '.join(FAMILIES)})")
-    chosen = [registry[name]] if name else [m for m in registry if family in (None, m.card.family)]
+    with quiet_warnings(False):  # other packages are loaded here, and may fail
+        chosen = [registry[name]] if name else [m for m in registry if family in (None, m.card.family)]
     if json:
-        cards = [{**asdict(m.card), "needs": sorted(m.card.needs), "parameters": dict(m.parameters)} for m in chosen]
-        as_json({"methods": cards, "guide": _guide_entries()})
+        as_json({"methods": [_entry(m, registry.package(m.name)) for m in chosen], "guide": _guide_entries()})
     elif name:
-        _card(chosen[0])
+        _card(chosen[0], registry.package(name))
     else:
         _families(chosen)
         if family is None:
             _guide()
     return 0
+
+
+def _entry(method: Method, package: str) -> dict[str, Any]:
+    card, parameters = asdict(method.card), dict(method.parameters)
+    return {**card, "needs": sorted(method.card.needs), "parameters": parameters, "package": package}
 
 
 #: narrower than this, a table of six columns is no table
@@ -181,13 +186,14 @@ def _guide_entries(plain: bool = True) -> list[Any]:
     return [advice._asdict() for advice in GUIDE] if plain else list(GUIDE)
 
 
-def _card(method: Method) -> None:
+def _card(method: Method, package: str) -> None:
     card = method.card
     rows = {
         "does": method.summary,
         "formula": card.formula,
         "paper": card.paper,
         "family": card.family,
+        "package": package,
         "needs": ", ".join(sorted(card.needs)),
         "cost": card.cost,
         "made by": "" if card.call == "explain" else f"seewhy {card.call}",

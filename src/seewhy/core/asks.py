@@ -130,7 +130,7 @@ class HeadWeights:
 
 @dataclass(frozen=True)
 class Relevance:
-    """Relevance at a place under a composite: `seewhy.core.propagation.Flow`.
+    """Relevance at a place under a composite: `seewhy.core.forward.propagation.Flow`.
 
     It sets out from the scores: with ``start="score"`` as the target's gradient there times the scores, so that a
     class's relevance sums to its score; with ``"one"`` as the gradient alone, which is 1 at the class.
@@ -144,7 +144,7 @@ class Relevance:
 
 @dataclass(frozen=True)
 class Multipliers:
-    """DeepLIFT's multipliers between the baseline and the input: `seewhy.core.propagation.Lift`."""
+    """DeepLIFT's multipliers between the baseline and the input: `seewhy.core.forward.propagation.Lift`."""
 
     place: str | None = None
 
@@ -208,8 +208,8 @@ class Fold(Protocol):
 class Stream:
     """Many variants of each image, each answered with ``wants`` and reduced by ``fold``.
 
-    Streams over equal sources share their passes. ``samples`` restricts the stream to some of the B images.
-    ``targets`` as in `Gradient`. ``rounds`` are the numbers of variants after which the fold's ``settled()`` [B] is
+    Streams over equal sources share their passes. ``items`` [N, 2] are the pairs of image and variant that are run,
+    where that is not all of them. ``rounds`` are the numbers of variants after which the fold's ``settled()`` [B] is
     asked which images need no more; without, every variant is run. ``quiet`` streams are one step of many, and tell
     no progress.
     """

@@ -1,7 +1,8 @@
 """Every attribution method, one file each: tensors to tensors; never a model, a hook, a device or a picture.
 
 A file dropped into this folder registers itself: it is imported here, and its card makes the command line's table, the
-documentation and the tests' parameters.
+documentation and the tests' parameters. Other packages add theirs by entry points of the group ``seewhy.methods``, each
+of which names a module; they are loaded when a method is first looked up or listed (see `seewhy.extend`).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import pkgutil
 import sys
 from types import ModuleType
 
-from seewhy.registry import Card
+from seewhy.registry import Card, registered_by
 from seewhy.registry import methods as _registry
 
 
@@ -31,4 +32,5 @@ class _Room(ModuleType):
 
 
 _discover()
+_registry.open_to("seewhy.methods", registered_by)
 sys.modules[__name__].__class__ = _Room

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from seewhy.core.asks import Gradient, Score, Stream
-from seewhy.core.perturb.folds import Keep
+from seewhy.core.perturb.folds import Gather
 from seewhy.core.perturb.sources import ChangedInput
 
 __all__ = ["look", "look_at_views"]
@@ -19,7 +19,7 @@ def look_at_views(views: Tensor) -> Generator[Any, Any, tuple[Tensor, Tensor]]:
     """Gradients [B, k, C, *size] and scores [B, k] of k inputs for each image, ``views`` [B, k, C, *size]."""
     batch, count = views.shape[:2]
     source = ChangedInput(count, lambda samples, indices: views[samples, indices])
-    found = yield Stream(source, (Gradient(), Score()), Keep(batch, count), quiet=True)
+    found = yield Stream(source, (Gradient(), Score()), Gather(batch, count), quiet=True)
     return found  # type: ignore[no-any-return]
 
 

@@ -20,7 +20,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """What comes after the scheme's colon, and where weights come from: "auto", "random" or a file."""
+    """What comes after the scheme's colon, and where weights come from: "auto", "random" or a file.
+
+    ``trust_pickle`` says that a file may run code that it carries.
+    """
 
     name: str
     weights: str | Path
@@ -29,7 +32,11 @@ class ModelRequest:
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
-    """One way to load: the word before the colon, what to type, the loader, its names and their listing."""
+    """One way to load: the word before the colon, what to type (``toy:NAME``), the loader, its names and their listing.
+
+    ``load`` gives the `Model`, in eval mode on the CPU, and raises `UnknownName` for a name, `ModelError` for weights
+    that cannot be loaded; it downloads nothing. ``listing`` is the command that lists the names.
+    """
 
     name: str
     form: str

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from seewhy.errors import ModelError, UnknownName, UsageError, nearest, one_line, reason
+from seewhy.errors import ModelError, SeewhyError, UnknownName, UsageError, nearest, one_line, reason
 from seewhy.models import builtin, hf_, keras_, onnx_, pt2_, python_, timm_, torchvision_
 from seewhy.models._scheme import ModelRequest, Scheme
 from seewhy.models.labels import Labels, read_labels
@@ -26,10 +26,19 @@ __all__ = ["load", "schemes", "wrap"]
 
 _LISTING = "python -m pydoc seewhy.models.loader"
 
-#: every way to name a model; a further framework is one more file and one more entry
+
+def _scheme(found: Any) -> list[Scheme]:
+    """What an entry point of another package is to name. Raises `UsageError` for anything else."""
+    if not isinstance(found, Scheme):
+        raise UsageError(f"it names a {type(found).__name__}, where a seewhy.extend.Scheme is needed")
+    return [found]
+
+
+#: every way to name a model; a further framework is one more file and one more entry, or another package's entry point
 schemes: Registry[Scheme] = Registry("model scheme", _LISTING)
 for _module in (builtin, torchvision_, timm_, keras_, onnx_, hf_, pt2_, python_):
     schemes.add(_module.SCHEME)
+schemes.open_to("seewhy.models", _scheme)
 
 #: files that hold a network and its weights, by how their names end
 _FILES = {".onnx": "onnx", ".pt2": "pt2", ".keras": "keras"}
@@ -50,7 +59,8 @@ def load(
     """The network that ``spec`` names, in eval mode, with its preprocessing and labels.
 
     ``spec`` is ``builtin``, ``torchvision:NAME``, ``timm:NAME``, ``keras:FILE.keras``, ``keras:NAME`` (of
-    keras.applications), ``onnx:FILE``, ``hf:NAME_OR_DIR``, ``pt2:FILE`` or ``python:package.module:callable``.
+    keras.applications), ``onnx:FILE``, ``hf:NAME_OR_DIR``, ``pt2:FILE``, ``python:package.module:callable``, or what
+    other packages add (`seewhy.extend`).
     ``weights`` is "auto" (what is already on this machine), "random" (untrained, the same every time) or a
     file; nothing is ever downloaded. A file with another number of classes gives the network that many,
     without labels. ``labels`` and ``preprocess`` (a `Preprocess`, a callable, or the name of a
@@ -68,7 +78,9 @@ def load(
         raise _unknown(spec.strip())
     if name == "" and scheme != "builtin":
         raise UsageError(f"{spec!r} names no model; type {schemes[scheme].form}. List them: {schemes[scheme].listing}")
-    chosen = schemes[scheme].load(ModelRequest(name, "auto" if weights is None else weights, trust_pickle))
+    chosen = _made(
+        schemes[scheme], ModelRequest(name, "auto" if weights is None else weights, trust_pickle), spec.strip()
+    )
     model = _override(chosen, labels, preprocess)
     if isinstance(model.module, nn.Module):
         try:
@@ -78,6 +90,22 @@ def load(
         except (RuntimeError, AssertionError, NotImplementedError) as error:  # a device that is not there
             raise ModelError(f"cannot put {spec} on device {str(device)!r}: {reason(error, 120)}") from error
     return model
+
+
+def _made(scheme: Scheme, request: ModelRequest, spec: str) -> Model:
+    """What the scheme loads; what another package's loader does wrong is told in a line that names the package."""
+    package = schemes.package(scheme.name)
+    if not package:
+        return scheme.load(request)
+    try:
+        model = scheme.load(request)
+    except SeewhyError:
+        raise
+    except (Exception, SystemExit) as error:  # its code may raise anything, or end the process
+        raise ModelError(f"cannot load {spec}: the loader of {package} fails: {reason(error)}") from error
+    if not isinstance(model, Model):
+        raise ModelError(f"cannot load {spec}: the loader of {package} gives a {type(model).__name__}, not a Model")
+    return model if model.spec else dataclasses.replace(model, spec=spec)
 
 
 def _check_place(device: str | torch.device, dtype: torch.dtype | None) -> None:

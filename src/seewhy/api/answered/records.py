@@ -25,6 +25,7 @@ from seewhy.core.targets import Target
 from seewhy.explanation import Cost, Explanation, Guess, Prediction
 from seewhy.models import Model
 from seewhy.registry import Need
+from seewhy.registry import methods as registry
 
 __all__ = ["array", "cost_of", "finish", "predictions", "provenance", "records"]
 
@@ -113,9 +114,11 @@ def records(
     grids: Mapping[str, Proof] | None = None,
 ) -> list[Explanation]:
     """One explanation per image of the batch, whose ``forward`` gave the scores; ``grids`` are what pictures said of
-    layers."""
+    layers. ``origin`` is completed by the package that a method comes from, if that is another."""
     answer, method = done.answer, done.answer.job.outline.method
     batch = len(items)
+    package = registry.package(method.name)
+    origin = {**origin, "package": package} if package else origin
     made = []
     for row, item in enumerate(items):
         target = answer.job.targets[row]

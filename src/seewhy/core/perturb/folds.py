@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["Collect", "Keep", "WeightedSum", "per_image"]
+__all__ = ["Collect", "Gather", "WeightedSum", "per_image"]
 
 
 class _PerImage:
@@ -64,7 +64,7 @@ class Collect:
         return self._values
 
 
-class Keep:
+class Gather:
     """Every answer of every variant: a tuple of [B, count, ...], one for each thing wanted. For short streams, such as
     one step of an optimisation."""
 

@@ -15,7 +15,7 @@ from seewhy.core.asks import Stream
 from seewhy.core.forward.costs import Spent
 from seewhy.core.layers.grids import Proof
 from seewhy.core.network.outputs import Outputs
-from seewhy.core.perturb.folds import Keep
+from seewhy.core.perturb.folds import Gather
 from seewhy.core.perturb.sources import StraightPath
 from seewhy.core.targets import Target
 from seewhy.registry import ARGUMENTS, Method, Need
@@ -158,7 +158,7 @@ def _looked_into(found: asks.Attribution) -> Running:
     batch = len(found.values)
     wants = asks.Gradient(rule="none"), asks.Activation()
     try:
-        slopes, held = yield Stream(StraightPath(1, (1.0,)), wants, Keep(batch, 1), quiet=True)
+        slopes, held = yield Stream(StraightPath(1, (1.0,)), wants, Gather(batch, 1), quiet=True)
     except asks.Interrupted:
         words = "interrupted while it was asked why the map is 0 everywhere"
         return replace(found, finished=False, notes=(words,) * batch)

@@ -1,0 +1,1 @@
+"""A package that adds a method and a model to seewhy."""
