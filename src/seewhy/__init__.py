@@ -20,26 +20,58 @@ if TYPE_CHECKING:
     from seewhy.api import explain, explain_all, load, wrap
     from seewhy.api.attacking import attack, attack_all
     from seewhy.api.doctoring import diagnose
-    from seewhy.api.evaluating import evaluate_model
+    from seewhy.api.evaluating import Evaluation, Mistake, evaluate_model
     from seewhy.api.inside.channels import feature_maps, feature_maps_all
     from seewhy.api.inside.factorisation import factors
     from seewhy.api.inside.kernels import filters
     from seewhy.api.inside.visualisation import maximise
-    from seewhy.api.listing import layers, methods
-    from seewhy.api.preparing import prepare
+    from seewhy.api.listing import LayerInfo, layers, methods
+    from seewhy.api.preparing import Preparation, prepare
     from seewhy.api.segmenting import segment, segment_all
     from seewhy.core import targets
-    from seewhy.explanation import Attack, Explanation, Explanations, Gallery, Segmentation
+    from seewhy.explanation import (
+        Attack,
+        Cost,
+        Diagnosis,
+        Explanation,
+        Explanations,
+        Finding,
+        Gallery,
+        GridProof,
+        Guess,
+        MethodCheck,
+        Prediction,
+        Segmentation,
+        Status,
+        Tile,
+    )  # fmt: skip
+    from seewhy.metrics import Classification
     from seewhy.models import Model, Preprocess
+    from seewhy.registry import Card
 
 __all__ = [
     "Attack",
+    "Card",
+    "Classification",
+    "Cost",
+    "Diagnosis",
+    "Evaluation",
     "Explanation",
     "Explanations",
+    "Finding",
     "Gallery",
+    "GridProof",
+    "Guess",
+    "LayerInfo",
+    "MethodCheck",
+    "Mistake",
     "Model",
+    "Prediction",
+    "Preparation",
     "Preprocess",
     "Segmentation",
+    "Status",
+    "Tile",
     "__version__",
     "attack",
     "attack_all",
@@ -66,12 +98,27 @@ __all__ = [
 
 _HOMES = {
     "Attack": "seewhy.explanation",
+    "Card": "seewhy.registry",
+    "Classification": "seewhy.metrics",
+    "Cost": "seewhy.explanation",
+    "Diagnosis": "seewhy.explanation",
+    "Evaluation": "seewhy.api.evaluating",
     "Explanation": "seewhy.explanation",
     "Explanations": "seewhy.explanation",
+    "Finding": "seewhy.explanation",
     "Gallery": "seewhy.explanation",
+    "GridProof": "seewhy.explanation",
+    "Guess": "seewhy.explanation",
+    "LayerInfo": "seewhy.api.listing",
+    "MethodCheck": "seewhy.explanation",
+    "Mistake": "seewhy.api.evaluating",
     "Model": "seewhy.models",
+    "Prediction": "seewhy.explanation",
+    "Preparation": "seewhy.api.preparing",
     "Preprocess": "seewhy.models",
     "Segmentation": "seewhy.explanation",
+    "Status": "seewhy.explanation",
+    "Tile": "seewhy.explanation",
     "attack": "seewhy.api.attacking",
     "attack_all": "seewhy.api.attacking",
     "diagnose": "seewhy.api.doctoring",
@@ -86,8 +133,8 @@ _HOMES = {
     "layers": "seewhy.api.listing",
     "load": "seewhy.api",
     "maximise": "seewhy.api.inside.visualisation",
-    "prepare": "seewhy.api.preparing",
     "methods": "seewhy.methods",
+    "prepare": "seewhy.api.preparing",
     "segment": "seewhy.api.segmenting",
     "segment_all": "seewhy.api.segmenting",
     "targets": "seewhy.core.targets",

@@ -66,8 +66,8 @@ share of a sum that is missing, ``percent`` says a share in words. ``find_compos
 ``LinearCall`` make rules of relevance. ``targets`` are what can be explained.
 
 **What a loader is.** A ``Scheme``: a function from a ``ModelRequest`` to a ``Model``, with a ``Preprocess`` where
-pictures are to become inputs. ``untrained`` builds with the same random weights every time, ``load_weights`` fills a module
-from a file without running its code.
+pictures are to become inputs. ``untrained`` builds with the same random weights every time, ``load_weights`` fills a
+module from a file without running its code.
 
 **What to raise.** ``UsageError`` for invalid values, ``UnknownName`` for names, ``CapabilityError`` for
 models that cannot do what is asked, ``ModelError`` for those that cannot be loaded; one line each: what was asked,

@@ -16,7 +16,9 @@ from seewhy.models.builtin import weights_file
 
 ROOT = Path(__file__).parents[2]
 GIVEN = ROOT / "tests" / "examples" / "given.py"
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+#: what docs/extending.md shows is a package, tested in test_contract_extending.py
+PACKAGE = ROOT / "tests" / "extension" / "src" / "seewhy_toy"
+DOCUMENTS = [ROOT / "README.md", *(path for path in sorted((ROOT / "docs").glob("*.md")) if path.stem != "extending")]
 #: what an example may need before its own lines: everything in tests/examples/given.py
 HEAD = "from given import *\n\nimport seewhy\n\n"
 
@@ -68,7 +70,8 @@ def test_an_example_runs(name: str, folder: Path, monkeypatch: pytest.MonkeyPatc
 def test_examples_are_right_to_a_checker(command: list[str], folder: Path) -> None:
     if find_spec(command[0]) is None:
         pytest.skip(f"{command[0]} is not installed: pip install -e '.[lint]'")
-    files = [f"{name}.py" for name in EXAMPLES]
+    shutil.copytree(PACKAGE, folder / "seewhy_toy", dirs_exist_ok=True)
+    files = [*(f"{name}.py" for name in EXAMPLES), "seewhy_toy"]
     done = subprocess.run(
         [sys.executable, "-m", *command, *files], cwd=folder, capture_output=True, text=True, timeout=600, check=False
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,11 +14,22 @@ from torch import Tensor, nn
 
 import seewhy
 
+os.environ.setdefault("KERAS_BACKEND", "torch")
+import keras  # type: ignore[import-untyped]
+
 module: nn.Module = nn.Sequential(
     nn.Conv2d(3, 8, 3, stride=2), nn.ReLU(), nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(128, 2)
 ).eval()
 network: nn.Module = torchvision.models.resnet18().eval()
 model: seewhy.Model = seewhy.load("builtin")
+keras_model: Any = keras.Sequential(
+    [
+        keras.Input((64, 64, 3)),
+        keras.layers.Conv2D(8, 3, name="conv"),
+        keras.layers.GlobalAveragePooling2D(),
+        keras.layers.Dense(2),
+    ]
+)
 photo = Path("photo.jpg")
 image: Tensor = torch.rand(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
 batch: Tensor = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))

@@ -78,9 +78,8 @@ def load(
         raise _unknown(spec.strip())
     if name == "" and scheme != "builtin":
         raise UsageError(f"{spec!r} names no model; type {schemes[scheme].form}. List them: {schemes[scheme].listing}")
-    chosen = _made(
-        schemes[scheme], ModelRequest(name, "auto" if weights is None else weights, trust_pickle), spec.strip()
-    )
+    request = ModelRequest(name, "auto" if weights is None else weights, trust_pickle)
+    chosen = _made(schemes[scheme], request, spec.strip())
     model = _override(chosen, labels, preprocess)
     if isinstance(model.module, nn.Module):
         try:
