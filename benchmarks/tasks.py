@@ -16,7 +16,7 @@ from torch import Tensor, nn
 import seewhy
 from benchmarks.networks import Subject, photos
 from benchmarks.rows import Demand, Row
-from seewhy.api.bench.entering import Prepared, ours, prepared
+from seewhy.api.bench.entering import Entry, ours, prepared
 from seewhy.api.bench.measures import Measure
 from seewhy.api.bench.peers import Asked, contestants
 from seewhy.api.bench.racing import LEAST, Contestant, Progress, chosen, race
@@ -112,7 +112,7 @@ def _called(each: Contestant) -> str:
     return f"{each.name}{setting} on {each.on}" if each.on != "eager" else f"{each.name}{setting}"
 
 
-def entrants(task: Task, subject: Subject, x: Tensor, ready: Prepared) -> tuple[list[Contestant], dict[str, str]]:
+def entrants(task: Task, subject: Subject, x: Tensor, ready: Entry) -> tuple[list[Contestant], dict[str, str]]:
     """Ours first, whose eager result is the reference, then the libraries on the eager and on our prepared model, then
     torch by hand; and the libraries that are missing."""
     if not task.method:
@@ -139,7 +139,7 @@ def _at_layer(task: Task) -> bool:
     return bool(task.method) and registry[task.method].card.at == "layer"
 
 
-def _kinds(ready: Prepared) -> tuple[str, ...]:
+def _kinds(ready: Entry) -> tuple[str, ...]:
     return ("eager",) if ready.why else ("eager", "prepared")
 
 
@@ -166,7 +166,7 @@ def _by_hand(module: nn.Module, x: Tensor, backwards: int) -> Callable[[], NDArr
     return go
 
 
-def _twelve(subject: Subject, x: Tensor, ready: Prepared) -> list[Contestant]:
+def _twelve(subject: Subject, x: Tensor, ready: Entry) -> list[Contestant]:
     """Twelve methods in one call beside the passes that they cannot do without; compared by the saliency among them."""
     modules = {"eager": subject.model.module} | ({} if ready.module is None else {"prepared": ready.module})
 

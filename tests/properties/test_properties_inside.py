@@ -18,18 +18,16 @@ from properties.asking import close, every, stacked
 from properties.snapshots import difference, snapshot
 from properties.test_properties_failures import Stop
 from seewhy.errors import SeewhyError, UsageError
-from seewhy.explanation import Gallery
 from seewhy.registry import methods
 
 NETS = ("conv-bn-relu", "residual", "silu", "tokens")
 
 
 def _features(case: Case, x: Tensor, **given: Any) -> np.ndarray:
-    found = seewhy.feature_maps(
+    found = seewhy.feature_maps_all(
         case.net, x, given.pop("layer", case.early), given.pop("target", 1), order="index", **given
     )
-    galleries = [found] if isinstance(found, Gallery) else found
-    return np.stack([np.concatenate([each.values.ravel(), each.arrays["evidence"]]) for each in galleries])
+    return np.stack([np.concatenate([each.values.ravel(), each.arrays["evidence"]]) for each in found])
 
 
 def _factors(case: Case, x: Tensor, **given: Any) -> np.ndarray:

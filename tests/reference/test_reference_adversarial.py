@@ -36,7 +36,7 @@ def test_every_attack_is_asked_for() -> None:
 def test_an_attack_is_its_reference(name: str, given: dict[str, Any], network: str) -> None:
     """Two images with a class of their own each."""
     case, x, leave = make(network, 5), image(5), [2, 0]
-    found = seewhy.attack(case.net, x, method=name, target=leave, maps=None, **given)
+    found = seewhy.attack_all(case.net, x, method=name, target=leave, maps=None, **given)
     assert isinstance(found, list)
     for row, each in enumerate(found):
         expected = REFERENCES[name](Probe(case.net, x[row : row + 1], leave[row], parameters=given))

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 import seewhy
 from seewhy.api.bench import entering, peers, running
-from seewhy.api.bench.entering import Prepared, StandIn, prepared
+from seewhy.api.bench.entering import Entry, StandIn, prepared
 from seewhy.api.bench.peers import Asked
 from seewhy.api.bench.racing import Contestant, Lap
 from seewhy.api.bench.result import Bench, MethodBench
@@ -154,7 +154,7 @@ def test_the_bare_pass_prepared_is_the_one_without_gradients(monkeypatch: pytest
             ran.append(torch.is_grad_enabled())
             return x
 
-    monkeypatch.setattr(running, "prepared", lambda *given: Prepared(None, Bare(), {"made": "by hand"}))
+    monkeypatch.setattr(running, "prepared", lambda *given: Entry(None, Bare(), {"made": "by hand"}))
     found = bench(_net().eval(), X, "saliency", target=1, rounds=3, peers=False)
     assert found.preparation == {"made": "by hand"}
     assert ran == [False] * (1 + len(next(lap for lap in found.methods[0].laps if lap.on == "prepared").seconds))

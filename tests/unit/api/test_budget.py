@@ -11,7 +11,7 @@ from torch import nn
 
 import seewhy
 from seewhy.errors import UsageError
-from seewhy.methods._guessing import Guess
+from seewhy.methods._guessing import Surrogate
 
 
 def _net(channels: int = 96) -> nn.Module:
@@ -62,7 +62,7 @@ def test_few_scores_that_say_little_are_owned_up_to() -> None:
     """Scores that have nothing to do with how masks look: the status says so."""
     torch.manual_seed(0)
     activation = torch.rand(60, 5, 5, dtype=torch.float64)
-    guess = Guess(activation, torch.arange(60), 10)
+    guess = Surrogate(activation, torch.arange(60), 10)
     while rows := guess.wanted():
         guess.add(rows, 5 * torch.randn(len(rows), dtype=torch.float64))
     assert len(set(guess.measured)) == 10

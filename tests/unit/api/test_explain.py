@@ -171,7 +171,7 @@ def test_a_callable_target(net: nn.Module, x: Tensor) -> None:
     for a, b in zip(by_hand, margin, strict=True):
         np.testing.assert_allclose(a.values, b.values, atol=1e-7)
     with pytest.raises(TargetError, match="one scalar per sample"):
-        seewhy.explain(net, x, method="saliency", target=lambda output: output)
+        seewhy.explain_all(net, x, method="saliency", target=lambda output: output)
 
 
 def test_a_neuron_is_a_target(net: nn.Module, x: Tensor) -> None:
@@ -441,7 +441,7 @@ def test_a_wrong_number_of_rows_is_an_error(x: Tensor) -> None:
             return x.mean((2, 3)).mean(0, keepdim=True)
 
     with pytest.raises(TargetError, match="1 rows of scores for 2"):
-        seewhy.explain(Folded(), x, method="saliency", target=0)
+        seewhy.explain_all(Folded(), x, method="saliency", target=0)
 
 
 def test_layers_lists_shapes_and_marks_the_choice(net: nn.Module, x: Tensor) -> None:

@@ -501,7 +501,7 @@ def test_a_layer_whose_images_cannot_be_told_apart_is_refused() -> None:
             return self.inner(x.flatten(2).permute(2, 0, 1)).mean(0)
 
     with pytest.raises(CapabilityError, match="whose first axis is not the batch of 2"):
-        seewhy.explain(First(), image(20).float(), method="saliency-by-layer")
+        seewhy.explain_all(First(), image(20).float(), method="saliency-by-layer")
     assert len(seewhy.explain_all(First(), image(20, batch=1).float(), method="saliency-by-layer")) == 1
 
 

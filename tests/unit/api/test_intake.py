@@ -202,7 +202,7 @@ def test_several_inputs_inside_one_are_refused_in_a_true_line(how: str, method: 
     with pytest.raises(
         CapabilityError, match=r"Inside was given one tensor .* and raised .* tuple or a dictionary, wrap it"
     ):
-        seewhy.explain(Inside(how).eval(), x.expand(2, 3, 3, 3), method, 1)
+        seewhy.explain_all(Inside(how).eval(), x.expand(2, 3, 3, 3), method, 1)
     with pytest.raises(UsageError, match=r"takes no input of shape \(1, 3, 224, 224\), which its first layer suggests"):
         seewhy.layers(Inside(how).eval())
 

@@ -84,7 +84,7 @@ def test_a_batch_needs_enough_of_every_image() -> None:
     case, x = make("silu", 3), image(3, batch=2)
     case.net[-1].register_forward_hook(Interrupt(2 + 64 + 1))
     with pytest.raises(KeyboardInterrupt):
-        seewhy.explain(case.net, x, method="rise", target=1, cells=2, n=400, memory=1)
+        seewhy.explain_all(case.net, x, method="rise", target=1, cells=2, n=400, memory=1)
     case, x = make("silu", 3), image(3, batch=2)
     case.net[-1].register_forward_hook(Interrupt(2 + 64 + 20))
     found = seewhy.explain_all(case.net, x, method="rise", target=1, cells=2, n=400, memory=1, tolerance=0.0)

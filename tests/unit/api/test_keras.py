@@ -89,7 +89,7 @@ def test_full_gradients_know_the_same_biases(act: str) -> None:
     x = _photo()
     found, expected = _both("full-grad", model, ours, 3 * x, target=1)
     _agree(found, expected)
-    assert float(found.values.sum()) == pytest.approx(found.score, rel=1e-4)
+    assert float(found[0].values.sum()) == pytest.approx(found[0].score, rel=1e-4)
 
 
 @pytest.mark.parametrize("head", HEADS)

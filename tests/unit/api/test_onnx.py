@@ -152,7 +152,7 @@ def test_the_built_in_network(tmp_path: Path) -> None:
     model = seewhy.load(f"onnx:{path}", dtype=torch.float64, preprocess=exact.preprocess)
     x = inputs(1).new_empty(1, 3, 224, 224).uniform_(-1, 1, generator=torch.Generator().manual_seed(3))
     names = ["saliency", "grad-cam", "layer-cam", "guided-backprop", "lrp", "deep-lift", "rise"]
-    ours, theirs = (seewhy.explain(each, x, method=names, target=281, n=8) for each in (model, exact))
+    ours, theirs = (seewhy.explain_all(each, x, method=names, target=281, n=8) for each in (model, exact))
     for one, other in zip(ours, theirs, strict=True):
         assert gap([one], [other]) < 1e-4, one.method
 

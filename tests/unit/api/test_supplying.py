@@ -11,7 +11,8 @@ from torch import nn
 
 import seewhy
 import seewhy.methods
-from seewhy.api.asked.supplies import FILLS, Question, Supplier
+from seewhy.api.asked.request import Request
+from seewhy.api.asked.supplies import FILLS, Supplier
 from seewhy.api.given.images import Item, read_items
 from seewhy.core.perturb.fills import Fill, Inpaint
 from seewhy.errors import UnknownName, UsageError
@@ -30,9 +31,9 @@ def _picture() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 255, (8, 8, 3), dtype=np.uint8)
 
 
-def _supplier(model: seewhy.Model, images: Any, question: Question | None = None, seed: int = 0) -> Supplier:
+def _supplier(model: seewhy.Model, images: Any, request: Request | None = None, seed: int = 0) -> Supplier:
     items: list[Item] = read_items(model, images)[0]
-    return Supplier(model, torch.stack([item.tensor for item in items]), items, question or Question(), seed)
+    return Supplier(model, torch.stack([item.tensor for item in items]), items, request or Request(), seed)
 
 
 def test_only_what_a_method_takes() -> None:
@@ -69,7 +70,7 @@ def test_a_preprocess_that_tells_no_colours_is_filled_with_the_mean() -> None:
 
 @pytest.mark.parametrize("kind", [*FILLS, "gray", 0.25, -3])
 def test_every_fill_can_be_asked_for(kind: Any) -> None:
-    supplier = _supplier(_model(), _picture(), Question(fill=kind))
+    supplier = _supplier(_model(), _picture(), Request(fill=kind))
     fill = supplier.supplies(methods["lime"])["fill"]
     assert isinstance(fill, Inpaint) == (kind == "inpaint")
     assert fill.reference.shape == (1, 3, 8, 8)
@@ -80,22 +81,22 @@ def test_every_fill_can_be_asked_for(kind: Any) -> None:
 
 def test_a_tensor_is_a_fill() -> None:
     own = torch.randn(3, 8, 8)
-    supplier = _supplier(_model(), [_picture(), _picture()], Question(fill=own))
+    supplier = _supplier(_model(), [_picture(), _picture()], Request(fill=own))
     assert torch.equal(supplier.supplies(methods["lime"])["fill"].reference, own.expand(2, 3, 8, 8))
     with pytest.raises(UsageError, match=r"fill of shape \(2, 2\)"):
-        _supplier(_model(), _picture(), Question(fill=torch.zeros(2, 2))).supplies(methods["lime"])
+        _supplier(_model(), _picture(), Request(fill=torch.zeros(2, 2))).supplies(methods["lime"])
 
 
 def test_an_unknown_fill_names_the_nearest() -> None:
     with pytest.raises(UnknownName, match="nearest: 'grey'"):
-        _supplier(_model(), _picture(), Question(fill="greyy")).supplies(methods["lime"])
+        _supplier(_model(), _picture(), Request(fill="greyy")).supplies(methods["lime"])
     with pytest.raises(UnknownName, match="no fill"):
-        _supplier(_model(), _picture(), Question(fill=object())).supplies(methods["lime"])
+        _supplier(_model(), _picture(), Request(fill=object())).supplies(methods["lime"])
 
 
 def test_what_is_supplied_is_made_once() -> None:
     """Two methods that take the same are handed the same."""
-    supplier = _supplier(_model(), _picture(), Question(segments="grid", fill="blur"))
+    supplier = _supplier(_model(), _picture(), Request(segments="grid", fill="blur"))
     first, second = supplier.supplies(methods["lime"]), supplier.supplies(methods["kernel-shap"])
     assert first["segments"] is second["segments"]
     assert first["fill"].reference is second["fill"].reference
@@ -103,7 +104,7 @@ def test_what_is_supplied_is_made_once() -> None:
 
 def test_noise_depends_on_the_seed_and_the_image() -> None:
     def reference(seed: int, images: Any) -> torch.Tensor:
-        return _supplier(_model(), images, Question(fill="noise"), seed).supplies(methods["lime"])["fill"].reference
+        return _supplier(_model(), images, Request(fill="noise"), seed).supplies(methods["lime"])["fill"].reference
 
     one, two = _picture(), 255 - _picture()
     both = reference(0, [one, two])

@@ -138,7 +138,7 @@ def test_what_cannot_be_followed() -> None:
 @pytest.mark.parametrize("name", ["attention-rollout", "gradient-attention", "le-grad"])
 def test_a_network_without_attention_is_refused(name: str) -> None:
     with pytest.raises(CapabilityError, match="no attention"):
-        seewhy.explain(make("conv-bn-relu").net, image(), method=name)
+        seewhy.explain_all(make("conv-bn-relu").net, image(), method=name)
 
 
 class PoolingHead(nn.Module):

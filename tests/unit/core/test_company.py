@@ -118,7 +118,7 @@ def test_a_norm_that_says_nothing_of_one_picture() -> None:
     net = nn.Sequential(nn.Flatten(), nn.Linear(27, 4), nn.BatchNorm1d(4, track_running_stats=False))
     for count in (1, 3):
         with pytest.raises(seewhy.errors.CapabilityError, match=r"batch norm without statistics of its own"):
-            seewhy.explain(net.eval(), torch.rand(count, 3, 3, 3), "saliency", 1)
+            seewhy.explain_all(net.eval(), torch.rand(count, 3, 3, 3), "saliency", 1)
 
 
 def test_a_layer_that_normalises_by_its_batch_has_every_picture_alone() -> None:

@@ -302,7 +302,7 @@ def test_what_rounding_does_to_the_network_itself_is_allowed(off: float, itself:
     def made(by: float) -> Any:
         forward = SimpleNamespace(raw=torch.tensor([[1.0, by]]), ends_in="logits")
         return SimpleNamespace(
-            outputs=forward, tape=SimpleNamespace(activations={}), request=SimpleNamespace(graph="none")
+            outputs=forward, tape=SimpleNamespace(activations={}), demand=SimpleNamespace(graph="none")
         )
 
     # the first way of rounding moves nothing; one of several is enough

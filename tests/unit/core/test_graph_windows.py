@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import seewhy
 from seewhy.core.compile.building import Build, Steps
 from seewhy.core.compile.export import export
-from seewhy.core.compile.regions import Kernel, Region
+from seewhy.core.compile.regions import Extent, Kernel
 from seewhy.core.compile.windows import WindowPlan, Windows, plan_windows
 
 
@@ -154,7 +154,7 @@ def test_reach_is_exactly_what_changes(size: int, stride: int, padding: int, dil
     for row, (a, b) in enumerate(zip(lo[:, 0].tolist(), hi[:, 0].tolist(), strict=True)):
         inputs[row, 0, a : b + 1] = 1
     felt = F.conv1d(inputs, torch.ones(1, 1, size), stride=stride, padding=padding, dilation=dilation)[:, 0] > 0
-    found = Region.of((n, n), lo, hi).behind(kernel, (felt.shape[1], felt.shape[1]))
+    found = Extent.of((n, n), lo, hi).behind(kernel, (felt.shape[1], felt.shape[1]))
     for row, places in enumerate(felt):
         hit = places.nonzero()[:, 0].tolist()
         first, last = int(found.lo[row, 0]), int(found.hi[row, 0])
@@ -214,9 +214,9 @@ def test_windows_go_together_however_large_the_last_layer(monkeypatch: pytest.Mo
 
 def test_a_plan_that_is_wrong_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     """Were a rule wrong, the comparison of the first windows would tell, and the map would still be right."""
-    reach = Region.behind
+    reach = Extent.behind
     monkeypatch.setattr(
-        Region,
+        Extent,
         "behind",
         lambda self, kernel, shape: reach(self, Kernel((1, 1), kernel.stride, kernel.padding, (1, 1)), shape),
     )

@@ -199,7 +199,7 @@ def test_rules_hold_for_every_rectifier(activation: type[nn.Module], rule: str, 
 def test_a_gate_is_not_a_rectifier(x: Tensor) -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Sigmoid(), nn.Flatten(), nn.Linear(400, 2))
     with pytest.raises(CapabilityError, match="matched no activation function"):
-        seewhy.explain(model, x, method="guided-backprop", target=1)
+        seewhy.explain_all(model, x, method="guided-backprop", target=1)
 
 
 def test_frozen_parameters_do_not_matter_and_stay_without_gradients(plain: Plain, x: Tensor) -> None:
@@ -282,7 +282,7 @@ def test_an_ambiguous_output_asks_which(plain: Plain, x: Tensor) -> None:
             return {"left": x.mean((2, 3)), "right": x.amax((2, 3))}
 
     with pytest.raises(TargetError, match="left, right"):
-        seewhy.explain(Two(), x, method="saliency", target=0)
+        seewhy.explain_all(Two(), x, method="saliency", target=0)
     picked = seewhy.explain_all(Two(), x, method="saliency", target=lambda out: out["left"][:, 0], reduce="none")
     np.testing.assert_allclose(picked[0].values[0], np.full((12, 12), 1 / 144), rtol=1e-6)
 
@@ -369,7 +369,7 @@ def test_exported_modules_obey_rules_too(method: str, exported: nn.Module, plain
 
 def test_exported_modules_have_functions_for_layers_and_say_so(exported: nn.Module, plain: Plain, x: Tensor) -> None:
     with pytest.raises(CapabilityError, match="did not run as a module"):
-        seewhy.explain(exported, x, method="grad-cam", layer="conv", target=1)
+        seewhy.explain_all(exported, x, method="grad-cam", layer="conv", target=1)
     for method in ("grad-cam", "score-cam", "ablation-cam"):
         found = seewhy.explain_all(exported, x, method=method, target=1)
         theirs = values(plain, x, method, layer=found[0].layer)
@@ -385,11 +385,11 @@ def test_torchscript_gives_gradients_at_the_input_and_refuses_the_rest(make: obj
     scripted = make(original)
     np.testing.assert_allclose(values(scripted, x, "saliency"), values(original, x, "saliency"), rtol=1e-5)
     with pytest.raises(CapabilityError, match="TorchScript hides"):
-        seewhy.explain(scripted, x, method="guided-backprop", target=1)
+        seewhy.explain_all(scripted, x, method="guided-backprop", target=1)
     with pytest.raises(CapabilityError, match="TorchScript"):
-        seewhy.explain(scripted, x, method="grad-cam", layer="0", target=1)
+        seewhy.explain_all(scripted, x, method="grad-cam", layer="0", target=1)
     with pytest.raises(CapabilityError):
-        seewhy.explain(scripted, x, method="grad-cam", backward_rule="guided", target=1)
+        seewhy.explain_all(scripted, x, method="grad-cam", backward_rule="guided", target=1)
 
 
 def test_a_model_that_switches_gradients_off_inside_is_recorded_from_the_input(x: Tensor) -> None:

@@ -58,7 +58,7 @@ def test_what_has_no_rule_is_refused_by_name(name: str) -> None:
     """Never a plain gradient in disguise; the same place behind it is fine."""
     net, x = toy(REFUSED[name]), image(14)
     with pytest.raises(CapabilityError, match=f"lrp has no rule for .*{name.strip('_')}") as raised:
-        seewhy.explain(net, x, method="lrp", target=1)
+        seewhy.explain_all(net, x, method="lrp", target=1)
     assert "deep-lift" in str(raised.value)
     assert "\n" not in str(raised.value)
     behind = seewhy.explain_all(net, x, method="lrp", target=1, layer="head")
@@ -145,4 +145,4 @@ def test_a_target_that_does_not_read_the_scores_is_refused() -> None:
             return {"logits": self.net(x), "other": x.flatten(1)[:, :3] * 2}
 
     with pytest.raises(CapabilityError, match="this target does not read"):
-        seewhy.explain(Two().eval(), image(21), method="lrp", target=lambda out: out["other"][:, 0])
+        seewhy.explain_all(Two().eval(), image(21), method="lrp", target=lambda out: out["other"][:, 0])

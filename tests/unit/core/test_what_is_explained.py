@@ -267,7 +267,7 @@ def test_a_tensor_that_holds_no_rows_of_numbers_is_refused_in_a_line(kind: str, 
     net = seeded(lambda: Ended(end))
     for method in ("saliency", "occlusion"):
         with pytest.raises(seewhy.errors.TargetError, match=f"the model returns {words}") as caught:
-            seewhy.explain(net, image(), method=method, target=target)
+            seewhy.explain_all(net, image(), method=method, target=target)
         assert "\n" not in str(caught.value)
 
 

@@ -81,7 +81,7 @@ def test_a_graph_built_around_its_batch_says_so(tmp_path: Path) -> None:
     assert seewhy.explain(model, x[:1], method="saliency", target=1).values.any()
     assert len(seewhy.explain_all(model, x, method="rise", target=1, n=8)) == 2
     with pytest.raises(CapabilityError, match=r"exported for batches of 1, .* cannot take 2 at once: export it with"):
-        seewhy.explain(model, x, method="saliency", target=1)
+        seewhy.explain_all(model, x, method="saliency", target=1)
 
 
 def test_channels_last(tmp_path: Path) -> None:

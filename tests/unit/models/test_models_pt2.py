@@ -124,4 +124,4 @@ def test_a_module_built_around_its_batch_says_so() -> None:
     given = torch.export.export(_Built(), (torch.rand(2, 3, 8, 8),)).module()
     assert len(seewhy.explain_all(given, torch.rand(2, 3, 8, 8), method="saliency", target=1)) == 2
     with pytest.raises(CapabilityError, match=r"was exported for 2 image\(s\) at once and cannot take [13]"):
-        seewhy.explain(given, torch.rand(3, 3, 8, 8), method="saliency", target=1)
+        seewhy.explain_all(given, torch.rand(3, 3, 8, 8), method="saliency", target=1)
