@@ -20,7 +20,7 @@ from torch import Tensor
 
 import seewhy
 from seewhy.api.given.folders import photos_in
-from seewhy.methods._hiding import Draws
+from seewhy.methods._hidden_pieces import Draws
 from seewhy.methods._soft_masks import SoftMasks
 from seewhy.methods.rise import _Covariance
 from seewhy.models import read_image

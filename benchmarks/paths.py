@@ -22,8 +22,8 @@ from torch import Tensor, nn
 import seewhy
 from seewhy.api.bench.entering import prepared
 from seewhy.api.given.folders import photos_in
+from seewhy.methods._path_nodes import Cells, cell_edges
 from seewhy.methods._paths import quadrature
-from seewhy.methods._refining import Cells, cell_edges
 from seewhy.models import read_image
 
 __all__ = ["main", "needed"]

@@ -53,5 +53,5 @@ def _measured(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
 def no_spot_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Programs are compared at their first use alone, and samples not with those beside them, so that what is taken can
     be counted."""
-    monkeypatch.setattr("seewhy.core.schedule.company._due", lambda network, kind: False)
+    monkeypatch.setattr("seewhy.core.schedule.batch_mates._due", lambda network, kind: False)
     monkeypatch.setattr("seewhy.core.compile.programs.Preparer.due", lambda self, use, samples, size=None: False)

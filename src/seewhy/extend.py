@@ -103,6 +103,7 @@ from seewhy.core.asks import (
 from seewhy.core.forward.attention import AttentionMaps
 from seewhy.core.forward.propagation import Flow, Lift
 from seewhy.core.network.places import INPUT
+from seewhy.core.percentages import missed, percent
 from seewhy.core.perturb import noise
 from seewhy.core.perturb.estimators import Estimate, Estimator, Means, Pairs, Variances, rounds, student
 from seewhy.core.perturb.fills import Fill
@@ -117,7 +118,6 @@ from seewhy.core.perturb.sources import (
     StraightPath,
 )
 from seewhy.core.relevance.composites import Composite, LinearCall, excitation, find_composite
-from seewhy.core.shares import missed, percent
 from seewhy.core.targets import Target
 from seewhy.errors import CapabilityError, ModelError, UnknownName, UsageError
 from seewhy.methods._sampling import sampled

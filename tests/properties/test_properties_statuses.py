@@ -12,7 +12,7 @@ from torch import Tensor, nn
 import seewhy
 from networks import Case, image, make
 from properties.asking import METHODS, every, explain
-from seewhy.core.shares import missed
+from seewhy.core.percentages import missed
 from seewhy.explanation import Explanation
 from seewhy.registry import methods
 

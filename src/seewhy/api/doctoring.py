@@ -19,12 +19,12 @@ from seewhy.api.defects import Patient, findings
 from seewhy.api.explaining import run_plan
 from seewhy.api.given.images import Item, own_layout
 from seewhy.api.listing import LayerInfo, layers
-from seewhy.api.trials import probes
+from seewhy.api.sample_inputs import probes
 from seewhy.core.forward.examination import Examination, examine
 from seewhy.core.forward.session import Settings
 from seewhy.core.layers.candidates import CUTS
 from seewhy.core.layers.choice import proofs_of
-from seewhy.core.layers.grids import Proof, Stripes
+from seewhy.core.layers.stripes import Proof, Stripes
 from seewhy.core.network.borrowed import Network, mode_matters
 from seewhy.core.network.outputs import Outputs
 from seewhy.errors import SeewhyError, reason

@@ -22,7 +22,7 @@ from seewhy.core.network.places import TAKEN
 from seewhy.core.targets import Logit
 from seewhy.errors import CapabilityError, OutOfMemory, TargetError, UsageError, reason
 from seewhy.models import Model, Preprocess, load, wrap
-from seewhy.models.intake import intake
+from seewhy.models.input_shape import intake
 from seewhy.registry import Card
 from seewhy.registry import methods as registry
 

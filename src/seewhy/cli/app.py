@@ -11,7 +11,7 @@ import typer
 from seewhy._version import __version__
 from seewhy.cli import commands
 from seewhy.cli.console import complain
-from seewhy.cli.running import INTERRUPTED
+from seewhy.cli.photo_run import INTERRUPTED
 from seewhy.errors import SeewhyError
 
 __all__ = ["app", "run"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from seewhy.cli import options as o
 from seewhy.cli.bundles import DrawingOptions, ModelOptions, OutputOptions, QuestionOptions, bundled
-from seewhy.cli.running import run
+from seewhy.cli.photo_run import run
 from seewhy.cli.words import drawing_of, request_of
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import typer
 
 from seewhy.cli.bundles import ModelOptions, OutputOptions
 from seewhy.cli.console import Bars, bars, complain, quiet_warnings
-from seewhy.cli.running import INTERRUPTED
+from seewhy.cli.photo_run import INTERRUPTED
 from seewhy.cli.show import as_json, cost_dict, on_a_line
 from seewhy.errors import ImageError, UsageError
 

@@ -14,7 +14,7 @@ from seewhy.core.asks import Attribution, Interrupted, Progress, Score, Stream
 from seewhy.core.perturb.folds import Collect
 from seewhy.core.perturb.sources import ChangedInput
 from seewhy.errors import UsageError
-from seewhy.methods._looking import look
+from seewhy.methods._gradient_steps import look
 
 __all__ = ["Ball", "ascend", "felt", "uphill"]
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from seewhy.core.asks import Attribution
 from seewhy.core.forward.propagation import Flow
-from seewhy.core.shares import percent
+from seewhy.core.percentages import percent
 
 __all__ = ["account"]
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seewhy.core.perturb.resampling import upsample
-from seewhy.methods._hiding import Draws
+from seewhy.methods._hidden_pieces import Draws
 
 __all__ = ["SoftMasks"]
 

@@ -1,5 +1,5 @@
 """DeepLIFT: takes input and baseline, compares every activation with its reference, gives each value's part of the
-difference; the rescale rule lives in `seewhy.core.relevance.differences`."""
+difference; the rescale rule lives in `seewhy.core.relevance.rescale`."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from seewhy.core.asks import Attribution
 from seewhy.core.perturb.fills import Fill
 from seewhy.errors import CapabilityError, UsageError
-from seewhy.methods._optimised import search
+from seewhy.methods._optimised_masks import search
 from seewhy.registry import Card, Need, method
 
 __all__ = ["extremal_perturbation"]

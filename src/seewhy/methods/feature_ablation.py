@@ -13,7 +13,7 @@ from seewhy.core.asks import Score, Stream
 from seewhy.core.perturb.fills import Fill
 from seewhy.core.perturb.folds import Collect
 from seewhy.core.perturb.sources import ChangedInput
-from seewhy.methods._hiding import paint, piece_counts
+from seewhy.methods._hidden_pieces import paint, piece_counts
 from seewhy.registry import Card, Need, method
 
 __all__ = ["feature_ablation"]

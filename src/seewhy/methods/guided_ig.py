@@ -11,7 +11,7 @@ from torch import Tensor
 
 from seewhy.core.asks import Attribution, Progress
 from seewhy.errors import UnknownName, UsageError
-from seewhy.methods._looking import look
+from seewhy.methods._gradient_steps import look
 from seewhy.registry import Card, Need, method
 
 __all__ = ["guided_ig"]

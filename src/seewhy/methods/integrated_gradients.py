@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from seewhy.core.asks import Attribution, Gradient, Score, Stream
+from seewhy.core.percentages import missed, percent
 from seewhy.core.perturb.folds import Collect, WeightedSum, per_image
 from seewhy.core.perturb.sources import PlacesOnPath, StraightPath
-from seewhy.core.shares import missed, percent
 from seewhy.errors import UsageError
+from seewhy.methods._path_nodes import Cells, cell_edges
 from seewhy.methods._paths import quadrature
-from seewhy.methods._refining import Cells, cell_edges
 from seewhy.registry import Card, Need, method
 
 __all__ = ["integrated_gradients"]

@@ -16,7 +16,7 @@ from seewhy.core.perturb.fills import Fill
 from seewhy.core.perturb.folds import Collect
 from seewhy.core.perturb.sources import ChangedInput
 from seewhy.errors import UsageError
-from seewhy.methods._hiding import Draws, KeptScores, all_hidden, paint, piece_counts, piece_masks, unknown
+from seewhy.methods._hidden_pieces import Draws, KeptScores, all_hidden, paint, piece_counts, piece_masks, unknown
 from seewhy.methods._sampling import sampled
 from seewhy.registry import Card, Need, method
 

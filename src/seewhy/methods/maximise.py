@@ -12,13 +12,13 @@ from torch import Tensor
 from seewhy.core.asks import Attribution, Interrupted, Progress
 from seewhy.core.perturb.noise import fingerprint, gaussian, uniform
 from seewhy.errors import CapabilityError, UnknownName, UsageError
-from seewhy.methods import _pictures
-from seewhy.methods._looking import look_at_views
+from seewhy.methods import _image_parameters
+from seewhy.methods._gradient_steps import look_at_views
 from seewhy.registry import Card, Need, method
 
 __all__ = ["maximise"]
 
-_PICTURES = {"fourier": _pictures.fourier, "maco": _pictures.phases, "pixel": _pictures.pixels}
+_PICTURES = {"fourier": _image_parameters.fourier, "maco": _image_parameters.phases, "pixel": _image_parameters.pixels}
 
 
 @method(
@@ -87,7 +87,7 @@ def maximise(
         for step in range(steps):
             draws = uniform([(key, step) for key in keys], (copies, 4), family="maximise-views", seed=seed)
             image = low + (high - low) * picture(free)
-            seen = _pictures.views(
+            seen = _image_parameters.views(
                 image.repeat_interleave(copies, 0), draws.flatten(0, 1), jitter=jitter, scale=scale, rotate=rotate
             )
             gradient, score = yield from look_at_views(seen.detach().reshape(batch, copies, *seen.shape[1:]))

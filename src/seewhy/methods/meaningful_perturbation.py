@@ -12,7 +12,7 @@ from seewhy.core.asks import Attribution
 from seewhy.core.perturb.fills import Fill
 from seewhy.core.perturb.resampling import upsample
 from seewhy.errors import UsageError
-from seewhy.methods._optimised import search
+from seewhy.methods._optimised_masks import search
 from seewhy.registry import Card, Need, method
 
 __all__ = ["meaningful_perturbation"]

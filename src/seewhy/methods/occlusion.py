@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from seewhy.core.asks import Attribution, Score, Stream
+from seewhy.core.percentages import percent
 from seewhy.core.perturb.fills import Fill
 from seewhy.core.perturb.folds import Collect
 from seewhy.core.perturb.sources import ChangedInput
-from seewhy.core.shares import percent
 from seewhy.errors import UsageError
 from seewhy.methods._adaptive_windows import adaptive_drops
 from seewhy.registry import Card, Need, method

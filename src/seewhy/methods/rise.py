@@ -14,7 +14,7 @@ from seewhy.core.perturb.estimators import student
 from seewhy.core.perturb.fills import Fill
 from seewhy.core.perturb.sources import ChangedInput
 from seewhy.errors import UsageError
-from seewhy.methods._hiding import Draws, KeptScores, check_cells
+from seewhy.methods._hidden_pieces import Draws, KeptScores, check_cells
 from seewhy.methods._sampling import sampled
 from seewhy.methods._soft_masks import SoftMasks
 from seewhy.registry import Card, Need, method

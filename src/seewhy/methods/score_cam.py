@@ -11,8 +11,8 @@ from torch import Tensor
 
 from seewhy.core.asks import Attribution
 from seewhy.methods._channels import weighted_sum
-from seewhy.methods._guessing import guessed_increase
 from seewhy.methods._masks import masked_increase, score_weights
+from seewhy.methods._surrogates import guessed_increase
 from seewhy.registry import Card, Need, method
 
 __all__ = ["score_cam"]

@@ -15,7 +15,7 @@ from seewhy.core.perturb.estimators import student
 from seewhy.core.perturb.fills import Fill
 from seewhy.core.perturb.sources import ChangedInput
 from seewhy.errors import UsageError
-from seewhy.methods._hiding import Draws, KeptScores, cell_map, cell_masks, check_cells, unknown
+from seewhy.methods._hidden_pieces import Draws, KeptScores, cell_map, cell_masks, check_cells, unknown
 from seewhy.methods._sampling import sampled
 from seewhy.registry import Card, Need, method
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seewhy.core.compile.bits import Bits
+from seewhy.core.compile.checksums import Bits
 from seewhy.core.compile.state import addresses
 from seewhy.core.network.borrowed import submodules, tensors_of
 

@@ -13,7 +13,7 @@ from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from seewhy.errors import ModelError, UnsafeModel, one_line, reason
-from seewhy.models._words import missing_file
+from seewhy.models._missing_files import missing_file
 
 __all__ = ["ImageInput", "OnnxFile", "import_onnx", "literal", "read_onnx"]
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from seewhy.errors import ModelError, UnsafeModel, one_line, reason
 from seewhy.models._hf_processor import read_processor
+from seewhy.models._missing_files import missing_file
 from seewhy.models._scheme import ModelRequest, Scheme, no_weights, untrained
-from seewhy.models._words import missing_file
 from seewhy.models.model import Model
 from seewhy.models.onnx_ import guessed
 from seewhy.models.weights import fill, read_weights

@@ -15,9 +15,9 @@ import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from seewhy.errors import ImageError, UsageError, one_line, reason
+from seewhy.models._missing_files import missing_file
 from seewhy.models._pixels import to_rgb
 from seewhy.models._tiff import read_tags, read_tiff, tags_of, trusted
-from seewhy.models._words import missing_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

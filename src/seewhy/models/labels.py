@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 
 from seewhy.errors import UnknownName, UsageError, one_line, reason
-from seewhy.models._words import missing_file
+from seewhy.models._missing_files import missing_file
 
 __all__ = ["Labels", "find_label", "imagenet_labels", "read_labels", "shown"]
 

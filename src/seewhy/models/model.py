@@ -14,7 +14,7 @@ from seewhy.core.network.foreign import Foreign
 from seewhy.errors import UsageError, one_line, reason
 from seewhy.models import labels as _labels
 from seewhy.models._fingerprint import cached_fingerprint
-from seewhy.models.intake import check_takes_one
+from seewhy.models.input_shape import check_takes_one
 from seewhy.models.preprocess import Preprocess
 
 if TYPE_CHECKING:

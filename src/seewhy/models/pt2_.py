@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from seewhy.core.network.outputs import main_tensor
 from seewhy.errors import CapabilityError, ModelError, UnsafeModel, UsageError, reason
+from seewhy.models._missing_files import missing_file
 from seewhy.models._scheme import ModelRequest, Scheme
-from seewhy.models._words import missing_file
 from seewhy.models.model import Model
 from seewhy.models.onnx_ import guessed
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from seewhy.errors import ModelError, UnsafeModel, one_line, reason
-from seewhy.models._words import missing_file
+from seewhy.models._missing_files import missing_file
 
 __all__ = ["class_counts", "fill", "load_weights", "read_weights"]
 

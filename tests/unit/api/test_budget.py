@@ -11,7 +11,7 @@ from torch import nn
 
 import seewhy
 from seewhy.errors import UsageError
-from seewhy.methods._guessing import Surrogate
+from seewhy.methods._surrogates import Surrogate
 
 
 def _net(channels: int = 96) -> nn.Module:

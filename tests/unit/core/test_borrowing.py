@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import seewhy
-from seewhy.core.compile.bits import Bits
+from seewhy.core.compile.checksums import Bits
 from seewhy.core.compile.state import structure
 from seewhy.core.network import borrowed as networks
 from seewhy.core.network.borrowed import Network, submodules

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import seewhy
 from seewhy.core.compile.building import Build, Steps
 from seewhy.core.compile.export import export
-from seewhy.core.compile.regions import Extent, Kernel
+from seewhy.core.compile.window_extents import Extent, Kernel
 from seewhy.core.compile.windows import WindowPlan, Windows, plan_windows
 
 

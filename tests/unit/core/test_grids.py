@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import seewhy
-from seewhy.core.layers.grids import Answers, Stripes, decide, in_order
+from seewhy.core.layers.stripes import Answers, Stripes, decide, in_order
 from seewhy.core.network.layouts import Layout, claims, find_layout
 from seewhy.errors import CapabilityError
 

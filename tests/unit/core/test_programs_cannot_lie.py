@@ -23,11 +23,11 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 import seewhy
 from networks import FusedAttention, Transformer
 from seewhy.core.compile.building import Build, Prepared, Steps
-from seewhy.core.compile.closed import Closed
+from seewhy.core.compile.closed_form import Closed
 from seewhy.core.compile.export import apart, export
 from seewhy.core.compile.programs import Preparer
-from seewhy.core.compile.reading import read_by
 from seewhy.core.compile.state import Contents, structure
+from seewhy.core.compile.state_of_code import read_by
 from seewhy.core.forward.demand import Use
 from seewhy.core.intercept.functions import Interceptor
 from seewhy.core.memory import Meter

@@ -19,7 +19,7 @@ from seewhy.core.memory import in_chunks
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.places import find_place
 from seewhy.core.schedule.attempts import attempts
-from seewhy.core.schedule.company import each_of, look
+from seewhy.core.schedule.batch_mates import each_of, look
 from seewhy.core.targets import Target
 from seewhy.errors import TargetError
 from seewhy.explanation import Prediction

@@ -15,8 +15,8 @@ from seewhy.core.forward.costs import Spent
 from seewhy.core.layers.candidates import CUTS
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.places import INPUT
+from seewhy.core.percentages import missed, percent
 from seewhy.core.schedule.jobs import Answer
-from seewhy.core.shares import missed, percent
 from seewhy.explanation import Status
 from seewhy.registry import Need
 

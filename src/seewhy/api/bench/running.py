@@ -23,7 +23,7 @@ from seewhy.api.bench.racing import Contestant, Progress, chosen, race
 from seewhy.api.bench.result import FORWARD, OURS, Bench, MethodBench
 from seewhy.api.given.images import Item
 from seewhy.api.listing import layers
-from seewhy.api.trials import probes
+from seewhy.api.sample_inputs import probes
 from seewhy.core.network.borrowed import Network
 from seewhy.errors import CapabilityError, TargetError, UsageError
 from seewhy.models import Model, load, wrap

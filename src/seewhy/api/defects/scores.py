@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from seewhy.api.defects.base import Patient, Words, apart, defect
-from seewhy.core.shares import percent
+from seewhy.core.percentages import percent
 
 __all__: list[str] = []
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from seewhy.errors import UsageError
 from seewhy.models import Model, Photo, read_image
-from seewhy.models.intake import intake
+from seewhy.models.input_shape import intake
 
 __all__ = ["Item", "channels_first", "own_layout", "read_items", "same_shape"]
 

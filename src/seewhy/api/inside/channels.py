@@ -17,7 +17,7 @@ from seewhy.api.asked.plan import Plan
 from seewhy.api.asked.request import Request
 from seewhy.api.explaining import Batch, batches
 from seewhy.api.given.images import Item, read_items
-from seewhy.api.inside.shared import check_count, check_grid, check_word
+from seewhy.api.inside.checks import check_count, check_grid, check_word
 from seewhy.core.forward.session import Settings
 from seewhy.core.network.layouts import Reshape
 from seewhy.core.schedule.jobs import Answer

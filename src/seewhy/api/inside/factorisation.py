@@ -18,7 +18,7 @@ from seewhy.api.asked.plan import Plan
 from seewhy.api.asked.request import Request
 from seewhy.api.explaining import Batch, batches
 from seewhy.api.given.images import Item, read_items, same_shape
-from seewhy.api.inside.shared import check_grid
+from seewhy.api.inside.checks import check_grid
 from seewhy.core.forward.session import Settings
 from seewhy.core.network.layouts import Reshape
 from seewhy.core.network.places import AUTO

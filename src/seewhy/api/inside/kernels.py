@@ -12,7 +12,7 @@ from torch.nn.utils import parametrize
 
 import seewhy.methods  # noqa: F401 - every method registers itself on import
 from seewhy.api.answered.records import array, provenance
-from seewhy.api.inside.shared import check_word
+from seewhy.api.inside.checks import check_word
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.places import as_torch, find_place, place_name
 from seewhy.errors import CapabilityError

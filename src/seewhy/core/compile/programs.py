@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import _disable_current_modes
 
 from seewhy.core.compile.building import Build, Prepared, Steps
-from seewhy.core.compile.closed import PooledHead, find_head
+from seewhy.core.compile.closed_form import PooledHead, find_head
 from seewhy.core.compile.export import export
 from seewhy.core.compile.measuring import Pieces, best_pieces, best_steps, hand_back
-from seewhy.core.compile.reasons import around, at_rest, hooked, kinds
+from seewhy.core.compile.obstacles import around, at_rest, hooked, kinds
 from seewhy.core.compile.state import Contents, addresses, structure
 from seewhy.core.compile.windows import WindowPlan, plan_windows
 from seewhy.core.forward.agreement import mixes, now_and_then

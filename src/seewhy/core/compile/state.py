@@ -18,9 +18,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seewhy.core.compile.bits import Bits, for_sums
-from seewhy.core.compile.reading import functions_of_torch, read_by
-from seewhy.core.compile.watching import Look
+from seewhy.core.compile.checksums import Bits, for_sums
+from seewhy.core.compile.state_of_code import functions_of_torch, read_by
+from seewhy.core.compile.state_of_values import Look
 from seewhy.errors import CapabilityError
 
 __all__ = ["Contents", "addresses", "structure"]

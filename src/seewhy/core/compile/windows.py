@@ -20,7 +20,7 @@ from torch.utils import _pytree as pytree
 from seewhy.core.compile.building import picture_order
 from seewhy.core.compile.export import ATEN
 from seewhy.core.compile.graphs import assemble, tensor_of
-from seewhy.core.compile.regions import Crop, Extent, Kernel
+from seewhy.core.compile.window_extents import Crop, Extent, Kernel
 
 __all__ = ["WindowPlan", "plan_windows"]
 

@@ -22,8 +22,8 @@ from seewhy.core.intercept.autograd import release
 from seewhy.core.network.places import INPUT
 from seewhy.core.relevance.arithmetic import Ledger, State
 from seewhy.core.relevance.composites import Composite
-from seewhy.core.relevance.crossings import refuse, uncovered
-from seewhy.core.relevance.differences import DifferenceWatch
+from seewhy.core.relevance.coverage import refuse, uncovered
+from seewhy.core.relevance.rescale import DifferenceWatch
 from seewhy.core.relevance.watch import RelevanceWatch
 from seewhy.core.targets import Target, scores
 from seewhy.errors import CapabilityError, TargetError

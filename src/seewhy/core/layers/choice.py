@@ -15,9 +15,9 @@ from seewhy.core.forward.demand import Demand
 from seewhy.core.forward.result import Forward
 from seewhy.core.forward.session import Session
 from seewhy.core.layers.candidates import CUTS, Candidate, find_candidates, first_like, grids_of, severed
-from seewhy.core.layers.grids import CONTRADICTED, PROVED, UNDECIDED, Proof, undecided
+from seewhy.core.layers.input_dependence import reached_instead
 from seewhy.core.layers.proofs import attention_place, prove, rearranged
-from seewhy.core.layers.reaching import reached_instead
+from seewhy.core.layers.stripes import CONTRADICTED, PROVED, UNDECIDED, Proof, undecided
 from seewhy.core.memory import unmetered
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.layouts import Layout, claims

@@ -13,7 +13,7 @@ from torch import Tensor
 from seewhy.core.forward.demand import Demand
 from seewhy.core.forward.session import Session
 from seewhy.core.intercept.attention import TokenWatch
-from seewhy.core.layers.grids import (
+from seewhy.core.layers.stripes import (
     CONTRADICTED,
     LEAST,
     PROVED,

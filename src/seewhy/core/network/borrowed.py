@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from seewhy.core.network.devices import made_here
 from seewhy.core.network.foreign import Foreign, program_of
-from seewhy.core.network.set_aside import uncompiled, unrepeated
+from seewhy.core.network.uncompiled import uncompiled, unrepeated
 from seewhy.errors import CapabilityError, SeewhyError, reason
 
 __all__ = ["Network", "mode_matters", "of_shapes", "submodules", "tensors_of", "unwrap"]

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from seewhy.core.asks import Attribution
-from seewhy.core.shares import percent
+from seewhy.core.percentages import percent
 from seewhy.errors import UsageError
 
 __all__ = ["Estimate", "Estimator", "Means", "Pairs", "Running", "Variances", "relative_error", "rounds", "student"]

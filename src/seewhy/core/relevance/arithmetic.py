@@ -18,10 +18,10 @@ from torch import Tensor
 from seewhy.core.intercept.autograd import Backward, is_live, ruled
 from seewhy.core.intercept.backward_rules import RECTIFIERS, in_place
 from seewhy.core.intercept.functions import SUMS, Call
+from seewhy.core.relevance.canonization import Step
 from seewhy.core.relevance.composites import Composite
 from seewhy.core.relevance.origins import Note, Notes
-from seewhy.core.relevance.sharing import share_sum
-from seewhy.core.relevance.tails import Step
+from seewhy.core.relevance.redistribution import share_sum
 
 __all__ = ["Arithmetic", "Ledger", "State", "written_back"]
 

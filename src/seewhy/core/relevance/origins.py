@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from seewhy.core.intercept.functions import Call
-from seewhy.core.relevance.tails import Reader
+from seewhy.core.relevance.canonization import Reader
 
 __all__ = ["MOVES", "Note", "Notes"]
 

@@ -30,7 +30,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from seewhy.core.relevance.sharing import STABILISER, LinearMap, Part, Shares, share
+from seewhy.core.relevance.redistribution import STABILISER, LinearMap, Part, Shares, share
 from seewhy.errors import UsageError
 
 __all__ = ["AlphaBeta", "Epsilon", "Excitation", "Flat", "Gamma", "Rule", "WSquare", "ZBox", "ZPlus"]

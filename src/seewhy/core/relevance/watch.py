@@ -26,11 +26,11 @@ from seewhy.core.intercept.autograd import is_live, ruled
 from seewhy.core.intercept.backward_rules import RECTIFIERS, out_of_place
 from seewhy.core.intercept.functions import PRODUCTS, SUMS, Call, Handler
 from seewhy.core.relevance.arithmetic import Arithmetic, Ledger, State, written_back
+from seewhy.core.relevance.canonization import Reader, Step, Tails
 from seewhy.core.relevance.composites import LinearCall
 from seewhy.core.relevance.linear import NORMS, POOLINGS, WEIGHTED, WeightedCall, pool_again, read_norm, read_weighted
 from seewhy.core.relevance.origins import MOVES, Note
-from seewhy.core.relevance.sharing import LinearMap, Shares
-from seewhy.core.relevance.tails import Reader, Step, Tails
+from seewhy.core.relevance.redistribution import LinearMap, Shares
 
 __all__ = ["ACTIVATIONS", "RelevanceWatch"]
 

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from seewhy.core import asks
-from seewhy.core.compile.closed import Closed
-from seewhy.core.compile.following import MOST
+from seewhy.core.compile.closed_form import Closed
 from seewhy.core.compile.programs import Preparer
+from seewhy.core.compile.windowed_streams import MOST
 from seewhy.core.forward.answers import (
     GradientKey,
     answer,
@@ -37,7 +37,7 @@ from seewhy.core.forward.result import Forward
 from seewhy.core.forward.session import Session
 from seewhy.core.layers.candidates import take
 from seewhy.core.layers.choice import Chooser, check_positions, check_reached, choose, prove_places, prove_tokens
-from seewhy.core.layers.grids import Proof
+from seewhy.core.layers.stripes import Proof
 from seewhy.core.memory import Budget
 from seewhy.core.network.axes import check_axes
 from seewhy.core.network.layouts import Layout
@@ -45,7 +45,7 @@ from seewhy.core.network.one_by_one import one_by_one
 from seewhy.core.network.outputs import Outputs
 from seewhy.core.network.places import ATTENTION, AUTO, INPUT
 from seewhy.core.schedule.attempts import differing
-from seewhy.core.schedule.company import each_of, look
+from seewhy.core.schedule.batch_mates import each_of, look
 from seewhy.core.schedule.jobs import (
     UNANSWERED,
     Answer,

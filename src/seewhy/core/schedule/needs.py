@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from seewhy.core import asks
-from seewhy.core.compile.closed import PooledHead
+from seewhy.core.compile.closed_form import PooledHead
 from seewhy.core.compile.programs import Preparer
 from seewhy.core.forward.demand import Demand
 from seewhy.core.forward.result import Forward

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from seewhy.core import asks
-from seewhy.core.compile.following import follow
 from seewhy.core.compile.programs import Preparer
+from seewhy.core.compile.windowed_streams import follow
 from seewhy.core.forward.answers import GradientKey, answer, gradients_at
 from seewhy.core.forward.demand import Demand
 from seewhy.core.forward.result import Forward
@@ -19,7 +19,7 @@ from seewhy.core.layers.editable import check_editable
 from seewhy.core.memory import Budget, in_chunks, unmetered
 from seewhy.core.network.layouts import Reshape
 from seewhy.core.network.places import INPUT, Place
-from seewhy.core.schedule.company import look
+from seewhy.core.schedule.batch_mates import look
 from seewhy.core.schedule.spot_checks import StreamSpots
 from seewhy.core.targets import Target
 

@@ -1,4 +1,4 @@
-"""Reading: takes classes and functions, gives what their code reads besides its arguments, as it is now: names of
+"""State of code: takes classes and functions, gives what their code reads besides its arguments, as it is now: names of
 globals (and of what is read of modules and classes among them), modules that are imported within functions, cells of
 closures, defaults, the environment, and the same of the functions that are called by such names; runs nothing.
 

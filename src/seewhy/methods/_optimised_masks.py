@@ -13,7 +13,7 @@ from torch import Tensor
 from seewhy.core.asks import Interrupted, Progress
 from seewhy.core.perturb.fills import Fill
 from seewhy.errors import CapabilityError, UsageError
-from seewhy.methods._looking import look
+from seewhy.methods._gradient_steps import look
 
 __all__ = ["Search", "search"]
 

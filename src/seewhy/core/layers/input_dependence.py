@@ -1,5 +1,5 @@
-"""Reaching: takes a session and the name of a layer, gives whether what it puts out depends on the picture at all, and
-which of its calls does; remembers nothing.
+"""Input dependence: takes a session and the name of a layer, gives whether what it puts out depends on the picture at
+all, and which of its calls does; remembers nothing.
 
 A part that a network shares between the picture and something stored runs several times, and the last time may be the
 stored one's.
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from seewhy.core.forward.demand import Demand
 from seewhy.core.forward.session import Session
-from seewhy.core.layers.grids import Stripes
+from seewhy.core.layers.stripes import Stripes
 from seewhy.core.memory import unmetered
 from seewhy.core.network.places import split_name
 from seewhy.errors import OutOfMemory

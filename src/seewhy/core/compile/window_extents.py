@@ -1,5 +1,5 @@
-"""Regions: takes what changes in a map under each of many windows, gives what changes behind a convolution or a pool,
-and cuts such patches out of maps; runs no network.
+"""Extents of windows: takes what changes in a map under each of many windows, gives what changes behind a convolution
+or a pool, and cuts such patches out of maps; runs no network.
 
 A window changes the rows and columns ``lo`` to ``hi``, inclusive. Behind a kernel of size k, dilation d, stride s and
 padding p those are lo' = ceil((lo + p - d (k - 1)) / s) to hi' = floor((hi + p) / s); lo' > hi' where nothing is. All

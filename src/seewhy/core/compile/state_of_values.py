@@ -1,7 +1,6 @@
-"""Watching: takes values that a model has or reads, gives what can be compared at a later time: the bytes of tensors
-and arrays, values where they are plain, what lies in containers and in objects, the identity of the rest, which is kept
-as long as it is compared; runs nothing.
-"""
+"""State of values: takes values that a model has or reads, gives what can be compared at a later time: the bytes of
+tensors and arrays, values where they are plain, what lies in containers and in objects, the identity of the rest, which
+is kept as long as it is compared; runs nothing."""
 
 from __future__ import annotations
 
@@ -36,8 +35,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seewhy.core.compile.bits import digest
-from seewhy.core.compile.reading import Whole, left_alone, read_by, read_of
+from seewhy.core.compile.checksums import digest
+from seewhy.core.compile.state_of_code import Whole, left_alone, read_by, read_of
 from seewhy.core.network.borrowed import tensors_of
 from seewhy.errors import CapabilityError
 

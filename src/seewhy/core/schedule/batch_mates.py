@@ -1,5 +1,5 @@
-"""Company: takes a session, looks whether samples that go through its network together influence each other; keeps how
-often it has looked.
+"""Batch mates: takes a session, looks whether samples that go through its network together influence each other; keeps
+how often it has looked.
 
 Samples go together because that is faster. A forward that scales by the largest value of its whole input, or a batch
 norm without statistics of its own, gives one picture's scores by what lies beside it: then every sample goes alone.

@@ -1,4 +1,4 @@
-"""Grids: takes what layers put out for pictures that were changed in coded stripes, gives whether their positions are
+"""Stripes: takes what layers put out for pictures that were changed in coded stripes, gives whether their positions are
 the places that a layout says; draws nothing.
 
 For each axis of the input and each of its coarsest binary digits two pictures get noise: where the digit is 1, and

@@ -1,4 +1,4 @@
-"""Bits: takes tensors, gives what lies in them as bytes, or as sums over the bits of large ones; runs nothing."""
+"""Checksums: takes tensors, gives what lies in them as bytes, or as sums over the bits of large ones; runs nothing."""
 
 from __future__ import annotations
 

@@ -1,6 +1,5 @@
-"""Following: takes variants that differ from their image within windows, gives their scores from what changes alone;
-compares the first ones with the whole network.
-"""
+"""Windowed streams: takes variants that differ from their image within windows, gives their scores from what changes
+alone; compares the first ones with the whole network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shares in words: takes what a sum misses and what it should have been, gives the share missed, and percentages that
+"""Percentages: takes what a sum misses and what it should have been, gives the share missed, and percentages that
 can be read; computes no map."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reasons: takes a borrowed network and its surroundings, gives in words what keeps a prepared program from standing
+"""Obstacles: takes a borrowed network and its surroundings, gives in words what keeps a prepared program from standing
 for it; prepares nothing."""
 
 from __future__ import annotations
