@@ -23,7 +23,7 @@ from seewhy.core.compile.programs import known_pieces
 from seewhy.core.forward.costs import Spent
 from seewhy.core.forward.session import Session, Settings
 from seewhy.core.layers.choice import read_layer
-from seewhy.core.memory import Budget, in_chunks
+from seewhy.core.memory import Budget, chunks
 from seewhy.core.network.layouts import Reshape
 from seewhy.core.network.outputs import Outputs
 from seewhy.core.schedule.attempts import attempts
@@ -95,13 +95,14 @@ def _each(
 ) -> Iterator[tuple[Done, T]]:
     for indices in same_shape(items):
         budget = _budget(plan, items[indices[0]], len(indices))
-
-        def work(start: int, stop: int, indices: list[int] = indices) -> tuple[Done, T]:
-            batch = _run(plan, items, indices[start:stop], lost)  # noqa: B023 - the first batch's, as it is by then
-            outcome = batch.outcome
-            return Done(batch.indices, outcome.spent, outcome.interrupted, batch.origin), make(batch)
-
-        for _, _, (done, made) in in_chunks(len(indices), work, budget, recorded=True):
+        for chunk in chunks(len(indices), budget, recorded=True):
+            with chunk:
+                batch = _run(plan, items, indices[chunk.start : chunk.stop], lost)
+                outcome, made = batch.outcome, make(batch)
+                done = Done(batch.indices, outcome.spent, outcome.interrupted, batch.origin)
+                del batch, outcome  # the next one needs the memory
+            if not chunk.done:
+                continue
             lost = None
             yield done, made
             if done.interrupted:

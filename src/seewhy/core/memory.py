@@ -1,13 +1,13 @@
-"""Chunks under a memory budget: takes items and work on a chunk of them, gives the results; knows nothing of
-methods."""
+"""Chunks under a memory budget: takes a number of items, gives as many at a time as fit; knows nothing of methods."""
 
 from __future__ import annotations
 
 import gc
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, Self, TypeVar
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -16,9 +16,7 @@ from torch.utils._pytree import tree_leaves
 
 from seewhy.errors import OutOfMemory, UsageError
 
-__all__ = ["Budget", "Meter", "in_chunks", "out_of_memory", "unmetered"]
-
-T = TypeVar("T")
+__all__ = ["Budget", "Meter", "chunks", "out_of_memory", "unmetered"]
 
 #: bytes that a chunk may take beyond the model and the results
 DEFAULT_BYTES = 512 * 2**20
@@ -137,36 +135,55 @@ def out_of_memory(error: BaseException) -> bool:
     )
 
 
-def in_chunks(
-    total: int, work: Callable[[int, int], T], budget: Budget, *, recorded: bool
-) -> Iterator[tuple[int, int, T]]:
-    """Run ``work(start, stop)`` over ``total`` items; gives ``(start, stop, result)`` in order.
+@dataclass
+class Chunk:
+    """Items ``start`` to ``stop``, to be worked on within its context; ``done`` says afterwards whether they fitted
+    into memory: where they did not, that is no error, and smaller chunks follow."""
 
-    A chunk that runs out of memory is halved and tried again; raises `OutOfMemory` when a single item does not
-    fit. Nothing of a failed chunk is handed out, so folds never see a sample twice.
+    start: int
+    stop: int
+    budget: Budget
+    #: what the passes keep, if the chunk is to be measured
+    recorded: bool | None = None
+    done: bool = False
+    _measured: ExitStack = field(default_factory=ExitStack)
+
+    def __enter__(self) -> Self:
+        if self.recorded is not None:
+            self._measured.enter_context(self.budget.measured(self.stop - self.start, self.recorded))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> bool:
+        self._measured.__exit__(kind, error, trace)
+        if error is None:
+            self.done, self.budget.opening = True, None
+            return False
+        if not out_of_memory(error):
+            return False
+        if self.stop - self.start == 1:
+            raise OutOfMemory(
+                f"one sample alone does not fit into memory ({error}); try a smaller input or another device"
+            ) from error
+        self.budget.halve(self.stop - self.start)
+        return True
+
+
+def chunks(total: int, budget: Budget, *, recorded: bool) -> Iterator[Chunk]:
+    """``total`` items, chunk by chunk, in order; each is to be worked on within its context.
+
+    One that runs out of memory is not ``done``, and its items come again in smaller ones; raises `OutOfMemory` when a
+    single item does not fit.
     """
     start = 0
     while start < total:
         size = budget.size or budget.first
         stop = min(start + min(size, budget.opening or size), total)
-        try:
-            if budget.size is None and stop < total:  # nothing to plan for when this is all
-                with budget.measured(stop - start, recorded):
-                    result = work(start, stop)
-            else:
-                result = work(start, stop)
-        except (RuntimeError, MemoryError) as error:
-            if not out_of_memory(error):
-                raise
-            if stop - start == 1:
-                raise OutOfMemory(
-                    f"one sample alone does not fit into memory ({error}); try a smaller input or another device"
-                ) from error
-            budget.halve(stop - start)
-            gc.collect()
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
+        # nothing to plan for when this is all
+        chunk = Chunk(start, stop, budget, recorded if budget.size is None and stop < total else None)
+        yield chunk
+        if chunk.done:
+            start = stop
             continue
-        budget.opening = None
-        yield start, stop, result
-        start = stop
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()

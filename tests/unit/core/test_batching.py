@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 import seewhy
-from seewhy.core.memory import Budget, Meter, in_chunks
+from seewhy.core.memory import Budget, Meter, chunks
 from seewhy.errors import OutOfMemory
+
+
+def in_chunks(
+    total: int, work: Callable[[int, int], Any], budget: Budget, *, recorded: bool
+) -> Iterator[tuple[int, int, Any]]:
+    """Every chunk that fitted, with what ``work`` gave."""
+    for chunk in chunks(total, budget, recorded=recorded):
+        with chunk:
+            result = work(chunk.start, chunk.stop)
+        if chunk.done:
+            yield chunk.start, chunk.stop, result
 
 
 def allocate(start: int, stop: int) -> Tensor:

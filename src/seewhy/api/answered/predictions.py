@@ -15,7 +15,7 @@ from seewhy.api.given.images import Item, same_shape
 from seewhy.core.forward.demand import Demand
 from seewhy.core.forward.session import Session, Settings
 from seewhy.core.layers.choice import read_layer
-from seewhy.core.memory import in_chunks
+from seewhy.core.memory import chunks
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.places import find_place
 from seewhy.core.schedule.attempts import attempts
@@ -67,20 +67,19 @@ def predict_items(
         with attempt, network.borrowed() as call:
             budget = attempt.settings.budget()
             for indices in same_shape(items):
-
-                def work(start: int, stop: int, indices: list[int] = indices) -> list[Scored]:
-                    x = network.like(torch.stack([items[i].tensor for i in indices[start:stop]]))
-                    session = Session(network, call, x, attempt.settings, reader=read_layer)  # noqa: B023 - run at once
-                    made = session.run(x, Demand(places, gradients=False))
-                    look(session, "predictions", made, each_of(session, made, x))
-                    guesses = predictions(model, made.outputs)
-                    rows: Any = made.outputs.probabilities.detach().cpu() if guesses[0] is not None else guesses
-                    mine = [] if targets is None else [targets[i] for i in indices[start:stop]]
-                    scores = made.scores(mine).tolist() if mine else [math.nan] * len(guesses)
-                    return [Scored(*each) for each in zip(guesses, rows, scores, strict=True)]
-
-                for start, stop, scored in in_chunks(len(indices), work, budget, recorded=False):
-                    found |= dict(zip(indices[start:stop], scored, strict=True))
+                for chunk in chunks(len(indices), budget, recorded=False):
+                    some = indices[chunk.start : chunk.stop]
+                    with chunk:
+                        x = network.like(torch.stack([items[i].tensor for i in some]))
+                        session = Session(network, call, x, attempt.settings, reader=read_layer)
+                        made = session.run(x, Demand(places, gradients=False))
+                        look(session, "predictions", made, each_of(session, made, x))
+                        guesses = predictions(model, made.outputs)
+                        rows: Any = made.outputs.probabilities.detach().cpu() if guesses[0] is not None else guesses
+                        mine = [] if targets is None else [targets[i] for i in some]
+                        scores = made.scores(mine).tolist() if mine else [math.nan] * len(guesses)
+                        found |= {i: Scored(*each) for i, *each in zip(some, guesses, rows, scores, strict=True)}
+                        del made, session
                     if progress is not None:
                         progress("predictions", len(found), len(items))
     return [found[i] for i in range(len(items))]

@@ -13,7 +13,7 @@ from seewhy.core.forward.demand import Demand
 from seewhy.core.forward.result import Forward
 from seewhy.core.forward.session import Session, Settings
 from seewhy.core.intercept.head import Linear
-from seewhy.core.memory import in_chunks
+from seewhy.core.memory import chunks
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.one_by_one import one_by_one
 from seewhy.core.network.places import INPUT, find_place
@@ -186,8 +186,9 @@ def score_batch(
     demand = Demand(places, gradients=False)
     with network.borrowed() as call:
         session = Session(network, call, x, Settings(memory=memory, alone=bool(one_by_one(network))), reader=reader)
-
-        def work(start: int, stop: int) -> Tensor:
-            return session.run(x[start:stop], demand).scores([target] * (stop - start)).detach()
-
-        return torch.cat([found for _, _, found in in_chunks(len(x), work, session.settings.budget(), recorded=False)])
+        found = []
+        for chunk in chunks(len(x), session.settings.budget(), recorded=False):
+            with chunk:
+                some = x[chunk.start : chunk.stop]
+                found.append(session.run(some, demand).scores([target] * len(some)).detach())
+        return torch.cat(found)

@@ -16,7 +16,7 @@ from seewhy.core.forward.demand import Demand
 from seewhy.core.forward.result import Forward
 from seewhy.core.forward.session import Session
 from seewhy.core.layers.editable import check_editable
-from seewhy.core.memory import Budget, in_chunks, unmetered
+from seewhy.core.memory import Budget, chunks, unmetered
 from seewhy.core.network.layouts import Reshape
 from seewhy.core.network.places import INPUT, Place
 from seewhy.core.schedule.batch_mates import look
@@ -100,8 +100,7 @@ def run_stream(
 
     looked = False
 
-    def work(start: int, stop: int) -> list[list[Tensor]]:
-        samples, indices = mine[start:stop].unbind(1)
+    def work(samples: Tensor, indices: Tensor) -> list[list[Tensor]]:
         if following is not None:
             made = following.run(samples, indices)
         else:
@@ -114,7 +113,7 @@ def run_stream(
             with unmetered():
                 spots.note(made, samples, indices, answers)
         nonlocal looked
-        if not (keep or looked or made.use is not None) and stop - start > 1:
+        if not (keep or looked or made.use is not None) and len(samples) > 1:
             looked = True
             tally.checks += look(session, "variants", made, lambda n: again(samples[n : n + 1], indices[n : n + 1]))
         return answers
@@ -133,11 +132,15 @@ def run_stream(
             # what is followed is followed image by image
             images = sorted(set(asked[:, 0].tolist()))
             for mine in [asked] if following is None else [asked[asked[:, 0] == image] for image in images]:
-                for start, stop, answers in in_chunks(len(mine), work, budget, recorded=demand.gradients):
-                    samples, indices = mine[start:stop].unbind(1)
+                for chunk in chunks(len(mine), budget, recorded=demand.gradients):
+                    samples, indices = mine[chunk.start : chunk.stop].unbind(1)
+                    with chunk:
+                        answers = work(samples, indices)
+                    if not chunk.done:
+                        continue
                     for subscriber, values, open_ in zip(subscribers, answers, wanted, strict=True):
                         _feed(subscriber.stream.fold, samples, indices, values, open_[samples])
-                    progress(done + stop, total)
+                    progress(done + chunk.stop, total)
                 done += len(mine)
         done += len(of_round) - len(asked)
         if last != rounds[-1]:
