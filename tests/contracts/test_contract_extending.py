@@ -87,7 +87,7 @@ def test_the_document_shows_the_package_that_is_tested() -> None:
 def _python(*words: str | Path, paths: tuple[Path, ...] = (), **environment: str) -> subprocess.CompletedProcess[str]:
     """A fresh Python with ``paths`` before all others, and every package let in unless told otherwise."""
     kept = {name: value for name, value in os.environ.items() if name not in ("SEEWHY_EXTENSIONS", "COLUMNS")}
-    before = [str(path) for path in paths] + [kept["PYTHONPATH"]] * ("PYTHONPATH" in kept)
+    before = [*map(str, paths), *filter(None, [kept.get("PYTHONPATH")])]
     kept |= {"PYTHONPATH": os.pathsep.join(before), "OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"}
     argv = [sys.executable, *map(str, words)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, env=kept | environment)
