@@ -20,6 +20,17 @@ import pytest
 import torch
 
 from seewhy.core.compile.measuring import Pieces
+from slowness import Slowness
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--write-slow``, after a run of everything on a quiet machine."""
+    parser.addoption("--write-slow", action="store_true", help="list slow tests in tests/slow.txt, by this run")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Know which tests are slow."""
+    config.pluginmanager.register(Slowness(config.getoption("--write-slow")), "slowness")
 
 
 @pytest.hookimpl(tryfirst=True)

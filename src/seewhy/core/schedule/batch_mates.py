@@ -48,7 +48,7 @@ def look(session: Session, kind: str, made: Forward, again: Callable[[int], Iter
     row, x = _draw.randrange(count), session.x[:1].detach()
     with unmetered(), torch.no_grad():
         spent = _compare(session.network, made, row, lambda: again(row))
-        demand = Demand(gradients=False)
+        demand = _outputs_of(made)
         try:
             probes = session.eager(torch.cat([x, _OTHER * x]), demand)
         except (RuntimeError, ValueError) as error:
@@ -62,10 +62,14 @@ def look(session: Session, kind: str, made: Forward, again: Callable[[int], Iter
 
 
 def each_of(session: Session, made: Forward, x: Tensor) -> Callable[[int], Iterator[Forward]]:
-    """The forwards of one sample of ``x``, by number, as it is and then rounded in other ways, of what ``made`` is a
-    forward of: a module, or the program of another library that it stands for."""
-    demand = Demand(gradients=False, module=not made.demand.scores_only)
-    return lambda n: session.ways(x[n : n + 1].detach(), demand)
+    """The forwards of one sample of ``x``, by number, as it is and then rounded in other ways."""
+    return lambda n: session.ways(x[n : n + 1].detach(), _outputs_of(made))
+
+
+def _outputs_of(made: Forward) -> Demand:
+    """The outputs alone of what ``made`` is a forward of: a module, or the program of another library that it stands
+    for."""
+    return Demand(gradients=False, module=not made.demand.scores_only)
 
 
 def _compare(network: Network, together: Forward, row: int, again: Callable[[], Iterator[Forward]]) -> int:
