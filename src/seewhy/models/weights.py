@@ -111,7 +111,7 @@ def _refused(path: Path, error: Exception) -> str | None:
     foreign = wanted if named else _unsafe(path, wanted)
     if foreign:
         return f"would run code when read: it asks for {foreign[0]!r}"
-    return "has a pickle protocol that torch does not read safely"
+    return "has a pickle protocol that torch does not read safely: leave pickle_protocol out of torch.save"
 
 
 def _unsafe(path: Path, wanted: list[str]) -> list[str]:
