@@ -23,7 +23,7 @@ from seewhy.core.compile.programs import known_pieces
 from seewhy.core.forward.costs import Spent
 from seewhy.core.forward.session import Session, Settings
 from seewhy.core.layers.choice import read_layer
-from seewhy.core.memory import Budget, chunks
+from seewhy.core.memory_budget import Budget, chunks
 from seewhy.core.network.layouts import Reshape
 from seewhy.core.network.outputs import Outputs
 from seewhy.core.schedule.attempts import attempts

@@ -194,7 +194,7 @@ def test_occlusion_follows_windows_and_says_so(fill: Any) -> None:
 def test_windows_go_together_however_large_the_last_layer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only what is made for each window counts: crops of 144 KiB here, not the image's own map of 1 MiB, made once, nor
     the last layer's weights of 1.25 MiB."""
-    monkeypatch.setattr("seewhy.core.memory._BLOCK", 2**20)
+    monkeypatch.setattr("seewhy.core.memory_budget._BLOCK", 2**20)
     net = nn.Sequential(nn.Conv2d(3, 64, 3, padding=1), nn.MaxPool2d(8), nn.Flatten(), nn.Linear(4096, 80)).eval()
     together: list[int] = []
     call = Windows.__call__

@@ -30,7 +30,7 @@ from seewhy.core.compile.state import Contents, structure
 from seewhy.core.compile.state_of_code import read_by
 from seewhy.core.forward.demand import Use
 from seewhy.core.intercept.functions import Interceptor
-from seewhy.core.memory import Meter
+from seewhy.core.memory_budget import Meter
 from seewhy.core.network.borrowed import Network
 from seewhy.registry import methods
 

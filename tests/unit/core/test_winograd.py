@@ -13,7 +13,7 @@ from seewhy.core.compile.export import export
 from seewhy.core.compile.measuring import best_steps
 from seewhy.core.compile.onednn import FUSED
 from seewhy.core.compile.winograd import by_tiles, pays, tile_bias, tile_weight
-from seewhy.core.memory import Meter
+from seewhy.core.memory_budget import Meter
 
 pytestmark = pytest.mark.skipif(FUSED is None, reason="this torch has no oneDNN")
 

@@ -15,7 +15,7 @@ from seewhy.api.given.images import Item, same_shape
 from seewhy.core.forward.demand import Demand
 from seewhy.core.forward.session import Session, Settings
 from seewhy.core.layers.choice import read_layer
-from seewhy.core.memory import chunks
+from seewhy.core.memory_budget import chunks
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.places import find_place
 from seewhy.core.schedule.attempts import attempts

@@ -18,7 +18,7 @@ from torch.utils import _pytree as pytree
 from seewhy.core.compile.building import Build, Steps
 from seewhy.core.compile.fusing import can_fuse
 from seewhy.core.forward.demand import Recorded
-from seewhy.core.memory import DEFAULT_BYTES, Meter
+from seewhy.core.memory_budget import DEFAULT_BYTES, Meter
 from seewhy.errors import reason
 
 __all__ = ["Pieces", "best_pieces", "best_steps", "hand_back"]

@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 from seewhy.core.compile.export import function_modes
 from seewhy.core.compile.state import structure
-from seewhy.core.memory import Meter
+from seewhy.core.memory_budget import Meter
 from seewhy.core.network.borrowed import Network, submodules
 from seewhy.errors import CapabilityError
 

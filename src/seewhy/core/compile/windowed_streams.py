@@ -15,7 +15,7 @@ from seewhy.core.forward.agreement import difference
 from seewhy.core.forward.demand import Demand, Use
 from seewhy.core.forward.result import Forward
 from seewhy.core.forward.session import Session
-from seewhy.core.memory import unmetered
+from seewhy.core.memory_budget import unmetered
 
 __all__ = ["MOST", "Following", "follow"]
 

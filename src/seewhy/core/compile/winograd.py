@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seewhy.core.compile.onednn import Numbers, fused_call, pack
-from seewhy.core.memory import unmetered
+from seewhy.core.memory_budget import unmetered
 
 __all__ = ["by_tiles", "pays", "tile_bias", "tile_weight"]
 

@@ -13,7 +13,7 @@ from seewhy.core.forward.demand import Demand
 from seewhy.core.forward.result import Forward
 from seewhy.core.forward.session import Session, Settings
 from seewhy.core.intercept.head import Linear
-from seewhy.core.memory import chunks
+from seewhy.core.memory_budget import chunks
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.one_by_one import one_by_one
 from seewhy.core.network.places import INPUT, find_place

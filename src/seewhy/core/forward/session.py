@@ -25,7 +25,7 @@ from seewhy.core.intercept.biases import BiasWatch
 from seewhy.core.intercept.functions import Interceptor
 from seewhy.core.intercept.head import HeadWatch
 from seewhy.core.intercept.torch_faults import WORKAROUNDS
-from seewhy.core.memory import Budget, unmetered
+from seewhy.core.memory_budget import Budget, unmetered
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.capture import UNRECORDED, Edit, Results, capture, record
 from seewhy.core.network.layouts import Layout, Reshape, find_layout

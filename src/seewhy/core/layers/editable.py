@@ -15,7 +15,7 @@ from seewhy.core.forward.demand import Demand
 from seewhy.core.forward.result import Forward, whole
 from seewhy.core.forward.session import Session
 from seewhy.core.layers.dominators import Paths, point_of
-from seewhy.core.memory import unmetered
+from seewhy.core.memory_budget import unmetered
 from seewhy.core.network.capture import Noted
 from seewhy.core.network.places import TAKEN, Place
 from seewhy.errors import CapabilityError, TargetError

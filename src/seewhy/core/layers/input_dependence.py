@@ -13,7 +13,7 @@ from torch import Tensor
 from seewhy.core.forward.demand import Demand
 from seewhy.core.forward.session import Session
 from seewhy.core.layers.stripes import Stripes
-from seewhy.core.memory import unmetered
+from seewhy.core.memory_budget import unmetered
 from seewhy.core.network.places import split_name
 from seewhy.errors import OutOfMemory
 

@@ -27,7 +27,7 @@ from seewhy.core.layers.stripes import (
     shifts,
     undecided,
 )
-from seewhy.core.memory import unmetered
+from seewhy.core.memory_budget import unmetered
 from seewhy.core.network.layouts import Layout, claims, find_layout
 from seewhy.core.network.one_by_one import one_by_one
 from seewhy.core.network.places import ATTENTION, Place

@@ -20,7 +20,7 @@ from seewhy.core.forward.agreement import Distance, floats, now_and_then, verdic
 from seewhy.core.forward.demand import Demand
 from seewhy.core.forward.result import Forward
 from seewhy.core.forward.session import Session
-from seewhy.core.memory import unmetered
+from seewhy.core.memory_budget import unmetered
 from seewhy.core.network.borrowed import Network, of_shapes
 from seewhy.core.network.one_by_one import key_of
 from seewhy.core.network.places import has_places

@@ -38,7 +38,7 @@ from seewhy.core.forward.session import Session
 from seewhy.core.layers.candidates import take
 from seewhy.core.layers.choice import Chooser, check_positions, check_reached, choose, prove_places, prove_tokens
 from seewhy.core.layers.stripes import Proof
-from seewhy.core.memory import Budget
+from seewhy.core.memory_budget import Budget
 from seewhy.core.network.axes import check_axes
 from seewhy.core.network.layouts import Layout
 from seewhy.core.network.one_by_one import one_by_one

@@ -16,7 +16,7 @@ from seewhy.core.forward.demand import Demand
 from seewhy.core.forward.result import Forward
 from seewhy.core.forward.session import Session
 from seewhy.core.layers.editable import check_editable
-from seewhy.core.memory import Budget, chunks, unmetered
+from seewhy.core.memory_budget import Budget, chunks, unmetered
 from seewhy.core.network.layouts import Reshape
 from seewhy.core.network.places import INPUT, Place
 from seewhy.core.schedule.batch_mates import look

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import seewhy
-from seewhy.core.memory import Budget, Meter, chunks
+from seewhy.core.memory_budget import Budget, Meter, chunks
 from seewhy.errors import OutOfMemory
 
 
@@ -131,7 +131,7 @@ def test_what_is_given_for_each_image_follows_it_into_its_chunk() -> None:
 
 
 def test_a_tensor_too_large_to_be_used_again_makes_chunks_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seewhy.core.memory._BLOCK", 12_000)
+    monkeypatch.setattr("seewhy.core.memory_budget._BLOCK", 12_000)
     sizes = [stop - start for start, stop, _ in in_chunks(10, allocate, Budget(limit=10**9), recorded=False)]
     assert sizes == [4, 3, 3]
 
