@@ -97,16 +97,19 @@ def _each(
         budget = _budget(plan, items[indices[0]], len(indices))
         for chunk in chunks(len(indices), budget, recorded=True):
             with chunk:
-                batch = _run(plan, items, indices[chunk.start : chunk.stop], lost)
-                outcome, made = batch.outcome, make(batch)
-                done = Done(batch.indices, outcome.spent, outcome.interrupted, batch.origin)
-                del batch, outcome  # the next one needs the memory
+                done, made = _made(_run(plan, items, indices[chunk.start : chunk.stop], lost), make)
             if not chunk.done:
                 continue
             lost = None
             yield done, made
             if done.interrupted:
                 return
+
+
+def _made(batch: Batch, make: Callable[[Batch], T]) -> tuple[Done, T]:
+    """A function of its own lets go of the batch, and of its graph, however it ends: what comes next needs the room."""
+    outcome = batch.outcome
+    return Done(batch.indices, outcome.spent, outcome.interrupted, batch.origin), make(batch)
 
 
 def _budget(plan: Plan, item: Item, count: int) -> Budget:

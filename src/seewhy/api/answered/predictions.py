@@ -17,7 +17,7 @@ from seewhy.core.forward.session import Session, Settings
 from seewhy.core.layers.choice import read_layer
 from seewhy.core.memory_budget import chunks
 from seewhy.core.network.borrowed import Network
-from seewhy.core.network.places import find_place
+from seewhy.core.network.places import Place, find_place
 from seewhy.core.schedule.attempts import attempts
 from seewhy.core.schedule.batch_mates import each_of, look
 from seewhy.core.targets import Target
@@ -72,14 +72,18 @@ def predict_items(
                     with chunk:
                         x = network.like(torch.stack([items[i].tensor for i in some]))
                         session = Session(network, call, x, attempt.settings, reader=read_layer)
-                        made = session.run(x, Demand(places, gradients=False))
-                        look(session, "predictions", made, each_of(session, made, x))
-                        guesses = predictions(model, made.outputs)
-                        rows: Any = made.outputs.probabilities.detach().cpu() if guesses[0] is not None else guesses
                         mine = [] if targets is None else [targets[i] for i in some]
-                        scores = made.scores(mine).tolist() if mine else [math.nan] * len(guesses)
-                        found |= {i: Scored(*each) for i, *each in zip(some, guesses, rows, scores, strict=True)}
-                        del made, session
+                        found |= dict(zip(some, _scored(model, session, places, mine), strict=True))
                     if progress is not None:
                         progress("predictions", len(found), len(items))
     return [found[i] for i in range(len(items))]
+
+
+def _scored(model: Model, session: Session, places: dict[str, Place], targets: Sequence[Target]) -> list[Scored]:
+    """What the model says of the batch of ``session``, with the scores of ``targets``, if there are any."""
+    made = session.run(session.x, Demand(places, gradients=False))
+    look(session, "predictions", made, each_of(session, made, session.x))
+    guesses = predictions(model, made.outputs)
+    rows: Any = made.outputs.probabilities.detach().cpu() if guesses[0] is not None else guesses
+    scores = made.scores(targets).tolist() if targets else [math.nan] * len(guesses)
+    return [Scored(*each) for each in zip(guesses, rows, scores, strict=True)]
