@@ -14,8 +14,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
     torch.set_num_threads(1)
 
+import random
 import zlib
 
+import numpy as np
 import pytest
 import torch
 
@@ -36,7 +38,10 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """What a test draws depends on its name alone, not on the tests that ran before it in the same process."""
-    torch.manual_seed(zlib.crc32(item.nodeid.encode()))
+    seed = zlib.crc32(item.nodeid.encode())
+    torch.manual_seed(seed)
+    np.random.seed(seed)
+    random.seed(seed)  # by which Keras draws its weights
 
 
 @pytest.fixture(autouse=True)

@@ -225,6 +225,8 @@ def _layer(chosen: LayerInfo | None, proof: Proof | None, seen: Examination) -> 
         aside = math.prod(chosen.shape[1:]) // chosen.channels - math.prod(proof.layout.grid)
         tokens = ", tokens" + (f" beside {aside} of no place (class, registers)" if aside else "")
     proved = "" if proof is None else f", its grid {proof.words} (correlation {proof.correlation:.2f})"
+    if proof is not None and proof.behind:
+        proved += f"; those behind it could not be laid over the picture: {', '.join(proof.behind)}"
     return (
         f"{chosen.name} ({chosen.kind}), {chosen.channels} channels on {grid}{tokens}: the last with several positions"
         f"{'' if _cut(seen) else ' that every path crosses'}{proved}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import weakref
 from collections.abc import Callable
@@ -215,6 +216,29 @@ def test_an_automatic_choice_that_steps_back_says_so() -> None:
         (note,) = found.notes
         assert "'patch' is the last whose positions are places of the picture; behind it come norm, blocks.1" in note
     assert not seewhy.explain(net, x, method="grad-cam", layer="patch", target=1).notes
+
+
+class Rectified(nn.Conv2d):
+    """A convolution and its ReLU in one place, as Keras has them."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).relu()
+
+
+def test_one_chosen_before_an_undecided_one_says_so() -> None:
+    """A layer that answers to no picture proves nothing; whoever reads the map of the one before it is told."""
+    pooled = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(5, 3)]
+    net, x = _seeded(lambda: nn.Sequential(Rectified(3, 4, 3), Rectified(4, 5, 3), *pooled)), _x(24, 20)
+    assert seewhy.explain(net, x, method="grad-cam", target=1).notes == ()
+    with torch.no_grad():
+        net[1].bias.fill_(-100)
+    dead = copy.deepcopy(net)  # of which nothing is remembered
+    for _ in range(2):
+        found = seewhy.explain(dead, x, method="grad-cam", target=1)
+        assert (found.layer, found.status.ok) == ("0", False)
+        assert "'0' is the last whose positions are places of the picture; behind it come 1" in found.notes[0]
+    seen = seewhy.diagnose(dead, x, methods=[]).facts["layer for CAMs"]
+    assert seen.startswith("0 (") and "those behind it could not be laid over the picture: 1" in seen
 
 
 @pytest.mark.parametrize(("layer", "grid"), [("weights", "65x65"), ("q_norm", "65x4")])

@@ -86,7 +86,7 @@ class Chooser:
 
     def instead(self, size: tuple[int, ...], name: str, behind: Sequence[str]) -> None:
         """Keep that ``name`` was chosen in the stead of places ``behind`` it, whose positions are none of the
-        picture's."""
+        picture's or are not known to be."""
         proof = self.proofs(size).get(name)
         if proof is not None:
             self.keep(size, {name: replace(proof, behind=tuple(behind))})
@@ -155,7 +155,10 @@ def choose(session: Session, made: Forward, asked: Sequence[Sequence[Target]], c
         good = [each for each in left if _verdict(verdicts, each) == PROVED] or [each for each in left if each.seen]
         if good or (spare and start + _AT_ONCE >= len(options)):
             best = (good or spare)[0]
-            chooser.instead(made.size, best.name, [e.name for e in wrong.values() if e.noted.at > best.noted.at])
+            # not only those that are contradicted: whoever reads the map is told of each that was left undecided, too
+            doubted = [each for each in spare if good and each not in good]
+            behind = [each.name for each in (*wrong.values(), *doubted) if each.noted.at > best.noted.at]
+            chooser.instead(made.size, best.name, behind)
             return Choice(best, found.general and (best is options[0] or not found.dense), samples)
     raise CapabilityError(
         _nothing([*_no_places(wrong), *found.passed_over, *_unseen(session.network)], severed(made, asked))

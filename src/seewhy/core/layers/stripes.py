@@ -136,7 +136,8 @@ class Proof:
     why: str = ""
     #: where the positions seem to lie instead: the part of each axis, as shares of it
     extent: tuple[tuple[float, float], ...] = ()
-    #: places behind this one whose positions are none of the picture's, where it was chosen in their stead
+    #: places behind this one whose positions are none of the picture's, or not known to be, where it was chosen in
+    #: their stead
     behind: tuple[str, ...] = ()
     #: the number of the attention whose tokens no longer answer to the places that the first one's have
     lost: str = ""
