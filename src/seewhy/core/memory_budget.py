@@ -61,7 +61,7 @@ class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         out = func(*args, **(kwargs or {}))
         if self.paused:
             return out
-        given = {_place(each) for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)}
+        given = {_place(leaf) for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)}
         for value in out if isinstance(out, tuple | list) else (out,):
             if isinstance(value, Tensor) and _place(value) not in given:
                 size = value.numel() * value.element_size()
@@ -116,9 +116,9 @@ class Budget:
         most = min(self.most, _BLOCK // max(meter.block // count, 1))
         self.settle(most, meter.each(count, recorded))
 
-    def settle(self, most: int, each: int) -> None:
-        """Take ``most`` samples at once, of ``each`` so many bytes: that was measured before."""
-        self.size = max(1, min(most, self.limit // each))
+    def settle(self, most: int, per_sample: int) -> None:
+        """Take ``most`` samples at once, of ``per_sample`` bytes each: that was measured before."""
+        self.size = max(1, min(most, self.limit // per_sample))
 
     def halve(self, failed: int) -> None:
         """Go on with half of a chunk that did not fit."""

@@ -92,14 +92,14 @@ class Box(Target):
                 f"Box needs detections, for each image a mapping with boxes, labels and scores; this model gives "
                 f"{type(output.raw).__name__}"
             )
-        return torch.stack([self._best(each) for each in output.found])
+        return torch.stack([self._best(objects) for objects in output.found])
 
-    def _best(self, found: Mapping[str, Tensor]) -> Tensor:
-        boxes, scores = found["boxes"], found["scores"]
+    def _best(self, objects: Mapping[str, Tensor]) -> Tensor:
+        boxes, scores = objects["boxes"], objects["scores"]
         values = scores * overlap(boxes, scores.new_tensor(self.box))
-        mine = values[found["labels"] == self.k]
+        of_class = values[objects["labels"] == self.k]
         # nothing of the class: 0, and in the graph of what was found
-        return mine.max() if len(mine) else 0 * (scores.sum() + boxes.sum())
+        return of_class.max() if len(of_class) else 0 * (scores.sum() + boxes.sum())
 
     def describe(self, label: Label = unnamed) -> str:
         """The target in words."""

@@ -72,8 +72,8 @@ class Custom(Target):
         """Every sample's score, [B]."""
         values = self.function(output.raw)
         if not isinstance(values, Tensor) or values.shape != (output.batch,):
-            found = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
-            raise TargetError(f"a target callable gives one scalar per sample, shape ({output.batch},); got {found}")
+            got = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
+            raise TargetError(f"a target callable gives one scalar per sample, shape ({output.batch},); got {got}")
         return values
 
     def describe(self, label: Label = unnamed) -> str:
@@ -87,12 +87,14 @@ class Everything(Target):
 
     def __call__(self, output: Outputs) -> Tensor:
         """Every sample's score, [B]."""
-        found = [
-            each for each in _tensors(output.raw) if each.is_floating_point() and each.shape[:1] == (output.batch,)
+        tensors = [
+            tensor
+            for tensor in _tensors(output.raw)
+            if tensor.is_floating_point() and tensor.shape[:1] == (output.batch,)
         ]
-        if not found:
+        if not tensors:
             raise TargetError(f"the model returns {type(output.raw).__name__}, in which there is no row for each image")
-        return torch.stack([each.flatten(1).sum(1) if each.ndim > 1 else each for each in found]).sum(0)
+        return torch.stack([tensor.flatten(1).sum(1) if tensor.ndim > 1 else tensor for tensor in tensors]).sum(0)
 
     def describe(self, label: Label = unnamed) -> str:
         """The target in words."""
@@ -108,5 +110,5 @@ def _tensors(raw: Any) -> Iterator[Tensor]:
     elif isinstance(raw, Mapping):
         yield from _tensors(list(raw.values()))
     elif isinstance(raw, Sequence) and not isinstance(raw, str):
-        for each in raw:
-            yield from _tensors(each)
+        for part in raw:
+            yield from _tensors(part)
