@@ -79,16 +79,16 @@ def _found(network: Network, call: Callable[[Tensor], Any], x: Tensor) -> str:
 
 def _first_read(call: Callable[[Tensor], Any], x: Tensor) -> tuple[Tensor, int] | None:
     """What the first convolution or linear layer reads, and the axis that it takes its channels from."""
-    found: list[tuple[Tensor, int]] = []
+    read: list[tuple[Tensor, int]] = []
 
-    def reached(made: Call, proceed: Callable[[Call], Any]) -> Any:
-        given = made.args[0] if made.args else made.kwargs["input"]
-        found.append((given.detach().clone(), _READERS[made.name]))
+    def reached(layer_call: Call, proceed: Callable[[Call], Any]) -> Any:
+        given = layer_call.args[0] if layer_call.args else layer_call.kwargs["input"]
+        read.append((given.detach().clone(), _READERS[layer_call.name]))
         raise _Reached
 
     try:
         with torch.no_grad(), Interceptor([dict.fromkeys(_READERS, reached)]):
             call(x.clone())
     except _Reached:
-        return found[0]
+        return read[0]
     return None

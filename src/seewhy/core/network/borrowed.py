@@ -46,15 +46,15 @@ def submodules(root: nn.Module) -> list[nn.Module]:
     """``root`` and everything in it, each part once, in the order of `torch.nn.Module.modules`; a tenth of its time."""
     if type(root).named_modules is not nn.Module.named_modules:
         return list(root.modules())  # a network of another library, whose layers are found in its own way
-    found: dict[nn.Module, None] = {}
+    parts: dict[nn.Module, None] = {}
     waiting: list[nn.Module | None] = [root]
     while waiting:
         part = waiting.pop()
-        if part is not None and part not in found:
-            found[part] = None
+        if part is not None and part not in parts:
+            parts[part] = None
             if children := part._modules:
                 waiting.extend(reversed(children.values()))
-    return list(found)
+    return list(parts)
 
 
 def tensors_of(parts: Sequence[nn.Module]) -> list[Tensor]:
@@ -181,7 +181,7 @@ class _Buffers:
             parts = [part for part in self._parts if part._buffers]
             held = [(part, n, v) for part in parts for n, v in part._buffers.items() if v is not None]
             copies = _copies([value for _, _, value in held])
-            self._before = [(*each, copy, _version(each[2])) for each, copy in zip(held, copies, strict=True)]
+            self._before = [(*entry, copy, _version(entry[2])) for entry, copy in zip(held, copies, strict=True)]
 
     def put_back(self) -> None:
         """As they were; nothing to do where they were never kept."""
@@ -201,16 +201,16 @@ def _copies(values: Sequence[Tensor]) -> list[Tensor]:
     for n, value in enumerate(values):
         plain = value.layout == torch.strided and value.is_contiguous() and not value.is_quantized
         groups.setdefault((value.dtype, value.device, value.is_inference()) if plain else n, []).append(n)
-    found = list(values)
+    copies = list(values)
     for members in groups.values():
         if len(members) == 1:
-            found[members[0]] = values[members[0]].detach().clone()
+            copies[members[0]] = values[members[0]].detach().clone()
             continue
         together = torch.cat([values[n].detach().reshape(-1) for n in members])
         parts = torch.split(together, [values[n].numel() for n in members])
         for n, copy in zip(members, parts, strict=True):
-            found[n] = copy.view(values[n].shape)
-    return found
+            copies[n] = copy.view(values[n].shape)
+    return copies
 
 
 def _version(value: Tensor) -> int | None:
@@ -257,7 +257,7 @@ class Network:
     @property
     def hides(self) -> bool:
         """Whether TorchScript runs some of it, whose functions nobody sees."""
-        return self.root is not None and any(isinstance(each, torch.jit.ScriptModule) for each in submodules(self.root))
+        return self.root is not None and any(isinstance(part, torch.jit.ScriptModule) for part in submodules(self.root))
 
     @property
     def module(self) -> nn.Module:

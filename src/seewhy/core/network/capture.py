@@ -205,8 +205,8 @@ def capture(
                         functions.setdefault(place.name, set()).add(name)
                     if name != place.function or not running or not meets():
                         return None
-                    found: Tensor | None = take(out, any(argument is out for argument in args))
-                    return found
+                    replacement: Tensor | None = take(out, any(argument is out for argument in args))
+                    return replacement
 
                 tape.viewers.append(view)
                 continue
@@ -251,10 +251,10 @@ def record(root: nn.Module, tape: Tape, functions: bool = False) -> Iterator[Non
             if threading.get_ident() == owner:
                 running.append(name)
                 tape.calls[name] = tape.calls.get(name, 0) + 1
-                found = [t for t in _tensors((*args, *given.values())) if has_places(t)]
-                taken.append([_edge(each) for each in found])  # now: one that works in place has another behind it
-                if found:
-                    tape.noted.append(_noted(name, TAKEN, tape.calls[name], found[0]))
+                tensors = [t for t in _tensors((*args, *given.values())) if has_places(t)]
+                taken.append([_edge(t) for t in tensors])  # now: one that works in place has another behind it
+                if tensors:
+                    tape.noted.append(_noted(name, TAKEN, tape.calls[name], tensors[0]))
 
         def after(module: nn.Module, args: Any, output: Any) -> None:
             if threading.get_ident() != owner:
@@ -266,8 +266,8 @@ def record(root: nn.Module, tape: Tape, functions: bool = False) -> Iterator[Non
                 tape.outputs[identity] = output  # held, so that no id is given out twice
             given = taken.pop() if taken else []
             for element, tensor in elements(output):
-                made = _noted(name, element, tape.calls.get(name, 1), tensor)
-                tape.noted.append(replace(made, passed=made.edge is not None and _among(made.edge, given)))
+                noted = _noted(name, element, tape.calls.get(name, 1), tensor)
+                tape.noted.append(replace(noted, passed=noted.edge is not None and _among(noted.edge, given)))
 
         return before, after
 
@@ -287,7 +287,7 @@ def record(root: nn.Module, tape: Tape, functions: bool = False) -> Iterator[Non
     with ExitStack() as stack:
         scripted: list[str] = []
         for name, module in root.named_modules():
-            if any(name.startswith(each) for each in scripted):  # TorchScript runs it unseen, within one that is seen
+            if any(name.startswith(part) for part in scripted):  # TorchScript runs it unseen, within one that is seen
                 continue
             if isinstance(module, torch.jit.ScriptModule):
                 scripted.append(f"{name}.")
@@ -336,8 +336,8 @@ def _noted(module: str, element: str, call: int, tensor: Tensor) -> Noted:
 def _now() -> int:
     """The number that the next function of the graph will have in this thread; 0 where none is recorded."""
     with torch.enable_grad():
-        made = torch.ones((), requires_grad=not torch.is_inference_mode_enabled()) * 1
-    return 0 if made.grad_fn is None else made.grad_fn._sequence_nr() + 1
+        probe = torch.ones((), requires_grad=not torch.is_inference_mode_enabled()) * 1
+    return 0 if probe.grad_fn is None else probe.grad_fn._sequence_nr() + 1
 
 
 def _edge(tensor: Tensor) -> GradientEdge | None:
@@ -388,7 +388,7 @@ def _tensors(values: Sequence[Any]) -> list[Tensor]:
 
 
 def _taken(args: Sequence[Any], given: Mapping[str, Any], name: str) -> Tensor:
-    found = next((t for t in _tensors((*args, *given.values())) if has_places(t)), None)
-    if found is None:
+    tensor = next((t for t in _tensors((*args, *given.values())) if has_places(t)), None)
+    if tensor is None:
         raise CapabilityError(f"layer {name!r} is given no tensor to explain")
-    return found
+    return tensor

@@ -51,13 +51,13 @@ class Layout:
     def canonical(self, raw: Tensor) -> Tensor:
         """[B, C, *grid], a view where possible."""
         if self.reshape is not None:
-            found = self.reshape(raw)
-            if found.ndim < 3:
+            maps = self.reshape(raw)
+            if maps.ndim < 3:
                 raise UsageError(
-                    f"reshape= makes {tuple(found.shape)} of {tuple(raw.shape)}; it has to give [B, C, *positions], as "
+                    f"reshape= makes {tuple(maps.shape)} of {tuple(raw.shape)}; it has to give [B, C, *positions], as "
                     "lambda a: a[:, 1:].transpose(1, 2).unflatten(2, (14, 14)) does of tokens"
                 )
-            return found
+            return maps
         if self.tokens:
             rows = raw.movedim((self.batch, self.channel), (0, 1))
             tokens = rows[..., self.prefix : self.prefix + math.prod(self.grid)]
@@ -164,9 +164,9 @@ def find_layout(
         usual, other = reversed(layouts) if last else layouts
         return other if not _stride(usual.grid, size) and _stride(other.grid, size) else usual
     if len(inner) == 2 and len(size) == 2:
-        found = _token_grid(inner[0], size)
-        if found is not None:
-            return Layout(2, found[1], tokens=True, prefix=found[0])
+        token_grid = _token_grid(inner[0], size)
+        if token_grid is not None:
+            return Layout(2, token_grid[1], tokens=True, prefix=token_grid[0])
     if len(inner) <= 1:
         return Layout(1, ())
     if len(inner) == 2:  # a sequence that is no grid: channels last, as transformers and LSTMs have them
@@ -185,50 +185,50 @@ def claims(
     layout with several positions. Which of them is true, if any, the pictures tell. ``grids`` are those that rows of
     tokens may have besides, with further tokens before or behind them.
 
-    >>> [(each.channel, each.grid) for each in claims((1, 7, 7, 49), (224, 224), 1)][:2]
+    >>> [(layout.channel, layout.grid) for layout in claims((1, 7, 7, 49), (224, 224), 1)][:2]
     [(3, (7, 7)), (1, (7, 49))]
     """
-    found: list[Layout] = []
+    layouts: list[Layout] = []
     if tuple(shape[:1]) == (batch,):
         usual = find_layout(shape, size, last=last)
         if len(usual.grid) == len(size) and max(usual.grid, default=0) == 1:
             return []  # one position is the whole picture
-        found.append(usual)
+        layouts.append(usual)
         if len(shape) == len(size) + 2:
-            found += _orders(shape, size)
+            layouts += _orders(shape, size)
     if len(shape) == 3 and len(size) == 2 and batch in shape[:2]:
         axis = 0 if shape[0] == batch else 1
         for channel in (2, 1 - axis or 1) if axis == 0 else (2,):
             count = next(shape[a] for a in range(3) if a not in (axis, channel))
-            found += [
+            layouts += [
                 Layout(channel, grid, tokens=True, prefix=prefix, batch=axis)
                 for grid in grids
                 if len(grid) == 2 and (left := count - math.prod(grid)) >= 0 and _stride(grid, size)
                 for prefix in sorted({*range(min(left, _MOST_PREFIX) + 1), left})
                 if left <= _MOST_PREFIX or prefix in (0, 1, left)
             ]
-            found += [
+            layouts += [
                 Layout(channel, grid, tokens=True, prefix=prefix, batch=axis)
                 for prefix, grid in _token_grids(count, (size[0], size[1]))
             ]
-    whole = [each for each in found if len(each.grid) == len(size) and max(each.grid) > 1]
+    whole = [layout for layout in layouts if len(layout.grid) == len(size) and max(layout.grid) > 1]
     return list({(e.channel, e.grid, e.prefix, e.axes, e.batch): e for e in whole}.values())
 
 
 def _orders(shape: Sequence[int], size: Sequence[int]) -> list[Layout]:
     """Channels last or first, and two axes of positions the other way round."""
     axes = len(size)
-    found = [Layout(axes + 1, tuple(shape[1:-1])), Layout(1, tuple(shape[2:]))]
+    layouts = [Layout(axes + 1, tuple(shape[1:-1])), Layout(1, tuple(shape[2:]))]
     if axes == 2:
-        found += [Layout(1, (shape[3], shape[2]), axes=(3, 2)), Layout(3, (shape[2], shape[1]), axes=(2, 1))]
-    return found
+        layouts += [Layout(1, (shape[3], shape[2]), axes=(3, 2)), Layout(3, (shape[2], shape[1]), axes=(2, 1))]
+    return layouts
 
 
 def _token_grids(count: int, size: tuple[int, int]) -> list[tuple[int, tuple[int, int]]]:
     """Prefixes and grids that ``count`` tokens over an input of ``size`` could be, squarest strides and fewest prefix
     tokens first; tokens behind the grid, too, where none are before it."""
     wanted = size[0] / size[1]
-    found: list[tuple[float, int, int, tuple[int, int]]] = []
+    grids: list[tuple[float, int, int, tuple[int, int]]] = []
     for left in range(count, max(count - _MOST_PREFIX, 0) - 1, -1):
         if left < 3 * (count - left) or left < 2:
             continue
@@ -240,6 +240,6 @@ def _token_grids(count: int, size: tuple[int, int]) -> list[tuple[int, tuple[int
             if off < (_MOST_OBLIQUE if left >= _FEW else 0.5):
                 exact = 0.0 if _stride((rows, columns), size) else 0.1 + off
                 others = count - left
-                found += [(exact + 0.01 * off, others, prefix, (rows, columns)) for prefix in {others, 0}]
-    found.sort(key=lambda each: (each[0], each[1], -each[2]))
-    return [(prefix, grid) for _, _, prefix, grid in found[:_MOST_CLAIMS]]
+                grids += [(exact + 0.01 * off, others, prefix, (rows, columns)) for prefix in {others, 0}]
+    grids.sort(key=lambda entry: (entry[0], entry[1], -entry[2]))
+    return [(prefix, grid) for _, _, prefix, grid in grids[:_MOST_CLAIMS]]

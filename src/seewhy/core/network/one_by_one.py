@@ -30,8 +30,8 @@ def one_by_one(network: Network) -> str:
     if network.root is not None and _by_their_batch(submodules(network.root)):
         return _OWN_STATISTICS
     key = key_of(network)
-    made, why = (0, "") if key is None else _found.get(key, (0, ""))
-    return why if why and made == network.makeup else ""
+    makeup, why = (0, "") if key is None else _found.get(key, (0, ""))
+    return why if why and makeup == network.makeup else ""
 
 
 def keep_apart(network: Network, why: str) -> None:

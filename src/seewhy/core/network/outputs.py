@@ -24,15 +24,15 @@ def detections(raw: Any) -> Sequence[Mapping[str, Tensor]] | None:
     """What a detector found, one mapping an image; None if ``raw`` is something else."""
     if not isinstance(raw, Sequence) or isinstance(raw, str) or not len(raw):
         return None
-    if all(isinstance(each, Mapping) and {"boxes", "labels", "scores"} <= each.keys() for each in raw):
+    if all(isinstance(item, Mapping) and {"boxes", "labels", "scores"} <= item.keys() for item in raw):
         return raw
     return None
 
 
-def best(found: Mapping[str, Tensor], most: int) -> list[tuple[tuple[float, ...], int]]:
+def best(objects: Mapping[str, Tensor], most: int) -> list[tuple[tuple[float, ...], int]]:
     """The surest ``most`` objects of one image as (box, class), the surest first."""
-    order = found["scores"].detach().argsort(descending=True)[:most].tolist()
-    return [(tuple(found["boxes"][n].tolist()), int(found["labels"][n])) for n in order]
+    order = objects["scores"].detach().argsort(descending=True)[:most].tolist()
+    return [(tuple(objects["boxes"][n].tolist()), int(objects["labels"][n])) for n in order]
 
 
 #: the keys under which models put the scores, in order of preference
@@ -45,14 +45,14 @@ def main_tensor(raw: Any) -> Tensor:
     Raises `TargetError` if no tensor, or no unambiguous one, is inside, or one that is sparse, nested
     or complex.
     """
-    found = _found(raw)
-    if found.is_nested or found.layout is not torch.strided or found.is_complex():
-        way = "to_padded_tensor(0.0)" if found.is_nested else "abs()" if found.is_complex() else "to_dense()"
+    scores = _found(raw)
+    if scores.is_nested or scores.layout is not torch.strided or scores.is_complex():
+        way = "to_padded_tensor(0.0)" if scores.is_nested else "abs()" if scores.is_complex() else "to_dense()"
         raise TargetError(
-            f"the model returns {kind_of(found)}, of which no scores are read; wrap it so that it gives a plain "
+            f"the model returns {kind_of(scores)}, of which no scores are read; wrap it so that it gives a plain "
             f"tensor, or pass target=lambda output: output.{way}[:, CLASS]"
         )
-    return found
+    return scores
 
 
 def _found(raw: Any) -> Tensor:
@@ -115,8 +115,8 @@ class Outputs:
     def main(self) -> Tensor:
         """The scores as the model gives them; of one sample a row, where it gives a number without axes (``squeeze``
         of a single score)."""
-        found = main_tensor(self.raw)
-        return found.reshape(1) if found.ndim == 0 and self.batch == 1 else found
+        scores = main_tensor(self.raw)
+        return scores.reshape(1) if scores.ndim == 0 and self.batch == 1 else scores
 
     @property
     def found(self) -> Sequence[Mapping[str, Tensor]] | None:

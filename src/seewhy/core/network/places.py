@@ -91,21 +91,21 @@ def split_name(name: str) -> tuple[str, str, str, str]:
 def find_place(root: nn.Module, name: str, where: str = "") -> Place:
     """The place that ``name`` means; raises `UnknownName` with the nearest layer."""
     plain, element, mark, number = split_name(name)
-    found: nn.Module | None = root if plain or function_of(element) else None
+    module: nn.Module | None = root if plain or function_of(element) else None
     for step in plain.split(".") if plain else ():
         # scripted modules keep their parts in something that is no dictionary
-        found = found._modules[step] if found is not None and step in found._modules else None
-    if found is None:
+        module = module._modules[step] if module is not None and step in module._modules else None
+    if module is None:
         # a shared part answers to all its names; networks of other libraries know their layers by names of their own
         modules = dict(root.named_modules(remove_duplicate=False))
-        found = modules.get(plain) if plain else None
-    if found is None:
+        module = modules.get(plain) if plain else None
+    if module is None:
         owner = f" in {where or type(root).__name__}"
         listing = f"seewhy layers --model {where}" if where else "dict(module.named_modules())"
         raise UnknownName("layer", name, (n for n in modules if n), listing, owner)
     if mark and not (number.isdigit() and int(number) > 0):
         raise UsageError(f"layer {name!r}: after # comes the number of the call, from 1, as in '{plain}#1'")
-    return Place(plain, found, int(number) if mark else None, element)
+    return Place(plain, module, int(number) if mark else None, element)
 
 
 def as_torch(root: nn.Module, part: nn.Module) -> nn.Module:
@@ -138,10 +138,10 @@ def elements(output: Any, path: str = "") -> list[tuple[str, Tensor]]:
     of a tuple, ``hidden_states`` or ``hidden_states.0`` for those of a record."""
     if isinstance(output, Tensor):
         return [(path, output)] if has_places(output) else []
-    found = []
+    named = []
     for key, value in _items(output):
-        found += elements(value, f"{path}.{key}" if path else key)
-    return found
+        named += elements(value, f"{path}.{key}" if path else key)
+    return named
 
 
 def has_places(tensor: Tensor) -> bool:
@@ -161,18 +161,18 @@ def kind_of(tensor: Tensor) -> str:
 
 def element_of(output: Any, place: Place) -> Tensor:
     """The tensor of ``place`` inside what its module gave; the first if it names none of several."""
-    found = elements(output)
-    if not place.element and found:
-        return found[0][1]
-    chosen = dict(found).get(place.element)
+    named = elements(output)
+    if not place.element and named:
+        return named[0][1]
+    chosen = dict(named).get(place.element)
     if chosen is not None:
         return chosen
-    if not found:
+    if not named:
         what = kind_of(output) if isinstance(output, Tensor) else type(output).__name__
         raise CapabilityError(
             f"layer {place.name!r} gives {what}, in which there is nothing to explain: name another; see seewhy layers"
         )
-    raise UnknownName("tensor", place.element, [key for key, _ in found if key], f"one of layer {place.name!r}")
+    raise UnknownName("tensor", place.element, [key for key, _ in named if key], f"one of layer {place.name!r}")
 
 
 def _items(output: Any) -> list[tuple[str, Any]]:
@@ -181,7 +181,7 @@ def _items(output: Any) -> list[tuple[str, Any]]:
     if isinstance(output, list | tuple):
         return [(str(n), value) for n, value in enumerate(output)]
     if is_dataclass(output) and not isinstance(output, type):
-        return [(each.name, getattr(output, each.name)) for each in fields(output)]
+        return [(field.name, getattr(output, field.name)) for field in fields(output)]
     return []
 
 
