@@ -93,7 +93,7 @@ class Prepared(nn.Module):
         with torch.inference_mode():
             live = self._pieces(x)
         # out of inference mode: what gradients are taken of must be ordinary tensors
-        return [x, *(each.clone() if isinstance(each, Tensor) else each for each in live)]
+        return [x, *(value.clone() if isinstance(value, Tensor) else value for value in live)]
 
     def _pieces(self, x: Tensor) -> Sequence[Tensor | int]:
         """What the first part makes of ``x``, some samples at a time."""
@@ -138,9 +138,9 @@ class Build:
         """The network with taps for the layers ``looked_at``, gradients possible as ``recorded``, at its best for
         ``single`` images or for several; and how often each step applied."""
         graph, taps, tensors, counts = self._changed(looked_at, recorded, steps, 1 if single else _SEVERAL)
-        made = self._prepared(graph, taps, recorded, tensors)
+        prepared = self._prepared(graph, taps, recorded, tensors)
         self._keep(tensors)
-        return made, counts
+        return prepared, counts
 
     def graph_of(self, steps: Steps) -> tuple[fx.Graph, dict[str, Tensor]]:
         """The graph with ``steps`` done to it, nothing looked at and nothing recorded, and the tensors it reads."""
@@ -150,7 +150,7 @@ class Build:
 
     def _keep(self, tensors: Mapping[str, Tensor]) -> None:
         """Remember copies for other programs."""
-        self._copies.update({name: each for name, each in tensors.items() if name not in self.exported.tensors})
+        self._copies.update({name: tensor for name, tensor in tensors.items() if name not in self.exported.tensors})
 
     def _changed(
         self, looked_at: Sequence[str], recorded: Recorded, steps: Steps, batch: int
@@ -249,12 +249,12 @@ def _late(graph: fx.Graph, taps: Sequence[fx.Node], recorded: Recorded) -> set[f
 def _end(graph: fx.Graph) -> set[fx.Node]:
     """The calls behind which there are rows [B, n] alone, on all ways to the output, and those that squash, or hand on,
     what is the output."""
-    found: set[fx.Node] = set()
+    tail: set[fx.Node] = set()
     for node in reversed(graph.nodes):
         ends = node.op == "call_function" and (_rank(node) <= 2 or canonical_name(node.target) in ENDINGS)
-        if ends and node.users and all(user in found or user.op == "output" for user in node.users):
-            found.add(node)
-    return found
+        if ends and node.users and all(user in tail or user.op == "output" for user in node.users):
+            tail.add(node)
+    return tail
 
 
 def _sizes(placeholder: fx.Node) -> set[fx.Node]:
@@ -269,7 +269,7 @@ def _sizes(placeholder: fx.Node) -> set[fx.Node]:
 def _together(placeholder: fx.Node, live: Sequence[fx.Node]) -> list[bool] | None:
     """How what the first part gives for pieces is put together: see `Prepared`. None where that cannot be known."""
     batch = str(placeholder.meta["val"].shape[0]) if "val" in placeholder.meta else ""
-    found = []
+    by_rows = []
     for node in live:
         value = node.meta.get("val")
         if not isinstance(value, Tensor):  # a number, of something that depends on the samples
@@ -279,8 +279,8 @@ def _together(placeholder: fx.Node, live: Sequence[fx.Node]) -> list[bool] | Non
             isinstance(n, torch.SymInt) for n in value.shape
         ):  # windows of all images, one after another
             return None
-        found.append(rows)
-    return found
+        by_rows.append(rows)
+    return by_rows
 
 
 def picture_order(x: Tensor) -> Tensor:

@@ -38,7 +38,7 @@ class Bits:
         near = [np.concatenate(views).tobytes() for views in self._near.values()]
         with torch.no_grad():
             far = [torch.cat(views).cpu().resolve_conj().resolve_neg() for views in self._far.values()]
-        return b"".join((*near, *(each.view(torch.uint8).numpy().tobytes() for each in far)))
+        return b"".join((*near, *(part.view(torch.uint8).numpy().tobytes() for part in far)))
 
 
 #: tensors below this many bytes are compared as they are
@@ -72,4 +72,4 @@ def digest(tensor: Tensor) -> bytes:
         bits = tensor.detach().resolve_conj().resolve_neg().contiguous().reshape(-1).view(torch.uint8)
         summed, rest = for_sums(bits)
         parts = [rest] if summed is None else [summed.sum(0).view(torch.uint8), rest]
-        return b"".join(np.from_dlpack(each.cpu()).tobytes() for each in parts)
+        return b"".join(np.from_dlpack(part.cpu()).tobytes() for part in parts)

@@ -48,7 +48,7 @@ def find_head(exported: Exported, place: fx.Node) -> PooledHead | None:
         node = _only_reader(node)
     if node is None or node.target is not ATEN.linear.default or len(_shape(node)) != 2:
         return None
-    weight, bias = (tensor_of(each, exported.tensors) for each in (*node.args[1:3], None)[:2])
+    weight, bias = (tensor_of(argument, exported.tensors) for argument in (*node.args[1:3], None)[:2])
     end = _only_reader(node)
     while end is not None and end.target in _SQUASHING:
         end = _only_reader(end)
@@ -91,18 +91,18 @@ _SQUASHES: dict[str, Callable[[Tensor], Tensor]] = {
 class Closed:
     """The end of one forward in closed form: of the layer ``place``, activation [B, C, *positions]."""
 
-    made: Forward
+    forward: Forward
     place: str
     tail: PooledHead
 
     def proven(self) -> bool:
         """Whether the forward's own scores, all of them numbers, are what its own call of the linear layer gave for the
         mean of its own activation."""
-        logits = self.made.outputs.logits
-        if not isinstance(self.made.outputs.raw, Tensor) or logits.ndim != 2 or not bool(logits.isfinite().all()):
+        logits = self.forward.outputs.logits
+        if not isinstance(self.forward.outputs.raw, Tensor) or logits.ndim != 2 or not bool(logits.isfinite().all()):
             return False
-        read = [c.features for c in self.made.linears if c.weight is self.tail.weight and c.result is logits]
-        mean = self.made.activation(self.place).detach().flatten(2).mean(2)
+        read = [c.features for c in self.forward.linears if c.weight is self.tail.weight and c.result is logits]
+        mean = self.forward.activation(self.place).detach().flatten(2).mean(2)
         if not read or read[0].shape != mean.shape or read[0].dtype != mean.dtype:
             return False
         return bool(torch.dist(mean, read[0].detach(), torch.inf) <= rounding(mean.dtype) * mean.abs().max())
@@ -113,14 +113,14 @@ class Closed:
 
     def weights(self, targets: Sequence[Target], *, linear: bool = False) -> Tensor | None:
         """d score / d mean of each channel, [B, C]; None if it has to be ``linear`` in the scores and is not."""
-        logits = self.made.outputs.logits.detach().requires_grad_()
-        kind = self.made.outputs.ends_in
+        logits = self.forward.outputs.logits.detach().requires_grad_()
+        kind = self.forward.outputs.ends_in
         with torch.enable_grad():
             squash = _SQUASHES.get(kind)
             raw = logits if squash is None else squash(logits)
-            if raw.shape != self.made.outputs.main.shape:  # a vector of one score a sample
-                raw = raw.reshape(self.made.outputs.main.shape)
-            again = Outputs(raw, self.made.outputs.batch, [] if squash is None else [Squash(kind, logits, raw)])
+            if raw.shape != self.forward.outputs.main.shape:  # a vector of one score a sample
+                raw = raw.reshape(self.forward.outputs.main.shape)
+            again = Outputs(raw, self.forward.outputs.batch, [] if squash is None else [Squash(kind, logits, raw)])
             score = scores(again, targets)
             if not score.requires_grad:
                 return torch.zeros_like(logits @ self.tail.weight.to(logits)).detach()
@@ -133,7 +133,7 @@ class Closed:
 
     def gradient(self, targets: Sequence[Target]) -> tuple[Tensor, bool]:
         """d score / d activation, [B, C, *positions], and whether the score depends on it at all."""
-        activation = self.made.activation(self.place)
+        activation = self.forward.activation(self.place)
         weights = self.weights(targets)
         assert weights is not None
         weights = weights / activation.shape[2:].numel()

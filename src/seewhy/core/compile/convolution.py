@@ -59,7 +59,7 @@ class Convolution:
             turned = by_group.reshape(-1, out // self.groups, *kernel).flip(2, 3)
             how = Convolution((1, 1), (padding[0], padding[1]), self.dilation, self.groups)
             return None if min(padding) < 0 else (how, turned)
-        rows, columns = (_Phases.of(*each) for each in zip(kernel, self.stride, self.padding, strict=True))
+        rows, columns = (_Phases.of(*axis) for axis in zip(kernel, self.stride, self.padding, strict=True))
         strided = inner * rows.stride**2
         square = rows.stride == columns.stride and self.dilation == (1, 1) and self.groups == 1
         if not square or _blocks(strided) * rows.size * columns.size > _blocks(inner) * kernel[0] * kernel[1]:
@@ -95,11 +95,11 @@ class Convolution:
         """The gradient at an input of ``size``, of that at the output; ``weight`` turned and packed where there is a
         way ``back``."""
         if self.back is not None:
-            found = self.back.run(grad, weight, None, None, "none", [])
+            at_input = self.back.run(grad, weight, None, None, "none", [])
             if self.back.grain == 1:
-                return found
+                return at_input
             (top, left), (height, width) = self.back.start, size[2:]
-            return F.pixel_shuffle(found, self.back.grain)[..., top : top + height, left : left + width]
+            return F.pixel_shuffle(at_input, self.back.grain)[..., top : top + height, left : left + width]
         # of the input itself only its size is read
         blank = torch.empty(size, dtype=grad.dtype, device=grad.device, memory_format=torch.channels_last)
         numbers = self.stride, self.padding, self.dilation, False, (0, 0), self.groups, (True, False, False)

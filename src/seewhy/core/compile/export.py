@@ -40,7 +40,7 @@ def apart(work: Callable[[], T]) -> T:
     """What ``work`` gives, run to its end in a thread of its own; then raises what it raised, or `KeyboardInterrupt`
     where one came meanwhile."""
     begin, done = threading.Event(), threading.Event()
-    found: list[T] = []
+    results: list[T] = []
     raised: list[BaseException] = []
     wanted = interrupted = False
     context = contextvars.copy_context()
@@ -49,7 +49,7 @@ def apart(work: Callable[[], T]) -> T:
         begin.wait()
         try:
             if wanted:
-                found.append(context.run(work))
+                results.append(context.run(work))
         except BaseException as error:  # handed on to whoever asked
             raised.append(error)
         finally:
@@ -71,7 +71,7 @@ def apart(work: Callable[[], T]) -> T:
         raise KeyboardInterrupt
     if raised:
         raise raised[0]
-    return found[0]
+    return results[0]
 
 
 ATEN = torch.ops.aten
@@ -134,27 +134,27 @@ def _lifted(program: Any, root: nn.Module) -> Exported:
     )
     held: dict[str, Tensor] = {}
     targets = {spec.arg.name: spec.target for spec in program.graph_signature.input_specs if spec.target is not None}
-    graph, found = fx.Graph(), dict[fx.Node, fx.Node]()
+    graph, copies = fx.Graph(), dict[fx.Node, fx.Node]()
     for node in program.graph.nodes:
         if node.op == "placeholder" and node.name in targets:
             tensor = live.get(targets[node.name], program.constants.get(targets[node.name]))
             if not isinstance(tensor, Tensor):
                 raise CapabilityError(f"its graph reads {targets[node.name]!r}, which is no tensor of the model")
             held[node.name] = tensor
-            found[node] = graph.get_attr(node.name)
+            copies[node] = graph.get_attr(node.name)
         elif node.op == "output":
-            if not all(isinstance(each, fx.Node) and each in found for each in node.args[0]):
+            if not all(isinstance(value, fx.Node) and value in copies for value in node.args[0]):
                 raise CapabilityError("not all that it gives is made of tensors, and a graph knows no other output")
-            graph.output([found[each] for each in node.args[0]])
+            graph.output([copies[value] for value in node.args[0]])
         elif node.op == "placeholder" or (node.op == "call_function" and _known(node.target)):
-            found[node] = graph.node_copy(node, found.__getitem__)
-            found[node].target = _RELAXED.get(node.target, node.target)
+            copies[node] = graph.node_copy(node, copies.__getitem__)
+            copies[node].target = _RELAXED.get(node.target, node.target)
         else:
             raise CapabilityError(f"its graph has {node.op} {node.target}: control flow, or gradients switched off")
         if node.op != "output":
-            found[node].meta = dict(node.meta)
+            copies[node].meta = dict(node.meta)
         if node.target is ATEN.conv2d.default:
-            found[node].meta |= _geometry(held.get(node.args[1].name))
+            copies[node].meta |= _geometry(held.get(node.args[1].name))
     if sum(node.op == "placeholder" for node in graph.nodes) != 1:
         raise CapabilityError("its graph has more inputs than the image")
     make_functional(graph)

@@ -29,10 +29,10 @@ def fold_batch_norms(graph: fx.Graph, tensors: dict[str, Tensor]) -> tuple[int, 
             continue
         weight, bias = conv.args[1], conv.args[2] if len(conv.args) > 2 else None
         sources = [weight, bias, *node.args[1:5]]
-        found = [tensor_of(each, tensors) for each in sources]
-        if any(each is not None and tensor is None for each, tensor in zip(sources, found, strict=True)):
+        values = [tensor_of(source, tensors) for source in sources]
+        if any(source is not None and tensor is None for source, tensor in zip(sources, values, strict=True)):
             continue  # computed in the forward
-        w, b, gamma, beta, mean, variance = found
+        w, b, gamma, beta, mean, variance = values
         if w is None or mean is None or variance is None:
             continue
         make = partial(_folded, w, b, gamma, beta, mean, variance, float(node.args[7]))
@@ -44,7 +44,7 @@ def fold_batch_norms(graph: fx.Graph, tensors: dict[str, Tensor]) -> tuple[int, 
         node.replace_all_uses_with(conv)
         graph.erase_node(node)
         folded += 1
-        used |= {str(each.target) for each in sources if each is not None}
+        used |= {str(source.target) for source in sources if source is not None}
     return folded, used
 
 

@@ -54,7 +54,7 @@ def erase_unused(graph: fx.Graph) -> None:
 
 def _written(node: fx.Node) -> fx.Node | None:
     """What a call writes into, if it does."""
-    found: list[Any] = [
+    written: list[Any] = [
         value
         for argument, value in zip(node.target._schema.arguments, node.args, strict=False)  # type: ignore[union-attr]
         if argument.alias_info is not None and argument.alias_info.is_write
@@ -62,9 +62,9 @@ def _written(node: fx.Node) -> fx.Node | None:
     given = [a for a in node.target._schema.arguments if a.alias_info is not None and a.alias_info.is_write]  # type: ignore[union-attr]
     if not given:
         return None
-    if len(given) != 1 or len(found) != 1 or node.args[0] is not found[0]:
+    if len(given) != 1 or len(written) != 1 or node.args[0] is not written[0]:
         raise CapabilityError(f"its graph has {node.target}, which writes where nothing else is seen to")
-    return found[0] if isinstance(found[0], fx.Node) else None
+    return written[0] if isinstance(written[0], fx.Node) else None
 
 
 def _replace(node: fx.Node, written: fx.Node, roots: dict[fx.Node, fx.Node], order: dict[fx.Node, int]) -> None:
@@ -91,4 +91,4 @@ def _out_of_place(target: Any) -> Any:
 
 def _is_view(node: fx.Node) -> bool:
     """Whether a call hands on its argument's memory, or may."""
-    return any(each.alias_info is not None for each in node.target._schema.returns)  # type: ignore[union-attr]
+    return any(value.alias_info is not None for value in node.target._schema.returns)  # type: ignore[union-attr]

@@ -41,22 +41,22 @@ class Packing:
     tiles: bool
 
     def forth(
-        self, how: Convolution, read: tuple[int, int], made: tuple[int, int], tensors: dict[str, Tensor]
+        self, how: Convolution, in_size: tuple[int, int], out_size: tuple[int, int], tensors: dict[str, Tensor]
     ) -> tuple[Convolution, str, str | None]:
-        """The convolution from maps of ``read`` (H, W) to ones of ``made``, and the names of its weights and bias."""
-        how, weight = self._best("packed", how, how, tensors[self.weight], read, made, tensors)
+        """The convolution from maps of ``in_size`` (H, W) to ``out_size``, and the names of its weights and bias."""
+        how, weight = self._best("packed", how, how, tensors[self.weight], in_size, out_size, tensors)
         if self.bias is None or not how.tiles:
             return how, weight, self.bias
         return how, weight, kept(f"{self.bias}.in tiles", tensors, partial(tile_bias, tensors[self.bias]))
 
     def back(
-        self, how: Convolution, read: tuple[int, int], made: tuple[int, int], tensors: dict[str, Tensor]
+        self, how: Convolution, in_size: tuple[int, int], out_size: tuple[int, int], tensors: dict[str, Tensor]
     ) -> tuple[Convolution, str]:
         """The same with its way back to the gradient at what it reads, and the name of the weights of that."""
         way = how.reversed(tensors[self.weight].detach())
         if way is None:
             return how, self.weight
-        best, name = self._best("turned", how, *way, made, read, tensors)
+        best, name = self._best("turned", how, *way, out_size, in_size, tensors)
         return replace(how, back=best), name
 
     def _best(
@@ -65,25 +65,25 @@ class Packing:
         asked: Convolution,
         how: Convolution,
         weight: Tensor,
-        read: tuple[int, int],
-        made: tuple[int, int],
+        in_size: tuple[int, int],
+        out_size: tuple[int, int],
         tensors: dict[str, Tensor],
     ) -> tuple[Convolution, str]:
         # one weight may serve several convolutions, which move in other ways
         word = f"{word} of {tuple(asked.numbers)}"
-        if self.tiles and _by_tiles(how, weight, self.batch, made):
-            name = f"{self.weight}.{word} in tiles for {made}"
-            return replace(how, tiles=True), kept(name, tensors, partial(tile_weight, weight, made))
-        size = self.batch, weight.shape[1] * how.groups, *read
+        if self.tiles and _by_tiles(how, weight, self.batch, out_size):
+            name = f"{self.weight}.{word} in tiles for {out_size}"
+            return replace(how, tiles=True), kept(name, tensors, partial(tile_weight, weight, out_size))
+        size = self.batch, weight.shape[1] * how.groups, *in_size
         name = f"{self.weight}.{word} for {size}"
         return replace(how, tiles=False), kept(name, tensors, partial(pack, weight, size, how.numbers))
 
 
-def _by_tiles(how: Convolution, weight: Tensor, batch: int, made: tuple[int, int]) -> bool:
+def _by_tiles(how: Convolution, weight: Tensor, batch: int, out_size: tuple[int, int]) -> bool:
     """Whether Winograd's algorithm is for such a convolution, and faster."""
     if how.numbers._replace(padding=(0, 0)) != Numbers() or weight.shape[2:] != (3, 3):
         return False
-    height, width = (min(n, _SIDE) for n in made)
+    height, width = (min(n, _SIDE) for n in out_size)
     pictures = min(batch, max(1, _PIXELS // (height * width)))
     return pays(weight.shape[0], weight.shape[1], (pictures, height, width), torch.get_num_threads())
 
@@ -102,8 +102,8 @@ class Fused:
     ) -> Callable[[Tensor, Tensor | None], Tensor]:
         """The same, of patches that bring along what lies around them, to ones of ``size`` (H, W)."""
         kernel = tensors[self.packing.weight].shape[2:]
-        each = zip(self.how.stride, self.how.dilation, kernel, size, strict=True)
-        height, width = (s * (n - 1) + d * (k - 1) + 1 for s, d, k, n in each)
+        axes = zip(self.how.stride, self.how.dilation, kernel, size, strict=True)
+        height, width = (s * (n - 1) + d * (k - 1) + 1 for s, d, k, n in axes)
         how, weight, bias = self.packing.forth(replace(self.how, padding=(0, 0)), (height, width), size, tensors)
         packed, shift = tensors[weight], None if bias is None else tensors[bias]
         return lambda x, added: how.run(x, packed, shift, added, self.function, self.numbers)
@@ -131,12 +131,12 @@ def fuse_convolutions(
     counts, used = Counter[str](), set[str]()
     early = set(graph.nodes) - set(late)
     for conv in list(graph.nodes):
-        if conv.target is not ATEN.conv2d.default or any(_shape(each) is None for each in (conv, conv.args[0])):
+        if conv.target is not ATEN.conv2d.default or any(_shape(node) is None for node in (conv, conv.args[0])):
             continue
-        if any(isinstance(each, str) for each in conv.args[3:]):
+        if any(isinstance(argument, str) for argument in conv.args[3:]):
             continue
-        names = [str(each.target) for each in conv.args[1:3] if tensor_of(each, tensors) is not None]
-        if len(names) != sum(each is not None for each in conv.args[1:3]):  # weights that are computed
+        names = [str(argument.target) for argument in conv.args[1:3] if tensor_of(argument, tensors) is not None]
+        if len(names) != sum(argument is not None for argument in conv.args[1:3]):  # weights that are computed
             continue
         group = _Group.of(conv, early if conv in early else late, clips=conv not in early)
         packing = Packing(names[0], names[1] if len(names) > 1 else None, batch, tiles)
@@ -149,9 +149,9 @@ def fuse_convolutions(
         else:
             call = how.call(conv.args[0], group.added, weight, bias, group.function, group.numbers)
         with graph.inserting_before(group.last):
-            made = graph.call_function(*call)
-        made.meta = conv.meta | group.last.meta | {"fused": Fused(packing, how, group.function, group.numbers)}
-        group.last.replace_all_uses_with(made)
+            fused = graph.call_function(*call)
+        fused.meta = conv.meta | group.last.meta | {"fused": Fused(packing, how, group.function, group.numbers)}
+        group.last.replace_all_uses_with(fused)
         # without tiles, a bias is read where it lies
         used |= set(names if tiles else names[:1])
         counts += Counter(fused=1, tiled=int(how.tiles))
@@ -170,7 +170,7 @@ def _note_alone(graph: fx.Graph) -> None:
 
 def fuse_linear(graph: fx.Graph, tensors: Mapping[str, Tensor]) -> int:
     """Hand every linear layer of constant weights to oneDNN, in place; gives how many."""
-    found = 0
+    count = 0
     for node in list(graph.nodes):
         if LINEAR is None or node.target is not ATEN.linear.default or node.kwargs:
             continue
@@ -178,8 +178,8 @@ def fuse_linear(graph: fx.Graph, tensors: Mapping[str, Tensor]) -> int:
         if weight is None or weight.ndim != 2 or (bias is None and node.args[2:] not in ((), (None,))):
             continue
         node.target, node.args = linear, (*node.args[:2], node.args[2] if bias is not None else None)
-        found += 1
-    return found
+        count += 1
+    return count
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,11 +235,11 @@ def _followed_by_sum(conv: fx.Node, allowed: Collection[fx.Node]) -> tuple[fx.No
 def _followed_by_function(node: fx.Node, allowed: Collection[fx.Node]) -> tuple[str, list[Any], fx.Node]:
     """What oneDNN calls the activation function that alone reads ``node``, its numbers, and its node."""
     user = _only_user(node, allowed)
-    found: tuple[str, list[Any]] | None = None
+    function: tuple[str, list[Any]] | None = None
     if user is not None and user.args[:1] == (node,) and not user.kwargs:
         rest: list[Any] = list(user.args[1:])
         target: Any = user.target
-        found = {
+        function = {
             ATEN.relu.default: ("relu", []),
             ATEN.sigmoid.default: ("sigmoid", []),
             ATEN.tanh.default: ("tanh", []),
@@ -248,7 +248,7 @@ def _followed_by_function(node: fx.Node, allowed: Collection[fx.Node]) -> tuple[
             ATEN.hardtanh.default: ("hardtanh", (rest + [-1.0, 1.0][len(rest) :])[:2]),
             ATEN.leaky_relu.default: ("leaky_relu", (rest or [0.01])[:1]),
         }.get(target)
-    return ("none", [], node) if found is None or user is None else (*found, user)
+    return ("none", [], node) if function is None or user is None else (*function, user)
 
 
 def _size(node: fx.Node) -> tuple[int, int]:

@@ -40,20 +40,20 @@ def assemble(
         done = [names[source] for source in sources if last[source] is node]
         if done:
             lines.append(" = ".join(done) + " = None")
-    results = "".join(f"{_word(each, names, tensors, held)}, " for each in outputs)
+    results = "".join(f"{_word(output, names, tensors, held)}, " for output in outputs)
     body = "\n    ".join([*lines, f"return ({results})"])
     exec(f"def run({', '.join(names[node] for node in inputs)}):\n    {body}", held)
     # taken out of its own globals: the cycle would keep the tensors until the garbage collector comes by
-    made: Callable[..., tuple[Any, ...]] = held.pop("run")
-    return made
+    run: Callable[..., tuple[Any, ...]] = held.pop("run")
+    return run
 
 
 def _word(value: Any, names: Mapping[fx.Node, str], tensors: Mapping[str, Tensor], held: dict[str, Any]) -> str:
     """An argument as it stands in the function: a name, of something that ran before or of something ``held``."""
     if isinstance(value, fx.Node):
         return _hold(tensors[str(value.target)], held) if value.op == "get_attr" else names[value]
-    if isinstance(value, list | tuple) and any(isinstance(each, fx.Node) for each in value):
-        return "[" + ", ".join(_word(each, names, tensors, held) for each in value) + "]"
+    if isinstance(value, list | tuple) and any(isinstance(item, fx.Node) for item in value):
+        return "[" + ", ".join(_word(item, names, tensors, held) for item in value) + "]"
     return _hold(value, held)
 
 
@@ -94,12 +94,12 @@ def place_nodes(graph: fx.Graph) -> dict[str, list[fx.Node]]:
             continue
         for key, (path, _) in (node.meta.get("nn_module_stack") or {}).items():
             inside.setdefault(key, (path, []))[1].append(node)
-    found: dict[str, list[fx.Node] | None] = {}
+    places: dict[str, list[fx.Node] | None] = {}
     for path, nodes in inside.values():
-        mine = set(nodes)
-        out = [node for node in nodes if any(user not in mine for user in node.users)]
-        if len(out) == 1 and found.get(path, []) is not None:
-            found[path] = [*(found.get(path) or []), out[0]]
+        own = set(nodes)
+        out = [node for node in nodes if any(user not in own for user in node.users)]
+        if len(out) == 1 and places.get(path, []) is not None:
+            places[path] = [*(places.get(path) or []), out[0]]
         else:  # which of several is the output, the graph does not say
-            found[path] = None
-    return {path: nodes for path, nodes in found.items() if nodes and path}
+            places[path] = None
+    return {path: nodes for path, nodes in places.items() if nodes and path}

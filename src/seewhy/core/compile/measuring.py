@@ -99,14 +99,14 @@ def best_pieces(run: Callable[[Tensor], Any], x: Tensor, *, gradients: bool) -> 
         run(x[:1].clone().requires_grad_(gradients))
     sample = meter.each(1, gradients)
     began = time.perf_counter()
-    each: dict[int, float] = {}
+    per_sample: dict[int, float] = {}
 
     def take(n: int) -> None:
         batch = x[:1].expand(n, *x.shape[1:]).contiguous()
-        each[n] = min(each.get(n, math.inf), (_timed(run, batch, gradients) + _BESIDES) / n)
+        per_sample[n] = min(per_sample.get(n, math.inf), (_timed(run, batch, gradients) + _BESIDES) / n)
 
     for n in _SIZES:
-        if each and n * sample > _MOST:
+        if per_sample and n * sample > _MOST:
             break
         take(n)
         if n >= 4 and time.perf_counter() - began > _PATIENCE:
@@ -115,9 +115,9 @@ def best_pieces(run: Callable[[Tensor], Any], x: Tensor, *, gradients: bool) -> 
     for turn in range(_ROUNDS):  # in turn: the machine's speed drifts
         if turn >= 2 and time.perf_counter() - began > _PATIENCE:
             break
-        for n in each:
+        for n in per_sample:
             take(n)
-    return Pieces(min(each, key=lambda n: each[n]), sample)
+    return Pieces(min(per_sample, key=lambda n: per_sample[n]), sample)
 
 
 def hand_back() -> None:

@@ -183,31 +183,31 @@ class Preparer:
         """What was done, in plain words and numbers."""
         if self._idle:
             return {"used": False, "why": self._idle}
-        found = self._found
-        if found is None:
+        prepared = self._found
+        if prepared is None:
             return {
                 "used": False,
                 "why": f"passes took {self._eager.seconds:.1f} s so far, preparing takes about {self._price():.0f} s",
             }
-        if found.build is None:
-            return {"used": False, "why": found.why_not}
-        uses = {str(use): verdict or "agrees" for use, verdict in found.agreed.items()}
+        if prepared.build is None:
+            return {"used": False, "why": prepared.why_not}
+        uses = {str(use): verdict or "agrees" for use, verdict in prepared.agreed.items()}
         spots = {"spot checks": f"{self.checked} samples, all alike"} if self.checked else {}
-        return {"used": "agrees" in uses.values(), **found.record, "checked": uses, **spots}
+        return {"used": "agrees" in uses.values(), **prepared.record, "checked": uses, **spots}
 
     def pieces(self, *, gradients: bool) -> Pieces | None:
         """How many samples at a time go through the prepared network fastest; None where that is not known."""
         return None if self._found is None else self._found.pieces.get(_kind(gradients=gradients))
 
-    def expect(self, samples: int = 0, each: float | None = None) -> None:
-        """Prepare, if the eager passes of ``samples`` to come, of ``each`` so many seconds, and those that were, are
+    def expect(self, samples: int = 0, seconds_each: float | None = None) -> None:
+        """Prepare, if the eager passes of ``samples`` to come, of ``seconds_each`` each, and those that were, are
         worth it."""
         if self._idle or self._found is not None:
             return
         root = self._network.module
         known = _prepared.get(root, {}).get(self._key)
-        to_come = samples * (each or 0.0)
-        if known is None and self._mode == "auto" and self._eager.seconds + to_come < self._price(each):
+        to_come = samples * (seconds_each or 0.0)
+        if known is None and self._mode == "auto" and self._eager.seconds + to_come < self._price(seconds_each):
             return
         try:
             now = structure(self._network.parts)
@@ -288,12 +288,12 @@ class Preparer:
         """What eager passes took so far, of this network on inputs like these, in all calls."""
         return _spent.get(self._network.module, {}).get(self._key, _Spent())
 
-    def _price(self, each: float | None = None) -> float:
-        """About how many seconds preparing takes, where a sample's passes take ``each`` (without, as they did so
-        far)."""
-        if each is None:
-            each = self._eager.seconds / max(self._eager.samples, 1)
-        return PRICE + PASSES * each
+    def _price(self, seconds_each: float | None = None) -> float:
+        """About how many seconds preparing takes, where a sample's passes take ``seconds_each`` (without, as they did
+        so far)."""
+        if seconds_each is None:
+            seconds_each = self._eager.seconds / max(self._eager.samples, 1)
+        return PRICE + PASSES * seconds_each
 
     def _why_not(self) -> str:
         """What keeps any program from standing for the network as it is now, in words."""
@@ -312,49 +312,49 @@ class Preparer:
 
     def _prepare(self, now: Hashable) -> PreparedShape:
         root = self._network.module
-        made = PreparedShape(now, addresses(self._network.held))
+        shape = PreparedShape(now, addresses(self._network.held))
         if _rebuilt.get(root, 0) > _PATIENCE:
-            made.why_not = "the model's own attributes keep changing, so that no graph of it holds"
-            return made
+            shape.why_not = "the model's own attributes keep changing, so that no graph of it holds"
+            return shape
         began = time.perf_counter()
         self._network.keep_buffers()
         try:
-            made.structure = at_rest(self._network, self._call, self._x[:1])
-            made.build = Build(export(root, self._x))
+            shape.structure = at_rest(self._network, self._call, self._x[:1])
+            shape.build = Build(export(root, self._x))
             if mixes(self._call, self._x[:1]):
                 # together as far as there is memory: what each gives depends on those beside it
-                made.pieces = {kind: Pieces(_TOGETHER, 1) for kind in ("scores", "gradients")}
-                made.build = None
+                shape.pieces = {kind: Pieces(_TOGETHER, 1) for kind in ("scores", "gradients")}
+                shape.build = None
                 raise CapabilityError("its samples influence each other, so that none of them can be checked by itself")
         except Exception as error:  # what cannot be prepared is run as it is, and says for itself what is the matter
-            made.build, made.why_not = None, str(error) if isinstance(error, SeewhyError) else _unprepared(error)
-            return made
-        made.record["operations"] = made.build.exported.operations
-        made.record["export"] = f"{time.perf_counter() - began:.1f} s"
-        return made
+            shape.build, shape.why_not = None, str(error) if isinstance(error, SeewhyError) else _unprepared(error)
+            return shape
+        shape.record["operations"] = shape.build.exported.operations
+        shape.record["export"] = f"{time.perf_counter() - began:.1f} s"
+        return shape
 
     def _measure(self, kind: str, single: bool) -> Steps | None:
         """The steps worth their while for scores or gradients of one image or of several, measured now."""
-        found = self._found
-        assert found is not None
-        assert found.build is not None
+        prepared = self._found
+        assert prepared is not None
+        assert prepared.build is not None
         began = time.perf_counter()
         x = self._x[:1].expand(1 if single else 2, *self._x.shape[1:]).contiguous()
         try:
             with _disable_current_modes():  # a meter of ours would be measured, too
-                steps, words = best_steps(found.build, self._call, x, gradients=kind == "gradients")
+                steps, words = best_steps(prepared.build, self._call, x, gradients=kind == "gradients")
         except Exception as error:
             if isinstance(error, MemoryError | torch.OutOfMemoryError):
                 raise
             steps, words = None, {"why": _unprepared(error)}
         if steps is not None and not single:
             gradients = kind == "gradients"
-            program, _ = found.build.program([], "all" if gradients else "none", steps)
-            found.pieces[kind] = best_pieces(program, x, gradients=gradients)
-            words["pieces"] = f"{found.pieces[kind].samples} samples"
+            program, _ = prepared.build.program([], "all" if gradients else "none", steps)
+            prepared.pieces[kind] = best_pieces(program, x, gradients=gradients)
+            words["pieces"] = f"{prepared.pieces[kind].samples} samples"
             del program
         hand_back()
-        found.record[f"{kind}, one image" if single else kind] = words | {
+        prepared.record[f"{kind}, one image" if single else kind] = words | {
             "measured in": f"{time.perf_counter() - began:.1f} s"
         }
         return steps

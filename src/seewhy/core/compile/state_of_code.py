@@ -54,26 +54,26 @@ def left_alone(module: str | None) -> bool:
 def _words(code: CodeType) -> tuple[frozenset[str], frozenset[str], frozenset[tuple[str, int]]]:
     """The names that a function's code, and code within it, reads, and the words in it that could be some
     (``getattr(settings, "gain")``); the globals among them; the modules that it imports, each with its level."""
-    names, found, imported = set(code.co_names), set[str](), set[tuple[str, int]]()
+    names, globals_read, imported = set(code.co_names), set[str](), set[tuple[str, int]]()
     before: list[Any] = [0, 0]
-    for each in dis.get_instructions(code):
-        if each.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
-            found.add(each.argval)
-        elif each.opname == "IMPORT_NAME":
-            imported.add((each.argval, before[-2] if isinstance(before[-2], int) else 0))
-        before = [before[-1], each.argval]
+    for instruction in dis.get_instructions(code):
+        if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+            globals_read.add(instruction.argval)
+        elif instruction.opname == "IMPORT_NAME":
+            imported.add((instruction.argval, before[-2] if isinstance(before[-2], int) else 0))
+        before = [before[-1], instruction.argval]
     words = set[str]()
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             inner = _words(constant)
-            names, found, imported = names | inner[0], found | inner[1], imported | inner[2]
+            names, globals_read, imported = names | inner[0], globals_read | inner[1], imported | inner[2]
         else:
             several = constant if isinstance(constant, tuple | frozenset) else (constant,)
-            words |= {each for each in several if isinstance(each, str)}
+            words |= {item for item in several if isinstance(item, str)}
     if names & _FINDERS:
-        imported |= {(each, 0) for each in words if each.isidentifier() or "." in each}
+        imported |= {(word, 0) for word in words if word.isidentifier() or "." in word}
     names |= {part for name, _ in imported for part in name.split(".")}
-    return frozenset(names | {each for each in words if each.isidentifier()}), frozenset(found), frozenset(imported)
+    return frozenset(names | {w for w in words if w.isidentifier()}), frozenset(globals_read), frozenset(imported)
 
 
 class _Readings:
@@ -115,11 +115,11 @@ class _Readings:
         return [(name, told(read())) for name, read in self.readers]
 
     def _read(self, function: FunctionType) -> None:
-        names, found, imported = _words(function.__code__)
+        names, globals_read, imported = _words(function.__code__)
         space = function.__globals__
         self._enter(space, set(names), set())
-        self._miss(space, found - vars(builtins).keys())
-        self._miss(space, found & vars(builtins).keys())
+        self._miss(space, globals_read - vars(builtins).keys())
+        self._miss(space, globals_read & vars(builtins).keys())
         for module, level in imported:
             full = _resolved(module, level, space)
             parts = full.split(".")
@@ -147,7 +147,7 @@ class _Readings:
 
     def _follow(self, value: Any, read: Callable[[], Any]) -> None:
         """Have the functions that a value is read, too, unless they belong to a package that is left alone."""
-        if functions := [each for each in functions_in(value) if not left_alone(each.__module__)]:
+        if functions := [function for function in functions_in(value) if not left_alone(function.__module__)]:
             self._waiting.extend(functions)
             if isinstance(value, FunctionType | functools.partial):
                 self._doors.append((read, ref(value)))
@@ -220,12 +220,12 @@ class _Functions:
         return Whole(self._get(space))
 
 
-_of_torch = [(_Functions(), vars(each)) for each in (F, Tensor, nn.Module)]
+_of_torch = [(_Functions(), vars(owner)) for owner in (F, Tensor, nn.Module)]
 
 
 def functions_of_torch() -> list[Whole]:
     """What torch's layers are made of, and every network: one that somebody has replaced is another one."""
-    return [each.now(space) for each, space in _of_torch]
+    return [functions.now(space) for functions, space in _of_torch]
 
 
 class _Owner:
@@ -234,7 +234,7 @@ class _Owner:
 
     def __init__(self, owner: type) -> None:
         number = id(owner)
-        self.made = "__init__" if issubclass(owner, nn.Module) else ""  # it has run
+        self.skipped = "__init__" if issubclass(owner, nn.Module) else ""  # it has run
         bare = owner in (object, nn.Module)  # the latter's are among torch's own
         self.functions = None if bare or not left_alone(owner.__module__) else _Functions()
         meta = type(owner)
@@ -247,16 +247,16 @@ class _Owner:
         """What its modules read besides their own attributes; ``own`` is what there is in the class."""
         # what functions do here, what they read comes below; a class within a class belongs to it
         bodies = Whole([value.__code__ if type(value) is FunctionType else id(value) for value in own.values()])
-        found: list[tuple[str, Any]] = [("", bodies)]
+        readings: list[tuple[str, Any]] = [("", bodies)]
         for name, value in own.items():
             if type(value) is not FunctionType:
-                found.append((name, value if isinstance(value, type) else told(value)))
+                readings.append((name, value if isinstance(value, type) else told(value)))
         if self.meta is not None:
-            found += [(name, value) for name, value in vars(self.meta).items() if type(value) in _PLAIN]
+            readings += [(name, value) for name, value in vars(self.meta).items() if type(value) in _PLAIN]
         if self.bodies != bodies or not self.readings.current():
-            inside = (each for name, value in own.items() if name != self.made for each in functions_in(value))
+            inside = (f for name, value in own.items() if name != self.skipped for f in functions_in(value))
             self.bodies, self.readings = bodies, _Readings(inside)
-        return found + self.readings.now()
+        return readings + self.readings.now()
 
 
 # by number, for speed; a class made in a function goes with it, and takes its entry along
@@ -266,16 +266,16 @@ _owners: dict[int, _Owner] = {}
 def read_by(kinds: Sequence[type]) -> list[tuple[str, Any]]:
     """Everything that modules of these classes read besides their own attributes, by name, as it is now: attributes of
     the classes, and globals and closures of their functions; of classes of the libraries their functions."""
-    found: list[tuple[str, Any]] = []
+    readings: list[tuple[str, Any]] = []
     for owner in dict.fromkeys([owner for kind in dict.fromkeys(kinds) for owner in kind.__mro__]):
         known = _owners.get(id(owner))
         if known is None:
             known = _owners[id(owner)] = _Owner(owner)
         if known.functions is not None:
-            found.append(("", known.functions.now(vars(owner))))
+            readings.append(("", known.functions.now(vars(owner))))
         elif owner is not object and owner is not nn.Module:
-            found += known.read(vars(owner))
-    return found
+            readings += known.read(vars(owner))
+    return readings
 
 
 def read_of(function: FunctionType) -> list[Any]:
@@ -293,7 +293,7 @@ def told(value: Any) -> Any:
     if kind is FunctionType:
         return Whole((value.__code__,))
     if isinstance(value, _DOING):
-        return Whole((type(value), *(each.__code__ for each in functions_in(value))))
+        return Whole((type(value), *(f.__code__ for f in functions_in(value))))
     return Whole((value,)) if isinstance(value, type | ModuleType) else value
 
 
@@ -301,14 +301,14 @@ def functions_in(value: Any) -> Iterator[FunctionType]:
     """The functions of Python that a value is, or wraps."""
     if isinstance(value, staticmethod | classmethod):
         value = value.__func__
-    for each in (value.fget, value.fset) if isinstance(value, property) else (value,):
-        while each is not None:
-            each = each.func if isinstance(each, functools.cached_property | functools.partial) else each
-            if isinstance(each, MethodType):
-                each = each.__func__
-            if isinstance(each, FunctionType):
-                yield each
-            each = getattr(each, "__wrapped__", None) if callable(each) else None
+    for inner in (value.fget, value.fset) if isinstance(value, property) else (value,):
+        while inner is not None:
+            inner = inner.func if isinstance(inner, functools.cached_property | functools.partial) else inner
+            if isinstance(inner, MethodType):
+                inner = inner.__func__
+            if isinstance(inner, FunctionType):
+                yield inner
+            inner = getattr(inner, "__wrapped__", None) if callable(inner) else None
 
 
 def _resolved(module: str, level: int, space: Mapping[str, Any]) -> str:

@@ -92,7 +92,7 @@ class Same:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Same) or self._number != other._number:
             return False
-        return (mine := self._held()) is not None and mine is other._held()
+        return (held := self._held()) is not None and held is other._held()
 
     def __hash__(self) -> int:
         return self._number
@@ -115,8 +115,8 @@ class Look:
         since 1, 1.0 and True are equal, and so are 0.0 and -0.0; then the others."""
         inside = PLAIN.issuperset
         plain = [v if type(v) in PLAIN or (type(v) is tuple and inside(map(type, v))) else ... for v in values]
-        found = [n for n, each in enumerate(plain) if each is ...]
-        others = [v if type(v := values[n]) is Whole else self(v, names[n] if names else "") for n in found]
+        rest = [n for n, value in enumerate(plain) if value is ...]
+        others = [v if type(v := values[n]) is Whole else self(v, names[n] if names else "") for n in rest]
         return (self._written(plain, names[0] if names else ""), *others)
 
     def __call__(self, value: Any, name: str = "", depth: int = 0) -> Hashable:
@@ -147,16 +147,16 @@ class Look:
         if self._left < 0:
             raise CapabilityError(f"its {name!r} holds more than can be looked at in every call")
         plain = [v if type(v) in PLAIN or _flat(v, type(v)) else ... for v in inner]
-        others = [self(each, name, depth + 1) for each, flat in zip(inner, plain, strict=True) if flat is ...]
+        others = [self(item, name, depth + 1) for item, flat in zip(inner, plain, strict=True) if flat is ...]
         return (kind.__name__, self._written(plain, name), *others)
 
     def _written(self, value: Any, name: str) -> bytes:
         """A plain value, or a container of plain ones, so that it can be compared to the bit."""
-        found = marshal.dumps(value, _EXACT)
-        self._left -= len(found) // _EACH
+        written = marshal.dumps(value, _EXACT)
+        self._left -= len(written) // _EACH
         if self._left < 0:
             raise CapabilityError(f"its {name!r} holds more than can be looked at in every call")
-        return found
+        return written
 
     def _inside(self, value: Any, kind: type, name: str) -> Sequence[Any] | None:
         """What a value is made of; None for what its identity stands for."""
@@ -184,14 +184,14 @@ class Look:
             return [value.start, value.stop, value.step]
         if isinstance(value, type):
             # what code reads of classes by their names is among its readings; this one an object has, or is one of
-            return [Whole((value,)), *(each for _, each in read_by([value]))]
+            return [Whole((value,)), *(reading for _, reading in read_by([value]))]
         if isinstance(value, nn.Module) and kind.__module__.partition(".")[0] == "keras":
             # its weights are looked at with the network's; what else it keeps is its own book-keeping
             return [
-                each
+                part
                 for item in value.__dict__.items()
                 if type(item[1]) in PLAIN or _flat(item[1], type(item[1]))
-                for each in item
+                for part in item
             ]
         if isinstance(value, nn.Module):
             return _attributes(value, kind)
@@ -215,7 +215,7 @@ class Look:
             return [*base.__getnewargs__(value), *_attributes(value, kind)]
         if not left_alone(kind.__module__) or kind.__module__ in _HOLDERS or kind.__module__.startswith(_OPEN):
             # what is made in another language than Python may have more than it shows
-            hidden = [] if all(each.__flags__ & _MADE or each is object for each in kind.__mro__) else [Same(value)]
+            hidden = [] if all(owner.__flags__ & _MADE or owner is object for owner in kind.__mro__) else [Same(value)]
             return [*hidden, *_as_array(value, kind, name), *_attributes(value, kind)]
         if isinstance(value, Iterator) and not hasattr(value, "readable"):  # a file is one, too
             raise CapabilityError(f"its {name!r} is a {kind.__name__}, and how far that is nobody can look at")
@@ -253,7 +253,7 @@ def _all_plain(values: Iterable[Any]) -> bool:
         return True
     if not kinds <= _PLAIN_OR_TUPLE:
         return False
-    return all(PLAIN.issuperset(map(type, each)) for each in values if type(each) is tuple)
+    return all(PLAIN.issuperset(map(type, value)) for value in values if type(value) is tuple)
 
 
 def _order(value: Any) -> tuple[str, str, int]:
@@ -274,10 +274,10 @@ def _as_array(value: Any, kind: type, name: str) -> list[Any]:
     """What lies in something that gives its memory, or itself as an array: pictures, tables, structures of C."""
     if hasattr(kind, "__array__") or hasattr(value, "__array_interface__"):
         try:
-            found = np.asarray(value)
+            data = np.asarray(value)
         except Exception:  # it has that, and has it for nothing
             return []
-        return _array(found, name)
+        return _array(data, name)
     try:
         view = memoryview(value)
     except TypeError:
@@ -314,8 +314,8 @@ def _attributes(value: Any, kind: type) -> list[Any]:
         return []
     slots = _slots.get(kind)
     if slots is None:
-        made = [vars(each).items() for each in kind.__mro__]
-        slots = tuple(name for each in made for name, slot in each if type(slot) is MemberDescriptorType)
+        namespaces = [vars(owner).items() for owner in kind.__mro__]
+        slots = tuple(name for space in namespaces for name, slot in space if type(slot) is MemberDescriptorType)
         _slots[kind] = slots
     own = getattr(value, "__dict__", {})
     return [kind, *own.keys(), *own.values(), *(getattr(value, slot) for slot in slots if hasattr(value, slot))]

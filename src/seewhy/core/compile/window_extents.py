@@ -121,8 +121,8 @@ class Crop:
             if len(groups) == 1:
                 crops[:, to_y, to_x] = channels[:, from_y, from_x]
             else:
-                mine = torch.tensor(members)
-                crops[mine, to_y, to_x] = channels[mine, from_y, from_x]
+                group = torch.tensor(members)
+                crops[group, to_y, to_x] = channels[group, from_y, from_x]
         return crops.permute(0, 3, 1, 2)
 
 

@@ -57,15 +57,15 @@ def follow(
     boxes = source.boxes
     if boxes is None or preparer is None or not demand.scores_only or not len(items):
         return None, 0
-    found = preparer.windows(boxes)
-    if found is None:
+    planned = preparer.windows(boxes)
+    if planned is None:
         return None, 0
-    use, plan = found
+    use, plan = planned
     following = Following(session, source, demand, plan, use)
     if preparer.trusted(use):
         return following, 0
-    mine = items[items[:, 0] == items[0, 0]]
-    samples, indices = mine[torch.linspace(0, len(mine) - 1, min(_COMPARED, len(mine))).round().long()].unbind(1)
+    first = items[items[:, 0] == items[0, 0]]
+    samples, indices = first[torch.linspace(0, len(first) - 1, min(_COMPARED, len(first))).round().long()].unbind(1)
     variants = source.inputs(session.x, samples, indices).detach()
     ways = session.ways(variants, demand)
     exact = next(ways)

@@ -108,9 +108,9 @@ class Windows:
                         if not waiting[source]:
                             del patches[source]
             whole = [self._whole[node](patches[node], rows) for node in self._handed]
-            found = self._rest(*whole)
+            outputs = self._rest(*whole)
         # copies, which are ordinary tensors
-        return pytree.tree_unflatten([y.clone() if isinstance(y, Tensor) else y for y in found], self.plan.spec)
+        return pytree.tree_unflatten([y.clone() if isinstance(y, Tensor) else y for y in outputs], self.plan.spec)
 
 
 def plan_windows(
@@ -147,7 +147,7 @@ def plan_windows(
 
 def _reached(node: fx.Node, windowed: Mapping[fx.Node, Extent], tensors: Mapping[str, Tensor]) -> Extent | None:
     """What the windows change in a node's map; None for what no rule here covers."""
-    sources = [windowed[each] for each in node.all_input_nodes if each in windowed]
+    sources = [windowed[source] for source in node.all_input_nodes if source in windowed]
     if not sources or len(_full(node)) != 4:
         return None
     kernel = _kernel(node)
@@ -157,18 +157,18 @@ def _reached(node: fx.Node, windowed: Mapping[fx.Node, Extent], tensors: Mapping
     if node.target in _ALONE or node.target is picture_order:
         return sources[0]
     if node.target in _PAIRS and not node.kwargs:
-        constants = [tensor_of(each, tensors) for each in node.args]
+        constants = [tensor_of(argument, tensors) for argument in node.args]
         flat = all(t is None or t.ndim == 0 or (t.ndim >= 3 and t.shape[-2:] == (1, 1)) for t in constants)
         return sources[0].united(*sources[1:]) if flat and _same_maps(node, windowed) else None
     if node.target is ATEN.cat.default and node.args[1:] in ((1,), (-3,)):
-        return sources[0].united(*sources[1:]) if all(each in windowed for each in node.all_input_nodes) else None
+        return sources[0].united(*sources[1:]) if all(source in windowed for source in node.all_input_nodes) else None
     if (margin := _margin(node)) is not None:
         return sources[0].moved(margin, _full(node))
     return None
 
 
 def _same_maps(node: fx.Node, windowed: Mapping[fx.Node, Extent]) -> bool:
-    return all(windowed[each].shape == _shape(node) for each in node.all_input_nodes if each in windowed)
+    return all(windowed[source].shape == _shape(node) for source in node.all_input_nodes if source in windowed)
 
 
 class _Planner:
@@ -183,9 +183,9 @@ class _Planner:
         if kernel is not None:
             return self._moving(node, region, kernel)
         if _margin(node) is not None:
-            (source,) = (each for each in node.all_input_nodes if each in self._plan.windowed)
+            (source,) = (n for n in node.all_input_nodes if n in self._plan.windowed)
             return lambda patches, rows: patches[source]
-        sources = {each: self._aligned(each, region) for each in node.all_input_nodes if each in self._plan.windowed}
+        sources = {n: self._aligned(n, region) for n in node.all_input_nodes if n in self._plan.windowed}
         tensors = self._plan.tensors
         return lambda patches, rows: _call(
             node, node.args, {n: get(patches, rows) for n, get in sources.items()}, tensors
@@ -223,22 +223,22 @@ class _Planner:
 
 def _bases(plan: WindowPlan, x: Tensor) -> dict[fx.Node, Tensor]:
     """The maps of the image as it is, of all nodes that windows are followed through."""
-    found: dict[fx.Node, Tensor] = {}
+    maps: dict[fx.Node, Tensor] = {}
     for node in plan.windowed:
         if node.op == "placeholder":
-            found[node] = x
+            maps[node] = x
             continue
-        found[node] = _call(node, node.args, found, plan.tensors)
-    return found
+        maps[node] = _call(node, node.args, maps, plan.tensors)
+    return maps
 
 
 def _call(
     node: fx.Node, args: Sequence[Any], values: Mapping[fx.Node, Tensor], tensors: Mapping[str, Tensor]
 ) -> Tensor:
     """A node's function of ``args``, other nodes among them replaced by their values."""
-    given: Any = fx.map_arg(tuple(args), lambda each: values[each] if each in values else tensors[str(each.target)])
-    found: Tensor = node.target(*given, **node.kwargs)  # type: ignore[operator]
-    return found
+    given: Any = fx.map_arg(tuple(args), lambda n: values[n] if n in values else tensors[str(n.target)])
+    value: Tensor = node.target(*given, **node.kwargs)  # type: ignore[operator]
+    return value
 
 
 def _kernel(node: fx.Node) -> Kernel | None:

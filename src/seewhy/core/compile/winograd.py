@@ -61,14 +61,14 @@ _FUNCTIONS: dict[str, Callable[..., Tensor]] = {
 }
 
 
-def tile_weight(weight: Tensor, made: tuple[int, int]) -> Tensor:
-    """Weights [out, in, 3, 3] as `by_tiles` takes them: G g G', packed for maps of ``made`` (H, W) to come out; for
+def tile_weight(weight: Tensor, out_size: tuple[int, int]) -> Tensor:
+    """Weights [out, in, 3, 3] as `by_tiles` takes them: G g G', packed for maps of ``out_size`` (H, W) to come out; for
     others the same comes out, far slower."""
     out, inner = weight.shape[:2]
     g = torch.tensor(_KERNEL, dtype=torch.float64, device=weight.device)
     products = torch.kron(g, g) @ weight.detach().double().reshape(-1, 9).T
-    each = products.reshape(_PRODUCTS.groups * out, inner, 1, 1).to(weight.dtype)
-    return pack(each, (1, _PRODUCTS.groups * inner, *_band(max(inner, out), made)), _PRODUCTS)
+    kernels = products.reshape(_PRODUCTS.groups * out, inner, 1, 1).to(weight.dtype)
+    return pack(kernels, (1, _PRODUCTS.groups * inner, *_band(max(inner, out), out_size)), _PRODUCTS)
 
 
 def tile_bias(bias: Tensor) -> Tensor:
@@ -91,19 +91,19 @@ def by_tiles(
     ``bias`` from `tile_weight` and `tile_bias`. Channels last in memory."""
     batch, inner, height, width = x.shape
     out = weight.shape[0] // _PRODUCTS.groups
-    made = height + 2 * padding[0] - 2, width + 2 * padding[1] - 2
-    band, across = _band(max(inner, out), made)
-    down = _tiles(made[0])
-    y = x.new_empty(batch, *made, out)
+    out_size = height + 2 * padding[0] - 2, width + 2 * padding[1] - 2
+    band, across = _band(max(inner, out), out_size)
+    down = _tiles(out_size[0])
+    y = x.new_empty(batch, *out_size, out)
     pictures = max(1, _TOGETHER // (_bytes(max(inner, out), across) * down))
     with unmetered():  # what comes between is freed with every band
-        for given, found in zip(torch.split(x.permute(0, 2, 3, 1), pictures), torch.split(y, pictures), strict=True):
+        for given, result in zip(torch.split(x.permute(0, 2, 3, 1), pictures), torch.split(y, pictures), strict=True):
             for first in range(0, _SIDE * down, _SIDE * band):
                 # the last band may reach beyond the picture: for a smaller one oneDNN would pack the weights anew
                 rows = slice(max(first - padding[0], 0), first + _SIDE * band + 2 - padding[0])
                 margins = max(padding[0] - first, 0), padding[1]
                 products = _products(_padded(given[:, rows], margins, band, across), weight, bias)
-                part = found[:, first : first + _SIDE * band]
+                part = result[:, first : first + _SIDE * band]
                 columns = x.new_empty(len(part), part.shape[1], across, _FROM * out)
                 _from_products(products, columns, 1)
                 _from_products(columns, part, 2)
@@ -119,9 +119,9 @@ def _products(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return operation(*arguments).permute(0, 2, 3, 1)  # type: ignore[no-any-return]
 
 
-def _band(channels: int, made: tuple[int, int]) -> tuple[int, int]:
-    """How many rows of tiles at a time, and how many tiles in each, for maps of ``made`` (H, W) to come out."""
-    down, across = map(_tiles, made)
+def _band(channels: int, out_size: tuple[int, int]) -> tuple[int, int]:
+    """How many rows of tiles at a time, and how many tiles in each, for maps of ``out_size`` (H, W) to come out."""
+    down, across = map(_tiles, out_size)
     most = max(1, _TOGETHER // _bytes(channels, across))
     return -(-down // -(-down // most)), across
 
@@ -153,8 +153,8 @@ def _to_products(x: Tensor, axis: int) -> Tensor:
     [B, H, W, 6, C]."""
     tiles = x.shape[axis] // _SIDE
     d = [_every_fourth(x.narrow(axis, n, _SIDE * (tiles - 1) + 1), axis) for n in range(_FROM)]
-    found = x.new_empty(*d[0].shape[:3], _FROM, x.shape[3])
-    v = found.unbind(3)
+    transformed = x.new_empty(*d[0].shape[:3], _FROM, x.shape[3])
+    v = transformed.unbind(3)
     torch.sub(d[4], d[2], alpha=5, out=v[0]).add_(d[0], alpha=4)
     torch.sub(d[5], d[3], alpha=5, out=v[5]).add_(d[1], alpha=4)
     even, odd = torch.sub(d[4], d[2], alpha=4), torch.sub(d[3], d[1], alpha=4)
@@ -164,7 +164,7 @@ def _to_products(x: Tensor, axis: int) -> Tensor:
     torch.sub(d[3], d[1], out=odd)
     torch.add(even, odd, alpha=2, out=v[3])
     torch.sub(even, odd, alpha=2, out=v[4])
-    return found
+    return transformed
 
 
 def _every_fourth(x: Tensor, axis: int, first: int = 0) -> Tensor:
@@ -181,20 +181,20 @@ def _from_products(products: Tensor, y: Tensor, axis: int) -> None:
     ):
         to = _every_fourth(y, axis, place)
         reach = to.shape[axis]  # the last tile may stand over
-        torch.add(*(each.narrow(axis, 0, reach) for each in pair), alpha=factor, out=to)
+        torch.add(*(term.narrow(axis, 0, reach) for term in pair), alpha=factor, out=to)
         if rest is not None:
             to.add_(rest.narrow(axis, 0, reach))
 
 
 @lru_cache(maxsize=4096)
-def pays(out: int, inner: int, made: tuple[int, int, int], threads: int) -> bool:
-    """Whether tiles are faster for ``inner`` to ``out`` channels and maps of ``made`` [B, H, W] on so many ``threads``,
-    measured once."""
-    if min(out, inner) < _FEW or min(made[1:]) < _SIDE:
+def pays(out: int, inner: int, out_shape: tuple[int, int, int], threads: int) -> bool:
+    """Whether tiles are faster for ``inner`` to ``out`` channels and maps of ``out_shape`` [B, H, W] on so many
+    ``threads``, measured once."""
+    if min(out, inner) < _FEW or min(out_shape[1:]) < _SIDE:
         return False
-    x = torch.ones(made[0], inner, *made[1:]).contiguous(memory_format=torch.channels_last)
+    x = torch.ones(out_shape[0], inner, *out_shape[1:]).contiguous(memory_format=torch.channels_last)
     weight, how = torch.ones(out, inner, 3, 3), Numbers((1, 1))
-    tiles, packed = tile_weight(weight, made[1:]), pack(weight, tuple(x.shape), how)
+    tiles, packed = tile_weight(weight, out_shape[1:]), pack(weight, tuple(x.shape), how)
     operation, given = fused_call(x, None, packed, None, how, "relu", [])
     ways: tuple[Callable[[], Tensor], ...] = (
         lambda: operation(*given),
