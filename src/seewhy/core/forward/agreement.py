@@ -53,7 +53,7 @@ def now_and_then(times: int) -> bool:
     return times & (times - 1) == 0 if times <= _SELDOM else _draw.random() * _SELDOM < 1
 
 
-def difference(exact: Forward, made: Forward, again: Iterable[Forward] = ()) -> str:
+def difference(exact: Forward, prepared: Forward, again: Iterable[Forward] = ()) -> str:
     """'' where outputs and captured layers agree to eps^0.55 of the largest value (2e-4 for float32), and gradients to
     eps^0.25 in relative L2 (2e-2); else what does not.
 
@@ -61,11 +61,11 @@ def difference(exact: Forward, made: Forward, again: Iterable[Forward] = ()) -> 
     rounding moves the network itself further than that, which passes ``again`` show, twice as far is allowed, up to
     five times the usual.
     """
-    unlike = _unlike(exact, made)
+    unlike = _unlike(exact, prepared)
     if unlike:
         return unlike
     try:
-        apart = _distances(exact, made)
+        apart = _distances(exact, prepared)
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:  # an operation of the graph's without a derivative, which the model has not
@@ -87,79 +87,79 @@ class Distance:
         return self.distance <= self.allowed
 
     @classmethod
-    def of_values(cls, what: str, exact: Tensor, found: Tensor, scale: float | None = None) -> Distance:
+    def of_values(cls, what: str, exact: Tensor, other: Tensor, scale: float | None = None) -> Distance:
         """Of outputs, layers and scores: as a share of ``scale``, or of the largest value."""
-        distance, allowed = gap(exact, found, scale), rounding(exact.dtype)
+        distance, allowed = gap(exact, other, scale), rounding(exact.dtype)
         words = f"{what} differs by {distance:.1e} of the largest value (allowed: {allowed:.0e})"
         return cls(distance, allowed, words)
 
     @classmethod
-    def of_gradients(cls, what: str, exact: Tensor, found: Tensor) -> Distance:
+    def of_gradients(cls, what: str, exact: Tensor, other: Tensor) -> Distance:
         """Of gradients: in relative L2."""
         allowed = float(torch.finfo(exact.dtype).eps ** 0.25)
-        away = (exact - found).double().norm() / exact.double().norm().clamp(min=1e-300)
-        distance = 0.0 if torch.equal(exact, found) else float(away)
+        away = (exact - other).double().norm() / exact.double().norm().clamp(min=1e-300)
+        distance = 0.0 if torch.equal(exact, other) else float(away)
         return cls(distance, allowed, f"{what} differ by {distance:.1%} (relative L2; allowed: {allowed:.1%})")
 
 
-def verdict(found: Mapping[str, Distance], itself: Iterable[Mapping[str, Distance]] = ()) -> str:
+def verdict(distances: Mapping[str, Distance], itself: Iterable[Mapping[str, Distance]] = ()) -> str:
     """'' where nothing is further apart than it may be, or than twice as far as the network is from ``itself`` in one
     of several ways of rounding (and then no more than five times the usual); else the first that is, in words.
 
     ``itself`` is asked for as little as need be.
     """
-    apart = {name: each for name, each in found.items() if not each.near}
-    if apart and all(each.distance <= _MOST * each.allowed for each in apart.values()):
+    apart = {name: distance for name, distance in distances.items() if not distance.near}
+    if apart and all(distance.distance <= _MOST * distance.allowed for distance in apart.values()):
         for other in itself:
-            own = {name: each.distance for name, each in other.items() if math.isfinite(each.distance)}
-            apart = {name: each for name, each in apart.items() if not each.distance <= _SELF * own.get(name, 0.0)}
+            own = {name: d.distance for name, d in other.items() if math.isfinite(d.distance)}
+            apart = {name: d for name, d in apart.items() if not d.distance <= _SELF * own.get(name, 0.0)}
             if not apart:
                 break
     return next(iter(apart.values())).words if apart else ""
 
 
-def _unlike(exact: Forward, made: Forward) -> str:
+def _unlike(exact: Forward, other: Forward) -> str:
     """What keeps two passes from being compared number by number, if anything does."""
-    ours, theirs = floats(exact.outputs.raw), floats(made.outputs.raw)
+    ours, theirs = floats(exact.outputs.raw), floats(other.outputs.raw)
     if len(ours) != len(theirs):
         return "it gives other outputs"
     layers = list(exact.tape.activations)
-    if set(layers) != set(made.tape.activations):
+    if set(layers) != set(other.tape.activations):
         return "it runs other layers"
     names = ["its output"] * len(ours) + [f"layer {name!r}" for name in layers]
-    pairs = zip(ours + [exact.raw(n) for n in layers], theirs + [made.raw(n) for n in layers], strict=True)
+    pairs = zip(ours + [exact.raw(n) for n in layers], theirs + [other.raw(n) for n in layers], strict=True)
     for name, (a, b) in zip(names, pairs, strict=True):
         if a.shape != b.shape or a.dtype != b.dtype:
             return f"{name} has another shape or type"
-    if _ending(exact) != _ending(made):
+    if _ending(exact) != _ending(other):
         return "its last softmax or sigmoid is not seen"
     return ""
 
 
-def _ending(made: Forward) -> str:
+def _ending(forward: Forward) -> str:
     """The softmax or sigmoid that a pass ends in; '' for outputs that are no scores."""
     try:
-        return made.outputs.ends_in
+        return forward.outputs.ends_in
     except TargetError:
         return ""
 
 
-def _distances(exact: Forward, made: Forward) -> dict[str, Distance]:
+def _distances(exact: Forward, other: Forward) -> dict[str, Distance]:
     """By name: every output, every captured layer, and the gradients there and at the input."""
-    ours, theirs = floats(exact.outputs.raw), floats(made.outputs.raw)
+    ours, theirs = floats(exact.outputs.raw), floats(other.outputs.raw)
     layers = list(exact.tape.activations)
-    found: dict[str, Distance] = {}
+    distances: dict[str, Distance] = {}
     values = {f"output {n}": pair for n, pair in enumerate(zip(ours, theirs, strict=True))}
-    values |= {f"layer {name!r}": (exact.raw(name), made.raw(name)) for name in layers}
+    values |= {f"layer {name!r}": (exact.raw(name), other.raw(name)) for name in layers}
     for name, (a, b) in values.items():
-        found[name] = Distance.of_values(name, a, b)
+        distances[name] = Distance.of_values(name, a, b)
     if exact.demand.graph == "none":
-        return found
+        return distances
     places = layers + ([INPUT] if exact.demand.at_input else [])
-    for place, a, b in zip(places, _gradients(exact, ours, places), _gradients(made, theirs, places), strict=True):
+    for place, a, b in zip(places, _gradients(exact, ours, places), _gradients(other, theirs, places), strict=True):
         name = gradients_at(place)
-        found[name] = Distance.of_gradients(name, a, b)
-    return found
+        distances[name] = Distance.of_gradients(name, a, b)
+    return distances
 
 
 def gradients_at(place: str) -> str:
@@ -172,15 +172,16 @@ def floats(raw: Any) -> list[Tensor]:
     return [leaf for leaf in pytree.tree_leaves(raw) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
 
 
-def _gradients(made: Forward, outputs: list[Tensor], places: list[str]) -> list[Tensor]:
+def _gradients(forward: Forward, outputs: list[Tensor], places: list[str]) -> list[Tensor]:
     """Gradients of one weighted sum of all outputs at ``places``; zero where there is none."""
     score = torch.zeros((), dtype=torch.float64)
     for output in outputs:
         weights = torch.arange(1, output.numel() + 1, device=output.device, dtype=output.dtype).cos()
         score = score.to(output.device) + (output.reshape(-1) * weights).sum().double()
-    found = made.gradients(score, [made.source(place) for place in places])
+    grads = forward.gradients(score, [forward.source(place) for place in places])
     return [
-        torch.zeros_like(made.raw(place)) if grad is None else grad for place, grad in zip(places, found, strict=True)
+        torch.zeros_like(forward.raw(place)) if grad is None else grad
+        for place, grad in zip(places, grads, strict=True)
     ]
 
 
@@ -188,11 +189,12 @@ def mixes(call: Callable[[Tensor], Any], x: Tensor) -> bool:
     """Whether a network gives several samples like ``x`` [1, C, *size] together other scores than each alone."""
     samples = torch.cat([share * x for share in (1.0, 0.5, -0.25)])
     with torch.no_grad():
-        together, *alone = (floats(call(each.clone())) for each in (samples, *torch.split(samples, 1)))
+        together, *alone = (floats(call(batch.clone())) for batch in (samples, *torch.split(samples, 1)))
     # a number for all of them together belongs to no sample
     pairs = (pair for pair in zip(together, *alone, strict=True) if pair[0].ndim and len(pair[0]) == len(samples))
     return not all(
-        gap(several, torch.cat([*map(torch.atleast_1d, each)])) <= rounding(several.dtype) for several, *each in pairs
+        gap(several, torch.cat([*map(torch.atleast_1d, singles)])) <= rounding(several.dtype)
+        for several, *singles in pairs
     )
 
 
@@ -201,20 +203,20 @@ def rounding(dtype: torch.dtype) -> float:
     return float(torch.finfo(dtype).eps ** 0.55)
 
 
-def gap(exact: Tensor, found: Tensor, scale: float | None = None) -> float:
+def gap(exact: Tensor, other: Tensor, scale: float | None = None) -> float:
     """The largest difference as a share of ``scale``, or of the largest value; infinity where one is a number and the
     other is not. Values below the smallest that has all its digits are measured by that one."""
     least = torch.finfo(exact.dtype).tiny if exact.is_floating_point() else 0.0
-    if exact.shape != found.shape:
+    if exact.shape != other.shape:
         return float("inf")
-    exact, found = exact.detach().double().cpu(), found.detach().double().cpu()
-    if not torch.equal(exact.isfinite(), found.isfinite()):
+    exact, other = exact.detach().double().cpu(), other.detach().double().cpu()
+    if not torch.equal(exact.isfinite(), other.isfinite()):
         return float("inf")
-    exact, found = exact.nan_to_num(0, 0, 0), found.nan_to_num(0, 0, 0)
+    exact, other = exact.nan_to_num(0, 0, 0), other.nan_to_num(0, 0, 0)
     if exact.numel() == 0:
         return 0.0
     scale = float(exact.abs().max()) if scale is None else scale
-    return float((exact - found).abs().max()) / (max(scale, least) if scale else 1.0)
+    return float((exact - other).abs().max()) / (max(scale, least) if scale else 1.0)
 
 
 #: steps of the differences, as shares of the input's range: short ones are exact until rounding takes over
@@ -264,7 +266,7 @@ def slope_gap(
     best = torch.nn.functional.one_hot(out.detach().argmax(1), out.shape[1]).to(out)
     mixed = torch.randn(out.shape, generator=generator).to(out) / max(out.shape[1], 1) ** 0.5
     weights = (best, mixed)
-    slopes = [slope_of((out * each).sum(), leaf) for each in weights]
+    slopes = [slope_of((out * weighting).sum(), leaf) for weighting in weights]
     ways = [(slope / slope.square().mean().sqrt()).to(x) for slope in slopes if bool(slope.any())]
     ways += [torch.rand(x.shape, generator=generator).to(x).sub(0.5).sign() for _ in range(_DIRECTIONS)]
     said = torch.tensor(
@@ -277,12 +279,12 @@ def slope_gap(
         if reach < least:
             continue
         ends = [[_program_scores(program, x + sign * reach * way).flatten(1) for sign in (1, -1)] for way in ways]
-        seen = [[float(((up - down) * each).sum()) / (2 * reach) for each in weights] for up, down in ends]
-        found = torch.tensor(seen, dtype=torch.float64)
-        size = float(torch.maximum(said.norm(), found.norm()))
+        seen = [[float(((up - down) * weighting).sum()) / (2 * reach) for weighting in weights] for up, down in ends]
+        measured = torch.tensor(seen, dtype=torch.float64)
+        size = float(torch.maximum(said.norm(), measured.norm()))
         if size <= precision * max(float(up.abs().max()) for up, _ in ends) / reach:
             continue
-        gaps.append(float((said - found).norm()) / size)
+        gaps.append(float((said - measured).norm()) / size)
         if gaps[-1] < _ALIKE:
             break
     return min(gaps, default=0.0)
@@ -290,8 +292,8 @@ def slope_gap(
 
 def slope_of(score: Tensor, leaf: Tensor) -> Tensor:
     """The gradient of a score, 0 where there is none. In float64: squares of small 16-bit numbers are 0."""
-    found = torch.autograd.grad(score, leaf, retain_graph=True, allow_unused=True)[0] if score.requires_grad else None
-    return torch.zeros_like(leaf, dtype=torch.float64) if found is None else found.double()
+    grad = torch.autograd.grad(score, leaf, retain_graph=True, allow_unused=True)[0] if score.requires_grad else None
+    return torch.zeros_like(leaf, dtype=torch.float64) if grad is None else grad.double()
 
 
 def _program_scores(program: Program, x: Tensor) -> Tensor:

@@ -40,69 +40,69 @@ class GradientKey:
     rule: str
 
 
-def answer(made: Forward, ask: asks.Ask, place: str, targets: Sequence[Target], keep: bool) -> Tensor:
+def answer(forward: Forward, ask: asks.Ask, place: str, targets: Sequence[Target], keep: bool) -> Tensor:
     """The answer to an ask that needs no backward pass; detached unless ``keep``."""
     match ask:
         case asks.Input():
-            value = made.leaf
+            value = forward.leaf
         case asks.Activation():
-            value = made.activation(ask.place or place)
+            value = forward.activation(ask.place or place)
         case asks.Logits():
-            value = made.outputs.logits
+            value = forward.outputs.logits
         case asks.Score():
-            value = made.scores(targets)
+            value = forward.scores(targets)
         case _:
             raise CapabilityError(f"nothing answers {type(ask).__name__} on a single forward")
     return value if keep else value.detach()
 
 
 def gradients_at(
-    made: Forward, key: GradientKey, places: Iterable[str], *, keep: bool, last: bool = False
+    forward: Forward, key: GradientKey, places: Iterable[str], *, keep: bool, last: bool = False
 ) -> dict[str, tuple[Tensor, bool]]:
     """Canonical gradients at ``places`` from one backward, each with whether the score depended on the place at all;
     after the ``last`` there can be no other."""
     names = list(dict.fromkeys(places))
-    raws = [made.raw(name) for name in names]
-    sources = [made.source(name) for name in names]
-    grads = made.gradients(made.scores(key.targets), sources, key.rule, graph=keep, last=last)
-    found = {}
+    raws = [forward.raw(name) for name in names]
+    sources = [forward.source(name) for name in names]
+    grads = forward.gradients(forward.scores(key.targets), sources, key.rule, graph=keep, last=last)
+    by_place = {}
     for name, raw, grad in zip(names, raws, grads, strict=True):
         value = torch.zeros_like(raw) if grad is None else grad
-        value = made.layout(name).canonical(value)
-        found[name] = (value if keep else value.detach(), grad is not None)
-    return found
+        value = forward.layout(name).canonical(value)
+        by_place[name] = (value if keep else value.detach(), grad is not None)
+    return by_place
 
 
-def hessian_product(made: Forward, place: str, targets: Sequence[Target], keep: bool) -> Tensor:
+def hessian_product(forward: Forward, place: str, targets: Sequence[Target], keep: bool) -> Tensor:
     """H A at ``place``, canonical: a second backward through the first, with the activation A as direction."""
-    raw = made.raw(place)
-    source = made.source(place)
-    (grad,) = made.gradients(made.scores(targets), [source], graph=True)
+    raw = forward.raw(place)
+    source = forward.source(place)
+    (grad,) = forward.gradients(forward.scores(targets), [source], graph=True)
     if grad is None or not grad.requires_grad:
-        return made.layout(place).canonical(torch.zeros_like(raw)).detach()
+        return forward.layout(place).canonical(torch.zeros_like(raw)).detach()
     direction = raw if keep else raw.detach()
     (product,) = torch.autograd.grad(grad, source, direction, retain_graph=True, allow_unused=True, create_graph=keep)
-    value = made.layout(place).canonical(torch.zeros_like(raw) if product is None else product)
+    value = forward.layout(place).canonical(torch.zeros_like(raw) if product is None else product)
     return value if keep else value.detach()
 
 
-def proven_head(made: Forward, ask: asks.HeadWeights, place: str, targets: Sequence[Target]) -> Linear | None:
+def proven_head(forward: Forward, ask: asks.HeadWeights, place: str, targets: Sequence[Target]) -> Linear | None:
     """The linear layer that reads the mean of ``place`` over positions and gives the scores, proved on the actual
     values.
 
     None, or `CapabilityError` where the ask requires it, for any other tail.
     """
-    if not (ask.required or made.scores(targets).requires_grad):
+    if not (ask.required or forward.scores(targets).requires_grad):
         return None  # its weights are read off a gradient, and none was recorded
-    linear = next((each for each in reversed(made.linears) if _gives(each, made.outputs.logits)), None)
+    linear = next((layer for layer in reversed(forward.linears) if _gives(layer, forward.outputs.logits)), None)
     problem = ""
     if place == INPUT:
         problem = "it was asked for at the input"
     elif linear is None:
         problem = "its scores do not come out of a linear layer"
-    elif not _same(linear.features, made.activation(place).flatten(2).mean(2)):
+    elif not _same(linear.features, forward.activation(place).flatten(2).mean(2)):
         problem = f"its linear layer does not read the mean of layer {place!r} over positions"
-    elif not _linear_in(made, linear.result, targets):
+    elif not _linear_in(forward, linear.result, targets):
         problem = "the target is not a linear function of its scores"
     if problem and ask.required:
         raise CapabilityError(
@@ -112,26 +112,26 @@ def proven_head(made: Forward, ask: asks.HeadWeights, place: str, targets: Seque
     return None if problem else linear
 
 
-def _linear_in(made: Forward, result: Tensor, targets: Sequence[Target]) -> bool:
+def _linear_in(forward: Forward, result: Tensor, targets: Sequence[Target]) -> bool:
     """Whether the targets are linear in ``result`` and read nothing else: then their gradient carries no graph."""
-    score = made.scores(targets)
+    score = forward.scores(targets)
     if not score.requires_grad:
         return True
     if any(target.layers for target in targets):
         return False
-    (slope,) = made.gradients(score, [result], graph=True)
+    (slope,) = forward.gradients(score, [result], graph=True)
     return slope is not None and not slope.requires_grad
 
 
-def head_weights(made: Forward, linear: Linear, targets: Sequence[Target], keep: bool) -> Tensor:
+def head_weights(forward: Forward, linear: Linear, targets: Sequence[Target], keep: bool) -> Tensor:
     """d score / d pooled channel, [B, C]: for a logit, its row of the linear layer's weights."""
-    (weights,) = made.gradients(made.scores(targets), [linear.features], graph=keep)
+    (weights,) = forward.gradients(forward.scores(targets), [linear.features], graph=keep)
     value = torch.zeros_like(linear.features) if weights is None else weights
     return value if keep else value.detach()
 
 
 def _gives(linear: Linear, logits: Tensor) -> bool:
-    return any(each is not None and _same(each, logits) for each in (linear.retyped, linear.result))
+    return any(result is not None and _same(result, logits) for result in (linear.retyped, linear.result))
 
 
 def _same(a: Tensor, b: Tensor) -> bool:
@@ -140,30 +140,30 @@ def _same(a: Tensor, b: Tensor) -> bool:
     if a.shape != b.shape:
         return False
     scale = float(b.detach().nan_to_num(0, 0, 0).abs().max())
-    share = max([1e-4, *(2 * torch.finfo(each.dtype).eps for each in (a, b) if each.is_floating_point())])
+    share = max([1e-4, *(2 * torch.finfo(tensor.dtype).eps for tensor in (a, b) if tensor.is_floating_point())])
     wide = torch.promote_types(a.dtype, b.dtype)
     return torch.allclose(a.detach().to(wide), b.detach().to(wide), rtol=0, atol=share * scale, equal_nan=True)
 
 
-def bias_maps(made: Forward, targets: Sequence[Target]) -> list[Tensor]:
+def bias_maps(forward: Forward, targets: Sequence[Target]) -> list[Tensor]:
     """gradient x implicit bias of every function that has one, summed over channels: [B, *positions] or [B]."""
-    grads = made.gradients(made.scores(targets), [term.output for term in made.biases])
+    grads = forward.gradients(forward.scores(targets), [term.output for term in forward.biases])
     maps = []
-    for term, grad in zip(made.biases, grads, strict=True):
+    for term, grad in zip(forward.biases, grads, strict=True):
         if grad is None:
             continue
         product = (grad * term.bias).detach()
-        layout = made.layout_of(product.shape)
+        layout = forward.layout_of(product.shape)
         known = layout.tokens or term.channel in (None, layout.channel)
-        if known and len(layout.grid) == len(made.size) and len(product) == made.outputs.batch:
-            maps.append(_by_position(product, made))
+        if known and len(layout.grid) == len(forward.size) and len(product) == forward.outputs.batch:
+            maps.append(_by_position(product, forward))
         else:  # windows (image by image in the first axis), or rows without a grid: no place of their own
-            maps.append(product.reshape(made.outputs.batch, -1).sum(1))
+            maps.append(product.reshape(forward.outputs.batch, -1).sum(1))
     return maps
 
 
-def _by_position(product: Tensor, made: Forward) -> Tensor:
-    layout = made.layout_of(product.shape)
+def _by_position(product: Tensor, forward: Forward) -> Tensor:
+    layout = forward.layout_of(product.shape)
     summed = layout.canonical(product).sum(1)
     if layout.prefix:
         # prefix tokens have no position; their part is spread over the grid
@@ -186,9 +186,9 @@ def score_batch(
     demand = Demand(places, gradients=False)
     with network.borrowed() as call:
         session = Session(network, call, x, Settings(memory=memory, alone=bool(one_by_one(network))), reader=reader)
-        found = []
+        scores = []
         for chunk in chunks(len(x), session.settings.budget(), recorded=False):
             with chunk:
                 some = x[chunk.start : chunk.stop]
-                found.append(session.run(some, demand).scores([target] * len(some)).detach())
-        return torch.cat(found)
+                scores.append(session.run(some, demand).scores([target] * len(some)).detach())
+        return torch.cat(scores)

@@ -58,16 +58,16 @@ def check(weights: Sequence[Tensor], batch: int) -> None:
     if not weights:
         raise CapabilityError(f"no attention was seen in this forward: the model is no transformer; {INSTEAD}")
     tokens = weights[0].shape[-1]
-    for number, each in enumerate(weights):
-        if each.shape[0] != batch:
+    for number, weight in enumerate(weights):
+        if weight.shape[0] != batch:
             raise CapabilityError(
-                f"attention {number + 1} of {len(weights)} is within windows ({each.shape[0]} of them for {batch} "
+                f"attention {number + 1} of {len(weights)} is within windows ({weight.shape[0]} of them for {batch} "
                 f"image(s)), which attention methods cannot follow from block to block; {INSTEAD}"
             )
-        square = each.shape[-2] == tokens or number == len(weights) - 1  # a pooling head has its own queries
-        if each.shape[-1] != tokens or not square:
+        square = weight.shape[-2] == tokens or number == len(weights) - 1  # a pooling head has its own queries
+        if weight.shape[-1] != tokens or not square:
             raise CapabilityError(
-                f"attention {number + 1} of {len(weights)} has {tuple(each.shape[-2:])} queries and keys, the first "
+                f"attention {number + 1} of {len(weights)} has {tuple(weight.shape[-2:])} queries and keys, the first "
                 f"has {tokens} tokens: the model's tokens change on the way; {INSTEAD}"
             )
 
@@ -91,16 +91,16 @@ def blocks(watch: AttentionWatch, seen: Sequence[Seen], batch: int) -> list[str]
     return [owners[n] for n in range(len(watch.weights))]
 
 
-def attention_maps(made: Forward, targets: Sequence[Target], read: Read, keep: bool = False) -> AttentionMaps:
+def attention_maps(forward: Forward, targets: Sequence[Target], read: Read, keep: bool = False) -> AttentionMaps:
     """Every block's attention weights and the score's gradient at them, from one forward and one backward.
 
     Raises `CapabilityError` for models without attention, or with attention within windows.
     """
-    weights = made.attention.weights
-    check(weights, made.outputs.batch)
+    weights = forward.attention.weights
+    check(weights, forward.outputs.batch)
     layout = read(weights)
-    found = made.gradients(made.scores(targets), weights, graph=keep)
-    gradients = [torch.zeros_like(w) if g is None else g for w, g in zip(weights, found, strict=True)]
+    grads = forward.gradients(forward.scores(targets), weights, graph=keep)
+    gradients = [torch.zeros_like(w) if g is None else g for w, g in zip(weights, grads, strict=True)]
     kept = [tensor if keep else tensor.detach() for tensor in (*weights, *gradients)]
     return AttentionMaps(tuple(kept[: len(weights)]), tuple(kept[len(weights) :]), _read(weights, gradients), layout)
 
@@ -114,11 +114,11 @@ def lens_maps(session: Session, targets: Sequence[Target], read: Read, keep: boo
     whole = attention_maps(first, targets, read, keep)
     gradients = []
     for number, name in enumerate(names[:-1]):
-        places = {each: session.find(each) for each in (name, names[-1])}
+        places = {layer: session.find(layer) for layer in (name, names[-1])}
         swapped = Demand(places, at_input=True, attention=True, swap=(names[-1], name), attached=keep)
-        made = session.run(session.x, swapped)
-        weight = made.attention.weights[number]
-        (gradient,) = made.gradients(made.scores(targets), [weight], graph=keep)
+        forward = session.run(session.x, swapped)
+        weight = forward.attention.weights[number]
+        (gradient,) = forward.gradients(forward.scores(targets), [weight], graph=keep)
         gradient = torch.zeros_like(weight) if gradient is None else gradient
         gradients.append(gradient if keep else gradient.detach())
     maps = AttentionMaps(whole.weights, (*gradients, whole.gradients[-1]), whole.read, whole.layout)

@@ -69,35 +69,39 @@ def examine(network: Network, x: Tensor, other: Tensor, score: Callable[[Outputs
 
     The network is left as it was. Its own errors become `Examination.failure`.
     """
-    found = Examination()
+    examination = Examination()
     with network.borrowed() as call:
         try:
             with torch.no_grad():
-                found.output = _scores(call(x.clone()))
-                found.again = _scores(call(x.clone()))
-                found.other = _scores(call(other.clone()))
-                found.together = _scores(call(torch.cat([x, other])))
+                examination.output = _scores(call(x.clone()))
+                examination.again = _scores(call(x.clone()))
+                examination.other = _scores(call(other.clone()))
+                examination.together = _scores(call(torch.cat([x, other])))
         except (SeewhyError, KeyboardInterrupt):
             raise
         except Exception as error:  # whatever somebody's forward raises is what is wrong with it
-            found.failure = f"{type(error).__name__}: {error}".replace("\n", " ")[:300]
-            if found.output is None:
-                return found
+            examination.failure = f"{type(error).__name__}: {error}".replace("\n", " ")[:300]
+            if examination.output is None:
+                return examination
         if network.root is not None:
-            _watched(network.root, call, x, score, found)
-    return found
+            _watched(network.root, call, x, score, examination)
+    return examination
 
 
 def _scores(raw: Any) -> Tensor | None:
     try:
-        found = main_tensor(raw).detach()
-        return found if found.ndim else found.reshape(1)  # of one image
+        scores = main_tensor(raw).detach()
+        return scores if scores.ndim else scores.reshape(1)  # of one image
     except SeewhyError:  # an output that only a target of the user's understands
         return None
 
 
 def _watched(
-    root: nn.Module, call: Callable[[Tensor], Any], x: Tensor, score: Callable[[Outputs], Tensor], found: Examination
+    root: nn.Module,
+    call: Callable[[Tensor], Any],
+    x: Tensor,
+    score: Callable[[Outputs], Tensor],
+    examination: Examination,
 ) -> None:
     """One forward with every module's output noted, and one backward to all of them."""
     leaf, tape = x.clone().requires_grad_(), Tape()
@@ -105,28 +109,30 @@ def _watched(
     with ExitStack() as stack:
         if not isinstance(root, torch.jit.ScriptModule):  # it runs its layers unseen
             stack.enter_context(record(root, tape))
-        stack.enter_context(_Counter(found.activations))
+        stack.enter_context(_Counter(examination.activations))
         began = time.perf_counter()
         raw = call(leaf.clone())  # a first layer that works in place may not touch a leaf
-        found.seconds_forward = time.perf_counter() - began
+        examination.seconds_forward = time.perf_counter() - began
     now = dict(root.named_buffers())
-    found.changed_buffers = [
+    examination.changed_buffers = [
         name for name, (buffer, copy) in before.items() if now.get(name) is not buffer or not torch.equal(buffer, copy)
     ]
-    found.raw = raw
+    examination.raw = raw
     try:
         value = score(Outputs(raw, 1)).sum()
-        found.scored = True
+        examination.scored = True
     except SeewhyError:  # an output that only a target of the user's understands
         value = torch.zeros(())
-    found.differentiable = value.requires_grad
+    examination.differentiable = value.requires_grad
     outputs = [tape.outputs[seen.identity] for seen in tape.seen]
     grads: list[Tensor | None] = [None] * len(outputs)
     if value.requires_grad:
         began = time.perf_counter()
         reached = [n for n, out in enumerate(outputs) if out.requires_grad]
-        (found.gradient, *rest) = torch.autograd.grad(value, [leaf, *(outputs[n] for n in reached)], allow_unused=True)
-        found.seconds_backward = time.perf_counter() - began
+        (examination.gradient, *rest) = torch.autograd.grad(
+            value, [leaf, *(outputs[n] for n in reached)], allow_unused=True
+        )
+        examination.seconds_backward = time.perf_counter() - began
         for n, grad in zip(reached, rest, strict=True):
             grads[n] = torch.zeros(()) if grad is None else grad
     carried = True  # whether anything so far carries a gradient: the input does
@@ -134,7 +140,7 @@ def _watched(
         if seen.name:
             zeros = float((out == 0).double().mean()) if out.numel() else 0.0
             felt = None if felt_there is None else bool(felt_there.any())
-            found.calls.append(Passed(seen.name, seen.kind, seen.shape, carried, out.requires_grad, zeros, felt))
+            examination.calls.append(Passed(seen.name, seen.kind, seen.shape, carried, out.requires_grad, zeros, felt))
             carried = out.requires_grad
 
 

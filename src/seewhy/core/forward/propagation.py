@@ -78,26 +78,26 @@ class Propagation:
         if known is None or not names <= {INPUT, *known[0].tape.activations}:
             both = torch.cat([x, baseline.to(x).expand_as(x)])
             watch = DifferenceWatch()
-            made, event = self._forward(both, watch, names)
-            known = self._lifts[id(baseline)] = made, watch, event
-        made, watch, event = known
-        both_scores = scores(made.outputs, (*targets, *targets))
-        raw = made.raw(place)
+            forward, event = self._forward(both, watch, names)
+            known = self._lifts[id(baseline)] = forward, watch, event
+        forward, watch, event = known
+        both_scores = scores(forward.outputs, (*targets, *targets))
+        raw = forward.raw(place)
         watch.active = True
         try:
-            (found,) = made.gradients(both_scores, [made.source(place)], graph=keep)
+            (grad,) = forward.gradients(both_scores, [forward.source(place)], graph=keep)
         finally:
             watch.active = False
-        layout = made.layout(place)
+        layout = forward.layout(place)
         activation = layout.canonical(raw)
-        multipliers = layout.canonical(torch.zeros_like(raw) if found is None else found)[:batch]
+        multipliers = layout.canonical(torch.zeros_like(raw) if grad is None else grad)[:batch]
         lift = Lift(
             multipliers,
             activation[:batch] - activation[batch:],
             both_scores[:batch] - both_scores[batch:],
-            found is not None,
+            grad is not None,
         )
-        return lift if keep else _detached(lift), made, event
+        return lift if keep else _detached(lift), forward, event
 
     def flow(self, ask: asks.Relevance, place: str, targets: Sequence[Target], method: str) -> tuple[Flow, Event]:
         """Relevance at ``place``, and the forward that it came from, which may be an earlier one."""
@@ -106,19 +106,19 @@ class Propagation:
         if self._relevance is None or not wanted <= self.places:
             self.places = wanted
             watch = RelevanceWatch(State(keep=keep))
-            made, event = self._forward(self.session.x, watch, wanted)
+            forward, event = self._forward(self.session.x, watch, wanted)
             watch.state.notes.clear()
-            self._relevance = made, watch, event
-        made, watch, event = self._relevance
-        source, seed = _start(made, targets, ask.start, method, keep)
-        return _relevance_at(made, watch, place, ask.composite, source, seed, method, keep), event
+            self._relevance = forward, watch, event
+        forward, watch, event = self._relevance
+        source, seed = _start(forward, targets, ask.start, method, keep)
+        return _relevance_at(forward, watch, place, ask.composite, source, seed, method, keep), event
 
     def close(self) -> None:
         """Let go of every graph; unless maps were asked for that carry it."""
-        held = [made for made, _, _ in self._lifts.values()] + ([self._relevance[0]] if self._relevance else [])
+        held = [forward for forward, _, _ in self._lifts.values()] + ([self._relevance[0]] if self._relevance else [])
         self._lifts, self._relevance = {}, None
         if not self.session.settings.differentiable:
-            release(tensor for made in held for tensor in (*made.tape.activations.values(), *_outputs(made)))
+            release(tensor for forward in held for tensor in (*forward.tape.activations.values(), *_outputs(forward)))
 
     def _forward(
         self, x: Tensor, watch: RelevanceWatch | DifferenceWatch, names: Iterable[str]
@@ -138,8 +138,8 @@ class Propagation:
                 watch.begin(given)
             return self.session.call(given)
 
-        made = self.session.eager(x, demand, call)
-        return made, Event(len(x) * made.runs, 0, time.perf_counter() - began)
+        forward = self.session.eager(x, demand, call)
+        return forward, Event(len(x) * forward.runs, 0, time.perf_counter() - began)
 
 
 def _detached(lift: Lift) -> Lift:
@@ -147,7 +147,7 @@ def _detached(lift: Lift) -> Lift:
 
 
 def _start(
-    made: Forward, targets: Sequence[Target], start: str, method: str, keep: bool
+    forward: Forward, targets: Sequence[Target], start: str, method: str, keep: bool
 ) -> tuple[Tensor, Tensor | None]:
     """Where relevance sets out, and with how much: at the scores, or at the layer whose unit is the target.
 
@@ -161,13 +161,13 @@ def _start(
             "explain them one by one"
         )
     try:
-        source = made.raw(layers.pop()) if layers else made.outputs.logits
+        source = forward.raw(layers.pop()) if layers else forward.outputs.logits
     except TargetError as error:
         raise CapabilityError(
             f"{method} sets out from the model's scores, and finds none in its output ({error}); "
             "input-x-gradient and integrated-gradients work with any target"
         ) from None
-    score = made.scores(targets)
+    score = forward.scores(targets)
     if not (score.requires_grad and source.requires_grad):
         return source, None
     (slope,) = torch.autograd.grad(score.sum(), source, retain_graph=True, allow_unused=True, create_graph=keep)
@@ -180,7 +180,7 @@ def _start(
 
 
 def _relevance_at(
-    made: Forward,
+    forward: Forward,
     watch: RelevanceWatch,
     place: str,
     composite: Composite,
@@ -189,9 +189,9 @@ def _relevance_at(
     method: str,
     keep: bool,
 ) -> Flow:
-    batch, raw, goal = made.outputs.batch, made.raw(place), made.source(place)
+    batch, raw, goal = forward.outputs.batch, forward.raw(place), forward.source(place)
     none = raw.new_zeros(batch)
-    ledger, found = Ledger(none.clone(), none.clone()), None
+    ledger, relevance = Ledger(none.clone(), none.clone()), None
     reachable = isinstance(goal, GradientEdge) or goal.requires_grad
     if seed is not None and reachable:
         if not keep:
@@ -200,19 +200,19 @@ def _relevance_at(
         refuse(known, method)
         watch.state.active = composite, ledger
         try:
-            (found,) = torch.autograd.grad(
+            (relevance,) = torch.autograd.grad(
                 source, [goal], seed, retain_graph=True, allow_unused=True, create_graph=keep  # type: ignore[arg-type]
             )  # fmt: skip
         finally:
             watch.state.active = None
         refuse(own, method)
-    values = made.layout(place).canonical(torch.zeros_like(raw) if found is None else found)
+    values = forward.layout(place).canonical(torch.zeros_like(raw) if relevance is None else relevance)
     start = none if seed is None else seed.detach().reshape(batch, -1).sum(1)
-    return Flow(values if keep else values.detach(), start, ledger.bias, ledger.stabiliser, found is not None)
+    return Flow(values if keep else values.detach(), start, ledger.bias, ledger.stabiliser, relevance is not None)
 
 
-def _outputs(made: Forward) -> list[Tensor]:
+def _outputs(forward: Forward) -> list[Tensor]:
     """The tensors in what the model returned."""
-    raw = made.outputs.raw
+    raw = forward.outputs.raw
     values = raw.values() if isinstance(raw, Mapping) else raw if isinstance(raw, list | tuple) else (raw,)
     return [value for value in values if isinstance(value, Tensor)]

@@ -150,7 +150,7 @@ class Forward:
             return [None] * len(tensors)
         self.rule.active = rule
         try:
-            found = iter(
+            grads = iter(
                 torch.autograd.grad(
                     score.sum(),
                     reachable,  # type: ignore[arg-type]
@@ -161,7 +161,7 @@ class Forward:
             )
         finally:
             self.rule.active = "none"
-        return [next(found) if _differentiable(tensor) else None for tensor in tensors]
+        return [next(grads) if _differentiable(tensor) else None for tensor in tensors]
 
 
 def _differentiable(source: Tensor | GradientEdge) -> bool:

@@ -147,15 +147,15 @@ class Session:
         # no watch has to see the first part, and each call of a function that it sees costs; but rectifiers are counted
         apart = use.recorded != "all" and not use.rules
         run, start = (program.finish, program.start) if apart else (program, None)
-        made = self.standing_in(run, x, replace(demand, places=places), use, start)
+        prepared = self.standing_in(run, x, replace(demand, places=places), use, start)
         if self.programs.trusted(use):
-            return made
+            return prepared
         with unmetered():  # once only: no later chunk takes so much
             ways = self.ways(x, demand)
             exact = next(ways)
-            verdict = difference(exact, made, ways)
+            verdict = difference(exact, prepared, ways)
         self.programs.judge(use, verdict)
-        kept = exact if verdict else made
+        kept = exact if verdict else prepared
         kept.checks = len(x)
         return kept
 
@@ -174,14 +174,14 @@ class Session:
         except RuntimeError as error:
             if not any(words in str(error) for words in _WANTS_GRAPH):
                 raise
-            made = self._forward(run, x, replace(demand, at_input=True))
-            made.runs += 1
-            return made
+            forward = self._forward(run, x, replace(demand, at_input=True))
+            forward.runs += 1
+            return forward
 
     def ways(self, x: Tensor, demand: Demand) -> Iterator[Forward]:
         """What the model itself gives for ``x``, and for the same numbers rounded in other ways: how far it is from
         itself. Each is run when it is asked for."""
-        return (self.eager(each, demand) for each in itertools.chain([x], rounded(x)))
+        return (self.eager(given, demand) for given in itertools.chain([x], rounded(x)))
 
     def standing_in(
         self,
@@ -193,9 +193,9 @@ class Session:
     ) -> Forward:
         """The forward of a program for ``use``, which writes into nothing that it is given: ``run`` of ``x``, or of
         what ``start`` makes of it unwatched."""
-        made = self._forward(run, x, demand, start)
-        made.use = use
-        return made
+        forward = self._forward(run, x, demand, start)
+        forward.use = use
+        return forward
 
     def program(self, samples: int, demand: Demand) -> tuple[Any, bool] | None:
         """The program that will answer ``demand`` for so many ``samples``, built now if there is to be one, and
@@ -270,20 +270,20 @@ class Session:
         for name, names in tape.several.items():
             network.note(
                 f"layer {name!r} gives {len(names)} tensors, of which the first is explained: what goes through the "
-                f"others is not in the map; they are called {', '.join(repr(f'{name}[{each}]') for each in names[1:4])}"
+                f"others is not in the map; they are called {', '.join(repr(f'{name}[{part}]') for part in names[1:4])}"
             )
         outputs = Outputs(raw, x.shape[0], head.squashes, squashed=head.squashed, size=size, last=network.channels_last)
-        made = Forward(outputs, size, demand, tape, leaf, rule, head.linears, bias.terms, attention)
-        made.channels_last, made.layouts, made.ask = network.channels_last, self.layouts, self.ask
+        forward = Forward(outputs, size, demand, tape, leaf, rule, head.linears, bias.terms, attention)
+        forward.channels_last, forward.layouts, forward.ask = network.channels_last, self.layouts, self.ask
         # weakly: a cycle would keep the whole graph until the garbage collector comes by
-        made.outputs.activations, made.outputs.rows = _weakly(made.read), _weakly(made.rows)
-        made.outputs.captured = tuple(tape.activations)
-        _check_batch(made.outputs, x.shape[0])
+        forward.outputs.activations, forward.outputs.rows = _weakly(forward.read), _weakly(forward.rows)
+        forward.outputs.captured = tuple(tape.activations)
+        _check_batch(forward.outputs, x.shape[0])
         if outside is None and network.program is not None and not self.agreed:
-            check_agreement(network.program, x, made.outputs)
+            check_agreement(network.program, x, forward.outputs)
             self.agreed = True
-            made.runs += 1
-        return made
+            forward.runs += 1
+        return forward
 
     def _layout(self, size: tuple[int, ...], demand: Demand, place: str, shape: Sequence[int]) -> Layout:
         """Where channels and positions are in what ``place`` gives."""
@@ -308,20 +308,20 @@ def _weakly(method: Callable[[str], Tensor]) -> Callable[[str], Tensor]:
     reference: weakref.WeakMethod[Callable[[str], Tensor]] = weakref.WeakMethod(method)
 
     def call(name: str) -> Tensor:
-        found = reference()
-        assert found is not None, "a forward was read after its pass had gone"
-        return found(name)
+        bound = reference()
+        assert bound is not None, "a forward was read after its pass had gone"
+        return bound(name)
 
     return call
 
 
 def _check_batch(outputs: Outputs, batch: int) -> None:
     try:
-        found = outputs.main.shape[0] if outputs.main.ndim else 0
+        rows = outputs.main.shape[0] if outputs.main.ndim else 0
     except TargetError:
         return  # a callable target may still know its way around this output
-    if found != batch:
-        raise TargetError(f"the model gives {found} rows of scores for {batch} image(s); it needs one row per image")
+    if rows != batch:
+        raise TargetError(f"the model gives {rows} rows of scores for {batch} image(s); it needs one row per image")
 
 
 def _raw_edit(edit: Edit, layout_of: Callable[[Sequence[int]], Layout]) -> Edit:
