@@ -95,8 +95,8 @@ class AttentionWatch:
         heads, bias = given["num_heads"], given.get("in_proj_bias")
         biases = (None,) * 3 if bias is None else bias.chunk(3)
         split = [
-            _heads(F.linear(each, w, b), heads)
-            for each, w, b in zip((query, given["key"], given["value"]), weight.chunk(3), biases, strict=True)
+            _heads(F.linear(tokens, w, b), heads)
+            for tokens, w, b in zip((query, given["key"], given["value"]), weight.chunk(3), biases, strict=True)
         ]
         q, k, v = split
         mask = given.get("attn_mask")
@@ -140,7 +140,7 @@ class TokenWatch(AttentionWatch):
 
     def _product(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
         """Weights times values, however heads are kept: what is multiplied says more of a token than its products."""
-        first, last = self._last, [each for each in call.args if isinstance(each, Tensor)]
+        first, last = self._last, [argument for argument in call.args if isinstance(argument, Tensor)]
         if first is not None and len(last) == 2 and last[0].data_ptr() == first.data_ptr():
             batch, heads, _, count = first.shape
             values = last[1]

@@ -50,10 +50,10 @@ class Ruled(torch.autograd.Function):
         """What ``backward`` says; the gradient where it says nothing."""
         tensors = ctx.saved_tensors
         # under autocast a call meets tensors of several types, and a rule divides: it needs all digits
-        found = ctx.rule(_full(grads[0]), [_full(tensor) for tensor in tensors])
-        if found is None:
-            found = _gradient(ctx.function, tensors, grads[0], ctx.needs_input_grad[2:])
-        return None, None, *found
+        input_grads = ctx.rule(_full(grads[0]), [_full(tensor) for tensor in tensors])
+        if input_grads is None:
+            input_grads = _gradient(ctx.function, tensors, grads[0], ctx.needs_input_grad[2:])
+        return None, None, *input_grads
 
 
 def _full(value: Any) -> Any:
@@ -80,8 +80,8 @@ def _gradient(
     with torch.enable_grad():
         out = function(*at)
         leaves = [tensor for tensor, want in zip(at, wanted, strict=True) if want]
-        found = iter(torch.autograd.grad(out, leaves, g, create_graph=graph, allow_unused=True))
-    return tuple(next(found) if want else None for want in wanted)
+        grads = iter(torch.autograd.grad(out, leaves, g, create_graph=graph, allow_unused=True))
+    return tuple(next(grads) if want else None for want in wanted)
 
 
 def release(tensors: Iterable[Tensor]) -> None:

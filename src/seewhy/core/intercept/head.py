@@ -141,7 +141,7 @@ class HeadWatch:
         if squash.dense:
             if self._dense is not None:
                 self._by_result.pop(id(self._dense.result), None)
-                self.squashes[:] = [each for each in self.squashes if each is not self._dense]
+                self.squashes[:] = [earlier for earlier in self.squashes if earlier is not self._dense]
             self._dense = squash
         self.squashes.append(squash)
         self.squashed |= not squash.dense
@@ -167,8 +167,8 @@ class HeadWatch:
     def _added(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
         """...and the addition of its bias, to another type of it where libraries multiply in a wider one."""
         result = proceed(call)
-        mine = bool(self.linears) and len(call.args) > 1 and self._given_by_last(call.args[0])
-        if mine and isinstance(call.args[1], Tensor | float | int):
+        adds_to_last = bool(self.linears) and len(call.args) > 1 and self._given_by_last(call.args[0])
+        if adds_to_last and isinstance(call.args[1], Tensor | float | int):
             self.linears[-1] = replace(self.linears[-1], result=result, retyped=None)
         return result
 
