@@ -89,8 +89,8 @@ class Survey:
     @property
     def maps(self) -> set[tuple[int, ...]]:
         """Grids that the maps of layers seem to have had; none where torch runs the layers unseen."""
-        made = {shape for given, shape in self._shapes if given}
-        return {find_layout(shape, self.size, last=self.last).grid for shape in made}
+        shapes = {shape for given, shape in self._shapes if given}
+        return {find_layout(shape, self.size, last=self.last).grid for shape in shapes}
 
     @property
     def _shapes(self) -> set[tuple[bool, tuple[int, ...]]]:
@@ -101,41 +101,41 @@ class Survey:
         return {(given, shape) for given, shape in shapes if shape[0] == self.batch}
 
 
-def grids_of(made: Forward) -> list[tuple[int, ...]]:
+def grids_of(forward: Forward) -> list[tuple[int, ...]]:
     """Grids that convolutions of a surveyed forward had, which its rows of tokens may have, too."""
-    return Survey(made.tape, made.leaf, made.size, made.outputs.batch, (), dense=False).grids
+    return Survey(forward.tape, forward.leaf, forward.size, forward.outputs.batch, (), dense=False).grids
 
 
-def first_like(made: Forward, shape: Sequence[int]) -> str | None:
+def first_like(forward: Forward, shape: Sequence[int]) -> str | None:
     """The name of the first layer of a surveyed forward that gave something of ``shape``, but for the batch."""
-    given = (e for e in made.tape.noted if e.module and not e.element and not e.passed)
-    return next((e.name(made.tape.calls) for e in given if tuple(e.tensor.shape[1:]) == tuple(shape[1:])), None)
+    given = (e for e in forward.tape.noted if e.module and not e.element and not e.passed)
+    return next((e.name(forward.tape.calls) for e in given if tuple(e.tensor.shape[1:]) == tuple(shape[1:])), None)
 
 
-def find_candidates(made: Forward, asked: Sequence[Sequence[Target]], without: Collection[str] = ()) -> Found:
+def find_candidates(forward: Forward, asked: Sequence[Sequence[Target]], without: Collection[str] = ()) -> Found:
     """The layers that maps of all targets ``asked`` may be drawn of, from a survey, the best first; ``without`` places
     whose positions have turned out to be none.
 
     Where the graph does not lead to the input, since a part of the network records none, they are the last ones that
     the score was computed from, or the last ones there are.
     """
-    survey, score = _surveyed(made, asked)
+    survey, score = _surveyed(forward, asked)
     paths = Paths(score, survey.leaf)
     names = _named(survey, paths)
     if not paths.order:
         return Found(tuple(_unrecorded(survey, paths)), general=True)
     still = paths.still() if survey.dense else frozenset()
     crossed = paths.crossed(still)
-    final = set[Point]().union(*(paths.final(each) for each in survey.scores))
+    final = set[Point]().union(*(paths.final(tensor) for tensor in survey.scores))
     passed: list[str] = []
     own = paths.start()
     inside = [p for p in crossed if p not in final and p not in own]
     apart = _apart(survey, paths, names, inside)
     whole = [_candidate(survey, names[p]) for p in inside if p in names and (not names[p].function or p in apart)]
-    placed = [each for each in whole if each is not None and not _pooled(paths, survey, names, each)]
-    placed = [each for each in placed if each.name not in without][:_MOST]
+    placed = [c for c in whole if c is not None and not _pooled(paths, survey, names, c)]
+    placed = [c for c in placed if c.name not in without][:_MOST]
     # a row of several grids: a map of one of them would leave out what the others say, silently
-    placed.sort(key=lambda each: each.layouts[0].mixed(each.noted.tensor.shape))
+    placed.sort(key=lambda c: c.layouts[0].mixed(c.noted.tensor.shape))
     usable, tokens = _reached(survey, score, placed, passed)
     best = usable or placed
     aside = bool(usable) and (tokens or usable[0].layouts[0].spare(usable[0].noted.tensor.shape) > 0)
@@ -144,42 +144,44 @@ def find_candidates(made: Forward, asked: Sequence[Sequence[Target]], without: C
     everywhere = set(paths.crossed()) if still else set(crossed)
     general = not best or best[0] not in placed or point_of(best[0].edge) in everywhere
     if not best:
-        others = [each for each in _unrecorded(survey, paths) if point_of(each.edge) not in inside]
+        others = [c for c in _unrecorded(survey, paths) if point_of(c.edge) not in inside]
         passed += [
-            f"{each.name} ({'the scores themselves' if point_of(each.edge) in final else 'one of several ways'})"
-            for each in others[:4]
+            f"{c.name} ({'the scores themselves' if point_of(c.edge) in final else 'one of several ways'})"
+            for c in others[:4]
         ]
     so_far = inside.index(point_of((usable or placed)[0].edge)) if best else len(inside)
     nameless = any(inside.index(p) < so_far and p not in names for p in apart)
     return Found(tuple(best), general, survey.dense, tuple(passed), nameless)
 
 
-def _surveyed(made: Forward, asked: Sequence[Sequence[Target]]) -> tuple[Survey, Tensor]:
+def _surveyed(forward: Forward, asked: Sequence[Sequence[Target]]) -> tuple[Survey, Tensor]:
     """What was noted, and the sum of all that is ``asked``."""
-    dense = made.outputs.found is not None
+    dense = forward.outputs.found is not None
     try:
-        output: tuple[Tensor, ...] = () if dense else (made.outputs.main,)
+        output: tuple[Tensor, ...] = () if dense else (forward.outputs.main,)
         dense = dense or output[0].ndim > 2
     except TargetError:  # an output that only a target of the user's understands
         output, dense = (), True
     inside = {name for targets in asked for target in targets for name in target.layers}
-    asked_of = (*(output if dense else ()), *(made.tape.activations[name] for name in sorted(inside)))
-    known = {place: layout for (size, place), layout in made.layouts.items() if size == made.size}
-    survey = Survey(made.tape, made.leaf, made.size, made.outputs.batch, asked_of, dense, made.channels_last, known)
+    asked_of = (*(output if dense else ()), *(forward.tape.activations[name] for name in sorted(inside)))
+    known = {place: layout for (size, place), layout in forward.layouts.items() if size == forward.size}
+    survey = Survey(
+        forward.tape, forward.leaf, forward.size, forward.outputs.batch, asked_of, dense, forward.channels_last, known
+    )
     # nothing asked about the scores: whatever any of them is computed from
-    sums = [made.scores(targets).sum() for targets in asked]
+    sums = [forward.scores(targets).sum() for targets in asked]
     score = torch.stack(sums).sum() if asked else whole(output[0])
     return survey, score
 
 
-def take(made: Forward, chosen: Candidate) -> bool:
+def take(forward: Forward, chosen: Candidate) -> bool:
     """Have ``chosen`` as if it had been captured; gives whether its tensor is one of this forward and still as
     it was."""
-    if chosen.noted not in made.tape.noted:
+    if chosen.noted not in forward.tape.noted:
         return False
-    made.tape.calls[chosen.name] = made.tape.calls[chosen.noted.counted]
+    forward.tape.calls[chosen.name] = forward.tape.calls[chosen.noted.counted]
     if chosen.intact:
-        made.tape.activations[chosen.name] = chosen.noted.tensor
+        forward.tape.activations[chosen.name] = chosen.noted.tensor
     return chosen.intact
 
 
@@ -188,7 +190,7 @@ def _apart(survey: Survey, paths: Paths, names: dict[Point, Noted], inside: Sequ
     did lies more than a chain of functions of one tensor: sums of two ways, mostly."""
     named = {p for p in inside if p in names and not names[p].function}
     placed = {p for p in named if _candidate(survey, names[p]) is not None}
-    found: set[Point] = set()
+    unnamed: set[Point] = set()
     for point in inside:
         shape = paths.shape(point)
         other = point in named or shape == tuple(survey.leaf.shape) or paths.pooled(point) is not None
@@ -198,38 +200,38 @@ def _apart(survey: Survey, paths: Paths, names: dict[Point, Noted], inside: Sequ
         while before not in placed and len(ways := paths.following.get(before[0], [])) == 1:
             before = ways[0][0]
         if before not in placed:
-            found.add(point)
-    return found
+            unnamed.add(point)
+    return unnamed
 
 
 def _unrecorded(survey: Survey, paths: Paths) -> list[Candidate]:
     """Candidates in the order of the forward, the last first, of which the score was computed as far as is known."""
-    found: dict[int, Candidate] = {}
-    for each in survey.tape.noted:
-        given = each.element == TAKEN or each.passed or each.function
-        known = each.module and not given and "parametrizations" not in each.module
-        reached = each.edge is not None and id(each.edge.node) in paths.nodes
-        if known and (reached or not paths.nodes) and (made := _candidate(survey, each)) is not None:
-            found.pop(id(each.tensor), None)
-            found[id(each.tensor)] = made
-    return list(reversed(found.values()))
+    candidates: dict[int, Candidate] = {}
+    for noted in survey.tape.noted:
+        given = noted.element == TAKEN or noted.passed or noted.function
+        known = noted.module and not given and "parametrizations" not in noted.module
+        reached = noted.edge is not None and id(noted.edge.node) in paths.nodes
+        if known and (reached or not paths.nodes) and (candidate := _candidate(survey, noted)) is not None:
+            candidates.pop(id(noted.tensor), None)
+            candidates[id(noted.tensor)] = candidate
+    return list(reversed(candidates.values()))
 
 
 def _named(survey: Survey, paths: Paths) -> dict[Point, Noted]:
     """The best name of each tensor: of the outermost module that made it; of one that hands it on; of one that takes
     it; of the function that made it, where that was noted. What a module gives alone is caught where it leaves it: if
     something has read it by then, that is no name."""
-    found: dict[Point, tuple[int, Noted]] = {}
-    for each in survey.tape.noted:
-        if each.edge is None or not (each.module or each.function) or "parametrizations" in each.module:
+    ranked: dict[Point, tuple[int, Noted]] = {}
+    for noted in survey.tape.noted:
+        if noted.edge is None or not (noted.module or noted.function) or "parametrizations" in noted.module:
             continue
-        rank = -1 if each.function else 0 if each.element == TAKEN else 1 if each.passed else 2
-        point = point_of(each.edge)
-        if not each.element and paths.read_before(point, each.at):
+        rank = -1 if noted.function else 0 if noted.element == TAKEN else 1 if noted.passed else 2
+        point = point_of(noted.edge)
+        if not noted.element and paths.read_before(point, noted.at):
             continue
-        if point not in found or rank > found[point][0] or rank == found[point][0] == 2:
-            found[point] = rank, each
-    return {point: each for point, (_, each) in found.items()}
+        if point not in ranked or rank > ranked[point][0] or rank == ranked[point][0] == 2:
+            ranked[point] = rank, noted
+    return {point: noted for point, (_, noted) in ranked.items()}
 
 
 def _candidate(survey: Survey, noted: Noted) -> Candidate | None:
@@ -245,13 +247,13 @@ def _candidate(survey: Survey, noted: Noted) -> Candidate | None:
     name = noted.name(survey.tape.calls)
     known = survey.known.get(name)
     if known is not None and known.fits(tuple(noted.tensor.shape)):
-        layouts = [known, *(each for each in layouts if each != known)]
+        layouts = [known, *(layout for layout in layouts if layout != known)]
     return Candidate(name, noted, tuple(layouts), seen)
 
 
-def _pooled(paths: Paths, survey: Survey, names: dict[Point, Noted], each: Candidate) -> bool:
+def _pooled(paths: Paths, survey: Survey, names: dict[Point, Noted], candidate: Candidate) -> bool:
     """Whether a candidate is only the mean or the largest of another one's places."""
-    source = paths.pooled(point_of(each.edge))
+    source = paths.pooled(point_of(candidate.edge))
     return source is not None and source in names and _candidate(survey, names[source]) is not None
 
 
@@ -264,18 +266,18 @@ def _reached(
     tokens = False
     for start in range(0, len(placed), _AT_ONCE):
         some = placed[start : start + _AT_ONCE]
-        for each, grad in zip(some, _gradients(score, some), strict=True):
+        for candidate, grad in zip(some, _gradients(score, some), strict=True):
             if usable:
-                usable.append(each)
+                usable.append(candidate)
                 continue
-            where = each.layouts[0]
+            where = candidate.layouts[0]
             if _positions(grad, where) > 1 and not (survey.dense and _channels(grad, where) < 2):
-                usable.append(each)
+                usable.append(candidate)
             elif grad is not None and bool(grad.any()) and where.tokens:
                 tokens = True
-                passed.append(f"{each.name} (the score reads none of its positions)")
+                passed.append(f"{candidate.name} (the score reads none of its positions)")
             else:
-                passed.append(f"{each.name} (the gradient arrives at no more than one position or channel)")
+                passed.append(f"{candidate.name} (the gradient arrives at no more than one position or channel)")
         if usable:
             break
     rest = placed[placed.index(usable[-1]) + 1 :] if usable else ()
@@ -285,7 +287,7 @@ def _reached(
 def _gradients(score: Tensor, some: Sequence[Candidate]) -> list[Tensor | None]:
     if not some:
         return []
-    return list(torch.autograd.grad(score, [each.edge for each in some], retain_graph=True, allow_unused=True))
+    return list(torch.autograd.grad(score, [c.edge for c in some], retain_graph=True, allow_unused=True))
 
 
 def _positions(grad: Tensor | None, layout: Layout) -> int:
@@ -304,26 +306,26 @@ def _read_last(
     layout, shape = before.layouts[0], before.noted.tensor.shape
     start = survey.tape.noted.index(before.noted)
     later = {
-        point_of(each.edge): each
-        for each in survey.tape.noted[start + 1 :]
-        if each.edge is not None and each.tensor.shape == shape and point_of(each.edge) != point_of(before.edge)
+        point_of(noted.edge): noted
+        for noted in survey.tape.noted[start + 1 :]
+        if noted.edge is not None and noted.tensor.shape == shape and point_of(noted.edge) != point_of(before.edge)
     }
-    behind = [found for p in later if p in names and (found := _candidate(survey, names[p])) is not None]
-    behind = [each for each in behind if each.name not in without]
+    behind = [c for p in later if p in names and (c := _candidate(survey, names[p])) is not None]
+    behind = [candidate for candidate in behind if candidate.name not in without]
     (whole, *grads) = _gradients(score, [before, *behind])
     wanted = None if whole is None else layout.canonical(whole)
-    for each, grad in zip(reversed(behind), reversed(grads), strict=True):
-        few = min(_positions(grad, layout), _positions(grad, each.layouts[0])) < 2
+    for candidate, grad in zip(reversed(behind), reversed(grads), strict=True):
+        few = min(_positions(grad, layout), _positions(grad, candidate.layouts[0])) < 2
         if wanted is None or grad is None or few:
             continue
         through: Tensor | None = torch.autograd.grad(
-            [each.edge], [before.edge], [grad], retain_graph=True, allow_unused=True
+            [candidate.edge], [before.edge], [grad], retain_graph=True, allow_unused=True
         )[0]
         if through is None:
             continue
         apart = (layout.canonical(through) - wanted).abs().max()
         if bool(apart <= 1e-4 * wanted.abs().max()):
-            return each
+            return candidate
     return None
 
 
@@ -331,18 +333,18 @@ def _read_last(
 CUTS = "no_grad, inference_mode, detach, a comparison, whole numbers or a way through numpy"
 
 
-def severed(made: Forward, asked: Sequence[Sequence[Target]]) -> tuple[str, ...] | None:
+def severed(forward: Forward, asked: Sequence[Sequence[Target]]) -> tuple[str, ...] | None:
     """The layers with positions that ran, from a survey, the last first, where torch has recorded no path from the
     input to what is ``asked``, though the network may have one; None where it has."""
-    survey, score = _surveyed(made, asked)
+    survey, score = _surveyed(forward, asked)
     if Paths(score, survey.leaf).order:
         return None
     names: dict[int, str] = {}
-    for each in survey.tape.noted:
-        shape = tuple(each.tensor.shape)
+    for noted in survey.tape.noted:
+        shape = tuple(noted.tensor.shape)
         placed = claims(shape, survey.size, survey.batch, survey.last, survey.grids)
         # what is taken before any layer has given something is the input; what one gave has that layer's name
-        known = each.element != TAKEN or (names and id(each.tensor) not in names)
-        if each.module and not each.function and not each.passed and placed and known:
-            names[id(each.tensor)] = each.name(survey.tape.calls)
+        known = noted.element != TAKEN or (names and id(noted.tensor) not in names)
+        if noted.module and not noted.function and not noted.passed and placed and known:
+            names[id(noted.tensor)] = noted.name(survey.tape.calls)
     return tuple(reversed(names.values()))

@@ -122,46 +122,46 @@ class Choice:
     samples: int
 
 
-def choose(session: Session, made: Forward, asked: Sequence[Sequence[Target]], chooser: Chooser) -> Choice:
+def choose(session: Session, forward: Forward, asked: Sequence[Sequence[Target]], chooser: Chooser) -> Choice:
     """The first candidate whose grid is proved. Where it is undecided, one of the few before it that is proved takes
     its place, or one of all where nothing but its number of tokens speaks for a grid; one that is contradicted is
     passed over. Raises `CapabilityError` where none is left."""
-    found, samples = find_candidates(made, asked), 0
-    if found.nameless:  # once more, with what functions give
-        made = session.eager(session.x, replace(made.demand, survey=True, functions=True))
-        found, samples = find_candidates(made, asked), len(session.x)
+    ranked, samples = find_candidates(forward, asked), 0
+    if ranked.nameless:  # once more, with what functions give
+        forward = session.eager(session.x, replace(forward.demand, survey=True, functions=True))
+        ranked, samples = find_candidates(forward, asked), len(session.x)
     # where the gradient arrives is asked again of what pictures say: of other places, or of those left without some
     wrong: dict[str, Candidate] = {}
     for _ in range(_MOST):
-        first = found.candidates[:_AT_ONCE]
+        first = ranked.candidates[:_AT_ONCE]
         samples += prove_places(session, chooser, [e.name for e in first], {e.name: e.layouts for e in first})
-        said = chooser.proofs(made.size)
-        wrong |= {each.name: each for each in first if _verdict(said, each) not in (PROVED, UNDECIDED)}
+        said = chooser.proofs(forward.size)
+        wrong |= {c.name: c for c in first if _verdict(said, c) not in (PROVED, UNDECIDED)}
         proof = said.get(first[0].name) if first else None
         if not first or (proof is not None and first[0].name not in wrong and proof.layout == first[0].layouts[0]):
             break
-        found = find_candidates(made, asked, wrong)
-    options = found.candidates[:_MOST]
+        ranked = find_candidates(forward, asked, wrong)
+    options = ranked.candidates[:_MOST]
     spare: list[Candidate] = []
     for start in range(0, len(options), _AT_ONCE):
         some = options[start : start + _AT_ONCE]
-        known = {each.name: each.layouts for each in some}
+        known = {c.name: c.layouts for c in some}
         samples += prove_places(session, chooser, list(known), known)
-        verdicts = chooser.proofs(made.size)
+        verdicts = chooser.proofs(forward.size)
         # one without a verdict has no images along the axis that it seemed to have them along
-        left = [each for each in some if _stands(verdicts.get(each.name), each)]
-        wrong |= {each.name: each for each in some if each not in left}
+        left = [c for c in some if _stands(verdicts.get(c.name), c)]
+        wrong |= {c.name: c for c in some if c not in left}
         spare += left
-        good = [each for each in left if _verdict(verdicts, each) == PROVED] or [each for each in left if each.seen]
+        good = [c for c in left if _verdict(verdicts, c) == PROVED] or [c for c in left if c.seen]
         if good or (spare and start + _AT_ONCE >= len(options)):
             best = (good or spare)[0]
             # not only those that are contradicted: whoever reads the map is told of each that was left undecided, too
-            doubted = [each for each in spare if good and each not in good]
-            behind = [each.name for each in (*wrong.values(), *doubted) if each.noted.at > best.noted.at]
-            chooser.instead(made.size, best.name, behind)
-            return Choice(best, found.general and (best is options[0] or not found.dense), samples)
+            doubted = [c for c in spare if good and c not in good]
+            behind = [c.name for c in (*wrong.values(), *doubted) if c.noted.at > best.noted.at]
+            chooser.instead(forward.size, best.name, behind)
+            return Choice(best, ranked.general and (best is options[0] or not ranked.dense), samples)
     raise CapabilityError(
-        _nothing([*_no_places(wrong), *found.passed_over, *_unseen(session.network)], severed(made, asked))
+        _nothing([*_no_places(wrong), *ranked.passed_over, *_unseen(session.network)], severed(forward, asked))
     )
 
 
@@ -175,19 +175,19 @@ def _no_places(names: Iterable[str]) -> list[str]:
     return [f"{name} (its positions are no places of the picture)" for name in names]
 
 
-def _stands(proof: Proof | None, each: Candidate) -> bool:
+def _stands(proof: Proof | None, candidate: Candidate) -> bool:
     """Whether a place may be drawn of. Of a row that a function gave nothing but its number of rows speaks for a grid
     (the scores of ten crops, say): that has to be proved, if pictures can be shown."""
     if proof is None or proof.verdict == CONTRADICTED:
         return False
-    loose = bool(each.noted.function) and each.layouts[0].tokens and not proof.why
+    loose = bool(candidate.noted.function) and candidate.layouts[0].tokens and not proof.why
     return proof.verdict == PROVED or not loose
 
 
-def _verdict(verdicts: Mapping[str, Proof | None], each: Candidate) -> str:
+def _verdict(verdicts: Mapping[str, Proof | None], candidate: Candidate) -> str:
     """What was said of a candidate. One that lies over a part of the picture is as good as those before it, which do,
     too: its note says where."""
-    proof = verdicts.get(each.name)
+    proof = verdicts.get(candidate.name)
     return "" if proof is None else PROVED if proof.extent else proof.verdict
 
 
@@ -227,27 +227,27 @@ def prove_places(
     if not new or not size or not x.is_floating_point():
         return 0
     rows = layouts is None and any(len((shapes or {}).get(name, (0, 0, 0))) == 3 for name in new)
-    made = _surveyed(session) if rows else None
-    grids = [] if made is None else grids_of(made)
-    found = prove(session, {name: session.find(name) for name in new}, layouts, _orders(chooser, size), grids)
-    said: dict[str, Proof | None] = {name: found.proofs.get(name) for name in new}
-    if found.why:
+    surveyed = _surveyed(session) if rows else None
+    grids = [] if surveyed is None else grids_of(surveyed)
+    proved = prove(session, {name: session.find(name) for name in new}, layouts, _orders(chooser, size), grids)
+    said: dict[str, Proof | None] = {name: proved.proofs.get(name) for name in new}
+    if proved.why:
         for name in new:
             shape = (shapes or {}).get(name, ())
             known = (layouts or {}).get(name) or claims(shape, size, len(x), session.network.channels_last)
-            said[name] = undecided(known[0], found.why) if known else None
-    samples = found.samples + (made is not None)
+            said[name] = undecided(known[0], proved.why) if known else None
+    samples = proved.samples + (surveyed is not None)
     for name, proof in said.items() if layouts is None else ():
         if proof is None or (proof.verdict != PROVED and not proof.why):
             call, spent = reached_instead(session, name)
             samples += spent
             said[name] = proof if call is None else _constant(call)
     chooser.keep(size, said)
-    if made is not None:
-        for name, proof in found.proofs.items():
+    if surveyed is not None:
+        for name, proof in proved.proofs.items():
             gave = (shapes or {}).get(name) if said[name] is proof else None
             if proof.verdict != PROVED and proof.layout.tokens and gave is not None:
-                samples += _as_before(session, chooser, name, gave, made)
+                samples += _as_before(session, chooser, name, gave, surveyed)
     return samples
 
 
@@ -264,11 +264,11 @@ def read_layer(session: Session, name: str, shape: Sequence[int]) -> int:
     return samples
 
 
-def _as_before(session: Session, chooser: Chooser, name: str, shape: Sequence[int], made: Forward) -> int:
+def _as_before(session: Session, chooser: Chooser, name: str, shape: Sequence[int], surveyed: Forward) -> int:
     """Read a row of tokens that is in doubt as the first row of its ``shape`` in the forward that was surveyed, in
     which they have been mixed the least, if pictures prove that; gives samples spent."""
     size = session.size
-    first = first_like(made, shape)
+    first = first_like(surveyed, shape)
     if first is None or first == name:
         return 0
     spent = prove_places(session, chooser, [first], shapes={first: shape})
@@ -332,15 +332,17 @@ def _ask_tokens(session: Session, chooser: Chooser, names: Sequence[str], count:
     """Have pictures say of the tokens that each attention reads what they are; of the later ones only where they are
     others than the first one's."""
     size, last = session.size, session.network.channels_last
-    made = _surveyed(session)
-    grids, samples = ([], 0) if made is None else (grids_of(made), 1)
+    surveyed = _surveyed(session)
+    grids, samples = ([], 0) if surveyed is None else (grids_of(surveyed), 1)
     known = [e for e in claims((1, count, 1), size, 1, last, grids) if e.tokens and (e.batch, e.channel) == (0, 2)]
     places = {name: attention_place(session, number) for number, name in enumerate(names, 1)}
     said: dict[str, Proof | None] = dict.fromkeys(names)
     if known:
-        found = prove(session, {names[0]: places.pop(names[0])}, {names[0]: known}, _orders(chooser, size), grids)
-        samples += found.samples
-        first = found.proofs.get(names[0]) or undecided(known[0], found.why or "its attention runs otherwise for them")
+        proved = prove(session, {names[0]: places.pop(names[0])}, {names[0]: known}, _orders(chooser, size), grids)
+        samples += proved.samples
+        first = proved.proofs.get(names[0]) or undecided(
+            known[0], proved.why or "its attention runs otherwise for them"
+        )
         said[names[0]] = first
         if places and first.verdict == PROVED:
             odd, spent = rearranged(session, places, first.layout, known)
@@ -369,9 +371,9 @@ def _constant(instead: str) -> Proof:
     return Proof(CONTRADICTED, Layout(1, ()), 0.0, instead=instead)
 
 
-def check_positions(method: str, places: Iterable[str], made: Forward, chooser: Chooser) -> None:
+def check_positions(method: str, places: Iterable[str], forward: Forward, chooser: Chooser) -> None:
     """Refuse a class activation map of a layer that has no positions to map, or not those that it seems to have."""
-    proofs = chooser.proofs(made.size)
+    proofs = chooser.proofs(forward.size)
     for place in places:
         proof = proofs.get(place)
         if proof is not None and proof.verdict == CONTRADICTED:
@@ -379,7 +381,7 @@ def check_positions(method: str, places: Iterable[str], made: Forward, chooser: 
                 f"{method} at layer {place!r}: {proof.note(place)}; choose another layer (seewhy layers), or say "
                 "how to read it with reshape="
             )
-        shape = tuple(made.activation(place).shape)
+        shape = tuple(forward.activation(place).shape)
         if len(shape) < 3:
             raise CapabilityError(
                 f"{method} at layer {place!r}: its output {shape} has no positions; choose a convolutional layer "

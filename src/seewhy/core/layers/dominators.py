@@ -70,10 +70,10 @@ class Paths:
                     waiting.append((other, _inputs(other, goal)))
                 continue
             waiting.pop()
-            mine = [((id(other), nr), n) for other, nr, n in _inputs(node, goal) if id(other) in reaching]
-            if mine:
+            following = [((id(other), nr), n) for other, nr, n in _inputs(node, goal) if id(other) in reaching]
+            if following:
                 reaching.add(id(node))
-                self.following[id(node)] = mine
+                self.following[id(node)] = following
                 finished.append(id(node))
         if id(root) in reaching and root is not goal:
             self.order = [*reversed(finished), id(goal)]
@@ -85,17 +85,17 @@ class Paths:
             return []
         place = {node: n for n, node in enumerate(self.order)}
         entered: dict[int, set[int]] = {self.order[0]: {get_gradient_edge(self.score).output_nr}}
-        furthest, found = 0, []
+        furthest, crossings = 0, []
         for n, node in enumerate(self.order):
             if node not in entered:
                 continue
             if furthest <= n and len(entered[node]) == 1:
-                found.append((node, next(iter(entered[node]))))
+                crossings.append((node, next(iter(entered[node]))))
             for (other, nr), number in self.following.get(node, ()):
                 if (node, number) not in without:
                     entered.setdefault(other, set()).add(nr)
                     furthest = max(furthest, place[other])
-        return found
+        return crossings
 
     def still(self) -> frozenset[tuple[int, int]]:
         """The edges over which not one number of the score's gradient goes, as `crossed` takes them: branches of other
@@ -120,8 +120,8 @@ class Paths:
             self._first = {}
             for node, points in self.following.items():
                 number = self.nodes[node]._sequence_nr()
-                for each, _ in points:
-                    self._first[each] = min(number, self._first.get(each, number))
+                for source, _ in points:
+                    self._first[source] = min(number, self._first.get(source, number))
         return self._first.get(point, at) < at
 
     def shape(self, point: Point) -> tuple[int, ...]:
@@ -138,13 +138,13 @@ class Paths:
     def pooled(self, point: Point) -> Point | None:
         """The tensor of which ``point`` is nothing but a pooled one; None if there is none. A sum or mean that leaves
         the last two axes as they were is over something else: channels, or ways that were stacked."""
-        made = self.behind(point, _VIEWS)
-        if not self._is(made[0], _POOLS) or not self.following.get(made[0]):
+        pool = self.behind(point, _VIEWS)
+        if not self._is(pool[0], _POOLS) or not self.following.get(pool[0]):
             return None
-        given = self.shape(self.following[made[0]][0][0])
-        if len(given) > 3 and self.shape(made)[-2:] == given[-2:]:
+        given = self.shape(self.following[pool[0]][0][0])
+        if len(given) > 3 and self.shape(pool)[-2:] == given[-2:]:
             return None
-        return self.behind(made, (*_POOLS, *_VIEWS))
+        return self.behind(pool, (*_POOLS, *_VIEWS))
 
     def start(self) -> set[Point]:
         """The leaf and what is only a view or a copy of it: the input itself."""
@@ -155,19 +155,19 @@ class Paths:
         """``output`` and the tensors of which it is a view, a resized or a squashed one: the scores themselves."""
         if not output.requires_grad:
             return set()
-        found, waiting = set(), [point_of(get_gradient_edge(output))]
+        points, waiting = set(), [point_of(get_gradient_edge(output))]
         while waiting:
             point = waiting.pop()
-            if point in found:
+            if point in points:
                 continue
-            found.add(point)
+            points.add(point)
             if self._is(point[0], (*_VIEWS, *_FINAL)):
-                waiting.extend(each for each, _ in self.following.get(point[0], ()))
-        return found
+                waiting.extend(source for source, _ in self.following.get(point[0], ()))
+        return points
 
     def _is(self, node: int, names: Sequence[str]) -> bool:
         name = self.nodes[node].name() if node in self.nodes else ""
-        return any(each in name for each in names)
+        return any(part in name for part in names)
 
 
 def _inputs(node: Any, goal: Any) -> list[tuple[Any, int, int]]:

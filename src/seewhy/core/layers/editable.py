@@ -35,8 +35,8 @@ def check_editable(session: Session, name: str, place: Place) -> None:
     key = place.name, place.call, place.element
     if key not in known:
         with unmetered():
-            made = session.eager(session.x[:1].detach(), Demand(at_input=True, survey=True))
-        known[key] = _read_before(made, place)
+            forward = session.eager(session.x[:1].detach(), Demand(at_input=True, survey=True))
+        known[key] = _read_before(forward, place)
     if known[key]:
         raise CapabilityError(
             f"layer {name!r} cannot be changed: the model reads its tensor before the layer hands it on. Choose "
@@ -44,20 +44,20 @@ def check_editable(session: Session, name: str, place: Place) -> None:
         )
 
 
-def _read_before(made: Forward, place: Place) -> bool:
-    noted = _noted(made, place)
+def _read_before(forward: Forward, place: Place) -> bool:
+    noted = _noted(forward, place)
     try:
-        output = made.outputs.main
+        output = forward.outputs.main
     except TargetError:  # an output that only a target of the user's understands
         return False
     if noted is None or noted.edge is None or not output.requires_grad:
         return False
-    return Paths(whole(output), made.leaf).read_before(point_of(noted.edge), noted.at)
+    return Paths(whole(output), forward.leaf).read_before(point_of(noted.edge), noted.at)
 
 
-def _noted(made: Forward, place: Place) -> Noted | None:
+def _noted(forward: Forward, place: Place) -> Noted | None:
     """What `record` noted of ``place``: of its last call, unless it names one."""
-    call = made.tape.calls.get(place.name) if place.call is None else place.call
-    mine = [each for each in made.tape.noted if each.module == place.name and each.call == call]
-    mine = [each for each in mine if (each.element == TAKEN) == (place.element == TAKEN)]
-    return next((each for each in mine if place.element in ("", each.element)), None)
+    call = forward.tape.calls.get(place.name) if place.call is None else place.call
+    entries = [entry for entry in forward.tape.noted if entry.module == place.name and entry.call == call]
+    entries = [entry for entry in entries if (entry.element == TAKEN) == (place.element == TAKEN)]
+    return next((entry for entry in entries if place.element in ("", entry.element)), None)

@@ -32,13 +32,13 @@ def reached_instead(session: Session, name: str) -> tuple[str | None, int]:
             if _path(session, name):
                 return None, 1
             pictures = Stripes(session.size).pictures(session.x[:1].detach())[:3]
-            usual, *changed = (_given(session, name, each[None]) for each in pictures)
-            if any(each.shape != usual.shape or not torch.equal(each, usual) for each in changed):
+            usual, *changed = (_given(session, name, picture[None]) for picture in pictures)
+            if any(given.shape != usual.shape or not torch.equal(given, usual) for given in changed):
                 return None, 4
             owner, element, _, _ = split_name(name)
             base = f"{owner}[{element}]" if element else owner
-            made = session.eager(session.x[:1].detach(), Demand({base: session.find(base)}, gradients=False))
-            calls = [f"{base}#{call}" for call in range(made.tape.calls[base], 0, -1)]
+            forward = session.eager(session.x[:1].detach(), Demand({base: session.find(base)}, gradients=False))
+            calls = [f"{base}#{call}" for call in range(forward.tape.calls[base], 0, -1)]
             return next((call for call in calls if call != name and _path(session, call)), ""), 5 + len(calls)
     except (OutOfMemory, KeyboardInterrupt):
         raise
@@ -48,14 +48,14 @@ def reached_instead(session: Session, name: str) -> tuple[str | None, int]:
 
 def _path(session: Session, name: str) -> bool:
     """Whether torch records a path from the input to what a layer gives."""
-    made = session.eager(session.x[:1].detach(), Demand({name: session.find(name)}, at_input=True))
-    given = made.tape.activations[name]
+    forward = session.eager(session.x[:1].detach(), Demand({name: session.find(name)}, at_input=True))
+    given = forward.tape.activations[name]
     if not given.requires_grad:
         return False
     with torch.enable_grad():  # whoever asks may have switched it off
-        return torch.autograd.grad(given.sum(), made.leaf, allow_unused=True)[0] is not None
+        return torch.autograd.grad(given.sum(), forward.leaf, allow_unused=True)[0] is not None
 
 
 def _given(session: Session, name: str, picture: Tensor) -> Tensor:
-    made = session.eager(picture, Demand({name: session.find(name)}, gradients=False))
-    return made.tape.activations[name].nan_to_num()
+    forward = session.eager(picture, Demand({name: session.find(name)}, gradients=False))
+    return forward.tape.activations[name].nan_to_num()

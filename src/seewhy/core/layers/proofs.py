@@ -85,11 +85,11 @@ def prove(
         raise
     except Exception as error:  # whatever a forward raises on pictures that nobody gave it is no fault of the user's
         return Proved(why=reason(error))
-    each = 1 + 2 * len(stripes.codes)
-    samples, proofs, last = each, {}, session.network.channels_last
+    per_set = 1 + 2 * len(stripes.codes)
+    samples, proofs, last = per_set, {}, session.network.channels_last
     known = {
         name: [
-            *((layouts or {}).get(name) or claims(answers.shape, stripes.size, each, last, grids)),
+            *((layouts or {}).get(name) or claims(answers.shape, stripes.size, per_set, last, grids)),
             *orders,
         ]
         for name, answers in raws.items()
@@ -99,7 +99,7 @@ def prove(
     # other noise, where some is not enough
     doubtful = {name: places[name] for name, proof in proofs.items() if proof.verdict != PROVED}
     for seed in range(1, _DRAWS if doubtful else 0):
-        samples += each
+        samples += per_set
         for name, answers in _answers(session, doubtful, replace(stripes, seed=seed))[0].items():
             raws[name] += answers
     again = {name: proof for name in doubtful if (proof := decide(raws[name], known[name])) is not None}
@@ -177,8 +177,8 @@ def _ordered(
         spent += 1 + 2 * len(finer.codes)
         read = more if read is None else read + more
         # only where the grid begins has every token a place of its own, but for chance
-        made = [in_order(read, each) for each in (first, *shifts(first, known))]
-        proofs = [proof for e in made if e is not None and (proof := answers.prove(e)).verdict == PROVED]
+        ordered = [in_order(read, layout) for layout in (first, *shifts(first, known))]
+        proofs = [proof for e in ordered if e is not None and (proof := answers.prove(e)).verdict == PROVED]
         if proofs:
             whole = read
             return min(proofs, key=lambda proof: misfit(whole, proof.layout)), spent
@@ -198,21 +198,21 @@ def rearranged(
     stripes = Stripes(session.size)
     claimed = [layout, *shifts(layout, known)]
     raws = _answers(session, places, stripes)[0]
-    spent = each = 1 + 2 * len(stripes.codes)
+    spent = per_set = 1 + 2 * len(stripes.codes)
     odd = {name: place for name, place in places.items() if name in raws and _other(raws[name], claimed)}
     for seed in range(1, _DRAWS if odd else 0):
-        spent += each
+        spent += per_set
         for name, answers in _answers(session, odd, replace(stripes, seed=seed))[0].items():
             raws[name] += answers
-    found: dict[str, Proof] = {}
+    proofs: dict[str, Proof] = {}
     for name in [name for name in odd if _other(raws[name], claimed)][:_MOST_READ]:
         proof = decide(raws[name], claimed)
         if proof is not None and proof.verdict == CONTRADICTED:
             ordered, more = _ordered(session, {name: places[name]}, claimed, raws[name])
             proof, spent = ordered or proof, spent + more
         if proof is not None:
-            found[name] = proof
-    return found, spent
+            proofs[name] = proof
+    return proofs, spent
 
 
 def _other(answers: Answers, layouts: Sequence[Layout]) -> bool:
@@ -260,10 +260,10 @@ def _run(
         for start in range(0, len(pictures), many):
             some = pictures[start : start + many]
             watch.tokens.clear()
-            made = session.eager(_padded(some, many), demand)  # no program is built for this
+            forward = session.eager(_padded(some, many), demand)  # no program is built for this
             ran = {name: places[name].call or 0 for name in places.keys() - layers.keys()}
             read = {name: watch.tokens[call - 1] for name, call in ran.items() if call <= len(watch.tokens)}
-            gave = {**made.tape.activations, **read}
+            gave = {**forward.tape.activations, **read}
             silent |= places.keys() - gave.keys()
             for name, raw in gave.items():
                 # tokens first: the images are the second axis
@@ -271,8 +271,8 @@ def _run(
                 if raw.ndim > axis and raw.shape[axis] == many:
                     parts[name].append(raw.detach().narrow(axis, 0, len(some)).clone())
     whole = math.ceil(len(pictures) / many)
-    found = {n: Answers(stripes, (torch.cat(each, axes[n]),)) for n, each in parts.items() if len(each) == whole}
-    return found, silent
+    answers = {n: Answers(stripes, (torch.cat(raws, axes[n]),)) for n, raws in parts.items() if len(raws) == whole}
+    return answers, silent
 
 
 def _padded(some: Tensor, many: int) -> Tensor:

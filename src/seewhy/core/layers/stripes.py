@@ -92,8 +92,8 @@ class Stripes:
     def side(self, axis: int, digit: int) -> Tensor:
         """The digit of each row of the input along ``axis``, 0 or 1, [size]."""
         n = self.size[axis]
-        made: Tensor = (torch.arange(n) * 2**digit // n) % 2
-        return made
+        digits: Tensor = (torch.arange(n) * 2**digit // n) % 2
+        return digits
 
     def expected(self, axis: int, digit: int, cells: int, extent: tuple[float, float] = (0.0, 1.0)) -> Tensor:
         """-1 to 1 for each of ``cells`` along ``axis``: by how much more of it the first picture of a pair changes.
@@ -113,12 +113,12 @@ class Stripes:
         draw = torch.Generator().manual_seed(self.seed)
         spread = float(x.detach().double().std()) if x.numel() > 1 else 0.0
         spread = spread if math.isfinite(spread) and spread > 0 else 1.0
-        made = [x[0]]
+        pictures = [x[0]]
         for axis, digit in self.codes:
             noise = torch.randn(x.shape[1:], generator=draw, dtype=torch.float32).to(x) * spread
             mask = self.side(axis, digit).to(x).reshape(-1, *(1 for _ in self.size[axis + 1 :]))
-            made += [x[0] + noise * mask, x[0] + noise * (1 - mask)]
-        return torch.stack(made)
+            pictures += [x[0] + noise * mask, x[0] + noise * (1 - mask)]
+        return torch.stack(pictures)
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ class Proof:
     @property
     def whole(self) -> float:
         """The mean correlation with all digits of all axes: a shift by one cell shows in the finest."""
-        every = [each for digits in self.digits.values() for each in digits]
+        every = [value for digits in self.digits.values() for value in digits]
         return sum(every) / len(every) if every else 0.0
 
     @property
@@ -228,14 +228,14 @@ class Answers:
     def alike(self, layout: Layout) -> dict[int, float]:
         """For each axis how far r of the coarsest digit, of all sets together, would be the same for others: the
         reliability (Spearman and Brown) that the sets' correlations with each other speak of; 0 for one set."""
-        each = [dict(zip(self.stripes.codes, _ratios(self._changes(raw, layout)), strict=True)) for raw in self.raws]
-        pairs = [(a, b) for n, a in enumerate(each) for b in each[:n]]
-        found: dict[int, float] = {}
+        by_set = [dict(zip(self.stripes.codes, _ratios(self._changes(raw, layout)), strict=True)) for raw in self.raws]
+        pairs = [(a, b) for n, a in enumerate(by_set) for b in by_set[:n]]
+        reliability: dict[int, float] = {}
         for axis in range(len(layout.grid)):
             both = [_correlation(a[axis, 1][0], b[axis, 1][0], a[axis, 1][1] + b[axis, 1][1]) for a, b in pairs]
             mean = max(sum(both) / len(both), 0.0) if both else 0.0
-            found[axis] = len(each) * mean / (1 + (len(each) - 1) * mean)
-        return found
+            reliability[axis] = len(by_set) * mean / (1 + (len(by_set) - 1) * mean)
+        return reliability
 
     def _changes(self, raw: Tensor, layout: Layout) -> Tensor:
         """By how much each position changed, [2 n, *grid]."""
@@ -258,7 +258,7 @@ class Answers:
             if axis not in maps:
                 maps[axis] = r.float().cpu()
                 counts.append(_many(total))
-        coarsest = {axis: each[0] for axis, each in digits.items() if each}
+        coarsest = {axis: values[0] for axis, values in digits.items() if values}
         worst = min(coarsest.values(), default=0.0)
         answered = bool(maps) and all(bool(r.any()) for r in maps.values())
         verdict = _verdict(worst, min(counts, default=0.0), answered)
@@ -272,7 +272,7 @@ class Answers:
             UNDECIDED if extent else verdict,
             layout,
             worst,
-            {axis: tuple(each) for axis, each in digits.items() if each},
+            {axis: tuple(values) for axis, values in digits.items() if values},
             tuple(maps.values()),
             extent=extent,
         )
@@ -281,10 +281,10 @@ class Answers:
         """The part of each axis that positions lie over, if that is clearly not all of it: a crop in the middle answers
         to halves as the whole picture does, and to quarters otherwise. Nothing where the whole fits as well."""
         answers = dict(zip(self.stripes.codes, self.of(layout), strict=True))
-        found: list[tuple[float, float]] = []
+        extents: list[tuple[float, float]] = []
         for axis, cells in enumerate(layout.grid):
             if cells < _CELLS or len(layout.grid) != len(self.stripes.size):
-                found.append(_EXTENTS[0])
+                extents.append(_EXTENTS[0])
                 continue
             others = tuple(n for n in range(len(layout.grid)) if n != axis)
             lines, weights = [], []
@@ -296,15 +296,15 @@ class Answers:
             fits = _fits(torch.stack(lines).cpu(), torch.stack(weights).cpu(), self.stripes, axis)
             best = int(fits.argmax())
             clear = fits[0] < _WHOLE and fits[best] > max(_PART, float(fits[0]) + _BETTER)
-            found.append(_EXTENTS[best] if clear else _EXTENTS[0])
-        return tuple(found) if any(each != _EXTENTS[0] for each in found) else ()
+            extents.append(_EXTENTS[best] if clear else _EXTENTS[0])
+        return tuple(extents) if any(extent != _EXTENTS[0] for extent in extents) else ()
 
 
 @functools.lru_cache(64)
 def _codes(stripes: Stripes, axis: int, cells: int) -> Tensor:
     """What is expected of cells along ``axis`` over each of `_EXTENTS`, [extents, digits, cells]."""
     digits = range(1, stripes.digits + 1)
-    return torch.stack([torch.stack([stripes.expected(axis, d, cells, each) for d in digits]) for each in _EXTENTS])
+    return torch.stack([torch.stack([stripes.expected(axis, d, cells, extent) for d in digits]) for extent in _EXTENTS])
 
 
 def _fits(lines: Tensor, weights: Tensor, stripes: Stripes, axis: int) -> Tensor:
@@ -317,7 +317,7 @@ def _fits(lines: Tensor, weights: Tensor, stripes: Stripes, axis: int) -> Tensor
     codes = codes.nan_to_num()
     a = lines - (lines * weights).sum(2, keepdim=True)
     b = codes - (codes * weights).sum(2, keepdim=True)
-    both, ours, theirs = ((weights * each).sum((1, 2)) for each in (a * b, a * a, b * b))
+    both, ours, theirs = ((weights * product).sum((1, 2)) for product in (a * b, a * a, b * b))
     fits = both / (ours * theirs).sqrt().clamp(min=1e-300)
     return torch.where(inside[:, 0].double().mean(1) < 0.5, 0.0, fits)
 
@@ -344,11 +344,11 @@ def _verdict(worst: float, positions: float, answered: bool) -> Verdict:
 
 def _ratios(changes: Tensor) -> list[tuple[Tensor, Tensor]]:
     """r of each pair, and how much it answered."""
-    found = []
+    ratios = []
     for first, second in zip(changes[0::2], changes[1::2], strict=True):
         total = first + second
-        found.append((torch.where(total > 0, (first - second) / total.clamp(min=1e-300), 0.0), total))
-    return found
+        ratios.append((torch.where(total > 0, (first - second) / total.clamp(min=1e-300), 0.0), total))
+    return ratios
 
 
 def _many(weights: Tensor) -> float:
@@ -377,14 +377,14 @@ _SHIFTED = 0.04
 def decide(answers: Answers, layouts: Sequence[Layout]) -> Proof | None:
     """The verdict on the likeliest of ``layouts``, or on another one that is proved where that is not; None if there is
     no layout."""
-    found = _likeliest(answers, layouts)
-    if found is None or found.verdict != PROVED:
-        return found
+    likeliest = _likeliest(answers, layouts)
+    if likeliest is None or likeliest.verdict != PROVED:
+        return likeliest
     # as many tokens without a place may be before the grid as behind it, or on both sides: a shift by some cells, which
     # the coarsest digits hardly see
-    shifted = (answers.prove(each) for each in shifts(found.layout, layouts))
-    best = max((each for each in shifted if each.verdict == PROVED), key=lambda each: each.whole, default=found)
-    return best if best.whole > found.whole + _SHIFTED else found
+    shifted = (answers.prove(layout) for layout in shifts(likeliest.layout, layouts))
+    best = max((p for p in shifted if p.verdict == PROVED), key=lambda p: p.whole, default=likeliest)
+    return best if best.whole > likeliest.whole + _SHIFTED else likeliest
 
 
 def shifts(layout: Layout, layouts: Sequence[Layout]) -> list[Layout]:
@@ -404,7 +404,7 @@ def _likeliest(answers: Answers, layouts: Sequence[Layout]) -> Proof | None:
             if n == 0 and proof.verdict == PROVED:
                 return proof
         others.append(proof)
-    better = max((each for each in others if each.verdict == PROVED), key=lambda each: each.correlation, default=None)
+    better = max((p for p in others if p.verdict == PROVED), key=lambda p: p.correlation, default=None)
     if first is None or better is None or first.verdict == CONTRADICTED:
         return better or first
     # few positions of the likeliest leave it undecided, and chance proves one of many others; a row is no plain map
@@ -431,18 +431,18 @@ def misfit(answers: Answers, layout: Layout) -> float:
     """How far the position of ``layout`` that fits worst is from the digits of its place: a token of no place that took
     the only one left, by chance, is far."""
     rows = torch.meshgrid(*(torch.arange(n) for n in layout.grid), indexing="ij")
-    each = [apart.gather(1, at.reshape(-1, 1)) for apart, at in zip(_apart(answers, layout), rows, strict=True)]
-    return float(torch.stack(each).sum(0).max())
+    misfits = [apart.gather(1, at.reshape(-1, 1)) for apart, at in zip(_apart(answers, layout), rows, strict=True)]
+    return float(torch.stack(misfits).sum(0).max())
 
 
 def _apart(answers: Answers, layout: Layout) -> list[Tensor]:
     """For each axis how far what each position answered is from the digits of each cell, [positions, cells]."""
-    found = dict(zip(answers.stripes.codes, (r for r, _ in answers.of(layout)), strict=True))
+    ratios = dict(zip(answers.stripes.codes, (r for r, _ in answers.of(layout)), strict=True))
     apart = []
     for axis, cells in enumerate(layout.grid):
         digits = range(1, answers.stripes.digits + 1)
         codes = torch.stack([answers.stripes.expected(axis, digit, cells) for digit in digits]).double()
-        r = torch.stack([found[axis, digit].flatten() for digit in digits]).cpu()
+        r = torch.stack([ratios[axis, digit].flatten() for digit in digits]).cpu()
         r = r - r.mean(1, keepdim=True)
         scale = r.abs().amax(1, keepdim=True).clamp(min=1e-12)
         apart.append(((r / scale)[:, :, None] - codes[:, None, :]).square().sum(0))
