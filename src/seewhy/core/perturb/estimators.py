@@ -131,17 +131,17 @@ def rounds(n: int, first: int = 8, growth: float = 2.0) -> tuple[int, ...]:
     >>> rounds(40), rounds(40, 16, 1.25)
     ((8, 16, 32, 40), (16, 20, 24, 30, 38, 40))
     """
-    found = [min(first, n)]
-    while found[-1] < n:
-        found.append(min(max(2 * round(growth * found[-1] / 2), found[-1] + 2), n))
-    return tuple(found)
+    counts = [min(first, n)]
+    while counts[-1] < n:
+        counts.append(min(max(2 * round(growth * counts[-1] / 2), counts[-1] + 2), n))
+    return tuple(counts)
 
 
-def relative_error(found: Estimate) -> Tensor:
+def relative_error(estimate: Estimate) -> Tensor:
     """Root mean square of the error over the map's range, [B]. A map that is the same everywhere (one piece, one cell)
     has no range: its magnitude stands in, and an error beside a map of zeros is infinitely large. NaN for a map whose
     values are not all finite, or of which nothing is known but that its error is NaN."""
-    values, error = found.values.detach().flatten(1), found.error.detach().flatten(1)
+    values, error = estimate.values.detach().flatten(1), estimate.error.detach().flatten(1)
     size, range_, most = error.square().mean(1).sqrt(), values.amax(1) - values.amin(1), values.abs().amax(1)
     range_ = torch.where(range_ > 16 * torch.finfo(values.dtype).eps * most, range_, most)
     share = torch.where(size == 0, torch.zeros_like(size), size / range_)
@@ -181,12 +181,12 @@ class Estimator(ABC):
 
     def attribution(self, budget: int, unit: str, *, finished: bool = True) -> Attribution:
         """The result as a formula returns it, with how it ended in words."""
-        found = self.result()
-        shares, notes = relative_error(found), []
+        estimate = self.result()
+        shares, notes = relative_error(estimate), []
         # a tolerance of 0 asks for the whole budget, and gets it
         converged = (shares <= self.tolerance) | (self.tolerance == 0)
-        unknown = found.error.detach().flatten(1).isinf().any(1)
-        rows = zip(*(each.tolist() for each in (shares, found.counts, converged, unknown)), strict=True)
+        unknown = estimate.error.detach().flatten(1).isinf().any(1)
+        rows = zip(*(tensor.tolist() for tensor in (shares, estimate.counts, converged, unknown)), strict=True)
         for share, count, good, few in rows:
             words = f"{count:.0f} of {budget} {unit}, {_in_words(share, few)}"
             if not finished:
@@ -199,7 +199,7 @@ class Estimator(ABC):
                 notes.append(f"stopped after {words}: within tolerance={self.tolerance:g}")
             else:
                 notes.append(f"budget spent: {words}, above tolerance={self.tolerance:g}; raise n, or the tolerance")
-        return Attribution(found.values, found.error, converged, tuple(notes), found.summed, finished)
+        return Attribution(estimate.values, estimate.error, converged, tuple(notes), estimate.summed, finished)
 
 
 def _in_words(share: float, unknown: bool) -> str:
@@ -239,24 +239,26 @@ class Means(Estimator):
         """Add one chunk."""
         values = self._formula(*answers)
         for sample in sorted(set(samples.tolist())):
-            mine = values[(samples == sample).to(values.device)]
-            self._whole[sample].add(mine)
-            if mine.ndim > 2:
-                self._channels[sample].add(mine.sum(1))
+            of_sample = values[(samples == sample).to(values.device)]
+            self._whole[sample].add(of_sample)
+            if of_sample.ndim > 2:
+                self._channels[sample].add(of_sample.sum(1))
 
     @property
     def ready(self) -> bool:
         """Whether every image has two samples or more."""
-        return all(each.count >= 2 for each in self._whole)
+        return all(running.count >= 2 for running in self._whole)
 
     def result(self) -> Estimate:
         """Means, standard errors of them, and counts."""
-        counts = torch.tensor([float(each.count) for each in self._whole], dtype=torch.float64)
+        counts = torch.tensor([float(running.count) for running in self._whole], dtype=torch.float64)
         summed = None
         if self._channels[0].count:
-            summed = torch.stack([each.error(skewed=self._skewed) for each in self._channels])
-        values = torch.stack([each.mean for each in self._whole])
-        return Estimate(values, torch.stack([each.error(skewed=self._skewed) for each in self._whole]), counts, summed)
+            summed = torch.stack([running.error(skewed=self._skewed) for running in self._channels])
+        values = torch.stack([running.mean for running in self._whole])
+        return Estimate(
+            values, torch.stack([running.error(skewed=self._skewed) for running in self._whole]), counts, summed
+        )
 
 
 class Variances(Means):
@@ -267,9 +269,9 @@ class Variances(Means):
 
     def result(self) -> Estimate:
         """Variances, standard errors of them, and counts."""
-        counts = torch.tensor([float(each.count) for each in self._whole], dtype=torch.float64)
-        values = torch.stack([each.variance() for each in self._whole])
-        return Estimate(values, torch.stack([each.error_of_variance() for each in self._whole]), counts)
+        counts = torch.tensor([float(running.count) for running in self._whole], dtype=torch.float64)
+        values = torch.stack([running.variance() for running in self._whole])
+        return Estimate(values, torch.stack([running.error_of_variance() for running in self._whole]), counts)
 
 
 class Pairs:
@@ -282,16 +284,16 @@ class Pairs:
 
     def add(self, samples: Tensor, indices: Tensor, *answers: Tensor) -> None:
         """Add one chunk; a sample whose partner is in the next one waits for it."""
-        found: list[tuple[int, int, list[Tensor]]] = []
+        pairs: list[tuple[int, int, list[Tensor]]] = []
         for row, (sample, index) in enumerate(zip(samples.tolist(), indices.tolist(), strict=True)):
-            mine, key = [answer[row] for answer in answers], (sample, index // 2)
+            single, key = [answer[row] for answer in answers], (sample, index // 2)
             partner = self._single.pop(key, None)
             if partner is None:
-                self._single[key] = mine
+                self._single[key] = single
             else:
-                found.append((*key, [(a + b) / 2 for a, b in zip(partner, mine, strict=True)]))
-        if found:
-            whose, which, values = zip(*found, strict=True)
+                pairs.append((*key, [(a + b) / 2 for a, b in zip(partner, single, strict=True)]))
+        if pairs:
+            whose, which, values = zip(*pairs, strict=True)
             columns = [torch.stack(column) for column in zip(*values, strict=True)]
             self.inner.add(torch.tensor(whose), torch.tensor(which), *columns)
 

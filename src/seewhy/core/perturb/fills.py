@@ -69,8 +69,8 @@ class Inpaint(Fill):
                 low, high = channel.amin(), channel.amax()
                 scale = _LEVELS / (high - low) if bool(high > low) else torch.zeros_like(low)
                 levels = ((channel - low) * scale).float().contiguous().numpy()
-                found = cv2.inpaint(levels, hidden.to(torch.uint8).numpy(), self.radius, cv2.INPAINT_TELEA)
-                patch = torch.from_numpy(found).to(channel) / scale.clamp(min=1e-30) + low
+                filled = cv2.inpaint(levels, hidden.to(torch.uint8).numpy(), self.radius, cv2.INPAINT_TELEA)
+                patch = torch.from_numpy(filled).to(channel) / scale.clamp(min=1e-30) + low
                 channels.append(torch.where(hidden, patch, channel))
             painted.append(torch.stack(channels))
         return torch.stack(painted).to(x)
