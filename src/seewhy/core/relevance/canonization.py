@@ -58,8 +58,8 @@ class Tails:
         passed = [(step, step.passed) for step in self.steps]
         for step in self.steps:
             step.passed = None
-        found = (step for step, seen in reversed(passed) if seen is not None and step.arrived(relevance, seen))
-        last = next(found, None)
+        alone = (step for step, seen in reversed(passed) if seen is not None and step.arrived(relevance, seen))
+        last = next(alone, None)
         if last is None:
             return None
         scale, shift = last.affine()

@@ -74,13 +74,13 @@ def _between(source: Tensor, goal: Tensor | GradientEdge) -> list[Any]:
         node, done = waiting.pop()
         if node is None or (node in leads and not done):
             continue
-        following = [each for each, _ in node.next_functions if each is not None]
+        following = [successor for successor, _ in node.next_functions if successor is not None]
         if done:
-            leads[node] = any(leads.get(each, False) for each in following)
+            leads[node] = any(leads.get(successor, False) for successor in following)
         elif arrived(node):
             leads[node] = True
         else:
             leads[node] = False
             waiting.append((node, True))
-            waiting.extend((each, False) for each in following)
+            waiting.extend((successor, False) for successor in following)
     return [node for node, does in leads.items() if does and not arrived(node)]

@@ -96,7 +96,7 @@ def _difference(both: Tensor) -> Tensor:
 
 def _size(*tensors: Tensor) -> Tensor:
     """The largest magnitude among the values of both halves, for either half."""
-    halves = [half.detach().abs() for each in tensors for half in each.chunk(2)]
+    halves = [half.detach().abs() for tensor in tensors for half in tensor.chunk(2)]
     return torch.cat([reduce(torch.maximum, halves)] * 2)
 
 
@@ -114,8 +114,8 @@ def _risen(function: Callable[[Tensor], Tensor], z: Tensor, g: Tensor) -> Tensor
         out = function(at)
 
     def to_winners(values: Tensor) -> Tensor:
-        (found,) = torch.autograd.grad(out, at, values, create_graph=graph, retain_graph=True)
-        return found
+        (grad,) = torch.autograd.grad(out, at, values, create_graph=graph, retain_graph=True)
+        return grad
 
     here, there = (out if graph else out.detach()).chunk(2)
     most = torch.maximum(here, there)

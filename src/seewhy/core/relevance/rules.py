@@ -127,10 +127,10 @@ class Gamma:
             z = linear.run(linear.x, weight)
             z = z if bias is None else z + bias
         above, below = relevance * (z > 0), relevance * (z < 0)
-        found = share(linear, _like_signs(linear, weight, bias, self.gamma), above, STABILISER)
+        shares = share(linear, _like_signs(linear, weight, bias, self.gamma), above, STABILISER)
         if bool(below.any()):  # after a ReLU nothing arrives there
-            found = found + share(linear, _unlike_signs(linear, weight, bias, self.gamma), below, STABILISER)
-        return found
+            shares = shares + share(linear, _unlike_signs(linear, weight, bias, self.gamma), below, STABILISER)
+        return shares
 
 
 @dataclass(frozen=True, eq=False)
