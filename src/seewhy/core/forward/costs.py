@@ -11,19 +11,19 @@ __all__ = ["Event", "Spent"]
 class Event:
     """One forward, backward or stream: passes counted in samples that went through the network, and seconds.
 
-    ``each`` says how many forwards and backwards every image took, where they do not share alike; ``checks`` counts
+    ``by_image`` says how many forwards and backwards every image took, where they do not share alike; ``checks`` counts
     samples that went through the eager network besides, for comparison.
     """
 
     forwards: int = 0
     backwards: int = 0
     seconds: float = 0.0
-    each: tuple[tuple[int, int], ...] = ()
+    by_image: tuple[tuple[int, int], ...] = ()
     checks: int = 0
 
     def of(self, image: int, batch: int) -> tuple[float, float]:
         """What one image of ``batch`` took: (forwards, backwards)."""
-        return self.each[image] if self.each else (self.forwards / batch, self.backwards / batch)
+        return self.by_image[image] if self.by_image else (self.forwards / batch, self.backwards / batch)
 
 
 @dataclass

@@ -36,19 +36,19 @@ _looks: WeakKeyDictionary[Any, dict[str, int]] = WeakKeyDictionary()
 _draw = random.Random()
 
 
-def look(session: Session, kind: str, made: Forward, again: Callable[[int], Iterator[Forward]]) -> int:
-    """Repeat one of the samples of ``made`` alone, and two unlike pictures together and each by itself, in the 1st,
+def look(session: Session, kind: str, forward: Forward, again: Callable[[int], Iterator[Forward]]) -> int:
+    """Repeat one of the samples of ``forward`` alone, and two unlike pictures together and each by itself, in the 1st,
     2nd, 4th, 8th... forward of this ``kind``, and in about one of 64 later on; gives the samples that it took.
 
     ``again`` has the forwards of one sample, by number, as it is and then rounded in other ways. Raises `Apart`.
     """
-    count = made.outputs.batch
-    if count < 2 or made.use is not None or session.settings.alone or not _due(session.network, kind):
+    count = forward.outputs.batch
+    if count < 2 or forward.use is not None or session.settings.alone or not _due(session.network, kind):
         return 0
     row, x = _draw.randrange(count), session.x[:1].detach()
     with unmetered(), torch.no_grad():
-        spent = _compare(session.network, made, row, lambda: again(row))
-        demand = _outputs_of(made)
+        spent = _compare(session.network, forward, row, lambda: again(row))
+        demand = _outputs_of(forward)
         try:
             probes = session.eager(torch.cat([x, _OTHER * x]), demand)
         except (RuntimeError, ValueError) as error:
@@ -56,20 +56,20 @@ def look(session: Session, kind: str, made: Forward, again: Callable[[int], Iter
                 raise
             return spent
         spent += 2
-        for n, each in enumerate((x, _OTHER * x)):
-            spent += _compare(session.network, probes, n, partial(session.ways, each, demand))
+        for n, picture in enumerate((x, _OTHER * x)):
+            spent += _compare(session.network, probes, n, partial(session.ways, picture, demand))
     return spent
 
 
-def each_of(session: Session, made: Forward, x: Tensor) -> Callable[[int], Iterator[Forward]]:
+def each_of(session: Session, forward: Forward, x: Tensor) -> Callable[[int], Iterator[Forward]]:
     """The forwards of one sample of ``x``, by number, as it is and then rounded in other ways."""
-    return lambda n: session.ways(x[n : n + 1].detach(), _outputs_of(made))
+    return lambda n: session.ways(x[n : n + 1].detach(), _outputs_of(forward))
 
 
-def _outputs_of(made: Forward) -> Demand:
-    """The outputs alone of what ``made`` is a forward of: a module, or the program of another library that it stands
+def _outputs_of(forward: Forward) -> Demand:
+    """The outputs alone of what ``forward`` is a forward of: a module, or the program of another library that it stands
     for."""
-    return Demand(gradients=False, module=not made.demand.scores_only)
+    return Demand(gradients=False, module=not forward.demand.scores_only)
 
 
 def _compare(network: Network, together: Forward, row: int, again: Callable[[], Iterator[Forward]]) -> int:
@@ -82,10 +82,10 @@ def _compare(network: Network, together: Forward, row: int, again: Callable[[], 
         if not _counts(error):
             raise
         return spent
-    found = {name: value[row : row + 1] for name, value in _outputs(together).items() if len(value) == count}
+    in_batch = {name: value[row : row + 1] for name, value in _outputs(together).items() if len(value) == count}
 
     def distances(own: dict[str, Tensor]) -> dict[str, Distance]:
-        names = [name for name, value in exact.items() if name in found and found[name].shape == value.shape]
+        names = [name for name, value in exact.items() if name in in_batch and in_batch[name].shape == value.shape]
         return {name: Distance.of_values("its output", exact[name], own[name]) for name in names}
 
     def itself() -> Iterator[dict[str, Distance]]:
@@ -94,7 +94,7 @@ def _compare(network: Network, together: Forward, row: int, again: Callable[[], 
             spent += 1
             yield distances(_outputs(other))
 
-    words = verdict(distances(found), itself())
+    words = verdict(distances(in_batch), itself())
     if words and not verdict(distances(_outputs(next(again())))):
         raise Apart(f"samples that go through this network together influence each other ({words})")
     return spent
@@ -106,9 +106,9 @@ def _counts(error: Exception) -> bool:
     return isinstance(error, ValueError) or of_shapes(error)
 
 
-def _outputs(made: Forward) -> dict[str, Tensor]:
-    found = enumerate(floats(made.outputs.raw))
-    return {f"{n}": value.detach() for n, value in found if has_places(value) and value.ndim}
+def _outputs(forward: Forward) -> dict[str, Tensor]:
+    numbered = enumerate(floats(forward.outputs.raw))
+    return {f"{n}": value.detach() for n, value in numbered if has_places(value) and value.ndim}
 
 
 def _due(network: Network, kind: str) -> bool:

@@ -97,7 +97,7 @@ class Engine:
         #: the layer chosen where that was left to us
         self.auto = ""
         # seconds that a sample takes, as far as the shared forward can tell
-        self.each = 0.0
+        self.seconds_each = 0.0
         #: what pictures said of the tokens that attention reads, where a method wanted to know
         self.tokens: dict[str, Proof] = {}
 
@@ -129,22 +129,22 @@ class Engine:
         demand = shared_demand(self.network, outlines, places, self.settings, survey=auto == AUTO, required=required)
         self.demand, self.auto, closed = demand, auto, closed_at(self.preparer, outlines, demand)
         try:
-            self.made = self._forward(replace(demand, gradients=False) if closed else demand)
+            self.forward = self._forward(replace(demand, gradients=False) if closed else demand)
         except CapabilityError:
             if known is None:
                 raise
             # chosen for an earlier input, and this one took another way through the model
             self.chooser.forget(size)
             return self.open(outlines, layers)
-        self.closed = Closed(self.made, *closed) if closed else None
-        return self.made.outputs
+        self.closed = Closed(self.forward, *closed) if closed else None
+        return self.forward.outputs
 
     def run(self, jobs: Sequence[Job]) -> Outcome:
         """Run every job to its end."""
         self._settle(jobs)
-        self.session.calls |= self.made.tape.calls
-        self._spot(self.made, jobs)
-        self._look("images", self.made, self.x)
+        self.session.calls |= self.forward.tape.calls
+        self._spot(self.forward, jobs)
+        self._look("images", self.forward, self.x)
         if samples := self._prove(jobs):
             self.spent.events.append(Event(checks=samples))
         self._read(jobs)
@@ -154,7 +154,7 @@ class Engine:
             method = runner.job.outline.method
             if self.settings.reshape is None and method.card.family == "cam":
                 places = runner.job.parameters.get("layers") or (runner.place,)
-                check_positions(method.name, places, self.made, self.chooser)
+                check_positions(method.name, places, self.forward, self.chooser)
             runner.spent.events.extend(opened)
             self._advance(runner, None)
         interrupted = False
@@ -166,43 +166,45 @@ class Engine:
             if not salvage(runners):
                 raise
             interrupted = True
-        answers, recorded = [], self.made.recorded
+        answers, recorded = [], self.forward.recorded
         for runner in runners:
             if runner.result is None:
                 continue
-            scores = self.made.scores(runner.job.targets).detach()
+            scores = self.forward.scores(runner.job.targets).detach()
             answers.append(
                 Answer(runner.job, runner.result, runner.place, scores, runner.depends, recorded, runner.spent)
             )
-        proofs = self.chooser.proofs(self.made.size)
-        grids = {each.place: proof for each in answers if (proof := proofs.get(each.place)) is not None}
+        proofs = self.chooser.proofs(self.forward.size)
+        grids = {a.place: proof for a in answers if (proof := proofs.get(a.place)) is not None}
         grids |= {name: proof for _, name in self.session.asked if (proof := proofs.get(name)) is not None}
-        return Outcome(answers, self.made.outputs, self.spent, interrupted, self.preparer.record, grids | self.tokens)
+        return Outcome(
+            answers, self.forward.outputs, self.spent, interrupted, self.preparer.record, grids | self.tokens
+        )
 
     def _settle(self, jobs: Sequence[Job]) -> None:
         """Have the shared forward as these jobs need it: with a graph where nothing stands for one, and with the layer
         that was left to us chosen and captured."""
-        made, demand = self.made, self.demand
+        forward, demand = self.forward, self.demand
         if self.closed is not None:
             if self.closed.proven() and all(self.closed.serves(job.targets) for job in jobs):
                 return
             self.closed = None
-            made = self._forward(demand)
+            forward = self._forward(demand)
         # a layer is chosen for what is asked about the scores, not for the mean of some other layer
         asked = list(dict.fromkeys(job.targets for job in jobs if not job.outline.about))
         if self.auto == AUTO:
             began = time.perf_counter()
-            choice = choose(self.session, made, asked, self.chooser)
+            choice = choose(self.session, forward, asked, self.chooser)
             self.auto = choice.candidate.name
             if choice.general and not self.layers:  # which branch of a detector matters is each object's own
                 self.chooser.remember(self.session.size, self.auto)
             self.spent.events.append(Event(seconds=time.perf_counter() - began, checks=choice.samples))
-            if not take(made, choice.candidate):  # rewritten in place later in the forward: capture it this time
-                made = self._forward(self.chooser.settled(demand, self.auto))
-        if demand.graph == "lazy" and asked and not made.scores(asked[0]).requires_grad:
+            if not take(forward, choice.candidate):  # rewritten in place later in the forward: capture it this time
+                forward = self._forward(self.chooser.settled(demand, self.auto))
+        if demand.graph == "lazy" and asked and not forward.scores(asked[0]).requires_grad:
             # part of the model switches gradients off for itself: record from the input on instead
-            made = self._forward(self.chooser.settled(demand, None))
-        self.made = made
+            forward = self._forward(self.chooser.settled(demand, None))
+        self.forward = forward
 
     def _place(self, job: Job) -> str:
         """Where a job's map is of, the layer that was chosen where that was left to us."""
@@ -213,7 +215,7 @@ class Engine:
         samples that it took."""
         places = {self._place(job) for job in jobs} - {INPUT}
         places |= {place for job in jobs for place in job.parameters.get("layers") or ()}
-        shapes = {place: tuple(raw.shape) for place, raw in self.made.tape.activations.items()}
+        shapes = {place: tuple(raw.shape) for place, raw in self.forward.tape.activations.items()}
         samples = 0
         if self.settings.reshape is None:
             samples = prove_places(self.session, self.chooser, sorted(places), shapes=shapes)
@@ -223,15 +225,15 @@ class Engine:
         """Have targets read the layers that they read: how is asked of pictures the first time."""
         with torch.no_grad():
             for targets in {job.targets for job in jobs if any(target.layers for target in job.targets)}:
-                self.made.scores(targets)
+                self.forward.scores(targets)
         if samples := sum(self.session.asked.values()):
             self.spent.events.append(Event(checks=samples))
 
-    def _spot(self, made: Forward, jobs: Sequence[Job]) -> None:
+    def _spot(self, forward: Forward, jobs: Sequence[Job]) -> None:
         """Have some samples of the shared forward repeated on the model itself, if a program gave it and it is time."""
-        self.spot = spot_of(self.session, self.preparer, self.demand, made)
+        self.spot = spot_of(self.session, self.preparer, self.demand, forward)
         if self.spot is not None:
-            self._check(partial(self.spot.forward, made, list(dict.fromkeys(job.targets for job in jobs))))
+            self._check(partial(self.spot.forward, forward, list(dict.fromkeys(job.targets for job in jobs))))
 
     def _check(self, compare: Callable[[], None], *runners: Runner) -> None:
         """Compare, and log the samples that it took."""
@@ -248,23 +250,23 @@ class Engine:
             return
         known = self.demand if self.closed is None else replace(self.demand, gradients=False)
         rule = runner.job.outline.rule
-        wanted = widened(known, ask, runner.place, rule, self.made, self.session.find)
+        wanted = widened(known, ask, runner.place, rule, self.forward, self.session.find)
         if wanted is not known:
             self._record(wanted)
 
     def _record(self, demand: Demand | None = None) -> None:
         """From here on another forward; with a graph, unless it is said otherwise: something has no closed form."""
         demand = demand or replace(self.demand, gradients=True, at_input=True, rules=True)
-        self.closed, self.spot, self.demand, self.made = None, None, demand, self._forward(demand)
+        self.closed, self.spot, self.demand, self.forward = None, None, demand, self._forward(demand)
 
     def _forward(self, demand: Demand) -> Forward:
         began = time.perf_counter()
-        made = self.session.run(self.x, demand)
+        forward = self.session.run(self.x, demand)
         seconds = time.perf_counter() - began
         self.preparer.log(seconds, self.batch)
-        self.each = seconds / self.batch
-        self.spent.events.append(Event(self.batch * made.runs, 0, seconds, checks=made.checks))
-        return made
+        self.seconds_each = seconds / self.batch
+        self.spent.events.append(Event(self.batch * forward.runs, 0, seconds, checks=forward.checks))
+        return forward
 
     def _advance(self, runner: Runner, answers: Any) -> None:
         """Hand over answers until the job waits for a backward or a stream, or ends."""
@@ -306,13 +308,13 @@ class Engine:
                 return None
             case asks.HessianProduct():
                 return self._own(
-                    runner, 2, lambda: hessian_product(self.made, ask.place or runner.place, job.targets, keep)
+                    runner, 2, lambda: hessian_product(self.forward, ask.place or runner.place, job.targets, keep)
                 )
             case asks.Attention(lens=True):
                 return self._lens(runner)
             case asks.Attention():
                 return self._own(
-                    runner, 1, lambda: attention_maps(self.made, job.targets, partial(self._tokens, runner), keep)
+                    runner, 1, lambda: attention_maps(self.forward, job.targets, partial(self._tokens, runner), keep)
                 )
             case asks.Relevance() | asks.Multipliers():
                 return self._propagated(runner, ask)
@@ -322,11 +324,11 @@ class Engine:
                     if weights is not None or not ask.required:
                         return weights
                     self._record()  # to say why
-                proven = proven_head(self.made, ask, runner.place, job.targets)
-                return proven and self._own(runner, 1, lambda: head_weights(self.made, proven, job.targets, keep))
+                proven = proven_head(self.forward, ask, runner.place, job.targets)
+                return proven and self._own(runner, 1, lambda: head_weights(self.forward, proven, job.targets, keep))
             case asks.BiasMaps():
-                return self._own(runner, 1, lambda: bias_maps(self.made, job.targets))
-        return answer(self.made, ask, runner.place, job.targets, keep)
+                return self._own(runner, 1, lambda: bias_maps(self.forward, job.targets))
+        return answer(self.forward, ask, runner.place, job.targets, keep)
 
     @staticmethod
     def _supplied(runner: Runner, name: str) -> Any:
@@ -370,33 +372,33 @@ class Engine:
         method, rule = job.outline.method.name, job.outline.rule
         if rule != "none":
             raise UsageError(f"{method} has rules of its own; backward_rule={rule!r} has no meaning for it")
-        found: Flow | Lift
+        propagated: Flow | Lift
         if isinstance(ask, asks.Multipliers):
             if self.settings.alone:
                 raise CapabilityError(
                     f"{method} needs the input and its baseline in one forward, but {one_by_one(self.network)}; "
                     "integrated-gradients takes a baseline, too, and runs each by itself"
                 )
-            found, event = self._lift(self._supplied(runner, "baseline"), place, job.targets)
+            propagated, event = self._lift(self._supplied(runner, "baseline"), place, job.targets)
         else:
-            found, event = self.propagation.flow(ask, place, ask.targets or job.targets, method)
-        runner.depends &= found.depends
+            propagated, event = self.propagation.flow(ask, place, ask.targets or job.targets, method)
+        runner.depends &= propagated.depends
         spent = Event(0, self.batch, time.perf_counter() - began - event.seconds)
         for log in (self.spent, runner.spent):
-            log.events.extend(each for each in (event, spent) if each not in log.events)
-        return found
+            log.events.extend(entry for entry in (event, spent) if entry not in log.events)
+        return propagated
 
     def _lift(self, baseline: Tensor, place: str, targets: Sequence[Target]) -> tuple[Lift, Event]:
         """Multipliers of pairs that have been looked at: an input is not to be changed by its own baseline."""
-        found, made, event = self.propagation.multipliers(baseline, place, targets)
-        self._look("pairs", made, torch.cat([self.x, baseline.to(self.x).expand_as(self.x)]))
-        return found, event
+        lift, forward, event = self.propagation.multipliers(baseline, place, targets)
+        self._look("pairs", forward, torch.cat([self.x, baseline.to(self.x).expand_as(self.x)]))
+        return lift, event
 
-    def _look(self, kind: str, made: Forward, x: Tensor) -> None:
+    def _look(self, kind: str, forward: Forward, x: Tensor) -> None:
         """Look whether samples that went through the network together, ``x``, have changed each other."""
         if self.settings.differentiable:
             return
-        if samples := look(self.session, kind, made, each_of(self.session, made, x)):
+        if samples := look(self.session, kind, forward, each_of(self.session, forward, x)):
             self.spent.events.append(Event(checks=samples))
 
     def _pending(self, runners: Sequence[Runner], kind: type) -> list[tuple[Runner, int, Any]]:
@@ -418,24 +420,24 @@ class Engine:
             groups.setdefault(key, []).append((runner, at, ask.place or runner.place))
         now = [key for key in groups if key.rule == "none"] or list(groups)
         for number, key in enumerate(now, 1):
-            mine = groups[key]
-            began, places = time.perf_counter(), {place for _, _, place in mine}
+            waiting = groups[key]
+            began, places = time.perf_counter(), {place for _, _, place in waiting}
             if self.closed is not None and not (key.rule == "none" and places == {self.closed.place}):
                 self._record()
             if self.closed is not None:
-                found, backwards = {self.closed.place: self.closed.gradient(key.targets)}, 0
+                grads, backwards = {self.closed.place: self.closed.gradient(key.targets)}, 0
             else:
                 last = number == len(groups) and all(runner.asked_all for runner in runners)
-                found = gradients_at(self.made, key, places, keep=self.settings.differentiable, last=last)
+                grads = gradients_at(self.forward, key, places, keep=self.settings.differentiable, last=last)
                 backwards = self.batch
-            self._log(Event(0, backwards, time.perf_counter() - began), *distinct(mine))
+            self._log(Event(0, backwards, time.perf_counter() - began), *distinct(waiting))
             if self.spot is not None:
-                self._check(partial(self.spot.gradients, key, found), *distinct(mine))
-            for runner, at, place in mine:
-                runner.answers[at], depends = found[place]
+                self._check(partial(self.spot.gradients, key, grads), *distinct(waiting))
+            for runner, at, place in waiting:
+                runner.answers[at], depends = grads[place]
                 runner.depends &= depends
-            del found
-            for runner in distinct(mine):
+            del grads
+            for runner in distinct(waiting):
                 self._resume(runner)
         return bool(groups)
 
@@ -456,13 +458,13 @@ class Engine:
         if not pending:
             raise CapabilityError("a method waits for something that no pass answers; see seewhy.core.asks")
         key = source_key(*pending[0])
-        mine = [(r, at, ask) for r, at, ask in pending if source_key(r, at, ask) == key]
-        subscribers = [Subscriber(ask, r.place, r.job.targets, r.job.outline.rule) for r, _, ask in mine]
-        label = " + ".join(dict.fromkeys(r.job.outline.method.name for r, _, _ in mine))
+        waiting = [(r, at, ask) for r, at, ask in pending if source_key(r, at, ask) == key]
+        subscribers = [Subscriber(ask, r.place, r.job.targets, r.job.outline.rule) for r, _, ask in waiting]
+        label = " + ".join(dict.fromkeys(r.job.outline.method.name for r, _, _ in waiting))
         recorded = any(isinstance(w, asks.Gradient) for s in subscribers for w in s.stream.wants)
         ask = pending[0][2]
         samples = self.batch * ask.source.count if ask.items is None else len(ask.items)
-        self.preparer.expect(samples, self.each * (3 if recorded else 1))  # a backward takes about two forwards
+        self.preparer.expect(samples, self.seconds_each * (3 if recorded else 1))  # a backward takes about two forwards
         began, tally = time.perf_counter(), Tally(self.batch)
         try:
             run_stream(
@@ -476,11 +478,11 @@ class Engine:
                 tally=tally,
             )
         finally:  # what was begun has cost something, too
-            forwards, backwards = (sum(column) for column in zip(*tally.each, strict=True))
+            forwards, backwards = (sum(column) for column in zip(*tally.by_image, strict=True))
             seconds = time.perf_counter() - began
-            self._log(Event(forwards, backwards, seconds, tally.each, tally.checks), *distinct(mine))
+            self._log(Event(forwards, backwards, seconds, tally.by_image, tally.checks), *distinct(waiting))
         self.preparer.log(seconds, samples)
-        for runner, at, ask in mine:
+        for runner, at, ask in waiting:
             runner.answers[at] = ask.fold.result()
-        for runner in distinct(mine):
+        for runner in distinct(waiting):
             self._resume(runner)

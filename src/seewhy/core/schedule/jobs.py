@@ -123,8 +123,8 @@ def _asked_by(argument: str) -> asks.Ask:
     """The ask that an argument of a formula stands for."""
     if ARGUMENTS[argument].supplied:
         return asks.Supplied(argument)
-    found: asks.Ask = getattr(asks, argument.capitalize())()
-    return found
+    ask: asks.Ask = getattr(asks, argument.capitalize())()
+    return ask
 
 
 def steps_of(job: Job) -> Running:
@@ -136,11 +136,11 @@ def steps_of(job: Job) -> Running:
     result = method.formula(*given, **job.parameters)
     if isinstance(result, Generator):
         result = yield from result
-    found = attribution(result)
+    attributed = attribution(result)
     differentiates = method.card.call == "explain" and method.card.needs & _DIFFERENTIATE
-    if found.finished and differentiates and not _shows_something(found.values).all():
-        found = yield from _looked_into(found)
-    return found
+    if attributed.finished and differentiates and not _shows_something(attributed.values).all():
+        attributed = yield from _looked_into(attributed)
+    return attributed
 
 
 #: needs of methods whose map is made of derivatives; a zero of any other was measured with scores
@@ -152,17 +152,17 @@ def _shows_something(values: Tensor) -> Tensor:
     return values.detach().flatten(1).bool().any(1)
 
 
-def _looked_into(found: asks.Attribution) -> Running:
+def _looked_into(attributed: asks.Attribution) -> Running:
     """An attribution with maps that are 0 everywhere, and whether the score changes with the place all the same: one
     plain gradient more, since such a map cannot say what its formula, or its rule, has cut off."""
-    batch = len(found.values)
+    batch = len(attributed.values)
     wants = asks.Gradient(rule="none"), asks.Activation()
     try:
         slopes, held = yield Stream(StraightPath(1, (1.0,)), wants, Gather(batch, 1), quiet=True)
     except asks.Interrupted:
         words = "interrupted while it was asked why the map is 0 everywhere"
-        return replace(found, finished=False, notes=(words,) * batch)
-    return replace(found, moves=_shows_something(slopes), holds=_shows_something(held))
+        return replace(attributed, finished=False, notes=(words,) * batch)
+    return replace(attributed, moves=_shows_something(slopes), holds=_shows_something(held))
 
 
 def salvage(runners: Sequence[Runner]) -> bool:

@@ -55,8 +55,8 @@ def shared_demand(
     )
 
 
-def widened(demand: Demand, ask: asks.Ask, place: str, rule: str, made: Forward, find: Find) -> Demand:
-    """What it takes besides ``demand``, whose forward ``made`` is, to answer ``ask`` of a method at ``place`` under
+def widened(demand: Demand, ask: asks.Ask, place: str, rule: str, forward: Forward, find: Find) -> Demand:
+    """What it takes besides ``demand``, which ``forward`` was run for, to answer ``ask`` of a method at ``place`` under
     ``rule``; the same demand where that is nothing.
 
     A card says what its formula will ask for, so that one forward serves all. What it does not say costs another
@@ -81,10 +81,10 @@ def widened(demand: Demand, ask: asks.Ask, place: str, rule: str, made: Forward,
     if demand.graph == "full":  # down to the input, then
         wanted.pop("at_input", None)
     changed = {name: True for name, value in wanted.items() if value and not getattr(demand, name)}
-    missing = {} if at == INPUT or at in made.tape.activations else {at: find(at)}
+    missing = {} if at == INPUT or at in forward.tape.activations else {at: find(at)}
     if not changed and not missing:
         return demand
-    kept = {name: find(name) for name in made.tape.activations}
+    kept = {name: find(name) for name in forward.tape.activations}
     return replace(demand, **changed, places={**kept, **demand.places, **missing}, survey=False)  # type: ignore[arg-type]
 
 

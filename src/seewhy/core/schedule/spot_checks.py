@@ -73,86 +73,86 @@ class CallSpot:
         self._coming = self.run(self.rows) if self._coming is None else self._coming
         for way in itertools.count():
             if way == len(self._passes):
-                made = next(self._coming, None)
-                if made is None:
+                forward = next(self._coming, None)
+                if forward is None:
                     return
-                self._passes.append(made)
+                self._passes.append(forward)
                 self.checks += len(self.rows)
                 self.preparer.checked += len(self.rows)
             yield self._passes[way]
 
-    def forward(self, made: Forward, asked: Sequence[Sequence[Target]]) -> None:
+    def forward(self, prepared: Forward, asked: Sequence[Sequence[Target]]) -> None:
         """Compare layers, outputs and the scores of every set of targets ``asked``; raises `Differs`."""
         passes = self._repeated()
         exact = next(passes)
-        mine = [[targets[row] for row in self.rows] for targets in asked]
-        known = _values(exact, mine, range(len(self.rows)))
+        own_targets = [[targets[row] for row in self.rows] for targets in asked]
+        known = _values(exact, own_targets, range(len(self.rows)))
 
-        def distances(found: Mapping[str, Tensor]) -> dict[str, Distance]:
+        def distances(other: Mapping[str, Tensor]) -> dict[str, Distance]:
             return {
-                name: score_distance(value, found[name], exact.outputs)
+                name: score_distance(value, other[name], exact.outputs)
                 if name.startswith("score")
-                else Distance.of_values(name, value, found[name])
+                else Distance.of_values(name, value, other[name])
                 for name, value in known.items()
             }
 
-        itself = (distances(_values(other, mine, range(len(self.rows)))) for other in passes)
-        self._judge(distances(_values(made, asked, self.rows)), itself)
+        itself = (distances(_values(other, own_targets, range(len(self.rows)))) for other in passes)
+        self._judge(distances(_values(prepared, asked, self.rows)), itself)
 
-    def gradients(self, key: GradientKey, found: Mapping[str, tuple[Tensor, bool]]) -> None:
-        """Compare the gradients ``found`` by place for ``key``; raises `Differs`."""
-        mine = GradientKey(tuple(key.targets[row] for row in self.rows), key.rule)
-        gradients = (gradients_at(each, mine, found, keep=False) for each in self._repeated())
+    def gradients(self, key: GradientKey, grads: Mapping[str, tuple[Tensor, bool]]) -> None:
+        """Compare the gradients ``grads`` by place for ``key``; raises `Differs`."""
+        own_key = GradientKey(tuple(key.targets[row] for row in self.rows), key.rule)
+        gradients = (gradients_at(forward, own_key, grads, keep=False) for forward in self._repeated())
         exact = next(gradients)
 
         def distances(other: Mapping[str, Tensor]) -> dict[str, Distance]:
             return {
                 place: Distance.of_gradients(agreement.gradients_at(place), exact[place][0], other[place])
-                for place in found
+                for place in grads
             }
 
-        made = {place: values.detach()[self.rows] for place, (values, _) in found.items()}
+        prepared = {place: values.detach()[self.rows] for place, (values, _) in grads.items()}
         itself = (distances({place: values for place, (values, _) in other.items()}) for other in gradients)
-        self._judge(distances(made), itself)
+        self._judge(distances(prepared), itself)
 
-    def _judge(self, found: Mapping[str, Distance], itself: Iterator[Mapping[str, Distance]]) -> None:
-        if words := verdict(found, itself):
+    def _judge(self, distances: Mapping[str, Distance], itself: Iterator[Mapping[str, Distance]]) -> None:
+        if words := verdict(distances, itself):
             self.preparer.judge(self.use, words)
             raise Differs(f"{self.use}: {words}")
 
 
-def spot_of(session: Session, preparer: Preparer, demand: Demand, made: Forward) -> CallSpot | None:
-    """Some samples of ``made``, a forward of the batch for ``demand``, to be repeated on the model itself; None where
+def spot_of(session: Session, preparer: Preparer, demand: Demand, forward: Forward) -> CallSpot | None:
+    """Some samples of ``forward``, that of the batch for ``demand``, to be repeated on the model itself; None where
     the model gave it, or it is not time."""
     x = session.x
-    if made.use is None or not preparer.due(made.use, len(x)):
+    if forward.use is None or not preparer.due(forward.use, len(x)):
         return None
-    places = {**demand.places, **{name: session.find(name) for name in made.tape.activations}}
+    places = {**demand.places, **{name: session.find(name) for name in forward.tape.activations}}
     again = replace(demand, places=places, survey=False)
-    return CallSpot(preparer, made.use, _drawn(len(x)), lambda rows: session.ways(x[rows], again))
+    return CallSpot(preparer, forward.use, _drawn(len(x)), lambda rows: session.ways(x[rows], again))
 
 
-def _values(made: Forward, asked: Sequence[Sequence[Target]], rows: Sequence[int]) -> dict[str, Tensor]:
+def _values(forward: Forward, asked: Sequence[Sequence[Target]], rows: Sequence[int]) -> dict[str, Tensor]:
     """By name, the ``rows`` of what methods may read of a forward: layers, and the scores of every set of targets."""
-    batch, kept = made.outputs.batch, list(rows)
-    layers = {name: raw for name, raw in made.tape.activations.items() if raw.is_floating_point()}
+    batch, kept = forward.outputs.batch, list(rows)
+    layers = {name: raw for name, raw in forward.tape.activations.items() if raw.is_floating_point()}
     # windows of an image lie together
-    found = {
+    values = {
         f"layer {name!r}": raw.detach().reshape(batch, -1)[kept]
         for name, raw in layers.items()
         if raw.ndim and raw.shape[0] % batch == 0
     }
-    return found | {f"score {n}": made.scores(targets).detach()[kept] for n, targets in enumerate(asked)}
+    return values | {f"score {n}": forward.scores(targets).detach()[kept] for n, targets in enumerate(asked)}
 
 
-def score_distance(exact: Tensor, found: Tensor, outputs: Outputs) -> Distance:
+def score_distance(exact: Tensor, other: Tensor, outputs: Outputs) -> Distance:
     """How far scores are apart, as a share of the largest of all outputs: a score near zero has their rounding."""
     try:
         both = [outputs.main, outputs.logits]
     except TargetError:
         both = []
-    largest = [float(each.detach().abs().nan_to_num(0, 0, 0).max()) for each in (exact, *both) if each.numel()]
-    return Distance.of_values("a score", exact.detach(), found.detach(), max(largest, default=0.0) or 1.0)
+    largest = [float(tensor.detach().abs().nan_to_num(0, 0, 0).max()) for tensor in (exact, *both) if tensor.numel()]
+    return Distance.of_values("a score", exact.detach(), other.detach(), max(largest, default=0.0) or 1.0)
 
 
 class _Counts(Protocol):
@@ -189,12 +189,12 @@ class StreamSpots:
     _began: float = field(default_factory=time.perf_counter)
     _spent: float = 0.0
 
-    def note(self, made: Forward, samples: Tensor, indices: Tensor, answers: Answers) -> None:
+    def note(self, forward: Forward, samples: Tensor, indices: Tensor, answers: Answers) -> None:
         """Draw from a chunk that has just been answered; raises `Differs` where one of the further ones differs."""
-        if made.use is None:
+        if forward.use is None:
             return
         if self._due is None:
-            self._due = self.preparer.due(made.use, self.samples)
+            self._due = self.preparer.due(forward.use, self.samples)
         if not self._due:
             return
         size = len(samples)
@@ -203,10 +203,10 @@ class StreamSpots:
             seen = self._seen[which] = self._seen.get(which, 0) + size
             for slot in range(min(_EACH, size)):
                 if len(kept) <= slot or _draw.random() * seen < size:
-                    one = _Kept.of(_draw.randrange(size), made.use, samples, indices, answers)
+                    one = _Kept.of(_draw.randrange(size), forward.use, samples, indices, answers)
                     kept[slot : slot + 1] = [one]
         if self._spent + 2 * _EACH * self._price() < self._elapsed() * _SHARE:  # those in the end are waiting
-            self._repeat([_Kept.of(row, made.use, samples, indices, answers) for row in _drawn(size)])
+            self._repeat([_Kept.of(row, forward.use, samples, indices, answers) for row in _drawn(size)])
 
     def settle(self) -> None:
         """Repeat what was drawn; raises `Differs`."""
@@ -231,13 +231,13 @@ class StreamSpots:
         rows = samples.tolist()
         passes = self._counted(self.run(samples, indices), len(kept))
         exact = next(passes)
-        mine = self.answer(exact, rows)
+        ours = self.answer(exact, rows)
         theirs = [
             [torch.stack(column) for column in zip(*(one.answers[n] for one in kept), strict=True)]
             for n in range(len(self.wants))
         ]
-        itself = (self._distances(mine, self.answer(other, rows), exact.outputs) for other in passes)
-        words = verdict(self._distances(mine, theirs, exact.outputs), itself)
+        itself = (self._distances(ours, self.answer(other, rows), exact.outputs) for other in passes)
+        words = verdict(self._distances(ours, theirs, exact.outputs), itself)
         self._spent += time.perf_counter() - began
         if words:
             for use in {one.use for one in kept}:
@@ -245,16 +245,16 @@ class StreamSpots:
             raise Differs(f"{kept[0].use}: {words}")
 
     def _counted(self, passes: Iterator[Forward], samples: int) -> Iterator[Forward]:
-        for made in passes:
+        for forward in passes:
             self.checks += samples
             self.tally.checks += samples
             self.preparer.checked += samples
-            yield made
+            yield forward
 
-    def _distances(self, exact: Answers, found: Answers, outputs: Outputs) -> dict[str, Distance]:
+    def _distances(self, exact: Answers, other: Answers, outputs: Outputs) -> dict[str, Distance]:
         distances: dict[str, Distance] = {}
-        for n, (wants, mine, theirs) in enumerate(zip(self.wants, exact, found, strict=True)):
-            for at, (want, a, b) in enumerate(zip(wants, mine, theirs, strict=True)):
+        for n, (wants, ours, theirs) in enumerate(zip(self.wants, exact, other, strict=True)):
+            for at, (want, a, b) in enumerate(zip(wants, ours, theirs, strict=True)):
                 match want:
                     case asks.Score():
                         distance = score_distance(a, b, outputs)
@@ -278,5 +278,5 @@ class _Kept:
     @classmethod
     def of(cls, row: int, use: Use, samples: Tensor, indices: Tensor, answers: Answers) -> _Kept:
         """Row ``row`` of a chunk that ``use`` answered."""
-        mine = [[values[row].detach().clone() for values in some] for some in answers]
-        return cls(use, samples[row], indices[row], mine)
+        of_row = [[values[row].detach().clone() for values in some] for some in answers]
+        return cls(use, samples[row], indices[row], of_row)

@@ -48,7 +48,7 @@ class Tally:
         self.checks = 0
 
     @property
-    def each(self) -> tuple[tuple[int, int], ...]:
+    def by_image(self) -> tuple[tuple[int, int], ...]:
         """(forwards, backwards) of every image."""
         return tuple((int(forwards), int(backwards)) for forwards, backwards in self.spent.T)
 
@@ -90,8 +90,8 @@ def run_stream(
     def again(samples: Tensor, indices: Tensor) -> Iterator[Forward]:
         return session.ways(source.inputs(x, samples, indices).detach(), asked_of(samples, indices))
 
-    def read(made: Forward, samples: Sequence[int]) -> list[list[Tensor]]:
-        return _chunk_answers(made, subscribers, samples, torch.zeros_like(tally.spent), keep=False)
+    def read(forward: Forward, samples: Sequence[int]) -> list[list[Tensor]]:
+        return _chunk_answers(forward, subscribers, samples, torch.zeros_like(tally.spent), keep=False)
 
     spots = None
     if not keep:
@@ -102,20 +102,20 @@ def run_stream(
 
     def work(samples: Tensor, indices: Tensor) -> list[list[Tensor]]:
         if following is not None:
-            made = following.run(samples, indices)
+            forward = following.run(samples, indices)
         else:
             variants = source.inputs(x, samples, indices)
-            made = session.run(variants if keep else variants.detach(), asked_of(samples, indices))
-        tally.checks += made.checks
-        tally.spent[0] += made.runs * torch.bincount(samples.cpu(), minlength=x.shape[0])
-        answers = _chunk_answers(made, subscribers, samples.tolist(), tally.spent, keep)
+            forward = session.run(variants if keep else variants.detach(), asked_of(samples, indices))
+        tally.checks += forward.checks
+        tally.spent[0] += forward.runs * torch.bincount(samples.cpu(), minlength=x.shape[0])
+        answers = _chunk_answers(forward, subscribers, samples.tolist(), tally.spent, keep)
         if spots is not None:
             with unmetered():
-                spots.note(made, samples, indices, answers)
+                spots.note(forward, samples, indices, answers)
         nonlocal looked
-        if not (keep or looked or made.use is not None) and len(samples) > 1:
+        if not (keep or looked or forward.use is not None) and len(samples) > 1:
             looked = True
-            tally.checks += look(session, "variants", made, lambda n: again(samples[n : n + 1], indices[n : n + 1]))
+            tally.checks += look(session, "variants", forward, lambda n: again(samples[n : n + 1], indices[n : n + 1]))
         return answers
 
     program = None if following is not None else session.program(len(items), demand)
@@ -131,9 +131,9 @@ def run_stream(
         with unmetered():
             # what is followed is followed image by image
             images = sorted(set(asked[:, 0].tolist()))
-            for mine in [asked] if following is None else [asked[asked[:, 0] == image] for image in images]:
-                for chunk in chunks(len(mine), budget, recorded=demand.gradients):
-                    samples, indices = mine[chunk.start : chunk.stop].unbind(1)
+            for group in [asked] if following is None else [asked[asked[:, 0] == image] for image in images]:
+                for chunk in chunks(len(group), budget, recorded=demand.gradients):
+                    samples, indices = group[chunk.start : chunk.stop].unbind(1)
                     with chunk:
                         answers = work(samples, indices)
                     if not chunk.done:
@@ -141,7 +141,7 @@ def run_stream(
                     for subscriber, values, open_ in zip(subscribers, answers, wanted, strict=True):
                         _feed(subscriber.stream.fold, samples, indices, values, open_[samples])
                     progress(done + chunk.stop, total)
-                done += len(mine)
+                done += len(group)
         done += len(of_round) - len(asked)
         if last != rounds[-1]:
             wanted = [
@@ -190,7 +190,7 @@ def _demand(
 
 
 def _chunk_answers(
-    made: Forward, subscribers: Sequence[Subscriber], samples: Sequence[int], spent: Tensor, keep: bool
+    forward: Forward, subscribers: Sequence[Subscriber], samples: Sequence[int], spent: Tensor, keep: bool
 ) -> list[list[Tensor]]:
     """Every subscriber's answers for one chunk; equal gradients are computed once."""
     wanted: dict[GradientKey, set[str]] = {}
@@ -200,11 +200,11 @@ def _chunk_answers(
             if isinstance(want, asks.Gradient):
                 key = GradientKey(targets, want.rule or subscriber.rule)
                 wanted.setdefault(key, set()).add(want.place or subscriber.place)
-    found = {
-        key: gradients_at(made, key, sorted(places), keep=keep, last=n == len(wanted))
+    grads = {
+        key: gradients_at(forward, key, sorted(places), keep=keep, last=n == len(wanted))
         for n, (key, places) in enumerate(wanted.items(), 1)
     }
-    spent[1] += len(found) * torch.bincount(torch.tensor(samples), minlength=spent.shape[1])
+    spent[1] += len(grads) * torch.bincount(torch.tensor(samples), minlength=spent.shape[1])
     answers = []
     for subscriber in subscribers:
         targets = tuple(subscriber.targets[s] for s in samples)
@@ -212,8 +212,8 @@ def _chunk_answers(
         for want in subscriber.stream.wants:
             if isinstance(want, asks.Gradient):
                 key = GradientKey(targets, want.rule or subscriber.rule)
-                values.append(found[key][want.place or subscriber.place][0])
+                values.append(grads[key][want.place or subscriber.place][0])
             else:
-                values.append(answer(made, want, subscriber.place, targets, keep=keep))
+                values.append(answer(forward, want, subscriber.place, targets, keep=keep))
         answers.append(values)
     return answers
