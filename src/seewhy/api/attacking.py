@@ -87,12 +87,12 @@ def attack(
 
     >>> import torch, seewhy
     >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 3))
-    >>> found = seewhy.attack(net, torch.rand(3, 4, 4), method="fgsm", epsilon=100, maps=None)
-    >>> found.attacked_score < found.score
+    >>> attacked = seewhy.attack(net, torch.rand(3, 4, 4), method="fgsm", epsilon=100, maps=None)
+    >>> attacked.attacked_score < attacked.score
     True
     """
 
-    def found(only: bool) -> list[Attack]:
+    def attacks(only: bool) -> list[Attack]:
         wrapped = load(model) if isinstance(model, str) else wrap(model)
         items, _ = read_items(wrapped, image)
         if only:
@@ -102,7 +102,7 @@ def attack(
             **parameters,
         )  # fmt: skip
 
-    return found
+    return attacks
 
 
 attack_all = all_of(
@@ -129,8 +129,8 @@ def attack_items(
     _check_whole_levels(items, parameters)
     before = predict_items(model, items, memory=memory)
     goals = [
-        _goal(model, one, each, to)
-        for one, each, to in zip(before, _each(target, items), _each(towards, items), strict=True)
+        _goal(model, one, asked, to)
+        for one, asked, to in zip(before, _each(target, items), _each(towards, items), strict=True)
     ]
     settings = Settings(memory=memory, progress=progress or (lambda *_: None))
     wanted = [goal.target for goal in goals]
@@ -138,7 +138,7 @@ def attack_items(
     changes = run_plan(Plan.make(model, request, len(items), call="attack"), items)
     items = items[: len(changes)]
     attacked = [_changed(model, item, change) for item, change in zip(items, changes, strict=True)]
-    after = predict_items(model, [each.item for each in attacked], targets=wanted, memory=memory)
+    after = predict_items(model, [changed.item for changed in attacked], targets=wanted, memory=memory)
     pairs = _explained(model, items, attacked, before, after, maps, memory)
     count = max(len(items), 1)
     spent = Cost(
@@ -380,15 +380,15 @@ def robustness(
     for number, size in enumerate(sizes):
         left = []
         for start in range(0, len(standing), _BATCH):
-            mine = standing[start : start + _BATCH]
-            found = attack_items(
-                wrapped, [items[n] for n in mine], method=method, target=[right[n] for n in mine], memory=memory,
+            batch = standing[start : start + _BATCH]
+            attacks = attack_items(
+                wrapped, [items[n] for n in batch], method=method, target=[right[n] for n in batch], memory=memory,
                 epsilon=size, **parameters,
             )  # fmt: skip
-            left += [n for n, each in zip(mine, found, strict=False) if not each.success]
-            unmoved |= {n for n, each in zip(mine, found, strict=False) if each.status.code == "zero-gradient"}
+            left += [n for n, outcome in zip(batch, attacks, strict=False) if not outcome.success]
+            unmoved |= {n for n, outcome in zip(batch, attacks, strict=False) if outcome.status.code == "zero-gradient"}
             if progress is not None:
-                progress(f"{method}, epsilon {size:g}", start + len(mine), len(standing))
+                progress(f"{method}, epsilon {size:g}", start + len(batch), len(standing))
         if standing and len(unmoved) == len(standing) and not number:
             raise CapabilityError(
                 f"{method} finds no gradient at the pixels of any photo: the network rounds, or cuts the graph "

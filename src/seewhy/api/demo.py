@@ -42,15 +42,15 @@ def run_demo(folder: Path, progress: Progress) -> Demo:
         with resources.as_file(resources.files("seewhy.photos") / name) as shipped:
             shutil.copyfile(shipped, photo)
         done.photos.append(photo)
-        found = Explanations(
+        explanations = Explanations(
             [
                 *explain_all(model, photo, progress=progress, method=[*_FINE, _COARSE]),
                 *explain_all(model, photo, progress=progress, method=["hires-cam"], layer=_MIDDLE),
             ]
         )
-        done.predictions[name] = str(found[0].prediction)
-        path = write(found.grid(cell=260), folder / f"why-{photo.stem}.png", force=True)
-        done.pictures.append((path, f"five answers to: why {found[0].target!r}?"))
+        done.predictions[name] = str(explanations[0].prediction)
+        path = write(explanations.grid(cell=260), folder / f"why-{photo.stem}.png", force=True)
+        done.pictures.append((path, f"five answers to: why {explanations[0].target!r}?"))
     both = folder / "both.png"
     write(mosaic(done.photos), both, force=True)
     cat, cup = (done.predictions[name].rsplit(" ", 1)[0] for name in _PHOTOS)
@@ -59,8 +59,8 @@ def run_demo(folder: Path, progress: Progress) -> Demo:
         *explain_all(model, both, progress=progress, method=[_COARSE], target=[cat], contrast=cup),
         *explain_all(model, both, progress=progress, method=[_COARSE], target=[cup], contrast=cat),
     ]
-    found = Explanations([plain[0], apart[0], plain[1], apart[1]])
-    path = write(found.grid(cell=260, scale="each"), folder / "which-is-where.png", force=True)
+    explanations = Explanations([plain[0], apart[0], plain[1], apart[1]])
+    path = write(explanations.grid(cell=260, scale="each"), folder / "which-is-where.png", force=True)
     done.pictures.append((path, f"{cat!r} and {cup!r} in one picture: each for itself, and each against the other"))
     return done
 

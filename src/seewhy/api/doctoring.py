@@ -79,7 +79,7 @@ def _diagnosed(
     seen = examine(network, x, other, _top)
     best, why, proof = _chosen(wrapped, network, seen, x)
     patient = Patient(wrapped, network, seen, x, training, None if best is None else best.name, proof)
-    found = sorted(findings(patient), key=lambda each: SEVERITIES.index(each.severity))
+    problems = sorted(findings(patient), key=lambda finding: SEVERITIES.index(finding.severity))
     checks: list[MethodCheck] = []
     names = [m.name for m in registry if m.card.call == "explain"] if methods is None else list(methods)
     if not seen.failure:
@@ -92,13 +92,13 @@ def _diagnosed(
     facts = _facts(patient, checks)
     if network.root is not None and not seen.failure:
         facts["layer for CAMs"] = why or _layer(best, proof, seen)
-    return Diagnosis(wrapped.spec or wrapped.name, facts, tuple(found), tuple(checks), grid=_drawn(best, proof, x))
+    return Diagnosis(wrapped.spec or wrapped.name, facts, tuple(problems), tuple(checks), grid=_drawn(best, proof, x))
 
 
 def _top(outputs: Outputs) -> Tensor:
     """The top class's score, or all of the output where there are no classes."""
     if outputs.found is not None:
-        return sum((each["scores"].sum() for each in outputs.found), torch.zeros(()))
+        return sum((detections["scores"].sum() for detections in outputs.found), torch.zeros(()))
     logits = outputs.logits
     return logits.amax(1) if logits.ndim == 2 else logits.flatten(1).sum(1)
 
@@ -123,22 +123,22 @@ def _try(model: Model, item: Item, method: Method) -> MethodCheck:
     name, family = method.name, method.card.family
     try:
         plan = Plan.make(model, Request(method=name, settings=Settings(progress=watch)))
-        found = run_plan(plan, [item])
+        explanations = run_plan(plan, [item])
     except SeewhyError as error:
         return MethodCheck(name, family, False, str(error))
     except KeyboardInterrupt:
         if not cut[0]:
             raise
-        found = Explanations([])
+        explanations = Explanations([])
     except Exception as error:  # a network may raise anything; which method makes it do so is what is asked
         return MethodCheck(name, family, False, reason(error))
     spent = time.perf_counter() - began
-    bad = [each.status for each in found if each.status.code in ("zero-gradient", "non-finite")]
+    bad = [answer.status for answer in explanations if answer.status.code in ("zero-gradient", "non-finite")]
     if bad:
         return MethodCheck(name, family, False, str(bad[0]), spent)
     if cut[0]:
         return MethodCheck(name, family, True, "", whole[0], whole=False)
-    return MethodCheck(name, family, True, "", spent, found.cost.forwards, found.cost.backwards)
+    return MethodCheck(name, family, True, "", spent, explanations.cost.forwards, explanations.cost.backwards)
 
 
 def _facts(patient: Patient, checks: Sequence[MethodCheck]) -> dict[str, str]:
@@ -162,11 +162,11 @@ def _facts(patient: Patient, checks: Sequence[MethodCheck]) -> dict[str, str]:
 def _holders(root: nn.Module) -> int:
     """How many layers hold parameters of their own. Other libraries keep a layer's in parts that are no layers."""
     named = {id(part) for _, part in root.named_modules()}
-    known = {id(each) for each in root.parameters()}
+    known = {id(parameter) for parameter in root.parameters()}
 
     def holds(part: nn.Module) -> bool:
         # by torch's own functions: those of a network of another library know of its layers alone
-        if any(id(each) in known for _, each in nn.Module.named_parameters(part, recurse=False)):
+        if any(id(parameter) in known for _, parameter in nn.Module.named_parameters(part, recurse=False)):
             return True
         return any(id(inner) not in named and holds(inner) for inner in nn.Module.children(part))
 
@@ -178,7 +178,7 @@ def _preprocessing(model: Model) -> str:
     if not isinstance(ours, Preprocess):
         return "none" if ours is None else "a function of its own"
     size = "x".join(map(str, ours.size))
-    mean, std = (tuple(round(value, 4) for value in each) for each in (ours.mean, ours.std))
+    mean, std = (tuple(round(value, 4) for value in channels) for channels in (ours.mean, ours.std))
     return f"{size}, resize {ours.resize} ({ours.mode}, {ours.interpolation}), mean {mean}, std {std}, {ours.order}"
 
 

@@ -69,10 +69,10 @@ class Evaluation:
         """A row for each class: class, label, support, precision, recall, f1."""
         return [
             {
-                "class": each.index, "label": self.label(each.index), "support": each.support,
-                "precision": each.precision, "recall": each.recall, "f1": each.f1,
+                "class": score.index, "label": self.label(score.index), "support": score.support,
+                "precision": score.precision, "recall": score.recall, "f1": score.f1,
             }
-            for each in self.numbers.scores
+            for score in self.numbers.scores
         ]  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
@@ -84,10 +84,10 @@ class Evaluation:
             {"image": m.name, "truth": self.label(m.truth), "said": self.label(m.said), "probability": m.probability}
             for m in self.mistakes
         ]
-        found: dict[str, Any] = plain(
+        summary: dict[str, Any] = plain(
             {"model": self.model, **numbers, "classes": self.table(), "mixed_up": confused, "mistakes": mistakes}
         )
-        return found | {"confusion": self.numbers.confusion.tolist(), "failed": list(self.failed)}
+        return summary | {"confusion": self.numbers.confusion.tolist(), "failed": list(self.failed)}
 
     def save(self, path: str | Path, *, force: bool = False) -> Path:
         """The file written: ``.csv`` the table of classes, ``.png``, ``.jpg`` the confusion matrix.
@@ -135,7 +135,7 @@ def evaluate_model(
         known, source = _folder(wrapped, images, labels)
     else:
         source = list(images) if not isinstance(images, str | Path) else [images]
-        known = [wrapped.find_label(each) if isinstance(each, str) else int(each) for each in truths]
+        known = [wrapped.find_label(label) if isinstance(label, str) else int(label) for label in truths]
         if len(known) != len(source):
             raise UsageError(f"{len(known)} truths for {len(source)} images: one for each")
     names, true, rows, failed = list[str](), list[int](), list[Any](), list[str]()
@@ -166,7 +166,7 @@ def evaluate_model(
         for name, truth, answer, row in zip(names, true, said, shares, strict=True)
         if truth != answer
     ]
-    mistakes.sort(key=lambda each: -math.inf if math.isnan(each.probability) else -each.probability)
+    mistakes.sort(key=lambda mistake: -math.inf if math.isnan(mistake.probability) else -mistake.probability)
     called = tuple(_called(wrapped, index) for index in numbers.classes)
     return Evaluation(numbers, tuple(mistakes), called, wrapped.spec or wrapped.name, tuple(failed))
 

@@ -80,14 +80,14 @@ def batches(plan: Plan, items: Sequence[Item], make: Callable[[Batch], T]) -> li
     the model, all batches are run again without one.
     """
 
-    found: list[tuple[Done, T]] = []
+    finished: list[tuple[Done, T]] = []
     for attempt in attempts(plan.network, plan.settings):
-        found.clear()
+        finished.clear()
         with attempt:
-            for done, made in _each(replace(plan, settings=attempt.settings), items, make, attempt.lost):
-                found.append((done, made))
+            for done, result in _each(replace(plan, settings=attempt.settings), items, make, attempt.lost):
+                finished.append((done, result))
                 attempt.done.append(done.spent)
-    return found
+    return finished
 
 
 def _each(
@@ -97,11 +97,11 @@ def _each(
         budget = _budget(plan, items[indices[0]], len(indices))
         for chunk in chunks(len(indices), budget, recorded=True):
             with chunk:
-                done, made = _made(_run(plan, items, indices[chunk.start : chunk.stop], lost), make)
+                done, result = _made(_run(plan, items, indices[chunk.start : chunk.stop], lost), make)
             if not chunk.done:
                 continue
             lost = None
-            yield done, made
+            yield done, result
             if done.interrupted:
                 return
 
@@ -132,11 +132,11 @@ def _budget(plan: Plan, item: Item, count: int) -> Budget:
 
 
 def _run(plan: Plan, items: Sequence[Item], indices: Sequence[int], lost: Spent | None) -> Batch:
-    mine = [items[i] for i in indices]
-    x = plan.network.like(_stacked([item.tensor for item in mine]))
+    batch_items = [items[i] for i in indices]
+    x = plan.network.like(_stacked([item.tensor for item in batch_items]))
     seed = next((p["seed"] for p in plan.parameters if "seed" in p), 0)
     request = plan.request.about(indices, len(items), x.ndim)
-    supplier = Supplier(plan.model, x, mine, request, seed)
+    supplier = Supplier(plan.model, x, batch_items, request, seed)
     rivals: dict[int, list[Job]] = {}
 
     def jobs(outputs: Outputs) -> list[Job]:
@@ -159,16 +159,16 @@ def _run(plan: Plan, items: Sequence[Item], indices: Sequence[int], lost: Spent 
     origin = provenance(plan.model, x) | prepared | supplier.described
     if outcome.grids:
         origin |= {"grid": {place: proof.words for place, proof in outcome.grids.items()}}
-    return Batch(tuple(indices), mine, outcome, rivals, origin)
+    return Batch(tuple(indices), batch_items, outcome, rivals, origin)
 
 
 def _stacked(tensors: Sequence[Tensor]) -> Tensor:
     """Inputs [C, *size] as a batch in the order in memory that all of them have: a network takes other ways in another.
     Axes of length 1 have no order: a grey picture, which is plain and channels last alike, stays plain."""
-    orders = {_order(each) for each in tensors}
+    orders = {_order(tensor) for tensor in tensors}
     order = orders.pop() if len(orders) == 1 else tuple(range(tensors[0].ndim))
     back = [order.index(axis) for axis in range(len(order))]
-    return torch.stack([each.permute(order) for each in tensors]).permute(0, *(axis + 1 for axis in back))
+    return torch.stack([tensor.permute(order) for tensor in tensors]).permute(0, *(axis + 1 for axis in back))
 
 
 def _order(x: Tensor) -> tuple[int, ...]:
@@ -189,13 +189,13 @@ def _in_order(plan: Plan, outputs: Outputs) -> list[tuple[Outline, dict[str, Any
     ran = {name: n for n, name in enumerate(outputs.captured)}
     pairs = list(zip(plan.outlines, plan.parameters, strict=True))
     loose = [pair for pair in pairs if pair[0].optional]
-    found = sorted((pair for pair in loose if pair[0].about in ran), key=lambda pair: ran[pair[0].about])
-    if loose and not found:
+    ordered = sorted((pair for pair in loose if pair[0].about in ran), key=lambda pair: ran[pair[0].about])
+    if loose and not ordered:
         raise CapabilityError(
             f"{loose[0][0].method.name}: none of this model's {len(loose)} convolutions and dense layers ran as a "
             "module of its own; name other layers with layer= (seewhy layers lists them)"
         )
-    rest = iter(found)
+    rest = iter(ordered)
     kept = [pair for pair in pairs if not pair[0].optional or pair[0].about in ran]
     return [next(rest) if pair[0].optional else pair for pair in kept]
 
@@ -287,7 +287,7 @@ def explain(
         settings=Settings(reshape, differentiable, memory, prepare, progress or (lambda what, done, total: None)),
     )
 
-    def found(only: bool) -> Explanations:
+    def explanations(only: bool) -> Explanations:
         wrapped = load(model) if isinstance(model, str) else wrap(model)
         items, _ = read_items(wrapped, image)
         plan = Plan.make(wrapped, request, len(items))
@@ -295,7 +295,7 @@ def explain(
             refuse_several("explain", "explanation", plan.several(len(items)))
         return run_plan(plan, items)
 
-    return found
+    return explanations
 
 
 explain_all = all_of(
@@ -308,8 +308,8 @@ explain_all = all_of(
     >>> import torch, seewhy
     >>> from torch.nn import Conv2d, Flatten, Linear, ReLU, Sequential
     >>> net = Sequential(Conv2d(3, 4, 3), ReLU(), Flatten(), Linear(144, 2))
-    >>> found = seewhy.explain_all(net, torch.rand(3, 3, 8, 8), ["saliency", "grad-cam"], target="all")
-    >>> len(found), len(found.where(method="saliency", target=1))
+    >>> maps = seewhy.explain_all(net, torch.rand(3, 3, 8, 8), ["saliency", "grad-cam"], target="all")
+    >>> len(maps), len(maps.where(method="saliency", target=1))
     (12, 3)
     """,
 )
@@ -318,15 +318,15 @@ explain_all = all_of(
 def run_plan(plan: Plan, items: Sequence[Item]) -> Explanations:
     """Explain ``items`` as planned, in chunks of equal shape that fit into memory; in the order of the images."""
     began = time.perf_counter()
-    found: dict[int, list[Explanation]] = {}
+    by_image: dict[int, list[Explanation]] = {}
     spent = Cost()
     interrupted = False
-    for done, made in batches(plan, items, lambda batch: _explanations(plan, batch)):
+    for done, explained in batches(plan, items, lambda batch: _explanations(plan, batch)):
         passes = done.spent
         spent += Cost(passes.forwards, passes.backwards, passes.checks)
-        found |= dict(zip(done.indices, made, strict=True))
+        by_image |= dict(zip(done.indices, explained, strict=True))
         interrupted = done.interrupted
-    ordered = [explanation for index in range(len(items)) for explanation in found.get(index, ())]
+    ordered = [explanation for index in range(len(items)) for explanation in by_image.get(index, ())]
     cost = replace(spent, seconds=time.perf_counter() - began)
     return Explanations(ordered, cost=cost, interrupted=interrupted)
 
@@ -343,7 +343,7 @@ def _explanations(plan: Plan, batch: Batch) -> list[list[Explanation]]:
         records(
             plan.model,
             plan.network,
-            each,
+            finished,
             batch.items,
             guesses,
             batch.origin,
@@ -351,7 +351,7 @@ def _explanations(plan: Plan, batch: Batch) -> list[list[Explanation]]:
             keep_graph=keep,
             grids=batch.outcome.grids,
         )
-        for each in done
+        for finished in done
     ]
     return [list(row) for row in zip(*columns, strict=True)]
 
@@ -376,8 +376,8 @@ def explain_photos(model: Model, photos: Sequence[str | Path], request: Request)
     for photo in photos:
         try:
             items, _ = read_items(model, str(photo))
-            found = run_plan(plan, items)
+            explanations = run_plan(plan, items)
         except (ImageError, OutOfMemory) as error:
             yield PhotoOutcome(str(photo), None, str(error))
             continue
-        yield PhotoOutcome(str(photo), found)
+        yield PhotoOutcome(str(photo), explanations)

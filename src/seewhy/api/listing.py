@@ -73,28 +73,28 @@ def layers(model: Model | nn.Module | Callable[[Tensor], Any] | str, input: Any 
     with network.borrowed() as call:
         with guessing(x, "give it one that it takes: seewhy.layers(model, x)") if input is None else nullcontext():
             session = Session(network, call, x)
-            made = session.run(x, Demand(survey=True))
-        chosen = _best(session, made)
-    given_out = [each for each in reversed(made.tape.noted) if each.element != TAKEN and not each.function]
-    shapes = {each.module: tuple(each.tensor.shape) for each in given_out}
-    shapes |= {seen.name: seen.shape for seen in made.tape.seen}
+            forward = session.run(x, Demand(survey=True))
+        chosen = _best(session, forward)
+    given_out = [noted for noted in reversed(forward.tape.noted) if noted.element != TAKEN and not noted.function]
+    shapes = {noted.module: tuple(noted.tensor.shape) for noted in given_out}
+    shapes |= {seen.name: seen.shape for seen in forward.tape.seen}
     best = None if chosen is None else chosen.name
 
     def info(name: str, kind: str, shape: tuple[int, ...] | None, parameters: int) -> LayerInfo:
-        proved = session.layouts.get((made.size, name)) if name == best else None
-        layout = proved or (None if shape is None else made.layout_of(shape))
+        proved = session.layouts.get((forward.size, name)) if name == best else None
+        layout = proved or (None if shape is None else forward.layout_of(shape))
         grid = None if layout is None else layout.grid
         channels = None if layout is None or not shape or layout.channel >= len(shape) else shape[layout.channel]
         return LayerInfo(name, kind, shape, grid, channels, parameters, name == best)
 
-    found = []
+    infos = []
     for name, module in root.named_modules():
         if name:
             count = sum(p.numel() for p in module.parameters())
-            found.append(info(name, type(module).__name__, shapes.get(name), count))
+            infos.append(info(name, type(module).__name__, shapes.get(name), count))
         if chosen is not None and chosen.name != name == chosen.noted.module:
-            found.append(info(chosen.name, _part(chosen, module), tuple(chosen.noted.tensor.shape), 0))
-    return found
+            infos.append(info(chosen.name, _part(chosen, module), tuple(chosen.noted.tensor.shape), 0))
+    return infos
 
 
 def _part(chosen: Candidate, module: nn.Module) -> str:
@@ -111,7 +111,7 @@ def _given(model: Model, image: Any) -> Tensor:
         one = image.ndim == intake(model.module).axes + 1
         return channels_first(model, image[None] if one else image)
     tensors = [item.tensor for item in read_items(model, image)[0]]
-    return torch.stack([each for each in tensors if each.shape == tensors[0].shape])
+    return torch.stack([tensor for tensor in tensors if tensor.shape == tensors[0].shape])
 
 
 @contextmanager
@@ -129,12 +129,12 @@ def guessing(x: Tensor, way: str) -> Iterator[None]:
         ) from error
 
 
-def _best(session: Session, made: Forward) -> Candidate | None:
+def _best(session: Session, forward: Forward) -> Candidate | None:
     """The layer that is chosen for what is most likely asked: the top class, or all that there is."""
     try:
-        logits = made.outputs.logits
+        logits = forward.outputs.logits
         asked = [tuple(Logit(int(k)) for k in logits.argmax(1))] if logits.ndim == 2 else []
-        return choose(session, made, asked, Chooser(session)).candidate
+        return choose(session, forward, asked, Chooser(session)).candidate
     except (CapabilityError, TargetError):  # the list is for those who look for a layer themselves
         return None
 

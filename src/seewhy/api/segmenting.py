@@ -51,8 +51,8 @@ def segment(
     that are no pictures, `CapabilityError` without OpenCV.
 
     >>> import seewhy
-    >>> found = seewhy.segment("builtin", "coffee.png")  # doctest: +SKIP
-    >>> found.box, found.inside  # doctest: +SKIP
+    >>> cutout = seewhy.segment("builtin", "coffee.png")  # doctest: +SKIP
+    >>> cutout.box, cutout.inside  # doctest: +SKIP
     ((126, 28, 420, 358), 0.74)
     """
     if resolution not in ("photo", "input"):
@@ -64,7 +64,7 @@ def segment(
     if isinstance(target, list | tuple):
         raise UsageError("segment cuts out one object an image: give one target, and call it again for another")
 
-    def found(only: bool) -> list[Segmentation]:
+    def segmentations(only: bool) -> list[Segmentation]:
         wrapped = load(model) if isinstance(model, str) else wrap(model)
         if only:
             refuse_several("segment", "object", f"{len(photos)} images were given" if len(photos) > 1 else "")
@@ -75,11 +75,11 @@ def segment(
             plan = Plan.make(wrapped, request, len(items))
             if only:
                 refuse_several("segment", "object", plan.several(len(items)))
-            for item, each in zip(items, run_plan(plan, items), strict=True):
-                cuts.append(_cut(wrapped, item, read, each, resolution, cut))
+            for item, explanation in zip(items, run_plan(plan, items), strict=True):
+                cuts.append(_cut(wrapped, item, read, explanation, resolution, cut))
         return cuts
 
-    return found
+    return segmentations
 
 
 segment_all = all_of(segment, list[Segmentation], """`segment` of several photos: a list, in their order.""")

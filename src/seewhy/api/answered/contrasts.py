@@ -64,8 +64,8 @@ def _fused(plan: Plan, done: list[Finished]) -> list[Finished]:
     """Every layer's map of a method and target, resized to the largest, averaged or maximised."""
     columns = len(done) // len(plan.outlines)
     groups: dict[tuple[int, int], list[Finished]] = {}
-    for n, each in enumerate(done):
-        groups.setdefault((plan.asked[n // columns], n % columns), []).append(each)
+    for n, finished in enumerate(done):
+        groups.setdefault((plan.asked[n // columns], n % columns), []).append(finished)
     return [_fuse(plan, group) for group in groups.values()]
 
 
@@ -73,18 +73,18 @@ def _fuse(plan: Plan, group: list[Finished]) -> Finished:
     first = group[0]
     if len(group) == 1:
         return first
-    if any(each.values.ndim < 3 for each in group):
-        dense = next(each.place for each in group if each.values.ndim < 3)
+    if any(finished.values.ndim < 3 for finished in group):
+        dense = next(finished.place for finished in group if finished.values.ndim < 3)
         raise UsageError(f"fuse={plan.request.fuse!r}: layer {dense!r} has no positions to lay over the others'")
-    grid = max((tuple(each.values.shape[1:]) for each in group), key=lambda g: torch.Size(g).numel())
-    stack = torch.stack([upsample(each.values[:, None], grid)[:, 0] for each in group])
+    grid = max((tuple(finished.values.shape[1:]) for finished in group), key=lambda g: torch.Size(g).numel())
+    stack = torch.stack([upsample(finished.values[:, None], grid)[:, 0] for finished in group])
     return Finished(
         first.answer,
         stack.mean(0) if plan.request.fuse == "mean" else stack.amax(0),
         False,
         None,
-        " + ".join(each.place for each in group),
+        " + ".join(finished.place for finished in group),
         first.contrast,
         {**first.parameters, "fuse": plan.request.fuse},
-        first.spent.united(*(each.spent for each in group[1:])),
+        first.spent.united(*(finished.spent for finished in group[1:])),
     )

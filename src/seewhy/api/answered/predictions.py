@@ -60,10 +60,10 @@ def predict_items(
 ) -> list[Scored]:
     """What the model says of every item, in their order, with the score of its own target in ``targets``; one forward
     each, in chunks that fit into ``memory``."""
-    network, found = Network(model.module), dict[int, Scored]()
+    network, scored = Network(model.module), dict[int, Scored]()
     places = {name: find_place(network.module, name) for target in targets or () for name in target.layers}
     for attempt in attempts(network, Settings(memory=memory)):
-        found.clear()
+        scored.clear()
         with attempt, network.borrowed() as call:
             budget = attempt.settings.budget()
             for indices in same_shape(items):
@@ -72,18 +72,18 @@ def predict_items(
                     with chunk:
                         x = network.like(torch.stack([items[i].tensor for i in some]))
                         session = Session(network, call, x, attempt.settings, reader=read_layer)
-                        mine = [] if targets is None else [targets[i] for i in some]
-                        found |= dict(zip(some, _scored(model, session, places, mine), strict=True))
+                        own_targets = [] if targets is None else [targets[i] for i in some]
+                        scored |= dict(zip(some, _scored(model, session, places, own_targets), strict=True))
                     if progress is not None:
-                        progress("predictions", len(found), len(items))
-    return [found[i] for i in range(len(items))]
+                        progress("predictions", len(scored), len(items))
+    return [scored[i] for i in range(len(items))]
 
 
 def _scored(model: Model, session: Session, places: dict[str, Place], targets: Sequence[Target]) -> list[Scored]:
     """What the model says of the batch of ``session``, with the scores of ``targets``, if there are any."""
-    made = session.run(session.x, Demand(places, gradients=False))
-    look(session, "predictions", made, each_of(session, made, session.x))
-    guesses = predictions(model, made.outputs)
-    rows: Any = made.outputs.probabilities.detach().cpu() if guesses[0] is not None else guesses
-    scores = made.scores(targets).tolist() if targets else [math.nan] * len(guesses)
-    return [Scored(*each) for each in zip(guesses, rows, scores, strict=True)]
+    forward = session.run(session.x, Demand(places, gradients=False))
+    look(session, "predictions", forward, each_of(session, forward, session.x))
+    guesses = predictions(model, forward.outputs)
+    rows: Any = forward.outputs.probabilities.detach().cpu() if guesses[0] is not None else guesses
+    scores = forward.scores(targets).tolist() if targets else [math.nan] * len(guesses)
+    return [Scored(*row) for row in zip(guesses, rows, scores, strict=True)]

@@ -39,15 +39,15 @@ def predictions(model: Model, outputs: Outputs, most: int = 5) -> list[Predictio
     if logits.ndim != 2 or logits.shape[1] < 2:
         return [None] * outputs.batch
     probabilities = outputs.probabilities.detach()
-    found: list[Prediction | None] = []
+    best_classes: list[Prediction | None] = []
     for row, shares in zip(logits, probabilities, strict=True):
         best = row.argsort(descending=True)[:most]
         numbers = zip(best.tolist(), shares[best].tolist(), row[best].tolist(), strict=True)
         top = tuple(
             Guess(k, model.label(k), share if math.isfinite(share) else None, score) for k, share, score in numbers
         )
-        found.append(Prediction(top[0].index, top[0].label, top[0].probability, top))
-    return found
+        best_classes.append(Prediction(top[0].index, top[0].label, top[0].probability, top))
+    return best_classes
 
 
 def provenance(model: Model, x: Tensor) -> dict[str, Any]:
@@ -119,7 +119,7 @@ def records(
     batch = len(items)
     package = registry.package(method.name)
     origin = {**origin, "package": package} if package else origin
-    made = []
+    explanations = []
     for row, item in enumerate(items):
         target = answer.job.targets[row]
         values = done.values[row]
@@ -128,7 +128,7 @@ def records(
         error = None if done.error is None else _array_or_number(done.error[row])
         status = status_of(network, item, numbers, score, done, row)
         grid = _of_grid(answer, target, grids or {})
-        made.append(
+        explanations.append(
             Explanation(
                 values=numbers,
                 size=tuple(item.tensor.shape[1:]),
@@ -154,7 +154,7 @@ def records(
                 unit=target.unit(outputs),
             )
         )
-    return made
+    return explanations
 
 
 def cost_of(spent: Spent, row: int, batch: int) -> Cost:

@@ -61,10 +61,10 @@ def ending(network: Network, done: Finished, row: int) -> tuple[str, ...]:
 def _short(network: Network, done: Finished, row: int) -> str:
     """By how much the values' sum misses what it was to be, if that is worth a word."""
     answer, card = done.answer, done.answer.job.outline.method.card
-    found = answer.attribution
-    if not card.sums or found.total is None or found.error is None or done.contrast is not None:
+    attribution = answer.attribution
+    if not card.sums or attribution.total is None or attribution.error is None or done.contrast is not None:
         return ""
-    share = float(missed(found.error, found.total, found.values, answer.scores)[row])
+    share = float(missed(attribution.error, attribution.total, attribution.values, answer.scores)[row])
     if not share > _COMPLETE:
         return ""
     words = f"the values' sum misses {card.sums} by {percent(share)}"
@@ -117,9 +117,9 @@ def status_of(
         moves = answer.attribution.moves
         return Status() if moves is None or bool(moves[row]) else Status("zero-gradient", _NOTHING_TO_CLIMB)
     if not values.any():
-        found = answer.attribution
-        if found.moves is not None and found.holds is not None and bool(found.moves[row]):
-            return _empty(done, score, bool(found.holds[row]))
+        attribution = answer.attribution
+        if attribution.moves is not None and attribution.holds is not None and bool(attribution.moves[row]):
+            return _empty(done, score, bool(attribution.holds[row]))
         if not item.tensor.any():
             return Status("zero-gradient", "the map is 0 everywhere, and so is the input")
         if not card.needs & _ABOUT_THE_SCORE:

@@ -27,10 +27,10 @@ def one(kind: type[T]) -> Callable[[Callable[P, Callable[[bool], Sequence[T]]]],
     def answering(note: Callable[P, Callable[[bool], Sequence[T]]]) -> Callable[P, T]:
         @wraps(note)
         def answer(*args: P.args, **kwargs: P.kwargs) -> T:
-            found = note(*args, **kwargs)(True)
-            if not found:  # interrupted before there was anything
+            results = note(*args, **kwargs)(True)
+            if not results:  # interrupted before there was anything
                 raise KeyboardInterrupt
-            return found[0]
+            return results[0]
 
         return _giving(answer, kind)
 

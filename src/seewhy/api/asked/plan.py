@@ -64,16 +64,16 @@ class Plan:
         layers = _layer_names(network, request.layer, model.spec)
         outlines, own, asked = [], [], []
         parameters = split_parameters(methods, request.parameters)
-        for number, (each, given) in enumerate(zip(methods, parameters, strict=True)):
-            rule = _rule(each, request.backward_rule)
-            if each.card.by_layer:
-                made = _by_layer(network, each, layers, rule, request)
+        for number, (method, given) in enumerate(zip(methods, parameters, strict=True)):
+            rule = _rule(method, request.backward_rule)
+            if method.card.by_layer:
+                method_outlines = _by_layer(network, method, layers, rule, request)
             else:
-                made = [Outline(each, place, rule) for place in _places(each, layers)]
-            for outline in made:
+                method_outlines = [Outline(method, place, rule) for place in _places(method, layers)]
+            for outline in method_outlines:
                 asked.append(number)
                 outlines.append(outline)
-                own.append(given | ({"layers": layers} if each.card.several_layers else {}))
+                own.append(given | ({"layers": layers} if method.card.several_layers else {}))
         wanted = Wanted(model, request.target, images, classless=all(map(_looks_at_no_class, methods)))
         check_contrast(request.contrast, model)
         if fuse is not None and (len(layers) < 2 or request.reduce == "none"):
@@ -113,25 +113,25 @@ def _methods(names: Sequence[str], call: str) -> list[Method]:
     if other := [m for m in methods if m.card.call != call]:
         card = other[0].card
         # several methods of one command are told apart by name; one that has it to itself is called as its formula
-        shared = sum(each.card.call == card.call for each in registry) > 1
+        shared = sum(method.card.call == card.call for method in registry) > 1
         way = f"{card.call}(..., method={card.name!r})" if shared else other[0].formula.__name__
         raise UsageError(f"{card.name} is no method of {call}: seewhy {card.call} makes it (in Python: seewhy.{way})")
     return methods
 
 
 def _check_capabilities(network: Network, methods: Sequence[Method]) -> None:
-    for each in methods:
-        if network.root is None and (missing := each.card.needs - FORWARD_ONLY):
-            what = f"{each.name} needs {', '.join(sorted(missing))}"
+    for method in methods:
+        if network.root is None and (missing := method.card.needs - FORWARD_ONLY):
+            what = f"{method.name} needs {', '.join(sorted(missing))}"
             if network.program is not None:
                 raise CapabilityError(f"{what}; {network.program.why}. Use a perturbation method: occlusion, rise")
             raise CapabilityError(
                 f"{what}; a callable has scores only: wrap the module itself, or use a perturbation method such as "
                 "occlusion or rise"
             )
-        if network.root is not None and each.card.rule != "none" and isinstance(network.root, torch.jit.ScriptModule):
+        if network.root is not None and method.card.rule != "none" and isinstance(network.root, torch.jit.ScriptModule):
             raise CapabilityError(
-                f"{each.name} changes the backward pass of activation functions, which TorchScript hides; "
+                f"{method.name} changes the backward pass of activation functions, which TorchScript hides; "
                 "use the original module, or a method without a rule such as saliency"
             )
 
@@ -168,10 +168,10 @@ def _layer_names(network: Network, layer: Any, spec: str) -> tuple[str, ...]:
     if layer is None or layer in ("auto", AUTO):
         return ()
     names = []
-    for each in layer if isinstance(layer, list | tuple) else [layer]:
-        if not isinstance(each, str | nn.Module):
-            raise UsageError(f"layer is {type(each).__name__}; give a name or a submodule. List them: seewhy layers")
-        name = place_name(network.module, each)
+    for given in layer if isinstance(layer, list | tuple) else [layer]:
+        if not isinstance(given, str | nn.Module):
+            raise UsageError(f"layer is {type(given).__name__}; give a name or a submodule. List them: seewhy layers")
+        name = place_name(network.module, given)
         if name == "input" and not hasattr(network.module, "input"):
             name = INPUT
         if name != INPUT:
@@ -212,13 +212,13 @@ def _by_layer(network: Network, method: Method, layers: tuple[str, ...], rule: s
     if layers:
         return [Outline(method, INPUT, rule, name) for name in layers]
     parts = [(name, as_torch(network.module, part)) for name, part in network.module.named_modules() if name]
-    found = [name for name, part in parts if isinstance(part, nn.modules.conv._ConvNd | nn.Linear)]
-    if not found:
+    names = [name for name, part in parts if isinstance(part, nn.modules.conv._ConvNd | nn.Linear)]
+    if not names:
         raise CapabilityError(
             f"{method.name}: no convolution and no dense layer in this {type(network.module).__name__}; name layers "
             "with layer= (seewhy layers lists them)"
         )
-    return [Outline(method, INPUT, rule, name, optional=True) for name in found]
+    return [Outline(method, INPUT, rule, name, optional=True) for name in names]
 
 
 def _rule(method: Method, asked: str) -> str:

@@ -92,8 +92,8 @@ class Supplier:
         """One object for all methods and targets of the batch: it is part of what names a stream that they share."""
         if (name, None) not in self._made:
             self._made[name, None] = make()
-        found: Tensor = self._made[name, None]
-        return found
+        supply: Tensor = self._made[name, None]
+        return supply
 
     def _bounds(self, method: Method) -> tuple[Tensor, Tensor]:
         return bounds_of(self.model, self.x)

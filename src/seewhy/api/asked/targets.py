@@ -151,12 +151,12 @@ def _has_classes(outputs: Outputs) -> bool:
         return False
 
 
-def _objects(found: Mapping[str, Tensor], spec: Any) -> list[t.Target]:
+def _objects(detections: Mapping[str, Tensor], spec: Any) -> list[t.Target]:
     """The surest object a detector found, or as many as ``spec`` asks for."""
-    most = len(found["scores"]) if spec in ("all", _PRESENT) else 1 if spec is None else _top_count(spec)
-    if not len(found["scores"]):
+    most = len(detections["scores"]) if spec in ("all", _PRESENT) else 1 if spec is None else _top_count(spec)
+    if not len(detections["scores"]):
         raise TargetError("the model finds no object here; name a box: seewhy.targets.Box((10, 20, 90, 80), k=1)")
-    return [t.Box(box, k) for box, k in best(found, most)]  # type: ignore[arg-type]  # four edges
+    return [t.Box(box, k) for box, k in best(detections, most)]  # type: ignore[arg-type]  # four edges
 
 
 def _in_range(target: t.Target, outputs: Outputs) -> t.Target:

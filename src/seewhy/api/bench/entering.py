@@ -88,7 +88,7 @@ def prepared(model: Model, x: Tensor, layer: str | None = None) -> Entry:
 
 
 def _words(said: Any) -> str:
-    return "; ".join(f"{name}: {each}" for name, each in said.items()) if isinstance(said, Mapping) else str(said)
+    return "; ".join(f"{name}: {value}" for name, value in said.items()) if isinstance(said, Mapping) else str(said)
 
 
 def ours(

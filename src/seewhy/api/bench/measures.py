@@ -35,13 +35,13 @@ class Measure:
         if self.kind not in MEASURES:
             raise UsageError(f"no measure {self.kind!r}; one of {', '.join(MEASURES)}")
 
-    def of(self, found: NDArray[Any], expected: NDArray[Any]) -> float:
+    def of(self, result: NDArray[Any], expected: NDArray[Any]) -> float:
         """The worst image's; NaN where the shapes differ or a value is not finite."""
-        if found.shape != expected.shape:
+        if result.shape != expected.shape:
             return math.nan
         rows = [
             MEASURES[self.kind](np.float64(a).ravel(), np.float64(b).ravel())
-            for a, b in zip(found, expected, strict=True)
+            for a, b in zip(result, expected, strict=True)
         ]
         if not all(math.isfinite(row) for row in rows):
             return math.nan
@@ -61,19 +61,19 @@ class Measure:
         }[self.kind]
 
 
-def _max(found: NDArray[Any], expected: NDArray[Any]) -> float:
-    return float(np.abs(found - expected).max() / max(float(np.abs(expected).max()), 1e-12))
+def _max(result: NDArray[Any], expected: NDArray[Any]) -> float:
+    return float(np.abs(result - expected).max() / max(float(np.abs(expected).max()), 1e-12))
 
 
-def _l2(found: NDArray[Any], expected: NDArray[Any]) -> float:
-    return float(np.linalg.norm(found - expected) / max(float(np.linalg.norm(expected)), 1e-12))
+def _l2(result: NDArray[Any], expected: NDArray[Any]) -> float:
+    return float(np.linalg.norm(result - expected) / max(float(np.linalg.norm(expected)), 1e-12))
 
 
-def _correlation(found: NDArray[Any], expected: NDArray[Any]) -> float:
-    a, b = found - found.mean(), expected - expected.mean()
+def _correlation(result: NDArray[Any], expected: NDArray[Any]) -> float:
+    a, b = result - result.mean(), expected - expected.mean()
     size = float(np.linalg.norm(a) * np.linalg.norm(b))
     # two constant maps say the same: nothing
-    return float(a @ b) / size if size > 0 else float(np.allclose(found, expected))
+    return float(a @ b) / size if size > 0 else float(np.allclose(result, expected))
 
 
 MEASURES: dict[str, Callable[[NDArray[Any], NDArray[Any]], float]] = {
@@ -83,7 +83,7 @@ MEASURES: dict[str, Callable[[NDArray[Any], NDArray[Any]], float]] = {
 }
 
 
-def shown(expected: NDArray[Any], found: NDArray[Any], form: str) -> NDArray[Any]:
+def shown(expected: NDArray[Any], result: NDArray[Any], form: str) -> NDArray[Any]:
     """The reference in the form in which a contestant gives its result; see `seewhy.api.bench.racing.Contestant`.
 
     >>> import numpy as np
@@ -95,10 +95,10 @@ def shown(expected: NDArray[Any], found: NDArray[Any], form: str) -> NDArray[Any
     if form == "relu":
         positive: NDArray[Any] = np.maximum(expected, 0)
         return positive
-    if form == "factor" and found.shape == expected.shape:
+    if form == "factor" and result.shape == expected.shape:
         axes = tuple(range(1, expected.ndim))
         own = (expected * expected).sum(axes, keepdims=True)
-        factor = (found * expected).sum(axes, keepdims=True) / np.maximum(own, np.finfo(np.float32).tiny)
+        factor = (result * expected).sum(axes, keepdims=True) / np.maximum(own, np.finfo(np.float32).tiny)
         scaled: NDArray[Any] = expected * factor
         return scaled
     return expected

@@ -75,14 +75,14 @@ def chosen(
     is not counted. A setting that fails is out, unless all of them fail; then the first stays and fails in the race.
     """
     groups: dict[tuple[str, str], list[Contestant]] = {}
-    for each in contestants:
-        groups.setdefault((each.name, each.on), []).append(each)
+    for contestant in contestants:
+        groups.setdefault((contestant.name, contestant.on), []).append(contestant)
     several = sum(len(group) for group in groups.values() if len(group) > 1)
-    done, found = 0, []
+    done, winners = 0, []
     for group in groups.values():
         best, least = group[0], math.inf
-        for n, each in enumerate(group if len(group) > 1 else ()):
-            probe = each.probe or each.run
+        for n, contestant in enumerate(group if len(group) > 1 else ()):
+            probe = contestant.probe or contestant.run
             try:
                 if n == 0:
                     probe()
@@ -91,14 +91,14 @@ def chosen(
                 spent = clock() - began
             except Exception:  # whatever a library raises with this setting, another may do
                 spent = math.inf
-            best, least = (each, spent) if spent < least else (best, least)
+            best, least = (contestant, spent) if spent < least else (best, least)
             done += 1
             if progress is not None:
                 progress("settings", done, several)
-        found.append(best)
+        winners.append(best)
     if several:
         gc.collect()  # the graphs that probes may leave in cycles
-    return found
+    return winners
 
 
 def race(
@@ -128,7 +128,7 @@ def race(
     with _swept():
         laps = _first(contestants, measure, progress)
         spent = _rounds(contestants, laps, rounds, seconds, least, clock, progress)
-    return [replace(lap, seconds=tuple(each)) for lap, each in zip(laps, spent, strict=True)]
+    return [replace(lap, seconds=tuple(times)) for lap, times in zip(laps, spent, strict=True)]
 
 
 def _rounds(
@@ -182,18 +182,18 @@ def _first(contestants: Sequence[Contestant], measure: Measure, progress: Progre
     """A lap without times for everybody: what the result is compared with, or why there is none."""
     expected: NDArray[Any] | None = None
     laps = []
-    for n, each in enumerate(contestants):
+    for n, contestant in enumerate(contestants):
         if progress is not None:
             progress("results", n, len(contestants))
-        lap = Lap(each.name, each.on, each.setting, counted=each.counted)
+        lap = Lap(contestant.name, contestant.on, contestant.setting, counted=contestant.counted)
         try:
-            found = np.asarray(each.run())
+            result = np.asarray(contestant.run())
         except Exception as error:  # a library may raise anything; that it does is part of what is asked
             laps.append(replace(lap, failure=_one_line(error)))
             continue
-        expected = found if n == 0 else expected
-        if each.form is not None and expected is not None:
-            value = measure.of(found, shown(expected, found, each.form))
+        expected = result if n == 0 else expected
+        if contestant.form is not None and expected is not None:
+            value = measure.of(result, shown(expected, result, contestant.form))
             lap = replace(lap, difference=value, agrees=measure.agrees(value))
         laps.append(lap)
         gc.collect()
@@ -214,9 +214,9 @@ def fastest(laps: Sequence[Lap], *, on: str = "eager", name: str = "", besides: 
     >>> fastest(laps).name
     'b'
     """
-    mine = [lap for lap in laps if lap.on == on and lap.seconds and lap.name != besides]
-    mine = [lap for lap in mine if lap.name == name] if name else [lap for lap in mine if lap.counted]
-    return min((lap for lap in mine if lap.agrees), default=min(mine, default=None, key=_median), key=_median)
+    timed = [lap for lap in laps if lap.on == on and lap.seconds and lap.name != besides]
+    timed = [lap for lap in timed if lap.name == name] if name else [lap for lap in timed if lap.counted]
+    return min((lap for lap in timed if lap.agrees), default=min(timed, default=None, key=_median), key=_median)
 
 
 def _median(lap: Lap) -> float:

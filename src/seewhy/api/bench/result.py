@@ -55,10 +55,10 @@ class MethodBench:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain, strictly valid JSON."""
-        found: dict[str, Any] = plain(
+        summary: dict[str, Any] = plain(
             {name: getattr(self, name) for name in ("method", "layer", "settings", "forwards", "backwards", "failure")}
         )
-        return found | {
+        return summary | {
             "contestants": [
                 plain(asdict(lap) | {"median": lap.median, "forwards": self.in_forwards(lap), "ratio": self.ratio(lap)})
                 for lap in self.laps
@@ -79,21 +79,21 @@ class Bench:
 
     def forward(self, on: str = "eager") -> float:
         """The least of all medians of a bare forward pass, seconds; NaN where none was timed."""
-        found = [each.seconds(FORWARD, on) for each in self.methods]
-        return min((each for each in found if not math.isnan(each)), default=math.nan)
+        medians = [method.seconds(FORWARD, on) for method in self.methods]
+        return min((median for median in medians if not math.isnan(median)), default=math.nan)
 
     def rows(self) -> list[tuple[str, ...]]:
         """The table in words: method, passes, who, time, in forwards, against ours, result."""
-        found = list[tuple[str, ...]]()
-        for each in self.methods:
-            name = each.method + (f" at {each.layer}" if each.layer else "")
-            if each.failure:
-                found.append((name, "", "", "", "", "", each.failure))
+        rows = list[tuple[str, ...]]()
+        for method in self.methods:
+            name = method.method + (f" at {method.layer}" if method.layer else "")
+            if method.failure:
+                rows.append((name, "", "", "", "", "", method.failure))
                 continue
-            passes = f"{each.forwards} forward, {each.backwards} backward"
-            for n, lap in enumerate(lap for lap in each.laps if lap.name != FORWARD):
-                found.append((name if n == 0 else "", passes if n == 0 else "", *_words(each, lap)))
-        return found
+            passes = f"{method.forwards} forward, {method.backwards} backward"
+            for n, lap in enumerate(lap for lap in method.laps if lap.name != FORWARD):
+                rows.append((name if n == 0 else "", passes if n == 0 else "", *_words(method, lap)))
+        return rows
 
     def markdown(self) -> str:
         """The whole as Markdown: facts, the table, who is missing."""
@@ -112,7 +112,7 @@ class Bench:
             "facts": dict(self.facts),
             "preparation": dict(self.preparation),
             "forward": plain({on: self.forward(on) for on in ("eager", "prepared")}),
-            "methods": [each.to_dict() for each in self.methods],
+            "methods": [method.to_dict() for method in self.methods],
             "missing": dict(self.missing),
         }
 

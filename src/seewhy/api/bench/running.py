@@ -68,8 +68,8 @@ def bench(
 
     >>> import torch
     >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.Flatten())
-    >>> found = bench(net.eval(), torch.rand(3, 8, 8), "grad-cam", rounds=1, peers=False)
-    >>> [lap.name for lap in found.methods[0].laps if lap.on == "eager"], found.methods[0].backwards
+    >>> costs = bench(net.eval(), torch.rand(3, 8, 8), "grad-cam", rounds=1, peers=False)
+    >>> [lap.name for lap in costs.methods[0].laps if lap.on == "eager"], costs.methods[0].backwards
     (['seewhy', 'forward'], 1)
     """
     wrapped = load(model) if isinstance(model, str) else wrap(model)
@@ -87,9 +87,9 @@ def bench(
         if progress is not None:
             progress("methods", number, len(names))
         question = _Question(wrapped, network, x, goal, layer, ready, rival)
-        found, absent = question.run(name, own, rounds, seconds, progress)
+        result, absent = question.run(name, own, rounds, seconds, progress)
         missing |= absent
-        done.append(found)
+        done.append(result)
     if progress is not None:
         progress("methods", len(names), len(names))
     facts = {
@@ -121,11 +121,11 @@ def _target(model: Model, item: Item, target: int | str | None) -> int:
         raise TargetError("the model's output is no row of class scores: bench compares maps of a class")
     if target is None:
         return said.index
-    found = model.find_label(target) if isinstance(target, str) else target
-    if not 0 <= found < len(said.probabilities):
-        raise TargetError(f"no class {found}: the output has {len(said.probabilities)}, the last is "
+    index = model.find_label(target) if isinstance(target, str) else target
+    if not 0 <= index < len(said.probabilities):
+        raise TargetError(f"no class {index}: the output has {len(said.probabilities)}, the last is "
                           f"{len(said.probabilities) - 1}")  # fmt: skip
-    return found
+    return index
 
 
 def _rival(network: Network) -> tuple[nn.Module | None, str]:
@@ -193,20 +193,20 @@ class _Question:
         if self.layer is not None:
             return self.layer
         last = self.model.channels_last
-        found = layers(self.model, self.x.movedim(1, -1) if last else self.x)
-        return next((each.name for each in found if each.chosen), None)
+        listed = layers(self.model, self.x.movedim(1, -1) if last else self.x)
+        return next((info.name for info in listed if info.chosen), None)
 
     def _ours(self, method: str, layer: str | None, given: Mapping[str, Any], on: str) -> Contestant:
         def run() -> NDArray[Any]:
-            found = ours(self.model, self.x, method, [self.target], layer, given, prepare=on == "prepared")
-            return np.stack([each.values for each in found])
+            maps = ours(self.model, self.x, method, [self.target], layer, given, prepare=on == "prepared")
+            return np.stack([explanation.values for explanation in maps])
 
         return Contestant(OURS, run, on=on)
 
     def _forward(self, on: str) -> Callable[[], NDArray[Any]]:
         # what runs outside torch gives its own scores, whatever module stands for it
-        made = self.network.program or (self.ready.scores if on == "prepared" else None)
-        module = self.rival if made is None else made
+        scorer = self.network.program or (self.ready.scores if on == "prepared" else None)
+        module = self.rival if scorer is None else scorer
 
         def run() -> NDArray[Any]:
             with contextlib.ExitStack() as stack:
@@ -224,13 +224,13 @@ def _own(names: Sequence[str], settings: Mapping[str, Any]) -> list[dict[str, An
     methods = [registry[name] for name in names]
     supplied = {name: value for name, value in settings.items() if name in _SUPPLIED}
     for name in supplied:
-        if not any(name in each.requires for each in methods):
+        if not any(name in method.requires for method in methods):
             raise UsageError(f"{name}={supplied[name]!r}: {', '.join(names)} has none. See: seewhy methods {names[0]}")
     # refuses what no method takes; the defaults that it fills in would hide the budgets below
     split_parameters(methods, {name: value for name, value in settings.items() if name not in _SUPPLIED})
     return [
-        {name: value for name, value in settings.items() if name in each.parameters or name in each.requires}
-        for each in methods
+        {name: value for name, value in settings.items() if name in method.parameters or name in method.requires}
+        for method in methods
     ]
 
 
@@ -248,5 +248,5 @@ def _settings(method: str, size: tuple[int, ...], own: Mapping[str, Any]) -> dic
         given.pop("steps", None)  # which is for fixed rules
     if "window" in own and "stride" not in own:
         wide = own["window"]
-        given["stride"] = max(1, wide // 2) if isinstance(wide, int) else [max(1, each // 2) for each in wide]
+        given["stride"] = max(1, wide // 2) if isinstance(wide, int) else [max(1, width // 2) for width in wide]
     return given

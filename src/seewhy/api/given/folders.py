@@ -45,13 +45,13 @@ def labelled(model: Model, folder: str | Path, table: str | Path | None = None) 
     listing = Path(table) if table is not None else root / _TABLE
     if table is not None or listing.is_file():
         return _from_table(model, root if root.is_dir() else root.parent, listing)
-    found, known = [], dict[str, int | None]()
+    listed, known = [], dict[str, int | None]()
     for path in photos:
         name = "" if path.parent == root or path == root else path.relative_to(root).parts[0]
         if name not in known:
             known[name] = _class_of(model, name, f"sub-folder {name!r} of {root}") if name else None
-        found.append(Labelled(path, known[name]))
-    return found
+        listed.append(Labelled(path, known[name]))
+    return listed
 
 
 def _from_table(model: Model, root: Path, table: Path) -> list[Labelled]:
@@ -64,7 +64,7 @@ def _from_table(model: Model, root: Path, table: Path) -> list[Labelled]:
         rows = rows[1:]
     if not rows:
         raise UsageError(f"the table {table} is empty; a line for each photo: file,label")
-    known, found = dict[str, int](), []
+    known, listed = dict[str, int](), []
     for number, row in enumerate(rows, 1):
         if len(row) < 2:
             raise UsageError(f"{table}, line {number}: {','.join(row)!r}; a line is file,label")
@@ -73,8 +73,8 @@ def _from_table(model: Model, root: Path, table: Path) -> list[Labelled]:
             raise UsageError(f"{table}, line {number}: no file {path}; names are relative to the folder")
         if name not in known:
             known[name] = _class_of(model, name, f"{table}, line {number}")
-        found.append(Labelled(path, known[name]))
-    return found
+        listed.append(Labelled(path, known[name]))
+    return listed
 
 
 def _class_of(model: Model, name: str, where: str) -> int:
@@ -90,15 +90,15 @@ _SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
 def photos_in(folder: str | Path | Sequence[str | Path]) -> list[Path]:
     """The image files in a folder and below it, by name; or those of a list. Raises `UsageError` if there are none."""
     if not isinstance(folder, str | Path):
-        return [Path(each) for each in folder]
+        return [Path(photo) for photo in folder]
     root = Path(folder)
     if root.is_file():
         return [root]
-    found = sorted(path for path in root.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
-    if not found:
+    paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
+    if not paths:
         what = "there is no such folder" if not root.exists() else "no image files in it"
         raise UsageError(f"folder {str(root)!r}: {what}; name one with .png, .jpg or .webp files")
-    return found
+    return paths
 
 
 def strongest(
@@ -123,7 +123,7 @@ def strongest(
         except ImageError:
             continue
         score = float(score_batch(network, network.like(item.tensor[None]), target, reader=read_layer)[0])
-        best = sorted([*best, (score, path.name, item.view)], key=lambda each: -each[0])[:count]
+        best = sorted([*best, (score, path.name, item.view)], key=lambda scored: -scored[0])[:count]
         if progress is not None:
             progress("photos", number, len(paths))
     if not best:

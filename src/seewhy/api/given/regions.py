@@ -55,12 +55,12 @@ def regions(kind: Any, x: Tensor, items: Sequence[Item]) -> Tensor:
     if kind is not None or len(size) != 2:
         return segments(kind, x, items)[:, None]
     felzenszwalb = _skimage().felzenszwalb
-    found = []
+    stacks = []
     for picture in _pictures(x, items):
         scaled = picture.astype(np.float64) / 127.5 - 1
         maps = [felzenszwalb(scaled, scale=scale, sigma=0.8, min_size=min(150, size[0])) for scale in _SCALES]
-        found.append(torch.stack([torch.from_numpy(each.astype(np.int64)) for each in maps]))
-    return torch.stack(found)
+        stacks.append(torch.stack([torch.from_numpy(segmentation.astype(np.int64)) for segmentation in maps]))
+    return torch.stack(stacks)
 
 
 def _grid(size: Sequence[int], count: int) -> Tensor:
@@ -74,24 +74,24 @@ def _grid(size: Sequence[int], count: int) -> Tensor:
 
 
 def _slic(picture: np.ndarray[Any, Any], count: int) -> Tensor:
-    found = _skimage().slic(picture, n_segments=count, compactness=10, sigma=1, start_label=0)
-    return _compact(torch.from_numpy(found.astype(np.int64)))
+    labels = _skimage().slic(picture, n_segments=count, compactness=10, sigma=1, start_label=0)
+    return _compact(torch.from_numpy(labels.astype(np.int64)))
 
 
 def _pictures(x: Tensor, items: Sequence[Item]) -> list[np.ndarray[Any, Any]]:
     """What the network sees, uint8 [H, W, 3]; inputs that came as tensors are scaled to their own range."""
-    found = []
+    pictures = []
     for row, item in zip(x, items, strict=True):
         if item.view is not None and item.view.shape[:2] == tuple(row.shape[1:]):
-            found.append(item.view)
+            pictures.append(item.view)
             continue
         low, high = row.amin(), row.amax()
         scaled = ((row - low) / (high - low).clamp(min=1e-12) * 255).round().to(torch.uint8).cpu()
         three = (
             scaled if scaled.shape[0] == 3 else scaled.float().mean(0, keepdim=True).to(torch.uint8).expand(3, -1, -1)
         )
-        found.append(three.permute(1, 2, 0).contiguous().numpy())
-    return found
+        pictures.append(three.permute(1, 2, 0).contiguous().numpy())
+    return pictures
 
 
 def _given(value: Any, size: Sequence[int], batch: int) -> Tensor:
@@ -108,8 +108,8 @@ def _given(value: Any, size: Sequence[int], batch: int) -> Tensor:
 
 def _compact(labels: Tensor) -> Tensor:
     """Numbered from 0 without gaps."""
-    found: Tensor = torch.unique(labels, return_inverse=True)[1]
-    return found
+    numbered: Tensor = torch.unique(labels, return_inverse=True)[1]
+    return numbered
 
 
 def _skimage() -> Any:

@@ -67,8 +67,8 @@ def feature_maps(
 
     >>> import torch, seewhy
     >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Flatten(), torch.nn.Linear(144, 2))
-    >>> found = seewhy.feature_maps(net, torch.rand(1, 3, 8, 8), layer="0", target=1, top=2)
-    >>> found.values.shape, found.arrays["evidence"].shape
+    >>> gallery = seewhy.feature_maps(net, torch.rand(1, 3, 8, 8), layer="0", target=1, top=2)
+    >>> gallery.values.shape, gallery.arrays["evidence"].shape
     ((2, 6, 6), (4,))
     """
     asked = {"top": check_count("top", top), "order": check_word("order", order, _ORDERS)}
@@ -82,10 +82,10 @@ def feature_maps(
         plan = Plan.make(wrapped, request, len(items), call="features")
         if only:
             refuse_several("feature_maps", "gallery", plan.several(len(items)))
-        found: dict[int, list[Gallery]] = {}
-        for done, made in batches(plan, items, lambda batch: _galleries(plan, batch, asked)):
-            found |= dict(zip(done.indices, made, strict=True))
-        return [gallery for index in range(len(items)) for gallery in found[index]]
+        by_image: dict[int, list[Gallery]] = {}
+        for done, drawn in batches(plan, items, lambda batch: _galleries(plan, batch, asked)):
+            by_image |= dict(zip(done.indices, drawn, strict=True))
+        return [gallery for index in range(len(items)) for gallery in by_image[index]]
 
     return galleries
 
@@ -116,7 +116,7 @@ def _gallery(plan: Plan, batch: Batch, answer: Answer, row: int, item: Item, ask
     values, score = maps[chosen], float(answer.scores[row])
     signed = bool((values < 0).any())
     pooled = limits(list(values), signed=signed)
-    each = [limits([one], signed=signed) if asked["scale"] == "each" else pooled for one in values]
+    ranges = [limits([one], signed=signed) if asked["scale"] == "each" else pooled for one in values]
     tiles = [
         Tile(
             heatmap(one, signed=signed, limits=ends),
@@ -124,7 +124,7 @@ def _gallery(plan: Plan, batch: Batch, answer: Answer, row: int, item: Item, ask
             int(channel),
             float(evidence[channel]),
         )
-        for channel, one, ends in zip(chosen, values, each, strict=True)
+        for channel, one, ends in zip(chosen, values, ranges, strict=True)
     ]
     if item.view is not None:
         tiles.insert(0, Tile(item.view, (item.name or "input",)))

@@ -18,9 +18,9 @@ def check_grid(model: Model, x: Tensor, method: str, place: str, shape: tuple[in
     """Refuse an activation of ``shape`` [B, C, *positions] that is no grid of pictures, naming a layer that is."""
     if len(shape) == 4:
         return
-    found = next((layer.name for layer in layers(model, x[:1]) if layer.chosen and len(layer.grid or ()) == 2), None)
+    better = next((layer.name for layer in layers(model, x[:1]) if layer.chosen and len(layer.grid or ()) == 2), None)
     where = "the input" if place == INPUT else f"layer {place!r}"
-    hint = f"take {found!r} (layer={found!r}, --layer {found})" if found else "this model has no layer that does"
+    hint = f"take {better!r} (layer={better!r}, --layer {better})" if better else "this model has no layer that does"
     raise CapabilityError(
         f"{method} draws grids of two axes; {where} puts out {'×'.join(map(str, shape[1:]))} an image: {hint}"
     )

@@ -155,15 +155,15 @@ def _tiles(
     colours = hues(rank)
     tops = [limits([maps[:, k]], signed=False)[1] for k in range(rank)]
     tiles = []
-    for item, mine, total in zip(items, maps, totals, strict=True):
-        sums = mine.reshape(rank, -1).sum(1) * directions.sum(1)
+    for item, own_maps, total in zip(items, maps, totals, strict=True):
+        sums = own_maps.reshape(rank, -1).sum(1) * directions.sum(1)
         here = sums / total if total > 0 else np.zeros(rank)
-        if any(each.view is not None for each in items):
+        if any(other.view is not None for other in items):
             tiles.append(Tile(_ground(item), (item.name or "input",)))
-        tiles.append(Tile(tinted(item.view, list(mine), colours, tops), ("all factors",)))
+        tiles.append(Tile(tinted(item.view, list(own_maps), colours, tops), ("all factors",)))
         for k in range(rank):
             words = f"share {here[k]:.0%}" + (f" here, {shares[k]:.0%} of all" if len(items) > 1 else "")
-            pixels = tinted(item.view, [mine[k]], colours[k : k + 1], tops[k : k + 1])
+            pixels = tinted(item.view, [own_maps[k]], colours[k : k + 1], tops[k : k + 1])
             tiles.append(Tile(pixels, (f"factor {k + 1}", words), k, float(here[k])))
     return tiles
 

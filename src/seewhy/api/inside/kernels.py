@@ -67,13 +67,13 @@ def filters(
     norms = array(torch.linalg.vector_norm(weights, dim=(1, 2, 3)))
     colour = conv.in_channels == 3 and conv.groups == 1
     cmap = "gray" if conv.in_channels == 1 else DIVERGING
-    largest = [float(np.abs(each[np.isfinite(each)]).max(initial=0.0)) for each in values]
+    largest = [float(np.abs(weight[np.isfinite(weight)]).max(initial=0.0)) for weight in values]
     most = max(largest)
     # a dead filter's rounding errors are no pattern: faint ones stay faint
     ends = [most if shared else max(own, most * _FAINTEST) for own in largest]
     tiles = tuple(
-        _tile(kernel(each, limit=end, colour=colour, cmap=cmap), number, float(norms[number]), () if colour else mine)
-        for each, end, number, mine in zip(values, ends, numbers, inputs, strict=True)
+        _tile(kernel(weight, limit=end, colour=colour, cmap=cmap), number, float(norms[number]), () if colour else read)
+        for weight, end, number, read in zip(values, ends, numbers, inputs, strict=True)
     )
     size = "×".join(map(str, conv.kernel_size))
     return Gallery(
@@ -107,7 +107,7 @@ def _convolution(network: Network, layer: str | nn.Module | None, spec: str) -> 
     place = find_place(network.module, name, spec)
     part = as_torch(network.module, place.module)
     if reason := _reason(part):
-        inside = next((each for each in drawable if each.startswith(f"{place.name}.")), None)
+        inside = next((candidate for candidate in drawable if candidate.startswith(f"{place.name}.")), None)
         near = inside or next(iter(drawable), None)
         hint = f"take {near!r} (layer={near!r}, --layer {near})" if near else "this model has no layer that does"
         raise CapabilityError(f"filters draws the kernels of 2-D convolutions; layer {name!r} {reason}: {hint}")
@@ -144,8 +144,8 @@ def _tile(pixels: Pixels, number: int, norm: float, inputs: Sequence[int]) -> Ti
 
 
 def _over(conv: nn.Conv2d) -> str:
-    each = conv.in_channels // conv.groups
-    return f"{each} input channel{'' if each == 1 else 's'}" + (f" in {conv.groups} groups" if conv.groups > 1 else "")
+    read = conv.in_channels // conv.groups
+    return f"{read} input channel{'' if read == 1 else 's'}" + (f" in {conv.groups} groups" if conv.groups > 1 else "")
 
 
 def _notes(conv: nn.Conv2d, count: int, order: str, shared: bool, slices: int, colour: bool) -> tuple[str, ...]:
@@ -154,6 +154,6 @@ def _notes(conv: nn.Conv2d, count: int, order: str, shared: bool, slices: int, c
     own = f"each filter has its own scale, down to {_FAINTEST:.0%} of the strongest one's"
     scale = "one scale for all" if shared else own
     zero = "mid-grey is 0" if colour or conv.in_channels == 1 else "red above 0, blue below"
-    each = conv.in_channels // conv.groups
-    parts = f"; of each the {slices} input channels with the largest norm" if each > slices and not colour else ""
+    read = conv.in_channels // conv.groups
+    parts = f"; of each the {slices} input channels with the largest norm" if read > slices and not colour else ""
     return (f"{number}, {first}{parts}; {zero}, {scale}",)

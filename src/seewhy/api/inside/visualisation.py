@@ -100,22 +100,22 @@ def maximise(
         ):
             engine.open([outline], what.layers)
             outcome = engine.run([job])
-    found, spent = outcome.answers[0].attribution, outcome.spent
+    best, spent = outcome.answers[0].attribution, outcome.spent
     # the optimisation's own scores are those of random views; this is the picture's
-    words, status = what.describe(wrapped.label), Status() if found.finished else Status("unfinished", found.notes[0])
+    words, status = what.describe(wrapped.label), Status() if best.finished else Status("unfinished", best.notes[0])
     score: float | None = None
     try:
-        score = float(score_batch(network, found.values, what, reader=read_layer)[0])
+        score = float(score_batch(network, best.values, what, reader=read_layer)[0])
     except KeyboardInterrupt:  # the picture of many minutes is finished: it is worth more than its number
         status = Status("unfinished", "interrupted before the finished picture had its score")
-    tile = Tile(drawn(found.values), (words, *(() if score is None else (f"score {score:.3g}",))), value=score)
+    tile = Tile(drawn(best.values), (words, *(() if score is None else (f"score {score:.3g}",))), value=score)
     return Gallery(
         title=f"What makes {words} strong in {wrapped.name}",
         tiles=(tile, *real),
-        values=found.values.detach().cpu().numpy(),
+        values=best.values.detach().cpu().numpy(),
         columns=1 + len(real),
         cell=224,
-        notes=(*found.notes, *network.warned),
+        notes=(*best.notes, *network.warned),
         status=status,
         parameters={"target": words, **own},
         cost=Cost(spent.forwards + 1, spent.backwards, 0, time.perf_counter() - began),

@@ -59,12 +59,12 @@ def contestants(asked: Asked, on: str = "eager") -> tuple[list[Contestant], dict
     if on == "prepared" and asked.method in _THROUGH_RECTIFIERS:
         why = "other libraries left out: they hook modules of rectifiers, and it has functions"
         return [], {f"{asked.method} on our prepared model": why}
-    found: list[Contestant] = []
+    rivals: list[Contestant] = []
     missing: dict[str, str] = {}
     for file in LIBRARIES:
         library = import_module(f"{__name__}.{file}")
         try:
-            found += [replace(each, on=on) for each in library.contestants(asked)]
+            rivals += [replace(contestant, on=on) for contestant in library.contestants(asked)]
         except ImportError as error:
             missing[library.LIBRARY] = f"not installed: pip install {library.PACKAGE} ({error})"
-    return found, missing
+    return rivals, missing

@@ -82,12 +82,12 @@ def _windows(peer: Any, asked: Asked, target: list[int]) -> list[Contestant]:
     large = tuple(max(1, n // 7) for n in size)
 
     def run(batch: int, window: tuple[int, ...], stride: tuple[int, ...]) -> NDArray[Any]:
-        found = peer.attribute(
+        attributions = peer.attribute(
             asked.x, sliding_window_shapes=(channels, *window), strides=(channels, *stride), baselines=fill,
             target=target, perturbations_per_eval=batch,
         )  # fmt: skip
         # all channels are hidden together, so each has the same
-        return _array(found)[:, 0]
+        return _array(attributions)[:, 0]
 
     return [_sized("perturbations_per_eval", batch, partial(run, batch, window, stride),
                    partial(run, batch, large, large)) for batch in _WINDOW_BATCHES]  # fmt: skip
@@ -101,5 +101,5 @@ def _each(value: Any, axes: int) -> tuple[int, ...]:
     return (value,) * axes if isinstance(value, int) else tuple(value)
 
 
-def _array(found: Any) -> NDArray[Any]:
-    return np.asarray(found.detach().cpu().numpy())
+def _array(tensor: Any) -> NDArray[Any]:
+    return np.asarray(tensor.detach().cpu().numpy())

@@ -48,11 +48,11 @@ def _map(kind: Any, asked: Asked, **given: int) -> Callable[[], NDArray[Any]]:
     gradients = "batch_size" not in given
 
     def run() -> NDArray[Any]:
-        made = kind(asked.module, asked.layer, input_shape=tuple(asked.x.shape[1:]), **given)
-        with made as extractor, torch.set_grad_enabled(gradients):
+        cam = kind(asked.module, asked.layer, input_shape=tuple(asked.x.shape[1:]), **given)
+        with cam as extractor, torch.set_grad_enabled(gradients):
             scores = asked.module(asked.x)
-            found = extractor(list(asked.target), scores, normalized=False)[0]
-        return np.asarray(found.detach().cpu().numpy())
+            maps = extractor(list(asked.target), scores, normalized=False)[0]
+        return np.asarray(maps.detach().cpu().numpy())
 
     return run
 

@@ -35,8 +35,8 @@ def contestants(asked: Asked) -> list[Contestant]:
     def run() -> NDArray[Any]:
         composite = composites.GuidedBackprop() if guided else None
         with attribution.Gradient(module, composite, attr_output=start) as attributor:
-            found = attributor(asked.x.clone().requires_grad_())[1]
-        return np.asarray(found.detach().cpu().numpy())
+            gradient = attributor(asked.x.clone().requires_grad_())[1]
+        return np.asarray(gradient.detach().cpu().numpy())
 
     return [Contestant(LIBRARY, run)]
 
@@ -44,8 +44,8 @@ def contestants(asked: Asked) -> list[Contestant]:
 def _out_of_place(module: nn.Module) -> nn.Module:
     """A copy whose activations change nothing in place: zennit's hooks wrap a module's input and output in functions
     whose results may not be written to."""
-    made = copy.deepcopy(module)
-    for part in made.modules():
+    copied = copy.deepcopy(module)
+    for part in copied.modules():
         if getattr(part, "inplace", False) is True:
             part.inplace = False  # type: ignore[assignment]  # whatever has the flag takes a bool
-    return made
+    return copied
