@@ -114,19 +114,19 @@ def _attack(
     from seewhy.api.attacking import attack as attack_
 
     try:
-        found = attack_(
+        attacked = attack_(
             show.model, photo, method=method, target=target, towards=towards, maps=maps, progress=show.bar, **given
         )
     except ImageError as error:
         show.lose(photo, str(error))
         return
-    words = (Path(photo).stem, found.goal, method)
+    words = (Path(photo).stem, attacked.goal, method)
     stem = show.folder.stem(words)
     early = [
-        show.folder.save_pixels(found.adversarial, f"{stem}_attacked"),
-        show.folder.save_pixels(found.amplified, f"{stem}_change-x{found.amplification}"),
+        show.folder.save_pixels(attacked.adversarial, f"{stem}_attacked"),
+        show.folder.save_pixels(attacked.amplified, f"{stem}_change-x{attacked.amplification}"),
     ]
-    show.keep(found.gallery(), words, early, image=photo, attack=found.to_dict())
+    show.keep(attacked.gallery(), words, early, image=photo, attack=attacked.to_dict())
 
 
 def _curve(
@@ -137,38 +137,40 @@ def _curve(
     if len(photos) != 1:
         raise UsageError(f"--curve takes one folder; got {len(photos)} names")
     try:
-        sizes = [float(each) for each in typed.split(",")]
+        sizes = [float(size) for size in typed.split(",")]
     except ValueError:
         raise UsageError(f"--curve {typed}: epsilons with commas between, as in --curve 1,2,4,8") from None
     given.pop("epsilon", None)
     with quiet_warnings(output.quiet), bars(output.quiet) as bar:
-        found = robustness(source.load(), photos[0], sizes, method=method, progress=bar, **given)
-    for reason in (*found.failed, *found.notes):
+        measured = robustness(source.load(), photos[0], sizes, method=method, progress=bar, **given)
+    for reason in (*measured.failed, *measured.notes):
         complain(reason)
-    path = _drawn(found, output)
+    path = _drawn(measured, output)
     if output.json:
-        as_json({"model": source.model, **found.to_dict(), "file": None if path is None else str(path)})
+        as_json({"model": source.model, **measured.to_dict(), "file": None if path is None else str(path)})
     else:
-        right = "right" if found.truth == "labels" else "still the model's own answer (no classes are given)"
-        for point in found.points:
+        right = "right" if measured.truth == "labels" else "still the model's own answer (no classes are given)"
+        for point in measured.points:
             typer.echo(f"epsilon {point.epsilon:5g}: {point.right:4d} of {point.count} {right}, {point.accuracy:.1%}")
         if path is not None:
             typer.echo(f"    {path}")
-    return 1 if found.failed else 0
+    return 1 if measured.failed else 0
 
 
-def _drawn(found: Curve, output: OutputOptions) -> Path | None:
+def _drawn(measured: Curve, output: OutputOptions) -> Path | None:
     """The curve as a picture, if matplotlib is there."""
     from seewhy.render import write
     from seewhy.render.plots import curve
     from seewhy.report import Folder
 
-    x, y = [p.epsilon for p in found.points], [100 * p.accuracy for p in found.points]
-    title = f"{found.method}, {found.truth}"
+    x, y = [p.epsilon for p in measured.points], [100 * p.accuracy for p in measured.points]
+    title = f"{measured.method}, {measured.truth}"
     try:
         picture = curve(x, y, title=title, x_label="epsilon, levels of 255", y_label="accuracy, %")
     except CapabilityError as error:
         if not output.quiet:
             complain(str(error))
         return None
-    return write(picture, Folder(output.out, force=output.force).free(f"robustness_{found.method}", "png"), force=True)
+    return write(
+        picture, Folder(output.out, force=output.force).free(f"robustness_{measured.method}", "png"), force=True
+    )

@@ -84,18 +84,18 @@ def bench(
     settings = settings_of(pairs or [], _defaults(method))
     folder = None if out is None else Folder(out, force=force)
     with quiet_warnings(True), bars(quiet) as bar:
-        found = run(
+        timings = run(
             source.load(), photo, method, target=target, layer=layer, settings=settings, rounds=rounds,
             seconds=seconds, peers=peers, progress=bar,
         )  # fmt: skip
-    files = [] if folder is None else _write(found, folder)
+    files = [] if folder is None else _write(timings, folder)
     if json:
-        as_json(found.to_dict() | {"files": [str(path) for path in files]})
+        as_json(timings.to_dict() | {"files": [str(path) for path in files]})
     else:
-        _print(found)
+        _print(timings)
         for path in files:
             typer.echo(f"    {path}")
-    return 1 if all(each.failure for each in found.methods) else 0
+    return 1 if all(timed.failure for timed in timings.methods) else 0
 
 
 def _defaults(names: list[str] | None) -> dict[str, object]:
@@ -106,30 +106,30 @@ def _defaults(names: list[str] | None) -> dict[str, object]:
     return {key: value for name in names or [] for key, value in registry[name].parameters.items()}
 
 
-def _write(found: Bench, folder: Folder) -> list[Path]:
+def _write(timings: Bench, folder: Folder) -> list[Path]:
     import json
 
     from seewhy.render import write_bytes
 
     first = folder.free("bench", "md", "json")
-    document = json.dumps(found.to_dict(), indent=2, allow_nan=False)
-    texts = {first: found.markdown(), first.with_suffix(".json"): document}
+    document = json.dumps(timings.to_dict(), indent=2, allow_nan=False)
+    texts = {first: timings.markdown(), first.with_suffix(".json"): document}
     return [write_bytes(text.encode(), path, force=True) for path, text in texts.items()]
 
 
-def _print(found: Bench) -> None:
+def _print(timings: Bench) -> None:
     out = console()
-    facts = {"model": found.model, **found.facts}
+    facts = {"model": timings.model, **timings.facts}
     for on in ("eager", "prepared"):
-        if (forward := found.forward(on)) == forward:
+        if (forward := timings.forward(on)) == forward:
             facts[f"forward, {on}"] = f"{1000 * forward:.3g} ms"
-    facts |= {f"preparation, {name}": words for name, words in found.preparation.items()}
-    facts |= found.missing
+    facts |= {f"preparation, {name}": words for name, words in timings.preparation.items()}
+    facts |= timings.missing
     width = max(len(name) for name in facts)
     for name, words in facts.items():
         out.print(f"[bold]{name:{width}}[/bold]  {escape(words)}", highlight=False)
     out.print()
     shown = table("method", "passes", "who", "time", "forwards", "against ours", "result")
-    for row in found.rows():
+    for row in timings.rows():
         shown.add_row(*map(escape, row))
     out.print(shown)

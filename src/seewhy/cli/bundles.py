@@ -104,24 +104,24 @@ def bundled(command: Callable[..., int]) -> Callable[..., int]:
         own = get_type_hints(bundles[name], include_extras=True)
         parameters += [
             inspect.Parameter(
-                each.name,
+                option.name,
                 inspect.Parameter.KEYWORD_ONLY,
-                default=inspect.Parameter.empty if each.default is MISSING else each.default,
-                annotation=own[each.name],
+                default=inspect.Parameter.empty if option.default is MISSING else option.default,
+                annotation=own[option.name],
             )
-            for each in fields(bundles[name])
+            for option in fields(bundles[name])
         ]
 
     @wraps(command)
     def flat(**typed: Any) -> int:
         quiet = typed.get("quiet", False)
         given = {
-            name: kind(**{each.name: typed.pop(each.name) for each in fields(kind)})  # type: ignore[operator]
+            name: kind(**{option.name: typed.pop(option.name) for option in fields(kind)})  # type: ignore[operator]
             for name, kind in bundles.items()
         }
         with quiet_warnings(quiet):  # other packages are loaded, and may fail, wherever a method is first looked up
             return command(**typed, **given)
 
     flat.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    flat.__annotations__ = {each.name: each.annotation for each in parameters}
+    flat.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return flat

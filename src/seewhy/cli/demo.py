@@ -20,17 +20,17 @@ def demo(out: o.Out = Path("seewhy-demo"), json: o.Json = False, quiet: o.Quiet 
 
     Folder(out)  # says now, not after half a minute, that nothing can be written there
     with quiet_warnings(quiet), bars(quiet) as bar:
-        found = run_demo(out, bar)
+        results = run_demo(out, bar)
     if json:
-        pictures = [{"picture": str(path), "shows": words} for path, words in found.pictures]
-        as_json({"predictions": found.predictions, "pictures": pictures, "photos": [str(p) for p in found.photos]})
+        pictures = [{"picture": str(path), "shows": words} for path, words in results.pictures]
+        as_json({"predictions": results.predictions, "pictures": pictures, "photos": [str(p) for p in results.photos]})
         return 0
-    for name, words in found.predictions.items():
+    for name, words in results.predictions.items():
         typer.echo(f"{name}: {words}")
     typer.echo("")
-    for path, words in found.pictures:
+    for path, words in results.pictures:
         typer.echo(f"{path}\n    {words}")
     typer.echo(
-        f"\nNext, with a photo of yours in place of the cat:\n    seewhy explain {found.photos[0]} --method grad-cam"
+        f"\nNext, with a photo of yours in place of the cat:\n    seewhy explain {results.photos[0]} --method grad-cam"
     )
     return 0

@@ -49,37 +49,38 @@ def doctor(
 
     chosen = None if method is None else [] if method == ["none"] else method
     with quiet_warnings(True), bars(quiet) as bar:
-        found = diagnose(source.load(), photo, methods=chosen, progress=bar)
+        diagnosis = diagnose(source.load(), photo, methods=chosen, progress=bar)
     if grid is not None:
-        if found.grid is None:
+        if diagnosis.grid is None:
             raise CapabilityError("--grid: there is no layer whose grid could be proved; seewhy doctor says why")
-        found.grid.save(grid)
+        diagnosis.grid.save(grid)
     if json:
-        as_json(found.to_dict())
+        as_json(diagnosis.to_dict())
     else:
-        _print(found)
-    return 0 if found.healthy else 1
+        _print(diagnosis)
+    return 0 if diagnosis.healthy else 1
 
 
-def _print(found: Diagnosis) -> None:
+def _print(diagnosis: Diagnosis) -> None:
     out = console()
-    width = max(len(name) for name in found.facts)
-    for name, words in found.facts.items():
+    width = max(len(name) for name in diagnosis.facts)
+    for name, words in diagnosis.facts.items():
         out.print(f"[bold]{name:{width}}[/bold]  {escape(words)}", highlight=False)
     out.print()
     colours = {"error": "red", "warning": "yellow", "note": "cyan"}
-    for each in found.findings:
-        colour = colours[each.severity]
+    for finding in diagnosis.findings:
+        colour = colours[finding.severity]
         out.print(
-            f"[{colour}]{each.severity}[/{colour}] [bold]{each.code}[/bold]: {escape(each.words)}", highlight=False
+            f"[{colour}]{finding.severity}[/{colour}] [bold]{finding.code}[/bold]: {escape(finding.words)}",
+            highlight=False,
         )
-        out.print(f"    {escape(each.fix)}", highlight=False)
-    if not found.findings:
+        out.print(f"    {escape(finding.fix)}", highlight=False)
+    if not diagnosis.findings:
         out.print("nothing is the matter")
-    if found.methods:
+    if diagnosis.methods:
         out.print()
         shown = table("method", "family", "works", "a map takes")
-        for check in found.methods:
+        for check in diagnosis.methods:
             shown.add_row(check.name, check.family, "yes" if check.works else "no", escape(_cost(check)))
         out.print(shown)
 

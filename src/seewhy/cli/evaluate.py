@@ -42,31 +42,31 @@ def evaluate_model(
 
     files = Folder(output.out, force=output.force)
     with quiet_warnings(output.quiet), bars(output.quiet) as bar:
-        found = evaluate(source.load(), folder, labels=truths, progress=bar)
-    for reason in found.failed:
+        evaluation = evaluate(source.load(), folder, labels=truths, progress=bar)
+    for reason in evaluation.failed:
         complain(reason)
-    paths = [found.save(files.free("classes", "csv"), force=True)]
+    paths = [evaluation.save(files.free("classes", "csv"), force=True)]
     try:
-        paths.append(found.save(files.free("confusion", "png"), force=True))
+        paths.append(evaluation.save(files.free("confusion", "png"), force=True))
     except CapabilityError as error:
         if not output.quiet:
             complain(str(error))
     if output.json:
-        as_json({**found.to_dict(), "files": [str(path) for path in paths]})
-        return 1 if found.failed else 0
+        as_json({**evaluation.to_dict(), "files": [str(path) for path in paths]})
+        return 1 if evaluation.failed else 0
     shown = table("class", "label", "support", "precision", "recall", "f1")
-    for row in found.table()[:_SHOWN]:
+    for row in evaluation.table()[:_SHOWN]:
         numbers = ["-" if row[name] != row[name] else f"{row[name]:.2f}" for name in ("precision", "recall", "f1")]
         shown.add_row(str(row["class"]), escape(row["label"]), str(row["support"]), *numbers)
     console().print(shown)
-    numbers_ = found.numbers
+    numbers_ = evaluation.numbers
     typer.echo(
         f"{numbers_.accuracy:.1%} of {numbers_.count} right, top 5 {numbers_.top5:.1%}, "
         f"balanced {numbers_.balanced_accuracy:.1%}, macro F1 {numbers_.macro_f1:.2f}, "
         f"mean confidence {numbers_.confidence:.1%}, calibration error {numbers_.calibration_error:.1%}"
     )
     for truth, said, count in numbers_.mixed_up(5):
-        typer.echo(f"  {count} x {found.label(truth)!r} called {found.label(said)!r}")
+        typer.echo(f"  {count} x {evaluation.label(truth)!r} called {evaluation.label(said)!r}")
     for path in paths:
         typer.echo(f"    {path}")
-    return 1 if found.failed else 0
+    return 1 if evaluation.failed else 0

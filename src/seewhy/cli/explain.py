@@ -44,8 +44,8 @@ def explain(
     formats, drawn = drawing_of(picture, format_, drawing)
     request = request_of(method or ["grad-cam"], question, fuse)
 
-    def one_each(folder: Folder, found: Explanations) -> list[list[Path]]:
-        return folder.save(found, formats, **drawn)
+    def one_each(folder: Folder, explanations: Explanations) -> list[list[Path]]:
+        return folder.save(explanations, formats, **drawn)
 
     return run(photos, source, output, request, one_each)
 
@@ -68,8 +68,8 @@ def compare(
     drawn.pop("picture")
     request = request_of(method or COMPARED, question)
 
-    def one_grid(folder: Folder, found: Explanations) -> list[list[Path]]:
-        columns = _COLUMNS if len(found) > _COLUMNS else None
-        return [[folder.save_grid(found, "compare", columns=columns, **drawn)]] * len(found)
+    def one_grid(folder: Folder, explanations: Explanations) -> list[list[Path]]:
+        columns = _COLUMNS if len(explanations) > _COLUMNS else None
+        return [[folder.save_grid(explanations, "compare", columns=columns, **drawn)]] * len(explanations)
 
     return run(photos, source, output, request, one_grid)

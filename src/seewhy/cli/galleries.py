@@ -37,7 +37,7 @@ def formats_of(typed: Sequence[str] | None) -> list[str]:
     """The formats asked for, each once; raises `UsageError` for one that there is not."""
     from seewhy.report import GALLERY_FORMATS
 
-    kinds = list(dict.fromkeys(each.lower().lstrip(".") for each in typed or ["png"]))
+    kinds = list(dict.fromkeys(form.lower().lstrip(".") for form in typed or ["png"]))
     for kind in kinds:
         if kind not in GALLERY_FORMATS:
             raise UsageError(f"--format {kind}: no such thing; one of {', '.join(GALLERY_FORMATS)}")

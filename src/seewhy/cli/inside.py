@@ -75,16 +75,21 @@ def features(
     with showing(source, output, format_) as show:
         for done, photo in enumerate(photos, 1):
             try:
-                found = feature_maps_all(
+                galleries = feature_maps_all(
                     show.model, photo, list(dict.fromkeys(layer or [])) or None,
                     list(dict.fromkeys(target or [])) or None, top=top, order=order, scale=scale,
                 )  # fmt: skip
             except (ImageError, OutOfMemory) as error:
                 show.lose(photo, str(error))
                 continue
-            for each in found:
-                words = (Path(photo).stem, str(each.parameters["target"]), "features", str(each.parameters["layer"]))
-                show.keep(each, words, image=photo)
+            for gallery in galleries:
+                words = (
+                    Path(photo).stem,
+                    str(gallery.parameters["target"]),
+                    "features",
+                    str(gallery.parameters["layer"]),
+                )
+                show.keep(gallery, words, image=photo)
             if len(photos) > 1:
                 show.bar("photos", done, len(photos))
     return show.code
@@ -110,8 +115,8 @@ def filters(
 
     with showing(source, output, format_) as show:
         for name in dict.fromkeys(layer or []) or [None]:
-            found = filters_of(show.model, name, top=top, order=order, slices=slices, scale=scale)
-            show.keep(found, (show.model.name, "filters", str(found.parameters["layer"])))
+            gallery = filters_of(show.model, name, top=top, order=order, slices=slices, scale=scale)
+            show.keep(gallery, (show.model.name, "filters", str(gallery.parameters["layer"])))
     return show.code
 
 
@@ -140,9 +145,9 @@ def factors(
             except ImageError as error:
                 show.lose(photo, str(error))
         if read:
-            found = factors_of(show.model, read, layer, rank=rank, progress=show.bar)
+            gallery = factors_of(show.model, read, layer, rank=rank, progress=show.bar)
             first = Path(read[0].name).stem or "photo"
             more = f"and-{len(read) - 1}-more" if len(read) > 1 else ""
-            words = (first, more, "factors", str(found.parameters["layer"]))
-            show.keep(found, words, images=[each.name for each in read])
+            words = (first, more, "factors", str(gallery.parameters["layer"]))
+            show.keep(gallery, words, images=[image.name for image in read])
     return show.code

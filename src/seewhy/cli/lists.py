@@ -38,14 +38,14 @@ def layers(
     from seewhy.api.listing import layers as list_layers
 
     with quiet_warnings(quiet):
-        found = list_layers(source.load())
+        listed = list_layers(source.load())
     if json:
-        as_json({"model": source.model, "layers": [asdict(layer) for layer in found]})
+        as_json({"model": source.model, "layers": [asdict(layer) for layer in listed]})
         return 0
     shown = table("", "name", "kind", "output", "grid", "parameters")
     shown.columns[1].overflow = "fold"  # a name that is cut cannot be typed
     shown.columns[-1].justify = "right"
-    for layer in found:
+    for layer in listed:
         shape = "did not run" if layer.shape is None else "×".join(map(str, layer.shape[1:]))
         grid = "" if not layer.grid else "×".join(map(str, layer.grid))
         mark = "*" if layer.chosen else ""
@@ -76,13 +76,13 @@ def labels(
         loaded = source.load()
     if loaded.labels is None:
         raise UsageError(f"{source.model} has no class labels; give targets as numbers, e.g. --target 3")
-    found = [(n, text) for n, text in enumerate(loaded.labels) if search.lower() in text.lower()]
+    matching = [(n, text) for n, text in enumerate(loaded.labels) if search.lower() in text.lower()]
     if json:
-        as_json({"model": source.model, "labels": [{"index": n, "label": text} for n, text in found]})
+        as_json({"model": source.model, "labels": [{"index": n, "label": text} for n, text in matching]})
         return 0
-    for n, text in found:
+    for n, text in matching:
         typer.echo(f"{n:5d}  {text}")
-    if not found and not quiet:
+    if not matching and not quiet:
         complain(
             f"none of the {len(loaded.labels)} labels contains {search!r}; "
             f"all of them: seewhy labels --model {source.model}"
@@ -141,29 +141,29 @@ def _families(chosen: Sequence[Method]) -> None:
     out = console()
     wide = out.width >= _WIDE
     for family, words in FAMILIES.items():
-        mine = [method for method in chosen if method.card.family == family]
-        if mine:
+        members = [method for method in chosen if method.card.family == family]
+        if members:
             out.print(Text.assemble((family, "bold"), f"  {words}"))
-            out.print(_rows(mine) if wide else _paragraphs(mine))
+            out.print(_rows(members) if wide else _paragraphs(members))
             out.print()
 
 
-def _rows(mine: Sequence[Method]) -> Table:
+def _rows(chosen: Sequence[Method]) -> Table:
     shown = table("name", "use it for", "cost", "needs", "beware", "paper")
     shown.columns[0].no_wrap = True
     for column in shown.columns[1:]:
         column.overflow = "fold"  # a word that is too long is broken, never cut
-    for method in mine:
+    for method in chosen:
         card = method.card
         cells = card.use, card.cost, ", ".join(sorted(card.needs)), "; ".join(card.caveats), card.paper
         shown.add_row(method.name, *(escape(text) for text in cells))
     return shown
 
 
-def _paragraphs(mine: Sequence[Method]) -> Table:
+def _paragraphs(chosen: Sequence[Method]) -> Table:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True)
-    for method in mine:
+    for method in chosen:
         card = method.card
         lines = [card.use, f"costs {card.cost}; needs {', '.join(sorted(card.needs))}"]
         lines += [f"beware: {'; '.join(card.caveats)}"] * bool(card.caveats) + [card.paper]

@@ -87,11 +87,11 @@ def maximise(
             aim(show.model, Network(show.model.module), target)
         for target in dict.fromkeys(targets):
             early = Early(show.folder, (show.model.name, target, "maximise"))
-            found = maximise_(
+            gallery = maximise_(
                 show.model, target, size=size, folder=folder, examples=examples, every=every, preview=early,
                 progress=show.bar, **asked,
             )  # fmt: skip
-            show.keep(found, early.words, early.files, target=target)
+            show.keep(gallery, early.words, early.files, target=target)
             if show.stopped:
                 break
     return show.code

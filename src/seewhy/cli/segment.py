@@ -72,24 +72,30 @@ def segment(
     with showing(source, output, None) as show:
         for done, photo in enumerate(photos, 1):
             try:
-                found = segment_(
+                segmentation = segment_(
                     show.model, photo, method=method, target=target, layer=layer, resolution=resolution,
                     progress=show.bar, **given,
                 )  # fmt: skip
             except ImageError as error:
                 show.lose(photo, str(error))
                 continue
-            words = (Path(photo).stem, found.explanation.target, "object")
-            show.keep(found.gallery(), words, _files(show.folder, found, words), image=photo, object=found.to_dict())
+            words = (Path(photo).stem, segmentation.explanation.target, "object")
+            show.keep(
+                segmentation.gallery(),
+                words,
+                _files(show.folder, segmentation, words),
+                image=photo,
+                object=segmentation.to_dict(),
+            )
             if len(photos) > 1:
                 show.bar("photos", done, len(photos))
     return show.code
 
 
-def _files(folder: Folder, found: Segmentation, words: tuple[str, ...]) -> list[Path]:
+def _files(folder: Folder, segmentation: Segmentation, words: tuple[str, ...]) -> list[Path]:
     """The mask and the cut-out."""
     stem = folder.stem(words)
     mask, alone = folder.free(f"{stem}_mask", "png"), folder.free(f"{stem}_cutout", "png")
-    found.save(mask, force=True)
-    found.cutout().save(alone)
+    segmentation.save(mask, force=True)
+    segmentation.cutout().save(alone)
     return [mask, alone]

@@ -39,7 +39,7 @@ def cost_dict(cost: Cost) -> dict[str, Any]:
 
 def image_dict(path: str, explanations: Explanations, files: Sequence[Sequence[Path]]) -> dict[str, Any]:
     """One image of the ``images`` list: its prediction, and its explanations with their files."""
-    whole = [each.to_dict() for each in explanations]
+    whole = [answer.to_dict() for answer in explanations]
     prediction = whole[0]["prediction"] if whole else None
     return {
         "image": path,
@@ -47,8 +47,8 @@ def image_dict(path: str, explanations: Explanations, files: Sequence[Sequence[P
         "prediction": prediction,
         "explanations": [
             {key: value for key, value in one.items() if key not in ("prediction", "name", "notes")}
-            | {"cost": cost_dict(each.cost), "files": [str(path) for path in mine]}
-            for each, one, mine in zip(explanations, whole, files, strict=True)
+            | {"cost": cost_dict(answer.cost), "files": [str(path) for path in own_files]}
+            for answer, one, own_files in zip(explanations, whole, files, strict=True)
         ],
         "cost": cost_dict(explanations.cost),
     }
@@ -59,14 +59,14 @@ def image_lines(path: str, explanations: Explanations, files: Sequence[Sequence[
     first = explanations[0]
     lines = [f"{path}: {_prediction(first)}"]
     lines += [f"  note: {note}" for note in first.notes]
-    for n, (each, mine) in enumerate(zip(explanations, files, strict=True)):
-        where = f" at {each.layer}" if each.layer else ""
-        against = f" {each.contrast}" if each.contrast else ""
-        state = "" if each.status.ok else f"  [{each.status}]"
-        lines.append(f"  {each.method}{where} for {each.target}{against} (score {each.score:.3g}){state}")
+    for n, (answer, own_files) in enumerate(zip(explanations, files, strict=True)):
+        where = f" at {answer.layer}" if answer.layer else ""
+        against = f" {answer.contrast}" if answer.contrast else ""
+        state = "" if answer.status.ok else f"  [{answer.status}]"
+        lines.append(f"  {answer.method}{where} for {answer.target}{against} (score {answer.score:.3g}){state}")
         # a picture that several share is named once, after the last of them
-        if n + 1 == len(files) or files[n + 1] != mine:
-            lines += [f"    {file}" for file in mine]
+        if n + 1 == len(files) or files[n + 1] != own_files:
+            lines += [f"    {file}" for file in own_files]
     return [on_a_line(line) for line in lines]
 
 
@@ -76,7 +76,7 @@ def on_a_line(text: str) -> str:
     >>> print(on_a_line("a" + chr(10) + "b.png"))
     a\\nb.png
     """
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def _prediction(explanation: Explanation) -> str:

@@ -19,7 +19,7 @@ def console() -> Console:
 
 def table(*columns: str) -> Table:
     """An empty table with these columns."""
-    made = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    empty = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for column in columns:
-        made.add_column(column)
-    return made
+        empty.add_column(column)
+    return empty

@@ -35,17 +35,17 @@ def settings_of(pairs: Sequence[str], defaults: Mapping[str, Any]) -> dict[str, 
     >>> settings_of(["steps=50", "rule=trapezoid"], {"steps": 8, "rule": "adaptive"})
     {'steps': 50, 'rule': 'trapezoid'}
     """
-    found: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     for pair in pairs:
         typed, equals, text = pair.partition("=")
         name = typed.strip().replace("-", "_")
         if not equals or not name:
             raise UsageError(f"--set {pair!r}: write NAME=VALUE, as in --set steps=50")
         try:
-            found[name] = _like(text.strip(), defaults.get(name))
+            settings[name] = _like(text.strip(), defaults.get(name))
         except ValueError as error:
             raise UsageError(f"--set {pair!r}: {name} is {error}, as in --set {name}={defaults[name]}") from None
-    return found
+    return settings
 
 
 def _like(text: str, default: Any) -> Any:
@@ -107,10 +107,10 @@ def drawing_of(picture: str, formats: Sequence[str] | None, typed: DrawingOption
     from seewhy.render import MODES, colormap
     from seewhy.report import FORMATS
 
-    kinds = list(dict.fromkeys(each.lower().lstrip(".") for each in formats or ["png"]))
+    kinds = list(dict.fromkeys(form.lower().lstrip(".") for form in formats or ["png"]))
     for kind, known, asked in (("format", FORMATS, kinds), ("picture", PICTURES, [picture])):
-        for each in asked:
-            _known(f"--{kind} {each}", each, known)
+        for word in asked:
+            _known(f"--{kind} {word}", word, known)
     given = {name: value for name, value in vars(typed).items() if value is not None and value != []}
     if "mode" in given:
         _known(f"--mode {given['mode']}", given["mode"], MODES)
