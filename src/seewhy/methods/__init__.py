@@ -18,9 +18,9 @@ from seewhy.registry import methods as _registry
 
 def _discover() -> None:
     """Import every method file on the package's path that is not imported yet."""
-    for found in pkgutil.iter_modules(__path__):
-        if not found.name.startswith("_"):
-            importlib.import_module(f"{__name__}.{found.name}")
+    for module in pkgutil.iter_modules(__path__):
+        if not module.name.startswith("_"):
+            importlib.import_module(f"{__name__}.{module.name}")
 
 
 class _Room(ModuleType):

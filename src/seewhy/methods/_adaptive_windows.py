@@ -56,7 +56,7 @@ def adaptive_drops(source: Source, score: Tensor, grid: Sequence[int], tolerance
         range_ = filled.amax(1) - filled.amin(1)
         open_ = (error.square().mean(1).sqrt() > tolerance * range_) & ~known.all(1)
         if not bool(open_.any()):
-            values, error = (each.to(score).reshape(batch, *grid) for each in (filled, error))
+            values, error = (part.to(score).reshape(batch, *grid) for part in (filled, error))
             return Drops(values, error, known.sum(1))
         wanted = _next(spread, known, open_)
         known = known | wanted
@@ -99,9 +99,9 @@ def _interpolated(drops: Tensor, known: Tensor, grid: Sequence[int]) -> tuple[Te
 
 def _around(values: Tensor, axis: int, join: Any) -> Tensor:
     """Every place with its two neighbours along an axis."""
-    found = values.clone()
+    joined = values.clone()
     n = values.shape[axis]
     inner, outer = (values.narrow(axis, *span) for span in ((1, n - 1), (0, n - 1)))
-    found.narrow(axis, 0, n - 1).copy_(join(found.narrow(axis, 0, n - 1), inner))
-    found.narrow(axis, 1, n - 1).copy_(join(found.narrow(axis, 1, n - 1), outer))
-    return found
+    joined.narrow(axis, 0, n - 1).copy_(join(joined.narrow(axis, 0, n - 1), inner))
+    joined.narrow(axis, 1, n - 1).copy_(join(joined.narrow(axis, 1, n - 1), outer))
+    return joined

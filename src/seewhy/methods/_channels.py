@@ -63,8 +63,8 @@ def top_eigenpair(gram: Tensor) -> tuple[Tensor, Tensor]:
     Torch differentiates all eigenvectors together and divides by the gaps between all eigenvalues, which is noise for
     the many that are equal (or 0). Only the top one is needed: dv = (lambda - G)^+ dG v.
     """
-    if not gram.requires_grad and gram.shape[1] > _MANY and (found := _searched(gram)) is not None:
-        return found
+    if not gram.requires_grad and gram.shape[1] > _MANY and (pair := _searched(gram)) is not None:
+        return pair
     eigenvalues, vectors = torch.linalg.eigh(gram.detach())
     top, largest = vectors[:, :, -1], eigenvalues[:, -1]
     if not gram.requires_grad:

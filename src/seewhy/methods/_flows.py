@@ -27,7 +27,7 @@ def account(flow: Flow, total: Tensor, keeper: str = "the stabiliser") -> Attrib
 def _notes(flow: Flow, keeper: str) -> tuple[str, ...]:
     reached = flow.values.detach().flatten(1).sum(1)
     rows = zip(
-        *(each.tolist() for each in (flow.start, reached, flow.bias, flow.stabiliser, flow.elsewhere)), strict=True
+        *(column.tolist() for column in (flow.start, reached, flow.bias, flow.stabiliser, flow.elsewhere)), strict=True
     )
     return tuple(_note(keeper, *row) for row in rows)
 

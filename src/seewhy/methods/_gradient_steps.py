@@ -19,8 +19,8 @@ def look_at_views(views: Tensor) -> Generator[Any, Any, tuple[Tensor, Tensor]]:
     """Gradients [B, k, C, *size] and scores [B, k] of k inputs for each image, ``views`` [B, k, C, *size]."""
     batch, count = views.shape[:2]
     source = ChangedInput(count, lambda samples, indices: views[samples, indices])
-    found = yield Stream(source, (Gradient(), Score()), Gather(batch, count), quiet=True)
-    return found  # type: ignore[no-any-return]
+    gradients_and_scores = yield Stream(source, (Gradient(), Score()), Gather(batch, count), quiet=True)
+    return gradients_and_scores  # type: ignore[no-any-return]
 
 
 def look(points: Tensor) -> Generator[Any, Any, tuple[Tensor, Tensor]]:

@@ -89,8 +89,8 @@ class KeptScores(Estimator):
 
     def result(self) -> Estimate:
         """Maps, their standard errors, and counts."""
-        found = [self._of(sample) for sample in range(self.batch)]
-        values, errors = (torch.stack(column).to(self._score) for column in zip(*found, strict=True))
+        estimates = [self._of(sample) for sample in range(self.batch)]
+        values, errors = (torch.stack(column).to(self._score) for column in zip(*estimates, strict=True))
         counts = torch.tensor([float(self.count(sample)) for sample in range(self.batch)], dtype=torch.float64)
         return Estimate(values, errors, counts)
 

@@ -32,8 +32,8 @@ def _falling(size: tuple[int, int]) -> Tensor:
     """1 / |f| for every coefficient of a real 2-D transform, [H, W // 2 + 1], float64; f in cycles a pixel."""
     height, width = size
     rows, columns = (torch.fft.fftfreq(height, dtype=torch.float64), torch.fft.rfftfreq(width, dtype=torch.float64))
-    found: Tensor = 1 / (rows[:, None].square() + columns.square()).sqrt().clamp(min=1 / max(size))
-    return found
+    inverse: Tensor = 1 / (rows[:, None].square() + columns.square()).sqrt().clamp(min=1 / max(size))
+    return inverse
 
 
 def fourier(noise: Tensor, size: tuple[int, int], decay: float) -> Parametrisation:

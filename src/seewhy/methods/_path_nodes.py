@@ -104,16 +104,16 @@ class Cells:
         steps = self.steps[sample].tolist()
         room, budget = max(_ROUND, sum(steps) // 8), most - sum(steps)
         gains = ((self._errors + _RESIDUAL * self.residuals() ** 2) / self.steps)[sample].tolist()
-        found: list[int] = []
+        picked: list[int] = []
         nodes = 0
         for cell in sorted(range(len(steps)), key=lambda c: (-gains[c], c)):
             if nodes >= room or not gains[cell] > _WORTH * max(gains):
                 break
             # a wide cell may overrun the room, but not far unless it is the most wanted
-            if nodes + steps[cell] <= (2 * room if found else budget) and nodes + steps[cell] <= budget:
-                found.append(cell)
+            if nodes + steps[cell] <= (2 * room if picked else budget) and nodes + steps[cell] <= budget:
+                picked.append(cell)
                 nodes += steps[cell]
-        return found
+        return picked
 
     def halve(self, picked: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         """The new places [B, n] of the cells ``picked`` for each image, and which of them are meant: pairs [N, 2] of
@@ -155,7 +155,7 @@ class Cells:
     def _choose(self, sample: int, cell: int, halfway: Tensor) -> None:
         """Keep the sum that asks no edge where it misses the rise of the score by much less."""
         rise = float(self._rises[sample, cell])
-        closed, open_ = (self._share(sample, each) for each in (self._sums[sample][cell], halfway))
+        closed, open_ = (self._share(sample, total) for total in (self._sums[sample][cell], halfway))
         clearly = abs(open_ - rise) < _CLEARLY * abs(closed - rise)
         self._open.pop((sample, cell), None)
         if clearly:

@@ -32,7 +32,7 @@ class SoftMasks:
     def __call__(self, samples: Tensor, indices: Tensor) -> Tensor:
         """Masks [m, 1, *size] in [0, 1], float64."""
         axes = len(self._size)
-        found = []
+        masks = []
         for sample, index in zip(samples.tolist(), indices.tolist(), strict=True):
             drawn = self._draws.uniform(sample, index // 2 if self._paired else index, self._cells**axes + axes)
             mask = (drawn[:-axes] < self._p).to(torch.float64).reshape(*(self._cells,) * axes)
@@ -41,30 +41,30 @@ class SoftMasks:
             for large, side, n, place in zip(self._large, self._sides, self._size, drawn[-axes:].tolist(), strict=True):
                 at = int(place * side)
                 mask = torch.tensordot(mask, large[at : at + n], dims=([0], [1]))
-            found.append(mask)
-        return torch.stack(found)[:, None]
+            masks.append(mask)
+        return torch.stack(masks)[:, None]
 
     def features(self, masks: Tensor) -> Tensor:
         """What a linear model of the score is fitted on, [m, features], from ``masks`` [m, 1, *size]."""
-        found = masks[:, 0] - self._p
+        features = masks[:, 0] - self._p
         for bins in self._bins:
-            found = torch.tensordot(found, bins, dims=([1], [1]))
-        return found.flatten(1)
+            features = torch.tensordot(features, bins, dims=([1], [1]))
+        return features.flatten(1)
 
     def expected(self, weights: Tensor) -> Tensor:
         """E[(weights . features) (M - p)] at every pixel, exact, [*size]: over all visibilities and all shifts."""
-        found = weights.reshape([len(bins) for bins in self._bins])
+        expected = weights.reshape([len(bins) for bins in self._bins])
         for bins, large, side, n in zip(self._bins, self._large, self._sides, self._size, strict=True):
             together = sum(large[at : at + n] @ large[at : at + n].T for at in range(side)) / side
-            found = torch.tensordot(found, bins @ together, dims=([0], [0]))
-        return self._p * (1 - self._p) * found
+            expected = torch.tensordot(expected, bins @ together, dims=([0], [0]))
+        return self._p * (1 - self._p) * expected
 
     def spread(self) -> float:
         """The mean variance of the features."""
         total = self._p * (1 - self._p)
         for bins, large, side, n in zip(self._bins, self._large, self._sides, self._size, strict=True):
             pooled = [bins @ large[at : at + n] for at in range(side)]
-            total *= float(sum(each.square().sum(1) for each in pooled).mean()) / side  # type: ignore[union-attr]
+            total *= float(sum(matrix.square().sum(1) for matrix in pooled).mean()) / side  # type: ignore[union-attr]
         return total
 
 

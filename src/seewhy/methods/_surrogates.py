@@ -109,11 +109,11 @@ class Surrogate:
         measurements, each by a guess without a fifth of them."""
         if self.exact:
             return 1.0
-        whole, found = self._map(self.values(), activation), []
+        whole, correlations = self._map(self.values(), activation), []
         for fold in range(_FOLDS):
             kept = [row for at, row in enumerate(self.measured) if at % _FOLDS != fold]
-            found.append(_correlation(self._map(self.values(kept), activation), whole))
-        return sum(found) / _FOLDS
+            correlations.append(_correlation(self._map(self.values(kept), activation), whole))
+        return sum(correlations) / _FOLDS
 
     def _map(self, values: Tensor, activation: Tensor) -> Tensor:
         flat = activation.detach()[self.channels.to(activation.device)].flatten(1).to("cpu", torch.float64)
@@ -153,10 +153,10 @@ def guessed_increase(
     guesses = [Surrogate(activation[b], varying[varying[:, 0] == b, 1], budget) for b in range(batch)]
     while any(wanted := [guess.wanted() for guess in guesses]):
         columns = [guess.channels[rows] for guess, rows in zip(guesses, wanted, strict=True)]
-        items = torch.cat([torch.stack([torch.full_like(mine, b), mine], 1) for b, mine in enumerate(columns)])
+        items = torch.cat([torch.stack([torch.full_like(column, b), column], 1) for b, column in enumerate(columns)])
         scores = yield Stream(seen, (Score(),), Collect(batch, channels), items)
-        for b, (guess, rows, mine) in enumerate(zip(guesses, wanted, columns, strict=True)):
-            guess.add(rows, (scores - origin)[b, mine.to(scores.device)])
+        for b, (guess, rows, column) in enumerate(zip(guesses, wanted, columns, strict=True)):
+            guess.add(rows, (scores - origin)[b, column.to(scores.device)])
     increase = torch.zeros_like(origin).expand(-1, channels).clone()
     for b, guess in enumerate(guesses):
         if len(guess.channels):

@@ -9,11 +9,11 @@ from seewhy.core.forward.attention import AttentionMaps
 __all__ = ["read_out"]
 
 
-def read_out(relevance: Tensor, found: AttentionMaps) -> Tensor:
+def read_out(relevance: Tensor, attention: AttentionMaps) -> Tensor:
     """[B, *grid]: what the tokens that the score is read from got from each patch, on average over those tokens.
 
     ``relevance`` [B, N, N] says how much of token j is in token i. Class and register tokens are left out.
     """
-    share = found.read / found.read.sum(1, keepdim=True).clamp(min=1)
+    share = attention.read / attention.read.sum(1, keepdim=True).clamp(min=1)
     row = (share[:, None] @ relevance)[:, 0]
-    return found.on_grid(row)
+    return attention.on_grid(row)

@@ -49,15 +49,15 @@ def attention_rollout(*, heads: str = "mean") -> Generator[Any, Any, Tensor]:
     """
     if heads not in _HEADS:
         raise UnknownName("way to join heads", heads, _HEADS, "seewhy methods attention-rollout")
-    found: AttentionMaps = yield Attention()
+    attention: AttentionMaps = yield Attention()
     total: Tensor | None = None
-    for weights in found.weights:
+    for weights in attention.weights:
         joined = weights.mean(1) if heads == "mean" else weights.amax(1) if heads == "max" else weights.amin(1)
         if joined.shape[-2] != joined.shape[-1]:  # a pooling head reads the tokens out by its own queries
             assert total is not None
-            return found.on_grid((joined.mean(1, keepdim=True) @ total)[:, 0])
+            return attention.on_grid((joined.mean(1, keepdim=True) @ total)[:, 0])
         mixed = joined + torch.eye(joined.shape[-1], dtype=joined.dtype, device=joined.device)
         mixed = mixed / mixed.sum(-1, keepdim=True)
         total = mixed if total is None else mixed @ total
     assert total is not None
-    return read_out(total, found)
+    return read_out(total, attention)

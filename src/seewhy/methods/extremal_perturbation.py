@@ -86,7 +86,7 @@ def extremal_perturbation(
             return held
 
         start = torch.ones((len(input), 1, *smooth.grid), dtype=input.dtype, device=input.device)
-        found = yield from search(
+        searched = yield from search(
             input,
             fill,
             score,
@@ -98,12 +98,12 @@ def extremal_perturbation(
             learning_rate=learning_rate,
             momentum=0.9,
         )
-        masks.append(found.mask[:, 0] * found.moved.reshape(-1, 1, 1))
+        masks.append(searched.mask[:, 0] * searched.moved.reshape(-1, 1, 1))
         notes = tuple(
             f"{before}{'; ' if before else ''}area {area:g}: {note}"
-            for before, note in zip(notes, found.notes(steps), strict=True)
+            for before, note in zip(notes, searched.notes(steps), strict=True)
         )
-        finished = found.finished
+        finished = searched.finished
         if not finished:
             break
     return Attribution(torch.stack(masks).mean(0), notes=notes, finished=finished)
@@ -117,8 +117,8 @@ def _step(values: Tensor, hidden: int) -> Tensor:
     _, which, counts = torch.unique((values * 1e5).round(), return_inverse=True, return_counts=True)
     last = counts.cumsum(0)
     kept = (last - hidden).clamp(min=0) - (last - counts - hidden).clamp(min=0)
-    found: Tensor = (kept / counts).to(values)[which]
-    return found
+    wanted: Tensor = (kept / counts).to(values)[which]
+    return wanted
 
 
 class _SmoothMask:

@@ -36,8 +36,8 @@ def feature_maps(activation: Tensor, gradient: Tensor) -> Attribution:
 
     >>> import torch, seewhy
     >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Flatten(), torch.nn.Linear(144, 2))
-    >>> found = seewhy.feature_maps(net, torch.rand(1, 3, 8, 8), layer="0", target=1)
-    >>> found.values.shape, len(found)
+    >>> gallery = seewhy.feature_maps(net, torch.rand(1, 3, 8, 8), layer="0", target=1)
+    >>> gallery.values.shape, len(gallery)
     ((4, 6, 6), 4)
     """
     product = gradient * activation

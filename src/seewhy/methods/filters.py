@@ -35,8 +35,8 @@ def filters(weights: Tensor, *, top: int = 64, order: str = "norm", slices: int 
     `UsageError` for numbers under one and another order.
 
     >>> import torch, seewhy
-    >>> found = seewhy.filters(torch.nn.Sequential(torch.nn.Conv2d(3, 4, 5)), top=2)
-    >>> found.values.shape
+    >>> gallery = seewhy.filters(torch.nn.Sequential(torch.nn.Conv2d(3, 4, 5)), top=2)
+    >>> gallery.values.shape
     (2, 3, 5, 5)
     """
     if top < 1 or slices < 1:

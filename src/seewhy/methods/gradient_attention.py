@@ -37,17 +37,17 @@ def gradient_attention() -> Generator[Any, Any, Tensor]:
     Values [B, *grid] at the patches' resolution, not negative. The tokens that the score is read from are found by
     where it depends on the last block's queries. Raises `CapabilityError` for models without global attention.
     """
-    found: AttentionMaps = yield Attention()
+    attention: AttentionMaps = yield Attention()
     total: Tensor | None = None
-    for weights, gradient in zip(found.weights, found.gradients, strict=True):
+    for weights, gradient in zip(attention.weights, attention.gradients, strict=True):
         effect = (gradient * weights).clamp(min=0).mean(1)
         if effect.shape[-2] != effect.shape[-1]:  # a pooling head reads the tokens out by its own queries
             assert total is not None
-            return found.on_grid((effect.mean(1, keepdim=True) @ total)[:, 0])
+            return attention.on_grid((effect.mean(1, keepdim=True) @ total)[:, 0])
         if total is None:
             total = torch.eye(effect.shape[-1], dtype=effect.dtype, device=effect.device).expand_as(effect)
         total = total + effect @ total
     assert total is not None
     # what a patch that is read out is to itself is no evidence: it is the identity that R starts from
     own = torch.eye(total.shape[-1], dtype=total.dtype, device=total.device)
-    return read_out(total - own, found)
+    return read_out(total - own, attention)

@@ -141,10 +141,12 @@ def _unbiased(signs: Tensor, scores: Tensor, groups: Tensor) -> tuple[Tensor, Te
     width = _median_distance(scores)
     products, inside, sums, lost = [], [], [], []
     for group in range(int(groups[-1]) + 1):
-        mine = groups == group
-        kernel = torch.exp(-(((scores[mine, None] - scores) / width) ** 2) / 2) * (1 - torch.eye(len(scores))[mine])
-        products.append((signs[mine] * (kernel @ signs)).sum(0))
-        inside.append((signs[mine] * (kernel[:, mine] @ signs[mine])).sum(0))
+        members = groups == group
+        kernel = torch.exp(-(((scores[members, None] - scores) / width) ** 2) / 2) * (
+            1 - torch.eye(len(scores))[members]
+        )
+        products.append((signs[members] * (kernel @ signs)).sum(0))
+        inside.append((signs[members] * (kernel[:, members] @ signs[members])).sum(0))
         sums.append(kernel.sum(1))
         lost.append(kernel.sum(0))
     product, rows = torch.stack(products).sum(0), torch.cat(sums)

@@ -140,14 +140,14 @@ def _not_worse(
     for sample, count in zip(whose.tolist(), counts.tolist(), strict=True):
         table[sample, :count] = (torch.arange(count, dtype=torch.float64) + 0.5) / count
     items = torch.cat(
-        [torch.cartesian_prod(each[None], torch.arange(n)) for each, n in zip(whose, counts, strict=True)]
+        [torch.cartesian_prod(image[None], torch.arange(n)) for image, n in zip(whose, counts, strict=True)]
     )
     fold = WeightedSum(len(steps), (1.0,) * table.shape[1])
     total = yield Stream(PlacesOnPath(table.shape[1], table, baseline), (Gradient(),), fold, items)
     uniform = total / per_image(steps, total)
 
-    def misses(each: Tensor) -> Tensor:
-        return (((input - baseline) * each).flatten(1).sum(1) - rise).detach().abs()
+    def misses(gradient: Tensor) -> Tensor:
+        return (((input - baseline) * gradient).flatten(1).sum(1) - rise).detach().abs()
 
     better = missed.to(mean.device) & (misses(uniform) < misses(mean))
     return torch.where(better.reshape(-1, *(1 for _ in mean.shape[1:])), uniform, mean)

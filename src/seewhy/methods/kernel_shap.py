@@ -91,7 +91,7 @@ def kernel_shap(
 
     empty = yield Stream(all_hidden(input, fill), (Score(),), Collect(batch, 1))
     needed = [2**p - 2 if all_ else source_count - source_count % 2 for p, all_ in zip(counts, whole, strict=True)]
-    items = torch.cat([torch.cartesian_prod(torch.tensor([b]), torch.arange(each)) for b, each in enumerate(needed)])
+    items = torch.cat([torch.cartesian_prod(torch.tensor([b]), torch.arange(count)) for b, count in enumerate(needed)])
     fold = _Coalitions(score, score - empty[:, 0], segments, shown, counts, whole, tolerance)
     source = ChangedInput(n, hidden, ("kernel-shap", seed, fill.key, id(segments)))
     return (yield from sampled(source, (Score(),), fold, "forwards", 64, items, growth=1.25))
@@ -173,6 +173,6 @@ def _exact(drops: Tensor, total: Tensor) -> tuple[Tensor, Tensor]:
         without = numbers[(numbers >> j).remainder(2) == 0]
         weights = torch.tensor(chance, dtype=torch.float64)[sizes[without]]
         values.append((weights * (lost[without] - lost[without + 2**j])).sum())
-    found = torch.stack(values)
+    shapley = torch.stack(values)
     # rounding alone keeps the sum from being exact
-    return found + (total - found.sum()) / pieces, torch.zeros(pieces, dtype=torch.float64)
+    return shapley + (total - shapley.sum()) / pieces, torch.zeros(pieces, dtype=torch.float64)

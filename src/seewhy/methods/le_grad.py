@@ -42,6 +42,6 @@ def le_grad() -> Generator[Any, Any, Tensor]:
     score is what the model's head (final norm included) makes of that block's output. Raises `CapabilityError` for
     models without global attention.
     """
-    found: AttentionMaps = yield Attention(lens=True)
-    rows = [gradient.clamp(min=0).mean((1, 2)) for gradient in found.gradients]
-    return found.on_grid(torch.stack(rows).mean(0))
+    attention: AttentionMaps = yield Attention(lens=True)
+    rows = [gradient.clamp(min=0).mean((1, 2)) for gradient in attention.gradients]
+    return attention.on_grid(torch.stack(rows).mean(0))

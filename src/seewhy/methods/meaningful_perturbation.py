@@ -76,8 +76,8 @@ def meaningful_perturbation(
         return size * (1 - kept).flatten(1).mean(1) + smoothness * rough / max(grid)
 
     start = torch.ones((len(input), 1, *grid), dtype=input.dtype, device=input.device)
-    found = yield from search(
+    searched = yield from search(
         input, fill, score, start, lambda kept: upsample(kept, shape), penalty,
         keep=False, steps=steps, learning_rate=learning_rate,
     )  # fmt: skip
-    return Attribution((1 - found.mask)[:, 0], notes=found.notes(steps), finished=found.finished)
+    return Attribution((1 - searched.mask)[:, 0], notes=searched.notes(steps), finished=searched.finished)

@@ -65,7 +65,7 @@ def occlusion(
     """
     size = tuple(input.shape[2:])
     windows = _windows(size, window, stride)
-    covers = [_covers(n, *each) for n, each in zip(size, windows, strict=True)]
+    covers = [_covers(n, *pair) for n, pair in zip(size, windows, strict=True)]
     grid = tuple(len(cover) for cover in covers)
     count = torch.Size(grid).numel()
     place = torch.stack(torch.unravel_index(torch.arange(count, device="cpu"), grid), 1)
@@ -123,14 +123,14 @@ def _covers(n: int, window: int, stride: int) -> Tensor:
 def _windows(size: Sequence[int], window: Any, stride: Any) -> list[tuple[int, int]]:
     """(window, stride) of every axis; refuses invalid ones."""
     windows = [max(1, round(n / 14)) for n in size] if window is None else _each(window, "window", size)
-    strides = [max(1, each // 2) for each in windows] if stride is None else _each(stride, "stride", size)
-    for n, each, step in zip(size, windows, strides, strict=True):
-        if each > n:
+    strides = [max(1, width // 2) for width in windows] if stride is None else _each(stride, "stride", size)
+    for n, width, step in zip(size, windows, strides, strict=True):
+        if width > n:
             raise UsageError(
                 f"window={window!r} for an image of {tuple(size)}: at most {min(size)}, e.g. window={max(1, n // 2)}"
             )
-        if step > each:
-            raise UsageError(f"stride={stride!r} is larger than the window ({each}): pixels between would be left out")
+        if step > width:
+            raise UsageError(f"stride={stride!r} is larger than the window ({width}): pixels between would be left out")
     return list(zip(windows, strides, strict=True))
 
 
@@ -139,6 +139,6 @@ def _each(value: Any, name: str, size: Sequence[int]) -> list[int]:
     several = [value] * len(size) if isinstance(value, int) else value
     if not isinstance(several, Sequence) or isinstance(several, str) or len(several) != len(size):
         raise UsageError(f"{name}={value!r}: a number of pixels, or one for each of the {len(size)} axes")
-    if any(isinstance(each, bool) or not isinstance(each, int) or each < 1 for each in several):
+    if any(isinstance(number, bool) or not isinstance(number, int) or number < 1 for number in several):
         raise UsageError(f"{name}={value!r}: whole numbers of pixels from 1 on, e.g. {name}=8")
     return list(several)

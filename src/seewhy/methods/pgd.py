@@ -54,8 +54,8 @@ def pgd(
 
     >>> import torch, seewhy
     >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 2))
-    >>> found = seewhy.attack(net, torch.rand(1, 3, 4, 4), method="pgd", epsilon=4, steps=5)
-    >>> bool(abs(found.perturbation).max() <= 4 + 1e-3)
+    >>> attacked = seewhy.attack(net, torch.rand(1, 3, 4, 4), method="pgd", epsilon=4, steps=5)
+    >>> bool(abs(attacked.perturbation).max() <= 4 + 1e-3)
     True
     """
     ball = Ball(input, bounds, epsilon)

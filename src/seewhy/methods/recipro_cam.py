@@ -57,8 +57,8 @@ def recipro_cam(activation: Tensor, score: Tensor, *, gaussian: bool = True) -> 
         shares = torch.einsum("bc,bcp->bp", head, activation.flatten(2)).reshape(-1, *grid)
         seen = (_seen(shares, gaussian) / count).flatten(1)
         alone_less_all = seen - (head * mean_over_positions(activation)).sum(1, keepdim=True)
-        found: Tensor = (score[:, None] + alone_less_all).unflatten(1, grid)
-        return found
+        alone_scores: Tensor = (score[:, None] + alone_less_all).unflatten(1, grid)
+        return alone_scores
     source = EditedLayer(count, ("window", gaussian), alone)
     scores = yield Stream(source, (Score(),), Collect(activation.shape[0], count))
     return scores.reshape(activation.shape[0], *grid)  # type: ignore[no-any-return]

@@ -58,6 +58,6 @@ def refine_cam(*, layers: tuple[str, ...] = ()) -> Generator[Any, Any, Tensor]:
         maps.append(where_nonzero(positive, peak.expand_as(positive)))
     size = max((tuple(m.shape[1:]) for m in maps), key=lambda grid: torch.Size(grid).numel())
     product = torch.ones_like(upsample(maps[0][:, None], size)[:, 0])
-    for each in maps:
-        product = product * upsample(each[:, None], size)[:, 0]
+    for cam in maps:
+        product = product * upsample(cam[:, None], size)[:, 0]
     return product

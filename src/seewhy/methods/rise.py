@@ -109,8 +109,8 @@ class _Covariance(KeptScores):
 
     def count(self, sample: int) -> int:
         """Only whole pairs count."""
-        found = super().count(sample)
-        return found // 2 * 2 if self._paired else found
+        counted = super().count(sample)
+        return counted // 2 * 2 if self._paired else counted
 
     def estimate(self, sample: int, drops: Tensor) -> tuple[Tensor, Tensor]:
         """Covariance over p, and its standard error."""
@@ -138,20 +138,20 @@ class _Covariance(KeptScores):
 
     def _known_features(self, sample: int, n: int) -> Tensor:
         """Features of the first ``n`` terms [n, features]; those made before are kept."""
-        found = [self._features[sample]] if len(self._features[sample]) else []
+        features = [self._features[sample]] if len(self._features[sample]) else []
         for start in range(len(self._features[sample]), n, _CHUNK):
             indices = self._indices(start, min(start + _CHUNK, n))
-            found.append(self._masks.features(self._masks(torch.full_like(indices, sample), indices)))
-        self._features[sample] = torch.cat(found)[:n]
+            features.append(self._masks.features(self._masks(torch.full_like(indices, sample), indices)))
+        self._features[sample] = torch.cat(features)[:n]
         return self._features[sample]
 
     def _products(self, sample: int, left: Tensor) -> tuple[Tensor, Tensor]:
         """Means over the terms of left m, and of its square, [*size] each; the masks are made again, not kept."""
         mean, squares = torch.zeros(self.size, dtype=torch.float64), torch.zeros(self.size, dtype=torch.float64)
         for start in range(0, len(left), _CHUNK):
-            mine = left[start : start + _CHUNK]
-            indices = self._indices(start, start + len(mine))
+            chunk = left[start : start + _CHUNK]
+            indices = self._indices(start, start + len(chunk))
             m = self._masks(torch.full_like(indices, sample), indices)[:, 0] - self._p
-            mean = mean + torch.tensordot(mine, m, dims=1) / len(left)
-            squares = squares + torch.tensordot(mine.detach() ** 2, m**2, dims=1) / len(left)
+            mean = mean + torch.tensordot(chunk, m, dims=1) / len(left)
+            squares = squares + torch.tensordot(chunk.detach() ** 2, m**2, dims=1) / len(left)
         return mean, squares

@@ -37,8 +37,8 @@ def saliency_by_layer(gradient: Tensor) -> Tensor:
 
     >>> import torch, seewhy
     >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Flatten(), torch.nn.Linear(144, 2))
-    >>> found = seewhy.explain_all(net, torch.rand(1, 3, 8, 8), method="saliency-by-layer")
-    >>> [(each.layer, each.target, each.values.shape) for each in found]
+    >>> maps = seewhy.explain_all(net, torch.rand(1, 3, 8, 8), method="saliency-by-layer")
+    >>> [(m.layer, m.target, m.values.shape) for m in maps]
     [('0', 'mean of 0', (8, 8)), ('2', 'mean of 2', (8, 8))]
     """
     return gradient

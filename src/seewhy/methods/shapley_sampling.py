@@ -86,7 +86,7 @@ def shapley_sampling(
     batch = input.shape[0]
     empty = yield Stream(all_hidden(input, fill), (Score(),), Collect(batch, 1))
     whole = [torch.arange(2 * of * (pieces - 1)) for pieces, of in zip(counts, pairs, strict=True)]
-    items = torch.cat([torch.cartesian_prod(torch.tensor([b]), each) for b, each in enumerate(whole)])
+    items = torch.cat([torch.cartesian_prod(torch.tensor([b]), indices) for b, indices in enumerate(whole)])
     fold = _Orders(score, score - empty[:, 0], segments, counts, draws, tolerance)
     source = ChangedInput(n, hidden, ("shapley-sampling", seed, fill.key, id(segments)))
     return (yield from sampled(source, (Score(),), fold, "forwards", 64, items, growth=1.25))

@@ -132,10 +132,10 @@ class _Jansen(KeptScores):
 
     def estimate(self, sample: int, drops: Tensor) -> tuple[Tensor, Tensor]:
         """Indices and their errors, enlarged."""
-        found = drops.reshape(-1, self._replicate // _POINTS, _POINTS)
-        number, a, mixed = len(found), found[:, 0], found[:, 2:]
+        replicates = drops.reshape(-1, self._replicate // _POINTS, _POINTS)
+        number, a, mixed = len(replicates), replicates[:, 0], replicates[:, 2:]
         tops = (a[:, None] - mixed).square().mean(2) / 2
-        both = found[:, :2].flatten(1)
+        both = replicates[:, :2].flatten(1)
         below = (both - both.mean()).square().mean(1) * (both.numel() / (both.numel() - 1))
         mean = below.mean()
         if not bool(mean > 0):

@@ -72,7 +72,7 @@ def _rank(attribution: Tensor, regions: Tensor, dilation: int, min_pixels: int) 
     """One image's map [H, W]: regions are added greedily, the one with the highest mean over its new pixels first."""
     masks = _masks(regions, dilation).flatten(1).to(attribution.device)
     flat = attribution.flatten()
-    found, open_ = torch.zeros_like(flat), torch.ones_like(flat, dtype=torch.bool)
+    ranked, open_ = torch.zeros_like(flat), torch.ones_like(flat, dtype=torch.bool)
     alive = torch.ones(len(masks), dtype=torch.bool, device=flat.device)
     # sums over each region's new pixels, kept up to date by what is taken away
     values = masks.to(flat.dtype)
@@ -84,14 +84,14 @@ def _rank(attribution: Tensor, regions: Tensor, dilation: int, min_pixels: int) 
         means = torch.where(alive, sums / counts.clamp(min=1), torch.full_like(sums, -torch.inf))
         best = int(means.argmax())
         new = masks[best] & open_
-        found = torch.where(new, flat[new].mean(), found)
+        ranked = torch.where(new, flat[new].mean(), ranked)
         open_ &= ~masks[best]
         gone = new.to(flat.dtype)
         sums, counts = sums - values @ (flat.detach() * gone), counts - values @ gone
         alive[best] = False
     if bool(open_.any()):  # what no region of some size holds
-        found = torch.where(open_, flat[open_].mean(), found)
-    return found.reshape(attribution.shape)
+        ranked = torch.where(open_, flat[open_].mean(), ranked)
+    return ranked.reshape(attribution.shape)
 
 
 def _masks(regions: Tensor, dilation: int) -> Tensor:
