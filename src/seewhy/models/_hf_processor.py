@@ -35,8 +35,8 @@ def read_processor(folder: Path, spec: str) -> Preprocess | Callable[[Image.Imag
         raise ModelError(f"cannot read the image processor of {spec}: {reason(error, 160)}") from error
 
     def process(image: Image.Image) -> Tensor:
-        found = processor(images=image.convert("RGB"), return_tensors="pt")["pixel_values"]
-        return torch.as_tensor(found)[0].float()
+        pixels = processor(images=image.convert("RGB"), return_tensors="pt")["pixel_values"]
+        return torch.as_tensor(pixels)[0].float()
 
     for floor in (False, True):
         try:

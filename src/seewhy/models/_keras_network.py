@@ -53,7 +53,7 @@ class KerasNetwork(Foreign):
         self._names = [str(getattr(slot, "name", "")) for slot in slots]
         self.axes = 2 if shape is None else max(len(shape) - 2, 0)
         formats = [getattr(layer, "data_format", None) for layer in self._layers.values()]
-        known = [str(each) for each in formats if each in ("channels_last", "channels_first")]
+        known = [str(layout) for layout in formats if layout in ("channels_last", "channels_first")]
         self.channels_last = (known or [keras.config.image_data_format()])[0] == "channels_last"
         self.channels = None if shape is None or not self.axes else shape[-1 if self.channels_last else 1]
         positions = () if shape is None else shape[1:-1] if self.channels_last else shape[2:]
@@ -62,10 +62,10 @@ class KerasNetwork(Foreign):
     @property
     def model(self) -> Any:
         """The Keras model."""
-        found = self._weak()
-        if found is None:
+        model = self._weak()
+        if model is None:
             raise UsageError("the Keras model that this network was made of is gone: hold it, or the seewhy.Model")
-        return found
+        return model
 
     @property
     def parts(self) -> list[int]:

@@ -74,7 +74,7 @@ def measured(network: KerasNetwork) -> Scale | None:
     arrived: list[Tensor] = []
 
     def stop(call: Call, proceed: Callable[[Call], Any]) -> Any:
-        given = next((each for each in call.args if isinstance(each, Tensor)), None)
+        given = next((arg for arg in call.args if isinstance(arg, Tensor)), None)
         if given is None or len(given) != len(levels) or not given.is_floating_point():
             return proceed(call)
         if not bool((given[0] != given[-1]).any()):

@@ -126,7 +126,7 @@ def _sort(graph: Any) -> None:
     nodes = list(graph.node)
     maker = {name: at for at, node in enumerate(nodes) for name in node.output if name}
     waits = [
-        {maker[name] for each in _messages(node, "NodeProto") for name in each.input if name in maker} - {at}
+        {maker[name] for inner in _messages(node, "NodeProto") for name in inner.input if name in maker} - {at}
         for at, node in enumerate(nodes)
     ]
     if all(at > other for at, before in enumerate(waits) for other in before):
@@ -156,8 +156,8 @@ def _messages(message: Any, kind: str) -> Iterator[Any]:
         yield message
     for field, value in message.ListFields():
         if field.message_type is not None:
-            for each in value if _repeated(value) else (value,):
-                yield from _messages(each, kind)
+            for part in value if _repeated(value) else (value,):
+                yield from _messages(part, kind)
 
 
 def _repeated(value: Any) -> bool:
@@ -179,8 +179,8 @@ def _check_location(tensor: Any, path: Path, name: str) -> None:
     if windows.is_absolute() or windows.drive or windows.root or ".." in windows.parts or Path(location).is_absolute():
         raise UnsafeModel(f"{where}, outside the model's folder; external data is only read from inside it")
     try:
-        found = (folder / location).resolve()
-        inside, there = found.is_relative_to(folder), found.is_file()
+        file = (folder / location).resolve()
+        inside, there = file.is_relative_to(folder), file.is_file()
     except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a name too long
         raise UnsafeModel(f"{where}, which cannot be followed ({reason(error, 80)})") from error
     if not inside:
@@ -190,11 +190,11 @@ def _check_location(tensor: Any, path: Path, name: str) -> None:
 
 
 def _image_input(graph: Any, name: str) -> ImageInput:
-    given = {tensor.name for tensor in graph.initializer} | {each.values.name for each in graph.sparse_initializer}
+    given = {tensor.name for tensor in graph.initializer} | {sparse.values.name for sparse in graph.sparse_initializer}
     inputs = [value for value in graph.input if value.name not in given]
     if len(inputs) != 1:
-        found = ", ".join(value.name for value in inputs) or "none"
-        raise ModelError(f"{name} takes {len(inputs)} inputs ({one_line(found, 80)}); known: one, the image")
+        names = ", ".join(value.name for value in inputs) or "none"
+        raise ModelError(f"{name} takes {len(inputs)} inputs ({one_line(names, 80)}); known: one, the image")
     (value,) = inputs
     tensor = value.type.tensor_type
     dims = [int(dim.dim_value) if dim.HasField("dim_value") else None for dim in tensor.shape.dim]

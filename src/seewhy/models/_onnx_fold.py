@@ -50,8 +50,8 @@ def _replace(onnx: Any, graph: Any, numbers: list[int]) -> None:
     nodes = [type(node).FromString(node.SerializeToString()) for node in main.node]
     folded = [nodes[at] for at in numbers]
     left = [node for at, node in enumerate(nodes) if at not in set(numbers)]
-    made = {name for node in folded for name in node.output if name}
-    wanted = sorted(made & ({n for node in left for n in node.input} | {value.name for value in main.output}))
+    computed = {name for node in folded for name in node.output if name}
+    wanted = sorted(computed & ({n for node in left for n in node.input} | {value.name for value in main.output}))
     small = type(graph)(ir_version=graph.ir_version, opset_import=graph.opset_import)
     small.graph.name = "constants"
     small.graph.node.extend(folded)

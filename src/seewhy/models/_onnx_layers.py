@@ -71,13 +71,13 @@ class Slice(nn.Module):
 
     def __init__(self, starts: Any = None, ends: Any = None, axes: Any = None, steps: Any = None) -> None:
         super().__init__()
-        self.bounds = tuple(None if each is None else _numbers(each) for each in (starts, ends, axes, steps))
+        self.bounds = tuple(None if bound is None else _numbers(bound) for bound in (starts, ends, axes, steps))
 
     def forward(self, x: Tensor, *read: Tensor | None) -> Tensor:
         """That part."""
         given = (*read, *(None,) * (4 - len(read)))
         both = zip(given, self.bounds, strict=True)
-        starts, ends, axes, steps = (own if each is None else _numbers(each) for each, own in both)
+        starts, ends, axes, steps = (own if value is None else _numbers(value) for value, own in both)
         assert starts is not None
         assert ends is not None
         axes, steps = axes or list(range(len(starts))), steps or [1] * len(starts)
@@ -89,8 +89,8 @@ class Slice(nn.Module):
                 part = part[::-1]
                 turned.append(axis % x.ndim)
             where[axis] = slice(part.start, max(part.stop, part.start), part.step)
-        found = x[tuple(where)]
-        return found.flip(turned) if turned else found
+        selected = x[tuple(where)]
+        return selected.flip(turned) if turned else selected
 
 
 def _numbers(values: Any) -> list[int]:

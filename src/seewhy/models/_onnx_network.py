@@ -72,12 +72,12 @@ class OnnxNetwork(Foreign):
         for step in self._steps:
             given = [values[name] if name else None for name in step.reads]
             call = self._modules.get(step.name) or step.call
-            made = call(given) if step.listed else call(*given)
-            values.update(zip(step.makes, made if step.several else (made,), strict=False))
+            output = call(given) if step.listed else call(*given)
+            values.update(zip(step.makes, output if step.several else (output,), strict=False))
             for name in step.done_with:
                 del values[name]
-        found = [values[name] for name in self._outputs]
-        return found[0] if len(found) == 1 else found
+        outputs = [values[name] for name in self._outputs]
+        return outputs[0] if len(outputs) == 1 else outputs
 
 
 def convert(file: OnnxFile, program: OnnxProgram) -> OnnxNetwork:

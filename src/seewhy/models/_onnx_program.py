@@ -50,11 +50,11 @@ class OnnxProgram(Program):
 
     def run(self, x: Tensor) -> tuple[Any, Sequence[Squash]]:
         """The graph's output (a tuple of several), and its final softmax or sigmoid on rows of scores."""
-        found = dict(zip(self._asked, self._run(x), strict=True))
-        raws = [found[name] for name in self._outputs]
+        values = dict(zip(self._asked, self._run(x), strict=True))
+        raws = [values[name] for name in self._outputs]
         squashes = []
         if self._kind and raws[0].ndim <= 2:
-            squashes.append(Squash(self._kind, found[self._asked[-1]], raws[0]))
+            squashes.append(Squash(self._kind, values[self._asked[-1]], raws[0]))
         return raws[0] if len(raws) == 1 else tuple(raws), squashes
 
     def _run(self, x: Tensor) -> list[Tensor]:

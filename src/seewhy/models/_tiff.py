@@ -70,8 +70,8 @@ def tags_of(directory: Any) -> Tags:
     """The tags in a directory that Pillow has read."""
 
     def several(tag: int, default: int) -> tuple[int, ...]:
-        found = directory.get(tag, (default,))
-        return tuple(int(each) for each in (found if isinstance(found, tuple) else (found,)))
+        value = directory.get(tag, (default,))
+        return tuple(int(number) for number in (value if isinstance(value, tuple) else (value,)))
 
     most = directory.get(_MOST)
     return Tags(
@@ -175,10 +175,10 @@ def _eight(shares: NDArray[np.float64]) -> NDArray[np.uint8]:
 
 def _shares(values: NDArray[Any], tags: Tags, *, whole: bool = False) -> tuple[NDArray[np.float64], list[str]]:
     """Samples as shares of the largest there can be, and how that was found; ``whole``: of all bits, in any case."""
-    found = values.astype(np.float64)
-    if not np.isfinite(found).all():
+    floats = values.astype(np.float64)
+    if not np.isfinite(floats).all():
         raise ImageError("a float picture with NaN or infinite values cannot be drawn; replace them first")
-    bits, low, high = max(tags.bits), float(found.min()), float(found.max())
+    bits, low, high = max(tags.bits), float(floats.min()), float(floats.max())
     colour = "colour" if values.shape[2] == 3 else "greyscale"
     if values.dtype.kind == "u" and bits <= 16:
         full = (1 << bits) - 1
@@ -186,17 +186,17 @@ def _shares(values: NDArray[Any], tags: Tags, *, whole: bool = False) -> tuple[N
         if tags.most is not None and high <= tags.most < full:
             top, why = tags.most, ", as the file says"
         elif bits == 16 and not whole and 0 < high <= _FEWER[-1]:
-            top = next(each for each in _FEWER if high <= each)
+            top = next(limit for limit in _FEWER if high <= limit)
             why = f": no value is above {high:.0f}, so these are {top.bit_length()} bits in 16"
         if top == 255 and bits == 8:
-            return found / top, []
-        return found / top, [f"{bits}-bit {colour}: 0..{top} scaled to 0..255{why}"]
+            return floats / top, []
+        return floats / top, [f"{bits}-bit {colour}: 0..{top} scaled to 0..255{why}"]
     if values.dtype.kind == "f" and (whole or (low >= 0 and high <= 1)):
-        return found, [f"float {colour}: 0..1 scaled to 0..255"]
+        return floats, [f"float {colour}: 0..1 scaled to 0..255"]
     if whole:
-        return found / np.iinfo(values.dtype).max, []
+        return floats / np.iinfo(values.dtype).max, []
     kind = "float" if values.dtype.kind == "f" else f"{bits}-bit"
-    return (found - low) / (high - low if high > low else 1.0), [
+    return (floats - low) / (high - low if high > low else 1.0), [
         f"{kind} {colour}: {low:.15g}..{high:.15g} stretched to 0..255"
     ]
 

@@ -50,7 +50,7 @@ def _from_steps(compose: Any) -> dict[str, Any]:
     steps = getattr(compose, "transforms", None)
     if not isinstance(steps, list | tuple):
         raise UsageError(f"{type(compose).__name__} is no torchvision preset or Compose; pass it as a callable")
-    found: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "resize": None,
         "size": None,
         "mean": None,
@@ -60,14 +60,14 @@ def _from_steps(compose: Any) -> dict[str, Any]:
     for step in steps:
         kind = type(step).__name__
         if kind == "Resize" and getattr(step, "max_size", None) is None and step.size is not None:
-            found["resize"], found["mode"] = _resize_rule(step.size)
-            found["interpolation"] = _interpolation(step.interpolation)
+            arguments["resize"], arguments["mode"] = _resize_rule(step.size)
+            arguments["interpolation"] = _interpolation(step.interpolation)
         elif kind == "CenterCrop":
-            found["size"] = _pair(step.size)
+            arguments["size"] = _pair(step.size)
         elif kind == "Grayscale" and step.num_output_channels == 1:
-            found["channels"] = 1
+            arguments["channels"] = 1
         elif kind == "Normalize":
-            found["mean"], found["std"] = tuple(map(float, step.mean)), tuple(map(float, step.std))
+            arguments["mean"], arguments["std"] = tuple(map(float, step.mean)), tuple(map(float, step.std))
         elif kind not in {
             "ToTensor",
             "MaybeToTensor",
@@ -77,10 +77,10 @@ def _from_steps(compose: Any) -> dict[str, Any]:
             "ToDtype",
         }:
             raise UsageError(f"the step {kind} has no counterpart here; pass the Compose as a callable")
-    if found["size"] is None and isinstance(found["resize"], tuple):
-        found["size"] = found["resize"]
-    if found["size"] is None:
+    if arguments["size"] is None and isinstance(arguments["resize"], tuple):
+        arguments["size"] = arguments["resize"]
+    if arguments["size"] is None:
         raise UsageError("the Compose fixes no input size (no CenterCrop); pass it as a callable")
-    if found["mean"] is None:
-        found["mean"], found["std"] = (0.0,) * found["channels"], (1.0,) * found["channels"]
-    return found
+    if arguments["mean"] is None:
+        arguments["mean"], arguments["std"] = (0.0,) * arguments["channels"], (1.0,) * arguments["channels"]
+    return arguments

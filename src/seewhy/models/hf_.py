@@ -87,27 +87,27 @@ def _folder(name: str) -> Path:
         raise ModelError(f"cannot read hf:{name}: {missing_file(path)}")
     hub = import_module("huggingface_hub")
     try:
-        found = hub.try_to_load_from_cache(name, "config.json", cache_dir=hub.constants.HF_HUB_CACHE)
+        cached = hub.try_to_load_from_cache(name, "config.json", cache_dir=hub.constants.HF_HUB_CACHE)
     except ValueError as error:  # not even a possible name
         raise ModelError(f"cannot read hf:{name}: {reason(error, 120)}") from error
-    if not isinstance(found, str):
+    if not isinstance(cached, str):
         raise ModelError(
             f"no model {name!r} on this machine: no such directory, and not in the Hub's cache "
             f"({hub.constants.HF_HUB_CACHE}; nothing is downloaded): give the directory of a copy, hf:DIR"
         )
-    return Path(found).parent
+    return Path(cached).parent
 
 
 def _json(path: Path, spec: str) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ModelError(f"{spec} has no {path.name}: no Hugging Face directory (save_pretrained makes one)") from error
     except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"cannot read {path.name} of {spec}: {reason(error, 120)}") from error
-    if not isinstance(found, dict):
-        raise ModelError(f"cannot read {path.name} of {spec}: it holds a {type(found).__name__}, not an object")
-    return found
+    if not isinstance(content, dict):
+        raise ModelError(f"cannot read {path.name} of {spec}: it holds a {type(content).__name__}, not an object")
+    return content
 
 
 def _check_code(path: Path, spec: str) -> None:
@@ -149,23 +149,23 @@ def _builder(library: Any, config: dict[str, Any], settings: Any, spec: str) -> 
     kind = next((auto for words, auto in _KINDS.items() for name in names if words in str(name)), "")
     mapping = getattr(library, kind)._model_mapping if kind else {}
     if not kind or type(settings) not in mapping:
-        found = ", ".join(map(str, names)) or "nothing in particular"
+        listed = ", ".join(map(str, names)) or "nothing in particular"
         raise ModelError(
-            f"{spec} is {one_line(found, 80)}; known: ...ForImageClassification, ...ForSemanticSegmentation"
+            f"{spec} is {one_line(listed, 80)}; known: ...ForImageClassification, ...ForSemanticSegmentation"
         )
-    found = mapping[type(settings)]
-    several = found if isinstance(found, tuple) else (found,)
-    return next((each for each in several if each.__name__ in names), several[0])
+    classes = mapping[type(settings)]
+    several = classes if isinstance(classes, tuple) else (classes,)
+    return next((class_ for class_ in several if class_.__name__ in names), several[0])
 
 
 def _filled(builder: Any, settings: Any, folder: Path, request: ModelRequest, spec: str) -> nn.Module:
     """The network with its weights; attention step by step, and never by a kernel from elsewhere."""
     if request.weights != "auto":
-        made: nn.Module = untrained(lambda: builder._from_config(settings, attn_implementation="eager"))
+        network: nn.Module = untrained(lambda: builder._from_config(settings, attn_implementation="eager"))
         if request.weights != "random":
             state = read_weights(request.weights, request.trust_pickle)
-            fill(made, state, f"weights file {str(request.weights)!r}")
-        return made
+            fill(network, state, f"weights file {str(request.weights)!r}")
+        return network
     options: dict[str, Any] = {"config": settings, "attn_implementation": "eager", "output_loading_info": True}
     source: str | None = None
     if _files(folder, "model.safetensors", spec):
@@ -174,7 +174,7 @@ def _filled(builder: Any, settings: Any, folder: Path, request: ModelRequest, sp
     else:
         options["state_dict"] = _pickled(folder, request, spec)
     try:
-        made, info = builder.from_pretrained(source, **options)
+        network, info = builder.from_pretrained(source, **options)
     except Exception as error:  # the library raises what the file or the architecture makes it stumble over
         raise ModelError(f"cannot load the weights of {spec}: {reason(error, 160)}") from error
     lacking = sorted(map(str, [*info.get("missing_keys", ()), *info.get("mismatched_keys", ())]))
@@ -183,7 +183,7 @@ def _filled(builder: Any, settings: Any, folder: Path, request: ModelRequest, sp
             f"the weights of {spec} do not fit {builder.__name__}: {len(lacking)} of its tensors are missing or of "
             f"another shape ({one_line(lacking[0], 60)})"
         )
-    return made
+    return network
 
 
 def _pickled(folder: Path, request: ModelRequest, spec: str) -> dict[str, Tensor]:

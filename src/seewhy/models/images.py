@@ -130,8 +130,8 @@ def _read_file(source: str | Path) -> Photo:
         with path.open("rb") as file:
             tags = read_tags(file)
             doubtful = tags if tags is not None and (tags.deep or not trusted(tags)) else None
-            found = None if doubtful is None else read_tiff(file, doubtful, repr(text))
-        return None if found is None else Photo(found[0], path.name, text, tuple(found[1]))
+            decoded = None if doubtful is None else read_tiff(file, doubtful, repr(text))
+        return None if decoded is None else Photo(decoded[0], path.name, text, tuple(decoded[1]))
 
     with _quiet():
         return _decoded(lambda: read_deep() or read(), repr(text), path)
@@ -156,8 +156,8 @@ def _decoded(read: Any, name: str, path: Path | None = None) -> Photo:
 
 
 def _bomb(error: Exception) -> str:
-    found = re.search(r"\((\d+) pixels\)", str(error))
-    size = f"{int(found[1]) / 1e6:.0f} megapixels" if found else one_line(error)
+    match = re.search(r"\((\d+) pixels\)", str(error))
+    size = f"{int(match[1]) / 1e6:.0f} megapixels" if match else one_line(error)
     limit = f"{2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6:.0f}"
     return f"{size}, more than Pillow's limit of {limit}; make it smaller first"
 

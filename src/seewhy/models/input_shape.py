@@ -60,12 +60,16 @@ def check_takes_one(module: Any) -> None:
         parameters = inspect.signature(called).parameters.values()
     except (TypeError, ValueError):  # written in C, or scripted: it says nothing of itself
         return
-    needed = [each.name for each in parameters if each.default is each.empty and each.kind not in _ANY_NUMBER]
+    needed = [
+        parameter.name
+        for parameter in parameters
+        if parameter.default is parameter.empty and parameter.kind not in _ANY_NUMBER
+    ]
     if len(needed) < 2:
         return
     name = type(module).__name__ if isinstance(module, nn.Module) else getattr(module, "__name__", "this function")
     first, *others = needed
-    given = ", ".join([first, *(f"self.{each}" for each in others)])
+    given = ", ".join([first, *(f"self.{other}" for other in others)])
     raise CapabilityError(
         f"{name} takes {len(needed)} inputs ({', '.join(needed)}), and maps are made of one: wrap it in a module that "
         f"holds the others, whose forward(self, {first}) returns self.model({given})"

@@ -85,9 +85,9 @@ def is_keras_model(module: Any) -> bool:
 
 def in_hand(model: Any, name: str | None = None, inputs: Mapping[str | int, Any] | None = None) -> Model:
     """A `Model` around a Keras model; raises `UsageError` where several inputs leave open which is explained."""
-    made = KerasNetwork(_keras(), model, inputs)
+    fresh = KerasNetwork(_keras(), model, inputs)
     known = None if inputs else _networks.get(model)
-    network = known if known is not None and known.parts == made.parts else made
+    network = known if known is not None and known.parts == fresh.parts else fresh
     if not inputs:
         _networks[model] = network
     preprocess, assumed = _guess(network)
@@ -98,7 +98,7 @@ def in_hand(model: Any, name: str | None = None, inputs: Mapping[str | int, Any]
 
 def names() -> list[str]:
     """Every architecture of keras.applications."""
-    return [name for name, made in vars(_keras().applications).items() if inspect.isfunction(made)]
+    return [name for name, member in vars(_keras().applications).items() if inspect.isfunction(member)]
 
 
 def load(request: ModelRequest) -> Model:
@@ -116,24 +116,24 @@ def _from_file(path: Path, request: ModelRequest) -> Model:
     check_file(path)
     keras = _keras()
     try:
-        made = keras.saving.load_model(path, compile=False, safe_mode=True)
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises what its layers raise
         raise ModelError(f"cannot load Keras file {str(path)!r}: {reason(error)}") from error
-    if not isinstance(made, keras.Model):
-        raise ModelError(f"Keras file {str(path)!r} holds a {type(made).__name__}, not a model")
+    if not isinstance(model, keras.Model):
+        raise ModelError(f"Keras file {str(path)!r} holds a {type(model).__name__}, not a model")
     try:
-        network = KerasNetwork(keras, made)
+        network = KerasNetwork(keras, model)
     except UsageError as error:
         raise UsageError(f"{spec}: {error}") from error
     preprocess, assumed = _guess(network)
     return Model(
         network,
-        name=made.name,
+        name=model.name,
         spec=spec,
         preprocess=preprocess,
         weights=f"file {path.name}",
         assumed=assumed,
-        held=made,
+        held=model,
     )
 
 
@@ -148,13 +148,13 @@ def _application(request: ModelRequest) -> Model:
             raise ModelError(no_weights(spec, str(path)))
     if path is not None:
         check_weights_file(path)
-    made = _fixed(lambda: getattr(keras.applications, name)(weights=None))
+    model = _fixed(lambda: getattr(keras.applications, name)(weights=None))
     if path is not None:
         try:
-            made.load_weights(path)
+            model.load_weights(path)
         except Exception as error:  # Keras raises what its layers and h5py raise
             raise ModelError(f"weights file {str(path)!r} does not fit {spec}: {reason(error)}") from error
-    network = KerasNetwork(keras, made)
+    network = KerasNetwork(keras, model)
     return Model(
         network,
         name=name,
@@ -163,7 +163,7 @@ def _application(request: ModelRequest) -> Model:
         labels=imagenet_labels(),
         weights="random" if path is None else f"file {path.name}" + " in Keras' cache" * (request.weights == "auto"),
         synonyms=True,
-        held=made,
+        held=model,
     )
 
 
@@ -179,7 +179,7 @@ def _fixed(build: Any) -> Any:
 
 def _family(name: str) -> tuple[str, str]:
     """The preset and the cached file's name of one architecture."""
-    beginning = max((each for each in APPLICATIONS if name.startswith(each)), key=len, default=None)
+    beginning = max((prefix for prefix in APPLICATIONS if name.startswith(prefix)), key=len, default=None)
     if beginning is None:
         raise ModelError(f"keras:{name} is not known here; build it in Python and pass the model in hand")
     preset, file = APPLICATIONS[beginning]

@@ -41,38 +41,38 @@ def _from_file(path: Path) -> tuple[str, ...]:
         raise UsageError(f"cannot read {name}: {missing}")
     try:
         text = path.read_text(encoding="utf-8-sig")
-        found = json.loads(text) if path.suffix.lower() == ".json" else text.rstrip().splitlines()
+        content = json.loads(text) if path.suffix.lower() == ".json" else text.rstrip().splitlines()
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(
             f"cannot read {name}: {reason(error)}; it must be UTF-8 text, one name a line, or .json"
         ) from error
-    if isinstance(found, Mapping):
-        return _from_mapping(found, name)
-    if not isinstance(found, list):
-        raise UsageError(f"{name} holds a {type(found).__name__}; it must be a list or an object of number to name")
-    return _strings(found, name)
+    if isinstance(content, Mapping):
+        return _from_mapping(content, name)
+    if not isinstance(content, list):
+        raise UsageError(f"{name} holds a {type(content).__name__}; it must be a list or an object of number to name")
+    return _strings(content, name)
 
 
-def _from_mapping(found: Mapping[int, str] | Mapping[str, object], name: str) -> tuple[str, ...]:
+def _from_mapping(mapping: Mapping[int, str] | Mapping[str, object], name: str) -> tuple[str, ...]:
     try:
-        numbered = {int(number): text for number, text in found.items()}
+        numbered = {int(number): text for number, text in mapping.items()}
     except (TypeError, ValueError):
-        raise UsageError(f"{name}: keys must be class numbers, got {one_line(list(found)[:3])}") from None
+        raise UsageError(f"{name}: keys must be class numbers, got {one_line(list(mapping)[:3])}") from None
     gap = next((number for number in range(len(numbered)) if number not in numbered), None)
-    if gap is not None or len(numbered) != len(found):
-        raise UsageError(f"{name}: class numbers must run from 0 to {len(found) - 1} once each; missing: {gap}")
+    if gap is not None or len(numbered) != len(mapping):
+        raise UsageError(f"{name}: class numbers must run from 0 to {len(mapping) - 1} once each; missing: {gap}")
     return _strings([numbered[number] for number in range(len(numbered))], name)
 
 
-def _strings(found: Sequence[object], name: str) -> tuple[str, ...]:
+def _strings(entries: Sequence[object], name: str) -> tuple[str, ...]:
     # Keras' class index has pairs of synset and name
-    found = [entry[-1] if isinstance(entry, list | tuple) and len(entry) == 2 else entry for entry in found]
-    for number, text in enumerate(found):
+    entries = [entry[-1] if isinstance(entry, list | tuple) and len(entry) == 2 else entry for entry in entries]
+    for number, text in enumerate(entries):
         if not isinstance(text, str) or not text.strip():
             raise UsageError(f"{name}: class {number} has no name but {text!r}; every class needs one line of text")
-    if not found:
+    if not entries:
         raise UsageError(f"{name}: no names in it")
-    return tuple(str(text).strip() for text in found)
+    return tuple(str(text).strip() for text in entries)
 
 
 @lru_cache(maxsize=1)
@@ -123,12 +123,12 @@ def find_label(text: str, labels: tuple[str, ...] | None, synonyms: bool, listin
             (_folded(asked), lambda k: [_folded(part) for part in _parts(labels[k])]),
         ]
         for wanted, names in tries:
-            found = [index for index in range(len(labels)) if wanted in names(index)]
-            if len(found) == 1:
-                return found[0]
-            if found:
-                several = "; ".join(f"{index} {labels[index]!r}" for index in found[:6])
-                raise UsageError(f"label {asked!r} means {len(found)} classes: {several}; give the number")
+            matches = [index for index in range(len(labels)) if wanted in names(index)]
+            if len(matches) == 1:
+                return matches[0]
+            if matches:
+                several = "; ".join(f"{index} {labels[index]!r}" for index in matches[:6])
+                raise UsageError(f"label {asked!r} means {len(matches)} classes: {several}; give the number")
     if asked.removeprefix("-").isdecimal():
         number = int(asked)
         if number < 0 or (labels is not None and number >= len(labels)):

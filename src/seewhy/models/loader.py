@@ -27,11 +27,11 @@ __all__ = ["load", "schemes", "wrap"]
 _LISTING = "python -m pydoc seewhy.models.loader"
 
 
-def _scheme(found: Any) -> list[Scheme]:
+def _scheme(entry: Any) -> list[Scheme]:
     """What an entry point of another package is to name. Raises `UsageError` for anything else."""
-    if not isinstance(found, Scheme):
-        raise UsageError(f"it names a {type(found).__name__}, where a seewhy.extend.Scheme is needed")
-    return [found]
+    if not isinstance(entry, Scheme):
+        raise UsageError(f"it names a {type(entry).__name__}, where a seewhy.extend.Scheme is needed")
+    return [entry]
 
 
 #: every way to name a model; a further framework is one more file and one more entry, or another package's entry point
@@ -242,10 +242,10 @@ def _unknown(spec: str) -> UsageError:
     close: dict[str, tuple[str, str]] = {}
     for zoo in (torchvision_.SCHEME, timm_.SCHEME):
         try:
-            found = nearest(bare, zoo.names())
+            near = nearest(bare, zoo.names())
         except ModelError:  # that zoo is not installed, so none of its names can be meant
             continue
-        for name in found:
+        for name in near:
             close.setdefault(name, (f"{zoo.name}:{name}", zoo.listing))  # in both zoos means the first
     best = nearest(bare, close)
     if best:

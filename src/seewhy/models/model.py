@@ -104,8 +104,8 @@ class Model:
         if isinstance(input, Tensor) and input.ndim == 4 and input.shape[0] == 1:
             input = input[0]
         if not isinstance(input, Tensor) or input.ndim != 3:
-            found = list(input.shape) if isinstance(input, Tensor) else type(input).__name__
-            raise UsageError(f"the preprocess of {self.name} must give a tensor [C, H, W] a picture; it gave {found}")
+            given = list(input.shape) if isinstance(input, Tensor) else type(input).__name__
+            raise UsageError(f"the preprocess of {self.name} must give a tensor [C, H, W] a picture; it gave {given}")
         height, width = input.shape[1:]
         resized = photo.pixels.resize((width, height), Image.Resampling.BILINEAR)
         return input.detach().to("cpu", torch.float32), np.array(resized, dtype=np.uint8)

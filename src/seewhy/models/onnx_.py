@@ -103,7 +103,7 @@ def _check_steady(program: OnnxProgram, file: OnnxFile) -> None:
     """Refuse a graph that does not give the same twice: no two of its scores could be compared."""
     x, _ = _noise(program, program, 1)
     first, second = (program(x) for _ in range(2))
-    pairs = zip(*(each if isinstance(each, tuple) else (each,) for each in (first, second)), strict=True)
+    pairs = zip(*(output if isinstance(output, tuple) else (output,) for output in (first, second)), strict=True)
     if any(not gap(a.double(), b.double()) <= program.tolerance for a, b in pairs if a.is_floating_point()):
         raise ModelError(
             f"ONNX file {str(file.path)!r} gives other scores for the same input each time (noise or a state inside "
@@ -187,8 +187,8 @@ def _gap(module: OnnxNetwork, program: OnnxProgram, batch: int) -> float | str:
     x, _ = _noise(module, program, batch)
     try:
         with network.borrowed() as call:
-            made = Session(network, call, x).run(x, Demand(gradients=False))
-        return disagreement(program, x, made.outputs)
+            forward = Session(network, call, x).run(x, Demand(gradients=False))
+        return disagreement(program, x, forward.outputs)
     except SeewhyError:
         raise
     except Exception as error:  # whatever torch says about operations that do not fit together
@@ -217,8 +217,8 @@ def guessed(what: str, size: tuple[int, int], channels: int, preset: str) -> tup
 
 
 def _numbers(text: str, count: int) -> tuple[float, ...] | None:
-    found = literal(text)
-    values = [found] * count if isinstance(found, int | float) else found
+    parsed = literal(text)
+    values = [parsed] * count if isinstance(parsed, int | float) else parsed
     if not isinstance(values, list | tuple) or len(values) != count:
         return None
     if not all(isinstance(value, int | float) and math.isfinite(value) for value in values):
@@ -229,11 +229,11 @@ def _numbers(text: str, count: int) -> tuple[float, ...] | None:
 def _labels(file: OnnxFile) -> tuple[str, ...] | None:
     """Class names that the exporter wrote down, if there are as many as classes."""
     for key in ("labels", "names", "classes"):
-        found = literal(file.metadata.get(key, ""))
-        if not isinstance(found, list | tuple | dict):
+        parsed = literal(file.metadata.get(key, ""))
+        if not isinstance(parsed, list | tuple | dict):
             continue
         try:
-            labels = read_labels(found)
+            labels = read_labels(parsed)
         except UsageError:  # metadata of another meaning under the same name
             continue
         dims = file.graph.graph.output[0].type.tensor_type.shape.dim

@@ -192,9 +192,9 @@ class Preprocess:
         Understood: ``weights.transforms()``, and Resize, CenterCrop, Grayscale, ToTensor, Normalize in that
         spirit (v1 or v2). Raises `UsageError` for anything else, or where the result would not agree.
         """
-        found = cls(**read_transform(transform))
-        agree(found, transform)
-        return found
+        preprocess = cls(**read_transform(transform))
+        agree(preprocess, transform)
+        return preprocess
 
     @classmethod
     def from_timm(cls, module: Any) -> Preprocess:
@@ -228,13 +228,13 @@ def _offset(length: int, crop: int, floor: bool) -> int:
     return (length - crop) // 2 if floor else round((length - crop) / 2)
 
 
-def agree(found: Preprocess, transform: Any, shape: tuple[int, int] = (61, 47)) -> None:
+def agree(preprocess: Preprocess, transform: Any, shape: tuple[int, int] = (61, 47)) -> None:
     """Show both one picture: names of classes alone are a guess. Raises `UsageError` if they differ."""
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8))
-    theirs, ours = transform(image), found(image)
+    theirs, ours = transform(image), preprocess(image)
     if not isinstance(theirs, torch.Tensor) or theirs.shape != ours.shape or not theirs.is_floating_point():
         raise UsageError("the transform's tensor has another shape or type than its steps say; use a callable")
-    gap = (found.denormalise(ours) - found.denormalise(theirs)).abs().max().item()
+    gap = (preprocess.denormalise(ours) - preprocess.denormalise(theirs)).abs().max().item()
     if not gap <= 1.01 / 255:
         raise UsageError(f"the transform differs from its steps by {gap:.3f} of [0, 1]; use a callable")
 

@@ -76,10 +76,10 @@ def in_hand(module: Any) -> nn.Module:
         name = "this exported program"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = _module(_own(module), _image_shape(module, name), name)
-        for part in found.modules():
+            network = _module(_own(module), _image_shape(module, name), name)
+        for part in network.modules():
             part.training = False
-        return found
+        return network
     batch = _static_batch(module)
     assert batch is not None
     return _any_batch(module, batch)
@@ -158,8 +158,8 @@ def _image_shape(program: Any, name: str) -> list[Any]:
     wanted = set(program.graph_signature.user_inputs)
     values = [node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder" and node.name in wanted]
     if len(wanted) != 1 or len(values) != 1 or not isinstance(values[0], Tensor) or values[0].ndim != 4:
-        found = [list(value.shape) if isinstance(value, Tensor) else type(value).__name__ for value in values]
-        raise ModelError(f"{name} takes {found or 'nothing'}; known: one image, [N, C, H, W]")
+        given = [list(value.shape) if isinstance(value, Tensor) else type(value).__name__ for value in values]
+        raise ModelError(f"{name} takes {given or 'nothing'}; known: one image, [N, C, H, W]")
     return list(values[0].shape)
 
 
@@ -187,10 +187,10 @@ def _module(program: Any, shape: list[Any], name: str) -> nn.Module:
 
 def _unfolded(program: Any) -> nn.Module:
     try:
-        found: nn.Module = torch.export.unflatten(program)
+        module: nn.Module = torch.export.unflatten(program)
     except Exception:  # not every program keeps its layers apart; then there is one graph without any
-        found = program.module()
-    return found
+        module = program.module()
+    return module
 
 
 def _freed(program: Any, batch: int) -> Any:

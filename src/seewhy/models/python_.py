@@ -43,15 +43,15 @@ def load(request: ModelRequest) -> Model:
     here = str(Path.cwd())
     sys.path.insert(0, here)
     try:
-        found = _look_up(_import(module_name, spec), attribute, module_name)
-        made = found if isinstance(found, nn.Module | Model) else _call(found, spec)
+        member = _look_up(_import(module_name, spec), attribute, module_name)
+        built = member if isinstance(member, nn.Module | Model) else _call(member, spec)
     finally:
         sys.path.remove(here)
         if here not in sys.path:
             sys.path.append(here)
-    if not isinstance(made, nn.Module | Model):
-        raise ModelError(f"{spec} gives a {type(made).__name__}, not a torch.nn.Module or a seewhy Model")
-    model = made if isinstance(made, Model) else Model(made, name=type(made).__name__, weights=f"made by {spec}")
+    if not isinstance(built, nn.Module | Model):
+        raise ModelError(f"{spec} gives a {type(built).__name__}, not a torch.nn.Module or a seewhy Model")
+    model = built if isinstance(built, Model) else Model(built, name=type(built).__name__, weights=f"made by {spec}")
     if request.weights != "auto":
         load_weights(model.module, request.weights, request.trust_pickle)
         model = dataclasses.replace(model, weights=f"file {request.weights}")
@@ -75,11 +75,11 @@ def _look_up(module: ModuleType, attribute: str, name: str) -> Any:
         raise UnknownName("callable", attribute, known, listing, f" in {name}") from error
 
 
-def _call(found: Any, spec: str) -> Any:
-    if not callable(found):
-        raise ModelError(f"{spec} is a {type(found).__name__}, which cannot be called; type {_FORM}")
+def _call(factory: Any, spec: str) -> Any:
+    if not callable(factory):
+        raise ModelError(f"{spec} is a {type(factory).__name__}, which cannot be called; type {_FORM}")
     try:
-        return found()
+        return factory()
     except (Exception, SystemExit) as error:
         raise ModelError(f"{spec} fails when called: {reason(error)}") from error
 

@@ -33,8 +33,8 @@ def _timm() -> Any:
 
 def names() -> list[str]:
     """Every architecture of timm; raises `ModelError` if it is not installed."""
-    found: list[str] = _timm().list_models()
-    return found
+    architectures: list[str] = _timm().list_models()
+    return architectures
 
 
 def metadata(module: Any) -> tuple[Preprocess | None, tuple[str, ...] | None]:
@@ -90,9 +90,9 @@ def _local_file(timm: Any, name: str, request: ModelRequest) -> Path:
 
         given = [config.hf_hub_filename] if config.hf_hub_filename else []
         for file in [*given, "model.safetensors", "pytorch_model.bin"]:
-            found = try_to_load_from_cache(repository, file)
-            if isinstance(found, str):
-                return Path(found)
+            cached = try_to_load_from_cache(repository, file)
+            if isinstance(cached, str):
+                return Path(cached)
     looked = f"{repository} in the Hugging Face cache" if repository else "a published file: there is none"
     raise ModelError(no_weights(f"timm:{name}", looked))
 

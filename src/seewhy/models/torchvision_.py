@@ -27,8 +27,8 @@ _LISTING = 'python -c "import torchvision; print(torchvision.models.list_models(
 def names() -> list[str]:
     """Every image classifier of torchvision; raises `ModelError` if it is not installed."""
     zoo = _zoo()
-    found: list[str] = zoo.list_models(module=zoo)
-    return found
+    architectures: list[str] = zoo.list_models(module=zoo)
+    return architectures
 
 
 def _zoo() -> Any:

@@ -124,7 +124,7 @@ def _unsafe(path: Path, wanted: list[str]) -> list[str]:
 
 def _globals(path: Path) -> list[str]:
     """The functions and classes that the first pickle in a file imports, read without running anything."""
-    found: list[str] = []
+    imported: list[str] = []
     strings: list[str] = []
     memo: list[str] = []
     fresh = False
@@ -137,9 +137,9 @@ def _globals(path: Path) -> list[str]:
                 file = stack.enter_context(archive.open(inner))
             for opcode, argument, _ in pickletools.genops(file):
                 if opcode.name in {"GLOBAL", "INST"}:
-                    found.append(str(argument).replace(" ", "."))
+                    imported.append(str(argument).replace(" ", "."))
                 elif opcode.name == "STACK_GLOBAL":
-                    found.append(".".join(strings[-2:]))
+                    imported.append(".".join(strings[-2:]))
                 elif opcode.name == "MEMOIZE":
                     memo.append(strings[-1] if fresh else "")
                 elif opcode.name in {"BINGET", "LONG_BINGET"} and int(argument or 0) < len(memo):
@@ -149,26 +149,26 @@ def _globals(path: Path) -> list[str]:
                 fresh = isinstance(argument, str)
     except Exception:  # no pickle, or damaged further on: what was found so far is the answer
         pass
-    return [name for name in found if re.fullmatch(r"\w+(\.\w+)+", name)]  # prose may look like opcodes
+    return [name for name in imported if re.fullmatch(r"\w+(\.\w+)+", name)]  # prose may look like opcodes
 
 
-def _unwrap(found: Any, name: str) -> dict[str, Tensor]:
+def _unwrap(saved: Any, name: str) -> dict[str, Tensor]:
     """The state dict inside what a training script saved."""
     for _ in range(4):
-        if isinstance(found, nn.Module):
-            found = found.state_dict()
-        if not isinstance(found, Mapping):
+        if isinstance(saved, nn.Module):
+            saved = saved.state_dict()
+        if not isinstance(saved, Mapping):
             break
-        inner = next((found[key] for key in _WRAPPERS if isinstance(found.get(key), Mapping | nn.Module)), None)
+        inner = next((saved[key] for key in _WRAPPERS if isinstance(saved.get(key), Mapping | nn.Module)), None)
         if inner is None:
             break
-        found = inner
-    if not isinstance(found, Mapping):
-        raise ModelError(f"{name} holds a {type(found).__name__}, not a state dict; save module.state_dict()")
-    if not found or not all(isinstance(key, str) and isinstance(value, Tensor) for key, value in found.items()):
-        keys = one_line([str(key) for key in found][:6], 120)
+        saved = inner
+    if not isinstance(saved, Mapping):
+        raise ModelError(f"{name} holds a {type(saved).__name__}, not a state dict; save module.state_dict()")
+    if not saved or not all(isinstance(key, str) and isinstance(value, Tensor) for key, value in saved.items()):
+        keys = one_line([str(key) for key in saved][:6], 120)
         raise ModelError(f"{name} holds no state dict; its keys: {keys}; save module.state_dict()")
-    return dict(found)
+    return dict(saved)
 
 
 def load_weights(module: nn.Module, path: str | Path, trust_pickle: bool = False) -> None:
