@@ -28,11 +28,15 @@ def group(explanation: Explanation) -> Key:
 
 def looks_of(explanations: Sequence[Explanation]) -> list[Drawable]:
     """How each is to be drawn; where one map of a `group` shows both signs, its others do not hide theirs."""
-    looks = [look(each) for each in explanations]
-    signed = {group(each) for each, seen in zip(explanations, looks, strict=True) if seen.signed and not each.positive}
+    looks = [look(explanation) for explanation in explanations]
+    signed = {
+        group(explanation)
+        for explanation, seen in zip(explanations, looks, strict=True)
+        if seen.signed and not explanation.positive
+    }
     return [
-        replace(seen, signed=seen.signed or (not each.positive and group(each) in signed))
-        for each, seen in zip(explanations, looks, strict=True)
+        replace(seen, signed=seen.signed or (not explanation.positive and group(explanation) in signed))
+        for explanation, seen in zip(explanations, looks, strict=True)
     ]
 
 
@@ -46,8 +50,8 @@ def shared_scales(
 ) -> dict[Key, float]:
     """For each `group`, the magnitude at which the colours of all its maps end."""
     members: dict[Key, list[Drawable]] = {}
-    for each, seen in zip(explanations, looks, strict=True):
-        members.setdefault(group(each), []).append(seen)
+    for explanation, seen in zip(explanations, looks, strict=True):
+        members.setdefault(group(explanation), []).append(seen)
     return {key: scale(seen, percentile) for key, seen in members.items()}
 
 
@@ -60,21 +64,25 @@ def table(explanations: Sequence[Explanation]) -> list[list[int | None]]:
     other parameters) gets a further column next to it.
     """
     columns: dict[Key, set[Key]] = {}
-    for each in explanations:
-        columns.setdefault(group(each), set()).add((each.target, each.target_index))
+    for explanation in explanations:
+        columns.setdefault(group(explanation), set()).add((explanation.target, explanation.target_index))
     several = any(len(targets) > 1 for targets in columns.values())
     common = sum(map(len, columns.values())) > len(set().union(*columns.values()))
     by_target = len(columns) > 1 and (several or common)
     rows: dict[Key, dict[Key, int]] = {}
     widths = dict.fromkeys(columns, 1)
-    for position, each in enumerate(explanations):
-        key = (*_image_key(each), each.target, each.target_index) if by_target else _image_key(each)
+    for position, explanation in enumerate(explanations):
+        key = (
+            (*_image_key(explanation), explanation.target, explanation.target_index)
+            if by_target
+            else _image_key(explanation)
+        )
         row = rows.setdefault(key, {})
         place = 0
-        while (*group(each), place) in row:
+        while (*group(explanation), place) in row:
             place += 1
-        row[(*group(each), place)] = position
-        widths[group(each)] = max(widths[group(each)], place + 1)
+        row[(*group(explanation), place)] = position
+        widths[group(explanation)] = max(widths[group(explanation)], place + 1)
     order = [(*key, place) for key, wide in widths.items() for place in range(wide)]
     return [[row.get(place) for place in order] for row in rows.values()]
 
@@ -91,7 +99,7 @@ def arrange(
     """The figure's cells, and its colorbar where one scale holds for all of them."""
     looks = looks_of(explanations)
     tops = shared_scales(explanations, looks, percentile)
-    photos = any(each.image is not None for each in explanations)
+    photos = any(explanation.image is not None for explanation in explanations)
     extras = _differences(explanations)
     lines: list[list[Cell]] = []
     for row in table(explanations):
@@ -100,10 +108,10 @@ def arrange(
             if position is None:
                 cells.append(Cell(None, note="not computed"))
                 continue
-            each, seen = explanations[position], looks[position]
-            top = tops[group(each)] if shared else scale([seen], percentile)
-            drawn = pixels(each, seen, cmap=cmap, limits=ends(seen, top), **options)
-            cells.append(Cell(drawn, titles(each, extras[position]), seen.note or _faint(seen, top, percentile)))
+            explanation, seen = explanations[position], looks[position]
+            top = tops[group(explanation)] if shared else scale([seen], percentile)
+            drawn = pixels(explanation, seen, cmap=cmap, limits=ends(seen, top), **options)
+            cells.append(Cell(drawn, titles(explanation, extras[position]), seen.note or _faint(seen, top, percentile)))
         first = explanations[next(position for position in row if position is not None)]
         step = columns or len(cells)
         for start in range(0, len(cells), step):
@@ -119,7 +127,7 @@ def _faint(seen: Drawable, top: float, percentile: float) -> str:
 
 
 def _colorbar(looks: Iterable[Drawable], tops: dict[Key, float], cmap: str | None) -> Colorbar | None:
-    drawn = {each.signed for each in looks if each.map is not None}
+    drawn = {seen.signed for seen in looks if seen.map is not None}
     if len(tops) != 1 or len(drawn) != 1:
         return None
     (top,), (signed,) = tops.values(), drawn
@@ -129,8 +137,10 @@ def _colorbar(looks: Iterable[Drawable], tops: dict[Key, float], cmap: str | Non
 def _differences(explanations: Sequence[Explanation]) -> list[str]:
     """For each explanation, the parameters that set it apart from others of its group, image and target."""
     alike: dict[Key, list[int]] = {}
-    for position, each in enumerate(explanations):
-        alike.setdefault((*_image_key(each), each.target, each.target_index, *group(each)), []).append(position)
+    for position, explanation in enumerate(explanations):
+        alike.setdefault(
+            (*_image_key(explanation), explanation.target, explanation.target_index, *group(explanation)), []
+        ).append(position)
     words = [""] * len(explanations)
     for positions in alike.values():
         all_texts = [{key: str(value) for key, value in explanations[at].parameters.items()} for at in positions]

@@ -79,9 +79,9 @@ class Attack:
             Tile(self.amplified, (f"change x {self.amplification}", f"at most {self.largest:.3g} of 255")),
             Tile(self.adversarial, ("after", _said(self.after, self.attacked_score))),
         ]
-        for word, each in zip(("before", "after"), self.maps or (), strict=False):
-            shown = np.asarray(each.overlay().convert("RGB"), dtype=np.uint8)
-            tiles.append(Tile(shown, (f"{each.method} {word}", each.target)))
+        for word, explanation in zip(("before", "after"), self.maps or (), strict=False):
+            shown = np.asarray(explanation.overlay().convert("RGB"), dtype=np.uint8)
+            tiles.append(Tile(shown, (f"{explanation.method} {word}", explanation.target)))
         ending = {None: "", True: ": done", False: ": not reached"}[self.success]
         return Gallery(
             title=f"{self.method}, {self.goal}{ending}",

@@ -37,7 +37,7 @@ class Explanations(Sequence[Explanation]):
     def __init__(self, items: Iterable[Explanation], *, cost: Cost | None = None, interrupted: bool = False) -> None:
         self._items = tuple(items)
         self._interrupted = interrupted
-        self._cost = Cost.total(each.cost for each in self._items) if cost is None else cost
+        self._cost = Cost.total(explanation.cost for explanation in self._items) if cost is None else cost
 
     @property
     def cost(self) -> Cost:
@@ -65,7 +65,7 @@ class Explanations(Sequence[Explanation]):
         return self._items[index]
 
     def __repr__(self) -> str:
-        methods = ", ".join(dict.fromkeys(each.method for each in self._items))
+        methods = ", ".join(dict.fromkeys(explanation.method for explanation in self._items))
         return f"Explanations({len(self)}: {methods}; {self._cost})"
 
     def where(
@@ -80,11 +80,11 @@ class Explanations(Sequence[Explanation]):
             if asked is None or not self._items:
                 continue
             field = "target_index" if kind == "target" and isinstance(asked, int) else kind
-            known = dict.fromkeys(getattr(each, field) for each in self._items)
+            known = dict.fromkeys(getattr(explanation, field) for explanation in self._items)
             if asked not in known:
                 names = [str(name) for name in known if name is not None]
                 raise UnknownName(kind, str(asked), names, f"[e.{field} for e in explanations]", " in this collection")
-            chosen = [each for each in chosen if getattr(each, field) == asked]
+            chosen = [explanation for explanation in chosen if getattr(explanation, field) == asked]
         return Explanations(chosen, cost=self._cost)
 
     def grid(
@@ -136,7 +136,7 @@ class Explanations(Sequence[Explanation]):
             raise UsageError(f"a grid of {columns} columns shows nothing; use 1 or more")
         shared = scale == "shared"
         cells, bar = arrange(self._items, columns=columns, shared=shared, percentile=percentile, cmap=cmap, **options)
-        several = len({group(each) for each in self._items}) > 1
+        several = len({group(explanation) for explanation in self._items}) > 1
         foot = ""
         if len(self._items) > 1:
             foot = "Each map has its own colour scale." if not shared else "All maps share one colour scale."
@@ -150,7 +150,7 @@ class Explanations(Sequence[Explanation]):
         """What the ends of each one's colours stand for, when all of a (method, layer, contrast) share them."""
         looks = looks_of(self._items)
         tops = shared_scales(self._items, looks, percentile)
-        return [ends(seen, tops[group(each)]) for each, seen in zip(self._items, looks, strict=True)]
+        return [ends(seen, tops[group(explanation)]) for explanation, seen in zip(self._items, looks, strict=True)]
 
     def save(
         self,
@@ -180,8 +180,8 @@ class Explanations(Sequence[Explanation]):
         own: list[dict[str, Any]] = [{} for _ in paths]
         if scale == "shared" and not numbers:
             own = [{"limits": limits} for limits in self.limits(options.get("percentile", PERCENTILE))]
-        for each, path, limits in zip(self._items, paths, own, strict=True):
-            each.save(path, force=force, **({} if numbers else options | limits))
+        for explanation, path, limits in zip(self._items, paths, own, strict=True):
+            explanation.save(path, force=force, **({} if numbers else options | limits))
         shared_options = {key: value for key, value in options.items() if key not in ("picture", "caption")}
         self.grid(overview, force=force, scale=scale, **({} if numbers else shared_options))
         return [*paths, overview]
@@ -202,8 +202,8 @@ def file_stems(explanations: Sequence[Explanation]) -> list[str]:
     """
     taken = {"grid"}
     stems: list[str] = []
-    for each in explanations:
-        parts = (each.name, each.target, each.method, each.layer, each.contrast)
+    for explanation in explanations:
+        parts = (explanation.name, explanation.target, explanation.method, explanation.layer, explanation.contrast)
         words = "_".join(_slug(part) for part in parts if part and _slug(part)) or "explanation"
         stem = words.encode()[:180].decode(errors="ignore")
         number = 2

@@ -73,14 +73,14 @@ def _captum(explanation: Explanation, *, upsample: bool = False) -> NDArray[Any]
 
 
 def _pytorch_grad_cam(explanation: Explanation) -> NDArray[Any]:
-    found = np.maximum(_plane(explanation, "pytorch-grad-cam"), 0)
-    full = resize(_stretched(found, 1e-7).astype(np.float32), _size(explanation))
+    positive = np.maximum(_plane(explanation, "pytorch-grad-cam"), 0)
+    full = resize(_stretched(positive, 1e-7).astype(np.float32), _size(explanation))
     return _stretched(full, 1e-7).astype(np.float32)
 
 
 def _torchcam(explanation: Explanation) -> NDArray[Any]:
-    found = _plane(explanation, "torchcam")
-    return _stretched(found if explanation.method == "cam" else np.maximum(found, 0), 1e-8)
+    plane = _plane(explanation, "torchcam")
+    return _stretched(plane if explanation.method == "cam" else np.maximum(plane, 0), 1e-8)
 
 
 def _keras_vis(explanation: Explanation, *, grad_modifier: str | None = "") -> NDArray[Any]:

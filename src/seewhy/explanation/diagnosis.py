@@ -73,8 +73,8 @@ class GridProof:
             raise CapabilityError(f"the grid of layer {self.layer!r} is {self.verdict}: there is nothing to draw of it")
         rows = []
         for (changed, answered), word in zip(pairs, ("rows", "columns"), strict=False):
-            drawn = [np.asarray(each, dtype=np.float32) for each in (changed, resize(answered, changed.shape))]
-            cells = [heatmap(each, limits=(-1, 1), signed=True) for each in drawn]
+            drawn = [np.asarray(side, dtype=np.float32) for side in (changed, resize(answered, changed.shape))]
+            cells = [heatmap(side, limits=(-1, 1), signed=True) for side in drawn]
             rows.append(
                 [
                     Cell(cells[0], (f"{word} changed", "one picture, or the other")),
@@ -105,11 +105,11 @@ class Diagnosis:
     @property
     def healthy(self) -> bool:
         """Whether nothing is worse than a note."""
-        return all(each.severity == "note" for each in self.findings)
+        return all(finding.severity == "note" for finding in self.findings)
 
     def codes(self) -> list[str]:
         """The codes of all findings."""
-        return [each.code for each in self.findings]
+        return [finding.code for finding in self.findings]
 
     def to_dict(self) -> dict[str, Any]:
         """As plain, strictly valid JSON."""
@@ -117,13 +117,15 @@ class Diagnosis:
             "model": self.model,
             "healthy": self.healthy,
             "facts": dict(self.facts),
-            "findings": [asdict(each) for each in self.findings],
-            "methods": [plain(asdict(each)) for each in self.methods],
+            "findings": [asdict(finding) for finding in self.findings],
+            "methods": [plain(asdict(tried)) for tried in self.methods],
             "grid": None
             if self.grid is None
             else plain({"layer": self.grid.layer, "verdict": self.grid.verdict, "correlation": self.grid.correlation}),
         }
 
     def __repr__(self) -> str:
-        works = f", {sum(each.works for each in self.methods)} of {len(self.methods)} methods work" * bool(self.methods)
+        works = f", {sum(tried.works for tried in self.methods)} of {len(self.methods)} methods work" * bool(
+            self.methods
+        )
         return f"Diagnosis({self.model!r}, healthy={self.healthy}, codes={self.codes()}{works})"

@@ -55,19 +55,19 @@ def one(explanation: Explanation) -> str:
 def many(explanations: Explanations) -> str:
     """The grid, and a table with one line for each explanation."""
     first = explanations[:_ROWS]
-    drawable = [each for each in first if picture.drawable(each)]
+    drawable = [explanation for explanation in first if picture.drawable(explanation)]
     shown = _image(type(explanations)(drawable).grid(), "grid") if drawable else ""
     names = ("name", "method", "target", "score", "layer", "contrast", "status")
     head = "".join(f"<th {_LEFT}>{name}</th>" for name in names)
-    body = "".join(_line(getattr(each, name) for name in names) for each in first)
+    body = "".join(_line(getattr(explanation, name) for name in names) for explanation in first)
     more = len(explanations) - len(first)
     rest = f"<p>and {more} more</p>" if more > 0 else ""
     return f"<div>{shown}<table><tr>{head}</tr>{body}</table>{rest}<p>{escape(str(explanations.cost))}</p></div>"
 
 
 def _line(values: Iterable[Any]) -> str:
-    words = ("" if each is None else f"{each:.6g}" if isinstance(each, float) else str(each) for each in values)
-    return "<tr>" + "".join(f"<td {_LEFT}>{escape(each)}</td>" for each in words) + "</tr>"
+    words = ("" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value) for value in values)
+    return "<tr>" + "".join(f"<td {_LEFT}>{escape(word)}</td>" for word in words) + "</tr>"
 
 
 def _short(value: Any) -> str:

@@ -84,7 +84,7 @@ def drawable(explanation: Explanation) -> bool:
 
 def scale(looks: Sequence[Drawable], percentile: float = PERCENTILE) -> float:
     """The magnitude at which the colours of all ``looks`` end; 0.0 where there is nothing to draw."""
-    maps = [each.map if each.signed else np.maximum(each.map, 0) for each in looks if each.map is not None]
+    maps = [seen.map if seen.signed else np.maximum(seen.map, 0) for seen in looks if seen.map is not None]
     return limits(maps, signed=True, percentile=percentile)[1]
 
 
@@ -122,7 +122,7 @@ def _ends(seen: Drawable, given: Limits | None, percentile: float) -> tuple[bool
     if given is None:
         top = scale([seen], percentile)
     elif signed:
-        top = max(abs(float(each)) for each in given)
+        top = max(abs(float(end)) for end in given)
     else:
         return False, (float(given[0]), float(given[1]))
     return signed, (-top if signed else 0.0, top)
@@ -198,8 +198,8 @@ def titles(explanation: Explanation, extra: str = "") -> tuple[str, ...]:
     if contrast and not contrast.startswith("against"):
         contrast = f"against {contrast}"
     score = f"{explanation.unit} {explanation.score:.3g}".strip()
-    where = " · ".join(each for each in (explanation.layer, contrast, extra) if each)
-    return tuple(each for each in (explanation.method, f"{explanation.target} · {score}", where) if each)
+    where = " · ".join(part for part in (explanation.layer, contrast, extra) if part)
+    return tuple(line for line in (explanation.method, f"{explanation.target} · {score}", where) if line)
 
 
 def plot(explanation: Explanation, ax: Any = None, **options: Any) -> Any:

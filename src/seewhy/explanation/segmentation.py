@@ -81,9 +81,9 @@ def graph_cut(
 
 #: what tunes the cut, with its defaults
 CUT = {
-    name: each.default
-    for name, each in inspect.signature(graph_cut).parameters.items()
-    if each.kind is each.KEYWORD_ONLY
+    name: parameter.default
+    for name, parameter in inspect.signature(graph_cut).parameters.items()
+    if parameter.kind is parameter.KEYWORD_ONLY
 }
 
 
@@ -190,8 +190,8 @@ class Segmentation:
     def to_dict(self) -> dict[str, Any]:
         """Everything but the pictures, as plain, strictly valid JSON."""
         said = ("name", "box", "area", "inside", "parameters")
-        found = {name: plain(getattr(self, name)) for name in said}
-        return found | {"explanation": self.explanation.to_dict()}
+        summary = {name: plain(getattr(self, name)) for name in said}
+        return summary | {"explanation": self.explanation.to_dict()}
 
     def _repr_html_(self) -> str:
         return self.gallery()._repr_html_()
