@@ -88,12 +88,12 @@ class Classification:
     @property
     def balanced_accuracy(self) -> float:
         """The mean recall of the classes that were shown: what a rare class counts for as much as a frequent one."""
-        return float(np.mean([each.recall for each in self.scores if each.support]))
+        return float(np.mean([score.recall for score in self.scores if score.support]))
 
     @property
     def macro_f1(self) -> float:
         """The mean F1 of the classes that were shown."""
-        return float(np.mean([each.f1 for each in self.scores if each.support]))
+        return float(np.mean([score.f1 for score in self.scores if score.support]))
 
     def mixed_up(self, most: int = 10) -> list[tuple[int, int, int]]:
         """The commonest mistakes as (true class, answer, count), the commonest first."""
@@ -111,8 +111,8 @@ def classification(truths: Sequence[int], probabilities: NDArray[Any]) -> Classi
     largest. A row with NaN is no answer, and wrong; confidence and calibration are those of the answers. Raises
     `UsageError` for no images, and for classes that the model does not have.
 
-    >>> found = classification([0, 0, 1], np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8]]))
-    >>> found.confusion.tolist(), round(found.accuracy, 3)
+    >>> numbers = classification([0, 0, 1], np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8]]))
+    >>> numbers.confusion.tolist(), round(numbers.accuracy, 3)
     ([[1, 1], [0, 1]], 0.667)
     """
     shares, true = np.asarray(probabilities, dtype=np.float64), np.asarray(truths, dtype=np.int64)
