@@ -140,30 +140,30 @@ def _lay_out(cells: Sequence[Sequence[Cell]], cell: int, header: str, footer: st
 
 def _row(items: list[Piece], row: Sequence[Cell], left: int, top: float, px: _Measures) -> float:
     """Add one row; gives its lower edge. Pictures of a row share their upper edge, whatever their titles."""
-    titles = [_title(each, px) for each in row]
+    titles = [_title(cell, px) for cell in row]
     # whole numbers, so that an SVG's pictures are as sharp as the raster's
     below = math.ceil(max((title[-1][1] + max(px(9), 6) for title in titles if title), default=0.0))
-    sizes = [_fitted(each.pixels, px.cell) for each in row]
-    panel = max((height for each, (_, height) in zip(row, sizes, strict=True) if each.pixels is not None), default=0)
+    sizes = [_fitted(cell.pixels, px.cell) for cell in row]
+    panel = max((height for cell, (_, height) in zip(row, sizes, strict=True) if cell.pixels is not None), default=0)
     bottom = top + below
-    for number, each in enumerate(row):
+    for number, cell in enumerate(row):
         x = left + number * (px.cell + px(16))
         for words, drop, size, fill in titles[number]:
             items.append(Text(x, top + drop, words, size, fill))
         wide, high = sizes[number]
-        if each.pixels is None:
+        if cell.pixels is None:
             high = panel or px.cell // 2
             items.append(Rectangle(x, top + below, wide, high, _PANEL))
-            lines = wrap(each.note, px.small, wide - px(32), 4)
+            lines = wrap(cell.note, px.small, wide - px(32), 4)
             first = top + below + (high - len(lines) * px(18)) / 2 + px(13)
             for line, words in enumerate(lines):
                 items.append(Text(x + wide / 2, first + line * px(18), words, px.small, _SOFT, "middle"))
         else:
             # Enlarged a lot, an interpolated picture would pretend to a resolution that it has not.
-            smooth = wide < 4 * each.pixels.shape[1]
-            items.append(Picture(x, top + below, wide, high, each.pixels, smooth))
-            if each.note:
-                items.extend(_strip(x, top + below, wide, high, each.note, px.small))
+            smooth = wide < 4 * cell.pixels.shape[1]
+            items.append(Picture(x, top + below, wide, high, cell.pixels, smooth))
+            if cell.note:
+                items.extend(_strip(x, top + below, wide, high, cell.note, px.small))
         bottom = max(bottom, top + below + high)
     return bottom
 
@@ -172,7 +172,7 @@ def _title(cell: Cell, px: _Measures) -> list[tuple[str, float, int, str]]:
     """The title's lines as (words, baseline below the row's top, size, colour)."""
     lines: list[tuple[str, float, int, str]] = []
     y = 0.0
-    for number, text in enumerate(each for each in cell.title if each):
+    for number, text in enumerate(line for line in cell.title if line):
         size, fill = (px.large, _INK) if number == 0 else (px.small, _SOFT)
         for words in wrap(text, size, px.cell, 2):
             y += size if not lines else size * 1.32

@@ -147,7 +147,7 @@ def side_by_side(image: Pixels, overlay: Pixels, *, gap: int = 8) -> Pixels:
     >>> side_by_side(tile, tile, gap=4).shape
     (2, 10, 3)
     """
-    left, right = (_photo(each).astype(np.uint8) for each in (image, overlay))
+    left, right = (_photo(picture).astype(np.uint8) for picture in (image, overlay))
     if left.shape[0] != right.shape[0]:
         raise UsageError(f"pictures side by side need one height; got {left.shape[0]} and {right.shape[0]}")
     return np.concatenate([left, np.full((left.shape[0], gap, 3), 255, np.uint8), right], axis=1)
@@ -182,7 +182,7 @@ def _range(values: NDArray[Any], signed: bool, given: tuple[float, float] | None
 
 def map_limits(given: tuple[float, float]) -> tuple[float, float]:
     """``given`` as two floats; raises `UsageError` unless they are finite and in order."""
-    low, high = (float(each) for each in given)
+    low, high = (float(end) for end in given)
     if not (np.isfinite([low, high]).all() and low <= high):
         raise UsageError(f"limits are (low, high), finite and in order; got ({low:g}, {high:g})")
     return low, high

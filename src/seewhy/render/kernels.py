@@ -37,7 +37,7 @@ def kernel(weights: NDArray[Any], *, limit: float, colour: bool = False, cmap: s
         return np.asarray(np.rint(127.5 * (1 + np.clip(share, -1, 1))), dtype=np.uint8).transpose(1, 2, 0).copy()
     factor = max(1, math.ceil(_SLICE / max(planes.shape[1:])))
     drawn = [heatmap(plane, cmap=cmap, signed=True, limits=(-limit, limit)) for plane in planes]
-    large = [np.repeat(np.repeat(each, factor, axis=0), factor, axis=1) for each in drawn]
+    large = [np.repeat(np.repeat(picture, factor, axis=0), factor, axis=1) for picture in drawn]
     return _square(large)
 
 

@@ -35,7 +35,7 @@ def limits(maps: Sequence[NDArray[Any]], *, signed: bool, percentile: float = PE
     """
     if not 0 < percentile <= 100:
         raise UsageError(f"percentile {percentile:g} is outside (0, 100]; 99.5 is the default, 100 the maximum")
-    pooled = [np.asarray(each, dtype=np.float64).ravel() for each in maps]
+    pooled = [np.asarray(map_, dtype=np.float64).ravel() for map_ in maps]
     values = np.concatenate(pooled) if pooled else np.zeros(0)
     values = values[np.isfinite(values)]
     sizes = np.abs(values) if signed else np.maximum(values, 0)

@@ -64,14 +64,14 @@ def settable(text: str, size: int) -> tuple[str, Any]:
     >>> settable("crème brûlée", 12)[0]
     'creme brulee'
     """
-    if all(_has(each, "") for each in text):
+    if all(_has(char, "") for char in text):
         return text, _font(size)
     split = unicodedata.normalize("NFKD", text.translate(_PLAIN))
-    plain = "".join(each for each in split if not unicodedata.combining(each))
-    if all(_has(each, "") for each in plain):
+    plain = "".join(char for char in split if not unicodedata.combining(char))
+    if all(_has(char, "") for char in plain):
         return plain, _font(size)
     for name in _OTHERS:
-        if all(_has(each, name) for each in text):
+        if all(_has(char, name) for char in text):
             return text, _font(size, name)
     return plain, _font(size)
 
@@ -84,7 +84,7 @@ def width(text: str, size: int) -> float:
 
 def clean(text: str) -> str:
     """``text`` on one line, without characters that no font and no XML file can hold."""
-    return "".join(each if each.isprintable() else " " for each in " ".join(text.split())).strip()
+    return "".join(char if char.isprintable() else " " for char in " ".join(text.split())).strip()
 
 
 def fit(text: str, size: int, room: float) -> str:
@@ -125,4 +125,4 @@ def wrap(text: str, size: int, room: float, lines: int) -> list[str]:
         else:
             done.append(line)
             line = word
-    return [fit(each, size, room) for each in (*done, line) if each]
+    return [fit(row, size, room) for row in (*done, line) if row]
