@@ -74,17 +74,17 @@ class Folder:
         if pictured:
             _check_drawable(explanations)
         shared = explanations.limits() if pictured else [(0.0, 0.0)] * len(explanations)
-        stems = file_stems([_without_suffix(each) for each in explanations])
+        stems = file_stems([_without_suffix(explanation) for explanation in explanations])
         files = []
-        for each, stem, limits in zip(explanations, stems, shared, strict=True):
+        for explanation, stem, limits in zip(explanations, stems, shared, strict=True):
             first = self.free(stem, *formats)
-            mine = [first.with_name(f"{first.name.removesuffix(formats[0])}{suffix}") for suffix in formats]
-            for path in mine:
+            paths = [first.with_name(f"{first.name.removesuffix(formats[0])}{suffix}") for suffix in formats]
+            for path in paths:
                 own: dict[str, Any] = {} if path.suffix == ".npz" else {"limits": limits, **options}
                 if path.suffix == ".svg":
                     own.pop("picture", None)
-                each.save(path, force=True, **own)
-            files.append(mine)
+                explanation.save(path, force=True, **own)
+            files.append(paths)
         return files
 
     def save_grid(self, explanations: Explanations, word: str, suffix: str = "png", **options: Any) -> Path:
@@ -119,7 +119,7 @@ def _check_place(path: Path) -> None:
     """Found out before a model is loaded, and without making anything."""
     if path.exists() and not path.is_dir():
         raise UsageError(f"cannot write into {path}: that is a file; name a folder")
-    near = next((each for each in (path, *path.absolute().parents) if each.exists()), path)
+    near = next((place for place in (path, *path.absolute().parents) if place.exists()), path)
     if not near.is_dir():
         raise UsageError(f"cannot write into {path}: {near} is a file; name another folder")
     if not os.access(near, os.W_OK | os.X_OK):
@@ -127,11 +127,11 @@ def _check_place(path: Path) -> None:
 
 
 def _check_drawable(explanations: Sequence[Explanation]) -> None:
-    for each in explanations:
-        if not drawable(each):
-            where = f" at layer {each.layer!r}" if each.layer else ""
+    for answer in explanations:
+        if not drawable(answer):
+            where = f" at layer {answer.layer!r}" if answer.layer else ""
             raise UsageError(
-                f"{each.method}{where} has values of shape {each.values.shape}, of which there is no picture; "
+                f"{answer.method}{where} has values of shape {answer.values.shape}, of which there is no picture; "
                 "take a layer with two spatial axes, or explain into --format npz"
             )
 
