@@ -94,7 +94,7 @@ ARGUMENTS = {
 }
 
 #: what any function from a batch to scores can serve
-FORWARD_ONLY = frozenset({Need.STREAM, *(each.need for each in ARGUMENTS.values() if not each.call)}) - {
+FORWARD_ONLY = frozenset({Need.STREAM, *(argument.need for argument in ARGUMENTS.values() if not argument.call)}) - {
     Need.ACTIVATION,
     Need.GRADIENT,
 }
@@ -170,7 +170,7 @@ def method(card: Card) -> Callable[[F], F]:
     without a default, a family or a reduction that does not exist, and a name that is taken.
     """
 
-    known = [name for name, each in ARGUMENTS.items() if each.call in ("", card.call)]
+    known = [name for name, argument in ARGUMENTS.items() if argument.call in ("", card.call)]
 
     def register(formula: F) -> F:
         requires, parameters = [], {}
@@ -206,7 +206,7 @@ def registered_by(module: Any) -> list[Method]:
     if not isinstance(module, ModuleType):
         raise UsageError(f"it names a {type(module).__name__}, where a module is needed whose import registers methods")
     top = module.__name__.partition(".")[0]
-    found = [each for each in methods if str(each.formula.__module__).partition(".")[0] == top]
-    if not found:
+    registered = [candidate for candidate in methods if str(candidate.formula.__module__).partition(".")[0] == top]
+    if not registered:
         raise UsageError(f"{module.__name__} registers no method: decorate a formula with seewhy.extend.method")
-    return found
+    return registered

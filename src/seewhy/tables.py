@@ -82,21 +82,21 @@ class Registry(Generic[T]):
 
     def _load(self, group: str, entries: Callable[[Any], Iterable[T]]) -> None:
         try:
-            found = _announced(group)
+            announced = _announced(group)
         except Exception as error:  # whatever a damaged installation makes of its metadata
             warnings.warn(f"no package adds to {group}: entry points cannot be read: {reason(error)}", stacklevel=2)
             return
-        for entry in found:
+        for entry in announced:
             self._enter(entry, entries)
 
     def _enter(self, entry: EntryPoint, entries: Callable[[Any], Iterable[T]]) -> None:
         """What one entry point brings: all of it, or nothing."""
         before = set(self._entries)
         try:
-            for each in entries(entry.load()):
-                if self._entries.get(each.name) is not each:
-                    self.add(each)
-                self._packages.setdefault(each.name, _package(entry))
+            for brought in entries(entry.load()):
+                if self._entries.get(brought.name) is not brought:
+                    self.add(brought)
+                self._packages.setdefault(brought.name, _package(entry))
         except BaseException as error:  # another package's code may raise anything, or end the process
             for name in set(self._entries) - before:
                 self.remove(name)
@@ -133,10 +133,10 @@ def _announced(group: str) -> list[EntryPoint]:
     allowed = os.environ.get(ALLOWED)
     if allowed is not None:
         names = {_plain(name) for name in re.split(r"[,\s]+", allowed) if name}
-        found = [entry for entry in entry_points(group=group) if _plain(_name(entry)) in names] if names else []
+        points = [entry for entry in entry_points(group=group) if _plain(_name(entry)) in names] if names else []
     else:
-        found = list(entry_points(group=group))
-    return sorted(found, key=lambda entry: (_plain(_name(entry)), entry.name))
+        points = list(entry_points(group=group))
+    return sorted(points, key=lambda entry: (_plain(_name(entry)), entry.name))
 
 
 def _package(entry: EntryPoint) -> str:
