@@ -125,7 +125,5 @@ class Diagnosis:
         }
 
     def __repr__(self) -> str:
-        works = f", {sum(tried.works for tried in self.methods)} of {len(self.methods)} methods work" * bool(
-            self.methods
-        )
+        works = f", {sum(m.works for m in self.methods)} of {len(self.methods)} methods work" * bool(self.methods)
         return f"Diagnosis({self.model!r}, healthy={self.healthy}, codes={self.codes()}{works})"
