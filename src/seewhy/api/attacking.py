@@ -99,7 +99,7 @@ def attack(
             refuse_several("attack", "attack", f"{len(items)} images were given" if len(items) > 1 else "")
         return attack_items(
             wrapped, items, method=method, target=target, towards=towards, maps=maps, memory=memory, progress=progress,
-            **parameters,
+            partial=True, **parameters,
         )  # fmt: skip
 
     return attacks
@@ -122,9 +122,11 @@ def attack_items(
     maps: str | None = None,
     memory: int | None = None,
     progress: Callable[[str, int, int], None] | None = None,
+    partial: bool = False,
     **parameters: Any,
 ) -> list[Attack]:
-    """`attack` for images read already; ``target`` and ``towards`` may be lists, one for each."""
+    """`attack` for images read already; ``target`` and ``towards`` may be lists, one for each. An interruption is
+    raised, unless whoever asks takes ``partial`` ones, of which each says so, and there is one of every image."""
     began = time.perf_counter()
     _check_whole_levels(items, parameters)
     before = predict_items(model, items, memory=memory)
@@ -135,8 +137,9 @@ def attack_items(
     settings = Settings(memory=memory, progress=progress or (lambda *_: None))
     wanted = [goal.target for goal in goals]
     request = Request(method=method, target=wanted, parameters=parameters, settings=settings)
-    changes = run_plan(Plan.make(model, request, len(items), call="attack"), items)
-    items = items[: len(changes)]
+    changes = run_plan(Plan.make(model, request, len(items), call="attack"), items, partial=partial)
+    if len(changes) < len(items):  # of those that are there nobody could tell whose they are
+        raise KeyboardInterrupt
     attacked = [_changed(model, item, change) for item, change in zip(items, changes, strict=True)]
     after = predict_items(model, [changed.item for changed in attacked], targets=wanted, memory=memory)
     pairs = _explained(model, items, attacked, before, after, maps, memory)
@@ -165,7 +168,7 @@ def attack_items(
             provenance=change.provenance,
         )
         for item, now, goal, first, then, change, pair in zip(
-            items, attacked, goals, before, after, changes, pairs, strict=False
+            items, attacked, goals, before, after, changes, pairs, strict=True
         )
     ]
 
@@ -275,7 +278,7 @@ def _explained(
         return [None] * len(items)
     pairs: list[tuple[Explanation, Explanation] | None] = []
     settings = Settings(memory=memory)
-    for item, now, first, then in zip(items, attacked, before, after, strict=False):
+    for item, now, first, then in zip(items, attacked, before, after, strict=True):
 
         def both(name: str, rows: list[Item], classes: list[int]) -> tuple[Explanation, Explanation]:
             request = Request(method=name, target=classes, settings=settings)
@@ -385,8 +388,8 @@ def robustness(
                 wrapped, [items[n] for n in batch], method=method, target=[right[n] for n in batch], memory=memory,
                 epsilon=size, **parameters,
             )  # fmt: skip
-            left += [n for n, outcome in zip(batch, attacks, strict=False) if not outcome.success]
-            unmoved |= {n for n, outcome in zip(batch, attacks, strict=False) if outcome.status.code == "zero-gradient"}
+            left += [n for n, outcome in zip(batch, attacks, strict=True) if not outcome.success]
+            unmoved |= {n for n, outcome in zip(batch, attacks, strict=True) if outcome.status.code == "zero-gradient"}
             if progress is not None:
                 progress(f"{method}, epsilon {size:g}", start + len(batch), len(standing))
         if standing and len(unmoved) == len(standing) and not number:

@@ -73,11 +73,14 @@ class Done:
     origin: Mapping[str, Any]
 
 
-def batches(plan: Plan, items: Sequence[Item], make: Callable[[Batch], T]) -> list[tuple[Done, T]]:
-    """Run ``items`` as planned; gives each batch with what ``make`` makes of it, up to an interruption.
+def batches(
+    plan: Plan, items: Sequence[Item], make: Callable[[Batch], T], *, partial: bool = False
+) -> list[tuple[Done, T]]:
+    """Run ``items`` as planned; gives each batch with what ``make`` makes of it.
 
     ``make`` runs where a lack of memory still makes the batch smaller. Where a prepared program is found to differ from
-    the model, all batches are run again without one.
+    the model, all batches are run again without one. An interruption is raised, also where a method could answer with
+    the samples that it had, unless whoever asks takes ``partial`` results, and says so.
     """
 
     finished: list[tuple[Done, T]] = []
@@ -87,6 +90,8 @@ def batches(plan: Plan, items: Sequence[Item], make: Callable[[Batch], T]) -> li
             for done, result in _each(replace(plan, settings=attempt.settings), items, make, attempt.lost):
                 finished.append((done, result))
                 attempt.done.append(done.spent)
+    if not partial and any(done.interrupted for done, _ in finished):
+        raise KeyboardInterrupt
     return finished
 
 
@@ -293,7 +298,7 @@ def explain(
         plan = Plan.make(wrapped, request, len(items))
         if only:
             refuse_several("explain", "explanation", plan.several(len(items)))
-        return run_plan(plan, items)
+        return run_plan(plan, items, partial=True)
 
     return explanations
 
@@ -315,13 +320,14 @@ explain_all = all_of(
 )
 
 
-def run_plan(plan: Plan, items: Sequence[Item]) -> Explanations:
-    """Explain ``items`` as planned, in chunks of equal shape that fit into memory; in the order of the images."""
+def run_plan(plan: Plan, items: Sequence[Item], *, partial: bool = False) -> Explanations:
+    """Explain ``items`` as planned, in chunks of equal shape that fit into memory; in the order of the images. As far
+    as an interruption let it, for whoever takes ``partial`` results; for others it is raised."""
     began = time.perf_counter()
     by_image: dict[int, list[Explanation]] = {}
     spent = Cost()
     interrupted = False
-    for done, explained in batches(plan, items, lambda batch: _explanations(plan, batch)):
+    for done, explained in batches(plan, items, lambda batch: _explanations(plan, batch), partial=partial):
         passes = done.spent
         spent += Cost(passes.forwards, passes.backwards, passes.checks)
         by_image |= dict(zip(done.indices, explained, strict=True))
@@ -376,7 +382,7 @@ def explain_photos(model: Model, photos: Sequence[str | Path], request: Request)
     for photo in photos:
         try:
             items, _ = read_items(model, str(photo))
-            explanations = run_plan(plan, items)
+            explanations = run_plan(plan, items, partial=True)
         except (ImageError, OutOfMemory) as error:
             yield PhotoOutcome(str(photo), None, str(error))
             continue

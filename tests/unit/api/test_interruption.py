@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 import seewhy
 from networks import image, make
 from properties.snapshots import difference, snapshot
+from seewhy.api.attacking import robustness
 from seewhy.registry import methods
 
 GRID = torch.arange(64).reshape(8, 8) // 13
@@ -39,6 +42,14 @@ class Interrupt:
         self.left -= len(output)
         if self.left < 0:
             raise KeyboardInterrupt("on purpose")
+
+
+class Once(Interrupt):
+    """One that raises a single time, as a key is pressed once."""
+
+    def __call__(self, module: nn.Module, args: object, output: torch.Tensor) -> None:
+        if self.left >= 0:
+            super().__call__(module, args, output)
 
 
 def _ahead(name: str) -> int:
@@ -121,3 +132,58 @@ def test_a_finished_picture_outlives_an_interruption_of_its_score(monkeypatch: p
     assert found.status.code == "unfinished"
     assert found.values.shape == (1, 3, 16, 16)
     assert found.tiles[0].value is None
+
+
+def _photos(count: int, size: int = 8) -> list[np.ndarray]:
+    make = np.random.default_rng(3)
+    return [make.integers(0, 256, (size, size, 3), dtype=np.uint8) for _ in range(count)]
+
+
+def _network(size: int = 8) -> torch.nn.Module:
+    with torch.random.fork_rng([]):
+        torch.manual_seed(3)
+        layers = [
+            torch.nn.Conv2d(3, 4, 3),
+            torch.nn.ReLU(),
+            torch.nn.Flatten(),
+            torch.nn.Linear(4 * (size - 2) ** 2, 3),
+        ]
+        return torch.nn.Sequential(*layers).eval()
+
+
+def _interrupted(net: torch.nn.Module, after: int) -> seewhy.Model:
+    """The network, interrupted at sample ``after``."""
+    net[-1].register_forward_hook(Once(after))
+    return seewhy.wrap(net, preprocess=seewhy.Preprocess(size=(8, 8), resize=None, mean=(0.0,) * 3, std=(1.0,) * 3))
+
+
+@pytest.mark.parametrize("after", [3, 20, 40, 80])
+def test_an_interrupted_curve_is_none(after: int, tmp_path: Path) -> None:
+    """Photos that were not attacked, or not to the end, neither stood nor fell."""
+    for number, photo in enumerate(_photos(6)):
+        Image.fromarray(photo).save(tmp_path / f"{number}.png")
+    with pytest.raises(KeyboardInterrupt):
+        robustness(_interrupted(_network(), after), tmp_path, [1, 2, 4], method="pgd")
+
+
+def test_what_is_made_of_maps_is_not_made_of_parts_of_them() -> None:
+    """A mask of a map that was interrupted would be one of the samples that it had, and nobody would be told."""
+    whole = seewhy.segment(_interrupted(_network(), 10**6), _photos(1)[0], n=64)
+    assert whole.mask.shape == (8, 8)
+    with pytest.raises(KeyboardInterrupt):
+        seewhy.segment(_interrupted(_network(), 60), _photos(1)[0], n=400, memory=1, tolerance=0.0)
+    with pytest.raises(KeyboardInterrupt):
+        seewhy.segment_all(_interrupted(_network(), 60), _photos(2), n=400, memory=1, tolerance=0.0)
+
+
+def test_an_attack_gives_the_best_so_far_of_every_image_or_none() -> None:
+    model = _interrupted(_network(), 4)
+    assert seewhy.attack(model, _photos(1)[0], method="pgd", maps=None).status.code == "unfinished"
+    sizes = [*_photos(1), *_photos(1, size=9), *_photos(1)]
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()).eval()
+    x = [torch.from_numpy(photo).permute(2, 0, 1) / 255 for photo in sizes]
+    assert len(seewhy.attack_all(net, x, method="pgd", maps=None)) == 3
+    # those of one size come first: with the last size interrupted there are two, the first and the third
+    net[-1].register_forward_hook(Once(15))
+    with pytest.raises(KeyboardInterrupt):
+        seewhy.attack_all(net, x, method="pgd", maps=None)
