@@ -14,6 +14,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
     torch.set_num_threads(1)
 
+import gc
 import random
 import zlib
 
@@ -33,6 +34,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Know which tests are slow."""
     config.pluginmanager.register(Slowness(config.getoption("--write-slow")), "slowness")
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays: no collection of garbage, of which tests about memory ask for many, walks
+    through it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)

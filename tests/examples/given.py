@@ -22,8 +22,9 @@ module: nn.Module = nn.Sequential(
     nn.Conv2d(3, 8, 3, stride=2), nn.ReLU(), nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(128, 2)
 ).eval()
 network: nn.Module = torchvision.models.resnet18().eval()
-model: seewhy.Model = replace(  # its labels and its preprocessing, and a network that is quicker
+model: seewhy.Model = replace(  # its labels, and a network and a size that are quicker
     seewhy.load("builtin"),
+    preprocess=seewhy.Preprocess(size=(80, 80), resize=88),
     module=nn.Sequential(
         nn.Conv2d(3, 8, 7, stride=4), nn.ReLU(), nn.Conv2d(8, 16, 3, stride=2), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
         nn.Flatten(), nn.Linear(16, 1000),

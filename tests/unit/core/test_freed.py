@@ -24,6 +24,7 @@ from seewhy.core.network.places import find_place
 @pytest.fixture
 def _no_collector() -> Iterator[None]:
     gc.collect()
+    gc.freeze()  # what is there before is not looked through
     gc.disable()
     yield
     gc.enable()

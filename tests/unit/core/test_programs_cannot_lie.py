@@ -158,7 +158,8 @@ def test_a_network_that_ends_in_a_squash(method: str, end: nn.Module) -> None:
     net = seeded(lambda: Net(end))
     asked: dict[str, Any] = {"target": 1, "layer": "features"} if method == "score-cam" else {"target": 1}
     asked |= {"window": 8, "stride": 8} if method == "occlusion" else {}
-    asked |= {"n": 64} if method in ("rise", "lime", "kernel-shap") else {}
+    asked |= {"n": 64} if method in ("rise", "lime", "kernel-shap", "hsic") else {}
+    asked |= {"n": 88, "cells": 3} if method == "sobol" else {}
     asked |= {"segments": "grid"} if method in ("lime", "kernel-shap", "feature-ablation") else {}
     exact = seewhy.explain_all(net, images(3), method, **asked, prepare=False)
     found = seewhy.explain_all(net, images(3), method, **asked, prepare=True)
