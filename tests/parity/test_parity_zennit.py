@@ -144,7 +144,9 @@ def _torchvision(kind: str, seed: int) -> nn.Module:
         torch.manual_seed(seed)
         net = getattr(models, kind)(weights=None, num_classes=4)
         if isinstance(net, models.VGG):  # 120 million weights are no other test than a hundred thousand
-            net.classifier = nn.Sequential(nn.Linear(512 * 49, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 4))
+            net.classifier = nn.Sequential(
+                nn.Linear(512 * 49, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 4)
+            )
         for part in net.modules():
             if isinstance(part, nn.BatchNorm2d):
                 nn.init.normal_(part.running_mean, std=0.2)

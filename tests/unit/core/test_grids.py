@@ -238,7 +238,8 @@ def test_one_chosen_before_an_undecided_one_says_so() -> None:
         assert (found.layer, found.status.ok) == ("0", False)
         assert "'0' is the last whose positions are places of the picture; behind it come 1" in found.notes[0]
     seen = seewhy.diagnose(dead, x, methods=[]).facts["layer for CAMs"]
-    assert seen.startswith("0 (") and "those behind it could not be laid over the picture: 1" in seen
+    assert seen.startswith("0 (")
+    assert "those behind it could not be laid over the picture: 1" in seen
 
 
 @pytest.mark.parametrize(("layer", "grid"), [("weights", "65x65"), ("q_norm", "65x4")])
