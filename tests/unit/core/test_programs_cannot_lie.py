@@ -6,6 +6,7 @@ Right values are computed by hand, on the model itself, in float64.
 from __future__ import annotations
 
 import copy
+import pydoc
 import signal
 import threading
 import time
@@ -642,6 +643,81 @@ def test_a_program_that_begins_to_lie_is_found_out(
     assert alike(later, exact)
     # it is not used any more; another one may be, which lies as well
     assert method == "score-cam" or not any("found to differ" in note for note in later[0].notes)
+
+
+# ------------------------------------------------------------------------------------------ a program that does not run
+
+
+class InPlace(nn.Module):
+    """Rewrites what its convolution gave, by ``change``."""
+
+    def __init__(self, change: Callable[[Tensor], object]) -> None:
+        super().__init__()
+        self.first, self.second, self.head = nn.Conv2d(3, 6, 3), nn.Conv2d(6, 8, 3), nn.Linear(8, 3)
+        self.change = change
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.first(x).sigmoid() + 0.5
+        self.change(y)
+        return self.head(self.second(y).relu().mean((2, 3)))
+
+
+@pytest.mark.parametrize("method", ["occlusion", "saliency"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda y: y.pow_(2), lambda y: y.pow_(y.detach() * 0 + 3), lambda y: y.ldexp_(torch.ones(())),
+        lambda y: y.div_(2, rounding_mode=None), lambda y: y.clamp_(0.6, 0.9), lambda y: y.sqrt_(), lambda y: y.neg_(),
+        lambda y: y.addcmul_(y.detach() * 2, y.detach()), lambda y: y.lerp_(y.detach() * 0, 0.25),
+    ],
+    ids=["pow", "pow-tensor", "ldexp", "div", "clamp", "sqrt", "neg", "addcmul", "lerp"],
+)  # fmt: skip
+def test_what_is_rewritten_in_place_by_any_operation(method: str, change: Any) -> None:
+    net, x = seeded(lambda: InPlace(change)), images(2)
+    asked: dict[str, Any] = {"window": 8, "stride": 8, "fill": 0.0} if method == "occlusion" else {}
+    exact = seewhy.explain_all(net, x, method, 1, **asked, prepare=False)
+    for _ in range(2):
+        found = seewhy.explain_all(net, x, method, 1, **asked, prepare=True)
+        assert found[0].provenance["prepared"]["used"], found[0].provenance["prepared"]
+        assert alike(found, exact)
+    if method == "occlusion":
+        for row in range(2):
+            right = occluded(net, x[row : row + 1], 1, 8)
+            assert np.abs(exact[row].values - right).max() <= 1e-4 * np.abs(right).max()
+
+
+@pytest.mark.parametrize("method", ["occlusion", "saliency", "rise", "grad-cam"])
+@pytest.mark.parametrize(
+    "where",
+    ["building.Prepared.forward", "building.Prepared.finish", "building.Build.program", "windows.Windows.__call__",
+     "programs.plan_windows", "windows.WindowPlan.of"],
+)  # fmt: skip
+@pytest.mark.parametrize("after", [0, 2])
+def test_a_program_that_raises_leaves_it_to_the_model(
+    method: str, where: str, after: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once, or when it had been found to agree: what is fast may break, and no call with it."""
+    net, x = seeded(Net), images(2)
+    asked: dict[str, Any] = {"occlusion": {"window": 4, "stride": 4}, "rise": {"n": 80}}.get(method, {})
+    exact = seewhy.explain_all(net, x, method, 1, **asked, prepare=False)
+    path = f"seewhy.core.compile.{where}"
+    owner, name = path.rsplit(".", 1)
+    whole, calls = pydoc.locate(path), []
+
+    def breaks(*args: Any, **kwargs: Any) -> Any:
+        calls.append(1)
+        if len(calls) > after:
+            raise KeyError("no such node\nin this graph")
+        return whole(*args, **kwargs)  # type: ignore[operator]
+
+    monkeypatch.setattr(pydoc.locate(owner), name, breaks)
+    for _ in range(2):
+        found = seewhy.explain_all(net, x, method, 1, **asked, prepare=True)
+        assert alike(found, exact)
+        assert [each.status.code for each in found] == [each.status.code for each in exact]
+    if len(calls) > after and name != "program":  # steps that do not run are left out when they are measured
+        said = str(found[0].provenance["prepared"])
+        assert "does not run (KeyError" in said or not found[0].provenance["prepared"]["used"], said
 
 
 def test_a_gradient_that_lies_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:

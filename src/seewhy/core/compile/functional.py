@@ -59,10 +59,9 @@ def _written(node: fx.Node) -> fx.Node | None:
         for argument, value in zip(node.target._schema.arguments, node.args, strict=False)  # type: ignore[union-attr]
         if argument.alias_info is not None and argument.alias_info.is_write
     ]
-    given = [a for a in node.target._schema.arguments if a.alias_info is not None and a.alias_info.is_write]  # type: ignore[union-attr]
-    if not given:
+    if not _writes(node.target):
         return None
-    if len(given) != 1 or len(written) != 1 or node.args[0] is not written[0]:
+    if _writes(node.target) != 1 or len(written) != 1 or node.args[0] is not written[0]:
         raise CapabilityError(f"its graph has {node.target}, which writes where nothing else is seen to")
     return written[0] if isinstance(written[0], fx.Node) else None
 
@@ -82,11 +81,24 @@ def _replace(node: fx.Node, written: fx.Node, roots: dict[fx.Node, fx.Node], ord
 
 def _out_of_place(target: Any) -> Any:
     """The function of which ``target`` is the spelling that writes into its argument."""
-    packet, overload = target._schema.name.removeprefix("aten::"), target._overloadname
+    packet = target._schema.name.removeprefix("aten::")
     plain = getattr(_ATEN, packet[:-1], None) if packet.endswith("_") else None
-    if plain is None or overload not in plain.overloads():
-        raise CapabilityError(f"its graph has {target}, of which torch has no form without a side effect")
-    return getattr(plain, overload)
+    for overload in () if plain is None else plain.overloads():
+        # told by what it takes: overloads of one name may take other things (pow_.Scalar and pow.Scalar)
+        form = getattr(plain, overload)
+        if _taken(form) == _taken(target) and not _writes(form):
+            return form
+    raise CapabilityError(f"its graph has {target}, of which torch has no form without a side effect")
+
+
+def _writes(target: Any) -> int:
+    """Into how many of its arguments an operation writes."""
+    return sum(a.alias_info is not None and a.alias_info.is_write for a in target._schema.arguments)
+
+
+def _taken(target: Any) -> list[tuple[str, str]]:
+    """The names and types of what an operation takes."""
+    return [(argument.name, str(argument.type)) for argument in target._schema.arguments]
 
 
 def _is_view(node: fx.Node) -> bool:

@@ -28,6 +28,7 @@ from seewhy.core.compile.state import Contents, addresses, structure
 from seewhy.core.compile.windows import WindowPlan, plan_windows
 from seewhy.core.forward.agreement import mixes, now_and_then
 from seewhy.core.forward.demand import Use
+from seewhy.core.forward.session import DoesNotRun, no_error_of_ours
 from seewhy.core.network.borrowed import Network
 from seewhy.errors import CapabilityError, SeewhyError, reason
 
@@ -235,7 +236,12 @@ class Preparer:
         """A program for ``use``, unless it is to be done eagerly."""
         if self._found is None or self.refused(use):
             return None
-        return self._found.program(use, self._measure)
+        try:
+            with no_error_of_ours():
+                return self._found.program(use, self._measure)
+        except DoesNotRun as error:
+            self.judge(use, str(error))
+            return None
 
     def windows(self, boxes: tuple[Tensor, Tensor]) -> tuple[Use, WindowPlan] | None:
         """A plan for variants that differ from their image in ``boxes`` only, unless they are better run whole."""
@@ -245,7 +251,12 @@ class Preparer:
         use = Use((), "none", False, False, (lo.numpy().tobytes(), hi.numpy().tobytes()))
         if self.refused(use):
             return None
-        plan = self._found.plan(use.windows, lo, hi, self._measure)
+        try:
+            with no_error_of_ours():
+                plan = self._found.plan(use.windows, lo, hi, self._measure)
+        except DoesNotRun as error:
+            self.judge(use, str(error))
+            return None
         if plan is None:
             return None
         self._found.record["windows"] = f"{plan.gain:.1f} times fewer multiplications"

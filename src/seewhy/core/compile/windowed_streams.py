@@ -14,7 +14,7 @@ from seewhy.core.compile.windows import WindowPlan, Windows
 from seewhy.core.forward.agreement import difference
 from seewhy.core.forward.demand import Demand, Use
 from seewhy.core.forward.result import Forward
-from seewhy.core.forward.session import Session
+from seewhy.core.forward.session import DoesNotRun, Session, no_error_of_ours
 from seewhy.core.memory_budget import unmetered
 
 __all__ = ["MOST", "Following", "follow"]
@@ -39,10 +39,10 @@ class Following:
     _windows: Windows | None = field(default=None)
 
     def run(self, samples: Tensor, indices: Tensor) -> Forward:
-        """A pass of one image's variants [m]."""
+        """A pass of one image's variants [m]. Raises `DoesNotRun`."""
         image = int(samples[0])
         if image != self._image or self._windows is None:
-            with unmetered():  # once for an image, however many windows follow
+            with unmetered(), no_error_of_ours():  # once for an image, however many windows follow
                 self._image, self._windows = image, self.plan.of(self.session.x[image : image + 1])
         windows, rows = self._windows, indices.tolist()
         variants = self.source.inputs(self.session.x, samples, indices).detach()
@@ -69,6 +69,9 @@ def follow(
     variants = source.inputs(session.x, samples, indices).detach()
     ways = session.ways(variants, demand)
     exact = next(ways)
-    verdict = difference(exact, following.run(samples, indices), ways)
+    try:
+        verdict = difference(exact, following.run(samples, indices), ways)
+    except DoesNotRun as error:
+        verdict = str(error)
     preparer.judge(use, verdict)
     return (None if verdict else following), len(samples)

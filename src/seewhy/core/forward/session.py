@@ -6,7 +6,7 @@ from __future__ import annotations
 import itertools
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
@@ -25,21 +25,37 @@ from seewhy.core.intercept.biases import BiasWatch
 from seewhy.core.intercept.functions import Interceptor
 from seewhy.core.intercept.head import HeadWatch
 from seewhy.core.intercept.torch_faults import WORKAROUNDS
-from seewhy.core.memory_budget import Budget, unmetered
+from seewhy.core.memory_budget import Budget, out_of_memory, unmetered
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.capture import UNRECORDED, Edit, Results, capture, record
 from seewhy.core.network.layouts import Layout, Reshape, find_layout
 from seewhy.core.network.outputs import Outputs
 from seewhy.core.network.places import Place, find_place
-from seewhy.errors import TargetError
+from seewhy.errors import TargetError, reason
 
-__all__ = ["Programs", "Session", "Settings", "rounded"]
+__all__ = ["DoesNotRun", "Programs", "Session", "Settings", "no_error_of_ours", "rounded"]
 
 #: how often a network's input is moved by its rounding, to see how far the network is from itself
 _MOVED = 4
 
 #: what torch says when the part of a model before the first captured layer cannot do without a graph
 _WANTS_GRAPH = ("created in no_grad mode", "does not require grad", "inplace", "in-place", UNRECORDED)
+
+
+class DoesNotRun(Exception):
+    """A prepared program raised where it was to stand for the model; in words."""
+
+
+@contextmanager
+def no_error_of_ours() -> Iterator[None]:
+    """What a program raises in here is `DoesNotRun`, but for a lack of memory: where the model itself would raise, it
+    does so when it runs instead."""
+    try:
+        yield
+    except Exception as error:
+        if out_of_memory(error):
+            raise
+        raise DoesNotRun(f"does not run ({reason(error)})") from error
 
 
 class Programs(Protocol):
@@ -147,7 +163,11 @@ class Session:
         # no watch has to see the first part, and each call of a function that it sees costs; but rectifiers are counted
         apart = use.recorded != "all" and not use.rules
         run, start = (program.finish, program.start) if apart else (program, None)
-        prepared = self.standing_in(run, x, replace(demand, places=places), use, start)
+        try:
+            prepared = self.standing_in(run, x, replace(demand, places=places), use, start)
+        except DoesNotRun as error:
+            self.programs.judge(use, str(error))
+            return self.eager(x, demand)
         if self.programs.trusted(use):
             return prepared
         with unmetered():  # once only: no later chunk takes so much
@@ -192,8 +212,9 @@ class Session:
         start: Callable[[Tensor], Sequence[Any]] | None = None,
     ) -> Forward:
         """The forward of a program for ``use``, which writes into nothing that it is given: ``run`` of ``x``, or of
-        what ``start`` makes of it unwatched."""
-        forward = self._forward(run, x, demand, start)
+        what ``start`` makes of it unwatched. Raises `DoesNotRun`."""
+        with no_error_of_ours():
+            forward = self._forward(run, x, demand, start)
         forward.use = use
         return forward
 

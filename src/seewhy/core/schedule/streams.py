@@ -14,7 +14,7 @@ from seewhy.core.compile.windowed_streams import follow
 from seewhy.core.forward.answers import GradientKey, answer, gradients_at
 from seewhy.core.forward.demand import Demand
 from seewhy.core.forward.result import Forward
-from seewhy.core.forward.session import Session
+from seewhy.core.forward.session import DoesNotRun, Session
 from seewhy.core.layers.editable import check_editable
 from seewhy.core.memory_budget import Budget, chunks, unmetered
 from seewhy.core.network.layouts import Reshape
@@ -101,9 +101,15 @@ def run_stream(
     looked = False
 
     def work(samples: Tensor, indices: Tensor) -> list[list[Tensor]]:
+        nonlocal following
+        forward = None
         if following is not None:
-            forward = following.run(samples, indices)
-        else:
+            try:
+                forward = following.run(samples, indices)
+            except DoesNotRun as error:  # it ran for those that it was compared with
+                preparer.judge(following.use, str(error))
+                following = None
+        if forward is None:
             variants = source.inputs(x, samples, indices)
             forward = session.run(variants if keep else variants.detach(), asked_of(samples, indices))
         tally.checks += forward.checks
