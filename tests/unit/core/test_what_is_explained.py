@@ -343,3 +343,164 @@ def test_biases_and_a_backward_rule_in_one_call(kind: type[nn.Module]) -> None:
     both = seewhy.explain_all(net, x, ["guided-backprop", "full-grad"], 1)
     for name, found in zip(("guided-backprop", "full-grad"), both, strict=True):
         np.testing.assert_allclose(found.values, seewhy.explain(net, x, name, 1).values, rtol=1e-5)
+
+
+# ---------------------------------------------------------------------------------- what is done to the end of a network
+
+
+class Ends(nn.Module):
+    """Scores, and what ``end`` makes of them."""
+
+    def __init__(self, end: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.conv, self.fc, self.end = nn.Conv2d(3, 6, 3), nn.Linear(6, 4), end
+
+    def scores(self, x: Tensor) -> Tensor:
+        return 4 * self.fc(self.conv(x).relu().mean((2, 3)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.end(self.scores(x))
+
+
+def _written(z: Tensor, squash: Callable[[Tensor], Tensor], change: Callable[[Tensor], object]) -> Tensor:
+    given = squash(z)
+    change(given)
+    return given
+
+
+def _scores_written(z: Tensor) -> Tensor:
+    given = z.sigmoid()
+    z.mul_(3)
+    return given
+
+
+WRITTEN: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
+    "turned round": (lambda z: _written(z, lambda y: y.log_softmax(1), lambda p: p.neg_()), "output"),
+    "weighted": (lambda z: _written(z, lambda y: y.softmax(1), lambda p: p.mul_(torch.arange(4.0) / 4)), "probability"),
+    "one minus": (lambda z: _written(z, torch.sigmoid, lambda p: p.neg_().add_(1)), "probability"),
+    "a class left out": (lambda z: _written(z, lambda y: y.softmax(1), lambda p: p[:, 0].zero_()), "probability"),
+    "copied when written": (lambda z: _written(z, torch.sigmoid, lambda p: p.mul_(0.5)).clone(), "probability"),
+    "its scores written": (_scores_written, "probability"),
+}
+
+
+@pytest.mark.parametrize("case", WRITTEN)
+@pytest.mark.parametrize("prepare", [False, True])
+def test_what_is_written_into_behind_a_squash_is_what_is_explained(case: str, prepare: bool) -> None:
+    end, unit = WRITTEN[case]
+    net, x = seeded(lambda: Ends(end)), torch.rand(2, 3, 16, 24, generator=torch.Generator().manual_seed(1))
+    asked: dict[str, Any] = {"window": 8, "stride": 8, "fill": 0.0, "prepare": prepare}
+    for row, found in enumerate(seewhy.explain_all(net, x, "occlusion", 1, **asked)):
+        assert (found.unit, found.status.ok) == (unit, True)
+        with torch.no_grad():
+            assert found.score == pytest.approx(float(net(x)[row, 1]), abs=1e-6)
+        right = _occluded(net, x[row : row + 1])
+        np.testing.assert_allclose(found.values, right, atol=1e-4 * np.abs(right).max())
+
+
+def _occluded(net: Callable[[Tensor], Tensor], x: Tensor, target: int = 1, window: int = 8) -> np.ndarray:
+    with torch.no_grad():
+        whole, out = net(x)[0, target], np.zeros(x.shape[2:])
+        for i in range(0, x.shape[2], window):
+            for j in range(0, x.shape[3], window):
+                changed = x.clone()
+                changed[:, :, i : i + window, j : j + window] = 0
+                out[i : i + window, j : j + window] = float(whole - net(changed)[0, target])
+    return out
+
+
+class Apart(Ends):
+    """Image by image, or two at a time, and put together."""
+
+    def __init__(self, way: str, squash: Callable[[Tensor], Tensor]) -> None:
+        super().__init__(nn.Identity())
+        self.way, self.squash = way, squash
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.way == "stack":
+            return torch.stack([self.squash(self.scores(row[None]))[0] for row in x])
+        if self.way == "keyword":
+            return torch.cat(tensors=[self.squash(self.scores(row[None])) for row in x], dim=0)
+        return torch.cat([self.squash(self.scores(some)) for some in x.split(2 if self.way == "chunks" else 1)])
+
+
+@pytest.mark.parametrize("squash", [lambda z: z.softmax(1), torch.sigmoid], ids=["softmax", "sigmoid"])
+@pytest.mark.parametrize("way", ["cat", "chunks", "stack", "keyword"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_squash_image_by_image_is_one(count: int, way: str, squash: Any) -> None:
+    """The scores before it, of a single image and of all its variants."""
+    net = seeded(lambda: Apart(way, squash))
+    x = torch.rand(count, 3, 16, 24, generator=torch.Generator().manual_seed(1))
+    asked: dict[str, Any] = {"window": 8, "stride": 8, "fill": 0.0}
+    for prepare in (False, "auto", "verify"):
+        for row, found in enumerate(seewhy.explain_all(net, x, "occlusion", 1, **asked, prepare=prepare)):
+            assert found.unit == "logit"
+            right = _occluded(net.scores, x[row : row + 1])
+            np.testing.assert_allclose(found.values, right, atol=1e-4 * np.abs(right).max())
+
+
+def test_forwards_that_end_otherwise_are_explained_as_they_are() -> None:
+    """What nobody thought of: an end that is seen in some forwards and not in others. Never a mixture of both."""
+
+    class Sometimes(Ends):
+        def forward(self, x: Tensor) -> Tensor:
+            z = self.scores(x)
+            if len(x) == 1:
+                return z.sigmoid()
+            return 1 / (1 + (-z).exp())
+
+    net = seeded(lambda: Sometimes(nn.Identity()))
+    x = torch.rand(1, 3, 16, 24, generator=torch.Generator().manual_seed(1))
+    for _ in range(2):
+        found = seewhy.explain(net, x, "occlusion", 1, window=8, stride=8, fill=0.0)
+        right = _occluded(net, x)
+        np.testing.assert_allclose(found.values, right, atol=1e-4 * np.abs(right).max())
+        assert (found.unit, found.score) == ("probability", pytest.approx(float(net(x).detach()[0, 1])))
+        assert (
+            "was seen to end in a sigmoid, and another in scores, so what it gives is explained as it is"
+            in found.notes[0]
+        )
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # TorchScript is deprecated, and still used
+@pytest.mark.parametrize("end", ["softmax", "log_softmax", "sigmoid"])
+@pytest.mark.parametrize("how", ["trace", "script", "part"])
+def test_the_end_of_what_torchscript_runs_is_the_same_each_time(how: str, end: str) -> None:
+    """TorchScript has its functions run in sight in some forwards, and out of it in others."""
+    squash = {"softmax": nn.Softmax(1), "log_softmax": nn.LogSoftmax(1), "sigmoid": nn.Sigmoid()}[end]
+    net = seeded(lambda: Ends(squash))
+    x = torch.rand(3, 3, 16, 24, generator=torch.Generator().manual_seed(1))
+    hidden = torch.jit.trace(net, x)
+    if how == "script":
+        hidden = torch.jit.script(
+            nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), squash)
+        ).eval()
+    if how == "part":
+        hidden = nn.Sequential(hidden)
+    unit = {"softmax": "probability", "log_softmax": "log-probability", "sigmoid": "output"}[end]
+    for _ in range(4):
+        for row, found in enumerate(seewhy.explain_all(hidden, x, "occlusion", 1, window=8, stride=8, fill=0.0)):
+            assert found.unit == unit
+            right = _occluded(hidden, x[row : row + 1])
+            np.testing.assert_allclose(found.values, right, atol=1e-4 * np.abs(right).max())
+
+
+class Noisy(Ends):
+    """Dropout that is on whatever the mode, with a share ``rate``."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__(nn.Identity())
+        self.rate = rate
+
+    def scores(self, x: Tensor) -> Tensor:
+        return self.fc(nn.functional.dropout(self.conv(x).relu().mean((2, 3)), self.rate, training=True))
+
+
+@pytest.mark.parametrize("method", ["occlusion", "saliency", "grad-cam", "rise"])
+def test_a_network_that_draws_random_numbers_is_said_to(method: str) -> None:
+    x = torch.rand(1, 3, 16, 24, generator=torch.Generator().manual_seed(1))
+    found = seewhy.explain(seeded(lambda: Noisy(0.5)), x, method, 1)
+    assert any("draws random numbers as it runs" in note and "noise is in the map" in note for note in found.notes)
+    # one that draws and does with it nothing that shows, and one that draws none
+    for quiet in (Noisy(0.0), Ends(nn.Identity())):
+        assert not any("random" in note for note in seewhy.explain(quiet.eval(), x, method, 1).notes)

@@ -3,11 +3,9 @@ for it; prepares nothing."""
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils._device import DeviceContext
@@ -17,6 +15,7 @@ from seewhy.core.compile.export import function_modes
 from seewhy.core.compile.state import structure
 from seewhy.core.memory_budget import Meter
 from seewhy.core.network.borrowed import Network, submodules
+from seewhy.core.network.random_numbers import drawn_outside
 from seewhy.errors import CapabilityError
 
 __all__ = ["around", "at_rest", "hooked", "kinds"]
@@ -31,9 +30,9 @@ def at_rest(network: Network, call: Callable[[Tensor], Any], x: Tensor) -> Hasha
     torch."""
     seen = []
     for _ in range(2):
-        before = _numbers_drawn()
+        before = drawn_outside()
         call(x.clone())
-        if before != _numbers_drawn():
+        if before != drawn_outside():
             raise CapabilityError("its forward draws random numbers outside torch")
         network.put_back_buffers()
         parts = submodules(network.module)
@@ -43,12 +42,6 @@ def at_rest(network: Network, call: Callable[[Tensor], Any], x: Tensor) -> Hasha
     if why := hooked(parts):
         raise CapabilityError(why)
     return seen[1]
-
-
-def _numbers_drawn() -> Hashable:
-    """Where the random numbers of Python and numpy are."""
-    state: Any = np.random.get_state()
-    return random.getstate(), state[1].tobytes(), state[2]
 
 
 def around(x: Tensor) -> str:

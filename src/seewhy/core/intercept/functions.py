@@ -81,7 +81,11 @@ class Interceptor(TorchFunctionMode):
 
 
 def _first_tensor(args: tuple[Any, ...], kwargs: Mapping[str, Any] | None) -> bool:
-    return isinstance(args[0] if args else (kwargs or {}).get("input"), Tensor)
+    """Whether a call begins with a tensor, or with several to be put together."""
+    first = args[0] if args else (kwargs or {}).get("input", (kwargs or {}).get("tensors"))
+    if isinstance(first, list | tuple) and first:
+        first = first[0]
+    return isinstance(first, Tensor)
 
 
 def _next(chain: tuple[Handler, ...], position: int) -> Callable[[Call], Any]:

@@ -49,22 +49,42 @@ _TURNED = {
     "log": {"softmax": "log_softmax", "sigmoid": "log_sigmoid"},
 }
 
+#: calls that put several together along an axis, the first unless said
+_JOINS = ("cat", "concat", "concatenate", "stack")
+
 #: every call that an output can end in without being another one
-ENDINGS = frozenset((*_SQUASHES, *_SAME, *_SHAPES, *_TURNED))
+ENDINGS = frozenset((*_SQUASHES, *_SAME, *_SHAPES, *_TURNED, *_JOINS))
 
 
 @dataclass(frozen=True)
 class Squash:
     """A softmax or sigmoid call, or of the logarithm of one: its input and its output, or what handed that on;
-    ``dense``: of maps, not of rows of scores."""
+    ``dense``: of maps, not of rows of scores. ``versions`` are those of the two: what somebody writes into afterwards
+    is not what was squashed any more, or not its squash."""
 
     kind: str
     source: Tensor
     result: Tensor
     dense: bool = False
+    versions: tuple[int, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "versions", self._now)
+
+    @property
+    def _now(self) -> tuple[int, int]:
+        source, result = (-1 if end.is_inference() else end._version for end in (self.source, self.result))
+        return source, result
+
+    @property
+    def holds(self) -> bool:
+        """Whether nobody has written into either since."""
+        return self._now == self.versions
 
     def produced(self, output: Tensor) -> bool:
         """Whether ``output`` is this call's result; rows of scores also by value, since not all copies are seen."""
+        if not self.holds:
+            return False
         if output is self.result:
             return True
         if self.dense or output.shape != self.result.shape or output.dtype != self.result.dtype:
@@ -102,7 +122,8 @@ class HeadWatch:
         matrices: dict[str, Handler] = dict.fromkeys(("matmul", "__matmul__", "mm"), self._matrix)
         passing: dict[str, Handler] = dict.fromkeys((*_SAME, *_SHAPES, *_TURNED), self._passed)
         squashing: dict[str, Handler] = dict.fromkeys(_SQUASHES, self._squashed)
-        return squashing | passing | {"linear": self._linear, "add": self._added} | matrices
+        joining: dict[str, Handler] = dict.fromkeys(_JOINS, self._joined)
+        return squashing | passing | joining | {"linear": self._linear, "add": self._added} | matrices
 
     def _squashed(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
         source = call.args[0] if call.args else call.kwargs["input"]
@@ -122,6 +143,8 @@ class HeadWatch:
         known = self._by_result.get(id(given))
         if known is None or not isinstance(result, Tensor) or result.numel() != known.result.numel():
             return result
+        if not known.holds:
+            return result
         kind, source = known.kind, known.source
         if call.name in _TURNED:
             if known.kind not in _TURNED[call.name]:
@@ -135,6 +158,23 @@ class HeadWatch:
                 source = Call(call.func, call.name, (source, *call.args[1:]), call.kwargs).run()
         if result is not known.result:
             self._note(Squash(kind, source, result, known.dense))
+        return result
+
+    def _joined(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
+        """Several put together, image by image or chunk by chunk, are the squash of what they were made of put
+        together: of a softmax where no row gets longer."""
+        result = proceed(call)
+        parts = call.args[0] if call.args else call.kwargs.get("tensors")
+        known = [self._by_result.get(id(part)) for part in parts] if isinstance(parts, list | tuple) else []
+        squashes = [squash for squash in known if squash is not None and squash.holds]
+        if not known or len(squashes) != len(known) or len({(squash.kind, squash.dense) for squash in squashes}) > 1:
+            return result
+        axis = call.args[1] if len(call.args) > 1 else call.kwargs.get("dim", call.kwargs.get("axis", 0))
+        if axis != 0 and "softmax" in squashes[0].kind:
+            return result
+        sources = [squash.source for squash in squashes]
+        joined = torch.stack(sources, axis) if call.name == "stack" else torch.cat(sources, axis)
+        self._note(Squash(squashes[0].kind, joined, result, squashes[0].dense))
         return result
 
     def _note(self, squash: Squash) -> None:

@@ -146,12 +146,14 @@ class Outputs:
 
     @cached_property
     def score_unit(self) -> str:
-        """What `logits` are: ``"logit"``; ``"probability"`` or ``"output"``, a number without a name, for what was made
-        of a softmax by steps that are not followed, or lies between 0 and 1 throughout (a sigmoid written by hand),
-        which then is explained as it is."""
+        """What `logits` are: ``"logit"``; ``"probability"``, ``"log-probability"`` or ``"output"``, a number without a
+        name, for what was made of a softmax by steps that are not followed or not seen, or lies between 0 and 1
+        throughout (a sigmoid written by hand), which then is explained as it is."""
         if self._shares:
             return "probability"
         rows = self.main.detach()
+        if self._final is None and rows.is_floating_point() and _are_shares(self._classes_second(rows).exp()):
+            return "log-probability"
         unnamed = self._final is None and (self.squashed or bool(((rows >= 0) & (rows <= 1)).all()))
         return "output" if unnamed else "logit"
 
@@ -159,7 +161,7 @@ class Outputs:
     def output_unit(self) -> str:
         """What `main` is: ``"probability"``, ``"log-probability"``, or ``"output"``, a number without a name."""
         if self._final is None:
-            return "probability" if self._shares else "output"
+            return self.score_unit if self.score_unit != "logit" else "output"
         return "log-probability" if self._final.kind.startswith("log_") else "probability"
 
     @cached_property

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from seewhy.core.forward.costs import Spent
-from seewhy.core.forward.session import Settings
+from seewhy.core.forward.session import EndsOtherwise, Settings
 from seewhy.core.network.borrowed import Network, TakesOne
 from seewhy.core.network.one_by_one import keep_apart, one_by_one
 
-__all__ = ["Apart", "Attempt", "Differs", "attempts", "differing"]
+__all__ = ["Apart", "AsGiven", "Attempt", "Differs", "attempts", "differing"]
 
 
 class Differs(Exception):
@@ -50,6 +50,20 @@ class Apart(Differs):
     def instead(self, settings: Settings) -> Settings:
         """How to go on."""
         return replace(settings, alone=True)
+
+
+class AsGiven(Differs):
+    """The network's end was not the same in every forward, as ``words`` say: all of the call is to be computed again,
+    of its output as it is given."""
+
+    @property
+    def note(self) -> str:
+        """What happened, for whoever reads the map."""
+        return f"{self.words}, so what it gives is explained as it is"
+
+    def instead(self, settings: Settings) -> Settings:
+        """How to go on."""
+        return replace(settings, as_given=True)
 
 
 @dataclass
@@ -95,4 +109,6 @@ def differing(error: BaseException | None, settings: Settings) -> Differs | None
     """What ``error`` says of how ``settings`` run the network, if there is another way."""
     if isinstance(error, TakesOne):
         error = Apart(error.words)
+    if isinstance(error, EndsOtherwise):
+        error = AsGiven(error.words)
     return error if isinstance(error, Differs) and error.instead(settings) != settings else None
