@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from seewhy.core.uninterrupted import import_whole
 from seewhy.errors import OutOfMemory, UsageError
 
 __all__ = ["Budget", "Meter", "chunks", "out_of_memory", "unmetered"]
@@ -50,6 +51,7 @@ class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return max((self.total if recorded else 3 * self.largest) // count, 1)
 
     def __enter__(self) -> Self:
+        import_whole("torch._dynamo")  # as torch does for the first operation within a mode
         _active.meters.append(self)
         return super().__enter__()  # type: ignore[no-any-return, no-untyped-call]
 

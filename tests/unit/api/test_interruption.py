@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -187,3 +189,43 @@ def test_an_attack_gives_the_best_so_far_of_every_image_or_none() -> None:
     net[-1].register_forward_hook(Once(15))
     with pytest.raises(KeyboardInterrupt):
         seewhy.attack_all(net, x, method="pgd", maps=None)
+
+
+FIRST_CALL = '''
+import importlib.abc, signal, sys, _thread
+import torch
+from torch import nn
+import seewhy
+
+class Finder(importlib.abc.MetaPathFinder):
+    """Presses Ctrl-C when torch, used for the first time, is in the midst of importing what it needs."""
+    def find_spec(self, name, path=None, target=None):
+        if name == sys.argv[1] and not pressed:
+            pressed.append(name)
+            _thread.interrupt_main()
+
+pressed = []
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.meta_path.insert(0, Finder())
+net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3)).eval()
+x = torch.rand(1, 3, 8, 8)
+try:
+    seewhy.explain(net, x, "rise", 1, n=64)
+except KeyboardInterrupt:
+    print("interrupted")
+found = seewhy.explain(net, x, "saliency", 1, prepare=True, reduce="none")
+leaf = x.clone().requires_grad_()
+net(leaf)[0, 1].backward()
+print(pressed, float(abs(torch.from_numpy(found.values) - leaf.grad[0]).max()) < 1e-6)
+print(found.provenance["prepared"].get("why", "prepared"))
+'''
+
+
+@pytest.mark.parametrize("name", ["torch._inductor.config", "torch._dynamo.polyfills", "sympy.functions"])
+def test_what_torch_imports_at_first_use_is_imported_whole(name: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FIRST_CALL, name], capture_output=True, text=True, check=False, timeout=300
+    )
+    if "[]" in done.stdout:
+        pytest.skip(f"this torch does not import {name}")
+    assert done.stdout.splitlines() == ["interrupted", f"['{name}'] True", "prepared"], done.stderr

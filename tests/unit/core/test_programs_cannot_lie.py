@@ -25,7 +25,7 @@ import seewhy
 from networks import FusedAttention, Transformer
 from seewhy.core.compile.building import Build, Prepared, Steps
 from seewhy.core.compile.closed_form import Closed
-from seewhy.core.compile.export import apart, export
+from seewhy.core.compile.export import export
 from seewhy.core.compile.programs import Preparer
 from seewhy.core.compile.state import Contents, structure
 from seewhy.core.compile.state_of_code import read_by
@@ -33,6 +33,7 @@ from seewhy.core.forward.demand import Use
 from seewhy.core.intercept.functions import Interceptor
 from seewhy.core.memory_budget import Meter
 from seewhy.core.network.borrowed import Network
+from seewhy.core.uninterrupted import apart
 from seewhy.registry import methods
 
 ALL = Steps(True, True, True, True)

@@ -1,23 +1,18 @@
-"""Foreign machinery: takes a call of something that does not stand our contexts, gives its result; holds interruptions
-until it has ended, and never runs it within a mode.
-
-What traces a network asks its stand-ins for tensors things that a mode of ours cannot answer, and the error crosses
-C++, where it ends the interpreter. An interruption in the midst of it leaves modules of torch half imported. Modes,
-autocast and the like belong to a thread, and interruptions to the main one: so a thread of its own keeps both away.
+"""Export: takes a network, gives it as a graph of ATen calls; never runs torch's tracing within a mode of ours, which
+asks its stand-ins for tensors things that a mode cannot answer (the error crosses C++, where it ends the interpreter),
+and holds interruptions meanwhile.
 """
 
 from __future__ import annotations
 
-import contextvars
 import itertools
 import logging
-import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 import torch.fx
@@ -29,50 +24,10 @@ from torch.utils._device import DeviceContext
 from seewhy.core.compile.functional import make_functional
 from seewhy.core.network.borrowed import submodules, unwrap
 from seewhy.core.network.devices import OurDevice
+from seewhy.core.uninterrupted import apart
 from seewhy.errors import CapabilityError
 
-__all__ = ["ATEN", "Exported", "apart", "export", "function_modes"]
-
-T = TypeVar("T")
-
-
-def apart(work: Callable[[], T]) -> T:
-    """What ``work`` gives, run to its end in a thread of its own; then raises what it raised, or `KeyboardInterrupt`
-    where one came meanwhile."""
-    begin, done = threading.Event(), threading.Event()
-    results: list[T] = []
-    raised: list[BaseException] = []
-    wanted = interrupted = False
-    context = contextvars.copy_context()
-
-    def body() -> None:
-        begin.wait()
-        try:
-            if wanted:
-                results.append(context.run(work))
-        except BaseException as error:  # handed on to whoever asked
-            raised.append(error)
-        finally:
-            done.set()
-
-    thread = threading.Thread(target=body, name="seewhy-apart", daemon=True)
-    try:
-        thread.start()
-        while not done.is_set():
-            try:
-                wanted = True
-                begin.set()
-                done.wait()
-            except KeyboardInterrupt:
-                interrupted = True
-    finally:
-        begin.set()  # one that came too early: the thread ends without having begun
-    if interrupted:
-        raise KeyboardInterrupt
-    if raised:
-        raise raised[0]
-    return results[0]
-
+__all__ = ["ATEN", "Exported", "export", "function_modes"]
 
 ATEN = torch.ops.aten
 
