@@ -60,6 +60,27 @@ def test_positions_that_lie_over_a_part_are_said_to(kind: str, deep: bool) -> No
     assert all(abs(int(one) - other) <= 7 for one, other in zip(said.groups(), right, strict=True))  # sixteenths
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_crop_of_three_sixteenths_is_seen_behind_convolutions(seed: int) -> None:
+    """What is left is five eighths of each side, which fits halves and quarters well enough to be "proved"."""
+
+    class Cropped(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem = nn.Sequential(nn.Conv2d(3, 16, 4, 4), nn.ReLU())
+            self.conv, self.head = nn.Conv2d(16, 16, 3, padding=1), nn.Linear(16, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(self.conv(self.stem(x[:, :, 12:52, 18:78])).relu().mean((2, 3)))
+
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        net = Cropped().eval()
+    found = seewhy.explain(net, _x(), "grad-cam", 1)
+    assert set(found.provenance["grid"].values()) == {"undecided"}
+    assert any("of the picture, not over all of it" in note for note in found.notes)
+
+
 @pytest.mark.parametrize("deep", [False, True])
 @pytest.mark.parametrize("change", [nn.Identity(), lambda x: F.pad(x, (2, 2, 2, 2)), lambda x: x[:, :, 2:-2, 2:-2]])
 def test_a_border_is_no_part(change: Callable[[Tensor], Tensor], deep: bool) -> None:

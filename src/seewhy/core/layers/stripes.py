@@ -68,6 +68,10 @@ _EXTENTS = [
 #: how much that has to be the better one, and over how many cells at least
 _WHOLE, _PART, _BETTER, _CELLS = 0.45, 0.8, 0.4, 3
 
+#: by how much more or less than the whole axis that part is at least, and the share that it may leave of what the whole
+#: does not explain, where cells are finer than the finest digit
+_RESIZED, _LEFT = 1 / 8, 0.35
+
 #: how many places are named that were passed over
 _SAID = 3
 
@@ -295,9 +299,20 @@ class Answers:
                 weights.append(weight)
             fits = _fits(torch.stack(lines).cpu(), torch.stack(weights).cpu(), self.stripes, axis)
             best = int(fits.argmax())
-            clear = fits[0] < _WHOLE and fits[best] > max(_PART, float(fits[0]) + _BETTER)
+            clear = (
+                _sharp(*map(float, fits[[0, best]]), _EXTENTS[best], cells)
+                or (fits[0] < _WHOLE
+                and fits[best] > max(_PART, float(fits[0]) + _BETTER))
+            )
             extents.append(_EXTENTS[best] if clear else _EXTENTS[0])
         return tuple(extents) if any(extent != _EXTENTS[0] for extent in extents) else ()
+
+
+def _sharp(whole: float, part: float, extent: tuple[float, float], cells: int) -> bool:
+    """Whether a part explains nearly all that the whole axis leaves unexplained, where cells are fine enough to tell:
+    so small a part of the axis, or so much more than it, fits no network's that lies over all of it."""
+    resized = abs(extent[1] - extent[0] - 1) >= _RESIZED
+    return cells >= 2**_DIGITS and resized and part > _PART and 1 - part**2 < _LEFT * (1 - whole**2)
 
 
 @functools.lru_cache(64)
