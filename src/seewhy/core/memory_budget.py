@@ -60,7 +60,9 @@ class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         _active.meters.remove(self)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
+        # whoever watches functions has seen this one already, or, where TorchScript runs it, never does
+        with torch._C.DisableTorchFunction():
+            out = func(*args, **(kwargs or {}))
         if self.paused:
             return out
         given = {_place(leaf) for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)}

@@ -466,7 +466,7 @@ def test_forwards_that_end_otherwise_are_explained_as_they_are() -> None:
 @pytest.mark.parametrize("end", ["softmax", "log_softmax", "sigmoid"])
 @pytest.mark.parametrize("how", ["trace", "script", "part"])
 def test_the_end_of_what_torchscript_runs_is_the_same_each_time(how: str, end: str) -> None:
-    """TorchScript has its functions run in sight in some forwards, and out of it in others."""
+    """Its functions, which nobody sees, came into sight where memory was metered."""
     squash = {"softmax": nn.Softmax(1), "log_softmax": nn.LogSoftmax(1), "sigmoid": nn.Sigmoid()}[end]
     net = seeded(lambda: Ends(squash))
     x = torch.rand(3, 3, 16, 24, generator=torch.Generator().manual_seed(1))

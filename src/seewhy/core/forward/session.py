@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -149,10 +149,6 @@ class Session:
     def size(self) -> tuple[int, ...]:
         """Of an input, without batch and channels."""
         return tuple(self.x.shape[2:])
-
-    @cached_property
-    def _hides(self) -> bool:
-        return self.network.hides
 
     def find(self, name: str) -> Place:
         """The place called ``name``; raises `UnknownName`."""
@@ -361,9 +357,6 @@ class Session:
                 f"layer {name!r} gives {len(names)} tensors, of which the first is explained: what goes through the "
                 f"others is not in the map; they are called {', '.join(repr(f'{name}[{part}]') for part in names[1:4])}"
             )
-        if self._hides:  # TorchScript shows its functions at times, and at times not
-            head.squashes.clear()
-            head.squashed = False
         squashes = [] if self.settings.as_given else head.squashes
         outputs = Outputs(raw, x.shape[0], squashes, squashed=head.squashed, size=size, last=network.channels_last)
         forward = Forward(outputs, size, demand, tape, leaf, rule, head.linears, bias.terms, attention)

@@ -299,10 +299,8 @@ class Answers:
                 weights.append(weight)
             fits = _fits(torch.stack(lines).cpu(), torch.stack(weights).cpu(), self.stripes, axis)
             best = int(fits.argmax())
-            clear = (
-                _sharp(*map(float, fits[[0, best]]), _EXTENTS[best], cells)
-                or (fits[0] < _WHOLE
-                and fits[best] > max(_PART, float(fits[0]) + _BETTER))
+            clear = _sharp(float(fits[0]), float(fits[best]), _EXTENTS[best], cells) or (
+                fits[0] < _WHOLE and fits[best] > max(_PART, float(fits[0]) + _BETTER)
             )
             extents.append(_EXTENTS[best] if clear else _EXTENTS[0])
         return tuple(extents) if any(extent != _EXTENTS[0] for extent in extents) else ()
