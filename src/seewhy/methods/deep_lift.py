@@ -21,7 +21,7 @@ __all__ = ["deep_lift"]
         paper="Shrikumar, Greenside & Kundaje 2017, Learning Important Features Through Propagating Activation "
         "Differences, arXiv:1704.02685, eq. 12 (rescale rule)",
         formula="m (x - x'), m by the chain rule with (f(z) - f(z')) / (z - z') at every activation function f",
-        cost="1 forward, then 1 forward and 1 backward of input and baseline together",
+        cost="1 forward, then 1 forward of the baseline, 1 forward and 1 backward of the input",
         needs=frozenset({Need.RELEVANCE}),
         reduce="sum",
         sums="the score's difference from the baseline's",
@@ -43,6 +43,10 @@ def deep_lift(baseline: Tensor) -> Generator[Any, Any, Attribution]:
     both windows. Where a function's input differs from its reference by little
     more than rounding (4 machine epsilons of the values) it passes its gradient; one without a kink the mean of its
     gradients at both, up to the third root of epsilon.
+
+    Input and baseline go through the network apart, and the k-th activation of one is compared with the k-th of the
+    other, whatever the network does with its batch. Raises `CapabilityError` where the two forwards differ in what they
+    call.
 
     >>> import torch, seewhy
     >>> from torch.nn import Conv2d, Flatten, Linear, Sequential, Sigmoid

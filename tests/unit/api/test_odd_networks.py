@@ -165,9 +165,14 @@ def test_a_network_for_one_picture_at_a_time(count: int, prepare: bool) -> None:
     assert any("so each went through it by itself" in note for note in first.notes)
 
 
-def test_what_needs_two_samples_in_one_forward_says_so() -> None:
-    with pytest.raises(seewhy.errors.CapabilityError, match=r"deep-lift needs the input and its baseline in one for"):
-        seewhy.explain(_seeded(_OneAtATime), _images(1), method="deep-lift", target=0)
+def test_a_baseline_of_a_network_for_one_picture_at_a_time() -> None:
+    net, x = _seeded(_OneAtATime), _images(2)
+    other = _seeded(_Squeezed)
+    for count in (1, 2):
+        found = seewhy.explain_all(net, x[:count], method="deep-lift", target=0, baseline=0.2)
+        for n, each in enumerate(found):
+            right = seewhy.explain(other, x[n : n + 1], method="deep-lift", target=0, baseline=0.2)
+            torch.testing.assert_close(torch.from_numpy(each.values), torch.from_numpy(right.values))
 
 
 @pytest.mark.parametrize(("kind", "words"), [(_Nothing, "NoneType"), (_Complex, "complex numbers")])

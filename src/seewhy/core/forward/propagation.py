@@ -25,7 +25,7 @@ from seewhy.core.relevance.composites import Composite
 from seewhy.core.relevance.coverage import refuse, uncovered
 from seewhy.core.relevance.rescale import DifferenceWatch
 from seewhy.core.relevance.watch import RelevanceWatch
-from seewhy.core.targets import Target, scores
+from seewhy.core.targets import Target
 from seewhy.errors import CapabilityError, TargetError
 
 __all__ = ["Flow", "Lift", "Propagation"]
@@ -58,6 +58,16 @@ class Lift:
     depends: bool
 
 
+@dataclass(frozen=True, eq=False)
+class _Pair:
+    """Forwards of the batch and of its baseline, and the watch that knows what belongs together in them."""
+
+    here: Forward
+    there: Forward
+    watch: DifferenceWatch
+    event: Event
+
+
 @dataclass
 class Propagation:
     """The propagating forwards of one session; ``places`` are what is known to be asked about, captured from the
@@ -66,38 +76,44 @@ class Propagation:
     session: Session
     places: set[str] = field(default_factory=set)
     _relevance: tuple[Forward, RelevanceWatch, Event] | None = None
-    _lifts: dict[int, tuple[Forward, DifferenceWatch, Event]] = field(default_factory=dict)
+    _lifts: dict[int, _Pair] = field(default_factory=dict)
 
-    def multipliers(self, baseline: Tensor, place: str, targets: Sequence[Target]) -> tuple[Lift, Forward, Event]:
-        """DeepLIFT's multipliers between ``baseline`` and the batch, and the forward of both that they came from, which
-        may be an earlier one, with what it cost."""
-        keep, x = self.session.settings.differentiable, self.session.x
-        batch = len(x)
+    def multipliers(self, baseline: Tensor, place: str, targets: Sequence[Target], method: str) -> tuple[Lift, Event]:
+        """DeepLIFT's multipliers between ``baseline`` and the batch, and what the forwards that they came from cost,
+        which may be earlier ones."""
+        keep = self.session.settings.differentiable
         names = {place} | {name for target in targets for name in target.layers} | self.places
         known = self._lifts.get(id(baseline))
-        if known is None or not names <= {INPUT, *known[0].tape.activations}:
-            both = torch.cat([x, baseline.to(x).expand_as(x)])
-            watch = DifferenceWatch()
-            forward, event = self._forward(both, watch, names)
-            known = self._lifts[id(baseline)] = forward, watch, event
-        forward, watch, event = known
-        both_scores = scores(forward.outputs, (*targets, *targets))
-        raw = forward.raw(place)
-        watch.active = True
+        if known is None or not names <= {INPUT, *known.here.tape.activations}:
+            known = self._lifts[id(baseline)] = self._pair(baseline, names, method)
+        here, there = known.here, known.there
+        scores_here = here.scores(targets)
+        raw = here.raw(place)
+        known.watch.active = True
         try:
-            (grad,) = forward.gradients(both_scores, [forward.source(place)], graph=keep)
+            (grad,) = here.gradients(scores_here, [here.source(place)], graph=keep)
         finally:
-            watch.active = False
-        layout = forward.layout(place)
-        activation = layout.canonical(raw)
-        multipliers = layout.canonical(torch.zeros_like(raw) if grad is None else grad)[:batch]
+            known.watch.active = False
+        layout = here.layout(place)
         lift = Lift(
-            multipliers,
-            activation[:batch] - activation[batch:],
-            both_scores[:batch] - both_scores[batch:],
+            layout.canonical(torch.zeros_like(raw) if grad is None else grad),
+            layout.canonical(raw) - layout.canonical(there.raw(place)),
+            scores_here - there.scores(targets),
             grad is not None,
         )
-        return lift if keep else _detached(lift), forward, event
+        return lift if keep else _detached(lift), known.event
+
+    def _pair(self, baseline: Tensor, names: set[str], method: str) -> _Pair:
+        """One forward of the baseline, and one of the batch that draws the same random numbers."""
+        x = self.session.x
+        watch = DifferenceWatch(keep=self.session.settings.differentiable)
+        with torch.random.fork_rng([x.device] if x.is_cuda else []):
+            there, before = self._forward(baseline.to(x).expand_as(x), watch, names)
+        watch.pair()
+        here, after = self._forward(x, watch, names)
+        watch.compare(method)
+        event = Event(before.forwards + after.forwards, 0, before.seconds + after.seconds)
+        return _Pair(here, there, watch, event)
 
     def flow(self, ask: asks.Relevance, place: str, targets: Sequence[Target], method: str) -> tuple[Flow, Event]:
         """Relevance at ``place``, and the forward that it came from, which may be an earlier one."""
@@ -115,7 +131,8 @@ class Propagation:
 
     def close(self) -> None:
         """Let go of every graph; unless maps were asked for that carry it."""
-        held = [forward for forward, _, _ in self._lifts.values()] + ([self._relevance[0]] if self._relevance else [])
+        held = [forward for pair in self._lifts.values() for forward in (pair.here, pair.there)]
+        held += [self._relevance[0]] if self._relevance else []
         self._lifts, self._relevance = {}, None
         if not self.session.settings.differentiable:
             release(tensor for forward in held for tensor in (*forward.tape.activations.values(), *_outputs(forward)))
@@ -136,6 +153,8 @@ class Propagation:
         def call(given: Tensor) -> Any:
             if isinstance(watch, RelevanceWatch):
                 watch.begin(given)
+            else:
+                watch.begin()
             return self.session.call(given)
 
         forward = self.session.eager(x, demand, call)

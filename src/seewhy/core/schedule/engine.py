@@ -41,7 +41,6 @@ from seewhy.core.layers.stripes import Proof
 from seewhy.core.memory_budget import Budget
 from seewhy.core.network.axes import check_axes
 from seewhy.core.network.layouts import Layout
-from seewhy.core.network.one_by_one import one_by_one
 from seewhy.core.network.outputs import Outputs
 from seewhy.core.network.places import ATTENTION, AUTO, INPUT
 from seewhy.core.schedule.attempts import differing
@@ -62,7 +61,6 @@ from seewhy.core.schedule.jobs import (
 from seewhy.core.schedule.needs import closed_at, shared_demand, widened
 from seewhy.core.schedule.spot_checks import CallSpot, spot_of
 from seewhy.core.schedule.streams import Subscriber, Tally, run_stream
-from seewhy.core.targets import Target
 from seewhy.errors import CapabilityError, UsageError
 
 __all__ = ["Engine"]
@@ -374,12 +372,8 @@ class Engine:
             raise UsageError(f"{method} has rules of its own; backward_rule={rule!r} has no meaning for it")
         propagated: Flow | Lift
         if isinstance(ask, asks.Multipliers):
-            if self.settings.alone:
-                raise CapabilityError(
-                    f"{method} needs the input and its baseline in one forward, but {one_by_one(self.network)}; "
-                    "integrated-gradients takes a baseline, too, and runs each by itself"
-                )
-            propagated, event = self._lift(self._supplied(runner, "baseline"), place, job.targets)
+            baseline = self._supplied(runner, "baseline")
+            propagated, event = self.propagation.multipliers(baseline, place, job.targets, method)
         else:
             propagated, event = self.propagation.flow(ask, place, ask.targets or job.targets, method)
         runner.depends &= propagated.depends
@@ -387,12 +381,6 @@ class Engine:
         for log in (self.spent, runner.spent):
             log.events.extend(entry for entry in (event, spent) if entry not in log.events)
         return propagated
-
-    def _lift(self, baseline: Tensor, place: str, targets: Sequence[Target]) -> tuple[Lift, Event]:
-        """Multipliers of pairs that have been looked at: an input is not to be changed by its own baseline."""
-        lift, forward, event = self.propagation.multipliers(baseline, place, targets)
-        self._look("pairs", forward, torch.cat([self.x, baseline.to(self.x).expand_as(self.x)]))
-        return lift, event
 
     def _look(self, kind: str, forward: Forward, x: Tensor) -> None:
         """Look whether samples that went through the network together, ``x``, have changed each other."""
