@@ -179,3 +179,15 @@ def test_another_way_for_the_baseline_is_refused() -> None:
     with pytest.raises(seewhy.errors.CapabilityError, match=r"deep-lift compares every activation with the baseline's"):
         _map(net, x, baseline=0.0)
     assert _map(net, x, baseline=0.9).isfinite().all()
+
+
+@pytest.mark.parametrize("pool", [lambda z: F.max_pool2d(z, 2), lambda z: F.adaptive_max_pool2d(z, 1)])
+def test_places_that_differ_by_rounding_win_alike(pool: Callable[[Tensor], Tensor]) -> None:
+    """An even baseline gives one value everywhere, but for what the machine adds up first: the first place wins."""
+    x = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(4))
+    even = torch.full_like(x, 0.7)
+    right = _map(_Small(pool, 1.0), x, baseline=even)
+    for seed in range(4):
+        noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(seed))
+        found = _map(_Small(pool, 1.0), x, baseline=even * (1 + 2e-7 * noise))
+        assert torch.allclose(found, right, atol=1e-5)

@@ -35,6 +35,8 @@ __all__ = ["ROUNDING", "DifferenceWatch"]
 ROUNDING = 4
 #: functions without a kink, whose ratio the slopes at both ends give better where those are close
 _SMOOTH = {"sigmoid", "tanh", "logsigmoid", "log_sigmoid", "tanhshrink", "gelu", "silu", "mish", "softplus"}
+#: machine epsilons of the largest value by which two places that may win a maximum have to differ
+_ALIKE = 1024
 #: what takes the largest of several places
 _MAXIMA = (*(f"{kind}max_pool{n}d" for kind in ("", "adaptive_") for n in (1, 2, 3)), "amax")
 
@@ -187,16 +189,25 @@ def _risen(here: _End, there: _End, g: Tensor) -> Tensor:
     far as it lies below to the reference's winner; each divided by what that place rose by itself."""
     graph = torch.is_grad_enabled()
     with torch.enable_grad():
-        ends = [z if graph and z.requires_grad else z.detach().requires_grad_() for _, z in (here, there)]
-        outs = [function(at) for (function, _), at in zip((here, there), ends, strict=True)]
+        places = [_levels(z) for _, z in (here, there)]
+        winners = [function(at) for (function, _), at in zip((here, there), places, strict=True)]
 
     def to_winners(end: int, values: Tensor) -> Tensor:
-        (grad,) = torch.autograd.grad(outs[end], ends[end], values, create_graph=graph, retain_graph=True)
+        (grad,) = torch.autograd.grad(winners[end], places[end], values, create_graph=graph, retain_graph=True)
         return grad
 
-    top, top_there = (out if graph else out.detach() for out in outs)
+    top, top_there = (function(z if graph else z.detach()) for function, z in (here, there))
     most = torch.maximum(top, top_there)
     parts = to_winners(0, g * (most - top_there)) + to_winners(1, g * (top - most))
     z, start = here[1], there[1]
     near = ROUNDING * torch.finfo(z.dtype).eps * _size(z, start)
     return _where_apart(z - start, near, parts, to_winners(0, g))
+
+
+def _levels(z: Tensor) -> Tensor:
+    """``z`` on so coarse a scale that places which differ by rounding alone (as those of an even baseline do) are
+    alike: the first of them wins, whatever adds up first on this machine."""
+    largest = z.detach().abs().flatten(1).amax(1) if z.ndim > 1 else z.detach().abs().amax()
+    step = (_ALIKE * torch.finfo(z.dtype).eps * largest).clamp(min=torch.finfo(z.dtype).tiny)
+    step = step.reshape(-1, *(1 for _ in z.shape[1:]))
+    return (z.detach() / step).round().contiguous().requires_grad_()
