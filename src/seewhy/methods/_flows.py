@@ -29,7 +29,7 @@ def _notes(flow: Flow, keeper: str) -> tuple[str, ...]:
     rows = zip(
         *(column.tolist() for column in (flow.start, reached, flow.bias, flow.stabiliser, flow.elsewhere)), strict=True
     )
-    return tuple(_note(keeper, *row) for row in rows)
+    return tuple("; ".join((_note(keeper, *row), *flow.said)) for row in rows)
 
 
 def _note(keeper: str, start: float, reached: float, bias: float, stabiliser: float, elsewhere: float) -> str:

@@ -56,7 +56,9 @@ def lrp(
 
     Batch norm is taken into the layer that it follows; residual sums share in proportion; gates pass everything to the
     signal. Relevance sets out from the scores before a final softmax, as d score / d scores times the scores: for a
-    class, its score. ``error`` [B] is the values' sum less the score, and the note says where the rest stayed.
+    class, its score. Where the layer that reads the input could not be told from what the forward does first, and so
+    has another rule than the composite says, the note names both. ``error`` [B] is the values' sum less the score, and
+    the note says where the rest stayed.
 
     Raises `CapabilityError` where relevance would have to cross a function without a rule (softmax inside the network,
     layer norm, a product of two signals), `UnknownName` for a composite or rule that does not exist.

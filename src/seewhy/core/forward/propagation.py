@@ -41,6 +41,8 @@ class Flow:
     bias: Tensor
     stabiliser: Tensor
     depends: bool
+    #: rules that could not be used where the composite has them, in words
+    said: tuple[str, ...] = ()
 
     @property
     def elsewhere(self) -> Tensor:
@@ -227,7 +229,8 @@ def _relevance_at(
         refuse(own, method)
     values = forward.layout(place).canonical(torch.zeros_like(raw) if relevance is None else relevance)
     start = none if seed is None else seed.detach().reshape(batch, -1).sum(1)
-    return Flow(values if keep else values.detach(), start, ledger.bias, ledger.stabiliser, relevance is not None)
+    said = tuple(dict.fromkeys(ledger.said))
+    return Flow(values if keep else values.detach(), start, ledger.bias, ledger.stabiliser, relevance is not None, said)
 
 
 def _outputs(forward: Forward) -> list[Tensor]:

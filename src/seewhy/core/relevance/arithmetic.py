@@ -20,7 +20,7 @@ from seewhy.core.intercept.backward_rules import RECTIFIERS, in_place
 from seewhy.core.intercept.functions import SUMS, Call
 from seewhy.core.relevance.canonization import Step
 from seewhy.core.relevance.composites import Composite
-from seewhy.core.relevance.origins import Note, Notes
+from seewhy.core.relevance.origins import Notes
 from seewhy.core.relevance.redistribution import share_sum
 
 __all__ = ["Arithmetic", "Ledger", "State", "written_back"]
@@ -32,6 +32,8 @@ class Ledger:
 
     bias: Tensor
     stabiliser: Tensor
+    #: rules that could not be used where the composite has them, in words
+    said: list[str] = field(default_factory=list)
 
     def book(self, bias: Tensor | None, stabiliser: Tensor) -> None:
         """Enter what one call took, [rows] with the images' rows together."""
@@ -83,7 +85,10 @@ class Arithmetic:
             return proceed(call)  # the graph shows it: a quotient by an activation has no rule
         if all(live):
             if name in SUMS:
-                return written_back(call, a, lambda at: self._sum(call, at, b))
+                note = self.state.notes.of(a).with_other(self.state.notes.of(b), _of_both(call))
+                total = written_back(call, a, lambda at: self._sum(call, at, b))
+                self.state.notes.put(total, note)
+                return total
             signal = self._signal(a, b)
             return (
                 proceed(call)
@@ -99,18 +104,20 @@ class Arithmetic:
             taken = known.layer.taking(name, constant, a if live[0] else b, live[0])
         back = self.state.passes if taken is None or taken.tail is None else _noted(self.state, taken.tail)
         out = written_back(call, a, lambda at: self._with_constant(function, at, b, live, back))
-        note = Note() if out is a else known.then(order)
+        note = known.then(order)
         self.state.notes.put(out, note if taken is None else replace(note, layer=taken))
         return out
 
     def _with_constant(self, function: Any, a: Any, b: Any, live: tuple[bool, bool], back: Backward) -> Tensor:
-        """Relevance passes by the constant; its own gradient is wanted for differentiable maps only."""
+        """Relevance passes by the constant; its own gradient is wanted for differentiable maps only. Of a clone: such
+        calls do not keep their argument, so a model may go on to rewrite it."""
         if live[0]:
+            a = a.clone()
             if not isinstance(b, Tensor):
                 return ruled(lambda t: function(t, b), back, a)
             return ruled(function, back, a, b if self.state.keep else b.detach())
         flipped = lambda t, c: function(c, t)  # noqa: E731 - the live tensor comes first, as `_pass` has it
-        return ruled(flipped, back, b, a if self.state.keep or not isinstance(a, Tensor) else a.detach())
+        return ruled(flipped, back, b.clone(), a if self.state.keep or not isinstance(a, Tensor) else a.detach())
 
     def _sum(self, call: Call, a: Tensor, b: Tensor) -> Tensor:
         function = _of_both(call)

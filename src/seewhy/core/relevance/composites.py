@@ -11,6 +11,10 @@ epsilon-alpha2-beta1-flat  flat                      alpha 2, beta 1            
 epsilon-gamma-box          z-box (a linear: epsilon) gamma                          epsilon
 by-depth                   z-box                     lower third gamma, middle third epsilon of .25 rms, top epsilon
 =========================  ========================  =============================  ====================================
+
+A layer is at the input where what it reads is the input's values, moved, put together, averaged, scaled or clipped.
+Flat, which needs no range of them, also goes to any other layer that has none between the input and it; where z-box
+would, and the range is not known, the layer has the rule of its kind, and a note says so.
 """
 
 from __future__ import annotations
@@ -52,13 +56,16 @@ class LinearCall:
     """One call of a linear layer in a forward, as a composite sees it.
 
     ``kind`` is ``"convolution"`` or ``"linear"``; ``index`` counts such calls from 0 in the order of the forward,
-    ``count`` is how many there were; ``first`` says that it reads the input directly.
+    ``count`` is how many there were. ``lowest`` says that no other one is between the input and it, ``first`` that what
+    it reads is known to be the input besides: its values moved, put together, averaged, scaled or clipped, so that
+    their range is known.
     """
 
     kind: str
     index: int
     count: int
     first: bool
+    lowest: bool = False
 
     @property
     def last(self) -> bool:
@@ -152,7 +159,7 @@ class _ChooseBy:
         """The rule of one linear layer."""
         if self.name == "by-depth":
             return self._by_depth(call)
-        if call.first and self.name.endswith("-flat"):
+        if (call.first or call.lowest) and self.name.endswith("-flat"):
             return Flat()
         if call.kind == "linear" or self.name == "epsilon":
             return Epsilon(self.rules.epsilon)

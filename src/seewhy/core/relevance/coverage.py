@@ -23,8 +23,8 @@ __all__ = ["refuse", "uncovered"]
 _MOVING = re.compile(
     r"(?:Clone|Copys?|CopyBackwards|CopySlices|Alias|ToCopy|Contiguous|View|UnsafeView|_?ReshapeAlias|T|Transpose|Permute|"
     r"Squeeze|Unsqueeze|Expand|Repeat|Select|Slice|Index|IndexSelect|Narrow|Split|SplitWithSizes|Unbind|Chunk|Cat|Stack|"
-    r"AsStrided|Flip|Roll|Gather|PixelShuffle|PixelUnshuffle|ChannelShuffle|NativeChannelShuffle|Unfold|ViewAsReal|"
-    r"ConstantPadNd|ReflectionPad\dD|ReplicationPad\dD|"
+    r"AsStrided|Flip|Rot90|Roll|Diagonal|Gather|PixelShuffle|PixelUnshuffle|ChannelShuffle|NativeChannelShuffle|"
+    r"Unfold|ViewAsReal|ConstantPadNd|ReflectionPad\dD|ReplicationPad\dD|"
     r"MaxPool\dD(?:WithIndices)?|MkldnnMaxPool\dD|AdaptiveMaxPool\dD|Amax|Max|Maximum|Identity)(?:Backward\d*)?"
 )
 

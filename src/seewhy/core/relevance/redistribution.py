@@ -21,8 +21,8 @@ STABILISER = 1e-6
 class LinearMap:
     """z = ``run(x, weight)`` + ``bias``; ``weight`` None where it has none (pooling).
 
-    ``bias`` broadcasts against the output. ``inside`` [1, ...] is 0 where ``x`` is padding; ``from_input`` carries
-    something of the input's shape to where ``x`` is, for layers that read the input directly.
+    ``bias`` broadcasts against the output. ``inside`` [1 or more, ...] is 0 where ``x`` is padding; ``from_input``
+    carries the smallest and largest values of the input to where ``x`` is, for layers that read the input directly.
     """
 
     run: Callable[[Tensor, Tensor | None], Tensor]
@@ -30,7 +30,7 @@ class LinearMap:
     weight: Tensor | None = None
     bias: Tensor | None = None
     inside: Tensor | None = None
-    from_input: Callable[[Tensor], Tensor] | None = None
+    from_input: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
 
     def ones(self) -> Tensor:
         """1 at every input, 0 at padding."""

@@ -144,8 +144,7 @@ class ZBox:
         """The relevance at the input."""
         if linear.from_input is None:
             raise UsageError("the z-box rule knows the range of the input only; use it where LinearCall.first is True")
-        ends = linear.from_input(self.low), linear.from_input(self.high)
-        low, high = torch.minimum(*ends), torch.maximum(*ends)
+        low, high = linear.from_input(self.low, self.high)
         weight, bias = _needed(linear.weight, self), linear.bias
         parts = [
             Part(linear.x, weight, bias),

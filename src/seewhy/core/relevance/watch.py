@@ -15,22 +15,24 @@ its state, so that all composites and all targets share one forward.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from seewhy.core.intercept.autograd import is_live, ruled
+from seewhy.core.intercept.autograd import Backward, is_live, nodes_behind, ruled
 from seewhy.core.intercept.backward_rules import RECTIFIERS, out_of_place
 from seewhy.core.intercept.functions import PRODUCTS, SUMS, Call, Handler
 from seewhy.core.relevance.arithmetic import Arithmetic, Ledger, State, written_back
 from seewhy.core.relevance.canonization import Reader, Step, Tails
 from seewhy.core.relevance.composites import LinearCall
 from seewhy.core.relevance.linear import NORMS, POOLINGS, WEIGHTED, WeightedCall, pool_again, read_norm, read_weighted
-from seewhy.core.relevance.origins import MOVES, Note
+from seewhy.core.relevance.origins import MONOTONE, MOVES, Note, Way
 from seewhy.core.relevance.redistribution import LinearMap, Shares
+from seewhy.core.relevance.rules import Rule
 
 __all__ = ["ACTIVATIONS", "RelevanceWatch"]
 
@@ -51,6 +53,8 @@ class _Layer:
     index: int
     note: Note
     tails: Tails
+    #: whether no other one is between the input and it
+    lowest: bool
 
 
 @dataclass
@@ -74,13 +78,16 @@ class RelevanceWatch:
             **{name + tail: arithmetic for name in (*SUMS, *PRODUCTS) for tail in both},
             **dict.fromkeys(("__rsub__", "rsub", "neg"), arithmetic),
             **dict.fromkeys(MOVES, self.state.notes.moved),
+            **dict.fromkeys(("__setitem__", "copy_"), self.state.notes.written),
+            **dict.fromkeys(MONOTONE - {*ACTIVATIONS}, self._largest),
+            "__get__": self.state.notes.turned,
             "softmax": self._gate,
         }
 
     def begin(self, x: Tensor) -> None:
         """``x`` is what the model is about to be given."""
         self._size = x.shape
-        self.state.notes.put(x, Note(path=()))
+        self.state.notes.put(x, Note(way=lambda ends: ends))
 
     def _weighted(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
         layer = self.count
@@ -88,8 +95,9 @@ class RelevanceWatch:
         read = read_weighted(call)
         if read is None or not self._recorded(read.tensors[0]) or is_live(read.tensors[1]):
             return proceed(call)
-        known = _Layer(read, layer, self.state.notes.of(read.tensors[0]), Tails(1))
-        out = ruled(read.exactly, _bound(self._back_through_layer, known), *read.tensors[: len(read.places)])
+        note = self.state.notes.of(read.tensors[0])
+        known = _Layer(read, layer, note, Tails(1), note.way is not None or _lowest(read.tensors[0]))
+        out = ruled(read.exactly, _Through(self._back_through_layer, known), *read.tensors[: len(read.places)])
         if read.kind == "linear":
             known.tails.channel = out.ndim - 1
         self.state.notes.put(out, Note(layer=Reader(known.tails)))
@@ -108,18 +116,24 @@ class RelevanceWatch:
             weight = layer.call.scaled(weight, scale)
             bias = shift if bias is None else bias * scale + shift
         shaped = None if bias is None else layer.call.shaped(bias, relevance.ndim)
-        path = layer.note.path
+        way = layer.note.way
         linear = LinearMap(
-            layer.call.run, x, weight, shaped, layer.note.inside, None if path is None else _bound(self._carry, path)
+            layer.call.run, x, weight, shaped, layer.note.inside, None if way is None else _bound(self._carry, way)
         )
-        rule = composite.choose(LinearCall(layer.call.kind, layer.index, self.count, path is not None))
+        asked = LinearCall(layer.call.kind, layer.index, self.count, way is not None, layer.lowest)
+        rule = composite.choose(asked)
+        if layer.lowest and not asked.first:
+            wanted = composite.choose(replace(asked, first=True))
+            if type(wanted) is not type(rule):
+                ledger.said.append(
+                    f"linear layer {layer.index + 1} of {self.count} has the rule {_words(rule)} instead of "
+                    f"{_words(wanted)}: what it reads could not be followed from the input, so that its range is not "
+                    "known"
+                )
         return self._book(rule(linear, relevance), ledger, len(tensors))
 
-    def _carry(self, path: Sequence[Callable[[Tensor], Tensor]], value: Tensor) -> Tensor:
-        value = value.expand(self._size)
-        for step in path:
-            value = step(value)
-        return value
+    def _carry(self, way: Way, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+        return way((low.expand(self._size), high.expand(self._size)))
 
     @staticmethod
     def _book(shares: Shares, ledger: Ledger, count: int) -> tuple[Tensor | None, ...]:
@@ -144,6 +158,12 @@ class RelevanceWatch:
             return out[0]  # type: ignore[no-any-return]
 
         out = ruled(function, _bound(self._back_through_norm, step), *read.tensors)
+        if read.fixed:
+            scale, shift = read.affine()
+            shape = (-1, *(1 for _ in x.shape[2:]))
+            self.state.notes.put(
+                out, self.state.notes.of(x).handed(lambda t: t * scale.reshape(shape) + shift.reshape(shape))
+            )
         return (out, *several) if several else out
 
     def _back_through_norm(self, step: Step | None, relevance: Tensor, tensors: Sequence[Any]) -> Any:
@@ -157,9 +177,23 @@ class RelevanceWatch:
         x = call.args[0] if call.args else call.kwargs["input"]
         if not self._recorded(x) or "out" in call.kwargs:
             return proceed(call)
-        again = pool_again(call)
+        again, known = pool_again(call), self.state.notes.of(x)
+        back: Backward = _bound(self._back_through_pooling, again)
+        if known.way is not None and _mode(call).startswith("nearest"):
+            back = _as_it_is  # every value is one of the input's: nothing is averaged
         # a clone: averages do not keep their argument, so a model may go on to rewrite it
-        return ruled(again, _bound(self._back_through_pooling, again), x.clone())
+        out = ruled(again, back, x.clone())
+        if _mode(call) != "bicubic":  # which has weights below 0
+            self.state.notes.put(out, known.handed(again))
+        return out
+
+    def _largest(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
+        x = call.args[0] if call.args else call.kwargs["input"]
+        known = self.state.notes.of(x)
+        out = proceed(call)
+        if isinstance(out, Tensor):
+            self.state.notes.put(out, known.handed(pool_again(call)))
+        return out
 
     def _back_through_pooling(self, again: Any, relevance: Tensor, tensors: Sequence[Any]) -> Any:
         if self.state.active is None:
@@ -172,10 +206,12 @@ class RelevanceWatch:
         z = call.args[0] if call.args else call.kwargs["input"]
         if not self._recorded(z):
             return proceed(call)
-        function = out_of_place(call)
+        function, known = out_of_place(call), self.state.notes.of(z)
         out = written_back(call, z, lambda at: ruled(function, self.state.passes, at))
         if call.name.rstrip("_") in _GATES:
             self.state.notes.put(out, Note(gate=True))
+        elif call.name.rstrip("_") in MONOTONE:
+            self.state.notes.put(out, known.handed(function))
         return out
 
     def _gate(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
@@ -186,6 +222,41 @@ class RelevanceWatch:
     @staticmethod
     def _recorded(x: Any) -> bool:
         return isinstance(x, Tensor) and torch.is_grad_enabled() and is_live(x)
+
+
+@dataclass(frozen=True, eq=False)
+class _Through:
+    """The way back through a linear layer."""
+
+    method: Callable[..., Any]
+    layer: _Layer
+
+    def __call__(self, relevance: Tensor, tensors: Sequence[Any]) -> Any:
+        """What goes on to each tensor of the call."""
+        return self.method(self.layer, relevance, tensors)
+
+
+def _words(rule: Rule) -> str:
+    """``ZBox`` is z-box."""
+    return re.sub(r"(?<=.)(?=[A-Z])", "-", getattr(rule, "__name__", type(rule).__name__)).lower()
+
+
+def _lowest(x: Tensor) -> bool:
+    """Whether there is no linear layer behind ``x``."""
+    return not any(
+        node.name() == "RuledBackward" and isinstance(getattr(node, "rule", None), _Through) for node in nodes_behind(x)
+    )
+
+
+def _as_it_is(relevance: Tensor, tensors: Sequence[Any]) -> None:
+    """The plain gradient, as a way back."""
+
+
+def _mode(call: Call) -> str:
+    """How values between places are made, of a call that may be an interpolation."""
+    if call.name == "interpolate":
+        return str(call.args[3] if len(call.args) > 3 else call.kwargs.get("mode", "nearest"))
+    return re.sub(r"^upsample_|\dd$", "", call.name) if call.name.startswith("upsample_") else ""
 
 
 def _bound(method: Callable[..., Any], first: Any) -> Callable[..., Any]:
