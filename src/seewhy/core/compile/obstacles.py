@@ -12,6 +12,7 @@ from torch.utils._device import DeviceContext
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 from seewhy.core.compile.export import function_modes
+from seewhy.core.compile.reads import reads_of
 from seewhy.core.compile.state import structure
 from seewhy.core.memory_budget import Meter
 from seewhy.core.network.borrowed import Network, submodules
@@ -31,12 +32,14 @@ def at_rest(network: Network, call: Callable[[Tensor], Any], x: Tensor) -> Hasha
     seen = []
     for _ in range(2):
         before = drawn_outside()
-        call(x.clone())
+        read = reads_of(lambda: call(x.clone()))
         if before != drawn_outside():
             raise CapabilityError("its forward draws random numbers outside torch")
         network.put_back_buffers()
         parts = submodules(network.module)
         seen.append(structure(parts))
+    if read:  # in the second one: a first one may read files of code, and what it keeps
+        raise CapabilityError(f"its forward calls {read}, and what that gives nobody can look at")
     if seen[0] != seen[1]:
         raise CapabilityError("its forward changes the model's own attributes, so that no graph of it holds")
     if why := hooked(parts):

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from seewhy.core.compile.checksums import Bits, for_sums
 from seewhy.core.compile.state_of_code import functions_of_torch, read_by
+from seewhy.core.compile.state_of_python import settings_of_python
 from seewhy.core.compile.state_of_values import Look
 from seewhy.errors import CapabilityError
 
@@ -70,12 +71,16 @@ def _structure(parts: Sequence[nn.Module], *, named: bool = False) -> Hashable:
         for name in _HOOKS
     ]
     held = [own[kind] for own in owned for kind in ("_parameters", "_buffers")]
-    tensors = map(id, itertools.chain.from_iterable(map(dict.values, held)))
+    tensors = [*itertools.chain.from_iterable(map(dict.values, held))]
+    marked = [
+        (n, *own, *own.values()) for n, tensor in enumerate(tensors) if tensor is not None and (own := tensor.__dict__)
+    ]
     kinds = tuple(map(type, parts))
     read = read_by(kinds)
     # how many each has says where one ends and the next begins
     return (
-        *kinds, names, sizes, *map(len, held), *look.several(values, keys), *hooks, *tensors,
+        *kinds, names, sizes, *map(len, held), *look.several(values, keys), *hooks, *map(id, tensors),
+        *look.several(marked, ["attributes of its tensors"] * len(marked)),
         *look.several([value for _, value in read], [name for name, _ in read]), *functions_of_torch(), *_settings(),
     )  # fmt: skip
 
@@ -88,13 +93,14 @@ def _picker(places: Sequence[int]) -> Callable[[tuple[Any, ...]], tuple[Any, ...
 
 
 def _settings() -> tuple[Hashable, ...]:
-    """What torch computes by, for all networks alike."""
+    """What torch and Python compute by, for all networks alike."""
     return (
         torch.get_default_dtype(),
         torch.get_float32_matmul_precision(),
         torch.are_deterministic_algorithms_enabled(),
         torch.backends.mkldnn.enabled,
         torch.backends.cudnn.enabled,
+        *settings_of_python(),
     )
 
 

@@ -125,9 +125,7 @@ class _Readings:
             parts = full.split(".")
             for n in range(len(parts)):
                 self._find(sys.modules, ".".join(parts[: n + 1]), set(names), set())
-        for value in (function.__defaults__, function.__kwdefaults__):
-            if value:
-                self._note(id(value), function.__name__, functools.partial(_itself, value))
+        self.readers.append((function.__name__, functools.partial(_worn, ref(function))))
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
             # the cell by which super() finds the class would keep it for ever
             if name != "__class__" and self._note(id(cell), name, functools.partial(_content, cell)):
@@ -321,6 +319,16 @@ def _resolved(module: str, level: int, space: Mapping[str, Any]) -> str:
 
 def _all_of(space: Mapping[str, Any], names: Sequence[str]) -> Whole:
     return Whole([space.get(name) for name in names])
+
+
+def _worn(function: ref[FunctionType]) -> Any:
+    """What a function has besides its code: defaults, attributes, its words; other functions among them are read for
+    themselves."""
+    if (now := function()) is None:
+        return None
+    given, by_name = now.__defaults__ or (), now.__kwdefaults__ or {}
+    seen = now.__name__, hash(now.__doc__), len(given), *given, *by_name, *by_name.values()
+    return (*seen, {name: told(value) for name, value in now.__dict__.items()}) if now.__dict__ else seen
 
 
 def _itself(value: Any) -> Any:

@@ -9,23 +9,23 @@ import datetime
 import decimal
 import fractions
 import functools
+import logging
 import marshal
 import os
 import pathlib
 import random
 import re
-import threading
 import uuid
 import weakref
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from contextvars import ContextVar
 from types import (
     BuiltinFunctionType,
     CodeType,
     FunctionType,
+    GenericAlias,
     MappingProxyType,
-    MemberDescriptorType,
     MethodType,
     ModuleType,
 )
@@ -37,6 +37,16 @@ from torch import Tensor, nn
 
 from seewhy.core.compile.checksums import digest
 from seewhy.core.compile.state_of_code import Whole, left_alone, read_by, read_of
+from seewhy.core.compile.state_of_python import (
+    MOST_BYTES,
+    Same,
+    attributes,
+    beneath,
+    bytes_of,
+    in_logger,
+    is_python,
+    refuse_shared,
+)
 from seewhy.core.network.borrowed import tensors_of
 from seewhy.errors import CapabilityError
 
@@ -64,38 +74,14 @@ _MAPPINGS = (dict, MappingProxyType)
 
 _BUFFERS = (bytearray, array.array)
 
-#: entries in all, and bytes of one array, that are looked at in every call; with more there is no program
-_MOST, _BYTES = 100_000, 65_536
+#: entries in all that are looked at in every call; with more there is no program
+_MOST = 100_000
 
 #: how deep attributes of attributes are followed; with more there is no program
 _DEEP = 12
 
-#: those of the libraries that are left alone whose objects hold what people put into them
-_HOLDERS = frozenset(("argparse", "collections", "configparser", "types", "functools", "weakref"))
+#: those of the libraries that are left alone whose objects hold what people put into them, besides Python's own
 _OPEN = ("numpy", "scipy", "transformers", "torch.distributions", "torch.nn")
-
-
-class Same:
-    """An object of which nothing can be looked at: the very same one. It is kept, unless it can be known to have gone,
-    so that no other one has its number meanwhile."""
-
-    __slots__ = ("_held", "_number")
-
-    def __init__(self, value: Any) -> None:
-        self._number = id(value)
-        self._held: Callable[[], Any]
-        try:
-            self._held = weakref.ref(value)
-        except TypeError:
-            self._held = lambda: value
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Same) or self._number != other._number:
-            return False
-        return (held := self._held()) is not None and held is other._held()
-
-    def __hash__(self) -> int:
-        return self._number
 
 
 class Look:
@@ -135,7 +121,9 @@ class Look:
         if isinstance(value, _VALUES) and (kind is not type or left_alone(value.__module__)):
             return Whole((kind, value))
         if isinstance(value, Tensor):
-            return number, _address(value), None if value.is_inference() else value._version, self._bits(value)
+            version = None if value.is_inference() else value._version
+            own = (self(value.__dict__, name, depth + 1),) if value.__dict__ else ()
+            return number, _address(value), version, self._bits(value), *own
         inner = self._inside(value, kind, name)
         if inner is None:
             return Same(value)
@@ -161,20 +149,20 @@ class Look:
     def _inside(self, value: Any, kind: type, name: str) -> Sequence[Any] | None:
         """What a value is made of; None for what its identity stands for."""
         if isinstance(value, _MAPPINGS):
-            return [*value.keys(), *value.values(), *_attributes(value, kind)]
+            return [*value.keys(), *value.values(), *attributes(value, kind)]
         if isinstance(value, _SEQUENCES):
-            return [*value, *_attributes(value, kind)]
+            return [*value, *attributes(value, kind)]
         if isinstance(value, set | frozenset):
-            return [*sorted(value, key=_order), *_attributes(value, kind)]
+            return [*sorted(value, key=_order), *attributes(value, kind)]
         if isinstance(value, np.ndarray | np.generic):
-            return [*_array(value, name), *(() if kind is np.ndarray else _attributes(value, kind))]
+            return [*_array(value, name), *(() if kind is np.ndarray else attributes(value, kind))]
         if isinstance(value, _BUFFERS):
-            return [_bytes(memoryview(value), kind, name), *_attributes(value, kind)]
+            return [bytes_of(memoryview(value), kind, name), *attributes(value, kind)]
         if kind is FunctionType:
             code = Whole((value.__code__,))
             return [code] if left_alone(value.__module__) else [code, *value.__dict__.values(), *read_of(value)]
         if isinstance(value, functools.partial):
-            return [value.func, value.args, value.keywords, *_attributes(value, kind)]
+            return [value.func, value.args, value.keywords, *attributes(value, kind)]
         if kind is MethodType:
             return [value.__func__, value.__self__]
         if kind is BuiltinFunctionType:
@@ -194,14 +182,13 @@ class Look:
                 for part in item
             ]
         if isinstance(value, nn.Module):
-            return _attributes(value, kind)
+            return attributes(value, kind)
         return self._of_library(value, kind, name)
 
     def _of_library(self, value: Any, kind: type, name: str) -> Sequence[Any] | None:
         """What an object is made of that is neither container, function nor module; None for what its identity stands
         for."""
-        if isinstance(value, threading.local):
-            raise CapabilityError(f"its {name!r} is a threading.local, of which every thread reads its own")
+        refuse_shared(value, kind, name)
         if (drawn := _drawn(value)) is not None:
             return [drawn]
         if isinstance(value, ContextVar):
@@ -212,14 +199,17 @@ class Look:
             return [value()]
         base = next((base for base in _BASES if isinstance(value, base)), None)
         if base is not None:
-            return [*base.__getnewargs__(value), *_attributes(value, kind)]
-        if not left_alone(kind.__module__) or kind.__module__ in _HOLDERS or kind.__module__.startswith(_OPEN):
-            # what is made in another language than Python may have more than it shows
-            hidden = [] if all(owner.__flags__ & _MADE or owner is object for owner in kind.__mro__) else [Same(value)]
-            return [*hidden, *_as_array(value, kind, name), *_attributes(value, kind)]
-        if isinstance(value, Iterator) and not hasattr(value, "readable"):  # a file is one, too
-            raise CapabilityError(f"its {name!r} is a {kind.__name__}, and how far that is nobody can look at")
-        return _as_array(value, kind, name) or None
+            return [*base.__getnewargs__(value), *attributes(value, kind)]
+        if isinstance(value, logging.Logger):
+            return in_logger(value)
+        if kind.__module__ == "typing" or kind is GenericAlias:
+            return None
+        memory = _as_array(value, kind, name)
+        if memory and is_python(kind):
+            return memory
+        if not left_alone(kind.__module__) or is_python(kind) or kind.__module__.startswith(_OPEN):
+            return [*([Same(value)] if memory else beneath(value, kind, name)), *memory, *attributes(value, kind)]
+        return memory or None
 
     def _bits(self, value: Tensor) -> Hashable:
         """What lies in a tensor that is neither parameter nor buffer: code may have read it as Python's numbers, which
@@ -228,9 +218,6 @@ class Look:
             self._held = set(map(id, tensors_of(self._parts)))
         return None if id(value) in self._held else digest(value)
 
-
-#: what Python's own ``class`` says of the types that it makes
-_MADE = 1 << 9
 
 #: about how many bytes a number takes that is written down
 _EACH = 8
@@ -265,7 +252,7 @@ def _array(value: Any, name: str) -> list[Any]:
     """What lies in an array, or is a number of numpy's."""
     if value.dtype.hasobject:
         return [value.shape, *value.flat]
-    if value.nbytes > _BYTES:
+    if value.nbytes > MOST_BYTES:
         raise CapabilityError(f"its {name!r} is a large numpy array, which can be changed without a trace")
     return [value.dtype, value.shape, value.tobytes()]
 
@@ -282,13 +269,7 @@ def _as_array(value: Any, kind: type, name: str) -> list[Any]:
         view = memoryview(value)
     except TypeError:
         return []
-    return [_bytes(view, kind, name)]
-
-
-def _bytes(view: memoryview, kind: type, name: str) -> bytes:
-    if view.nbytes > _BYTES:
-        raise CapabilityError(f"its {name!r} is a large {kind.__name__}, which can be changed without a trace")
-    return view.tobytes()
+    return [bytes_of(view, kind, name)]
 
 
 def _drawn(value: Any) -> Any:
@@ -302,23 +283,6 @@ def _drawn(value: Any) -> Any:
     if isinstance(value, random.Random) and not isinstance(value, random.SystemRandom):
         return value.getstate()
     return None
-
-
-#: the slots of a class and of its bases
-_slots: weakref.WeakKeyDictionary[type, tuple[str, ...]] = weakref.WeakKeyDictionary()
-
-
-def _attributes(value: Any, kind: type) -> list[Any]:
-    """What an object has by names, in its dictionary and its slots, and what it is."""
-    if kind in _SEQUENCES or kind is dict:
-        return []
-    slots = _slots.get(kind)
-    if slots is None:
-        namespaces = [vars(owner).items() for owner in kind.__mro__]
-        slots = tuple(name for space in namespaces for name, slot in space if type(slot) is MemberDescriptorType)
-        _slots[kind] = slots
-    own = getattr(value, "__dict__", {})
-    return [kind, *own.keys(), *own.values(), *(getattr(value, slot) for slot in slots if hasattr(value, slot))]
 
 
 def _address(value: Tensor) -> int:
