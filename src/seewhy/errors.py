@@ -29,6 +29,7 @@ __all__ = [
     "UnsafeModel",
     "UsageError",
     "nearest",
+    "on_a_line",
     "one_line",
     "reason",
 ]
@@ -40,8 +41,8 @@ class SeewhyError(Exception):
     exit_code = 1
 
     def __str__(self) -> str:
-        # KeyError would print its argument's repr; one plain line is promised.
-        return str(self.args[0]) if self.args else ""
+        # KeyError would print its argument's repr; one plain line is promised, whatever is in a path or a name.
+        return on_a_line(str(self.args[0])) if self.args else ""
 
 
 class UsageError(SeewhyError, ValueError):
@@ -100,6 +101,15 @@ def nearest(asked: str, known: Iterable[str], count: int = 1) -> list[str]:
     names = {name.lower(): name for name in known}
     close = difflib.get_close_matches(asked.lower(), list(names), n=count, cutoff=0.4)
     return [names[name] for name in close]
+
+
+def on_a_line(text: str) -> str:
+    """``text`` with what would break the line, or do something to a terminal, written out as Python writes it.
+
+    >>> print(on_a_line("a" + chr(10) + "b.png"))
+    a\\nb.png
+    """
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def one_line(text: object, limit: int = 200) -> str:

@@ -14,8 +14,8 @@ import typer
 from seewhy.cli.bundles import ModelOptions, OutputOptions
 from seewhy.cli.console import Bars, bars, complain, quiet_warnings
 from seewhy.cli.photo_run import INTERRUPTED
-from seewhy.cli.show import as_json, cost_dict, on_a_line
-from seewhy.errors import ImageError, UsageError
+from seewhy.cli.show import as_json, cost_dict
+from seewhy.errors import ImageError, UsageError, on_a_line
 
 if TYPE_CHECKING:
     from seewhy.explanation import Gallery

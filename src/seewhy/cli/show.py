@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from seewhy.errors import on_a_line
+
 if TYPE_CHECKING:
     from seewhy.explanation import Cost, Explanation, Explanations
 
-__all__ = ["as_json", "cost_dict", "image_dict", "image_lines", "on_a_line"]
+__all__ = ["as_json", "cost_dict", "image_dict", "image_lines"]
 
 
 def as_json(document: Any) -> None:
@@ -68,15 +70,6 @@ def image_lines(path: str, explanations: Explanations, files: Sequence[Sequence[
         if n + 1 == len(files) or files[n + 1] != own_files:
             lines += [f"    {file}" for file in own_files]
     return [on_a_line(line) for line in lines]
-
-
-def on_a_line(text: str) -> str:
-    """``text`` with what would break the line, or do something to a terminal, written out as Python writes it.
-
-    >>> print(on_a_line("a" + chr(10) + "b.png"))
-    a\\nb.png
-    """
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def _prediction(explanation: Explanation) -> str:

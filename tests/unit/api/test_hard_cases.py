@@ -19,8 +19,7 @@ from torch import Tensor, nn
 import seewhy
 from networks import image, make
 from seewhy.cli.app import run
-from seewhy.cli.show import on_a_line
-from seewhy.errors import CapabilityError, UsageError
+from seewhy.errors import CapabilityError, UsageError, on_a_line
 from seewhy.render import write
 
 

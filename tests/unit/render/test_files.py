@@ -133,3 +133,13 @@ def test_a_name_that_is_too_long_is_one_line(tmp_path: Path, name: str, force: b
 def test_a_name_with_a_nul_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no file's name has a NUL in it"):
         write(IMAGE, f"{tmp_path}/a\0b.png")
+
+
+@pytest.mark.parametrize("name", ["a\nb.xyz", "a\nb", "a\rb.gif", "there\n.png", "folder\u2028.png", "a\x1b[2J.x"])
+def test_whatever_a_name_has_in_it_the_error_is_one_line(tmp_path: Path, name: str) -> None:
+    (tmp_path / "there\n.png").touch()
+    (tmp_path / "folder\u2028.png").mkdir()
+    with pytest.raises(UsageError) as caught:
+        write(IMAGE, tmp_path / name)
+    assert str(caught.value).isprintable()
+    assert name.encode("unicode_escape").decode() in str(caught.value)
