@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -167,6 +168,17 @@ def test_a_sound_model_has_nothing() -> None:
     assert found.findings == ()
     assert [(check.name, check.works) for check in found.methods] == [("saliency", True), ("grad-cam", True)]
     assert (found.methods[0].forwards, found.methods[0].backwards) == (1, 1)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_what_is_no_number_each_time_is_the_same_each_time(value: float) -> None:
+    filled = _Changed(lambda s: s.index_fill(1, torch.tensor([2]), value))
+    codes = seewhy.diagnose(_ready(filled), methods=[]).codes()
+    assert "non-finite-output" in codes
+    assert not {"random-output", "batch-dependence"} & set(codes)
+    times = itertools.count()
+    now_and_then = _Changed(lambda s: s.index_fill(1, torch.tensor([next(times) % 4]), value))
+    assert "random-output" in seewhy.diagnose(_ready(now_and_then), methods=[]).codes()
 
 
 @pytest.mark.parametrize(

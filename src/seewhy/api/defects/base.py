@@ -64,8 +64,11 @@ def findings(patient: Patient) -> Iterator[Finding]:
 
 
 def apart(a: Tensor | None, b: Tensor | None) -> float:
-    """How far two outputs lie apart, relative to the largest value; 0 where they cannot be compared."""
+    """How far two outputs lie apart, relative to the largest number; 0 where they cannot be compared. What is no number
+    in both is the same."""
     if a is None or b is None or a.shape != b.shape or not a.numel():
         return 0.0
-    size = float(a.double().abs().max())
-    return float((a.double() - b.double()).abs().max()) / max(size, 1e-12)
+    a, b = a.double(), b.double()
+    alike = (a == b) | (a.isnan() & b.isnan())
+    size = float(a.nan_to_num(0, 0, 0).abs().max())
+    return float((a - b).masked_fill(alike, 0).abs().max()) / max(size, 1e-12)
