@@ -68,6 +68,11 @@ class KerasNetwork(Foreign):
         return model
 
     @property
+    def called(self) -> str:
+        """The Keras model by its name."""
+        return f"the Keras model {self.model.name!r}"
+
+    @property
     def parts(self) -> list[int]:
         """The identities of its layers."""
         return [id(layer) for layer in self._layers.values()]

@@ -486,3 +486,15 @@ def test_a_region_of_a_segmentation_network(size: tuple[int, int]) -> None:
     found = seewhy.explain(net, x, "saliency", seewhy.targets.Region(mask, 3), reduce="none")
     assert (found.unit, found.score) == ("logit", pytest.approx(score.item(), rel=1e-4))
     np.testing.assert_allclose(np.moveaxis(found.values, 0, -1), right[0].numpy(), atol=1e-6)
+
+
+def test_a_layer_that_is_not_there_is_told_in_words_of_keras() -> None:
+    model, _ = pair()
+    with pytest.raises(seewhy.errors.UnknownName) as caught:
+        seewhy.explain(model, _photo(), method="grad-cam", layer="thre")
+    assert str(caught.value) == (
+        f"no layer 'thre' in the Keras model {model.name!r}; nearest: 'three'. List them: seewhy.layers(model)"
+    )
+    with pytest.raises(UsageError, match=f"the Linear given as layer= is not part of the Keras model '{model.name}'"):
+        seewhy.explain(model, _photo(), method="grad-cam", layer=torch.nn.Linear(1, 1))
+    assert "three" in [layer.name for layer in seewhy.layers(model)]

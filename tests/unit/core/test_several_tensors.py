@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import seewhy
 from networks import image
-from seewhy.errors import CapabilityError
+from seewhy.errors import CapabilityError, UnknownName
 
 
 class _Two(nn.Module):
@@ -154,3 +154,18 @@ def test_what_is_read_before_it_is_handed_on_cannot_be_changed_there(kind: str, 
         with pytest.raises(CapabilityError, match="cannot be changed: the model reads its tensor before"):
             seewhy.explain(net, x, method=method, target=1, layer=layer)
     assert seewhy.explain(net, x, method=method, target=1, layer="body.conv").values.any()
+
+
+@pytest.mark.parametrize(
+    ("kind", "layer", "words"),
+    [
+        ("tuple", "body[2]", "no tensor 'body[2]'; nearest: 'body[1]'. List them: one of 'body[0]', 'body[1]'"),
+        ("dict", "body[c]", "one of 'body[a]', 'body[b]'"),
+        ("nested", "body[1.1]", "one of 'body[0]', 'body[1.0]'"),
+        ("tuple", "head[1]", "no tensor 'head[1]'; nearest: 'head'. List them: there is one, 'head'"),
+    ],
+)
+def test_a_tensor_that_is_not_there_is_told_which_are(kind: str, layer: str, words: str) -> None:
+    with pytest.raises(UnknownName) as caught:
+        seewhy.explain(_net(kind), image(1)[:1], method="saliency", target=0, layer=layer)
+    assert words in str(caught.value)

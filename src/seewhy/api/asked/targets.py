@@ -248,9 +248,8 @@ def aim(model: Model, network: Network, what: Any) -> t.Target:
     except UnknownName as error:
         if colon:
             find_place(network.module, layer, model.spec)  # says which layer is nearest
-        raise UnknownName(
-            "class or layer", what, [*(model.labels or ()), *layers], f"seewhy layers --model {model.spec or 'SPEC'}"
-        ) from error
+        listing = f"seewhy layers --model {model.spec}" if model.spec else "seewhy.layers(model)"
+        raise UnknownName("class or layer", what, [*(model.labels or ()), *layers], listing) from error
 
 
 def _inside(layer: str, rest: str) -> t.Target:

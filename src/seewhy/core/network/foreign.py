@@ -50,6 +50,11 @@ class Foreign(nn.Module):
     channels: int | None = None
     program: Program | None = None
 
+    @property
+    def called(self) -> str:
+        """What it is called in messages."""
+        return type(self).__name__
+
     def counterpart(self, part: nn.Module) -> nn.Module:
         """The torch layer that ``part``, one of its layers, amounts to; ``part`` itself where there is none."""
         return part

@@ -100,8 +100,9 @@ def find_place(root: nn.Module, name: str, where: str = "") -> Place:
         modules = dict(root.named_modules(remove_duplicate=False))
         module = modules.get(plain) if plain else None
     if module is None:
-        owner = f" in {where or type(root).__name__}"
-        listing = f"seewhy layers --model {where}" if where else "dict(module.named_modules())"
+        owner = f" in {where or (root.called if isinstance(root, Foreign) else type(root).__name__)}"
+        own = "seewhy.layers(model)" if isinstance(root, Foreign) else "dict(module.named_modules())"
+        listing = f"seewhy layers --model {where}" if where else own
         raise UnknownName("layer", name, (n for n in modules if n), listing, owner)
     if mark and not (number.isdigit() and int(number) > 0):
         raise UsageError(f"layer {name!r}: after # comes the number of the call, from 1, as in '{plain}#1'")
@@ -120,7 +121,8 @@ def place_name(root: nn.Module, layer: str | nn.Module) -> str:
     for name, module in root.named_modules():
         if module is layer and name:
             return str(name)
-    raise UsageError(f"the {type(layer).__name__} given as layer= is not part of this {type(root).__name__}")
+    whole = root.called if isinstance(root, Foreign) else f"this {type(root).__name__}"
+    raise UsageError(f"the {type(layer).__name__} given as layer= is not part of {whole}")
 
 
 @dataclass(frozen=True)
@@ -172,7 +174,9 @@ def element_of(output: Any, place: Place) -> Tensor:
         raise CapabilityError(
             f"layer {place.name!r} gives {what}, in which there is nothing to explain: name another; see seewhy layers"
         )
-    raise UnknownName("tensor", place.element, [key for key, _ in named if key], f"one of layer {place.name!r}")
+    known = [f"{place.name}[{key}]" if key else place.name for key, _ in named]
+    listing = f"one of {', '.join(map(repr, known))}" if len(known) > 1 else f"there is one, {known[0]!r}"
+    raise UnknownName("tensor", f"{place.name}[{place.element}]", known, listing)
 
 
 def _items(output: Any) -> list[tuple[str, Any]]:
