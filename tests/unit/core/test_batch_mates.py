@@ -130,3 +130,31 @@ def test_a_layer_that_normalises_by_its_batch_has_every_picture_alone() -> None:
         alone = seewhy.explain(net, x[row : row + 1], "grad-cam", 1, prepare=False)
         np.testing.assert_array_equal(found.values, alone.values)
         assert any("normalises by the statistics of its batch" in note for note in found.notes)
+
+
+class _EndsIn(nn.Module):
+    """Computes in one type, and gives another."""
+
+    def __init__(self, dtype: torch.dtype, scale: str) -> None:
+        super().__init__()
+        with torch.random.fork_rng([]):
+            torch.manual_seed(0)
+            self.one, self.two, self.head = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3, stride=2), nn.Linear(8, 4)
+        self.dtype, self.scale = dtype, SCALES[scale]
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.two(self.one(self.scale(x)).relu()).relu().mean((2, 3))
+        return self.head(hidden).softmax(1, dtype=self.dtype)
+
+
+@pytest.mark.parametrize("prepare", [False, True, "verify"])
+@pytest.mark.parametrize("scale", ["by its largest", "by each one's largest"])
+def test_what_is_given_in_a_finer_type_is_no_more_exact(scale: str, prepare: Any) -> None:
+    x = torch.rand(5, 3, 16, 24, generator=torch.Generator().manual_seed(2)) * torch.arange(1, 6)[:, None, None, None]
+    net = _EndsIn(torch.float64, scale).eval()
+    for _ in range(2):  # what they say of each other is asked in the 1st, the 2nd...
+        found = seewhy.explain_all(net, x, method="saliency", target=1, prepare=prepare)
+        mixed = any("influence each other" in note for explanation in found for note in explanation.notes)
+        assert mixed == (scale == "by its largest")
+    if not mixed and prepare:
+        assert dict(found[0].provenance["prepared"])["used"]

@@ -300,7 +300,7 @@ def test_whatever_changes_in_the_model_is_noticed(change: Callable[[nn.Module], 
 )
 def test_what_rounding_does_to_the_network_itself_is_allowed(off: float, itself: float, agrees: bool) -> None:
     def made(by: float) -> Any:
-        forward = SimpleNamespace(raw=torch.tensor([[1.0, by]]), ends_in="logits")
+        forward = SimpleNamespace(raw=torch.tensor([[1.0, by]]), ends_in="logits", computed_in=None)
         return SimpleNamespace(
             outputs=forward, tape=SimpleNamespace(activations={}), demand=SimpleNamespace(graph="none")
         )

@@ -332,7 +332,7 @@ class Preparer:
         try:
             shape.structure = at_rest(self._network, self._call, self._x[:1])
             shape.build = Build(export(root, self._x))
-            if mixes(self._call, self._x[:1]):
+            if mixes(self._call, self._x[:1], self._network.computes_in(self._x)):
                 # together as far as there is memory: what each gives depends on those beside it
                 shape.pieces = {kind: Pieces(_TOGETHER, 1) for kind in ("scores", "gradients")}
                 shape.build = None

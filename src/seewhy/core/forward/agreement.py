@@ -87,16 +87,16 @@ class Distance:
         return self.distance <= self.allowed
 
     @classmethod
-    def of_values(cls, what: str, exact: Tensor, other: Tensor, scale: float | None = None) -> Distance:
-        """Of outputs, layers and scores: as a share of ``scale``, or of the largest value."""
-        distance, allowed = gap(exact, other, scale), rounding(exact.dtype)
+    def of_values(cls, what: str, exact: Tensor, other: Tensor, of: Outputs, scale: float | None = None) -> Distance:
+        """Of outputs, layers and scores ``of`` a forward: as a share of ``scale``, or of the largest value."""
+        distance, allowed = gap(exact, other, scale), rounding(exact.dtype, of.computed_in)
         words = f"{what} differs by {distance:.1e} of the largest value (allowed: {allowed:.0e})"
         return cls(distance, allowed, words)
 
     @classmethod
-    def of_gradients(cls, what: str, exact: Tensor, other: Tensor) -> Distance:
-        """Of gradients: in relative L2."""
-        allowed = float(torch.finfo(exact.dtype).eps ** 0.25)
+    def of_gradients(cls, what: str, exact: Tensor, other: Tensor, of: Outputs) -> Distance:
+        """Of gradients ``of`` a forward: in relative L2."""
+        allowed = float(_eps(exact.dtype, of.computed_in) ** 0.25)
         away = (exact - other).double().norm() / exact.double().norm().clamp(min=1e-300)
         distance = 0.0 if torch.equal(exact, other) else float(away)
         return cls(distance, allowed, f"{what} differ by {distance:.1%} (relative L2; allowed: {allowed:.1%})")
@@ -152,13 +152,13 @@ def _distances(exact: Forward, other: Forward) -> dict[str, Distance]:
     values = {f"output {n}": pair for n, pair in enumerate(zip(ours, theirs, strict=True))}
     values |= {f"layer {name!r}": (exact.raw(name), other.raw(name)) for name in layers}
     for name, (a, b) in values.items():
-        distances[name] = Distance.of_values(name, a, b)
+        distances[name] = Distance.of_values(name, a, b, exact.outputs)
     if exact.demand.graph == "none":
         return distances
     places = layers + ([INPUT] if exact.demand.at_input else [])
     for place, a, b in zip(places, _gradients(exact, ours, places), _gradients(other, theirs, places), strict=True):
         name = gradients_at(place)
-        distances[name] = Distance.of_gradients(name, a, b)
+        distances[name] = Distance.of_gradients(name, a, b, exact.outputs)
     return distances
 
 
@@ -185,22 +185,28 @@ def _gradients(forward: Forward, outputs: list[Tensor], places: list[str]) -> li
     ]
 
 
-def mixes(call: Callable[[Tensor], Any], x: Tensor) -> bool:
-    """Whether a network gives several samples like ``x`` [1, C, *size] together other scores than each alone."""
+def mixes(call: Callable[[Tensor], Any], x: Tensor, computed_in: torch.dtype | None = None) -> bool:
+    """Whether a network gives several samples like ``x`` [1, C, *size] together other scores than each alone, as far as
+    can be told in the type that it is ``computed_in``."""
     samples = torch.cat([share * x for share in (1.0, 0.5, -0.25)])
     with torch.no_grad():
         together, *alone = (floats(call(batch.clone())) for batch in (samples, *torch.split(samples, 1)))
     # a number for all of them together belongs to no sample
     pairs = (pair for pair in zip(together, *alone, strict=True) if pair[0].ndim and len(pair[0]) == len(samples))
     return not all(
-        gap(several, torch.cat([*map(torch.atleast_1d, singles)])) <= rounding(several.dtype)
+        gap(several, torch.cat([*map(torch.atleast_1d, singles)])) <= rounding(several.dtype, computed_in)
         for several, *singles in pairs
     )
 
 
-def rounding(dtype: torch.dtype) -> float:
-    """How far values may be apart, as a share of the largest, and still be taken for the same: eps^0.55."""
-    return float(torch.finfo(dtype).eps ** 0.55)
+def rounding(dtype: torch.dtype, computed_in: torch.dtype | None = None) -> float:
+    """How far values may be apart, as a share of the largest, and still be taken for the same: eps^0.55, of the coarser
+    of their type and the one that they were ``computed_in``."""
+    return float(_eps(dtype, computed_in) ** 0.55)
+
+
+def _eps(dtype: torch.dtype, computed_in: torch.dtype | None) -> float:
+    return max(float(torch.finfo(kind).eps) for kind in (dtype, computed_in or dtype))
 
 
 def gap(exact: Tensor, other: Tensor, scale: float | None = None) -> float:

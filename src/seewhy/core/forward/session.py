@@ -359,6 +359,7 @@ class Session:
             )
         squashes = [] if self.settings.as_given else head.squashes
         outputs = Outputs(raw, x.shape[0], squashes, squashed=head.squashed, size=size, last=network.channels_last)
+        outputs.computed_in = network.computes_in(x)
         forward = Forward(outputs, size, demand, tape, leaf, rule, head.linears, bias.terms, attention)
         forward.channels_last, forward.layouts, forward.ask = network.channels_last, self.layouts, self.ask
         # weakly: a cycle would keep the whole graph until the garbage collector comes by

@@ -226,6 +226,10 @@ def _same(value: Tensor, copy: Tensor) -> bool:
     )
 
 
+#: types that networks compute in; smaller ones are ways of keeping weights
+_COMPUTING = frozenset((torch.float16, torch.bfloat16, torch.float32, torch.float64))
+
+
 @dataclass
 class Network:
     """A module (or any callable from a batch to scores) that can be called without a trace.
@@ -249,6 +253,8 @@ class Network:
         #: costs
         self.parts: list[nn.Module] = []
         self.held: list[Tensor] = []
+        #: types that its parameters have
+        self.kinds: set[torch.dtype] = set()
         #: whether the user has put backward hooks of their own on some module, and whether some tensor was made in
         #: inference mode and so can take part in no graph, as found when the network was last borrowed
         self.hooked_backward = self.frozen = False
@@ -281,6 +287,12 @@ class Network:
                 return x.to(tensor.device, tensor.dtype)
         return x
 
+    def computes_in(self, x: Tensor) -> torch.dtype:
+        """The coarsest floating-point type of ``x`` and the parameters: what it gives may have another, and is no more
+        exact."""
+        kinds = (*self.kinds, *((x.dtype,) if x.is_floating_point() else ()))
+        return max(kinds, key=lambda kind: torch.finfo(kind).eps, default=torch.float64)
+
     @property
     def makeup(self) -> int:
         """What the network is made of, in a number: what is remembered of it holds as long as that is the same."""
@@ -304,6 +316,7 @@ class Network:
                 stack.enter_context(_locked(self.root, parts))
             # looked at under the locks only: while another call exports the network it holds other tensors
             held = self.held = tensors_of(parts)
+            self.kinds = {tensor.dtype for tensor in held if isinstance(tensor, nn.Parameter)} & _COMPUTING
             stack.callback(self.held.clear)
             if any(tensor.is_meta for tensor in held):
                 raise CapabilityError(

@@ -98,7 +98,7 @@ class Outputs:
     softmax or sigmoid, if the forward ended in one; ``batch`` the number of samples; ``captured`` the layers that
     were, in the order in which they first ran; ``squashed`` whether rows of scores were squashed on the way to the
     output, whatever came then; ``size`` that of the inputs and ``last`` whether the network's own order has channels
-    last, by which classes are told from positions.
+    last, by which classes are told from positions; ``computed_in`` the coarsest type of the input and the weights.
     """
 
     raw: Any
@@ -110,6 +110,7 @@ class Outputs:
     squashed: bool = False
     size: tuple[int, ...] = ()
     last: bool = False
+    computed_in: torch.dtype | None = None
 
     @cached_property
     def main(self) -> Tensor:

@@ -86,7 +86,7 @@ def _compare(network: Network, together: Forward, row: int, again: Callable[[], 
 
     def distances(own: dict[str, Tensor]) -> dict[str, Distance]:
         names = [name for name, value in exact.items() if name in in_batch and in_batch[name].shape == value.shape]
-        return {name: Distance.of_values("its output", exact[name], own[name]) for name in names}
+        return {name: Distance.of_values("its output", exact[name], own[name], together.outputs) for name in names}
 
     def itself() -> Iterator[dict[str, Distance]]:
         nonlocal spent

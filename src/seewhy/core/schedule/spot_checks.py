@@ -92,7 +92,7 @@ class CallSpot:
             return {
                 name: score_distance(value, other[name], exact.outputs)
                 if name.startswith("score")
-                else Distance.of_values(name, value, other[name])
+                else Distance.of_values(name, value, other[name], exact.outputs)
                 for name, value in known.items()
             }
 
@@ -103,11 +103,11 @@ class CallSpot:
         """Compare the gradients ``grads`` by place for ``key``; raises `Differs`."""
         own_key = GradientKey(tuple(key.targets[row] for row in self.rows), key.rule)
         gradients = (gradients_at(forward, own_key, grads, keep=False) for forward in self._repeated())
-        exact = next(gradients)
+        exact, outputs = next(gradients), self._passes[0].outputs
 
         def distances(other: Mapping[str, Tensor]) -> dict[str, Distance]:
             return {
-                place: Distance.of_gradients(agreement.gradients_at(place), exact[place][0], other[place])
+                place: Distance.of_gradients(agreement.gradients_at(place), exact[place][0], other[place], outputs)
                 for place in grads
             }
 
@@ -152,7 +152,7 @@ def score_distance(exact: Tensor, other: Tensor, outputs: Outputs) -> Distance:
     except TargetError:
         both = []
     largest = [float(tensor.detach().abs().nan_to_num(0, 0, 0).max()) for tensor in (exact, *both) if tensor.numel()]
-    return Distance.of_values("a score", exact.detach(), other.detach(), max(largest, default=0.0) or 1.0)
+    return Distance.of_values("a score", exact.detach(), other.detach(), outputs, max(largest, default=0.0) or 1.0)
 
 
 class _Counts(Protocol):
@@ -259,9 +259,9 @@ class StreamSpots:
                     case asks.Score():
                         distance = score_distance(a, b, outputs)
                     case asks.Gradient():
-                        distance = Distance.of_gradients(f"gradients ({at})", a.detach(), b.detach())
+                        distance = Distance.of_gradients(f"gradients ({at})", a.detach(), b.detach(), outputs)
                     case _:
-                        distance = Distance.of_values(type(want).__name__.lower(), a.detach(), b.detach())
+                        distance = Distance.of_values(type(want).__name__.lower(), a.detach(), b.detach(), outputs)
                 distances[f"{n}.{at}"] = distance
         return distances
 
