@@ -100,7 +100,7 @@ def test_blocks_that_return_tuples_are_candidates() -> None:
 
     net, x = _seeded(Net), _x()
     _holds(net, x, "block[1]", _cam(net.block(net.stem(x))[1], lambda a: net.head(a.mean((2, 3)))[:, 1]))
-    with pytest.raises(UnknownName, match=r"no tensor '7'.*block"):
+    with pytest.raises(UnknownName, match=r"no tensor 'block\[7\]'.*one of 'block\[0\]', 'block\[1\]'"):
         seewhy.explain(net, x, method="grad-cam", layer="block[7]", target=1)
 
 
