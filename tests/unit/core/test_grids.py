@@ -480,3 +480,28 @@ def test_few_positions_prove_nothing() -> None:
     assert proof.verdict == "undecided"
     many = Answers(Stripes((30, 30)), (answers.repeat_interleave(8, 1),)).prove(Layout(2, (1, 24), tokens=True))
     assert many.verdict == "proved"
+
+
+@pytest.mark.parametrize("method", ["grad-cam", "hires-cam"])
+def test_a_grid_is_that_of_what_the_layer_gives_now(method: str) -> None:
+    """A padding or a stride changed in place: the proof spoke of another shape, and 16 channels were taken for rows."""
+    make = torch.Generator().manual_seed(2)
+    net = _seeded(
+        lambda: nn.Sequential(
+            nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 16, 3, padding=1), nn.Tanh(),
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 4),
+        )
+    )  # fmt: skip
+    x = torch.randn(2, 3, 20, 26, generator=make)
+    for padding, stride in ((1, 1), (2, 1), (1, 2), (1, 1)):
+        net[0].padding, net[0].stride = (padding, padding), (stride, stride)
+        features = net[:3](x).detach().requires_grad_()
+        (grad,) = torch.autograd.grad(net[3:](features)[:, 1].sum(), features)
+        weights = grad if method == "hires-cam" else grad.mean((2, 3), keepdim=True)
+        right = (weights * features).sum(1).detach().numpy()
+        for layer in ("2", None):
+            for found, own in zip(seewhy.explain_all(net, x, method, 1, layer=layer), right, strict=True):
+                assert found.status.ok
+                if layer is not None:
+                    np.testing.assert_allclose(found.values, own, atol=1e-5 * np.abs(own).max())
+                assert found.values.shape == own.shape

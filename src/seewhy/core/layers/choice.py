@@ -134,7 +134,7 @@ def choose(session: Session, forward: Forward, asked: Sequence[Sequence[Target]]
     wrong: dict[str, Candidate] = {}
     for _ in range(_MOST):
         first = ranked.candidates[:_AT_ONCE]
-        samples += prove_places(session, chooser, [e.name for e in first], {e.name: e.layouts for e in first})
+        samples += prove_places(session, chooser, *_claimed(first))
         said = chooser.proofs(forward.size)
         wrong |= {c.name: c for c in first if _verdict(said, c) not in (PROVED, UNDECIDED)}
         proof = said.get(first[0].name) if first else None
@@ -145,8 +145,7 @@ def choose(session: Session, forward: Forward, asked: Sequence[Sequence[Target]]
     spare: list[Candidate] = []
     for start in range(0, len(options), _AT_ONCE):
         some = options[start : start + _AT_ONCE]
-        known = {c.name: c.layouts for c in some}
-        samples += prove_places(session, chooser, list(known), known)
+        samples += prove_places(session, chooser, *_claimed(some))
         verdicts = chooser.proofs(forward.size)
         # one without a verdict has no images along the axis that it seemed to have them along
         left = [c for c in some if _stands(verdicts.get(c.name), c)]
@@ -162,6 +161,17 @@ def choose(session: Session, forward: Forward, asked: Sequence[Sequence[Target]]
             return Choice(best, ranked.general and (best is options[0] or not ranked.dense), samples)
     raise CapabilityError(
         _nothing([*_no_places(wrong), *ranked.passed_over, *_unseen(session.network)], severed(forward, asked))
+    )
+
+
+def _claimed(
+    candidates: Sequence[Candidate],
+) -> tuple[list[str], dict[str, Sequence[Layout]], dict[str, Sequence[int]]]:
+    """Their names, how they could be read, and what they gave."""
+    return (
+        [candidate.name for candidate in candidates],
+        {candidate.name: candidate.layouts for candidate in candidates},
+        {candidate.name: candidate.noted.tensor.shape for candidate in candidates},
     )
 
 
@@ -218,11 +228,13 @@ def prove_places(
 ) -> int:
     """Have pictures say of the places called ``names`` what they are, unless they have; gives the samples that it took.
 
-    What was said is kept for the model and inputs of this size. ``layouts`` are what places could be read as, where
+    What was said is kept for the model and inputs of this size, as long as a place gives tensors of the same shape: a
+    stride or a padding can be changed in place. ``layouts`` are what places could be read as, where
     that is known from the forward, or ``shapes`` what they gave.
     """
     x, size = session.x, session.size
-    new = [name for name in names if name not in chooser.proofs(size)]
+    kept = chooser.proofs(size)
+    new = [name for name in names if name not in kept or _outdated(kept[name], (shapes or {}).get(name))]
     chooser.apply(size)
     if not new or not size or not x.is_floating_point():
         return 0
@@ -242,13 +254,23 @@ def prove_places(
             call, spent = reached_instead(session, name)
             samples += spent
             said[name] = proof if call is None else _constant(call)
-    chooser.keep(size, said)
+    gave = {name: _apart_from_batch(p, (shapes or {}).get(name, ())) for name, p in said.items() if p is not None}
+    chooser.keep(size, {name: p if p is None else replace(p, gave=gave[name]) for name, p in said.items()})
     if surveyed is not None:
         for name, proof in proved.proofs.items():
-            gave = (shapes or {}).get(name) if said[name] is proof else None
-            if proof.verdict != PROVED and proof.layout.tokens and gave is not None:
-                samples += _as_before(session, chooser, name, gave, surveyed)
+            given = (shapes or {}).get(name) if said[name] is proof else None
+            if proof.verdict != PROVED and proof.layout.tokens and given is not None:
+                samples += _as_before(session, chooser, name, given, surveyed)
     return samples
+
+
+def _outdated(proof: Proof | None, shape: Sequence[int] | None) -> bool:
+    """Whether a place gives something else by now than what pictures spoke of."""
+    return proof is not None and bool(proof.gave and shape) and proof.gave != _apart_from_batch(proof, shape or ())
+
+
+def _apart_from_batch(proof: Proof, shape: Sequence[int]) -> tuple[int, ...]:
+    return tuple(n for axis, n in enumerate(shape) if axis != proof.layout.batch)
 
 
 def read_layer(session: Session, name: str, shape: Sequence[int]) -> int:

@@ -143,6 +143,8 @@ class Proof:
     #: places behind this one whose positions are none of the picture's, or not known to be, where it was chosen in
     #: their stead
     behind: tuple[str, ...] = ()
+    #: the shape of what the place gave, but for the batch; () where that was not known
+    gave: tuple[int, ...] = ()
     #: the number of the attention whose tokens no longer answer to the places that the first one's have
     lost: str = ""
     #: the call to name instead, '' if there is none, where the layer gives the same for every picture
