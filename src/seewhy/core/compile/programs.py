@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import torch
@@ -47,6 +47,8 @@ _STREAM = 64
 _TOGETHER = 32
 
 #: finds the steps worth their while for scores or gradients, of one image or of several
+T = TypeVar("T")
+
 Measure = Callable[[str, bool], Steps | None]
 
 
@@ -236,9 +238,14 @@ class Preparer:
         """A program for ``use``, unless it is to be done eagerly."""
         if self._found is None or self.refused(use):
             return None
+        shape = self._found
+        return self._made(use, lambda: shape.program(use, self._measure))
+
+    def _made(self, use: Use, make: Callable[[], T]) -> T | None:
+        """What ``make`` makes to stand for the network; None, and ``use`` is refused, where it raises."""
         try:
             with no_error_of_ours():
-                return self._found.program(use, self._measure)
+                return make()
         except DoesNotRun as error:
             self.judge(use, str(error))
             return None
@@ -251,12 +258,8 @@ class Preparer:
         use = Use((), "none", False, False, (lo.numpy().tobytes(), hi.numpy().tobytes()))
         if self.refused(use):
             return None
-        try:
-            with no_error_of_ours():
-                plan = self._found.plan(use.windows, lo, hi, self._measure)
-        except DoesNotRun as error:
-            self.judge(use, str(error))
-            return None
+        shape = self._found
+        plan = self._made(use, lambda: shape.plan(use.windows, lo, hi, self._measure))
         if plan is None:
             return None
         self._found.record["windows"] = f"{plan.gain:.1f} times fewer multiplications"
