@@ -79,7 +79,7 @@ def _structure(parts: Sequence[nn.Module], *, named: bool = False) -> Hashable:
     read = read_by(kinds)
     # how many each has says where one ends and the next begins
     return (
-        *kinds, names, sizes, *map(len, held), *look.several(values, keys), *hooks, *map(id, tensors),
+        *kinds, known[0], known[1], *map(len, held), *look.several(values, keys), *hooks, *map(id, tensors),
         *look.several(marked, ["attributes of its tensors"] * len(marked)),
         *look.several([value for _, value in read], [name for name, _ in read]), *functions_of_torch(), *_settings(),
     )  # fmt: skip
@@ -114,14 +114,26 @@ class Contents:
     sixteenth of the memory."""
 
     def __init__(self, tensors: Iterable[Tensor]) -> None:
-        self._summed: list[Tensor] = []
+        self._summed: dict[torch.device, list[Tensor]] = {}
         self._odd: list[Tensor] = []
         self._whole = Bits([rest for tensor in tensors if (rest := self._look_at(tensor.detach())) is not None])
-        self._sums, self._seen = self._sums_now(), self._now()
+        #: of every device, what its sums are written to, and one after the other where in it
+        self._room = {
+            device: torch.empty(sum(view.shape[1] for view in views), dtype=torch.int64, device=device)
+            for device, views in self._summed.items()
+        }
+        self._slots = [
+            slot
+            for device, views in self._summed.items()
+            for slot in torch.split(self._room[device], [view.shape[1] for view in views])
+        ]
+        self._sum_up()
+        self._sums, self._seen = {device: sums.clone() for device, sums in self._room.items()}, self._now()
 
     def unchanged(self) -> bool:
         """Whether every bit is as it was, as far as sums can tell."""
-        alike = all(torch.equal(a, b) for a, b in zip(self._sums_now(), self._sums, strict=True))
+        self._sum_up()
+        alike = all(torch.equal(self._room[device], sums) for device, sums in self._sums.items())
         return alike and self._now() == self._seen
 
     def _look_at(self, tensor: Tensor) -> Tensor | None:
@@ -133,12 +145,15 @@ class Contents:
             return None
         summed, rest = for_sums(dense.reshape(-1).view(torch.uint8))
         if summed is not None:
-            self._summed.append(summed)
+            self._summed.setdefault(summed.device, []).append(summed)
         return rest
 
-    def _sums_now(self) -> list[Tensor]:
+    def _sum_up(self) -> None:
+        """Write the sums as they are now; called under the network's locks, as all that looks at it."""
+        views = itertools.chain.from_iterable(self._summed.values())
         with torch.no_grad():
-            return [view.sum(0) for view in self._summed]
+            for view, slot in zip(views, self._slots, strict=True):
+                torch.sum(view, 0, out=slot)
 
     def _now(self) -> tuple[Any, ...]:
         with torch.no_grad():

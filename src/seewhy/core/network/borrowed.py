@@ -316,7 +316,9 @@ class Network:
                 stack.enter_context(_locked(self.root, parts))
             # looked at under the locks only: while another call exports the network it holds other tensors
             held = self.held = tensors_of(parts)
-            self.kinds = {tensor.dtype for tensor in held if isinstance(tensor, nn.Parameter)} & _COMPUTING
+            parameters = [part._parameters for part in parts if part._parameters]
+            self.kinds = {tensor.dtype for kind in parameters for tensor in kind.values() if tensor is not None}
+            self.kinds &= _COMPUTING
             stack.callback(self.held.clear)
             if any(tensor.is_meta for tensor in held):
                 raise CapabilityError(

@@ -3,6 +3,7 @@ runs a model."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cached_property
@@ -141,9 +142,19 @@ class Outputs:
         """
         if self._final is not None:
             return False
+        if self._range[0] < 0:  # nearly always
+            return False
+        return (self.squashed and self._range[1] <= 1) or _are_shares(self._classes_second(self.main))
+
+    @cached_property
+    def _range(self) -> tuple[float, float]:
+        """The least and the greatest number of ``main``; both negative and positive infinity where one is none, or
+        there are none: those lie nowhere."""
         rows = self.main.detach()
-        between = self.squashed and bool(((rows >= 0) & (rows <= 1)).all())
-        return between or _are_shares(self._classes_second(self.main))
+        if not rows.numel() or rows.is_complex():
+            return -math.inf, math.inf
+        low, high = (float(end) for end in torch.aminmax(rows.dequantize() if rows.is_quantized else rows))
+        return (low, high) if low <= high else (-math.inf, math.inf)
 
     @cached_property
     def score_unit(self) -> str:
@@ -152,11 +163,13 @@ class Outputs:
         throughout (a sigmoid written by hand), which then is explained as it is."""
         if self._shares:
             return "probability"
+        if self._final is not None:
+            return "logit"
+        low, high = self._range
         rows = self.main.detach()
-        if self._final is None and rows.is_floating_point() and _are_shares(self._classes_second(rows).exp()):
+        if high < _NEAR and rows.is_floating_point() and _are_shares(self._classes_second(rows).exp()):
             return "log-probability"
-        unnamed = self._final is None and (self.squashed or bool(((rows >= 0) & (rows <= 1)).all()))
-        return "output" if unnamed else "logit"
+        return "output" if self.squashed or (low >= 0 and high <= 1) else "logit"
 
     @cached_property
     def output_unit(self) -> str:
@@ -205,9 +218,13 @@ class Outputs:
         return self.rows(name)
 
 
+#: how far a row of shares may be from adding up to 1
+_NEAR = 1e-3
+
+
 def _are_shares(values: Tensor) -> bool:
     """Whether rows of several numbers, none below 0, each add up to 1: a row of scores does so by chance only."""
     if values.ndim < 2 or values.shape[1] < 2 or not values.numel() or not values.is_floating_point():
         return False
     rows = values.detach()
-    return bool((rows >= 0).all()) and bool(((rows.double().sum(1) - 1).abs() < 1e-3).all())
+    return bool((rows >= 0).all()) and bool(((rows.double().sum(1) - 1).abs() < _NEAR).all())

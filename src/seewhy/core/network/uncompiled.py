@@ -8,6 +8,7 @@ refuses the gradients at chosen tensors that are asked for here.
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -97,6 +98,7 @@ def _uninstall() -> None:
             _originals.clear()
 
 
+@functools.cache
 def _reentrant(original: Any) -> Any:
     class CheckpointFunction:
         @staticmethod
