@@ -23,12 +23,13 @@ from seewhy.api.asked.supplies import bounds_of
 from seewhy.api.explaining import run_plan
 from seewhy.api.given.folders import labelled
 from seewhy.api.given.images import Item, read_items
-from seewhy.core.forward.session import Settings
+from seewhy.core.forward.settings import Settings
 from seewhy.core.layers.candidates import CUTS
 from seewhy.core.targets import LogProbability, Target
 from seewhy.errors import CapabilityError, ImageError, TargetError, UsageError
 from seewhy.explanation import Attack, Cost, Explanation, Status
-from seewhy.models import Model, Preprocess, load, wrap
+from seewhy.models import Model, Preprocess
+from seewhy.models.loader import taken
 from seewhy.registry import methods as registry
 
 __all__ = ["Curve", "Goal", "Point", "attack", "attack_all", "attack_items", "robustness"]
@@ -93,7 +94,7 @@ def attack(
     """
 
     def attacks(only: bool) -> list[Attack]:
-        wrapped = load(model) if isinstance(model, str) else wrap(model)
+        wrapped = taken(model)
         items, _ = read_items(wrapped, image)
         if only:
             refuse_several("attack", "attack", f"{len(items)} images were given" if len(items) > 1 else "")
@@ -358,7 +359,7 @@ def robustness(
     sizes = sorted(set(epsilons))
     if not sizes or not all(isinstance(e, int | float) and 0 < e <= 255 for e in sizes):
         raise UsageError(f"epsilons={list(epsilons)}: levels above 0, at most 255, e.g. 1,2,4,8")
-    wrapped = load(model) if isinstance(model, str) else wrap(model)
+    wrapped = taken(model)
     photos = labelled(wrapped, folder, labels)
     known = [photo for photo in photos if photo.truth is not None]
     if known and len(known) != len(photos):

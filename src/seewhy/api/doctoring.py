@@ -21,16 +21,18 @@ from seewhy.api.given.images import Item, own_layout
 from seewhy.api.listing import LayerInfo, layers
 from seewhy.api.sample_inputs import probes
 from seewhy.core.forward.examination import Examination, examine
-from seewhy.core.forward.session import Settings
+from seewhy.core.forward.settings import Settings
 from seewhy.core.layers.candidates import CUTS
 from seewhy.core.layers.choice import proofs_of
-from seewhy.core.layers.stripes import Proof, Stripes
+from seewhy.core.layers.stripes import Stripes
+from seewhy.core.layers.verdicts import Proof
 from seewhy.core.network.borrowed import Network, mode_matters
 from seewhy.core.network.outputs import Outputs
 from seewhy.errors import SeewhyError, reason
 from seewhy.explanation import Diagnosis, Explanations, GridProof, MethodCheck
 from seewhy.explanation.diagnosis import SEVERITIES
-from seewhy.models import Model, Preprocess, load, wrap
+from seewhy.models import Model, Preprocess
+from seewhy.models.loader import taken
 from seewhy.registry import FAMILIES, Method
 from seewhy.registry import methods as registry
 
@@ -59,7 +61,7 @@ def diagnose(
     >>> seewhy.diagnose(net.eval(), torch.rand(3, 8, 8), methods=[]).codes()
     ['no-preprocess']
     """
-    wrapped = load(model) if isinstance(model, str) else wrap(model)
+    wrapped = taken(model)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what a call would warn of is a finding here
         return _diagnosed(wrapped, image, methods, progress)

@@ -19,7 +19,8 @@ from seewhy.api.given.images import Item, read_items
 from seewhy.errors import ImageError, TargetError, UsageError
 from seewhy.explanation.plain import plain
 from seewhy.metrics import NO_ANSWER, Classification, classification
-from seewhy.models import Model, load, wrap
+from seewhy.models import Model
+from seewhy.models.loader import taken
 from seewhy.render import SUFFIXES, check, write, write_bytes
 from seewhy.render.plots import matrix
 
@@ -128,7 +129,7 @@ def evaluate_model(
     >>> seewhy.evaluate_model(net, torch.rand(6, 3, 4, 4), [0, 1, 0, 1, 0, 1]).numbers.count
     6
     """
-    wrapped = load(model) if isinstance(model, str) else wrap(model)
+    wrapped = taken(model)
     if truths is None:
         if not isinstance(images, str | Path):
             raise UsageError("evaluate_model needs the true classes: truths=[...], or a folder with one for each class")

@@ -21,7 +21,8 @@ from seewhy.api.asked.supplies import Supplier
 from seewhy.api.given.images import Item, read_items, same_shape
 from seewhy.core.compile.programs import known_pieces
 from seewhy.core.forward.costs import Spent
-from seewhy.core.forward.session import Session, Settings
+from seewhy.core.forward.session import Session
+from seewhy.core.forward.settings import Settings
 from seewhy.core.layers.choice import read_layer
 from seewhy.core.memory_budget import Budget, chunks
 from seewhy.core.network.layouts import Reshape
@@ -33,7 +34,8 @@ from seewhy.core.schedule.needs import recorded_from_input
 from seewhy.core.targets import LayerMean, Target
 from seewhy.errors import CapabilityError, ImageError, OutOfMemory, UsageError
 from seewhy.explanation import Cost, Explanation, Explanations
-from seewhy.models import Model, load, wrap
+from seewhy.models import Model
+from seewhy.models.loader import taken
 
 __all__ = [
     "Batch",
@@ -293,7 +295,7 @@ def explain(
     )
 
     def explanations(only: bool) -> Explanations:
-        wrapped = load(model) if isinstance(model, str) else wrap(model)
+        wrapped = taken(model)
         items, _ = read_items(wrapped, image)
         plan = Plan.make(wrapped, request, len(items))
         if only:

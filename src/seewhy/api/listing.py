@@ -21,8 +21,9 @@ from seewhy.core.network.borrowed import Network
 from seewhy.core.network.places import TAKEN
 from seewhy.core.targets import Logit
 from seewhy.errors import CapabilityError, OutOfMemory, TargetError, UsageError, reason
-from seewhy.models import Model, Preprocess, load, wrap
+from seewhy.models import Model, Preprocess
 from seewhy.models.input_shape import intake
+from seewhy.models.loader import taken
 from seewhy.registry import Card
 from seewhy.registry import methods as registry
 
@@ -66,7 +67,7 @@ def layers(model: Model | nn.Module | Callable[[Tensor], Any] | str, input: Any 
     >>> [(layer.name, layer.grid, layer.chosen) for layer in seewhy.layers(net, torch.rand(1, 3, 8, 8))]
     [('0', (6, 6), False), ('1', (6, 6), True), ('2', (1, 1), False)]
     """
-    wrapped = load(model) if isinstance(model, str) else wrap(model)
+    wrapped = taken(model)
     network = Network(wrapped.module)
     root = network.module
     x = network.like(_noise(wrapped) if input is None else _given(wrapped, input))

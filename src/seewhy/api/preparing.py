@@ -16,7 +16,8 @@ from seewhy.core.forward.demand import Demand
 from seewhy.core.forward.session import Session
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.places import find_place
-from seewhy.models import Model, load, wrap
+from seewhy.models import Model
+from seewhy.models.loader import taken
 
 __all__ = ["Preparation", "prepare"]
 
@@ -55,7 +56,7 @@ def prepare(
     >>> seewhy.prepare(net, torch.rand(1, 3, 8, 8)).record["operations"]
     5
     """
-    wrapped = load(model) if isinstance(model, str) else wrap(model)
+    wrapped = taken(model)
     items, _ = read_items(wrapped, image)
     network = Network(wrapped.module)
     names = [layers] if isinstance(layers, str) else list(layers)

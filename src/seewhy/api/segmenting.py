@@ -14,11 +14,12 @@ from seewhy.api.asked.plan import Plan
 from seewhy.api.asked.request import Request
 from seewhy.api.explaining import run_plan
 from seewhy.api.given.images import Item, read_items
-from seewhy.core.forward.session import Settings
+from seewhy.core.forward.settings import Settings
 from seewhy.errors import UsageError
 from seewhy.explanation import Explanation, Segmentation, graph_cut
 from seewhy.explanation.segmentation import CUT
-from seewhy.models import Model, Preprocess, load, read_image, wrap
+from seewhy.models import Model, Preprocess, read_image
+from seewhy.models.loader import taken
 from seewhy.render import resize
 
 __all__ = ["segment", "segment_all"]
@@ -65,7 +66,7 @@ def segment(
         raise UsageError("segment cuts out one object an image: give one target, and call it again for another")
 
     def segmentations(only: bool) -> list[Segmentation]:
-        wrapped = load(model) if isinstance(model, str) else wrap(model)
+        wrapped = taken(model)
         if only:
             refuse_several("segment", "object", f"{len(photos)} images were given" if len(photos) > 1 else "")
         cuts = []

@@ -82,7 +82,7 @@ def request_of(methods: Sequence[str], typed: QuestionOptions, fuse: str | None 
     """
     import seewhy.methods  # noqa: F401 - fills the registry
     from seewhy.api.asked.request import Request
-    from seewhy.core.forward.session import Settings
+    from seewhy.core.forward.settings import Settings
     from seewhy.registry import methods as registry
 
     names = list(dict.fromkeys(methods))

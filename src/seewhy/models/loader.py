@@ -22,7 +22,7 @@ from seewhy.models.model import Model
 from seewhy.models.preprocess import Preprocess
 from seewhy.registry import Registry
 
-__all__ = ["load", "schemes", "wrap"]
+__all__ = ["load", "schemes", "taken", "wrap"]
 
 _LISTING = "python -m pydoc seewhy.models.loader"
 
@@ -162,6 +162,11 @@ def wrap(
         synonyms=own_labels is not None,
     )
     return _override(model, labels, preprocess)
+
+
+def taken(model: Any) -> Model:
+    """What is given for a model: words are loaded, anything else is a network in hand."""
+    return load(model) if isinstance(model, str) else wrap(model)
 
 
 #: what a network of words calls its first input

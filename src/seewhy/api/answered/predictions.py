@@ -13,7 +13,8 @@ from torch import Tensor
 from seewhy.api.answered.records import predictions
 from seewhy.api.given.images import Item, same_shape
 from seewhy.core.forward.demand import Demand
-from seewhy.core.forward.session import Session, Settings
+from seewhy.core.forward.session import Session
+from seewhy.core.forward.settings import Settings
 from seewhy.core.layers.choice import read_layer
 from seewhy.core.memory_budget import chunks
 from seewhy.core.network.borrowed import Network

@@ -16,7 +16,7 @@ from seewhy.api.answered.statuses import Finished, ending, status_of
 from seewhy.api.asked.parameters import reduce_channels
 from seewhy.api.given.images import Item
 from seewhy.core.forward.costs import Spent
-from seewhy.core.layers.stripes import Proof
+from seewhy.core.layers.verdicts import Proof
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.outputs import Outputs
 from seewhy.core.network.places import ATTENTION, AUTO, INPUT

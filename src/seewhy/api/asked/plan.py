@@ -14,7 +14,7 @@ import seewhy.methods  # noqa: F401 - every method registers itself on import
 from seewhy.api.asked.parameters import split_parameters
 from seewhy.api.asked.request import Request
 from seewhy.api.asked.targets import Wanted, check_contrast
-from seewhy.core.forward.session import Settings
+from seewhy.core.forward.settings import Settings
 from seewhy.core.intercept.backward_rules import rule_name
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.places import AUTO, INPUT, as_torch, find_place, place_name

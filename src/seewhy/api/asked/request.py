@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from seewhy.core.forward.session import Settings
+from seewhy.core.forward.settings import Settings
 
 __all__ = ["Request"]
 

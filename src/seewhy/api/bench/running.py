@@ -26,7 +26,8 @@ from seewhy.api.listing import layers
 from seewhy.api.sample_inputs import probes
 from seewhy.core.network.borrowed import Network
 from seewhy.errors import CapabilityError, TargetError, UsageError
-from seewhy.models import Model, load, wrap
+from seewhy.models import Model
+from seewhy.models.loader import taken
 from seewhy.registry import methods as registry
 
 __all__ = ["bench"]
@@ -72,7 +73,7 @@ def bench(
     >>> [lap.name for lap in costs.methods[0].laps if lap.on == "eager"], costs.methods[0].backwards
     (['seewhy', 'forward'], 1)
     """
-    wrapped = load(model) if isinstance(model, str) else wrap(model)
+    wrapped = taken(model)
     network = Network(wrapped.module)
     names = _names(network, method)
     shares = _own(names, settings or {})

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from seewhy.core.forward.examination import Examination
-from seewhy.core.layers.stripes import Proof
+from seewhy.core.layers.verdicts import Proof
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.outputs import Outputs
 from seewhy.explanation import Finding

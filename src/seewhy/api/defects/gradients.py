@@ -7,7 +7,7 @@ from collections import Counter
 import torch
 
 from seewhy.api.defects.base import Patient, Words, defect
-from seewhy.core.layers.stripes import PROVED
+from seewhy.core.layers.verdicts import PROVED
 
 __all__: list[str] = []
 

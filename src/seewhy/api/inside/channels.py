@@ -18,11 +18,12 @@ from seewhy.api.asked.request import Request
 from seewhy.api.explaining import Batch, batches
 from seewhy.api.given.images import Item, read_items
 from seewhy.api.inside.checks import check_count, check_grid, check_word
-from seewhy.core.forward.session import Settings
+from seewhy.core.forward.settings import Settings
 from seewhy.core.network.layouts import Reshape
 from seewhy.core.schedule.jobs import Answer
 from seewhy.explanation import Gallery, Tile, columns_for
-from seewhy.models import Model, load, wrap
+from seewhy.models import Model
+from seewhy.models.loader import taken
 from seewhy.render import DIVERGING, SEQUENTIAL, heatmap, limits
 
 __all__ = ["feature_maps", "feature_maps_all"]
@@ -77,7 +78,7 @@ def feature_maps(
     request = Request(method="feature-maps", target=target, layer=layer, settings=settings)
 
     def galleries(only: bool) -> list[Gallery]:
-        wrapped = load(model) if isinstance(model, str) else wrap(model)
+        wrapped = taken(model)
         items, _ = read_items(wrapped, image)
         plan = Plan.make(wrapped, request, len(items), call="features")
         if only:

@@ -19,13 +19,14 @@ from seewhy.api.asked.request import Request
 from seewhy.api.explaining import Batch, batches
 from seewhy.api.given.images import Item, read_items, same_shape
 from seewhy.api.inside.checks import check_grid
-from seewhy.core.forward.session import Settings
+from seewhy.core.forward.settings import Settings
 from seewhy.core.network.layouts import Reshape
 from seewhy.core.network.places import AUTO
 from seewhy.core.schedule.jobs import Outline
 from seewhy.errors import CapabilityError, TargetError, UsageError
 from seewhy.explanation import Cost, Gallery, Tile
-from seewhy.models import Model, load, wrap
+from seewhy.models import Model
+from seewhy.models.loader import taken
 from seewhy.registry import Method, Need
 from seewhy.registry import methods as registry
 from seewhy.render import hues, limits, tinted
@@ -67,7 +68,7 @@ def factors(
     (2, 2, 6, 6)
     """
     began = time.perf_counter()
-    wrapped = load(model) if isinstance(model, str) else wrap(model)
+    wrapped = taken(model)
     items, _ = read_items(wrapped, images)
     settings = Settings(reshape, memory=memory, progress=progress or (lambda what, done, total: None))
     request = Request(method="factors", layer=layer, parameters={"rank": rank, **parameters}, settings=settings)

@@ -17,7 +17,8 @@ from seewhy.core.network.borrowed import Network
 from seewhy.core.network.places import as_torch, find_place, place_name
 from seewhy.errors import CapabilityError
 from seewhy.explanation import Gallery, Status, Tile, columns_for
-from seewhy.models import Model, load, wrap
+from seewhy.models import Model
+from seewhy.models.loader import taken
 from seewhy.registry import methods as registry
 from seewhy.render import DIVERGING, kernel
 
@@ -58,7 +59,7 @@ def filters(
     ((8, 3, 5, 5), (4, 2, 3, 3))
     """
     shared = check_word("scale", scale, ("shared", "each")) == "shared"
-    wrapped = load(model) if isinstance(model, str) else wrap(model)
+    wrapped = taken(model)
     network = Network(wrapped.module)
     name, conv = _convolution(network, layer, wrapped.spec)
     weights = _weights(network, conv)

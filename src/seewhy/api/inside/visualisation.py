@@ -19,7 +19,8 @@ from seewhy.api.asked.targets import aim
 from seewhy.api.given.folders import strongest
 from seewhy.api.listing import blank, guessing
 from seewhy.core.forward.answers import score_batch
-from seewhy.core.forward.session import Session, Settings
+from seewhy.core.forward.session import Session
+from seewhy.core.forward.settings import Settings
 from seewhy.core.layers.choice import read_layer
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.places import INPUT
@@ -28,7 +29,8 @@ from seewhy.core.schedule.engine import Engine
 from seewhy.core.schedule.jobs import Job, Outline
 from seewhy.errors import CapabilityError, UsageError
 from seewhy.explanation import Cost, Gallery, Status, Tile
-from seewhy.models import Model, load, wrap
+from seewhy.models import Model
+from seewhy.models.loader import taken
 from seewhy.registry import methods as registry
 
 __all__ = ["maximise"]
@@ -70,7 +72,7 @@ def maximise(
     (1, 3, 16, 16)
     """
     began = time.perf_counter()
-    wrapped = load(model) if isinstance(model, str) else wrap(model)
+    wrapped = taken(model)
     network, method = Network(wrapped.module), registry["maximise"]
     if isinstance(network.module, torch.jit.ScriptModule):
         raise CapabilityError("maximise looks at layers, which TorchScript hides; use the original module")

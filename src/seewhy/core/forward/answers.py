@@ -11,7 +11,8 @@ from torch import Tensor
 from seewhy.core import asks
 from seewhy.core.forward.demand import Demand
 from seewhy.core.forward.result import Forward
-from seewhy.core.forward.session import Session, Settings
+from seewhy.core.forward.session import Session
+from seewhy.core.forward.settings import Settings
 from seewhy.core.intercept.head import Linear
 from seewhy.core.memory_budget import chunks
 from seewhy.core.network.borrowed import Network

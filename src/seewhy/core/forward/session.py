@@ -16,49 +16,32 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from seewhy.core.forward.agreement import check_agreement, difference, gap
+from seewhy.core.forward.agreement import check_agreement, difference
 from seewhy.core.forward.demand import Demand, Recorded, Use
 from seewhy.core.forward.result import Forward
+from seewhy.core.forward.sameness import Sameness
+from seewhy.core.forward.settings import Settings
 from seewhy.core.intercept.attention import AttentionWatch
 from seewhy.core.intercept.backward_rules import RuleWatch
 from seewhy.core.intercept.biases import BiasWatch
 from seewhy.core.intercept.functions import Interceptor
 from seewhy.core.intercept.head import HeadWatch
 from seewhy.core.intercept.torch_faults import WORKAROUNDS
-from seewhy.core.memory_budget import Budget, out_of_memory, unmetered
+from seewhy.core.memory_budget import out_of_memory, unmetered
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.capture import UNRECORDED, Edit, Results, capture, record
-from seewhy.core.network.layouts import Layout, Reshape, find_layout
+from seewhy.core.network.layouts import Layout, find_layout
 from seewhy.core.network.outputs import Outputs
 from seewhy.core.network.places import Place, find_place
-from seewhy.core.network.random_numbers import drawn_from_torch
-from seewhy.errors import CapabilityError, TargetError, reason
+from seewhy.errors import TargetError, reason
 
-__all__ = ["DoesNotRun", "EndsOtherwise", "Programs", "Session", "Settings", "no_error_of_ours", "rounded"]
+__all__ = ["DoesNotRun", "Programs", "Session", "no_error_of_ours", "rounded"]
 
 #: how often a network's input is moved by its rounding, to see how far the network is from itself
 _MOVED = 4
 
-#: how far apart two forwards of the same input may be, as a share of the largest score
-_NOISE = 1e-4
-
 #: what torch says when the part of a model before the first captured layer cannot do without a graph
 _WANTS_GRAPH = ("created in no_grad mode", "does not require grad", "inplace", "in-place", UNRECORDED)
-
-
-class EndsOtherwise(CapabilityError):
-    """One forward of a call ended in a softmax or sigmoid that was seen, and another in none, or in another: what is
-    before it in one would be compared with what is behind it in the other. ``words`` say so."""
-
-    def __init__(self, first: str, now: str) -> None:
-        self.words = f"one forward of this network was seen to end in {_ENDS[first]}, and another in {_ENDS[now]}"
-        super().__init__(f"{self.words}; nothing can be made of both")
-
-
-#: what a forward may end in, in words
-_ENDS = {"logits": "scores", "softmax": "a softmax", "sigmoid": "a sigmoid"} | {
-    f"log_{kind}": f"the logarithm of a {kind}" for kind in ("softmax", "sigmoid")
-}
 
 
 class DoesNotRun(Exception):
@@ -91,28 +74,6 @@ class Programs(Protocol):
         """Note how a comparison went: '' if the program may be used."""
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How to run, as opposed to what: nothing here changes a value beyond float tolerance, except ``reshape``."""
-
-    reshape: Reshape | None = None
-    differentiable: bool = False
-    memory: int | None = None
-    prepare: bool | str = "auto"
-    progress: Callable[[str, int, int], None] = lambda what, done, total: None
-    preview: Callable[[Tensor, int, int], None] = lambda values, step, steps: None
-    #: why no program is to be used, whatever ``prepare`` says; '' where none is doubted
-    doubt: str = ""
-    #: whether every sample goes through the network by itself
-    alone: bool = False
-    #: whether a softmax or sigmoid that ends the network is left where it is, and its output explained as it is given
-    as_given: bool = False
-
-    def budget(self, most: int = 32, first: int = 4) -> Budget:
-        """How many samples go together: at most ``most``, ``first`` of them before it is known what each takes."""
-        return Budget(self.memory, 1, 1) if self.alone else Budget(self.memory, most, first)
-
-
 @dataclass
 class Session:
     """A borrowed network for the length of one call: ``call`` is what `Network.borrowed` gives, ``x`` the batch that is
@@ -135,13 +96,10 @@ class Session:
     asked: dict[tuple[tuple[int, ...], str], int] = field(default_factory=dict)
     #: whether the module's scores were found to be those of the runtime that it stands for
     agreed: bool = False
-    #: what its first forward ended in
-    ends_in: str | None = None
-    #: whether it was looked whether the network draws random numbers
-    drawn: bool = False
     _places: dict[str, Place] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.sameness = Sameness(self.network)
         if self.x.is_inference():  # which takes part in no graph
             self.x = self.x.clone()
 
@@ -212,29 +170,7 @@ class Session:
         def run(given: Tensor) -> Any:
             return (call or self.call)(given.clone())
 
-        before = None if self.drawn else drawn_from_torch(x)
-        forward = self._recorded(run, x, demand)
-        self._ends_alike(forward.outputs)
-        if before is not None:
-            self.drawn = True
-            if not all(map(torch.equal, before, drawn_from_torch(x))):
-                forward.checks += self._compare_noise(run, x, forward)
-        return forward
-
-    def _compare_noise(self, run: Callable[..., Any], x: Tensor, forward: Forward) -> int:
-        """Say that a network which draws random numbers gives others the next time, if it does; gives the samples that
-        this took."""
-        again = self._forward(run, x, Demand())
-        try:
-            noise = gap(forward.outputs.main, again.outputs.main)
-        except TargetError:  # no scores to compare: the numbers that it draws are for something
-            noise = float("inf")
-        if noise > _NOISE:
-            self.network.note(
-                "this network draws random numbers as it runs (dropout that stays on, noise): two forwards of the same "
-                f"input are {min(noise, 1):.1%} of the largest score apart, and that noise is in the map"
-            )
-        return len(x)
+        return self.sameness.forward(x, lambda: self._recorded(run, x, demand), lambda: self._forward(run, x, Demand()))
 
     def _recorded(self, run: Callable[..., Any], x: Tensor, demand: Demand) -> Forward:
         """A forward, with a graph from the input on where the model does not stand one from the first layer on."""
@@ -287,19 +223,6 @@ class Session:
         recorded: Recorded = {"none": "none", "lazy": "after", "full": "all"}[demand.graph]  # type: ignore[assignment]
         layers = tuple(sorted({place.name for place in demand.places.values()}))
         return Use(layers, recorded, demand.rules, samples == 1)
-
-    def _ends_alike(self, outputs: Outputs) -> None:
-        """Raise `EndsOtherwise` where this forward ends in something else than the first one did: a network's end is
-        read off its calls, each time anew, and all of a call has to speak of the same number. A program's is compared
-        with it."""
-        try:
-            ends_in = outputs.ends_in
-        except TargetError:  # what it gives holds no scores: whoever asks for some of it is told
-            return
-        if self.ends_in is None:
-            self.ends_in = ends_in
-        elif ends_in != self.ends_in:
-            raise EndsOtherwise(self.ends_in, ends_in)
 
     def _forward(
         self,
@@ -358,8 +281,10 @@ class Session:
                 f"others is not in the map; they are called {', '.join(repr(f'{name}[{part}]') for part in names[1:4])}"
             )
         squashes = [] if self.settings.as_given else head.squashes
-        outputs = Outputs(raw, x.shape[0], squashes, squashed=head.squashed, size=size, last=network.channels_last)
-        outputs.computed_in = network.computes_in(x)
+        outputs = Outputs(
+            raw, x.shape[0], squashes, squashed=head.squashed, size=size, last=network.channels_last,
+            computed_in=network.computes_in(x),
+        )  # fmt: skip
         forward = Forward(outputs, size, demand, tape, leaf, rule, head.linears, bias.terms, attention)
         forward.channels_last, forward.layouts, forward.ask = network.channels_last, self.layouts, self.ask
         # weakly: a cycle would keep the whole graph until the garbage collector comes by

@@ -17,7 +17,7 @@ from seewhy.core.forward.session import Session
 from seewhy.core.layers.candidates import CUTS, Candidate, find_candidates, first_like, grids_of, severed
 from seewhy.core.layers.input_dependence import reached_instead
 from seewhy.core.layers.proofs import attention_place, prove, rearranged
-from seewhy.core.layers.stripes import CONTRADICTED, PROVED, UNDECIDED, Proof, undecided
+from seewhy.core.layers.verdicts import CONTRADICTED, PROVED, UNDECIDED, Proof, undecided
 from seewhy.core.memory_budget import unmetered
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.layouts import Layout, claims

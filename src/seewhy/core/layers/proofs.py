@@ -13,20 +13,8 @@ from torch import Tensor
 from seewhy.core.forward.demand import Demand
 from seewhy.core.forward.session import Session
 from seewhy.core.intercept.attention import TokenWatch
-from seewhy.core.layers.stripes import (
-    CONTRADICTED,
-    LEAST,
-    PROVED,
-    UNDECIDED,
-    Answers,
-    Proof,
-    Stripes,
-    decide,
-    in_order,
-    misfit,
-    shifts,
-    undecided,
-)
+from seewhy.core.layers.stripes import LEAST, Answers, Stripes, decide, in_order, misfit, shifts
+from seewhy.core.layers.verdicts import CONTRADICTED, PROVED, UNDECIDED, Proof, undecided
 from seewhy.core.memory_budget import unmetered
 from seewhy.core.network.layouts import Layout, claims, find_layout
 from seewhy.core.network.one_by_one import one_by_one

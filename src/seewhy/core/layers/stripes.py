@@ -12,39 +12,24 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from seewhy.core.layers.verdicts import CONTRADICTED, PROVED, UNDECIDED, Proof, Verdict
 from seewhy.core.network.layouts import Layout
-from seewhy.core.network.places import ATTENTION
 
 __all__ = [
-    "CONTRADICTED",
     "LEAST",
-    "PROVED",
-    "UNDECIDED",
     "Answers",
-    "Proof",
     "Stripes",
-    "Verdict",
     "decide",
     "in_order",
     "misfit",
     "shifts",
-    "undecided",
 ]
-
-Verdict = Literal["proved", "contradicted", "undecided"]
-
-PROVED: Verdict = "proved"
-
-CONTRADICTED: Verdict = "contradicted"
-
-UNDECIDED: Verdict = "undecided"
 
 #: correlation with the coarsest digit from which on a grid is proved, and below which it is contradicted
 _PROVED, _CONTRADICTED = 0.5, 0.25
@@ -71,9 +56,6 @@ _WHOLE, _PART, _BETTER, _CELLS = 0.45, 0.8, 0.4, 3
 #: by how much more or less than the whole axis that part is at least, and the share that it may leave of what the whole
 #: does not explain, where cells are finer than the finest digit
 _RESIZED, _LEFT = 1 / 8, 0.35
-
-#: how many places are named that were passed over
-_SAID = 3
 
 #: the correlation from which on a grid of one position would be proved; with the root of their number it falls
 _FEW = 1.5
@@ -123,92 +105,6 @@ class Stripes:
             mask = self.side(axis, digit).to(x).reshape(-1, *(1 for _ in self.size[axis + 1 :]))
             pictures += [x[0] + noise * mask, x[0] + noise * (1 - mask)]
         return torch.stack(pictures)
-
-
-@dataclass(frozen=True)
-class Proof:
-    """What the pictures say of a layer: the verdict on ``layout``, the correlation of the worst axis with its coarsest
-    digit, and, for each axis, those with all digits."""
-
-    verdict: Verdict
-    layout: Layout
-    correlation: float
-    digits: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
-    #: r of the coarsest digit of each axis, at the layout's positions
-    pictures: tuple[Tensor, ...] = ()
-    #: why there is no proof, where the network did not take the pictures
-    why: str = ""
-    #: where the positions seem to lie instead: the part of each axis, as shares of it
-    extent: tuple[tuple[float, float], ...] = ()
-    #: places behind this one whose positions are none of the picture's, or not known to be, where it was chosen in
-    #: their stead
-    behind: tuple[str, ...] = ()
-    #: the shape of what the place gave, but for the batch; () where that was not known
-    gave: tuple[int, ...] = ()
-    #: the number of the attention whose tokens no longer answer to the places that the first one's have
-    lost: str = ""
-    #: the call to name instead, '' if there is none, where the layer gives the same for every picture
-    instead: str | None = None
-
-    @property
-    def whole(self) -> float:
-        """The mean correlation with all digits of all axes: a shift by one cell shows in the finest."""
-        every = [value for digits in self.digits.values() for value in digits]
-        return sum(every) / len(every) if every else 0.0
-
-    @property
-    def words(self) -> str:
-        """The verdict in words."""
-        if self.instead is not None:
-            return "the same for every picture"
-        if self.verdict == PROVED:
-            way = ", put in order" if self.layout.order is not None else ""
-            return f"proved{way}"
-        return self.verdict
-
-    def note(self, place: str) -> str:
-        """What whoever reads a map of ``place`` has to be told of its grid; '' for one that is proved."""
-        grid = "x".join(map(str, self.layout.grid))
-        what = "the tokens that attention reads" if place == ATTENTION else f"layer {place!r}"
-        if self.instead is not None:
-            way = f"name the call that it reaches, layer={self.instead!r}" if self.instead else "no call of it does"
-            return f"the picture does not reach what {what} gives, which is the same for every picture: {way}"
-        if self.lost:
-            return (
-                f"the grid {grid} of {what} is undecided: it is that of the first attention, and the tokens of "
-                f"attention {self.lost} do not answer to the same places"
-            )
-        if self.why:
-            return f"the grid {grid} of {what} is undecided: it takes no changed pictures ({self.why})"
-        if self.extent:
-            names = ("rows ", "columns ") if len(self.extent) == 2 else ("",) * len(self.extent)
-            parts = [f"{name}{a:.0%} to {b:.0%}" for name, (a, b) in zip(names, self.extent, strict=True)]
-            return (
-                f"the grid {grid} of {what} is undecided: its positions seem to lie over "
-                f"{' and '.join(parts)} of the picture, not over all of it (a crop, a pad or a zoom in the forward?), "
-                "as a map of it is drawn"
-            )
-        if self.verdict == UNDECIDED:
-            return (
-                f"the grid {grid} of {what} is undecided: changed rows and columns of the picture do not "
-                f"clearly change the same rows and columns there (correlation {self.correlation:.2f})"
-            )
-        if self.verdict == CONTRADICTED:
-            return (
-                f"the grid {grid} of {what} is contradicted: its positions do not answer to the places of the "
-                f"picture that they would be (correlation {self.correlation:.2f}), so they cannot be laid over it"
-            )
-        return ""
-
-    def stepped_back(self, place: str) -> str:
-        """That ``place`` was chosen though others come behind it; '' where none do."""
-        if not self.behind:
-            return ""
-        more = f" and {len(self.behind) - _SAID} more" if len(self.behind) > _SAID else ""
-        return (
-            f"layer {place!r} is the last whose positions are places of the picture; behind it come "
-            f"{', '.join(self.behind[:_SAID])}{more}, whose positions could not be laid over the picture"
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -335,11 +231,6 @@ def _fits(lines: Tensor, weights: Tensor, stripes: Stripes, axis: int) -> Tensor
     both, ours, theirs = ((weights * product).sum((1, 2)) for product in (a * b, a * a, b * b))
     fits = both / (ours * theirs).sqrt().clamp(min=1e-300)
     return torch.where(inside[:, 0].double().mean(1) < 0.5, 0.0, fits)
-
-
-def undecided(layout: Layout, why: str) -> Proof:
-    """A layout that no picture could be asked about."""
-    return Proof(UNDECIDED, layout, 0.0, why=why)
 
 
 #: fewer positions than a grid of 3 x 3 has contradict nothing

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from seewhy.core.forward.costs import Spent
-from seewhy.core.forward.session import EndsOtherwise, Settings
+from seewhy.core.forward.sameness import EndsOtherwise
+from seewhy.core.forward.settings import Settings
 from seewhy.core.network.borrowed import Network, TakesOne
 from seewhy.core.network.one_by_one import keep_apart, one_by_one
 

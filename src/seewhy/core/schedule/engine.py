@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any, Self
 
-import torch
 from torch import Tensor
 
 from seewhy.core import asks
-from seewhy.core.compile.closed_form import Closed
 from seewhy.core.compile.programs import Preparer
 from seewhy.core.compile.windowed_streams import MOST
 from seewhy.core.forward.answers import (
@@ -31,20 +28,16 @@ from seewhy.core.forward.answers import (
 )
 from seewhy.core.forward.attention import AttentionMaps, attention_maps, lens_maps
 from seewhy.core.forward.costs import Event, Spent
-from seewhy.core.forward.demand import Demand
 from seewhy.core.forward.propagation import Flow, Lift, Propagation
-from seewhy.core.forward.result import Forward
 from seewhy.core.forward.session import Session
-from seewhy.core.layers.candidates import take
-from seewhy.core.layers.choice import Chooser, check_positions, check_reached, choose, prove_places, prove_tokens
-from seewhy.core.layers.stripes import Proof
+from seewhy.core.layers.choice import Chooser, check_positions, prove_tokens
+from seewhy.core.layers.verdicts import Proof
 from seewhy.core.memory_budget import Budget
 from seewhy.core.network.axes import check_axes
 from seewhy.core.network.layouts import Layout
 from seewhy.core.network.outputs import Outputs
-from seewhy.core.network.places import ATTENTION, AUTO, INPUT
+from seewhy.core.network.places import ATTENTION
 from seewhy.core.schedule.attempts import differing
-from seewhy.core.schedule.batch_mates import each_of, look
 from seewhy.core.schedule.jobs import (
     UNANSWERED,
     Answer,
@@ -58,8 +51,7 @@ from seewhy.core.schedule.jobs import (
     source_key,
     steps_of,
 )
-from seewhy.core.schedule.needs import closed_at, shared_demand, widened
-from seewhy.core.schedule.spot_checks import CallSpot, spot_of
+from seewhy.core.schedule.shared_forward import SharedForward
 from seewhy.core.schedule.streams import Subscriber, Tally, run_stream
 from seewhy.errors import CapabilityError, UsageError
 
@@ -87,15 +79,8 @@ class Engine:
             self.spent.events.append(Event(0, 0, lost.seconds, checks=lost.forwards + lost.checks))
         self.batch = self.x.shape[0]
         self.propagation = Propagation(session)
+        self.shared = SharedForward(session, self.preparer, self.chooser, self.spent)
         self.budgets: dict[tuple[bool, bool], Budget] = {}
-        #: samples of the shared forward that are repeated on the model itself, if any are
-        self.spot: CallSpot | None = None
-        #: gradients without a graph, where the shared forward has none
-        self.closed: Closed | None = None
-        #: the layer chosen where that was left to us
-        self.auto = ""
-        # seconds that a sample takes, as far as the shared forward can tell
-        self.seconds_each = 0.0
         #: what pictures said of the tokens that attention reads, where a method wanted to know
         self.tokens: dict[str, Proof] = {}
 
@@ -113,46 +98,18 @@ class Engine:
     def open(self, outlines: Sequence[Outline], layers: Sequence[str] = ()) -> Outputs:
         """Run the forward that everything shares; gives what the network put out, of which jobs are made (the top class
         is not known before), each one of ``outlines``. ``layers`` are captured besides, for targets that read them."""
-        size = self.session.size
-        names = {o.place for o in outlines} - {INPUT, AUTO} | set(layers) | {o.about for o in outlines if o.about}
-        self.layers, auto = layers, next((AUTO for o in outlines if o.place == AUTO), "")
-        known = self.chooser.known(size) if auto and not layers else None  # a unit inside has layers of its own
-        if known is not None:
-            auto = known
-            names.add(known)
-        places = {name: self.session.find(name) for name in sorted(names)}
-        if names or auto:
-            self.chooser.apply(size)  # an earlier call has looked
-        required = frozenset((*layers, *([known] if known else [])))
-        demand = shared_demand(self.network, outlines, places, self.settings, survey=auto == AUTO, required=required)
-        self.demand, self.auto, closed = demand, auto, closed_at(self.preparer, outlines, demand)
-        try:
-            self.forward = self._forward(replace(demand, gradients=False) if closed else demand)
-        except CapabilityError:
-            if known is None:
-                raise
-            # chosen for an earlier input, and this one took another way through the model
-            self.chooser.forget(size)
-            return self.open(outlines, layers)
-        self.closed = Closed(self.forward, *closed) if closed else None
-        return self.forward.outputs
+        return self.shared.open(outlines, layers)
 
     def run(self, jobs: Sequence[Job]) -> Outcome:
         """Run every job to its end."""
-        self._settle(jobs)
-        self.session.calls |= self.forward.tape.calls
-        self._spot(self.forward, jobs)
-        self._look("images", self.forward, self.x)
-        if samples := self._prove(jobs):
-            self.spent.events.append(Event(checks=samples))
-        self._read(jobs)
+        self.shared.settle(jobs)
         opened = list(self.spent.events)
-        runners = [Runner(job, self._place(job), steps_of(job)) for job in jobs]
+        runners = [Runner(job, self.shared.place_of(job), steps_of(job)) for job in jobs]
         for runner in runners:
             method = runner.job.outline.method
             if self.settings.reshape is None and method.card.family == "cam":
                 places = runner.job.parameters.get("layers") or (runner.place,)
-                check_positions(method.name, places, self.forward, self.chooser)
+                check_positions(method.name, places, self.shared.forward, self.chooser)
             runner.spent.events.extend(opened)
             self._advance(runner, None)
         interrupted = False
@@ -164,107 +121,20 @@ class Engine:
             if not salvage(runners):
                 raise
             interrupted = True
-        answers, recorded = [], self.forward.recorded
+        answers, recorded = [], self.shared.forward.recorded
         for runner in runners:
             if runner.result is None:
                 continue
-            scores = self.forward.scores(runner.job.targets).detach()
+            scores = self.shared.forward.scores(runner.job.targets).detach()
             answers.append(
                 Answer(runner.job, runner.result, runner.place, scores, runner.depends, recorded, runner.spent)
             )
-        proofs = self.chooser.proofs(self.forward.size)
+        proofs = self.chooser.proofs(self.shared.forward.size)
         grids = {a.place: proof for a in answers if (proof := proofs.get(a.place)) is not None}
         grids |= {name: proof for _, name in self.session.asked if (proof := proofs.get(name)) is not None}
         return Outcome(
-            answers, self.forward.outputs, self.spent, interrupted, self.preparer.record, grids | self.tokens
+            answers, self.shared.forward.outputs, self.spent, interrupted, self.preparer.record, grids | self.tokens
         )
-
-    def _settle(self, jobs: Sequence[Job]) -> None:
-        """Have the shared forward as these jobs need it: with a graph where nothing stands for one, and with the layer
-        that was left to us chosen and captured."""
-        forward, demand = self.forward, self.demand
-        if self.closed is not None:
-            if self.closed.proven() and all(self.closed.serves(job.targets) for job in jobs):
-                return
-            self.closed = None
-            forward = self._forward(demand)
-        # a layer is chosen for what is asked about the scores, not for the mean of some other layer
-        asked = list(dict.fromkeys(job.targets for job in jobs if not job.outline.about))
-        if self.auto == AUTO:
-            began = time.perf_counter()
-            choice = choose(self.session, forward, asked, self.chooser)
-            self.auto = choice.candidate.name
-            if choice.general and not self.layers:  # which branch of a detector matters is each object's own
-                self.chooser.remember(self.session.size, self.auto)
-            self.spent.events.append(Event(seconds=time.perf_counter() - began, checks=choice.samples))
-            if not take(forward, choice.candidate):  # rewritten in place later in the forward: capture it this time
-                forward = self._forward(self.chooser.settled(demand, self.auto))
-        if demand.graph == "lazy" and asked and not forward.scores(asked[0]).requires_grad:
-            # part of the model switches gradients off for itself: record from the input on instead
-            forward = self._forward(self.chooser.settled(demand, None))
-        self.forward = forward
-
-    def _place(self, job: Job) -> str:
-        """Where a job's map is of, the layer that was chosen where that was left to us."""
-        return self.auto if job.outline.place == AUTO else job.outline.place
-
-    def _prove(self, jobs: Sequence[Job]) -> int:
-        """Have pictures say whether the places that maps are of have the grids that they seem to have; gives the
-        samples that it took."""
-        places = {self._place(job) for job in jobs} - {INPUT}
-        places |= {place for job in jobs for place in job.parameters.get("layers") or ()}
-        shapes = {place: tuple(raw.shape) for place, raw in self.forward.tape.activations.items()}
-        samples = 0
-        if self.settings.reshape is None:
-            samples = prove_places(self.session, self.chooser, sorted(places), shapes=shapes)
-        return samples + check_reached(self.session, self.chooser, sorted(places))
-
-    def _read(self, jobs: Sequence[Job]) -> None:
-        """Have targets read the layers that they read: how is asked of pictures the first time."""
-        with torch.no_grad():
-            for targets in {job.targets for job in jobs if any(target.layers for target in job.targets)}:
-                self.forward.scores(targets)
-        if samples := sum(self.session.asked.values()):
-            self.spent.events.append(Event(checks=samples))
-
-    def _spot(self, forward: Forward, jobs: Sequence[Job]) -> None:
-        """Have some samples of the shared forward repeated on the model itself, if a program gave it and it is time."""
-        self.spot = spot_of(self.session, self.preparer, self.demand, forward)
-        if self.spot is not None:
-            self._check(partial(self.spot.forward, forward, list(dict.fromkeys(job.targets for job in jobs))))
-
-    def _check(self, compare: Callable[[], None], *runners: Runner) -> None:
-        """Compare, and log the samples that it took."""
-        assert self.spot is not None
-        began, before = time.perf_counter(), self.spot.checks
-        try:
-            compare()
-        finally:
-            self._log(Event(0, 0, time.perf_counter() - began, checks=self.spot.checks - before), *runners)
-
-    def _ensure(self, ask: asks.Ask, runner: Runner) -> None:
-        """Have a forward that can answer ``ask``, whether the method's card said that it would come or not."""
-        if self.closed is not None and isinstance(ask, asks.Gradient | asks.HeadWeights):
-            return
-        known = self.demand if self.closed is None else replace(self.demand, gradients=False)
-        rule = runner.job.outline.rule
-        wanted = widened(known, ask, runner.place, rule, self.forward, self.session.find)
-        if wanted is not known:
-            self._record(wanted)
-
-    def _record(self, demand: Demand | None = None) -> None:
-        """From here on another forward; with a graph, unless it is said otherwise: something has no closed form."""
-        demand = demand or replace(self.demand, gradients=True, at_input=True, rules=True)
-        self.closed, self.spot, self.demand, self.forward = None, None, demand, self._forward(demand)
-
-    def _forward(self, demand: Demand) -> Forward:
-        began = time.perf_counter()
-        forward = self.session.run(self.x, demand)
-        seconds = time.perf_counter() - began
-        self.preparer.log(seconds, self.batch)
-        self.seconds_each = seconds / self.batch
-        self.spent.events.append(Event(self.batch * forward.runs, 0, seconds, checks=forward.checks))
-        return forward
 
     def _advance(self, runner: Runner, answers: Any) -> None:
         """Hand over answers until the job waits for a backward or a stream, or ends."""
@@ -291,7 +161,8 @@ class Engine:
     def _at_once(self, runner: Runner, ask: asks.Ask) -> Any:
         """What needs no pass, or a pass of this job's own."""
         job, keep = runner.job, self.settings.differentiable
-        self._ensure(ask, runner)
+        self.shared.serve(ask, runner)
+        forward, closed = self.shared.forward, self.shared.closed
         match ask:
             case asks.Gradient() | asks.Stream():
                 return UNANSWERED
@@ -306,27 +177,32 @@ class Engine:
                 return None
             case asks.HessianProduct():
                 return self._own(
-                    runner, 2, lambda: hessian_product(self.forward, ask.place or runner.place, job.targets, keep)
+                    runner,
+                    2,
+                    lambda: hessian_product(forward, ask.place or runner.place, job.targets, keep),
                 )
             case asks.Attention(lens=True):
                 return self._lens(runner)
             case asks.Attention():
                 return self._own(
-                    runner, 1, lambda: attention_maps(self.forward, job.targets, partial(self._tokens, runner), keep)
+                    runner,
+                    1,
+                    lambda: attention_maps(forward, job.targets, partial(self._tokens, runner), keep),
                 )
             case asks.Relevance() | asks.Multipliers():
                 return self._propagated(runner, ask)
             case asks.HeadWeights():
-                if self.closed is not None:
-                    weights = self.closed.weights(job.targets, linear=True)
+                if closed is not None:
+                    weights = closed.weights(job.targets, linear=True)
                     if weights is not None or not ask.required:
                         return weights
-                    self._record()  # to say why
-                proven = proven_head(self.forward, ask, runner.place, job.targets)
-                return proven and self._own(runner, 1, lambda: head_weights(self.forward, proven, job.targets, keep))
+                    self.shared.record()  # to say why
+                    forward = self.shared.forward
+                proven = proven_head(forward, ask, runner.place, job.targets)
+                return proven and self._own(runner, 1, lambda: head_weights(forward, proven, job.targets, keep))
             case asks.BiasMaps():
-                return self._own(runner, 1, lambda: bias_maps(self.forward, job.targets))
-        return answer(self.forward, ask, runner.place, job.targets, keep)
+                return self._own(runner, 1, lambda: bias_maps(forward, job.targets))
+        return answer(forward, ask, runner.place, job.targets, keep)
 
     @staticmethod
     def _supplied(runner: Runner, name: str) -> Any:
@@ -382,13 +258,6 @@ class Engine:
             log.events.extend(entry for entry in (event, spent) if entry not in log.events)
         return propagated
 
-    def _look(self, kind: str, forward: Forward, x: Tensor) -> None:
-        """Look whether samples that went through the network together, ``x``, have changed each other."""
-        if self.settings.differentiable:
-            return
-        if samples := look(self.session, kind, forward, each_of(self.session, forward, x)):
-            self.spent.events.append(Event(checks=samples))
-
     def _pending(self, runners: Sequence[Runner], kind: type) -> list[tuple[Runner, int, Any]]:
         return [
             (runner, at, ask)
@@ -410,17 +279,18 @@ class Engine:
         for number, key in enumerate(now, 1):
             waiting = groups[key]
             began, places = time.perf_counter(), {place for _, _, place in waiting}
-            if self.closed is not None and not (key.rule == "none" and places == {self.closed.place}):
-                self._record()
-            if self.closed is not None:
-                grads, backwards = {self.closed.place: self.closed.gradient(key.targets)}, 0
+            if self.shared.closed is not None and not (key.rule == "none" and places == {self.shared.closed.place}):
+                self.shared.record()
+            if self.shared.closed is not None:
+                grads, backwards = {self.shared.closed.place: self.shared.closed.gradient(key.targets)}, 0
             else:
                 last = number == len(groups) and all(runner.asked_all for runner in runners)
-                grads = gradients_at(self.forward, key, places, keep=self.settings.differentiable, last=last)
+                grads = gradients_at(self.shared.forward, key, places, keep=self.settings.differentiable, last=last)
                 backwards = self.batch
             self._log(Event(0, backwards, time.perf_counter() - began), *distinct(waiting))
-            if self.spot is not None:
-                self._check(partial(self.spot.gradients, key, grads), *distinct(waiting))
+            if self.shared.spot is not None:
+                logs = (runner.spent for runner in distinct(waiting))
+                self.shared.check(partial(self.shared.spot.gradients, key, grads), *logs)
             for runner, at, place in waiting:
                 runner.answers[at], depends = grads[place]
                 runner.depends &= depends
@@ -452,7 +322,9 @@ class Engine:
         recorded = any(isinstance(w, asks.Gradient) for s in subscribers for w in s.stream.wants)
         ask = pending[0][2]
         samples = self.batch * ask.source.count if ask.items is None else len(ask.items)
-        self.preparer.expect(samples, self.seconds_each * (3 if recorded else 1))  # a backward takes about two forwards
+        self.preparer.expect(
+            samples, self.shared.seconds_each * (3 if recorded else 1)
+        )  # a backward takes about two forwards
         began, tally = time.perf_counter(), Tally(self.batch)
         try:
             run_stream(

@@ -13,7 +13,7 @@ from torch import Tensor
 from seewhy.core import asks
 from seewhy.core.asks import Stream
 from seewhy.core.forward.costs import Spent
-from seewhy.core.layers.stripes import Proof
+from seewhy.core.layers.verdicts import Proof
 from seewhy.core.network.outputs import Outputs
 from seewhy.core.perturb.folds import Gather
 from seewhy.core.perturb.sources import StraightPath

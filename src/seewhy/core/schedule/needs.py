@@ -11,7 +11,7 @@ from seewhy.core.compile.closed_form import PooledHead
 from seewhy.core.compile.programs import Preparer
 from seewhy.core.forward.demand import Demand
 from seewhy.core.forward.result import Forward
-from seewhy.core.forward.session import Settings
+from seewhy.core.forward.settings import Settings
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.places import INPUT, Place
 from seewhy.core.schedule.jobs import Outline
