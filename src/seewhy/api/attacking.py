@@ -236,7 +236,7 @@ def _changed(model: Model, item: Item, change: Explanation) -> _Changed:
     """The attacked input; a picture rounded to 8 bits, inside the ball."""
     delta = torch.from_numpy(np.asarray(change.values)).to(item.tensor)
     ours = model.preprocess
-    if item.pictured and isinstance(ours, Preprocess) and item.view is not None:
+    if item.pictured and isinstance(ours, Preprocess) and ours.channels in (1, 3) and item.view is not None:
         view = torch.from_numpy(item.view).permute(2, 0, 1)[: ours.channels].to(torch.float64)
         moved = ours.denormalise(item.tensor.double() + delta.double()) * 255
         reach = float(np.floor(change.parameters["epsilon"]))

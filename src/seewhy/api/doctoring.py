@@ -179,7 +179,7 @@ def _preprocessing(model: Model) -> str:
     ours = model.preprocess
     if not isinstance(ours, Preprocess):
         return "none" if ours is None else "a function of its own"
-    size = "x".join(map(str, ours.size))
+    size = "the photo's own size" if ours.size is None else "x".join(map(str, ours.size))
     mean, std = (tuple(round(value, 4) for value in channels) for channels in (ours.mean, ours.std))
     return f"{size}, resize {ours.resize} ({ours.mode}, {ours.interpolation}), mean {mean}, std {std}, {ours.order}"
 

@@ -150,5 +150,7 @@ def blank(model: Model, size: tuple[int, ...] | None = None) -> Tensor:
     """An empty input [1, C, *size], of the model's own size and channels where it says, else as its first convolution
     tells (3 x 224 x 224 where there is none)."""
     ours = model.preprocess if isinstance(model.preprocess, Preprocess) else None
-    channels, *own = intake(model.module).example if ours is None else (ours.channels, *ours.size)
+    channels, *own = intake(model.module).example
+    if ours is not None:
+        channels, own = ours.channels, own if ours.size is None else list(ours.size)
     return torch.zeros(1, channels, *(own if size is None else size))

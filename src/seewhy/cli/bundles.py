@@ -4,6 +4,7 @@ instead; parses none of them."""
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import wraps
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 from seewhy.cli import options as o
 from seewhy.cli.console import quiet_warnings
+from seewhy.cli.photo_input import InputOptions
 
 if TYPE_CHECKING:
     from seewhy.models import Model
@@ -47,35 +49,41 @@ class DrawingOptions:
 
 
 @dataclass(frozen=True)
-class ModelOptions:
-    """The model, as typed."""
+class ModelOptions(InputOptions):
+    """The model, and how a photo becomes its input, as typed."""
 
     model: o.ModelSpec = "builtin"
     weights: o.Weights = "auto"
+    weights_part: o.WeightsPart = None
+    arg: o.Arguments = None
     labels: o.LabelFile = None
-    preprocess: o.Preset = None
-    as_is: o.AsIs = False
+    save_model: o.SaveModel = None
     trust_pickle: o.TrustPickle = False
     device: o.Device = "cpu"
 
     def load(self) -> Model:
-        """The model itself."""
-        from seewhy.errors import UsageError
-        from seewhy.models import Preprocess, load, wrap
+        """The model itself; saved under a name, if that was asked for, once all of it was found to work."""
+        from seewhy.cli.saved_models import recalled, remember
+        from seewhy.cli.words import settings_of
+        from seewhy.models import load
 
+        typed = recalled(self)
         model = load(
-            self.model,
-            weights=self.weights,
-            trust_pickle=self.trust_pickle,
-            labels=self.labels,
-            preprocess=self.preprocess,
-            device=self.device,
+            typed.model,
+            weights=typed.weights,
+            weights_part=typed.weights_part or "",
+            arguments=settings_of(typed.arg or [], {}, option="--arg"),
+            trust_pickle=typed.trust_pickle,
+            labels=typed.labels,
+            preprocess=typed.preprocess,
+            device=typed.device,
         )
-        if not self.as_is:
-            return model
-        if not isinstance(model.preprocess, Preprocess):
-            raise UsageError(f"--as-is: how {self.model} makes its input from a photo is not known; leave it out")
-        return wrap(model, preprocess=model.preprocess.as_is())
+        model = typed.applied(model)
+        if typed.weights not in ("auto", "random") and model.weights != f"file {typed.weights}":
+            warnings.warn(f"weights are of {model.weights}", UserWarning, stacklevel=2)
+        if typed.save_model is not None:
+            remember(typed)
+        return model
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,6 @@ class Early:
 @bundled
 def maximise(
     targets: Aims,
-    size: Annotated[int | None, number("--size", help="Pixels a side. Left out: the model's own.")] = None,
     steps: Annotated[int | None, number("--steps", help="Steps of the optimisation.")] = None,
     seed: o.Seed = None,
     parametrisation: Kind = None,
@@ -88,7 +87,7 @@ def maximise(
         for target in dict.fromkeys(targets):
             early = Early(show.folder, (show.model.name, target, "maximise"))
             gallery = maximise_(
-                show.model, target, size=size, folder=folder, examples=examples, every=every, preview=early,
+                show.model, target, folder=folder, examples=examples, every=every, preview=early,
                 progress=show.bar, **asked,
             )  # fmt: skip
             show.keep(gallery, early.words, early.files, target=target)

@@ -8,12 +8,14 @@ from typing import Annotated, Any
 import typer
 
 __all__ = [
-    "AsIs", "Backward", "Baseline", "Cmap", "Contour", "Contrast", "Device", "Fill", "Force", "Format", "Fuse",
-    "Json", "LabelFile", "Layers", "Methods", "Mode", "ModelSpec", "Opacity", "Out", "Photos", "Picture", "Preset",
-    "Quiet", "Reduce", "Seed", "Segments", "Set", "Targets", "TrustPickle", "Weights",
+    "Arguments", "AsIs", "Backward", "Baseline", "Bgr", "Channels", "Cmap", "Contour", "Contrast", "Device", "Fill",
+    "Force", "Format", "Fuse", "Interpolation", "Json", "LabelFile", "Layers", "Mean", "Methods", "Mode", "ModelSpec",
+    "Opacity", "Out", "Photos", "Picture", "Preset", "Quiet", "Range", "Reduce", "Resize", "SaveModel", "Seed",
+    "Segments", "Set", "Size", "Std", "Targets", "TrustPickle", "Weights", "WeightsPart", "Whole",
 ]  # fmt: skip
 
-_QUESTION, _PICTURES, _MODEL, _RUN = "The question", "The pictures", "The model", "The run"
+_QUESTION, _PICTURES, _RUN = "The question", "The pictures", "The run"
+_MODEL, _INPUT = "The model", "How a photo becomes the model's input"
 
 
 def _option(*names: str, show: str, help: str, panel: str = _RUN, **more: Any) -> Any:
@@ -154,16 +156,71 @@ LabelFile = Annotated[
     str | None,
     _option("--labels", show="FILE", panel=_MODEL, help="Class names, .txt or .json, instead of the model's own."),
 ]
+WeightsPart = Annotated[
+    str | None,
+    _option(
+        "--weights-part", show="NAME", panel=_MODEL,
+        help="Of a file with several networks: the table, or what the names begin with.",
+    ),
+]  # fmt: skip
+Arguments = Annotated[
+    list[str] | None,
+    _option(
+        "--arg", show="NAME=VALUE", panel=_MODEL,
+        help="For what builds a python: network, as in num_classes=10; repeatable.",
+    ),
+]  # fmt: skip
+SaveModel = Annotated[
+    str | None,
+    _option(
+        "--save-model", show="NAME", panel=_MODEL,
+        help="Remember all this in seewhy.toml; from then on: --model NAME.",
+    ),
+]  # fmt: skip
 Preset = Annotated[
     str | None,
     _option(
-        "--preprocess", show="KIND", panel=_MODEL,
+        "--preprocess", show="KIND", panel=_INPUT,
         help="What pixels become, instead of the model's own: unit, signed, bytes, imagenet, caffe.",
     ),
 ]  # fmt: skip
+Size = Annotated[
+    str | None, _option("--size", show="N", panel=_INPUT, help="Of the input: 32, or height x width as in 192x256.")
+]
+Resize = Annotated[
+    str | None,
+    _option(
+        "--resize", show="N", panel=_INPUT,
+        help="What the photo is resized to before the middle is taken: its shorter side, height x width, or none.",
+    ),
+]  # fmt: skip
+Interpolation = Annotated[
+    str | None,
+    _option("--interpolation", show="HOW", panel=_INPUT, help="bilinear, bicubic, nearest, lanczos, box."),
+]
+Mean = Annotated[
+    str | None,
+    _option("--mean", show="NUMBERS", panel=_INPUT, help="Of each channel, as in .49,.48,.45, or one for all."),
+]
+Std = Annotated[str | None, _option("--std", show="NUMBERS", panel=_INPUT, help="Of each channel, as in .25,.24,.26.")]
+Channels = Annotated[
+    int | None, _option("--channels", show="N", panel=_INPUT, help="Of the input: 1 is grey, more than 3 are bands.")
+]
+Bgr = Annotated[bool, _option("--bgr", show="", panel=_INPUT, help="Channels are blue, green, red.")]
+Range = Annotated[
+    float | None,
+    _option(
+        "--range", show="TOP", panel=_INPUT,
+        help="The largest value of an input before mean and std, which are counted so, too: 255; 1 if left out.",
+    ),
+]  # fmt: skip
+Whole = Annotated[
+    str | None,
+    _option("--whole", show="HOW", panel=_INPUT, help="Cut nothing off: letterbox (padded) or squash (stretched)."),
+]
 AsIs = Annotated[
     bool,
-    _option("--as-is", show="", panel=_MODEL, help="Photos are crops of the model's size already: resize nothing."),
+    _option("--as-is", show="", panel=_INPUT, help="Photos are inputs already: resize, cut off and pad nothing."),
 ]
 TrustPickle = Annotated[
     bool,

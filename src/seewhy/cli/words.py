@@ -27,7 +27,7 @@ _PREPARE: dict[str, bool | str] = {"auto": "auto", "on": True, "verify": "verify
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
-def settings_of(pairs: Sequence[str], defaults: Mapping[str, Any]) -> dict[str, Any]:
+def settings_of(pairs: Sequence[str], defaults: Mapping[str, Any], option: str = "--set") -> dict[str, Any]:
     """``["steps=50", "rule=trapezoid"]`` as keyword arguments of the types that ``defaults`` have.
 
     A name without a default is kept: whoever takes the arguments refuses it by name.
@@ -40,11 +40,12 @@ def settings_of(pairs: Sequence[str], defaults: Mapping[str, Any]) -> dict[str, 
         typed, equals, text = pair.partition("=")
         name = typed.strip().replace("-", "_")
         if not equals or not name:
-            raise UsageError(f"--set {pair!r}: write NAME=VALUE, as in --set steps=50")
+            example = "steps=50" if option == "--set" else "num_classes=10"
+            raise UsageError(f"{option} {pair!r}: write NAME=VALUE, as in {option} {example}")
         try:
             settings[name] = _like(text.strip(), defaults.get(name))
         except ValueError as error:
-            raise UsageError(f"--set {pair!r}: {name} is {error}, as in --set {name}={defaults[name]}") from None
+            raise UsageError(f"{option} {pair!r}: {name} is {error}, as in {option} {name}={defaults[name]}") from None
     return settings
 
 

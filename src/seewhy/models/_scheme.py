@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from seewhy.models.model import Model
 
-__all__ = ["ModelRequest", "Scheme", "no_weights", "untrained"]
+__all__ = ["ModelRequest", "Scheme", "from_file", "no_weights", "untrained"]
 
 T = TypeVar("T")
 
@@ -22,12 +22,15 @@ T = TypeVar("T")
 class ModelRequest:
     """What comes after the scheme's colon, and where weights come from: "auto", "random" or a file.
 
-    ``trust_pickle`` says that a file may run code that it carries.
+    ``trust_pickle`` says that a file may run code that it carries. ``arguments`` are for what builds the network,
+    ``part`` names the weights that are meant in a file with several.
     """
 
     name: str
     weights: str | Path
     trust_pickle: bool = False
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    part: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,8 @@ class Scheme:
     """One way to load: the word before the colon, what to type (``toy:NAME``), the loader, its names and their listing.
 
     ``load`` gives the `Model`, in eval mode on the CPU, and raises `UnknownName` for a name, `ModelError` for weights
-    that cannot be loaded; it downloads nothing. ``listing`` is the command that lists the names.
+    that cannot be loaded; it downloads nothing. ``listing`` is the command that lists the names. One that ``builds``
+    what it loads passes ``ModelRequest.arguments`` on to what does.
     """
 
     name: str
@@ -43,6 +47,7 @@ class Scheme:
     load: Callable[[ModelRequest], Model]
     names: Callable[[], list[str]]
     listing: str
+    builds: bool = False
 
 
 def untrained(build: Callable[[], T]) -> T:
@@ -50,6 +55,11 @@ def untrained(build: Callable[[], T]) -> T:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)  # torch.manual_seed would reseed every accelerator as well
         return build()
+
+
+def from_file(weights: str | Path, taken: str) -> str:
+    """In words, the file that weights are from and what of it was ``taken`` (as `fill` says it)."""
+    return f"file {weights}" + (f": {taken}" if taken else "")
 
 
 def no_weights(spec: str, looked: str) -> str:

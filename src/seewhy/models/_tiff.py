@@ -29,6 +29,7 @@ _UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
 _PREMULTIPLIED, _OPACITY = 1, 2
 #: what 16 bits hold when a camera has fewer: values that end below this are of so many bits
 _FEWER = (255, 4095)
+_GREY_AND_ALPHA, _COLOURS = 2, 3
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,12 @@ class Tags:
     def deep(self) -> bool:
         """Whether it has more than 8 bits, or numbers of another kind."""
         return max(self.bits) > 8 or set(self.formats) != {_UNSIGNED}
+
+    @property
+    def banded(self) -> bool:
+        """Whether it has more channels than colours and how opaque they are."""
+        transparent = bool(set(self.extra) & {_PREMULTIPLIED, _OPACITY})
+        return self.photometric <= _RGB and self.samples - transparent > _COLOURS
 
 
 def read_tags(file: IO[bytes]) -> Tags | None:
@@ -88,6 +95,8 @@ def tags_of(directory: Any) -> Tags:
 
 def trusted(tags: Tags) -> bool:
     """Whether Pillow is known to read such a TIFF right."""
+    if tags.samples > _GREY_AND_ALPHA and tags.photometric != _RGB and tags.photometric <= _RGB:
+        return False  # bands
     if not tags.deep:
         known = {_WHITE_IS_ZERO: (1,), _BLACK_IS_ZERO: (1,), _RGB: (3, 4) if tags.extra == (_OPACITY,) else (3,)}
         return tags.planar == 1 or tags.samples in known.get(tags.photometric, (tags.samples,))
@@ -98,8 +107,9 @@ def trusted(tags: Tags) -> bool:
     return plain and tags.photometric == _RGB and tags.planar == 1 and tags.samples in (3, 4)
 
 
-def read_tiff(file: IO[bytes], tags: Tags, name: str) -> tuple[Image.Image, list[str]] | None:
-    """The first picture, 8-bit RGB and upright, and notes; None where Pillow may read it instead.
+def read_tiff(file: IO[bytes], tags: Tags, name: str) -> tuple[Image.Image, list[str], NDArray[Any] | None] | None:
+    """The first picture, 8-bit RGB and upright, notes, and all channels where it has more than three; None where Pillow
+    may read it instead.
 
     Raises `ImageError` where only tifffile can read it and is not installed, and for what is damaged.
     """
@@ -128,8 +138,13 @@ def read_tiff(file: IO[bytes], tags: Tags, name: str) -> tuple[Image.Image, list
                 f"cannot read {name}: {_kind(tags)} ({reason(error)}); pip install imagecodecs, or save it uncompressed"
             ) from error
     more = [f"{pages} pictures in one file: the first is explained"] if pages > 1 else []
-    pixels, notes = _drawn(np.asarray(values), tags, name)
-    return _upright(pixels, tags.orientation), more + notes
+    values = np.asarray(values)
+    if tags.samples > 1 and tags.planar == 2:
+        values = np.moveaxis(values, 0, -1)
+    values = values.reshape(*values.shape[:2], -1)
+    pixels, notes = _drawn(values, tags, name)
+    bands = _turned(values, tags.orientation) if values.shape[2] > _COLOURS else None
+    return _upright(pixels, tags.orientation), more + notes, bands
 
 
 def _kind(tags: Tags) -> str:
@@ -146,17 +161,15 @@ def _drawn(values: NDArray[Any], tags: Tags, name: str) -> tuple[Image.Image, li
     """Samples as they are in the file to 8-bit RGB."""
     if tags.photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB):
         raise ImageError(f"cannot read {name}: {_kind(tags)} cannot be converted to RGB; save it as RGB first")
-    if tags.samples > 1 and tags.planar == 2:
-        values = np.moveaxis(values, 0, -1)
-    values = values.reshape(*values.shape[:2], -1)
-    colours = 3 if tags.photometric == _RGB else 1
+    colours = _COLOURS if tags.photometric == _RGB or tags.banded else 1
     opaque = values.shape[2] == colours or not set(tags.extra) & {_PREMULTIPLIED, _OPACITY}
     shares, notes = _shares(values[..., :colours], tags)
     if tags.photometric == _WHITE_IS_ZERO:
         shares = 1 - shares
-    picture = _eight(shares if colours == 3 else np.repeat(shares, 3, 2))
+    picture = _eight(shares if colours == _COLOURS else np.repeat(shares, 3, 2))
     if values.shape[2] > colours + (not opaque):
-        notes.append(f"{values.shape[2] - colours - (not opaque)} further channels are left out")
+        further = values.shape[2] - colours - (not opaque)
+        notes.append(f"{further} further channel{'s are' if further > 1 else ' is'} not in the picture")
     if opaque:
         return Image.fromarray(picture), notes
     alpha, _ = _shares(values[..., colours : colours + 1], tags, whole=True)
@@ -206,3 +219,17 @@ def _upright(pixels: Image.Image, orientation: int) -> Image.Image:
         return pixels
     pixels.getexif()[_ORIENTATION] = orientation
     return ImageOps.exif_transpose(pixels)
+
+
+#: what each orientation has been through, as axes that were swapped and turned round
+_TURNS: dict[int, tuple[bool, bool, bool]] = {
+    2: (False, False, True), 3: (False, True, True), 4: (False, True, False), 5: (True, False, False),
+    6: (True, False, True), 7: (True, True, True), 8: (True, True, False),
+}  # fmt: skip
+
+
+def _turned(values: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Samples [H, W, C] upright."""
+    swapped, down, across = _TURNS.get(orientation, (False, False, False))
+    values = values.swapaxes(0, 1) if swapped else values
+    return np.ascontiguousarray(values[:: -1 if down else 1, :: -1 if across else 1])

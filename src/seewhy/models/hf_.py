@@ -163,7 +163,7 @@ def _filled(builder: Any, settings: Any, folder: Path, request: ModelRequest, sp
     if request.weights != "auto":
         network: nn.Module = untrained(lambda: builder._from_config(settings, attn_implementation="eager"))
         if request.weights != "random":
-            state = read_weights(request.weights, request.trust_pickle)
+            state = read_weights(request.weights, request.trust_pickle, request.part)
             fill(network, state, f"weights file {str(request.weights)!r}")
         return network
     options: dict[str, Any] = {"config": settings, "attn_implementation": "eager", "output_loading_info": True}

@@ -7,7 +7,7 @@ import re
 import threading
 import warnings
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,13 +25,17 @@ if TYPE_CHECKING:
 __all__ = ["Photo", "read_image"]
 
 _ORIENTATION = 0x0112
+_COLOURS = 3
+#: modes of Pillow's with four channels
+_FOUR = ("RGBA", "RGBX", "CMYK")
 
 
 @dataclass(frozen=True)
 class Photo:
     """A photo as a person sees it: ``pixels`` upright RGB, what it is called, what was done to it.
 
-    ``path`` is None for a picture that came from memory. Each of ``notes`` is one sentence about something
+    ``path`` is None for a picture that came from memory. ``bands`` are all channels of a picture with more than three,
+    [H, W, C] as they are in it. Each of ``notes`` is one sentence about something
     that the pixels no longer show: scaled 16-bit values, transparency, further frames.
     """
 
@@ -39,10 +43,12 @@ class Photo:
     name: str
     path: str | None = None
     notes: tuple[str, ...] = ()
+    bands: np.ndarray[Any, Any] | None = None
 
 
 def read_image(source: str | Path | Image.Image | np.ndarray[Any, Any]) -> Photo:
-    """The photo at a path, in a PIL image or in a uint8 array [H, W], [H, W, 1], [H, W, 3] or [H, W, 4].
+    """The photo at a path, in a PIL image or in a uint8 array [H, W] or [H, W, C]; of more than three channels, the
+    first three are shown (four are colours and how opaque they are), and all are kept as ``bands``.
 
     EXIF rotation is applied, any colour mode becomes RGB, 16-bit values are scaled (65535 becomes 255), TIFFs of more
     than 8 bits are read by tifffile where that is installed, and those that Pillow reads wrongly only then,
@@ -56,7 +62,8 @@ def read_image(source: str | Path | Image.Image | np.ndarray[Any, Any]) -> Photo
     if isinstance(source, Photo):
         return source
     if isinstance(source, np.ndarray):
-        return _photo(_array_image(source), "array", None)
+        photo = _photo(_array_image(source), "array", None)
+        return replace(photo, bands=source.copy()) if source.ndim == 3 and source.shape[2] > _COLOURS else photo
     if isinstance(source, Image.Image):
         _check_opened(source)
         given = str(getattr(source, "filename", "") or "")
@@ -91,11 +98,14 @@ def _array_image(array: np.ndarray[Any, Any]) -> Image.Image:
         raise UsageError(f"a picture's array is uint8, got {array.dtype}; scale it to 0..255 and convert it")
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
+    if array.ndim == 3 and _COLOURS + 1 < array.shape[2] < min(array.shape[:2]):
+        array = array[:, :, :_COLOURS]  # of bands, those are shown
     if 0 in array.shape or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))):
         first = array.ndim == 3 and array.shape[0] in (1, 3, 4)
         hint = "; channels come last: array.transpose(1, 2, 0)" if first else ""
         raise UsageError(
-            f"a picture's array is [H, W], [H, W, 1], [H, W, 3] or [H, W, 4], got {list(array.shape)}{hint}"
+            f"a picture's array is [H, W], [H, W, 1], [H, W, 3], [H, W, 4] or [H, W, bands], got "
+            f"{list(array.shape)}{hint}"
         )
     return Image.fromarray(np.ascontiguousarray(array))
 
@@ -129,9 +139,9 @@ def _read_file(source: str | Path) -> Photo:
         """What a TIFF that Pillow may read wrongly shows; None for all else, and for what Pillow reads right."""
         with path.open("rb") as file:
             tags = read_tags(file)
-            doubtful = tags if tags is not None and (tags.deep or not trusted(tags)) else None
+            doubtful = tags if tags is not None and (tags.deep or tags.banded or not trusted(tags)) else None
             decoded = None if doubtful is None else read_tiff(file, doubtful, repr(text))
-        return None if decoded is None else Photo(decoded[0], path.name, text, tuple(decoded[1]))
+        return None if decoded is None else Photo(decoded[0], path.name, text, tuple(decoded[1]), decoded[2])
 
     with _quiet():
         return _decoded(lambda: read_deep() or read(), repr(text), path)
@@ -177,7 +187,8 @@ def _photo(image: Image.Image, name: str, path: str | None) -> Photo:
     except Exception as error:  # a broken EXIF block says nothing about the pixels
         notes.append(f"the EXIF block cannot be read, taken as upright ({reason(error, 80)})")
     pixels, more = to_rgb(image)
-    return Photo(pixels, name, path, (*notes, *more))
+    bands = np.array(image) if image.mode in _FOUR else None
+    return Photo(pixels, name, path, (*notes, *more), bands)
 
 
 def _verify_png(image: Image.Image, data: bytes) -> None:

@@ -55,6 +55,8 @@ def load(
     preprocess: PreprocessLike | None = None,
     device: str | torch.device = "cpu",
     dtype: torch.dtype | None = None,
+    arguments: Mapping[str, Any] | None = None,
+    weights_part: str = "",
 ) -> Model:
     """The network that ``spec`` names, in eval mode, with its preprocessing and labels.
 
@@ -63,7 +65,8 @@ def load(
     other packages add (`seewhy.extend`).
     ``weights`` is "auto" (what is already on this machine), "random" (untrained, the same every time) or a
     file; nothing is ever downloaded. A file with another number of classes gives the network that many,
-    without labels. ``labels`` and ``preprocess`` (a `Preprocess`, a callable, or the name of a
+    without labels; of a file with several networks ``weights_part`` names one. ``arguments`` go to the callable that
+    builds the network. ``labels`` and ``preprocess`` (a `Preprocess`, a callable, or the name of a
     `Preprocess.preset`) replace the network's own. Raises `UnknownName` for a name,
     `ModelError` for weights or code that cannot be loaded, `UnsafeModel` for a file that would run code
     (unless ``trust_pickle``), `UsageError` else.
@@ -78,7 +81,12 @@ def load(
         raise _unknown(spec.strip())
     if name == "" and scheme != "builtin":
         raise UsageError(f"{spec!r} names no model; type {schemes[scheme].form}. List them: {schemes[scheme].listing}")
-    request = ModelRequest(name, "auto" if weights is None else weights, trust_pickle)
+    if arguments and not schemes[scheme].builds:
+        raise UsageError(f"{spec}: arguments are for what builds a network: python:package.module:callable")
+    weights = "auto" if weights is None else weights
+    if weights_part and str(weights) in ("auto", "random"):
+        raise UsageError(f"--weights-part {weights_part}: of which file? give --weights FILE, too")
+    request = ModelRequest(name, weights, trust_pickle, dict(arguments or {}), weights_part)
     chosen = _made(schemes[scheme], request, spec.strip())
     model = _override(chosen, labels, preprocess)
     if isinstance(model.module, nn.Module):
@@ -210,7 +218,7 @@ def _understood(preprocess: Any, own: Any) -> Preprocess | Callable[[Image.Image
     ``own``; others as they are."""
     if isinstance(preprocess, str):
         known = own if isinstance(own, Preprocess) else Preprocess()
-        return Preprocess.preset(preprocess, known.size, known.channels)
+        return Preprocess.preset(preprocess, known.size or Preprocess.size or (224, 224), known.channels)
     if not callable(preprocess):
         raise UsageError(
             f"preprocess must be a seewhy Preprocess or a callable from a PIL image to a tensor, "

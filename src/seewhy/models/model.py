@@ -90,11 +90,14 @@ class Model:
         """
         if self.preprocess is None:
             raise UsageError(
-                f"{self.name} has no preprocessing for pictures; pass preprocess=, or a float tensor as input"
+                f"nothing says how a photo becomes an input of {self.name}: --size 224, with --mean and --std, in "
+                "Python preprocess=; or give a float tensor"
             )
         if isinstance(self.preprocess, Preprocess):
-            view = self.preprocess.view(photo.pixels)
-            return self.preprocess(photo.pixels), np.array(view.convert("RGB"), dtype=np.uint8)
+            view = np.array(self.preprocess.view(photo.pixels).convert("RGB"), dtype=np.uint8)
+            if self.preprocess.channels in (1, 3):
+                return self.preprocess(photo.pixels), view
+            return self.preprocess.of_bands(self._bands(photo)), view
         try:
             input: Any = self.preprocess(photo.pixels.copy())
         except Exception as error:
@@ -110,6 +113,17 @@ class Model:
         resized = photo.pixels.resize((width, height), Image.Resampling.BILINEAR)
         return input.detach().to("cpu", torch.float32), np.array(resized, dtype=np.uint8)
 
+    def _bands(self, photo: Photo) -> np.ndarray[Any, Any]:
+        """All channels of a photo, as many as the network takes; raises `UsageError` where there are others."""
+        wanted = self.preprocess.channels if isinstance(self.preprocess, Preprocess) else 0
+        has = 3 if photo.bands is None else photo.bands.shape[2]
+        if photo.bands is None or has != wanted:
+            raise UsageError(
+                f"{self.name} takes {wanted} channels, and {photo.name!r} has {has}; give a picture with that many (a "
+                "TIFF of bands, a PNG with four)"
+            )
+        return photo.bands
+
     def colour_to_input(self, rgb: tuple[float, float, float]) -> Tensor | None:
         """A colour, three numbers in [0, 1], in input units: float32 [C]; None if the preprocess is not ours.
 
@@ -120,8 +134,9 @@ class Model:
         if len(rgb) != 3 or not all(0 <= part <= 1 for part in rgb):
             raise UsageError(f"a colour is three numbers from 0 to 1, got {one_line(rgb, 60)}")
         colour = torch.tensor(rgb, dtype=torch.float32)
-        if self.preprocess.channels == 1:  # the luminance that PIL uses
-            colour = (colour * torch.tensor([0.299, 0.587, 0.114])).sum().view(1)
+        if self.preprocess.channels != 3:  # the luminance that PIL uses, for bands as well
+            luminance = (colour * torch.tensor([0.299, 0.587, 0.114])).sum()
+            colour = luminance.expand(self.preprocess.channels)
         return self.preprocess.normalise(colour.view(-1, 1, 1)).view(-1)
 
     def to_image(self, input: Tensor) -> np.ndarray[Any, np.dtype[np.uint8]] | None:
@@ -133,6 +148,7 @@ class Model:
         if not isinstance(ours, Preprocess) or input.ndim != 3 or input.shape[0] != ours.channels:
             return None
         image = ours.denormalise(input.detach().to("cpu", torch.float32)).nan_to_num(0.0, 1.0, 0.0).clamp(0, 1)
+        image = image if ours.channels in (1, 3) else image[[0, 1, 2] if ours.channels > 3 else [0]]
         pixels = image.mul(255).round().to(torch.uint8).expand(3, -1, -1).permute(1, 2, 0)
         return np.ascontiguousarray(pixels.numpy())
 

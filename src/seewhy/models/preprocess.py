@@ -17,6 +17,7 @@ from seewhy.models._transforms import read_transform
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
     from torch import Tensor
 
 __all__ = ["Preprocess", "agree"]
@@ -31,6 +32,8 @@ _RESAMPLING = {
     "hamming": Image.Resampling.HAMMING,
 }
 _MODES = ("crop", "squash", "border")
+#: ways to cut nothing away, and the mode that each is
+_WHOLE_PHOTO = {"squash": "squash", "letterbox": "border"}
 #: mean and standard deviation in [0, 1], and the order of channels they are in
 _PRESETS = {
     "unit": ((0.0,) * 3, (1.0,) * 3, "rgb"),
@@ -47,20 +50,21 @@ _WHOLE = 32_000_000
 class Preprocess:
     """How a picture becomes a network's input: resize, take the middle, scale to [0, 1], normalise.
 
-    ``size`` is the input's (height, width). ``resize`` is what comes before the central crop: a number is the
-    length of the shorter side, a (height, width) pair is a box, None is no resizing (``"squash"``: straight
-    to ``size``). ``mode`` says how the box is met: ``"crop"`` keeps the aspect and covers it, ``"squash"``
-    fills it exactly, ``"border"`` keeps the aspect, fits inside and pads with ``mean``. A crop larger than
-    the picture is padded with black. ``channels`` 1 takes the luminance. With ``order`` "bgr" the input's channels, and
-    ``mean`` and ``std`` with them, are blue, green, red. Where the crop cannot be exactly in the middle, torchvision
-    rounds to the even number, and with ``floor`` down. Raises `UsageError` for invalid values.
+    ``size`` is the input's (height, width); None is what comes before the crop, whole. ``resize`` is what comes before
+    the central crop: a number is the length of the shorter side, a (height, width) pair is a box, None is no resizing
+    (``"squash"``: straight to ``size``). ``mode`` says how the box is met: ``"crop"`` keeps the aspect and covers it,
+    ``"squash"`` fills it exactly, ``"border"`` keeps the aspect, fits inside and pads with ``mean``. A crop larger than
+    the picture is padded with black. ``channels`` 1 takes the luminance, 3 are colours; other numbers are bands, as a
+    picture with just as many has them. With ``order`` "bgr" the input's channels, and ``mean`` and ``std`` with them,
+    are blue, green, red. Where the crop cannot be exactly in the middle, torchvision rounds to the even number, and
+    with ``floor`` down. Raises `UsageError` for invalid values.
 
     >>> one = Preprocess(size=(4, 6), resize=8)
     >>> one(Image.new("RGB", (31, 17), "white")).shape
     torch.Size([3, 4, 6])
     """
 
-    size: tuple[int, int] = (224, 224)
+    size: tuple[int, int] | None = (224, 224)
     resize: int | tuple[int, int] | None = 256
     mode: str = "crop"
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
@@ -71,7 +75,7 @@ class Preprocess:
     floor: bool = False
 
     def __post_init__(self) -> None:
-        pairs = [self.size] if self.resize is None or isinstance(self.resize, int) else [self.size, self.resize]
+        pairs = [pair for pair in (self.size, self.resize) if pair is not None and not isinstance(pair, int)]
         if any(len(pair) != 2 or min(pair) < 1 for pair in pairs):
             raise UsageError(f"a size is (height, width), both at least 1; got {self.size} and {self.resize}")
         if isinstance(self.resize, int) and self.resize < 1:
@@ -82,9 +86,9 @@ class Preprocess:
             raise UsageError(f"mode 'border' needs resize=(height, width); got {self.resize}")
         if self.interpolation not in _RESAMPLING:
             raise UsageError(f"no interpolation {self.interpolation!r}; known: {', '.join(_RESAMPLING)}")
-        if self.channels not in (1, 3):
-            raise UsageError(f"a picture gives 1 or 3 channels, not {self.channels}; pass a callable preprocess")
-        if self.order not in ("rgb", "bgr") or (self.order == "bgr" and self.channels == 1):
+        if self.channels < 1:
+            raise UsageError(f"an input has at least one channel, not {self.channels}")
+        if self.order not in ("rgb", "bgr") or (self.order == "bgr" and self.channels != 3):
             raise UsageError(f"order is 'rgb', or 'bgr' for three channels; got {self.order!r}")
         if {len(self.mean), len(self.std)} != {self.channels}:
             raise UsageError(
@@ -94,12 +98,19 @@ class Preprocess:
             raise UsageError(f"mean and std must be finite, std positive; got {self.mean} and {self.std}")
 
     def view(self, image: Image.Image) -> Image.Image:
-        """The picture the network sees, before any arithmetic: mode RGB (or L), exactly ``size``."""
-        image = image.convert("RGB" if self.channels == 3 else "L")
+        """The picture the network sees, before any arithmetic: mode RGB (L for one channel), exactly ``size``."""
+        mean = self.mean[::-1] if self.order == "bgr" else self.mean
+        if self.channels == 1:
+            return self._seen(image.convert("L"), round(255 * mean[0]))
+        colour = [round(255 * value) for value in (*mean, *mean, *mean)[:3]]
+        return self._seen(image.convert("RGB"), (colour[0], colour[1], colour[2]))
+
+    def _seen(self, image: Image.Image, padding: float | tuple[int, int, int]) -> Image.Image:
+        """The part of a picture of any mode that the network sees, at the input's size."""
         full = self._resized_size(image.height, image.width)
-        height, width = self.size
+        height, width = self.size or full
         top, left = _offset(full[0], height, self.floor), _offset(full[1], width, self.floor)
-        if full[0] * full[1] > _WHOLE:
+        if full[0] * full[1] > _WHOLE and self.size is not None:
             # a 1 x 10000 strip would grow to gigabytes; the part under the crop alone comes out the same
             y0, y1 = max(top, 0), min(top + height, full[0])
             x0, x1 = max(left, 0), min(left + width, full[1])
@@ -110,9 +121,8 @@ class Preprocess:
             top, left = min(top, 0), min(left, 0)
         else:
             part = image.resize((full[1], full[0]), _RESAMPLING[self.interpolation])
-        mean = self.mean[::-1] if self.order == "bgr" else self.mean
-        fill = tuple(round(255 * value) for value in mean) if self.mode == "border" else (0,) * self.channels
-        canvas = Image.new(image.mode, (width, height), fill if self.channels == 3 else fill[0])
+        black = (0,) * 3 if isinstance(padding, tuple) else 0
+        canvas = Image.new(image.mode, (width, height), padding if self.mode == "border" else black)
         canvas.paste(part, (-left, -top))
         return canvas
 
@@ -124,15 +134,39 @@ class Preprocess:
         (6.0, 2.0, 10.0, 6.0)
         """
         full = self._resized_size(height, width)
-        top, left = _offset(full[0], self.size[0], self.floor), _offset(full[1], self.size[1], self.floor)
+        size = self.size or full
+        top, left = _offset(full[0], size[0], self.floor), _offset(full[1], size[1], self.floor)
         down, across = height / full[0], width / full[1]
-        return left * across, top * down, (left + self.size[1]) * across, (top + self.size[0]) * down
+        return left * across, top * down, (left + size[1]) * across, (top + size[0]) * down
 
     def __call__(self, image: Image.Image) -> Tensor:
-        """The normalised input of one picture: float32 [C, H, W] on the CPU."""
-        pixels = np.array(self.view(image), dtype=np.uint8).reshape(*self.size, self.channels)
+        """The normalised input of one picture: float32 [C, H, W] on the CPU. Raises `UsageError` where bands are
+        needed (`of_bands`)."""
+        if self.channels not in (1, 3):
+            raise UsageError(f"a picture gives 1 or 3 channels, and this network takes {self.channels}")
+        view = self.view(image)
+        pixels = np.array(view, dtype=np.uint8).reshape(view.height, view.width, self.channels)
         scaled = torch.from_numpy(pixels).permute(2, 0, 1).contiguous().to(torch.float32).div(255)
         return self.normalise(scaled)
+
+    def of_bands(self, bands: NDArray[Any]) -> Tensor:
+        """The normalised input of the bands [H, W, C] of one picture, float32 [C, H, W] on the CPU. Whole numbers are
+        scaled to [0, 1], 1 being the largest that their type can hold; floats are taken as they are.
+
+        Raises `UsageError` where there are not ``channels`` of them.
+
+        >>> four = Preprocess((2, 2), None, "squash", (0.0,) * 4, (1.0,) * 4, channels=4)
+        >>> four.of_bands(np.full((8, 8, 4), 255, dtype=np.uint8)).mean().item()
+        1.0
+        """
+        if bands.ndim != 3 or bands.shape[2] != self.channels:
+            raise UsageError(f"this network takes {self.channels} bands [H, W, C], got {list(bands.shape)}")
+        full = np.iinfo(bands.dtype).max if bands.dtype.kind in "iu" else 1
+        seen = [
+            np.asarray(self._seen(Image.fromarray(np.ascontiguousarray(band / full, dtype=np.float32)), fill))
+            for band, fill in zip(np.moveaxis(bands, 2, 0), self.mean, strict=True)
+        ]
+        return self.normalise(torch.from_numpy(np.stack(seen)))
 
     def normalise(self, image: Tensor) -> Tensor:
         """Values in [0, 1], [..., C, H, W], to input units; same dtype and device."""
@@ -153,7 +187,7 @@ class Preprocess:
     def _resized_size(self, height: int, width: int) -> tuple[int, int]:
         """(height, width) of the resized picture, rounded as the two zoos round it."""
         if self.resize is None:
-            return self.size if self.mode == "squash" else (height, width)
+            return self.size if self.mode == "squash" and self.size is not None else (height, width)
         if self.mode == "squash":
             return self.resize if isinstance(self.resize, tuple) else (self.resize, self.resize)
         if isinstance(self.resize, tuple):
@@ -164,8 +198,31 @@ class Preprocess:
         return (self.resize, long) if height <= width else (long, self.resize)
 
     def as_is(self) -> Preprocess:
-        """The same for pictures that are the network's crop already: nothing is resized, larger ones are cropped."""
-        return replace(self, resize=None, mode="crop")
+        """The same for pictures that are inputs already: nothing is resized, cropped or padded."""
+        return replace(self, size=None, resize=None, mode="crop")
+
+    def whole(self, how: str = "letterbox") -> Preprocess:
+        """The same without cutting anything away: with ``"squash"`` the photo is stretched to ``size``, with
+        ``"letterbox"`` it keeps its aspect and is padded with ``mean``.
+
+        Raises `UnknownName` for another word.
+
+        >>> Preprocess(size=(4, 4), resize=6).whole("squash").window(10, 30)
+        (0.0, 0.0, 30.0, 10.0)
+        """
+        if how not in _WHOLE_PHOTO:
+            raise UnknownName("way to show the whole photo", how, _WHOLE_PHOTO, f"one of {', '.join(_WHOLE_PHOTO)}")
+        return self if self.size is None else replace(self, resize=self.size, mode=_WHOLE_PHOTO[how])
+
+    def lost(self, height: int, width: int) -> float:
+        """The share of a picture of that size that the crop cuts away.
+
+        >>> round(Preprocess(size=(224, 224), resize=256).lost(256, 256), 3)
+        0.234
+        """
+        left, top, right, bottom = self.window(height, width)
+        seen = (min(right, width) - max(left, 0)) * (min(bottom, height) - max(top, 0))
+        return 1 - seen / (height * width)
 
     @classmethod
     def preset(cls, name: str, size: tuple[int, int] = (224, 224), channels: int = 3) -> Preprocess:
@@ -210,6 +267,10 @@ class Preprocess:
         mean, std = tuple(config["mean"]), tuple(config["std"])
         if channels == 1 and len(mean) == 3:  # timm sums the three filters, so the grey input has their mean
             mean, std = (sum(mean) / 3,), (sum(std) / 3,)
+        if channels != len(mean):
+            raise UsageError(
+                f"timm speaks of {len(mean)} channels, and this network takes {channels}: give a Preprocess"
+            )
         return cls(
             size=(height, width),
             resize=box[0] if mode == "crop" and box[0] == box[1] else box,

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from seewhy.errors import ModelError, UnknownName, UsageError, reason
-from seewhy.models._scheme import ModelRequest, Scheme
+from seewhy.models._scheme import ModelRequest, Scheme, from_file
 from seewhy.models.model import Model
 from seewhy.models.weights import load_weights
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import ModuleType
 
 __all__ = ["SCHEME"]
@@ -25,7 +26,7 @@ _FORM = "python:package.module:callable"
 
 
 def load(request: ModelRequest) -> Model:
-    """What the callable returns, called without arguments: a `torch.nn.Module` or a `Model`.
+    """What the callable returns, called with the request's arguments: a `torch.nn.Module` or a `Model`.
 
     The working directory is searched first while importing and stays at the end of ``sys.path``, so that the
     user's code can import its neighbours later. A module or model found under the name is taken as it is.
@@ -44,7 +45,9 @@ def load(request: ModelRequest) -> Model:
     sys.path.insert(0, here)
     try:
         member = _look_up(_import(module_name, spec), attribute, module_name)
-        built = member if isinstance(member, nn.Module | Model) else _call(member, spec)
+        if isinstance(member, nn.Module | Model) and request.arguments:
+            raise UsageError(f"{spec} is a network already: leave --arg out, or name what builds it")
+        built = member if isinstance(member, nn.Module | Model) else _call(member, request.arguments, spec)
     finally:
         sys.path.remove(here)
         if here not in sys.path:
@@ -53,8 +56,8 @@ def load(request: ModelRequest) -> Model:
         raise ModelError(f"{spec} gives a {type(built).__name__}, not a torch.nn.Module or a seewhy Model")
     model = built if isinstance(built, Model) else Model(built, name=type(built).__name__, weights=f"made by {spec}")
     if request.weights != "auto":
-        load_weights(model.module, request.weights, request.trust_pickle)
-        model = dataclasses.replace(model, weights=f"file {request.weights}")
+        words = load_weights(model.module, request.weights, request.trust_pickle, request.part)
+        model = dataclasses.replace(model, weights=from_file(request.weights, words))
     return dataclasses.replace(model, spec=spec)
 
 
@@ -75,13 +78,15 @@ def _look_up(module: ModuleType, attribute: str, name: str) -> Any:
         raise UnknownName("callable", attribute, known, listing, f" in {name}") from error
 
 
-def _call(factory: Any, spec: str) -> Any:
+def _call(factory: Any, arguments: Mapping[str, Any], spec: str) -> Any:
     if not callable(factory):
         raise ModelError(f"{spec} is a {type(factory).__name__}, which cannot be called; type {_FORM}")
     try:
-        return factory()
+        return factory(**arguments)
     except (Exception, SystemExit) as error:
-        raise ModelError(f"{spec} fails when called: {reason(error)}") from error
+        missing = isinstance(error, TypeError) and "required positional argument" in str(error)
+        hint = "; --arg NAME=VALUE gives it one (Python: arguments={...})" if missing else ""
+        raise ModelError(f"{spec} fails when called: {reason(error)}{hint}") from error
 
 
-SCHEME = Scheme("python", _FORM, load, list, "python -m pydoc seewhy.models.loader")
+SCHEME = Scheme("python", _FORM, load, list, "python -m pydoc seewhy.models.loader", builds=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seewhy.errors import ModelError, UnknownName, UsageError
-from seewhy.models._scheme import ModelRequest, Scheme, no_weights, untrained
+from seewhy.models._scheme import ModelRequest, Scheme, from_file, no_weights, untrained
 from seewhy.models.labels import imagenet_labels
 from seewhy.models.model import Model
 from seewhy.models.preprocess import Preprocess
@@ -51,11 +51,12 @@ def load(request: ModelRequest) -> Model:
     timm, name = _timm(), request.name
     _check_name(timm, name)
     path = None if request.weights == "random" else _local_file(timm, name, request)
-    state = None if path is None else read_weights(path, request.trust_pickle)
+    state = None if path is None else read_weights(path, request.trust_pickle, request.part)
+    taken = ""
     if state is None:
         module = untrained(lambda: timm.create_model(name, pretrained=False))
     else:
-        module = _filled(timm, name, state, f"weights file {str(path)!r}")
+        module, taken = _filled(timm, name, state, f"weights file {str(path)!r}")
     preprocess, labels = metadata(module)
     return Model(
         module,
@@ -63,7 +64,7 @@ def load(request: ModelRequest) -> Model:
         spec=f"timm:{name}",
         preprocess=preprocess,
         labels=labels,
-        weights=_words(path, request),
+        weights=_words(path, request, taken),
         synonyms=labels is not None,
     )
 
@@ -97,14 +98,17 @@ def _local_file(timm: Any, name: str, request: ModelRequest) -> Path:
     raise ModelError(no_weights(f"timm:{name}", looked))
 
 
-def _words(path: Path | None, request: ModelRequest) -> str:
+def _words(path: Path | None, request: ModelRequest, taken: str) -> str:
     if path is None:
         return "random"
-    return f"{path.name} in the Hugging Face cache" if request.weights == "auto" else f"file {request.weights}"
+    if request.weights == "auto":
+        return f"{path.name} in the Hugging Face cache"
+    return from_file(request.weights, taken)
 
 
-def _filled(timm: Any, name: str, state: Mapping[str, Tensor], words: str) -> nn.Module:
-    """The network with ``state`` in it; a file in its authors' own names goes through timm's converter."""
+def _filled(timm: Any, name: str, state: Mapping[str, Tensor], words: str) -> tuple[nn.Module, str]:
+    """The network with ``state`` in it, and what of that was taken; a file in its authors' own names goes through
+    timm's converter."""
     module: nn.Module = untrained(lambda: timm.create_model(name, pretrained=False))
     counts = class_counts(module, state)
     options = {} if counts is None else {"num_classes": counts[0]}
@@ -112,15 +116,14 @@ def _filled(timm: Any, name: str, state: Mapping[str, Tensor], words: str) -> nn
         module = untrained(lambda: timm.create_model(name, pretrained=False, **options))
     convert = getattr(sys.modules[type(module).__module__], "checkpoint_filter_fn", None)
     try:
-        fill(module, state, words)
+        return module, fill(module, state, words)
     except ModelError as mismatch:
         if convert is None:
             raise
         try:
-            fill(module, convert(dict(state), module), words)
+            return module, fill(module, convert(dict(state), module), words)
         except Exception:  # the converter fails in its own words; the first mismatch says more
             raise mismatch from None
-    return module
 
 
 SCHEME = Scheme("timm", "timm:NAME", load, names, _LISTING)

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from seewhy.errors import ModelError, UnknownName, UsageError
-from seewhy.models._scheme import ModelRequest, Scheme, no_weights, untrained
+from seewhy.models._scheme import ModelRequest, Scheme, from_file, no_weights, untrained
 from seewhy.models.model import Model
 from seewhy.models.preprocess import Preprocess
-from seewhy.models.weights import class_counts, fill, read_weights
+from seewhy.models.weights import Weights, class_counts, fill, read_weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,21 +47,20 @@ def load(request: ModelRequest) -> Model:
             raise UsageError(f"{spec} is no image classifier; build it yourself: python:package.module:callable")
         raise UnknownName("torchvision model", name, names(), _LISTING)
     record, path = _choose(list(zoo.get_model_weights(name)), zoo.get_model_weights(name).DEFAULT, request)
-    state = None if path is None else _modern(read_weights(path, request.trust_pickle))
+    state = None if path is None else _modern(read_weights(path, request.trust_pickle, request.part))
     module = untrained(lambda: zoo.get_model(name, weights=None, **_options(name, state)))
     counts = class_counts(module, state) if state is not None else None
     if counts is not None and state is not None:  # trained on somebody's own classes
         options = _options(name, state)
         module = untrained(lambda: zoo.get_model(name, weights=None, num_classes=counts[0], **options))
-    if state is not None:
-        fill(module, state, f"weights file {str(path)!r}")
+    taken = "" if state is None else fill(module, state, f"weights file {str(path)!r}")
     return Model(
         module,
         name=name,
         spec=spec,
         preprocess=Preprocess.from_torchvision(record.transforms()),
         labels=tuple(record.meta["categories"]) if counts is None else None,
-        weights=_words(record, path, request),
+        weights=_words(record, path, request, taken),
     )
 
 
@@ -84,10 +83,10 @@ def _file_name(record: Any) -> str:
     return PurePosixPath(urlparse(record.url).path).name
 
 
-def _words(record: Any, path: Path | None, request: ModelRequest) -> str:
+def _words(record: Any, path: Path | None, request: ModelRequest, taken: str) -> str:
     if path is None:
         return "random"
-    return f"{record} in torch.hub's cache" if request.weights == "auto" else f"file {request.weights}"
+    return f"{record} in torch.hub's cache" if request.weights == "auto" else from_file(request.weights, taken)
 
 
 def _options(name: str, state: Mapping[str, Tensor] | None) -> dict[str, Any]:
@@ -98,9 +97,10 @@ def _options(name: str, state: Mapping[str, Tensor] | None) -> dict[str, Any]:
     return {"aux_logits": side, "transform_input": state is not None, "init_weights": state is None}
 
 
-def _modern(state: dict[str, Tensor]) -> dict[str, Tensor]:
+def _modern(state: Weights) -> Weights:
     """DenseNet files still carry names with a dot that module names may no longer have."""
-    return {re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)", r"\1\2", key): value for key, value in state.items()}
+    names = {key: re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)", r"\1\2", key) for key in state}
+    return Weights({names[key]: value for key, value in state.items()}, state.found)
 
 
 SCHEME = Scheme("torchvision", "torchvision:NAME", load, names, _LISTING)

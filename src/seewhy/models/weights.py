@@ -7,7 +7,7 @@ import pickletools
 import re
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
@@ -15,25 +15,49 @@ from typing import IO, Any
 import torch
 from torch import Tensor, nn
 
-from seewhy.errors import ModelError, UnsafeModel, one_line, reason
+from seewhy.errors import ModelError, UnknownName, UnsafeModel, one_line, reason
 from seewhy.models._missing_files import missing_file
 
-__all__ = ["class_counts", "fill", "load_weights", "read_weights"]
+__all__ = ["Weights", "class_counts", "fill", "load_weights", "read_weights"]
 
-#: training scripts save the weights under one of these, beside the epoch and the optimiser
-_WRAPPERS = ("state_dict", "model_state_dict", "model", "model_ema", "state_dict_ema", "network", "net")
-#: what data parallelism, compiling and Lightning put before every name
-_PREFIXES = ("module.", "_orig_mod.", "model.")
+#: training scripts save the weights under one of these, beside the epoch and the optimiser; the first that is there
+_WRAPPERS = (
+    "state_dict",
+    "model_state_dict",
+    "model",
+    "network",
+    "net",
+    "weights",
+    "params",
+    "model_ema",
+    "state_dict_ema",
+)
+#: what data parallelism, compiling and Lightning put before every name; where several networks are in a file, the one
+#: that these speak of is meant
+_PREFIXES = ("", "module.", "_orig_mod.", "model.", "net.", "network.", "backbone.", "student.")
+#: what batch norms count besides, which old files have not
+_COUNTED = "num_batches_tracked"
+#: how deep a table of weights may lie in what a training script saved
+_DEEP = 4
 _SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".pkl", ".tar")
 
 
-def read_weights(path: str | Path, trust_pickle: bool = False) -> dict[str, Tensor]:
+class Weights(dict[str, Tensor]):
+    """The tensors of a checkpoint by name; ``found`` says in words where in the file they were."""
+
+    def __init__(self, tensors: Mapping[str, Tensor], found: Sequence[str] = ()) -> None:
+        super().__init__(tensors)
+        self.found = tuple(found)
+
+
+def read_weights(path: str | Path, trust_pickle: bool = False, part: str = "") -> Weights:
     """Every tensor in a checkpoint by name, on the CPU: .safetensors, or what `torch.save` writes.
 
-    Looks inside ``{"state_dict": ...}``, ``{"model": ...}`` and their like. Code in a pickle never runs
+    Looks inside ``{"state_dict": ...}``, ``{"model": ...}`` and their like; ``part`` names the table, or what the names
+    of a network in it begin with, where there are several. Code in a pickle never runs
     unless ``trust_pickle``; then a whole pickled module or a TorchScript archive gives its state dict too.
     Raises `ModelError` for a file that is missing, damaged or no checkpoint, `UnsafeModel` for one that would
-    run code.
+    run code, `UnknownName` for a part that is not there.
     """
     path = Path(path).expanduser()
     name = f"weights file {str(path)!r}"
@@ -50,10 +74,10 @@ def read_weights(path: str | Path, trust_pickle: bool = False) -> dict[str, Tens
     if not head:
         raise ModelError(f"cannot read {name}: the file is empty (0 bytes)")
     if path.suffix.lower() == ".safetensors":
-        return _read_safetensors(path, name)
+        return _part(Weights(_read_safetensors(path, name)), part, name)
     if not head.startswith((b"PK\x03\x04", b"\x80")) and not _globals(path):
         raise ModelError(f"cannot read {name}: no checkpoint; it starts with {head[:12]!r}")
-    return _unwrap(_read_pickle(path, name, trust_pickle), name)
+    return _unwrap(_read_pickle(path, name, trust_pickle), part, name)
 
 
 def _read_safetensors(path: Path, name: str) -> dict[str, Tensor]:
@@ -152,53 +176,137 @@ def _globals(path: Path) -> list[str]:
     return [name for name in imported if re.fullmatch(r"\w+(\.\w+)+", name)]  # prose may look like opcodes
 
 
-def _unwrap(saved: Any, name: str) -> dict[str, Tensor]:
-    """The state dict inside what a training script saved."""
-    for _ in range(4):
+def _unwrap(saved: Any, part: str, name: str) -> Weights:
+    """The state dict inside what a training script saved, and where it was."""
+    found: list[str] = []
+    wanted = part
+    for _ in range(_DEEP):
         if isinstance(saved, nn.Module):
             saved = saved.state_dict()
-        if not isinstance(saved, Mapping):
+        if not isinstance(saved, Mapping) or _is_state(saved):
             break
-        inner = next((saved[key] for key in _WRAPPERS if isinstance(saved.get(key), Mapping | nn.Module)), None)
-        if inner is None:
+        tables = [key for key, value in saved.items() if isinstance(value, nn.Module) or _is_state(value)]
+        nested = [key for key in _WRAPPERS if isinstance(saved.get(key), Mapping) and key not in tables]
+        chosen = wanted if wanted in tables else next((key for key in (*_WRAPPERS, *tables) if key in tables), None)
+        if chosen is None and nested:
+            chosen = nested[0]
+        if chosen is None:
             break
-        saved = inner
+        wanted = "" if chosen == wanted else wanted
+        unnamed = chosen not in _WRAPPERS and chosen != part
+        if unnamed and len(tables) > 1:
+            raise ModelError(f"{name} holds {len(tables)} tables of weights: {_words(tables)}; --weights-part NAME")
+        others = [key for key in tables if key != chosen]
+        found.append(f"{chosen!r} of it" + (f" (it also holds {_words(others)}: --weights-part)" if others else ""))
+        if isinstance(epoch := saved.get("epoch"), int):
+            found.append(f"epoch {epoch}")
+        saved = saved[chosen]
+    if isinstance(saved, nn.Module):
+        saved = saved.state_dict()
     if not isinstance(saved, Mapping):
         raise ModelError(f"{name} holds a {type(saved).__name__}, not a state dict; save module.state_dict()")
-    if not saved or not all(isinstance(key, str) and isinstance(value, Tensor) for key, value in saved.items()):
+    if not _is_state(saved):
         keys = one_line([str(key) for key in saved][:6], 120)
         raise ModelError(f"{name} holds no state dict; its keys: {keys}; save module.state_dict()")
-    return dict(saved)
+    return _part(Weights(saved, found), wanted, name)
 
 
-def load_weights(module: nn.Module, path: str | Path, trust_pickle: bool = False) -> None:
-    """Fill every parameter and buffer of ``module`` from a checkpoint; all or nothing.
+def _is_state(value: Any) -> bool:
+    """Whether a value is a table of tensors by name."""
+    if not isinstance(value, Mapping) or not value:
+        return False
+    return all(isinstance(key, str) and isinstance(tensor, Tensor) for key, tensor in value.items())
+
+
+def _words(keys: Sequence[str]) -> str:
+    return ", ".join(repr(key) for key in keys[:4]) + (", ..." if len(keys) > 4 else "")
+
+
+def _part(state: Weights, part: str, name: str) -> Weights:
+    """The network in a table of several whose names begin with ``part``; all of it for ''."""
+    if not part:
+        return state
+    before = part.rstrip(".") + "."
+    inner = {key.removeprefix(before): value for key, value in state.items() if key.startswith(before)}
+    if not inner:
+        known = list(dict.fromkeys(key.partition(".")[0] for key in state if "." in key))
+        raise UnknownName("part", part, known, "what its names begin with", f" of {name}")
+    return Weights(inner, (*state.found, f"{before}* of its names"))
+
+
+def load_weights(module: nn.Module, path: str | Path, trust_pickle: bool = False, part: str = "") -> str:
+    """Fill every parameter and buffer of ``module`` from a checkpoint, all or nothing; gives in words what of the file
+    was taken, '' where it is nothing but the network's state dict.
 
     Raises what `read_weights` raises, and `ModelError` where names or shapes differ; the module then keeps
     its values.
     """
-    fill(module, read_weights(path, trust_pickle), f"weights file {str(path)!r}")
+    return fill(module, read_weights(path, trust_pickle, part), f"weights file {str(path)!r}")
 
 
-def fill(module: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
+def fill(module: nn.Module, state: Mapping[str, Tensor], name: str) -> str:
     """`load_weights` for tensors already read; ``name`` is what the error calls them."""
-    state = _fitted(module, state)
-    differs = _mismatch(module, state, name)
+    fitted, words = _fitted(module, state, name)
+    differs = _mismatch(module, fitted, name)
     before = {key: value.clone() for key, value in module.state_dict().items()} if differs else {}
     try:
         # tried even where names differ: modules may know how to read those of older releases
-        module.load_state_dict(dict(state), strict=True)
+        module.load_state_dict(dict(fitted), strict=True)
     except RuntimeError as error:
         module.load_state_dict(before, strict=False)
         raise ModelError(differs or f"{name} does not fit {type(module).__name__}: {reason(error)}") from error
+    return "; ".join([*getattr(state, "found", ()), *words])
 
 
-def _fitted(module: nn.Module, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-    """``state`` without the prefixes that keep its names from matching the module's."""
-    wanted = set(module.state_dict())
-    best = state
-    for _ in range(len(_PREFIXES) + 1):
-        longer = [prefix for prefix in _PREFIXES if all(key.startswith(prefix) for key in state)]
+def _fitted(module: nn.Module, state: Mapping[str, Tensor], name: str = "") -> tuple[Mapping[str, Tensor], list[str]]:
+    """What of ``state`` is the network, under the module's own names, and in words what was done for that.
+
+    Every name that ends as the module's first one does may be its beginning: with what comes before taken off, all of
+    the module's names have to be there, and no others. What does not begin so belongs to something else in the file (a
+    loss, a metric, another network).
+    """
+    own = list(module.state_dict())
+    if not own:
+        return state, []
+    for names in (state, {key.replace("_orig_mod.", ""): value for key, value in state.items()}):
+        first = next((key for key in own if not key.endswith(_COUNTED)), own[0])
+        befores = [key.removesuffix(first) for key in names if key == first or key.endswith(f".{first}")]
+        whole = [before for before in befores if _is_all(own, names, before)]
+        if not whole:
+            continue
+        best = min(
+            whole, key=lambda before: (before not in _PREFIXES, _PREFIXES.index(before) if before in _PREFIXES else 0)
+        )
+        if best not in _PREFIXES and len(whole) > 1:
+            raise ModelError(
+                f"{name} holds {len(whole)} networks that fit: {_words([before.rstrip('.') for before in whole])}; "
+                "--weights-part NAME says which"
+            )
+        inner = {key.removeprefix(best): value for key, value in names.items() if key.startswith(best)}
+        rest = [key for key in names if not key.startswith(best)]
+        words = [f"names without {best!r}"] if best else []
+        others = [before.rstrip(".") for before in whole if before != best]
+        if others:
+            words.append(f"it also holds {_words(others)} (--weights-part)")
+        elif rest:
+            words.append(f"{len(rest)} other tensor{'s' if len(rest) > 1 else ''} left out ({_few(rest)})")
+        return inner, words
+    return _stripped(own, state), []
+
+
+def _is_all(own: Sequence[str], names: Mapping[str, Tensor], before: str) -> bool:
+    """Whether what begins with ``before`` in ``names`` is a whole module with these ``own`` names, and nothing else."""
+    inner = {key.removeprefix(before) for key in names if key.startswith(before)}
+    missing = set(own) - inner
+    return inner <= set(own) and all(key.endswith(_COUNTED) for key in missing)
+
+
+def _stripped(own: Sequence[str], state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """``state`` without the prefixes that keep most of its names from matching the module's: so errors can say what is
+    missing, and what is there too many."""
+    wanted, best = set(own), state
+    for _ in range(_DEEP):
+        longer = [before for before in _PREFIXES if before and all(key.startswith(before) for key in state)]
         if not longer:
             break
         state = {key.removeprefix(longer[0]): value for key, value in state.items()}
@@ -220,7 +328,7 @@ def _shapes(module: nn.Module, state: Mapping[str, Tensor]) -> list[tuple[str, t
 
 def class_counts(module: nn.Module, state: Mapping[str, Tensor]) -> tuple[int, int] | None:
     """(classes in the file, classes in the network) if that is all in which the shapes differ, else None."""
-    differ = _shapes(module, _fitted(module, state))
+    differ = _shapes(module, _fitted(module, state)[0])
     pairs = {(theirs[:1], ours[:1]) for _, theirs, ours in differ}
     if len(pairs) != 1 or any(theirs[1:] != ours[1:] for _, theirs, ours in differ):
         return None

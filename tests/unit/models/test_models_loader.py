@@ -153,7 +153,7 @@ def test_a_file_of_weights_with_the_callers_own_classes(tmp_path):
     torch.save({"state_dict": source.state_dict()}, path)
     model = load("torchvision:shufflenet_v2_x0_5", weights=path, labels=["a", "b", "c", "d"])
     assert torch.equal(output(model), output(wrap(source)))
-    assert (model.labels, model.weights) == (("a", "b", "c", "d"), f"file {path}")
+    assert (model.labels, model.weights) == (("a", "b", "c", "d"), f"file {path}: 'state_dict' of it")
     assert load("torchvision:shufflenet_v2_x0_5", weights=str(path)).labels is None
     source = timm.create_model("test_resnet", num_classes=4).eval()
     torch.save(source.state_dict(), path)

@@ -67,7 +67,9 @@ def test_prepare_with_a_callable(photo):
 
 
 def test_prepare_without_or_with_a_failing_preprocess(photo):
-    with pytest.raises(UsageError, match="pass preprocess=, or a float tensor"):
+    with pytest.raises(
+        UsageError, match="--size 224, with --mean and --std, in Python preprocess=; or give a float tensor"
+    ):
         wrap(net()).to_input(photo)
     with pytest.raises(UsageError, match=r"fails on 'array': ZeroDivisionError: division by zero"):
         wrap(net(), preprocess=lambda image: 1 / 0).to_input(photo)

@@ -159,7 +159,8 @@ def test_an_endless_strip_is_cropped_before_it_is_made(monkeypatch):
         ({"interpolation": "cubic"}, "no interpolation 'cubic'"),
         ({"size": (0, 4)}, "height, width"),
         ({"resize": 0}, "at least 1"),
-        ({"channels": 4}, "1 or 3 channels"),
+        ({"channels": 4}, "4 numbers each; got 3 and 3"),
+        ({"channels": 0}, "at least one channel, not 0"),
         ({"mean": (0.5,)}, "3 numbers each; got 1 and 3"),
         ({"std": (0.1, 0.0, 0.1)}, "std positive"),
         ({"mode": "border"}, "needs resize="),
@@ -176,7 +177,7 @@ def test_timm_metadata_follows_the_network_that_was_built():
     grey = Preprocess.from_timm(timm.create_model("test_resnet", in_chans=1))
     assert grey.channels == 1
     assert len(grey.mean) == 1
-    with pytest.raises(UsageError, match="1 or 3 channels, not 5"):
+    with pytest.raises(UsageError, match="speaks of 3 channels, and this network takes 5"):
         Preprocess.from_timm(timm.create_model("test_resnet", in_chans=5))
 
 

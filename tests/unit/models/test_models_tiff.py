@@ -93,7 +93,7 @@ def test_transparency_and_further_channels(tmp_path: Path) -> None:
         tmp_path / "b.tif", two, photometric="minisblack", planarconfig="contig", extrasamples=["unspecified"]
     )
     assert np.array_equal(_array(tmp_path / "b.tif"), _levels(two[..., 0] / 65535))
-    assert "1 further channels are left out" in read_image(tmp_path / "b.tif").notes
+    assert "1 further channel is not in the picture" in read_image(tmp_path / "b.tif").notes
 
 
 @pytest.mark.parametrize(("photometric", "planes"), [("minisblack", 2), ("rgb", 5), ("rgb", 3), ("rgb", 4)])

@@ -14,8 +14,11 @@ from PIL import Image
 from torch import Tensor
 
 from seewhy.errors import UsageError
-from seewhy.models import Model, Photo, read_image
+from seewhy.models import Model, Photo, Preprocess, read_image
 from seewhy.models.input_shape import intake
+
+#: the share of a photo that a crop may cut away without a word
+_LITTLE = 0.1
 
 __all__ = ["Item", "channels_first", "own_layout", "read_items", "same_shape"]
 
@@ -85,8 +88,15 @@ def _uint8_array(image: Tensor) -> np.ndarray[Any, Any]:
 def _picture(model: Model, image: Any, name: str = "") -> Item:
     photo = image if isinstance(image, Photo) else read_image(image)
     tensor, view = model.to_input(photo)
-    notes = (*photo.notes, *((model.view_note,) if getattr(model, "view_note", "") else ()))
-    return Item(tensor, view, photo.name or name, True, notes)
+    notes = [*photo.notes, *((model.view_note,) if getattr(model, "view_note", "") else ())]
+    if isinstance(model.preprocess, Preprocess):
+        lost = model.preprocess.lost(photo.pixels.height, photo.pixels.width)
+        if lost > _LITTLE:
+            notes.append(
+                f"the model sees the middle {1 - lost:.0%} of this photo; --whole letterbox, in Python "
+                "preprocess.whole(), shows it all"
+            )
+    return Item(tensor, view, photo.name or name, True, tuple(notes))
 
 
 def _inputs(model: Model, values: Tensor | np.ndarray[Any, Any]) -> tuple[list[Item], bool]:

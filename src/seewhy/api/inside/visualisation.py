@@ -129,7 +129,7 @@ def _blank(model: Model, size: int | tuple[int, int] | None) -> Tensor:
     """An empty input of the size asked for; raises `UsageError` for one too small to be a picture."""
     x = blank(model, (size, size) if isinstance(size, int) else size)
     if min(x.shape[2:]) < 4:
-        raise UsageError(f"size={size}: a picture has at least 4 x 4 pixels, e.g. size=224")
+        raise UsageError(f"size={tuple(x.shape[2:])}: a picture has at least 4 x 4 pixels, e.g. size=224")
     return x
 
 

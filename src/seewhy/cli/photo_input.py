@@ -1,0 +1,150 @@
+"""How a photo becomes an input, in words: takes what was typed of size, mean, standard deviation and their like, gives
+the network's preprocessing changed by them; reads no photo."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+
+from seewhy.cli import options as o
+from seewhy.errors import UsageError
+
+if TYPE_CHECKING:
+    from seewhy.models import Model, Preprocess
+
+__all__ = ["InputOptions"]
+
+#: what takes the place of numbers where they count from 0 to 1
+_UNIT = 1.0
+
+
+@dataclass(frozen=True)
+class InputOptions:
+    """How a photo becomes the network's input, as typed; what was not typed stays the network's own way."""
+
+    preprocess: o.Preset = None
+    size: o.Size = None
+    resize: o.Resize = None
+    interpolation: o.Interpolation = None
+    mean: o.Mean = None
+    std: o.Std = None
+    channels: o.Channels = None
+    bgr: o.Bgr = False
+    range: o.Range = None
+    whole: o.Whole = None
+    as_is: o.AsIs = False
+
+    @property
+    def typed(self) -> dict[str, Any]:
+        """Those words that were typed, but for the preset, which the loader knows."""
+        own = {field.name: getattr(self, field.name) for field in fields(InputOptions)}
+        return {name: value for name, value in own.items() if value not in (None, False) and name != "preprocess"}
+
+    def applied(self, model: Model) -> Model:
+        """``model`` with what was typed instead of its own ways. Raises `UsageError` for words that cannot be read, or
+        that do not go together."""
+        from seewhy.models import Preprocess, wrap
+
+        if not self.typed:
+            return model
+        own = model.preprocess
+        if own is not None and not isinstance(own, Preprocess):
+            raise UsageError(f"--{next(iter(self.typed))}: {model.name} makes its inputs by a function of its own")
+        if own is None and self.size is None and not self.as_is:
+            raise UsageError(f"--{next(iter(self.typed))}: how large are the inputs of {model.name}? Add --size 224")
+        changed = self._changed(own, self._channels(model, own))
+        return wrap(model, preprocess=changed)
+
+    def _channels(self, model: Model, own: Preprocess | None) -> int:
+        """How many channels an input has: as typed, as before, as the network's first convolution takes, or as many as
+        numbers were typed."""
+        from seewhy.models.input_shape import intake
+
+        if self.channels is not None:
+            return self.channels
+        known = own.channels if own is not None else intake(model.module).channels
+        several = [len(typed.split(",")) for typed in (self.mean, self.std) if typed is not None and "," in typed]
+        return known or next(iter(several), 3)
+
+    def _changed(self, own: Preprocess | None, channels: int) -> Preprocess:
+        from seewhy.models import Preprocess
+
+        if self.as_is and (self.size or self.resize or self.whole):
+            raise UsageError("--as-is leaves photos as they are: leave --size, --resize and --whole out")
+        unknown = own is None
+        own = own or Preprocess((224, 224), (224, 224), "crop", (0.0,) * channels, (1.0,) * channels, channels=channels)
+        mean, std = self._scale(own, channels)
+        order = "bgr" if self.bgr else own.order if channels == own.channels else "rgb"
+        changed = replace(own, mean=mean, std=std, channels=channels, order=order)
+        if self.interpolation is not None:
+            changed = replace(changed, interpolation=self.interpolation)
+        if self.as_is:
+            return changed.as_is()
+        if self.size is not None:
+            changed = _sized(changed, _pair("--size", self.size), unknown=unknown)
+        if self.resize is not None:
+            changed = replace(changed, resize=_resize(self.resize), mode="crop")
+        return changed.whole(self.whole) if self.whole is not None else changed
+
+    def _scale(self, own: Preprocess, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and standard deviation in shares of the largest value of a picture."""
+        top = self.range or _UNIT
+        if top <= 0:
+            raise UsageError(f"--range {top:g}: the largest value that an input can have, such as 1 or 255")
+        mean = None if self.mean is None else _numbers("--mean", self.mean, channels)
+        std = None if self.std is None else _numbers("--std", self.std, channels)
+        if self.range is None and max((*(mean or ()), *(std or ())), default=0) > _UNIT:
+            raise UsageError(
+                f"--mean {self.mean}, --std {self.std}: these are no shares from 0 to 1; if inputs count to 255, add "
+                "--range 255"
+            )
+        if self.range is not None:  # counted so, and no longer as before
+            mean, std = mean or (0.0,) * channels, std or (_UNIT,) * channels
+        kept = channels == own.channels
+        before = (own.mean, own.std) if kept else ((0.0,) * channels, (1.0,) * channels)
+        return (
+            before[0] if mean is None else tuple(value / top for value in mean),
+            before[1] if std is None else tuple(value / top for value in std),
+        )
+
+
+def _sized(own: Preprocess, size: tuple[int, int], *, unknown: bool) -> Preprocess:
+    """``own`` for inputs of another size: what comes before the crop grows and shrinks with it."""
+    if unknown or own.size is None or own.resize is None:
+        return replace(own, size=size, resize=size if own.mode == "crop" else own.resize)
+    down, across = size[0] / own.size[0], size[1] / own.size[1]
+    if isinstance(own.resize, int):
+        return replace(own, size=size, resize=max(1, round(own.resize * max(down, across))))
+    return replace(own, size=size, resize=(max(1, round(own.resize[0] * down)), max(1, round(own.resize[1] * across))))
+
+
+def _pair(option: str, typed: str) -> tuple[int, int]:
+    """``32`` or ``32x48`` as (height, width)."""
+    numbers = re.fullmatch(r"\s*(\d+)\s*(?:[x,]\s*(\d+)\s*)?", typed)
+    if numbers is None:
+        raise UsageError(f"{option} {typed}: a number of pixels, or height x width, as in {option} 224 or 192x256")
+    height = int(numbers[1])
+    return height, int(numbers[2] or height)
+
+
+def _resize(typed: str) -> int | tuple[int, int] | None:
+    if typed.strip().lower() in ("none", "no", "0"):
+        return None
+    pair = _pair("--resize", typed)
+    return pair[0] if re.fullmatch(r"\s*\d+\s*", typed) else pair
+
+
+def _numbers(option: str, typed: str, count: int) -> tuple[float, ...]:
+    """``.49,.48,.45`` as that many numbers; one number stands for all."""
+    read: Callable[[str], float] = float
+    try:
+        values = tuple(read(part) for part in typed.replace(" ", ",").split(",") if part)
+    except ValueError:
+        raise UsageError(f"{option} {typed}: numbers with commas between them, as in {option} .49,.48,.45") from None
+    if len(values) == 1:
+        values *= count
+    if len(values) != count:
+        raise UsageError(f"{option} {typed}: {len(values)} numbers, and the input has {count} channels (--channels)")
+    return values

@@ -1,0 +1,75 @@
+"""Models by a name of one's own: takes what was typed about a model, keeps it in ``seewhy.toml`` in the working
+directory, gives it back when its name is typed; never keeps leave to run code."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from seewhy.errors import UnknownName, UsageError, one_line, reason
+
+if TYPE_CHECKING:
+    from seewhy.cli.bundles import ModelOptions
+
+__all__ = ["FILE", "recalled", "remember"]
+
+FILE = "seewhy.toml"
+_TABLE = "models"
+#: typed anew each time: where to run, what to call it, and whether a file may run code that it carries
+_NEVER = ("save_model", "trust_pickle", "device")
+
+Typed = TypeVar("Typed", bound="ModelOptions")
+
+
+def recalled(typed: Typed) -> Typed:
+    """``typed``, with what was saved under the name that it gives for a model; what is typed goes before what was
+    saved. Anything that is no plain word is a model of its own.
+
+    Raises `UsageError` for a file that cannot be read, or that says of a model what no option is.
+    """
+    name = typed.model
+    if ":" in name or name == "builtin" or not Path(FILE).is_file():
+        return typed
+    table = _read().get(_TABLE)
+    saved = table.get(name) if isinstance(table, dict) else None
+    if saved is None:
+        return typed
+    defaults = {field.name: field.default for field in fields(typed) if field.name not in _NEVER}
+    if not isinstance(saved, dict) or not isinstance(saved.get("model"), str):
+        raise UsageError(f'{FILE}: [{_TABLE}.{name}] names no model; write model = "python:package.module:callable"')
+    for key, value in saved.items():
+        if key not in defaults:
+            raise UnknownName(f"key in [{_TABLE}.{name}]", key, list(defaults), "seewhy explain --help", f" of {FILE}")
+        if not isinstance(value, str | bool | int | float | list):
+            raise UsageError(f"{FILE}: {key} of [{_TABLE}.{name}] is {one_line(repr(value), 60)}, no word or number")
+    own = {key: value for key, value in saved.items() if getattr(typed, key) == defaults[key] or key == "model"}
+    return replace(typed, **own)
+
+
+def remember(typed: ModelOptions) -> None:
+    """Keep what was typed about a model under the name that was asked for, beside the others in the file. Raises
+    `UsageError` for a name that could be taken for something else."""
+    import tomlkit
+
+    name = typed.save_model or ""
+    if not name.replace("-", "").replace("_", "").isalnum() or name in ("builtin", "auto", "random"):
+        raise UsageError(f"--save-model {name!r}: a word of letters, digits, - and _, and not builtin")
+    words = {
+        field.name: value
+        for field in fields(typed)
+        if field.name not in _NEVER and (value := getattr(typed, field.name)) != field.default
+    }
+    document = tomlkit.document() if not Path(FILE).is_file() else tomlkit.parse(Path(FILE).read_text("utf-8"))
+    models: Any = document.setdefault(_TABLE, tomlkit.table(is_super_table=True))
+    models[name] = {"model": typed.model, **words}
+    Path(FILE).write_text(tomlkit.dumps(document), encoding="utf-8")
+
+
+def _read() -> dict[str, Any]:
+    import tomllib
+
+    try:
+        return tomllib.loads(Path(FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot read {FILE}: {reason(error, 100)}") from error
