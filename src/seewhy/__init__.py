@@ -17,7 +17,7 @@ from seewhy._version import __version__
 
 if TYPE_CHECKING:
     from seewhy import extend
-    from seewhy.api import explain, explain_all, load, wrap
+    from seewhy.api import explain, explain_all, explain_batches, load, wrap
     from seewhy.api.attacking import attack, attack_all
     from seewhy.api.doctoring import diagnose
     from seewhy.api.evaluating import Evaluation, Mistake, evaluate_model
@@ -80,6 +80,7 @@ __all__ = [
     "evaluate_model",
     "explain",
     "explain_all",
+    "explain_batches",
     "extend",
     "factors",
     "feature_maps",
@@ -125,6 +126,7 @@ _HOMES = {
     "evaluate_model": "seewhy.api.evaluating",
     "explain": "seewhy.api",
     "explain_all": "seewhy.api",
+    "explain_batches": "seewhy.api",
     "extend": "seewhy.extend",
     "factors": "seewhy.api.inside.factorisation",
     "feature_maps": "seewhy.api.inside.channels",

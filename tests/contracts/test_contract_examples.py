@@ -8,8 +8,10 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 
 from seewhy.models.builtin import weights_file
@@ -21,6 +23,15 @@ PACKAGE = ROOT / "tests" / "extension" / "src" / "seewhy_toy"
 DOCUMENTS = [ROOT / "README.md", *(path for path in sorted((ROOT / "docs").glob("*.md")) if path.stem != "extending")]
 #: what an example may need before its own lines: everything in tests/examples/given.py
 HEAD = "from given import *\n\nimport seewhy\n\n"
+#: the user's own script that docs/models.md speaks of
+TRAINING = """
+from torch import nn
+
+
+class SmallNet(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 2))
+"""
 
 
 def _examples() -> dict[str, str]:
@@ -47,6 +58,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(made / "a.jpg", made / "photos" / label / "1.jpg")
     (made / "seewhy-demo").mkdir()
     shutil.copy(made / "cat.jpg", made / "seewhy-demo" / "chelsea.png")
+    (made / "train.py").write_text(TRAINING, encoding="utf-8")
+    own: dict[str, Any] = {}
+    exec(TRAINING, own)
+    torch.save({"epoch": 3, "model": own["SmallNet"]().state_dict()}, made / "model.pth")
+    (made / "classes.txt").write_text("cat\ndog\n", encoding="utf-8")
     for name, code in EXAMPLES.items():
         (made / f"{name}.py").write_text(HEAD + code, encoding="utf-8")
     return made

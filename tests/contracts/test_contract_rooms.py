@@ -54,6 +54,7 @@ PUBLIC = [
     "evaluate_model",
     "explain",
     "explain_all",
+    "explain_batches",
     "extend",
     "factors",
     "feature_maps",

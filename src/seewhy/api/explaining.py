@@ -4,7 +4,7 @@ through the network together, as many at a time as fit into memory."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +19,7 @@ from seewhy.api.asked.plan import Plan
 from seewhy.api.asked.request import Request
 from seewhy.api.asked.supplies import Supplier
 from seewhy.api.given.images import Item, read_items, same_shape
+from seewhy.api.given.sources import Source
 from seewhy.core.compile.programs import known_pieces
 from seewhy.core.forward.costs import Spent
 from seewhy.core.forward.session import Session
@@ -373,19 +374,21 @@ class PhotoOutcome:
     reason: str = ""
 
 
-def explain_photos(model: Model, photos: Sequence[str | Path], request: Request) -> Iterator[PhotoOutcome]:
-    """Explain photos one after the other; one that is unreadable, or too
-    large for the memory, is passed over with its reason.
+def explain_photos(model: Model, photos: Iterable[str | Path | Source], request: Request) -> Iterator[PhotoOutcome]:
+    """Explain photos one after the other, each opened when it is its turn; one that is unreadable, or too large for the
+    memory, is passed over with its reason.
 
     Everything that concerns the question rather than a photo (an unknown method, layer or label) raises before the
     first photo is read.
     """
     plan = Plan.make(model, request)
     for photo in photos:
+        source = photo if isinstance(photo, Source) else None
+        name = str(photo) if source is None else source.name
         try:
-            items, _ = read_items(model, str(photo))
+            items, _ = read_items(model, name if source is None else source.open())
             explanations = run_plan(plan, items, partial=True)
         except (ImageError, OutOfMemory) as error:
-            yield PhotoOutcome(str(photo), None, str(error))
+            yield PhotoOutcome(name, None, str(error))
             continue
-        yield PhotoOutcome(str(photo), explanations)
+        yield PhotoOutcome(name, explanations)

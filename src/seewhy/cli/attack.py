@@ -11,8 +11,8 @@ from seewhy.cli import options as o
 from seewhy.cli.bundles import ModelOptions, OutputOptions, bundled
 from seewhy.cli.console import bars, complain, quiet_warnings
 from seewhy.cli.galleries import Show, showing
+from seewhy.cli.pairs import settings_of
 from seewhy.cli.show import as_json
-from seewhy.cli.words import settings_of
 from seewhy.errors import CapabilityError, ImageError, UsageError
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from rich.markup import escape
 from seewhy.cli import options as o
 from seewhy.cli.bundles import ModelOptions, bundled
 from seewhy.cli.console import bars, quiet_warnings
+from seewhy.cli.pairs import settings_of
 from seewhy.cli.show import as_json
 from seewhy.cli.tables import console, table
-from seewhy.cli.words import settings_of
 from seewhy.errors import UsageError
 
 if TYPE_CHECKING:

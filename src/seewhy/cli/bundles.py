@@ -18,7 +18,7 @@ from seewhy.cli.photo_input import InputOptions
 if TYPE_CHECKING:
     from seewhy.models import Model
 
-__all__ = ["DrawingOptions", "ModelOptions", "OutputOptions", "QuestionOptions", "bundled"]
+__all__ = ["DrawingOptions", "ModelOptions", "OutputOptions", "PhotoOptions", "QuestionOptions", "bundled"]
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ class ModelOptions(InputOptions):
 
     def load(self) -> Model:
         """The model itself; saved under a name, if that was asked for, once all of it was found to work."""
+        from seewhy.cli.pairs import settings_of
         from seewhy.cli.saved_models import recalled, remember
-        from seewhy.cli.words import settings_of
         from seewhy.models import load
 
         typed = recalled(self)
@@ -84,6 +84,14 @@ class ModelOptions(InputOptions):
         if typed.save_model is not None:
             remember(typed)
         return model
+
+
+@dataclass(frozen=True)
+class PhotoOptions:
+    """Which photos, and which of them anew."""
+
+    frames: o.Frames = 8
+    skip_existing: o.SkipExisting = False
 
 
 @dataclass(frozen=True)

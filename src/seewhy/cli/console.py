@@ -1,9 +1,10 @@
-"""What a person sees while waiting: takes progress calls and warnings, gives a bar on a terminal's stderr, nothing
+"""What a person sees while waiting: takes progress calls and warnings, gives a bar on a terminal's stderr, plain lines
 elsewhere."""
 
 from __future__ import annotations
 
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,10 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-__all__ = ["Bars", "bars", "complain", "quiet_warnings"]
+__all__ = ["EVERY", "Bars", "bars", "complain", "quiet_warnings"]
+
+#: seconds between two lines of progress where there is no terminal
+EVERY = 10.0
 
 
 def complain(message: str) -> None:
@@ -21,15 +25,22 @@ def complain(message: str) -> None:
 
 
 class Bars:
-    """One bar for the photos and one for the pass under way; does nothing without a terminal."""
+    """One bar for the photos and one for the pass under way; without a terminal a line every few seconds, or nothing if
+    ``quiet``."""
 
-    def __init__(self, progress: Progress | None) -> None:
+    def __init__(self, progress: Progress | None, *, quiet: bool = False) -> None:
         self._progress = progress
         self._tasks: dict[str, TaskID] = {}
+        self._quiet = quiet
+        self._began = self._told = time.monotonic()
 
     def __call__(self, what: str, done: int, total: int) -> None:
         """Show that ``done`` of ``total`` of ``what`` are through."""
         if self._progress is None:
+            now = time.monotonic()
+            if not self._quiet and now - self._told >= EVERY and done < total:
+                self._told = now
+                complain(f"{what}: {done} of {total} after {now - self._began:.0f} s")
             return
         if what not in self._tasks:
             self._tasks[what] = self._progress.add_task(what, total=total)
@@ -50,9 +61,9 @@ class Bars:
 
 @contextmanager
 def bars(quiet: bool) -> Iterator[Bars]:
-    """Progress on stderr while the context lasts, if stderr is a terminal and ``quiet`` is not set."""
+    """Progress on stderr while the context lasts, unless ``quiet``: bars on a terminal, lines elsewhere."""
     if quiet or not sys.stderr.isatty():
-        yield Bars(None)
+        yield Bars(None, quiet=quiet)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     # stdout is data: it never passes through the bar, which would wrap it and send it to stderr

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seewhy.cli import options as o
-from seewhy.cli.bundles import DrawingOptions, ModelOptions, OutputOptions, QuestionOptions, bundled
-from seewhy.cli.photo_run import run
+from seewhy.cli.bundles import DrawingOptions, ModelOptions, OutputOptions, PhotoOptions, QuestionOptions, bundled
+from seewhy.cli.photo_run import Pictures, run
 from seewhy.cli.words import drawing_of, request_of
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def explain(
     format_: o.Format = None,
     picture: o.Picture = "figure",
     drawing: DrawingOptions,
+    given: PhotoOptions,
     source: ModelOptions,
     output: OutputOptions,
 ) -> int:
@@ -47,7 +48,7 @@ def explain(
     def one_each(folder: Folder, explanations: Explanations) -> list[list[Path]]:
         return folder.save(explanations, formats, **drawn)
 
-    return run(photos, source, output, request, one_each)
+    return run(photos, given, source, output, request, Pictures(one_each, {"formats": formats, **drawn}))
 
 
 @bundled
@@ -57,6 +58,7 @@ def compare(
     *,
     question: QuestionOptions,
     drawing: DrawingOptions,
+    given: PhotoOptions,
     source: ModelOptions,
     output: OutputOptions,
 ) -> int:
@@ -72,4 +74,4 @@ def compare(
         columns = _COLUMNS if len(explanations) > _COLUMNS else None
         return [[folder.save_grid(explanations, "compare", columns=columns, **drawn)]] * len(explanations)
 
-    return run(photos, source, output, request, one_grid)
+    return run(photos, given, source, output, request, Pictures(one_grid, {"compared": True, **drawn}))

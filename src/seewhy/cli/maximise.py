@@ -11,7 +11,7 @@ import typer
 from seewhy.cli import options as o
 from seewhy.cli.bundles import ModelOptions, OutputOptions, bundled
 from seewhy.cli.galleries import Format, number, showing
-from seewhy.cli.words import settings_of
+from seewhy.cli.pairs import settings_of
 
 if TYPE_CHECKING:
     import numpy as np

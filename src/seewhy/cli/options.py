@@ -9,9 +9,10 @@ import typer
 
 __all__ = [
     "Arguments", "AsIs", "Backward", "Baseline", "Bgr", "Channels", "Cmap", "Contour", "Contrast", "Device", "Fill",
-    "Force", "Format", "Fuse", "Interpolation", "Json", "LabelFile", "Layers", "Mean", "Methods", "Mode", "ModelSpec",
-    "Opacity", "Out", "Photos", "Picture", "Preset", "Quiet", "Range", "Reduce", "Resize", "SaveModel", "Seed",
-    "Segments", "Set", "Size", "Std", "Targets", "TrustPickle", "Weights", "WeightsPart", "Whole",
+    "Force", "Format", "Frames", "Fuse", "Interpolation", "Json", "LabelFile", "Layers", "Mean", "Methods", "Mode",
+    "ModelSpec", "Opacity", "Out", "Photos", "Picture", "Preset", "Quiet", "Range", "Reduce", "Resize", "SaveModel",
+    "Seed", "Segments", "Set", "Size", "SkipExisting", "Std", "Targets", "TrustPickle", "Weights", "WeightsPart",
+    "Whole",
 ]  # fmt: skip
 
 _QUESTION, _PICTURES, _RUN = "The question", "The pictures", "The run"
@@ -23,7 +24,19 @@ def _option(*names: str, show: str, help: str, panel: str = _RUN, **more: Any) -
     return typer.Option(*names, metavar=show, help=help, rich_help_panel=panel, **more)
 
 
-Photos = Annotated[list[str], typer.Argument(metavar="PHOTO", help="Image files.", show_default=False)]
+Photos = Annotated[
+    list[str],
+    typer.Argument(metavar="PHOTO", help="Image files, folders, patterns such as '*.jpg', films.", show_default=False),
+]
+Frames = Annotated[
+    int, _option("--frames", show="N", panel=_QUESTION, help="Of each film, evenly spaced.", show_default=False)
+]
+SkipExisting = Annotated[
+    bool,
+    _option(
+        "--skip-existing", show="", help="Keep what an earlier run of the same question wrote; explain the rest."
+    ),
+]  # fmt: skip
 
 Methods = Annotated[
     list[str] | None,

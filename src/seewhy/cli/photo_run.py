@@ -3,91 +3,199 @@ itself."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from seewhy.cli.bundles import ModelOptions, OutputOptions
+from seewhy._version import __version__
+from seewhy.cli.bundles import ModelOptions, OutputOptions, PhotoOptions
 from seewhy.cli.console import Bars, bars, complain, quiet_warnings
 from seewhy.cli.show import as_json, cost_dict, image_dict, image_lines
 from seewhy.errors import ImageError
 
 if TYPE_CHECKING:
     from seewhy.api.asked.request import Request
+    from seewhy.api.explaining import PhotoOutcome
+    from seewhy.api.given.sources import Source
     from seewhy.explanation import Explanations
     from seewhy.models import Model
     from seewhy.report import Folder
 
-__all__ = ["INTERRUPTED", "Save", "run"]
+__all__ = ["INTERRUPTED", "Pictures", "run"]
 
 #: what a shell expects of a program that Ctrl-C ended
 INTERRUPTED = 130
-#: writes one photo's explanations into the folder; gives each one's files
-Save = Callable[["Folder", "Explanations"], Sequence[Sequence[Path]]]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What becomes of a photo's explanations: ``save`` writes them into the folder and gives each one's files, as
+    ``drawn`` says."""
+
+    save: Callable[[Folder, Explanations], Sequence[Sequence[Path]]]
+    drawn: Mapping[str, Any]
 
 
 def run(
     photos: Sequence[str],
+    given: PhotoOptions,
     source: ModelOptions,
     output: OutputOptions,
     request: Request,
-    save: Save,
+    pictures: Pictures,
 ) -> int:
     """Explain, save and tell; gives the exit code."""
+    from seewhy.api.given.sources import sources
     from seewhy.report import Folder
 
     folder = Folder(output.out, force=output.force)
+    found = sources(photos, given.frames)
     with quiet_warnings(output.quiet), bars(output.quiet) as bar:
         request = replace(request, settings=replace(request.settings, progress=bar))
-        return _all(photos, source.load(), folder, request, save, bar, json=output.json, quiet=output.quiet)
+        under_way = _Run(source.load(), folder, request, pictures, bar, output)
+        try:
+            return under_way.all(found, skip=given.skip_existing)
+        except BaseException:
+            under_way.end()
+            raise
 
 
-def _all(
-    photos: Sequence[str],
-    model: Model,
-    folder: Folder,
-    request: Request,
-    save: Save,
-    bar: Bars,
-    *,
-    json: bool,
-    quiet: bool,
-) -> int:
-    from seewhy.api.explaining import explain_photos
-    from seewhy.explanation import Cost
+class _Run:
+    """One run: what was made and lost so far."""
 
-    images: list[dict[str, Any]] = []
-    failed: list[dict[str, str]] = []
-    total, stopped = Cost(), False
-    for n, outcome in enumerate(explain_photos(model, photos, request), 1):
+    def __init__(
+        self, model: Model, folder: Folder, request: Request, pictures: Pictures, bar: Bars, output: OutputOptions
+    ) -> None:
+        from seewhy.explanation import Cost
+        from seewhy.report import ContactSheet, Record
+
+        self._model, self._folder, self._request, self._pictures = model, folder, request, pictures
+        self._bar, self._output = bar, output
+        self._record = Record(folder.path, _question(model, request, pictures.drawn))
+        self._sheet = ContactSheet(folder)
+        self._images: list[dict[str, Any]] = []
+        self._failed: list[dict[str, str]] = []
+        self._total = Cost()
+        self._several = False
+
+    def all(self, found: Sequence[Source], *, skip: bool) -> int:
+        """Explain what was found, but for what is there already where that is to be skipped."""
+        from seewhy.api.explaining import explain_photos
+
+        self._several = len(found) > 1 or skip
+        kept = {source.name: entry for source in found if skip and (entry := self._whole(source)) is not None}
+        outcomes = explain_photos(self._model, [source for source in found if source.name not in kept], self._request)
+        stopped = False
+        for n, source in enumerate(found, 1):
+            if source.name in kept:
+                self._keep(source, kept[source.name])
+            else:
+                stopped = self._explained(source, next(outcomes))
+                if stopped:
+                    break
+            if len(found) > 1:
+                self._bar("photos", n, len(found))
+        self._tell()
+        if stopped:
+            return INTERRUPTED
+        if self._failed:
+            return 1 if self._images else ImageError.exit_code
+        return 0
+
+    def _explained(self, source: Source, outcome: PhotoOutcome) -> bool:
+        """Save and tell of one photo; gives whether it was interrupted."""
+        from seewhy.render import write
+        from seewhy.report import strip
+
         if outcome.explanations is None:
-            failed.append({"image": outcome.path, "reason": outcome.reason})
-            with bar.aside():
+            self._failed.append({"image": outcome.path, "reason": outcome.reason})
+            with self._bar.aside():
                 complain(outcome.reason)
-        else:
-            files = save(folder, outcome.explanations)
-            total += outcome.explanations.cost
-            images.append(image_dict(outcome.path, outcome.explanations, files))
-            if not json:
-                with bar.aside():
-                    typer.echo("\n".join(image_lines(outcome.path, outcome.explanations, files)))
-            if outcome.explanations.interrupted:
-                stopped = True
-                break
-        if len(photos) > 1:
-            bar("photos", n, len(photos))
-    with bar.aside():
-        if json:
-            name = model.spec or model.name
-            as_json({"model": name, "images": images, "failed": failed, "cost": cost_dict(total)})
-        elif not quiet:
-            lost = f", {len(failed)} failed" if failed else ""
-            complain(f"{len(images)} photo{'' if len(images) == 1 else 's'} explained{lost}: {total}")
-    if stopped:
-        return INTERRUPTED
-    if failed:
-        return 1 if images else ImageError.exit_code
-    return 0
+            return False
+        # the same photo and the same question: no second copy of its files
+        self._folder.replacing(self._record.files(source.stamp))
+        files = self._pictures.save(self._folder, outcome.explanations)
+        self._total += outcome.explanations.cost
+        document = image_dict(outcome.path, outcome.explanations, files)
+        self._images.append(document)
+        if not self._output.json:
+            self._say("\n".join(image_lines(outcome.path, outcome.explanations, files)))
+        if outcome.explanations.interrupted:
+            return True
+        if self._several:
+            self._record.keep(source.stamp, document, sorted({path.name for own in files for path in own}))
+            if (picture := strip(outcome.explanations)) is not None:
+                self._sheet.add(picture)
+                write(picture, self._record.small(source.stamp), force=True)
+        return False
+
+    def _whole(self, source: Source) -> dict[str, Any] | None:
+        """What an earlier run of the same question made of a photo, if all of it is there still."""
+        drawn = self._record.small(source.stamp).is_file()
+        return self._record.whole(source.stamp) if drawn else None
+
+    def _keep(self, source: Source, document: Mapping[str, Any]) -> None:
+        """Tell of a photo that was done before."""
+        from PIL import Image
+
+        self._images.append({**document, "skipped": True})
+        if not self._output.json:
+            self._say(f"{source.name}: done before, kept")
+        with Image.open(self._record.small(source.stamp)) as small:
+            self._sheet.add(small.convert("RGB"))
+
+    def end(self) -> None:
+        """Tell the whole, of what was done, of a run that something has ended."""
+        if self._images or self._failed:
+            self._tell()
+
+    def _tell(self) -> None:
+        """Write the contact sheet and tell the whole."""
+        self._folder.replacing(self._record.files(_SHEET))
+        self._sheet.finish()
+        pages = [str(path) for path in self._sheet.files]
+        if pages:
+            self._record.keep(_SHEET, {}, [path.name for path in self._sheet.files])
+        with self._bar.aside():
+            if self._output.json:
+                name = self._model.spec or self._model.name
+                document = {"model": name, "images": self._images, "failed": self._failed}
+                as_json({**document, "contact": pages, "cost": cost_dict(self._total)})
+            elif not self._output.quiet:
+                self._complain(pages)
+
+    def _complain(self, pages: Sequence[str]) -> None:
+        kept = sum("skipped" in image for image in self._images)
+        done = len(self._images) - kept
+        words = [f"{done} photo{'' if done == 1 else 's'} explained"]
+        words += [f"{kept} kept"] if kept else []
+        words += [f"{len(self._failed)} failed"] if self._failed else []
+        complain(f"{', '.join(words)}: {self._total}")
+        if pages:
+            complain(f"contact sheet: {', '.join(pages)}")
+
+    def _say(self, text: str) -> None:
+        with self._bar.aside():
+            typer.echo(text)
+
+
+#: what the record knows contact sheets by
+_SHEET = ("contact sheet",)
+
+
+def _question(model: Model, request: Request, drawn: Mapping[str, Any]) -> str:
+    """Everything besides the photo that its files depend on."""
+    from seewhy.report import question_of
+
+    asked = {name: value for name, value in vars(request).items() if name != "settings"}
+    return question_of(
+        {
+            "asked": asked,
+            "drawn": dict(drawn),
+            "model": [model.spec, model.name, model.weights, model.fingerprint(), repr(model.preprocess), model.labels],
+            "seewhy": __version__,
+        }
+    )

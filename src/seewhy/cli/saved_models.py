@@ -5,12 +5,9 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from seewhy.errors import UnknownName, UsageError, one_line, reason
-
-if TYPE_CHECKING:
-    from seewhy.cli.bundles import ModelOptions
 
 __all__ = ["FILE", "recalled", "remember"]
 
@@ -19,7 +16,8 @@ _TABLE = "models"
 #: typed anew each time: where to run, what to call it, and whether a file may run code that it carries
 _NEVER = ("save_model", "trust_pickle", "device")
 
-Typed = TypeVar("Typed", bound="ModelOptions")
+#: `seewhy.cli.bundles.ModelOptions`, which reads what is saved here
+Typed = TypeVar("Typed", bound=Any)
 
 
 def recalled(typed: Typed) -> Typed:
@@ -47,7 +45,7 @@ def recalled(typed: Typed) -> Typed:
     return replace(typed, **own)
 
 
-def remember(typed: ModelOptions) -> None:
+def remember(typed: Any) -> None:
     """Keep what was typed about a model under the name that was asked for, beside the others in the file. Raises
     `UsageError` for a name that could be taken for something else."""
     import tomlkit

@@ -10,7 +10,7 @@ import typer
 from seewhy.cli import options as o
 from seewhy.cli.bundles import ModelOptions, OutputOptions, bundled
 from seewhy.cli.galleries import showing
-from seewhy.cli.words import settings_of
+from seewhy.cli.pairs import settings_of
 from seewhy.errors import ImageError
 
 if TYPE_CHECKING:

@@ -6,17 +6,17 @@ A mistake in a word is found here, before a model is loaded or a pass is run.
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from seewhy.cli.pairs import settings_of, value_of
 from seewhy.errors import UnknownName, UsageError, nearest
 
 if TYPE_CHECKING:
     from seewhy.api.asked.request import Request
     from seewhy.cli.bundles import DrawingOptions, QuestionOptions
 
-__all__ = ["PICTURES", "drawing_of", "request_of", "settings_of", "value_of"]
+__all__ = ["PICTURES", "drawing_of", "request_of"]
 
 PICTURES = ("figure", "overlay", "heatmap")
 #: options that are arguments of a request, under the same names; of ``_VALUES`` a number may be typed
@@ -24,56 +24,6 @@ _VALUES = ("baseline", "fill", "segments")
 _ASKED = ("target", "layer", "contrast", "reduce", "backward_rule", *_VALUES)
 #: what may be typed for ``prepare=``
 _PREPARE: dict[str, bool | str] = {"auto": "auto", "on": True, "verify": "verify", "off": False}
-_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-
-
-def settings_of(pairs: Sequence[str], defaults: Mapping[str, Any], option: str = "--set") -> dict[str, Any]:
-    """``["steps=50", "rule=trapezoid"]`` as keyword arguments of the types that ``defaults`` have.
-
-    A name without a default is kept: whoever takes the arguments refuses it by name.
-
-    >>> settings_of(["steps=50", "rule=trapezoid"], {"steps": 8, "rule": "adaptive"})
-    {'steps': 50, 'rule': 'trapezoid'}
-    """
-    settings: dict[str, Any] = {}
-    for pair in pairs:
-        typed, equals, text = pair.partition("=")
-        name = typed.strip().replace("-", "_")
-        if not equals or not name:
-            example = "steps=50" if option == "--set" else "num_classes=10"
-            raise UsageError(f"{option} {pair!r}: write NAME=VALUE, as in {option} {example}")
-        try:
-            settings[name] = _like(text.strip(), defaults.get(name))
-        except ValueError as error:
-            raise UsageError(f"{option} {pair!r}: {name} is {error}, as in {option} {name}={defaults[name]}") from None
-    return settings
-
-
-def _like(text: str, default: Any) -> Any:
-    """``text`` as a value of the type of ``default``; raises `ValueError` with the name of that type."""
-    if isinstance(default, bool):
-        if text.lower() not in _TRUTH:
-            raise ValueError("true or false")
-        return _TRUTH[text.lower()]
-    for kind, words in ((int, "a whole number"), (float, "a number")):
-        if isinstance(default, kind):
-            try:
-                return kind(text)
-            except ValueError:
-                raise ValueError(words) from None
-    return text if isinstance(default, str) else value_of(text)
-
-
-def value_of(text: str) -> Any:
-    """A number, True, False or None where ``text`` is one; else the text itself.
-
-    >>> value_of("0.5"), value_of("blur")
-    (0.5, 'blur')
-    """
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
 
 
 def request_of(methods: Sequence[str], typed: QuestionOptions, fuse: str | None = None) -> Request:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from seewhy.report.contact import ContactSheet, strip
 from seewhy.report.folder import FORMATS, GALLERY_FORMATS, Folder
+from seewhy.report.record import Record, question_of
 
-__all__ = ["FORMATS", "GALLERY_FORMATS", "Folder"]
+__all__ = ["FORMATS", "GALLERY_FORMATS", "ContactSheet", "Folder", "Record", "question_of", "strip"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,8 +33,9 @@ class Folder:
     """Where one run's files go.
 
     A name that is taken, by an earlier run or another image of this one, gets a number: nothing is ever overwritten,
-    unless ``force``, which replaces files of earlier runs but never this run's own. The folder is made with the first
-    file. Raises `UsageError` if ``path`` is a file, or lies where nothing can be written.
+    unless ``force``, which replaces files of earlier runs but never this run's own, or where it is `replacing` them.
+    The folder is made with the first file. Raises `UsageError` if ``path`` is a file, or lies where nothing can be
+    written.
 
     >>> import tempfile
     >>> Folder(tempfile.mkdtemp()).free("chelsea", "png").name
@@ -45,6 +46,11 @@ class Folder:
         self.path, self.force = Path(path), force
         _check_place(self.path)
         self._mine: set[str] = set()
+        self._earlier: set[str] = set()
+
+    def replacing(self, names: Iterable[str]) -> None:
+        """Have files of these names replaced: an earlier run of the same question wrote them."""
+        self._earlier |= {name.casefold() for name in names}
 
     def free(self, stem: str, *suffixes: str) -> Path:
         """A path without suffix clash: ``stem``, or ``stem-2`` and so on, free for every one of ``suffixes``.
@@ -59,7 +65,10 @@ class Folder:
         return self.path / f"{name}.{suffixes[0]}"
 
     def _taken(self, name: str) -> bool:
-        return name.casefold() in self._mine or (not self.force and (self.path / name).exists())
+        if name.casefold() in self._mine:
+            return True
+        kept = not self.force and name.casefold() not in self._earlier
+        return kept and (self.path / name).exists()
 
     def save(self, explanations: Explanations, formats: Sequence[str] = ("png",), **options: Any) -> list[list[Path]]:
         """Write every explanation in every format; gives each one's files. ``options`` are the pictures'.

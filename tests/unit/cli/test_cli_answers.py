@@ -16,7 +16,7 @@ import seewhy
 def test_the_document_has_all_that_it_promises(say: Any, work: Path) -> None:
     said = say("explain", "a.png", "--method", "grad-cam", "--method", "saliency", "--target", "espresso", "--json")
     assert said.code == 0
-    assert said.document.keys() == {"model", "images", "failed", "cost"}
+    assert said.document.keys() == {"model", "images", "failed", "contact", "cost"}
     assert said.document["model"] == "python:seewhy_cli_networks:labelled"
     assert said.document["failed"] == []
     (image,) = said.document["images"]

@@ -37,7 +37,7 @@ def _truncated(path: Path) -> None:
 
 UNREADABLE: dict[str, tuple[str, Make, str]] = {
     "missing": ("b.png", lambda path: None, "there is no such file; nearest: 'a.png'"),
-    "folder": ("folder.png", lambda path: path.mkdir(), "it is a folder"),
+    "folder": ("folder.png", lambda path: path.mkdir(), "it names no photo, nor a folder of photos"),
     "text": ("text.jpg", lambda path: path.write_text("no picture"), "no picture format that Pillow knows"),
     "truncated": ("half.jpg", _truncated, "damaged or incomplete"),
     "empty": ("empty.png", lambda path: path.write_bytes(b""), "the file is empty (0 bytes)"),

@@ -107,11 +107,13 @@ def test_an_interrupt_keeps_what_is_finished(work: Path) -> None:
         process.send_signal(signal.SIGINT)
         rest, complaint = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert complaint == "seewhy: interrupted; files finished so far are kept\n"
+    *told, last = complaint.splitlines()
+    assert last == "seewhy: interrupted; files finished so far are kept"
+    assert [line for line in told if "explained" not in line and "contact sheet" not in line] == []
     finished = first[-1].strip()
     assert finished.startswith("out/a_")
     assert rest.count(".png: ") < 199
-    found = sorted((work / "out").iterdir())
+    found = sorted(path for path in (work / "out").iterdir() if not path.name.startswith("."))
     assert work / finished in found
     assert all(file.suffix == ".png" for file in found)  # and no half of one
 
@@ -178,9 +180,10 @@ def test_the_bar_never_mixes_with_the_lines_on_one_terminal(work: Path) -> None:
     os.close(here)
     plain = subprocess.run([*argv, "--force"], capture_output=True, text=True, env=_environment(), check=False)
     assert [line for line in screen if not line.startswith("seewhy: ")] == plain.stdout.splitlines()
-    first, last = (line for line in screen if line.startswith("seewhy: "))
+    first, told, sheet = (line for line in screen if line.startswith("seewhy: "))
     assert first.startswith("seewhy: cannot read 'none.png'")
-    assert last.startswith("seewhy: 2 photos explained, 1 failed")
+    assert told.startswith("seewhy: 2 photos explained, 1 failed")
+    assert sheet == "seewhy: contact sheet: seewhy-out/contact.png"
 
 
 def _screen(stream: str) -> list[str]:

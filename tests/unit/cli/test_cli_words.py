@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from seewhy.cli.words import settings_of
+from seewhy.cli.pairs import settings_of
 from seewhy.errors import UsageError
 
 #: the words after ``explain a.png``, and what the one line must hold

@@ -4,7 +4,7 @@ target most; explains nothing."""
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from seewhy.errors import ImageError, UnknownName, UsageError
 from seewhy.explanation import Tile
 from seewhy.models import Model
 
-__all__ = ["Labelled", "labelled", "photos_in", "strongest"]
+__all__ = ["SUFFIXES", "Labelled", "is_hidden", "labelled", "photos_in", "strongest"]
 
 _TABLE = "labels.csv"
 
@@ -84,21 +84,31 @@ def _class_of(model: Model, name: str, where: str) -> int:
         raise UsageError(f"{where} is no class of the model: {error}") from error
 
 
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
+#: what photos' names end in
+SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"))
 
 
-def photos_in(folder: str | Path | Sequence[str | Path]) -> list[Path]:
-    """The image files in a folder and below it, by name; or those of a list. Raises `UsageError` if there are none."""
+def photos_in(folder: str | Path | Sequence[str | Path], also: Collection[str] = ()) -> list[Path]:
+    """The image files in a folder and below it, by name, and those whose names end in ``also``; or those of a list.
+    Raises `UsageError` if there are none."""
     if not isinstance(folder, str | Path):
         return [Path(photo) for photo in folder]
     root = Path(folder)
     if root.is_file():
         return [root]
-    paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
+    known = SUFFIXES | set(also)
+    files = (path for path in root.rglob("*") if path.suffix.lower() in known and path.is_file())
+    paths = sorted(path for path in files if not is_hidden(path, root))
     if not paths:
         what = "there is no such folder" if not root.exists() else "no image files in it"
         raise UsageError(f"folder {str(root)!r}: {what}; name one with .png, .jpg or .webp files")
     return paths
+
+
+def is_hidden(path: Path, root: Path) -> bool:
+    """Whether a file below ``root`` is none that somebody put there to be seen: it, or a folder on the way, begins with
+    a dot, or is what an archive of macOS keeps beside its files."""
+    return any(part.startswith(".") or part == "__MACOSX" for part in path.relative_to(root).parts)
 
 
 def strongest(

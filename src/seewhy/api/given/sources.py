@@ -1,0 +1,120 @@
+"""Sources of photos: takes files, folders, patterns and videos as they were typed, gives one photo after the other, to
+be opened when it is its turn; explains nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from seewhy.api.given.folders import is_hidden, photos_in
+from seewhy.errors import ImageError, UsageError, reason
+from seewhy.models import Photo
+
+__all__ = ["VIDEOS", "Source", "sources"]
+
+#: suffixes of films, which take PyAV to be read
+VIDEOS = frozenset((".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg"))
+
+#: what makes a word a pattern
+_PATTERN = frozenset("*?[")
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """One photo to come: what it is called, the file that it is in, and what opens it (`ImageError`, if nothing
+    can)."""
+
+    name: str
+    path: Path
+    open: Callable[[], Any]
+
+    @property
+    def stamp(self) -> tuple[str, int, int]:
+        """The photo, and its file's length and time: another file under the same name has another stamp."""
+        try:
+            known = self.path.stat()
+        except OSError:
+            return self.name, 0, 0
+        return f"{self.path.absolute()}{self.name.removeprefix(str(self.path))}", known.st_size, known.st_mtime_ns
+
+
+def sources(words: Sequence[str], frames: int = 8) -> list[Source]:
+    """The photos that ``words`` name, in order: files; folders with all that is below them; patterns such as ``*.jpg``
+    and ``**/*.png``, but for what was named before; of films ``frames`` pictures, evenly spaced.
+
+    A word that names nothing, an empty folder and a film that cannot be read are sources, too, whose error is told when
+    they are opened. Raises `UsageError` for a film where nothing is installed that reads any.
+    """
+    if frames < 1:
+        raise UsageError(f"--frames {frames}: at least one of each film")
+    found: list[Source] = []
+    for word in words:
+        known = {source.name for source in found}
+        several = _several(Path(word).expanduser(), word)
+        if several is None:
+            found += _opened(Path(word).expanduser(), word, frames)
+        else:
+            found += [s for path in several for s in _opened(path, str(path), frames) if s.name not in known]
+            if not several:
+                found.append(_failing(word, f"cannot read {word!r}: it names no photo, nor a folder of photos"))
+    return found
+
+
+def _several(path: Path, word: str) -> list[Path] | None:
+    """What a folder or a pattern names; None for what is neither."""
+    if path.is_dir():
+        try:
+            return photos_in(path, also=VIDEOS)
+        except UsageError:
+            return []
+    if path.exists() or not _PATTERN & set(word):
+        return None
+    root = Path(path.anchor or ".")
+    matches = root.glob(str(path.relative_to(root) if path.anchor else path))
+    return sorted(match for match in matches if match.is_file() and not is_hidden(match, root))
+
+
+def _opened(path: Path, word: str, frames: int) -> list[Source]:
+    film = path.suffix.lower() in VIDEOS and path.is_file()
+    return _frames(path, word, frames) if film else [Source(word, path, lambda: word)]
+
+
+def _failing(word: str, why: str) -> Source:
+    def fail() -> Any:
+        raise ImageError(why)
+
+    return Source(word, Path(word), fail)
+
+
+def _frames(path: Path, word: str, count: int) -> list[Source]:
+    """The frames of a film, evenly spaced, the first one in the middle of the first of ``count`` equal parts."""
+    try:
+        import av
+    except ImportError:
+        raise UsageError(f"{word!r} is a film: pip install 'seewhy[video]', or save its frames as pictures") from None
+    try:
+        with av.open(str(path)) as film:
+            stream = film.streams.video[0]
+            total = stream.frames or sum(1 for _ in film.decode(stream))
+    except (av.error.FFmpegError, IndexError, OSError) as error:
+        return [_failing(word, f"cannot read the film {word!r}: {reason(error, 100)}")]
+    numbers = dict.fromkeys((2 * n + 1) * total // (2 * count) for n in range(count))
+    return [Source(f"{word}#{at}", path, partial(_frame, path, at, word)) for at in numbers]
+
+
+def _frame(path: Path, at: int, word: str) -> Photo:
+    """The frame of a number, from 0, as a photo."""
+    import av
+
+    try:
+        with av.open(str(path)) as film:
+            frame = next((f for n, f in enumerate(film.decode(film.streams.video[0])) if n == at), None)
+    except (av.error.FFmpegError, OSError) as error:
+        raise ImageError(f"cannot read frame {at} of {word!r}: {reason(error, 100)}") from error
+    if frame is None:
+        raise ImageError(f"cannot read frame {at} of {word!r}: the film ends before")
+    pixels: Any = frame
+    return Photo(pixels.to_image(), f"{path.stem}-{at}{path.suffix}", f"{word}#{at}")

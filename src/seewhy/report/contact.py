@@ -1,0 +1,80 @@
+"""A contact sheet: takes the explanations of one photo after the other, gives strips of small pictures and pages of
+them; keeps no explanation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from seewhy.explanation.picture import drawable, look, photo_cell, pixels, titles
+from seewhy.render import Cell, grid, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from seewhy.explanation import Explanation
+    from seewhy.report.folder import Folder
+
+__all__ = ["ContactSheet", "strip"]
+
+#: pixels of a small picture
+_CELL = 144
+#: small pictures in a strip, the photo among them
+_MOST = 10
+#: pixels that a page is at most wide and high, and between strips
+_WIDE, _HIGH, _GAP = 1800, 6000, 8
+
+
+def strip(explanations: Sequence[Explanation]) -> Image.Image | None:
+    """One photo and its maps, small, side by side; None where none of them is a picture."""
+    shown = [explanation for explanation in explanations if drawable(explanation)]
+    if not shown:
+        return None
+    cells = [photo_cell(shown[0])] if shown[0].image is not None else []
+    cells += [_cell(explanation) for explanation in shown[: _MOST - len(cells)]]
+    return grid([cells], cell=_CELL)
+
+
+def _cell(explanation: Explanation) -> Cell:
+    seen = look(explanation)
+    return Cell(pixels(explanation, seen), titles(explanation)[:2], seen.note)
+
+
+class ContactSheet:
+    """Pages of strips, below each other and, where there is room, in several columns; each is written into ``folder``
+    as soon as it is full, so that no more than one is held."""
+
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
+        self._strips: list[Image.Image] = []
+        #: the pages written so far
+        self.files: list[Path] = []
+
+    def add(self, one: Image.Image) -> None:
+        """The next strip."""
+        self._strips.append(one)
+        if len(self._strips) >= self._room()[0] * self._room()[1]:
+            self.finish()
+
+    def finish(self) -> None:
+        """Write what is left."""
+        if not self._strips:
+            return
+        columns, _ = self._room()
+        width, height = self._largest()
+        down, across = -(-len(self._strips) // columns), min(columns, len(self._strips))
+        page = Image.new("RGB", (across * (width + _GAP) - _GAP, down * (height + _GAP) - _GAP), "white")
+        for n, one in enumerate(self._strips):
+            page.paste(one, (n % columns * (width + _GAP), n // columns * (height + _GAP)))
+        self.files.append(write(page, self._folder.free("contact", "png"), force=True))
+        self._strips.clear()
+
+    def _largest(self) -> tuple[int, int]:
+        return max(one.width for one in self._strips), max(one.height for one in self._strips)
+
+    def _room(self) -> tuple[int, int]:
+        """How many strips lie side by side, and below each other."""
+        width, height = self._largest()
+        return max(1, (_WIDE + _GAP) // (width + _GAP)), max(1, (_HIGH + _GAP) // (height + _GAP))

@@ -1,0 +1,205 @@
+"""Many photos: folders, patterns and films, the contact sheet, and runs that go on where an earlier one ended."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from seewhy.cli import console
+
+QUICK = ("-M", "saliency")
+
+
+def pixels(seed: int) -> np.ndarray:
+    """A photo with another pattern for each seed."""
+    y, x = np.mgrid[0:16, 0:20]
+    return np.stack([12 * x, 15 * y, 128 + 100 * np.sin((x + 2 * y + seed) / 3)], axis=2).astype(np.uint8)
+
+
+@pytest.fixture
+def photos(work: Path) -> Path:
+    """A folder of photos, one of them in a sub-folder, and what nobody means."""
+    folder = work / "photos"
+    for name in ("b.png", "a.jpg", "in/c.png", ".hidden/x.png", "__MACOSX/y.png", "._a.jpg"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels(len(name))).save(folder / name)
+    (folder / "notes.txt").write_text("no photo")
+    return folder
+
+
+def named(said: Any) -> list[str]:
+    return [Path(image["image"]).as_posix() for image in said.document["images"]]
+
+
+def written(folder: str = "seewhy-out") -> set[str]:
+    return {
+        name
+        for name in (path.name for path in Path(folder).iterdir())
+        if not name.startswith(".") and name.endswith(".png")
+    }
+
+
+def test_a_folder_is_all_photos_in_it_but_what_is_hidden(say: Any, photos: Path) -> None:
+    said = say("explain", "photos", *QUICK, "--json")
+    assert said.code == 0, said.err
+    assert named(said) == ["photos/a.jpg", "photos/b.png", "photos/in/c.png"]
+
+
+def test_patterns_and_photos_named_twice(say: Any, photos: Path) -> None:
+    said = say("explain", "photos/b.png", "photos/*.jpg", "photos/b.png", "photos/**/*.png", *QUICK, "--json")
+    assert named(said) == ["photos/b.png", "photos/a.jpg", "photos/b.png", "photos/in/c.png"], (
+        "a pattern adds what was not there; who names a photo twice gets it twice"
+    )
+    (photos / "empty").mkdir()
+    for word in ("photos/*.webp", "photos/empty"):
+        said = say("explain", word, *QUICK, "--quiet")
+        assert (said.code, said.complaint) == (4, f"cannot read {word!r}: it names no photo, nor a folder of photos")
+    said = say("explain", "photos/empty", "photos", *QUICK, "--json")
+    assert (said.code, len(named(said))) == (1, 3)
+
+
+def test_a_file_whose_name_looks_like_a_pattern_is_that_file(say: Any, work: Path) -> None:
+    (work / "a[1].png").write_bytes((work / "a.png").read_bytes())
+    assert named(say("explain", "a[1].png", "a[1].png", *QUICK, "--json")) == ["a[1].png"] * 2
+
+
+def test_several_photos_come_with_a_contact_sheet(say: Any, photos: Path) -> None:
+    said = say("explain", "photos", *QUICK, "-M", "grad-cam", "--json")
+    (sheet,) = said.document["contact"]
+    with Image.open(sheet) as page, Image.open(said.document["images"][0]["explanations"][0]["files"][0]) as one:
+        assert page.width > page.height / 2 > 0
+        assert one.size != page.size
+        assert np.asarray(page).std() > 10
+    assert "contact sheet: " in say("explain", "photos", *QUICK, "--force").err
+    assert say("explain", "a.png", *QUICK, "--json").document["contact"] == []
+    assert say("compare", "photos", *QUICK, "-M", "grad-cam", "--json").document["contact"]
+
+
+def test_a_second_run_replaces_its_own_files_and_no_others(say: Any, photos: Path) -> None:
+    say("explain", "photos", *QUICK)
+    first = written()
+    assert len(first) == 4
+    say("explain", "photos", *QUICK)
+    assert written() == first, "the same question of the same photos"
+    mine = Path("seewhy-out") / next(name for name in first if name.startswith("a_"))
+    mine.write_bytes(b"drawn over")
+    say("explain", "photos", *QUICK)
+    assert mine.read_bytes() == b"drawn over", "what somebody has changed is theirs"
+    assert written() > first
+    for name in written():
+        (Path("seewhy-out") / name).unlink()
+    say("explain", "photos", *QUICK)
+    assert written() == first
+    say("explain", "photos", *QUICK, "--reduce", "sum")
+    assert len(written()) == 8, "another question"
+    Image.fromarray(pixels(99)).save(photos / "b.png")
+    say("explain", "photos", *QUICK)
+    assert any(name.startswith("b_") and name.endswith("-3.png") for name in written()), "another photo"
+
+
+def test_what_is_there_is_kept_if_that_is_asked_for(say: Any, photos: Path) -> None:
+    whole = say("explain", "photos", *QUICK, "--json")
+    times = {name: Path(f"seewhy-out/{name}").stat().st_mtime_ns for name in written()}
+    again = say("explain", "photos", *QUICK, "--skip-existing", "--json")
+    assert [image.pop("skipped") for image in again.document["images"]] == [True] * 3
+    assert [image["image"] for image in again.document["images"]] == named(whole)
+    assert again.document["cost"]["forwards"] == 0
+    for image, kept in zip(whole.document["images"], again.document["images"], strict=True):
+        assert kept["prediction"] == image["prediction"]
+        assert kept["explanations"] == json.loads(json.dumps(image["explanations"]))
+    kept_times = {name: Path(f"seewhy-out/{name}").stat().st_mtime_ns for name in written() if "contact" not in name}
+    assert kept_times.items() <= times.items()
+    victim = whole.document["images"][1]["explanations"][0]["files"][0]
+    Path(victim).unlink()
+    third = say("explain", "photos", *QUICK, "--skip-existing", "--json")
+    assert [image.get("skipped", False) for image in third.document["images"]] == [True, False, True]
+    assert Path(victim).is_file()
+    assert "photos/a.jpg: done before, kept" in say("explain", "photos", *QUICK, "--skip-existing").out
+
+
+@pytest.mark.parametrize("changed", ["model", "question", "picture", "photo"])
+def test_nothing_is_kept_of_another_question(say: Any, photos: Path, changed: str) -> None:
+    say("explain", "photos", *QUICK)
+    more: dict[str, tuple[str, ...]] = {"question": ("--target", "hen"), "picture": ("--cmap", "gray")}
+    if changed == "photo":
+        Image.fromarray(pixels(50)).save(photos / "a.jpg")
+    said = say(
+        "explain", "photos", *QUICK, *more.get(changed, ()), "--skip-existing", "--json",
+        model="nameless" if changed == "model" else "labelled",
+    )  # fmt: skip
+    kept = [image.get("skipped", False) for image in said.document["images"]]
+    assert kept == ([False, True, True] if changed == "photo" else [False] * 3)
+
+
+def test_a_run_that_was_interrupted_goes_on_where_it_ended(
+    say: Any, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import seewhy.api.explaining as explaining
+
+    run_plan, done = explaining.run_plan, []
+
+    def second_is_interrupted(*given: Any, **named: Any) -> Any:
+        done.append(given)
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        return run_plan(*given, **named)
+
+    monkeypatch.setattr(explaining, "run_plan", second_is_interrupted)
+    said = say("explain", "photos", *QUICK)
+    assert said.code == 130
+    assert "contact sheet: " in said.err
+    first = written()
+    said = say("explain", "photos", *QUICK, "--skip-existing", "--json")
+    assert said.code == 0
+    assert [image.get("skipped", False) for image in said.document["images"]] == [True, False, False]
+    assert written() > first - {"contact.png"}
+    assert sum("contact" in name for name in written()) == 1
+
+
+def test_lines_of_a_record_that_mean_nothing_are_passed_over(say: Any, photos: Path) -> None:
+    say("explain", "photos", *QUICK)
+    record = Path("seewhy-out/.seewhy/record.jsonl")
+    lines = record.read_text().splitlines()
+    entry = json.loads(lines[0])
+    (outside := Path("outside.png")).write_bytes(b"mine")
+    status = outside.stat()
+    hostile = {**entry, "files": {"../outside.png": [status.st_size, status.st_mtime_ns]}}
+    record.write_text("\n".join(["{", "[]", "3", '{"stamp": 1}', *lines, json.dumps(hostile)]) + "\n")
+    said = say("explain", "photos", *QUICK, "--json")
+    assert said.code == 0
+    assert outside.read_bytes() == b"mine"
+
+
+def test_frames_of_a_film(say: Any, work: Path) -> None:
+    av = pytest.importorskip("av")
+    with av.open(str(work / "clip.mp4"), "w") as film:
+        stream = film.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for n in range(12):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 20 * n, dtype=np.uint8), format="rgb24")
+            film.mux(stream.encode(frame))
+        film.mux(stream.encode())
+    said = say("explain", "clip.mp4", "--frames", "3", *QUICK, "--format", "npz", "--json")
+    assert named(said) == ["clip.mp4#2", "clip.mp4#6", "clip.mp4#10"]
+    for image, n in zip(said.document["images"], (2, 6, 10), strict=True):
+        (file,) = image["explanations"][0]["files"]
+        seen = np.load(file)["image"]
+        assert abs(float(seen.mean()) - 20 * n) < 6
+    assert len(named(say("explain", "clip.mp4", "--frames", "99", *QUICK, "--json"))) == 12
+    assert "--frames 0" in say("explain", "clip.mp4", "--frames", "0", *QUICK).complaint
+    (work / "broken.mp4").write_bytes(b"no film")
+    assert "cannot read the film 'broken.mp4'" in say("explain", "broken.mp4", *QUICK, "--quiet").complaint
+
+
+def test_without_a_terminal_progress_is_plain_lines(say: Any, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "EVERY", 0.0)
+    said = say("explain", "photos", *QUICK, "--json")
+    assert "seewhy: photos: 1 of 3 after " in said.err
+    assert "\r" not in said.err
+    assert "\x1b" not in said.err
+    assert say("explain", "photos", *QUICK, "--json", "--quiet").err == ""
