@@ -36,13 +36,35 @@ def recalled(typed: Typed) -> Typed:
     defaults = {field.name: field.default for field in fields(typed) if field.name not in _NEVER}
     if not isinstance(saved, dict) or not isinstance(saved.get("model"), str):
         raise UsageError(f'{FILE}: [{_TABLE}.{name}] names no model; write model = "python:package.module:callable"')
-    for key, value in saved.items():
-        if key not in defaults:
-            raise UnknownName(f"key in [{_TABLE}.{name}]", key, list(defaults), "seewhy explain --help", f" of {FILE}")
-        if not isinstance(value, str | bool | int | float | list):
-            raise UsageError(f"{FILE}: {key} of [{_TABLE}.{name}] is {one_line(repr(value), 60)}, no word or number")
-    own = {key: value for key, value in saved.items() if getattr(typed, key) == defaults[key] or key == "model"}
+    unknown = next((key for key in saved if key not in defaults), None)
+    if unknown is not None:
+        raise UnknownName(f"key in [{_TABLE}.{name}]", unknown, list(defaults), "seewhy explain --help", f" of {FILE}")
+    said = {key: _as_typed(value, key, f"{key} of [{_TABLE}.{name}]") for key, value in saved.items()}
+    own = {key: value for key, value in said.items() if getattr(typed, key) == defaults[key] or key == "model"}
     return replace(typed, **own)
+
+
+#: options that are numbers, or switches; of which several may be typed; all others are words
+_NUMBERS, _SWITCHES, _SEVERAL = ("channels", "range"), ("bgr", "as_is"), ("arg",)
+
+
+def _as_typed(value: Any, key: str, where: str) -> Any:
+    """A value as it would have been typed: people write numbers and lists into such a file as it suits them."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    plain = isinstance(value, str) or number
+    if key in _SWITCHES and isinstance(value, bool):
+        return value
+    if key in _NUMBERS and number:
+        return value
+    if key in _SEVERAL and isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return value
+    if key in _NUMBERS or key in _SWITCHES or key in _SEVERAL:
+        raise UsageError(f"{FILE}: {where} is {one_line(repr(value), 60)}, which no option of that name could be")
+    if isinstance(value, list) and value and all(isinstance(item, int | float) for item in value):
+        return ",".join(map(str, value))
+    if not plain:
+        raise UsageError(f"{FILE}: {where} is {one_line(repr(value), 60)}, no word or number")
+    return str(value)
 
 
 def remember(typed: Any) -> None:

@@ -145,6 +145,17 @@ def test_a_model_is_remembered_under_a_name(own: Any, training: Any, work: Path)
     assert own("layers", "--model", "mine").code == 0
 
 
+def test_numbers_and_lists_may_be_written_by_hand(own: Any, training: Any, work: Path) -> None:
+    torch.save(training["SmallNet"](7).state_dict(), work / "model.pth")
+    (work / "seewhy.toml").write_text(
+        f'[models.mine]\nmodel = "python:{MODULE}:SmallNet"\nweights = "model.pth"\nsize = 32\n'
+        'mean = [0.49, 0.48, 0.45]\nstd = 0.25\narg = ["num_classes=7"]\nchannels = 3\n'
+    )
+    typed = ("--model", f"python:{MODULE}:SmallNet", "--weights", "model.pth", "--arg", "num_classes=7")
+    by_words = own("explain", "a.png", *typed, "--size", "32", "--mean", ".49,.48,.45", "--std", ".25", "--json")
+    assert _score(own("explain", "a.png", "--model", "mine", "--json")) == _score(by_words)
+
+
 def test_leave_to_run_code_is_never_remembered(own: Any, training: Any, work: Path) -> None:
     torch.save(training["SmallNet"]().state_dict(), work / "model.pth")
     spec = ("--model", f"python:{MODULE}:SmallNet", "--weights", "model.pth", *NORMAL)
@@ -164,6 +175,9 @@ def test_leave_to_run_code_is_never_remembered(own: Any, training: Any, work: Pa
         ("[models]\nmine = 3\n", "[models.mine] names no model"),
         ("[models.mine]\nmodel = 'builtin'\nmeen = '0'\n", "nearest: 'mean'"),
         ("[models.mine]\nmodel = 'builtin'\nmean = {a = 1}\n", "mean of [models.mine] is"),
+        ("[models.mine]\nmodel = 'builtin'\narg = [3]\n", "arg of [models.mine] is [3]"),
+        ("[models.mine]\nmodel = 'builtin'\nchannels = 'grey'\n", "channels of [models.mine] is 'grey'"),
+        ("[models.mine]\nmodel = 'builtin'\nas_is = 1\n", "as_is of [models.mine] is 1"),
     ],
 )
 def test_a_file_of_models_that_says_nothing_useful(own: Any, work: Path, text: str, words: str) -> None:
