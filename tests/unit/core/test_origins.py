@@ -91,6 +91,13 @@ def _copied(x: Tensor) -> Tensor:
     return torch.empty_like(x, requires_grad=False).copy_(x)
 
 
+def _windows(x: Tensor) -> Tensor:
+    """Cut into windows of 4 x 4 and put together again, as windowed attention does it."""
+    b, c, h, w = x.shape
+    cut = x.view(b, c, h // 4, 4, w // 4, 4).permute(0, 2, 4, 1, 3, 5).contiguous().view(-1, c, 4, 4)
+    return cut.view(b, h // 4, w // 4, c, 4, 4).permute(0, 3, 1, 4, 2, 5).contiguous().view(b, c, h, w)
+
+
 #: steps that change nothing
 NOTHING: dict[str, Step] = {
     "slice": lambda x: x[:, :3],
@@ -122,6 +129,9 @@ NOTHING: dict[str, Step] = {
     "clip": lambda x: x.clamp(-9, 9),
     "written into": lambda x: _copied(x),
     "in place": lambda x: x.clone().sub_(0.5).add_(0.5),
+    "windows": _windows,
+    "windows of what is padded": lambda x: _windows(F.pad(x, (0, 4, 4, 0)))[:, :, 4:, :-4],
+    "strides": lambda x: x.as_strided(x.shape, x.stride()),
     "window": lambda x: F.pad(x, (1, 1, 1, 1), mode="reflect")[:, :, 1:-1, 1:-1],
 }
 

@@ -86,7 +86,16 @@ class Stripes:
 
         ``extent`` is the part of the axis that the cells lie over, as shares of it; NaN for cells beside the picture.
         """
-        n, (low, high) = self.size[axis], extent
+        return self._expected(axis, digit, cells, torch.tensor([extent]))[0]
+
+    def all_expected(self, axis: int, cells: int, extents: Sequence[tuple[float, float]]) -> Tensor:
+        """`expected` for every digit and each of ``extents``, [extents, digits, cells]."""
+        parts = torch.tensor(extents)
+        digits = range(1, self.digits + 1)
+        return torch.stack([self._expected(axis, digit, cells, parts) for digit in digits], 1)
+
+    def _expected(self, axis: int, digit: int, cells: int, extents: Tensor) -> Tensor:
+        n, (low, high) = self.size[axis], extents[:, :, None].unbind(1)
         edges = torch.cat([torch.zeros(1), (2.0 * self.side(axis, digit) - 1).cumsum(0)])
         bounds = ((low + (high - low) * torch.arange(cells + 1) / cells) * n).clamp(0, n)
         whole = bounds.floor().long()
@@ -152,7 +161,7 @@ class Answers:
         counts: list[float] = []
         for (axis, digit), (r, total) in zip(self.stripes.codes, self.of(layout), strict=True):
             cells = layout.grid[axis]
-            code = self.stripes.expected(axis, digit, cells)
+            code = _code(replace(self.stripes, seed=0), axis, digit, cells)
             if cells < 2 or float(code.std()) < 0.1:
                 continue
             shaped = code.double().reshape(-1, *(1 for _ in layout.grid[axis + 1 :])).expand(layout.grid)
@@ -211,11 +220,16 @@ def _sharp(whole: float, part: float, extent: tuple[float, float], cells: int) -
     return cells >= 2**_DIGITS and resized and part > _PART and 1 - part**2 < _LEFT * (1 - whole**2)
 
 
+@functools.lru_cache(512)
+def _code(stripes: Stripes, axis: int, digit: int, cells: int) -> Tensor:
+    """What is expected of cells along ``axis`` over all of it."""
+    return stripes.expected(axis, digit, cells)
+
+
 @functools.lru_cache(64)
 def _codes(stripes: Stripes, axis: int, cells: int) -> Tensor:
     """What is expected of cells along ``axis`` over each of `_EXTENTS`, [extents, digits, cells]."""
-    digits = range(1, stripes.digits + 1)
-    return torch.stack([torch.stack([stripes.expected(axis, d, cells, extent) for d in digits]) for extent in _EXTENTS])
+    return stripes.all_expected(axis, cells, _EXTENTS)
 
 
 def _fits(lines: Tensor, weights: Tensor, stripes: Stripes, axis: int) -> Tensor:

@@ -144,8 +144,13 @@ class Notes:
         func, several = call.func, isinstance(given, list | tuple)
         rest, kwargs = call.args[1:], {key: call.kwargs[key] for key in call.kwargs if key not in ("input", "tensors")}
 
+        if call.name == "as_strided" and not pieces[0].is_contiguous():
+            return out  # it reads memory, in which what is known of a value lies elsewhere
+
         def again(values: Sequence[Tensor], **changed: Any) -> Any:
-            return func(list(values) if several else values[0], *rest, **(changed or kwargs))
+            # a step that only lays values out anew was none that is noted, and `view` asks for how they lie
+            laid = [value.contiguous() for value in values]
+            return func(laid if several else laid[0], *rest, **(changed or kwargs))
 
         way = _together(pieces, known, again)
         inside = _inside(call, pieces, known, again, pads)
