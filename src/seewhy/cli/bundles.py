@@ -64,9 +64,11 @@ class ModelOptions(InputOptions):
     def load(self) -> Model:
         """The model itself; saved under a name, if that was asked for, once all of it was found to work."""
         from seewhy.cli.pairs import settings_of
-        from seewhy.cli.saved_models import recalled, remember
+        from seewhy.cli.saved_models import check, recalled, remember
         from seewhy.models import load
 
+        if self.save_model is not None:
+            check(self.save_model)
         typed = recalled(self)
         model = load(
             typed.model,

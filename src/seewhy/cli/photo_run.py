@@ -123,10 +123,13 @@ class _Run:
         self._images.append(document)
         if not self._output.json:
             self._say("\n".join(image_lines(outcome.path, outcome.explanations, files)))
+        names = sorted({path.name for own in files for path in own})
         if outcome.explanations.interrupted:
+            if self._several:
+                self._record.keep(source.stamp, {}, names)  # of a part, which the next run replaces
             return True
         if self._several:
-            self._record.keep(source.stamp, document, sorted({path.name for own in files for path in own}))
+            self._record.keep(source.stamp, document, names)
             if (picture := strip(outcome.explanations)) is not None:
                 self._sheet.add(picture)
                 write(picture, self._record.small(source.stamp), force=True)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from seewhy.errors import UnknownName, UsageError, one_line, reason
 
-__all__ = ["FILE", "recalled", "remember"]
+__all__ = ["FILE", "check", "recalled", "remember"]
 
 FILE = "seewhy.toml"
 _TABLE = "models"
@@ -67,20 +67,28 @@ def _as_typed(value: Any, key: str, where: str) -> Any:
     return str(value)
 
 
-def remember(typed: Any) -> None:
-    """Keep what was typed about a model under the name that was asked for, beside the others in the file. Raises
-    `UsageError` for a name that could be taken for something else."""
-    import tomlkit
-
-    name = typed.save_model or ""
+def check(name: str) -> None:
+    """Find out before a model is loaded whether it can be kept under ``name``. Raises `UsageError` for a name that
+    could be taken for something else, and for a file that cannot be read."""
     if not name.replace("-", "").replace("_", "").isalnum() or name in ("builtin", "auto", "random"):
         raise UsageError(f"--save-model {name!r}: a word of letters, digits, - and _, and not builtin")
+    if Path(FILE).is_dir():
+        raise UsageError(f"--save-model {name}: {FILE} is a folder here; it has to be a file")
+    if Path(FILE).is_file() and not isinstance(_read().get(_TABLE, {}), dict):
+        raise UsageError(f"--save-model {name}: {FILE} has {_TABLE} that are no table; write [{_TABLE}.{name}]")
+
+
+def remember(typed: Any) -> None:
+    """Keep what was typed about a model under the name that was asked for, beside the others in the file."""
+    import tomlkit
+
+    name = typed.save_model
     words = {
         field.name: value
         for field in fields(typed)
         if field.name not in _NEVER and (value := getattr(typed, field.name)) != field.default
     }
-    document = tomlkit.document() if not Path(FILE).is_file() else tomlkit.parse(Path(FILE).read_text("utf-8"))
+    document = tomlkit.parse(Path(FILE).read_text("utf-8")) if Path(FILE).is_file() else tomlkit.document()
     models: Any = document.setdefault(_TABLE, tomlkit.table(is_super_table=True))
     models[name] = {"model": typed.model, **words}
     Path(FILE).write_text(tomlkit.dumps(document), encoding="utf-8")

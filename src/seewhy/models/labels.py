@@ -39,6 +39,8 @@ def _from_file(path: Path) -> tuple[str, ...]:
     missing = missing_file(path)
     if missing:
         raise UsageError(f"cannot read {name}: {missing}")
+    if not path.is_file():
+        raise UsageError(f"cannot read {name}: it is a folder; give one file, .txt or .json")
     try:
         text = path.read_text(encoding="utf-8-sig")
         content = json.loads(text) if path.suffix.lower() == ".json" else text.rstrip().splitlines()

@@ -55,7 +55,7 @@ class Record:
         """What was told of a photo, if all of its files are there still, whatever somebody has made of them."""
         entry = self._known.get(_key(stamp), {})
         kept, document = entry.get("files"), entry.get("document")
-        if not isinstance(kept, dict) or not isinstance(document, dict):
+        if not isinstance(kept, dict) or not isinstance(document, dict) or not document:
             return None
         return document if all((self.folder / name).is_file() for name in kept) else None
 
@@ -70,7 +70,7 @@ class Record:
         self._known[_key(stamp)] = entry
         (self.folder / HIDDEN).mkdir(exist_ok=True)
         with (self.folder / HIDDEN / FILE).open("a", encoding="utf-8") as record:
-            record.write(json.dumps(entry, ensure_ascii=False, default=str) + "\n")
+            record.write(json.dumps(entry, default=str) + "\n")  # in ASCII: names of files may be no text
 
     def _written(self, name: str) -> list[int]:
         """Length and time of a file, by which it is known again; nothing of one that is gone."""

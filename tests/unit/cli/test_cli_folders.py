@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -203,3 +204,36 @@ def test_without_a_terminal_progress_is_plain_lines(say: Any, photos: Path, monk
     assert "\r" not in said.err
     assert "\x1b" not in said.err
     assert say("explain", "photos", *QUICK, "--json", "--quiet").err == ""
+
+
+def test_a_photo_that_was_interrupted_half_way_leaves_no_second_copy(
+    say: Any, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import seewhy.api.explaining as explaining
+
+    run_plan, done = explaining.run_plan, []
+
+    def half_way(*given: Any, **named: Any) -> Any:
+        done.append(given)
+        whole = run_plan(*given, **named)
+        return type(whole)(whole[:1], cost=whole.cost, interrupted=True) if len(done) == 2 else whole
+
+    monkeypatch.setattr(explaining, "run_plan", half_way)
+    two = ("-M", "saliency", "-M", "grad-cam")
+    assert say("explain", "photos", *two).code == 130
+    assert say("explain", "photos", *two, "--skip-existing").code == 0
+    assert not [name for name in written() if name.endswith("-2.png")]
+    assert len(written()) == 7
+
+
+def test_a_name_that_is_no_text_stops_nothing(say: Any, photos: Path) -> None:
+    odd = photos / os.fsdecode(b"bad\xff.png")
+    try:
+        Image.fromarray(pixels(3)).save(odd)
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    said = say("explain", "photos", *QUICK, "--json")
+    assert said.code == 0, said.err
+    assert len(said.document["images"]) == 4
+    again = say("explain", "photos", *QUICK, "--skip-existing", "--json")
+    assert [image["skipped"] for image in again.document["images"]] == [True] * 4

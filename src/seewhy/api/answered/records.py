@@ -18,7 +18,7 @@ from seewhy.api.given.images import Item
 from seewhy.core.forward.costs import Spent
 from seewhy.core.layers.verdicts import Proof
 from seewhy.core.network.borrowed import Network
-from seewhy.core.network.outputs import Outputs
+from seewhy.core.network.outputs import Outputs, several_rows
 from seewhy.core.network.places import ATTENTION, AUTO, INPUT
 from seewhy.core.schedule.jobs import Answer
 from seewhy.core.targets import Target
@@ -128,6 +128,7 @@ def records(
         error = None if done.error is None else _array_or_number(done.error[row])
         status = status_of(network, item, numbers, score, done, row)
         grid = _of_grid(answer, target, grids or {})
+        several = [words] if target.index is not None and (words := several_rows(outputs.raw, batch)) else []
         explanations.append(
             Explanation(
                 values=numbers,
@@ -149,7 +150,7 @@ def records(
                 positive=method.card.positive,
                 channels=done.channels,
                 contrast=done.contrast,
-                notes=(*item.notes, *network.warned, *ending(network, done, row), *grid),
+                notes=(*item.notes, *network.warned, *several, *ending(network, done, row), *grid),
                 tensor=values if keep_graph else None,
                 unit=target.unit(outputs),
             )

@@ -31,7 +31,7 @@ from seewhy.core.memory_budget import out_of_memory, unmetered
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.capture import UNRECORDED, Edit, Results, capture, record
 from seewhy.core.network.layouts import Layout, find_layout
-from seewhy.core.network.outputs import Outputs
+from seewhy.core.network.outputs import Outputs, owned
 from seewhy.core.network.places import Place, find_place
 from seewhy.errors import TargetError, reason
 
@@ -280,7 +280,8 @@ class Session:
                 f"layer {name!r} gives {len(names)} tensors, of which the first is explained: what goes through the "
                 f"others is not in the map; they are called {', '.join(repr(f'{name}[{part}]') for part in names[1:4])}"
             )
-        squashes = [] if self.settings.as_given else head.squashes
+        raw, squashes = owned(raw, head.squashes)
+        squashes = [] if self.settings.as_given else squashes
         outputs = Outputs(
             raw, x.shape[0], squashes, squashed=head.squashed, size=size, last=network.channels_last,
             computed_in=network.computes_in(x),

@@ -5,20 +5,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
 from seewhy.core.intercept.head import Squash
 from seewhy.core.network.layouts import find_layout
 from seewhy.core.network.places import kind_of
 from seewhy.errors import TargetError
 
-__all__ = ["Outputs", "best", "detections", "main_tensor"]
+__all__ = ["Outputs", "best", "detections", "main_tensor", "owned", "several_rows"]
 
 
 def detections(raw: Any) -> Sequence[Mapping[str, Tensor]] | None:
@@ -91,6 +92,51 @@ def _found(raw: Any) -> Tensor:
     )
 
 
+def several_rows(raw: Any, batch: int) -> str:
+    """What has to be said of a model that gives several rows of numbers for each sample, of which the first are taken
+    for the scores; '' for any other."""
+    if not isinstance(raw, tuple | list) or detections(raw) is not None:
+        return ""
+    rows = [tuple(t.shape) for t in raw if isinstance(t, Tensor) and t.ndim == 2 and len(t) == batch]
+    if len(rows) < 2 or main_tensor(raw).ndim != 2:
+        return ""
+    return (
+        f"the model gives {len(raw)} outputs, {len(rows)} of them rows of numbers: the first, "
+        f"{'x'.join(map(str, rows[0][1:]))} for each image, is explained; for another "
+        "target=lambda output: output[1][:, CLASS]"
+    )
+
+
+def owned(raw: Any, squashes: Sequence[Squash]) -> tuple[Any, list[Squash]]:
+    """What a network gave, in memory that no later forward writes into, and its squashes, which are known by the
+    tensors that they gave: networks answer in buffers of their own, which are read after others have run."""
+    copies: dict[int, Any] = {}
+
+    def kept(leaf: Any) -> Any:
+        if isinstance(leaf, np.ndarray):
+            return leaf.copy()
+        if not isinstance(leaf, Tensor) or not _lent(leaf):
+            return leaf
+        return copies.setdefault(id(leaf), leaf.clone())
+
+    own = pytree.tree_map(kept, raw)
+    named = [
+        replace(squash, result=copies[id(squash.result)]) if id(squash.result) in copies and squash.holds else squash
+        for squash in squashes
+    ]
+    return own, named
+
+
+def _lent(output: Tensor) -> bool:
+    """Whether an output may lie in memory that is somebody else's: a part of a larger tensor, one that was written
+    into, or what numpy, or a runtime, holds."""
+    if output.layout != torch.strided or output.is_meta or output.is_quantized:
+        return False
+    if output.is_inference() or output._version or output._is_view():
+        return True
+    return not output.untyped_storage().resizable()
+
+
 @dataclass
 class Outputs:
     """One forward's result, as targets see it.
@@ -115,10 +161,19 @@ class Outputs:
 
     @cached_property
     def main(self) -> Tensor:
-        """The scores as the model gives them; of one sample a row, where it gives a number without axes (``squeeze``
-        of a single score)."""
-        scores = main_tensor(self.raw)
-        return scores.reshape(1) if scores.ndim == 0 and self.batch == 1 else scores
+        """The scores as the model gives them; of one sample a row, where it gives that without an axis for the sample
+        (``squeeze``)."""
+        return self._row(self._given)
+
+    @cached_property
+    def _given(self) -> Tensor:
+        return main_tensor(self.raw)
+
+    def _row(self, scores: Tensor) -> Tensor:
+        """Scores of one sample, with an axis for the sample."""
+        if self.batch == 1 and (scores.ndim == 0 or (scores.ndim == 1 and len(scores) != 1)):
+            return scores[None]
+        return scores
 
     @property
     def found(self) -> Sequence[Mapping[str, Tensor]] | None:
@@ -128,7 +183,7 @@ class Outputs:
     @cached_property
     def _final(self) -> Squash | None:
         """The softmax or sigmoid that produced ``main``, if one did."""
-        return next((squash for squash in reversed(self.squashes) if squash.produced(self.main)), None)
+        return next((squash for squash in reversed(self.squashes) if squash.produced(self._given)), None)
 
     @property
     def ends_in(self) -> str:
@@ -181,7 +236,7 @@ class Outputs:
     @cached_property
     def logits(self) -> Tensor:
         """The scores before a final softmax or sigmoid, [B, K]; a vector of one score per sample becomes [B, 1]."""
-        values = self.main if self._final is None else self._final.source
+        values = self.main if self._final is None else self._row(self._final.source)
         return values[:, None] if values.ndim == 1 else values
 
     @cached_property
