@@ -178,6 +178,48 @@ def test_tokens_without_a_place_may_be_on_both_sides(before: int, behind: int, r
     np.testing.assert_allclose(found.values, net.right(x, found.layer), rtol=1e-4, atol=1e-6)
 
 
+class Among(Further):
+    """Tokens without a place among those that have one, as a class token in the middle."""
+
+    def __init__(self, at: tuple[int, ...]) -> None:
+        super().__init__(0, len(at), read=at[0])
+        self.at = at
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows, others = self.patch(x).flatten(2).transpose(1, 2), self.tokens.expand(len(x), -1, -1)
+        pieces, begun = [], 0
+        for n, at in enumerate(self.at):
+            pieces += [rows[:, begun : at - n], others[:, n : n + 1]]
+            begun = at - n
+        rows = torch.cat([*pieces, rows[:, begun:]], 1)
+        for block in self.blocks:
+            rows = block(rows)
+        return self.head(self.norm(self.last(rows))[:, self.read])
+
+    def right(self, x: Tensor, layer: str) -> np.ndarray:
+        kept: list[Tensor] = []
+        with self.get_submodule(layer).register_forward_hook(lambda module, args, out: kept.append(out)):
+            score = self(x)[0, 1]
+        (grad,) = torch.autograd.grad(score, kept)
+        places = [n for n in range(kept[0].shape[1]) if n not in self.at]
+        values = (grad[0, places].mean(0) * kept[0][0, places]).sum(1).detach()
+        return values.reshape(x.shape[2] // 8, x.shape[3] // 8).numpy()
+
+
+@pytest.mark.parametrize("prepare", [False, True])
+@pytest.mark.parametrize("at", [(24,), (10,), (37,), (16, 33), (1, 24, 47)])
+def test_tokens_without_a_place_may_be_among_the_others(at: tuple[int, ...], prepare: bool) -> None:
+    """Half of the grid is one token off then, which its halves and quarters hardly show."""
+    net, x = _seeded(lambda: Among(at)), _x(48, 64, batch=2)
+    for layer in (None, "blocks.0.norm1", "blocks.1.norm1"):
+        answers = seewhy.explain_all(net, x, method="grad-cam", target=1, layer=layer, prepare=prepare)
+        for row, found in enumerate(answers):
+            assert found.layer == (layer or "blocks.1.norm1")
+            assert found.provenance["grid"][found.layer] == "proved, tokens among it left out"
+            assert not found.notes
+            np.testing.assert_allclose(found.values, net.right(x[row : row + 1], found.layer), rtol=1e-4, atol=1e-6)
+
+
 def test_an_order_read_at_one_place_is_tried_at_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     class Twice(Read):
         def __init__(self) -> None:
@@ -453,6 +495,8 @@ def test_what_a_cell_is_expected_to_answer(cells: int) -> None:
     "layout",
     [
         Layout(2, (2, 3), tokens=True, prefix=1, order=(3, 1, 0, 5, 4, 2)),
+        Layout(2, (2, 3), tokens=True, prefix=1, order=(0, 1, 2, 4, 6, 7)),
+        Layout(2, (2, 3), tokens=True, order=(7, 1, 0, 5, 4, 2)),
         Layout(1, (2, 3), tokens=True, prefix=2),
         Layout(2, (2, 3), tokens=True, batch=1),
         Layout(1, (3, 2), axes=(3, 2)),

@@ -166,9 +166,9 @@ def bias_maps(forward: Forward, targets: Sequence[Target]) -> list[Tensor]:
 def _by_position(product: Tensor, forward: Forward) -> Tensor:
     layout = forward.layout_of(product.shape)
     summed = layout.canonical(product).sum(1)
-    if layout.prefix:
-        # prefix tokens have no position; their part is spread over the grid
-        rest = product[:, : layout.prefix].flatten(1).sum(1)
+    if layout.spare(product.shape):
+        # tokens without a position: their part is spread over the grid
+        rest = product.flatten(1).sum(1) - summed.flatten(1).sum(1)
         cells = summed[0].numel()
         summed = summed + (rest / cells).reshape(-1, *(1 for _ in summed.shape[1:]))
     return summed

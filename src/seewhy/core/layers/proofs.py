@@ -135,7 +135,7 @@ def _confirm(
             if stands:
                 standing.add(name)
                 continue
-            if proof.layout == known[name][0]:
+            if proof.layout == known[name][0] or proof.layout not in known[name]:
                 proofs[name] = replace(proof, verdict=UNDECIDED, correlation=asked.correlation)
                 continue
             known[name].remove(proof.layout)

@@ -293,18 +293,43 @@ _ENOUGH, _CLEARLY = 16, 0.25
 #: by how much more of all digits speaks for a row of tokens that begins elsewhere, where that is the true one
 _SHIFTED = 0.04
 
+#: so many tokens without a place may be among those with one
+_AMONG = 8
+
 
 def decide(answers: Answers, layouts: Sequence[Layout]) -> Proof | None:
     """The verdict on the likeliest of ``layouts``, or on another one that is proved where that is not; None if there is
     no layout."""
     likeliest = _likeliest(answers, layouts)
-    if likeliest is None or likeliest.verdict != PROVED:
-        return likeliest
+    if likeliest is None:
+        return None
+    if likeliest.verdict != PROVED:
+        among = _with_others_among(answers, likeliest.layout)
+        return among if among is not None and among.verdict == PROVED else likeliest
     # as many tokens without a place may be before the grid as behind it, or on both sides: a shift by some cells, which
     # the coarsest digits hardly see
     shifted = (answers.prove(layout) for layout in shifts(likeliest.layout, layouts))
     best = max((p for p in shifted if p.verdict == PROVED), key=lambda p: p.whole, default=likeliest)
-    return best if best.whole > likeliest.whole + _SHIFTED else likeliest
+    likeliest = best if best.whole > likeliest.whole + _SHIFTED else likeliest
+    among = _with_others_among(answers, likeliest.layout)
+    clearly = among is not None and among.verdict == PROVED and among.whole > likeliest.whole + _SHIFTED
+    return among if clearly else likeliest
+
+
+def _with_others_among(answers: Answers, layout: Layout) -> Proof | None:
+    """The verdict on ``layout`` where the tokens without a place are not before its grid or behind it but among it, as
+    a class token in the middle is: those that answer least to where the picture changes. None where there are none, or
+    they are at an end after all."""
+    spare = layout.spare(answers.shape)
+    if not layout.tokens or layout.order is not None or not 0 < spare <= _AMONG:
+        return None
+    count = math.prod(layout.grid) + spare
+    row = Layout(layout.channel, (count,), tokens=True, batch=layout.batch)
+    said = torch.stack([r.square() for r, _ in answers.of(row)]).sum(0)
+    order = tuple(int(n) for n in said.argsort(stable=True)[spare:].sort().values)
+    if order[-1] - order[0] == len(order) - 1:
+        return None
+    return answers.prove(replace(layout, prefix=0, order=order))
 
 
 def shifts(layout: Layout, layouts: Sequence[Layout]) -> list[Layout]:

@@ -63,8 +63,10 @@ class Proof:
         if self.instead is not None:
             return "the same for every picture"
         if self.verdict == PROVED:
-            way = ", put in order" if self.layout.order is not None else ""
-            return f"proved{way}"
+            order = self.layout.order
+            if order is None:
+                return "proved"
+            return "proved, tokens among it left out" if list(order) == sorted(order) else "proved, put in order"
         return self.verdict
 
     def note(self, place: str) -> str:

@@ -35,8 +35,8 @@ class Layout:
     """``channel`` is the axis of channels; ``grid`` the positions' shape; ``prefix`` the tokens before them.
 
     ``tokens``: the positions are one axis, in raster order or in that of ``order``, the numbers of the tokens at each
-    position. ``axes`` are the positions' axes where they are others than those that are left; ``batch`` is the axis of
-    the images.
+    position, counted from the first one behind the prefix; a token that it leaves out has none. ``axes`` are the
+    positions' axes where they are others than those that are left; ``batch`` is the axis of the images.
     """
 
     channel: int
@@ -60,7 +60,7 @@ class Layout:
             return maps
         if self.tokens:
             rows = raw.movedim((self.batch, self.channel), (0, 1))
-            tokens = rows[..., self.prefix : self.prefix + math.prod(self.grid)]
+            tokens = rows[..., self.prefix : self.prefix + self._span]
             if self.order is not None:
                 tokens = tokens[..., list(self.order)]
             return tokens.reshape(*tokens.shape[:2], *self.grid)
@@ -76,16 +76,22 @@ class Layout:
             )
         if self.tokens:
             tokens = canonical.flatten(2)
-            if self.order is not None:
-                back = sorted(range(len(self.order)), key=self.order.__getitem__)
-                tokens = tokens[..., back]
             rows = raw.movedim((self.batch, self.channel), (0, 1))
-            whole = torch.cat([rows[..., : self.prefix], tokens, rows[..., self.prefix + tokens.shape[2] :]], 2)
+            if self.order is not None:
+                places = torch.tensor(self.order, device=rows.device) + self.prefix
+                whole = rows.index_copy(2, places, tokens)
+            else:
+                whole = torch.cat([rows[..., : self.prefix], tokens, rows[..., self.prefix + tokens.shape[2] :]], 2)
             return whole.movedim((0, 1), (self.batch, self.channel))
         if self.axes is not None:
             order = (self.batch, self.channel, *self.axes)
             return canonical.permute(sorted(range(len(order)), key=order.__getitem__))
         return canonical if self.channel == 1 else canonical.movedim(1, self.channel)
+
+    @property
+    def _span(self) -> int:
+        """From the first to the last token with a position."""
+        return math.prod(self.grid) if self.order is None else max(self.order) + 1
 
     def spare(self, shape: Sequence[int]) -> int:
         """How many tokens of something of ``shape`` have no position, before the grid and behind it."""
@@ -105,7 +111,7 @@ class Layout:
             return True
         if self.tokens:
             rest = [n for axis, n in enumerate(shape) if axis not in (self.batch, self.channel)]
-            return len(shape) == 3 and rest[0] >= self.prefix + math.prod(self.grid)
+            return len(shape) == 3 and rest[0] >= self.prefix + self._span
         axes = self.axes or tuple(axis for axis in range(1, len(shape)) if axis != self.channel)
         return len(shape) == 2 + len(axes) and tuple(shape[axis] for axis in axes) == self.grid
 
