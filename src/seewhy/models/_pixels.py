@@ -7,7 +7,10 @@ from PIL import Image
 
 from seewhy.errors import ImageError
 
-__all__ = ["to_rgb"]
+__all__ = ["DRAWN_ON_WHITE", "to_rgb"]
+
+#: what is said of a picture with transparent parts
+DRAWN_ON_WHITE = "transparent parts are drawn on white"
 
 
 def to_rgb(image: Image.Image) -> tuple[Image.Image, list[str]]:
@@ -61,4 +64,4 @@ def _from_alpha(image: Image.Image) -> tuple[Image.Image, list[str]]:
     if rgba.getchannel("A").getextrema() == (255, 255):
         return rgba.convert("RGB"), []
     white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
-    return Image.alpha_composite(white, rgba).convert("RGB"), ["transparent parts are drawn on white"]
+    return Image.alpha_composite(white, rgba).convert("RGB"), [DRAWN_ON_WHITE]

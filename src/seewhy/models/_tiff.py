@@ -17,6 +17,7 @@ from PIL import Image, ImageOps
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from seewhy.errors import ImageError, reason
+from seewhy.models._pixels import DRAWN_ON_WHITE
 
 __all__ = ["Tags", "read_tags", "read_tiff", "tags_of", "trusted"]
 
@@ -178,7 +179,7 @@ def _drawn(values: NDArray[Any], tags: Tags, name: str) -> tuple[Image.Image, li
     if premultiplied:
         layers = Image.frombytes("RGBa", layers.size, layers.tobytes()).convert("RGBA")
     white = Image.new("RGBA", layers.size, (255, 255, 255, 255))
-    return Image.alpha_composite(white, layers).convert("RGB"), [*notes, "transparent parts are drawn on white"]
+    return Image.alpha_composite(white, layers).convert("RGB"), [*notes, DRAWN_ON_WHITE]
 
 
 def _eight(shares: NDArray[np.float64]) -> NDArray[np.uint8]:

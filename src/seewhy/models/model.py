@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from seewhy.core.network.foreign import Foreign
 from seewhy.errors import UsageError, one_line, reason
 from seewhy.models import labels as _labels
 from seewhy.models._fingerprint import cached_fingerprint
+from seewhy.models._pixels import DRAWN_ON_WHITE
 from seewhy.models.input_shape import check_takes_one
 from seewhy.models.preprocess import Preprocess
 
@@ -94,10 +95,12 @@ class Model:
                 "Python preprocess=; or give a float tensor"
             )
         if isinstance(self.preprocess, Preprocess):
-            view = np.array(self.preprocess.view(photo.pixels).convert("RGB"), dtype=np.uint8)
             if self.preprocess.channels in (1, 3):
-                return self.preprocess(photo.pixels), view
-            return self.preprocess.of_bands(self._bands(photo)), view
+                view = self.preprocess.view(photo.pixels)
+                return self.preprocess(photo.pixels), np.array(view.convert("RGB"), dtype=np.uint8)
+            bands = self._bands(photo)
+            view = self.preprocess.view(self.as_bands(photo).pixels)
+            return self.preprocess.of_bands(bands), np.array(view.convert("RGB"), dtype=np.uint8)
         try:
             input: Any = self.preprocess(photo.pixels.copy())
         except Exception as error:
@@ -113,6 +116,16 @@ class Model:
         resized = photo.pixels.resize((width, height), Image.Resampling.BILINEAR)
         return input.detach().to("cpu", torch.float32), np.array(resized, dtype=np.uint8)
 
+    def as_bands(self, photo: Photo) -> Photo:
+        """``photo`` as a network of bands has it: a fourth channel is one of them, and not how opaque the others are.
+        For other networks as it is."""
+        wanted = self.preprocess.channels if isinstance(self.preprocess, Preprocess) else 0
+        bands = photo.bands
+        if wanted in (0, 1, 3) or bands is None or bands.shape[2] != wanted or bands.dtype != np.uint8:
+            return photo
+        shown = Image.fromarray(np.ascontiguousarray(bands[..., :3] if wanted > 3 else bands[..., :1].repeat(3, 2)))
+        return replace(photo, pixels=shown, notes=tuple(note for note in photo.notes if note != DRAWN_ON_WHITE))
+
     def _bands(self, photo: Photo) -> np.ndarray[Any, Any]:
         """All channels of a photo, as many as the network takes; raises `UsageError` where there are others."""
         wanted = self.preprocess.channels if isinstance(self.preprocess, Preprocess) else 0
@@ -120,9 +133,19 @@ class Model:
         if photo.bands is None or has != wanted:
             raise UsageError(
                 f"{self.name} takes {wanted} channels, and {photo.name!r} has {has}; give a picture with that many (a "
-                "TIFF of bands, a PNG with four)"
+                f"TIFF of bands, a PNG with four){self._pages(photo)}"
             )
         return photo.bands
+
+    @staticmethod
+    def _pages(photo: Photo) -> str:
+        """What to do about a file whose bands are pictures of their own."""
+        if not any("pictures in one file" in note for note in photo.notes):
+            return ""
+        return (
+            ". It has several pictures, which bands become where nothing else is said: tifffile.imwrite(file, array, "
+            'photometric="minisblack", planarconfig="contig") keeps them together'
+        )
 
     def colour_to_input(self, rgb: tuple[float, float, float]) -> Tensor | None:
         """A colour, three numbers in [0, 1], in input units: float32 [C]; None if the preprocess is not ours.

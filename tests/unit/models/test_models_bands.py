@@ -52,7 +52,8 @@ def test_a_png_with_four_channels_is_a_picture_or_four_bands(tmp_path: Path) -> 
     Image.fromarray(pixels).save(tmp_path / "four.png")
     photo = read_image(tmp_path / "four.png")
     colours, _ = seewhy.wrap(nn.Conv2d(3, 2, 3), preprocess=ways(3)).to_input(photo)
-    four, _ = seewhy.wrap(nn.Conv2d(4, 2, 3), preprocess=ways(4)).to_input(photo)
+    four, view = seewhy.wrap(nn.Conv2d(4, 2, 3), preprocess=ways(4)).to_input(photo)
+    assert np.array_equal(view, pixels[..., :3]), "a band is not how opaque the others are"
     np.testing.assert_allclose(four.numpy(), np.moveaxis(pixels / 255, 2, 0), atol=1e-6)
     assert not np.allclose(colours.numpy(), four[:3].numpy()), "as a picture it is drawn on white"
 
@@ -113,6 +114,20 @@ def test_maps_of_bands_are_drawn_over_their_picture(tmp_path: Path) -> None:
         assert explanation.save(tmp_path / f"{method}.png").stat().st_size
     hidden = seewhy.explain(model, values(5), "occlusion", 1, fill="grey", window=3)
     assert hidden.status.ok
+
+
+def test_a_band_is_not_said_to_be_transparent() -> None:
+    net = nn.Sequential(nn.Conv2d(4, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
+    of_bands = seewhy.explain(seewhy.wrap(net, preprocess=ways(4)), values(4), "saliency", 1)
+    assert not any("transparent" in note for note in of_bands.notes)
+
+
+def test_bands_that_became_pages_are_told_of(tmp_path: Path) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    tifffile.imwrite(tmp_path / "pages.tif", np.moveaxis(values(5), 2, 0), photometric="minisblack")
+    model = seewhy.wrap(nn.Conv2d(5, 2, 3), preprocess=ways(5), name="Satellite")
+    with pytest.raises(UsageError, match=r'has 3; .* photometric="minisblack", planarconfig="contig"'):
+        model.to_input(read_image(tmp_path / "pages.tif"))
 
 
 def test_as_is_takes_a_picture_as_large_as_it_is() -> None:

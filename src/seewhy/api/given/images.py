@@ -86,7 +86,7 @@ def _uint8_array(image: Tensor) -> np.ndarray[Any, Any]:
 
 
 def _picture(model: Model, image: Any, name: str = "") -> Item:
-    photo = image if isinstance(image, Photo) else read_image(image)
+    photo = model.as_bands(image if isinstance(image, Photo) else read_image(image))
     tensor, view = model.to_input(photo)
     notes = [*photo.notes, *((model.view_note,) if getattr(model, "view_note", "") else ())]
     if isinstance(model.preprocess, Preprocess):
