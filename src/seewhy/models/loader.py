@@ -218,7 +218,7 @@ def _understood(preprocess: Any, own: Any) -> Preprocess | Callable[[Image.Image
     ``own``; others as they are."""
     if isinstance(preprocess, str):
         known = own if isinstance(own, Preprocess) else Preprocess()
-        return Preprocess.preset(preprocess, known.size or Preprocess.size or (224, 224), known.channels)
+        return Preprocess.preset(preprocess, known.size or (224, 224), known.channels)
     if not callable(preprocess):
         raise UsageError(
             f"preprocess must be a seewhy Preprocess or a callable from a PIL image to a tensor, "

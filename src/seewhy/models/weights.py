@@ -219,7 +219,7 @@ def _is_state(value: Any) -> bool:
 
 
 def _words(keys: Sequence[str]) -> str:
-    return ", ".join(repr(key) for key in keys[:4]) + (", ..." if len(keys) > 4 else "")
+    return _few([*map(repr, keys)], most=4)
 
 
 def _part(state: Weights, part: str, name: str) -> Weights:
@@ -274,9 +274,7 @@ def _fitted(module: nn.Module, state: Mapping[str, Tensor], name: str = "") -> t
         whole = [before for before in befores if _is_all(own, names, before)]
         if not whole:
             continue
-        best = min(
-            whole, key=lambda before: (before not in _PREFIXES, _PREFIXES.index(before) if before in _PREFIXES else 0)
-        )
+        best = next((before for before in _PREFIXES if before in whole), whole[0])
         if best not in _PREFIXES and len(whole) > 1:
             raise ModelError(
                 f"{name} holds {len(whole)} networks that fit: {_words([before.rstrip('.') for before in whole])}; "
@@ -336,8 +334,8 @@ def class_counts(module: nn.Module, state: Mapping[str, Tensor]) -> tuple[int, i
     return (theirs[0], ours[0]) if theirs and ours else None
 
 
-def _few(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+def _few(names: list[str], most: int = 3) -> str:
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
 def _mismatch(module: nn.Module, state: Mapping[str, Tensor], name: str) -> str:

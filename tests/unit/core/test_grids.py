@@ -139,7 +139,7 @@ class Further(nn.Module):
             nn.TransformerEncoderLayer(16, 2, 32, 0.0, batch_first=True, norm_first=True) for _ in range(2)
         )
         self.tokens, self.head = nn.Parameter(torch.randn(1, before + behind, 16)), nn.Linear(16, 3)
-        self.before, self.windows, self.read = before, windows, read
+        self.before, self.behind, self.windows, self.read = before, behind, windows, read
 
     def forward(self, x: Tensor) -> Tensor:
         rows = self.patch(x)
@@ -152,6 +152,10 @@ class Further(nn.Module):
             rows = block(rows)
         return self.head(self.norm(self.last(rows))[:, self.read])
 
+    def places(self, count: int) -> list[int]:
+        """Those of ``count`` tokens that are places."""
+        return list(range(self.before, count - self.behind))
+
     def right(self, x: Tensor, layer: str) -> np.ndarray:
         """Grad-CAM of ``layer``, its places put in rows and columns."""
         kept: list[Tensor] = []
@@ -159,7 +163,7 @@ class Further(nn.Module):
             score = self(x)[0, 1]
         (grad,) = torch.autograd.grad(score, kept)
         rows, columns = x.shape[2] // 8, x.shape[3] // 8
-        places = slice(self.before, self.before + rows * columns)
+        places = self.places(kept[0].shape[1])
         values = (grad[0, places].mean(0) * kept[0][0, places]).sum(1).detach()
         if self.windows:
             values = values.reshape(rows // 2, columns // 2, 2, 2).transpose(1, 2)
@@ -196,14 +200,8 @@ class Among(Further):
             rows = block(rows)
         return self.head(self.norm(self.last(rows))[:, self.read])
 
-    def right(self, x: Tensor, layer: str) -> np.ndarray:
-        kept: list[Tensor] = []
-        with self.get_submodule(layer).register_forward_hook(lambda module, args, out: kept.append(out)):
-            score = self(x)[0, 1]
-        (grad,) = torch.autograd.grad(score, kept)
-        places = [n for n in range(kept[0].shape[1]) if n not in self.at]
-        values = (grad[0, places].mean(0) * kept[0][0, places]).sum(1).detach()
-        return values.reshape(x.shape[2] // 8, x.shape[3] // 8).numpy()
+    def places(self, count: int) -> list[int]:
+        return [n for n in range(count) if n not in self.at]
 
 
 @pytest.mark.parametrize("prepare", [False, True])

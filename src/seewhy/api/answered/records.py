@@ -119,6 +119,7 @@ def records(
     batch = len(items)
     package = registry.package(method.name)
     origin = {**origin, "package": package} if package else origin
+    said = [words] if (words := several_rows(outputs.raw, batch)) else []
     explanations = []
     for row, item in enumerate(items):
         target = answer.job.targets[row]
@@ -128,7 +129,7 @@ def records(
         error = None if done.error is None else _array_or_number(done.error[row])
         status = status_of(network, item, numbers, score, done, row)
         grid = _of_grid(answer, target, grids or {})
-        several = [words] if target.index is not None and (words := several_rows(outputs.raw, batch)) else []
+        several = said if target.index is not None else []
         explanations.append(
             Explanation(
                 values=numbers,

@@ -46,9 +46,9 @@ _STREAM = 64
 #: as many samples as anything runs together
 _TOGETHER = 32
 
-#: finds the steps worth their while for scores or gradients, of one image or of several
 T = TypeVar("T")
 
+#: finds the steps worth their while for scores or gradients, of one image or of several
 Measure = Callable[[str, bool], Steps | None]
 
 

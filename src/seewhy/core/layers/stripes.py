@@ -386,7 +386,7 @@ def _apart(answers: Answers, layout: Layout) -> list[Tensor]:
     apart = []
     for axis, cells in enumerate(layout.grid):
         digits = range(1, answers.stripes.digits + 1)
-        codes = torch.stack([answers.stripes.expected(axis, digit, cells) for digit in digits]).double()
+        codes = answers.stripes.all_expected(axis, cells, [_EXTENTS[0]])[0].double()
         r = torch.stack([ratios[axis, digit].flatten() for digit in digits]).cpu()
         r = r - r.mean(1, keepdim=True)
         scale = r.abs().amax(1, keepdim=True).clamp(min=1e-12)
