@@ -158,3 +158,68 @@ def test_what_is_given_in_a_finer_type_is_no_more_exact(scale: str, prepare: Any
         assert mixed == (scale == "by its largest")
     if not mixed and prepare:
         assert dict(found[0].provenance["prepared"])["used"]
+
+
+class _Reordered(nn.Module):
+    """A batch that goes through the network in another order, and comes out in its own."""
+
+    def __init__(self, there: Callable[[Tensor], Tensor], back: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.there, self.back = there, back
+        self.stem, self.conv, self.head = nn.Conv2d(3, 8, 3, 2, 1), nn.Conv2d(8, 8, 3, 2, 1), nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.conv(self.there(torch.tanh(self.stem(x))))
+        return self.head(self.back(torch.tanh(hidden).mean((2, 3))))
+
+
+@pytest.mark.parametrize("prepare", [False, "auto", True])
+@pytest.mark.parametrize(
+    ("there", "back"),
+    [
+        (lambda x: x.flip(0), lambda x: x.flip(0)),
+        (lambda x: x.roll(1, 0), lambda x: x.roll(-1, 0)),
+        (lambda x: torch.cat([x[::2], x[1::2]]), lambda x: x[[0, 2, 1]] if len(x) == 3 else x),
+    ],
+)
+def test_a_batch_in_another_order_inside_gets_the_maps_of_its_own_images(
+    there: Callable[[Tensor], Tensor], back: Callable[[Tensor], Tensor], prepare: bool
+) -> None:
+    """What the layer gave for one image was another one's: grad-cam a third off, with a note on the grid at best."""
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        net = _Reordered(there, back).eval()
+    x = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(2))
+    found = seewhy.explain_all(net, x, "grad-cam", target=1, layer="conv", prepare=prepare)
+    for row, explanation in enumerate(found):
+        value = net.conv(torch.tanh(net.stem(x[row : row + 1]))).detach().requires_grad_()
+        net.head(torch.tanh(value).mean((2, 3)))[0, 1].backward()
+        by_hand = (value.grad.mean((2, 3), keepdim=True) * value).sum(1)[0].detach().numpy()
+        np.testing.assert_allclose(explanation.values, by_hand, rtol=1e-4, atol=1e-7)
+        assert explanation.provenance["grid"] == {"conv": "proved"}
+        assert any("what layer 'conv' gives" in note for note in explanation.notes)
+
+
+def test_scores_that_depend_on_whether_gradients_are_recorded_are_not_laid_on_the_batch() -> None:
+    class Recorded(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.head = nn.Conv2d(3, 8, 3, 2, 1), nn.Linear(8, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            hidden = torch.relu(self.conv(x)).mean((2, 3))
+            return self.head(1.5 * hidden if torch.is_grad_enabled() else hidden)
+
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        net = Recorded().eval()
+    x = _bright(3).requires_grad_()
+    found = seewhy.explain_all(net, x.detach(), "saliency", target=1, prepare=False)
+    net(x)[:, 1].sum().backward()
+    by_hand = x.grad.abs().amax(1).numpy()
+    np.testing.assert_allclose(np.stack([e.values for e in found]), by_hand, rtol=1e-4, atol=1e-8)
+    assert any("depends on whether gradients are recorded" in note for note in found[0].notes)
+    assert not any("influence each other" in note for note in found[0].notes)
+    hidden = seewhy.explain_all(net, x.detach(), "occlusion", target=1, prepare=False)
+    with torch.no_grad():
+        assert hidden[0].score == pytest.approx(float(net(x)[0, 1]))

@@ -3,6 +3,7 @@ rows of what is no place at all."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 
@@ -81,9 +82,60 @@ def test_a_crop_of_three_sixteenths_is_seen_behind_convolutions(seed: int) -> No
     assert any("of the picture, not over all of it" in note for note in found.notes)
 
 
+@pytest.mark.parametrize(("size", "cut"), [((48, 96), 4), ((96, 64), 4), ((80, 64), 5)])
+def test_a_crop_is_seen_over_few_cells(size: tuple[int, int], cut: int) -> None:
+    """Six cells answered to halves and, well enough, to quarters."""
+    rows, columns = size[0] // cut, size[1] // cut
+    net = _made(lambda x: x[:, :, rows:-rows, columns:-columns], deep=False)
+    found = seewhy.explain(net, torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(5)), "grad-cam", 1)
+    assert found.provenance["grid"] == {"body": "undecided"}
+    assert any("of the picture, not over all of it" in note for note in found.notes)
+
+
+def _affine(*matrix: tuple[float, float]) -> Callable[[Tensor], Tensor]:
+    def change(x: Tensor) -> Tensor:
+        rows = torch.tensor([[*row, 0.0] for row in matrix]).to(x).expand(len(x), 2, 3)
+        return F.grid_sample(x, F.affine_grid(rows, list(x.shape), align_corners=False), align_corners=False)
+
+    return change
+
+
+def _turned(degrees: float) -> Callable[[Tensor], Tensor]:
+    cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    return _affine((cosine, -sine), (sine, cosine))
+
+
+def _shuffled(x: Tensor) -> Tensor:
+    """The halves of each half change places: halves of columns are where they were, quarters are not."""
+    return torch.cat([half.roll(half.shape[3] // 2, 3) for half in x.chunk(2, 3)], 3)
+
+
+#: what is done to the picture after which positions still answer to its halves, on the whole
+STRAY: dict[str, Callable[[Tensor], Tensor]] = {
+    "turned by 35 degrees": _turned(35),
+    "turned by -40 degrees": _turned(-40),
+    "columns sheared": _affine((1, 0.8), (0, 1)),
+    "rows sheared": _affine((1, 0), (0.8, 1)),
+    "bands rolled": lambda x: torch.cat([b.roll(n * b.shape[3] // 4, 3) for n, b in enumerate(x.chunk(2, 2))], 2),
+    "quarters shuffled": _shuffled,
+}
+
+
 @pytest.mark.parametrize("deep", [False, True])
-@pytest.mark.parametrize("change", [nn.Identity(), lambda x: F.pad(x, (2, 2, 2, 2)), lambda x: x[:, :, 2:-2, 2:-2]])
-def test_a_border_is_no_part(change: Callable[[Tensor], Tensor], deep: bool) -> None:
+@pytest.mark.parametrize("kind", STRAY)
+def test_positions_that_answer_to_other_rows_and_columns_as_well_prove_nothing(kind: str, deep: bool) -> None:
+    """Their halves went with the picture's, so that they were "proved": maps up to a third of the picture off."""
+    found = seewhy.explain(_made(STRAY[kind], deep), _x(), "grad-cam", 1)
+    assert found.provenance["grid"] == {found.layer: "undecided"}
+    why = "none of their own rows and columns" if "turned" in kind or "sheared" in kind else "is undecided"
+    assert any(why in note for note in found.notes)
+
+
+@pytest.mark.parametrize("deep", [False, True])
+@pytest.mark.parametrize(
+    "change", [nn.Identity(), lambda x: F.pad(x, (2, 2, 2, 2)), lambda x: x[:, :, 2:-2, 2:-2], _turned(2)]
+)
+def test_a_border_is_no_part_and_no_stray(change: Callable[[Tensor], Tensor], deep: bool) -> None:
     found = seewhy.explain(_made(change, deep), _x(), "grad-cam", 1)
     assert found.provenance["grid"] == {"body": "proved"}
 

@@ -13,7 +13,9 @@ import torch
 from torch import Tensor, nn
 
 import seewhy
-from seewhy.core.layers.stripes import Answers, Stripes, decide, in_order
+from seewhy.core.layers.answers import Answers
+from seewhy.core.layers.reading import decide, in_order
+from seewhy.core.layers.stripes import Stripes
 from seewhy.core.network.layouts import Layout, claims, find_layout
 from seewhy.errors import CapabilityError
 
@@ -547,3 +549,50 @@ def test_a_grid_is_that_of_what_the_layer_gives_now(method: str) -> None:
                 if layer is not None:
                     np.testing.assert_allclose(found.values, own, atol=1e-5 * np.abs(own).max())
                 assert found.values.shape == own.shape
+
+
+class Pruned(nn.Module):
+    """Patches, of which a block's tokens are picked by their scores; what is left is in the picture's order, on no
+    grid."""
+
+    def __init__(self, kept: int, *, summed: bool) -> None:
+        super().__init__()
+        self.patch, self.norm, self.kept, self.summed = nn.Conv2d(3, 32, 8, 8), nn.LayerNorm(32), kept, summed
+        self.first = nn.Parameter(torch.randn(1, 1, 32) * 0.02) if summed else None
+        self.places = nn.Parameter(torch.randn(1, 64, 32) * 0.2)
+        self.blocks = nn.ModuleList(
+            nn.TransformerEncoderLayer(32, 4, 64, 0.0, batch_first=True, norm_first=True) for _ in range(3)
+        )
+        self.head, self.score = nn.Linear(32, 5), nn.Linear(32, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        before = int(self.first is not None)
+        tokens = self.patch(x).flatten(2).transpose(1, 2) + self.places
+        if self.first is not None:
+            tokens = torch.cat([self.first.expand(len(x), -1, -1), tokens], 1)
+        tokens = self.blocks[0](tokens)
+        picked = self.score(tokens[:, before:])[..., 0].topk(self.kept, 1).indices.sort(1).values
+        rest = tokens[:, before:].gather(1, picked[..., None].expand(-1, -1, 32))
+        tokens = self.blocks[2](self.blocks[1](torch.cat([tokens[:, :before], rest], 1)))
+        tokens = self.norm(tokens)
+        return self.head(tokens[:, 0] if before else tokens.mean(1))
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("summed", [False, True])
+@pytest.mark.parametrize("kept", [32, 40, 43, 44, 48, 49, 50, 52, 54, 56])
+def test_tokens_that_were_picked_are_on_no_grid(kept: int, summed: bool, seed: int) -> None:
+    """48 of 64 in the picture's order are 6 x 8 by their number, and went with its halves by chance: "proved"."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        net = Pruned(kept, summed=summed).eval()
+    x = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(seed))
+    found = seewhy.explain(net, x, "grad-cam", 1)
+    assert found.values.shape == (8, 8) or found.provenance["grid"] == {found.layer: "undecided"}
+    for layer in ("blocks.2", "norm"):
+        try:
+            named = seewhy.explain(net, x, "grad-cam", 1, layer=layer)
+        except CapabilityError as error:
+            assert "grid" in str(error)  # noqa: PT017 - either is right: no grid is claimed
+        else:
+            assert named.provenance["grid"] == {layer: "undecided"}

@@ -244,7 +244,21 @@ def test_train_mode_is_explained_as_eval_with_a_warning_and_flags_come_back(x: T
     np.testing.assert_array_equal(np.stack([e.values for e in found]), expected)
     assert [m.training for m in model.modules()] == [True, True, False, True, True, True, True]
     assert torch.equal(model[1].running_mean, statistics)
-    assert any("train mode" in note for note in found[0].notes)
+    assert any(note.startswith("Sequential is in train mode") for note in found[0].notes)
+
+
+def test_layers_left_in_train_mode_are_named() -> None:
+    """The network itself was said to be in train mode."""
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.5), nn.Flatten())
+    model.eval()
+    model[1].train()
+    x = torch.rand(1, 3, 8, 8)
+    with pytest.warns(UserWarning, match="layer '1' is in train mode, though Sequential is not"):
+        found = seewhy.explain(model, x, "saliency", target=1)
+    assert any(note.startswith("layer '1' is in train mode") for note in found.notes)
+    model[3].train()
+    with pytest.warns(UserWarning, match="2 layers, of which '1' is one, are in train mode"):
+        seewhy.explain(model, x, "saliency", target=1)
 
 
 @dataclass

@@ -21,6 +21,7 @@ from seewhy.core.layers.verdicts import CONTRADICTED, PROVED, UNDECIDED, Proof, 
 from seewhy.core.memory_budget import unmetered
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.layouts import Layout, claims
+from seewhy.core.network.one_by_one import one_by_one
 from seewhy.core.network.places import ATTENTION
 from seewhy.core.targets import Target
 from seewhy.errors import CapabilityError, OutOfMemory
@@ -46,11 +47,17 @@ _proofs: WeakKeyDictionary[nn.Module, dict[tuple[object, ...], dict[str, Proof |
 def proofs_of(network: Network, size: tuple[int, ...]) -> dict[str, Proof | None]:
     """What pictures of this size have said of places of ``network``, as long as it has the same parts; None for a place
     without a grid."""
-    return {} if network.root is None else _known(network, (size, network.makeup))
+    return {} if network.root is None else _known(network, _state(network, network.makeup, size))
 
 
 def _known(network: Network, state: tuple[object, ...]) -> dict[str, Proof | None]:
     return _proofs.get(network.module, {}).get(state, {})
+
+
+def _state(network: Network, makeup: int, size: tuple[int, ...]) -> tuple[object, ...]:
+    """What pictures say holds for inputs of a size and a model of the same parts; and what they said in company is not
+    believed of a model whose samples turned out to have to go alone."""
+    return size, makeup, bool(one_by_one(network))
 
 
 class Chooser:
@@ -100,7 +107,7 @@ class Chooser:
     def _state(self, size: tuple[int, ...]) -> tuple[object, ...]:
         if self._parts is None:
             self._parts = self._network.makeup
-        return size, self._parts
+        return _state(self._network, self._parts, size)
 
     def settled(self, demand: Demand, name: str | None) -> Demand:
         """``demand`` with the chosen layer captured and no survey; without a name, recorded from the input on."""

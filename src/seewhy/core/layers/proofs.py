@@ -13,11 +13,13 @@ from torch import Tensor
 from seewhy.core.forward.demand import Demand
 from seewhy.core.forward.session import Session
 from seewhy.core.intercept.attention import TokenWatch
-from seewhy.core.layers.stripes import LEAST, Answers, Stripes, decide, in_order, misfit, shifts
+from seewhy.core.layers.answers import LEAST, Answers
+from seewhy.core.layers.reading import decide, in_order, misfit, shifts
+from seewhy.core.layers.stripes import Stripes
 from seewhy.core.layers.verdicts import CONTRADICTED, PROVED, UNDECIDED, Proof, undecided
 from seewhy.core.memory_budget import unmetered
 from seewhy.core.network.layouts import Layout, claims, find_layout
-from seewhy.core.network.one_by_one import one_by_one
+from seewhy.core.network.one_by_one import keep_apart, one_by_one
 from seewhy.core.network.places import ATTENTION, Place
 from seewhy.errors import OutOfMemory, reason
 
@@ -90,6 +92,10 @@ def prove(
         samples += per_set
         for name, answers in _answers(session, doubtful, replace(stripes, seed=seed))[0].items():
             raws[name] += answers
+    if doubtful and (why := _out_of_order(session, doubtful, raws)):
+        keep_apart(session.network, why)
+        alone = prove(session, places, layouts, orders, grids)
+        return replace(alone, samples=samples + _ASKED_ALONE + alone.samples)
     again = {name: proof for name in doubtful if (proof := decide(raws[name], known[name])) is not None}
     samples += _confirm(session, places, raws, known, again)
     for name in doubtful:
@@ -105,6 +111,42 @@ def prove(
     for name in silent & (layouts or {}).keys():
         proofs[name] = undecided((layouts or {})[name][0], "it does not run for every picture")
     return Proved(proofs, samples)
+
+
+#: how many pictures are run alone, where it is asked whether a batch keeps its order
+_ASKED_ALONE = 3
+
+#: how much nearer, in squares, another row has to be
+_NEARER = 0.01
+
+
+def _out_of_order(session: Session, places: Mapping[str, Place], raws: Mapping[str, Answers]) -> str:
+    """In words that what some of ``places`` gave for a batch is not in the order of its pictures, if so: what it gives
+    for one of them alone is nearest to what stands in another one's row."""
+    if one_by_one(session.network):
+        return ""
+    stripes = next(iter(raws.values())).stripes
+    pictures = stripes.pictures(session.x[:1].detach())
+    for number in [n * (len(pictures) - 1) // _ASKED_ALONE for n in range(1, _ASKED_ALONE + 1)]:
+        try:
+            alone, _ = _run(session, pictures[number : number + 1], places, stripes, 1)
+        except (OutOfMemory, KeyboardInterrupt):
+            raise
+        except Exception:  # a model that takes no picture by itself: nothing is known of it then
+            return ""
+        for name, answer in alone.items():
+            one, together = answer.raws[0].double(), raws[name].raws[0].double()
+            axis = 0 if len(together) == len(pictures) else 1
+            if one.shape[axis] != 1 or together.shape[axis] != len(pictures):
+                continue
+            apart = (together - one).transpose(0, axis).flatten(1).nan_to_num().square().sum(1)
+            nearest = int(apart.argmin())
+            if nearest != number and float(apart[nearest]) < _NEARER * float(apart[number]):
+                return (
+                    "samples that go through this network together do not stay in their order (what layer "
+                    f"{name!r} gives for one of them is in another one's row)"
+                )
+    return ""
 
 
 def _confirm(

@@ -41,6 +41,10 @@ class Proof:
     why: str = ""
     #: where the positions seem to lie instead: the part of each axis, as shares of it
     extent: tuple[tuple[float, float], ...] = ()
+    #: the share of what the positions answer that goes with none of their own rows and columns, where that is too much
+    stray: float = 0.0
+    #: how many tokens the layout leaves out that answer to places as clearly as those that it has
+    outside: int = 0
     #: places behind this one whose positions are none of the picture's, or not known to be, where it was chosen in
     #: their stead
     behind: tuple[str, ...] = ()
@@ -90,6 +94,17 @@ class Proof:
                 f"the grid {grid} of {what} is undecided: its positions seem to lie over "
                 f"{' and '.join(parts)} of the picture, not over all of it (a crop, a pad or a zoom in the forward?), "
                 "as a map of it is drawn"
+            )
+        if self.stray:
+            return (
+                f"the grid {grid} of {what} is undecided: {self.stray:.0%} of what its positions answer to changed "
+                "rows and columns is none of their own rows and columns (a picture turned, sheared or shuffled in the "
+                "forward, or tokens picked from a grid?)"
+            )
+        if self.outside:
+            return (
+                f"the grid {grid} of {what} is undecided: {self.outside} tokens that it leaves out answer to places of "
+                "the picture as clearly as those in it (tokens picked from a grid?)"
             )
         if self.verdict == UNDECIDED:
             return (

@@ -90,16 +90,28 @@ def _locked(root: nn.Module, parts: Sequence[nn.Module]) -> Iterator[None]:
 
 
 @contextmanager
-def _eval_flags(parts: Sequence[nn.Module]) -> Iterator[bool]:
-    """Every submodule in eval mode; each flag put back as it was. Gives whether any of them mattered."""
+def _eval_flags(parts: Sequence[nn.Module]) -> Iterator[list[nn.Module]]:
+    """Every submodule in eval mode; each flag put back as it was. Gives those that were in train mode."""
     training = [part for part in parts if getattr(part, "training", False)]  # frozen scripts have lost it
     try:
         for part in training:
             part.training = False
-        yield any(mode_matters(part) for part in training)
+        yield training
     finally:
         for part in training:
             part.training = True
+
+
+def _trained(root: nn.Module, training: Sequence[nn.Module]) -> str:
+    """What is to be said of a network of which parts were in train mode; '' where none does something else then."""
+    matter = {id(part) for part in training if mode_matters(part)}
+    if not matter:
+        return ""
+    if any(part is root for part in training):
+        return f"{type(root).__name__} is in train mode; it is explained as in eval mode"
+    names = [name for name, part in root.named_modules() if id(part) in matter]
+    layers = f"layer {names[0]!r} is" if len(names) == 1 else f"{len(names)} layers, of which {names[0]!r} is one, are"
+    return f"{layers} in train mode, though {type(root).__name__} is not; it is explained as in eval mode"
 
 
 def mode_matters(part: nn.Module) -> bool:
@@ -336,11 +348,10 @@ class Network:
             stack.enter_context(_differentiable(root))
             buffers = self._buffers = _Buffers(parts)
             stack.callback(buffers.put_back)
-            if stack.enter_context(_eval_flags(parts)):
-                message = f"{type(root).__name__} is in train mode; it is explained as in eval mode"
-                if message not in self.warned:
-                    self.warned.append(message)
-                    warnings.warn(message, UserWarning, stacklevel=2)
+            message = _trained(root, stack.enter_context(_eval_flags(parts)))
+            if message and message not in self.warned:
+                self.warned.append(message)
+                warnings.warn(message, UserWarning, stacklevel=2)
             if any(issubclass(kind, nn.RNNBase) for kind in set(map(type, parts))):
                 # cuDNN differentiates recurrent layers in train mode only
                 stack.enter_context(torch.backends.cudnn.flags(enabled=False))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -30,6 +31,12 @@ __all__ = ["each_of", "look"]
 
 #: what the second of two probes is of the first: neither its largest nor its smallest value, mean or spread is the same
 _OTHER = -0.25
+
+_RECORDING = (
+    "what this network gives depends on whether gradients are recorded: methods that take gradients explain what it "
+    "gives with them, others what it gives without"
+)
+
 # weak keys: what was found of a network goes with it
 _looks: WeakKeyDictionary[Any, dict[str, int]] = WeakKeyDictionary()
 #: drawn for itself: nobody's random state is touched, and no seed repeats the choice
@@ -46,9 +53,15 @@ def look(session: Session, kind: str, forward: Forward, again: Callable[[int], I
     if count < 2 or forward.use is not None or session.settings.alone or not _due(session.network, kind):
         return 0
     row, x = _draw.randrange(count), session.x[:1].detach()
+    demand = _shown_by(session, forward)
     with unmetered(), torch.no_grad():
-        spent = _compare(session.network, forward, row, lambda: again(row))
-        demand = _outputs_of(forward)
+        try:
+            spent = _compare(session.network, forward, row, lambda: again(row))
+        except Apart:
+            if not _by_recording(session, forward, row, demand):
+                raise
+            session.network.note(_RECORDING)
+            spent = 2
         try:
             probes = session.eager(torch.cat([x, _OTHER * x]), demand)
         except (RuntimeError, ValueError) as error:
@@ -63,13 +76,30 @@ def look(session: Session, kind: str, forward: Forward, again: Callable[[int], I
 
 def each_of(session: Session, forward: Forward, x: Tensor) -> Callable[[int], Iterator[Forward]]:
     """The forwards of one sample of ``x``, by number, as it is and then rounded in other ways."""
-    return lambda n: session.ways(x[n : n + 1].detach(), _outputs_of(forward))
+    demand = _shown_by(session, forward)
+    return lambda n: session.ways(x[n : n + 1].detach(), demand)
 
 
-def _outputs_of(forward: Forward) -> Demand:
-    """The outputs alone of what ``forward`` is a forward of: a module, or the program of another library that it stands
-    for."""
-    return Demand(gradients=False, module=not forward.demand.scores_only)
+def _shown_by(session: Session, forward: Forward) -> Demand:
+    """The outputs of what ``forward`` is a forward of, a module or the program of another library that it stands for,
+    and what the places gave that it captured: a batch can be put in another order on the way, and back at the end."""
+    edited = forward.demand.edits or forward.demand.swap
+    places = {} if edited else {name: session.find(name) for name in forward.tape.activations}
+    return Demand(places, optional=frozenset(places), gradients=False, module=not forward.demand.scores_only)
+
+
+def _by_recording(session: Session, forward: Forward, row: int, demand: Demand) -> bool:
+    """Whether a sample of the images gives alone what it gave in ``forward``, where gradients are recorded as they were
+    in that: its mates have nothing to do with it then."""
+    if not forward.demand.gradients or forward.outputs.batch != len(session.x):
+        return False
+    sample = session.x[row : row + 1].detach()
+    recorded = replace(demand, at_input=forward.demand.at_input, gradients=True)
+    try:
+        _compare(session.network, forward, row, lambda: session.ways(sample, recorded))
+    except Apart:
+        return False
+    return True
 
 
 def _compare(network: Network, together: Forward, row: int, again: Callable[[], Iterator[Forward]]) -> int:
@@ -86,7 +116,7 @@ def _compare(network: Network, together: Forward, row: int, again: Callable[[], 
 
     def distances(own: dict[str, Tensor]) -> dict[str, Distance]:
         names = [name for name, value in exact.items() if name in in_batch and in_batch[name].shape == value.shape]
-        return {name: Distance.of_values("its output", exact[name], own[name], together.outputs) for name in names}
+        return {name: Distance.of_values(name, exact[name], own[name], together.outputs) for name in names}
 
     def itself() -> Iterator[dict[str, Distance]]:
         nonlocal spent
@@ -107,8 +137,11 @@ def _counts(error: Exception) -> bool:
 
 
 def _outputs(forward: Forward) -> dict[str, Tensor]:
+    """What a forward gave and showed, by what it is called."""
     numbered = enumerate(floats(forward.outputs.raw))
-    return {f"{n}": value.detach() for n, value in numbered if has_places(value) and value.ndim}
+    outputs = {f"output {n}" if n else "its output": value for n, value in numbered}
+    places = {f"what layer {name!r} gives": value for name, value in forward.tape.activations.items()}
+    return {name: value.detach() for name, value in {**outputs, **places}.items() if has_places(value) and value.ndim}
 
 
 def _due(network: Network, kind: str) -> bool:

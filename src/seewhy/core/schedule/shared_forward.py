@@ -20,8 +20,10 @@ from seewhy.core.forward.result import Forward
 from seewhy.core.forward.session import Session
 from seewhy.core.layers.candidates import take
 from seewhy.core.layers.choice import Chooser, check_reached, choose, prove_places
+from seewhy.core.network.one_by_one import one_by_one
 from seewhy.core.network.outputs import Outputs
 from seewhy.core.network.places import AUTO, INPUT
+from seewhy.core.schedule.attempts import Apart
 from seewhy.core.schedule.batch_mates import each_of, look
 from seewhy.core.schedule.jobs import Job, Outline, Runner
 from seewhy.core.schedule.needs import closed_at, shared_demand, widened
@@ -89,6 +91,9 @@ class SharedForward:
         self._look_at_mates()
         if samples := self._prove(jobs):
             self._spent.events.append(Event(checks=samples))
+        session = self._session
+        if len(session.x) > 1 and not session.settings.alone and (why := one_by_one(session.network)):
+            raise Apart(why)  # as came out when its layers were looked at
         self._read(jobs)
 
     def place_of(self, job: Job) -> str:
