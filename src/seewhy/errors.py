@@ -51,16 +51,30 @@ class UsageError(SeewhyError, ValueError):
     exit_code = 2
 
 
+#: letters from which on names are looked for that contain them, and how many of those are named
+_WORD, _NAMED = 2, 6
+
+
 class UnknownName(UsageError, KeyError):
-    """No such name; the message has the nearest one and the command that lists them all.
+    """No such name; the message has the nearest one, or with ``within`` those that contain it, and the command that
+    lists them all.
 
     >>> print(UnknownName("method", "gradcam", ["grad-cam", "lrp"], "seewhy methods"))
     no method 'gradcam'; nearest: 'grad-cam'. List them: seewhy methods
+    >>> print(UnknownName("label", "cat", ["dog", "tiger cat", "Siamese cat"], "seewhy labels", within=True))
+    no label 'cat'; with it in them: 'tiger cat', 'Siamese cat'. List them: seewhy labels
     """
 
-    def __init__(self, kind: str, asked: str, known: Iterable[str], listing: str, where: str = "") -> None:
+    def __init__(
+        self, kind: str, asked: str, known: Iterable[str], listing: str, where: str = "", *, within: bool = False
+    ) -> None:
+        known = list(dict.fromkeys(known))
         close = nearest(asked, known)
         hint = f"; nearest: {close[0]!r}" if close else ""
+        holding = [name for name in known if len(asked) >= _WORD and asked.lower() in name.lower()]
+        if within and holding:
+            more = f" and {len(holding) - _NAMED} more" if len(holding) > _NAMED else ""
+            hint = f"; with it in them: {', '.join(map(repr, holding[:_NAMED]))}{more}"
         super().__init__(f"no {kind} {asked!r}{where}{hint}. List them: {listing}")
 
 

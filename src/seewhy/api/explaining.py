@@ -23,7 +23,7 @@ from seewhy.api.given.sources import Source
 from seewhy.core.compile.programs import known_pieces
 from seewhy.core.forward.costs import Spent
 from seewhy.core.forward.session import Session
-from seewhy.core.forward.settings import Settings
+from seewhy.core.forward.settings import Settings, when
 from seewhy.core.layers.choice import read_layer
 from seewhy.core.memory_budget import Budget, chunks
 from seewhy.core.network.layouts import Reshape
@@ -292,7 +292,7 @@ def explain(
         segments=segments,
         references=references,
         parameters=parameters,
-        settings=Settings(reshape, differentiable, memory, prepare, progress or (lambda what, done, total: None)),
+        settings=Settings(reshape, differentiable, memory, when(prepare), progress or (lambda what, done, total: None)),
     )
 
     def explanations(only: bool) -> Explanations:

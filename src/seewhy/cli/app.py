@@ -11,6 +11,7 @@ import typer
 from seewhy._version import __version__
 from seewhy.cli import commands
 from seewhy.cli.console import complain
+from seewhy.cli.option_words import in_options
 from seewhy.cli.photo_run import INTERRUPTED
 from seewhy.errors import SeewhyError
 
@@ -76,7 +77,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     try:
         code = app(args=None if argv is None else list(argv), prog_name="seewhy", standalone_mode=False)
     except SeewhyError as error:
-        complain(str(error))
+        complain(in_options(str(error)))
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):  # Abort is what older typers make of an interrupt
         code = INTERRUPTED

@@ -11,6 +11,7 @@ from seewhy.cli import options as o
 from seewhy.cli.bundles import ModelOptions, OutputOptions, bundled
 from seewhy.cli.console import bars, complain, quiet_warnings
 from seewhy.cli.galleries import Show, showing
+from seewhy.cli.option_words import in_options
 from seewhy.cli.pairs import settings_of
 from seewhy.cli.show import as_json
 from seewhy.errors import CapabilityError, ImageError, UsageError
@@ -144,7 +145,7 @@ def _curve(
     with quiet_warnings(output.quiet), bars(output.quiet) as bar:
         measured = robustness(source.load(), photos[0], sizes, method=method, progress=bar, **given)
     for reason in (*measured.failed, *measured.notes):
-        complain(reason)
+        complain(in_options(reason))
     path = _drawn(measured, output)
     if output.json:
         as_json({"model": source.model, **measured.to_dict(), "file": None if path is None else str(path)})
@@ -169,7 +170,7 @@ def _drawn(measured: Curve, output: OutputOptions) -> Path | None:
         picture = curve(x, y, title=title, x_label="epsilon, levels of 255", y_label="accuracy, %")
     except CapabilityError as error:
         if not output.quiet:
-            complain(str(error))
+            complain(in_options(str(error)))
         return None
     return write(
         picture, Folder(output.out, force=output.force).free(f"robustness_{measured.method}", "png"), force=True

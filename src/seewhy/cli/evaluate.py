@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from seewhy.cli.bundles import ModelOptions, OutputOptions, bundled
 from seewhy.cli.console import bars, complain, quiet_warnings
+from seewhy.cli.option_words import in_options
 from seewhy.cli.show import as_json
 from seewhy.cli.tables import console, table
 from seewhy.errors import CapabilityError
@@ -44,13 +45,13 @@ def evaluate_model(
     with quiet_warnings(output.quiet), bars(output.quiet) as bar:
         evaluation = evaluate(source.load(), folder, labels=truths, progress=bar)
     for reason in evaluation.failed:
-        complain(reason)
+        complain(in_options(reason))
     paths = [evaluation.save(files.free("classes", "csv"), force=True)]
     try:
         paths.append(evaluation.save(files.free("confusion", "png"), force=True))
     except CapabilityError as error:
         if not output.quiet:
-            complain(str(error))
+            complain(in_options(str(error)))
     if output.json:
         as_json({**evaluation.to_dict(), "files": [str(path) for path in paths]})
         return 1 if evaluation.failed else 0

@@ -13,6 +13,7 @@ import typer
 
 from seewhy.cli.bundles import ModelOptions, OutputOptions
 from seewhy.cli.console import Bars, bars, complain, quiet_warnings
+from seewhy.cli.option_words import in_options
 from seewhy.cli.photo_run import INTERRUPTED
 from seewhy.cli.show import as_json, cost_dict
 from seewhy.errors import ImageError, UsageError, on_a_line
@@ -73,7 +74,7 @@ class Show:
         """Tell of a photo that gave nothing."""
         self.failed.append({"image": photo, "reason": reason})
         with self.bar.aside():
-            complain(reason)
+            complain(in_options(reason))
 
     @property
     def code(self) -> int:

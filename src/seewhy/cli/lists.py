@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from textwrap import shorten
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -98,10 +99,11 @@ def methods(
         str | None,
         typer.Option(metavar="FAMILY", help="gradient, cam, perturbation, propagation, attention or inside."),
     ] = None,
+    long: Annotated[bool, typer.Option("--long", help="What each costs, needs and fails at, and its paper.")] = False,
     json: o.Json = False,
 ) -> int:
-    """List the methods: what each is for, costs and needs, where it fails; and which to use when. With a NAME, its
-    card.
+    """List the methods, a line each, and which to use when; with --long what each costs and needs and where it fails.
+    With a NAME, its card.
 
     [dim]seewhy methods grad-cam[/dim]
     """
@@ -119,9 +121,11 @@ def methods(
     elif name:
         _card(chosen[0], registry.package(name))
     else:
-        _families(chosen)
+        _families(chosen, long=long)
         if family is None:
             _guide()
+        if not long:
+            complain("costs, needs, where it fails, its paper: seewhy methods NAME, or --long for all of them")
     return 0
 
 
@@ -130,22 +134,31 @@ def _entry(method: Method, package: str) -> dict[str, Any]:
     return {**card, "needs": sorted(method.card.needs), "parameters": parameters, "package": package}
 
 
+#: columns that what a method is for has at least
+_LEAST = 20
+
 #: narrower than this, a table of six columns is no table
 _WIDE = 160
 
 
-def _families(chosen: Sequence[Method]) -> None:
-    """One table for each family; on a narrow terminal a paragraph for each method."""
+def _families(chosen: Sequence[Method], *, long: bool) -> None:
+    """A line for each method, by family; in the ``long`` form a table on a wide terminal, elsewhere a paragraph."""
     from seewhy.registry import FAMILIES
 
     out = console()
-    wide = out.width >= _WIDE
+    wide = out.is_terminal and out.width >= _WIDE
+    name = max(len(method.name) for method in chosen)
     for family, words in FAMILIES.items():
         members = [method for method in chosen if method.card.family == family]
-        if members:
-            out.print(Text.assemble((family, "bold"), f"  {words}"))
+        if not members:
+            continue
+        out.print(Text.assemble((family, "bold"), f"  {words}"))
+        if long:
             out.print(_rows(members) if wide else _paragraphs(members))
-            out.print()
+        for method in () if long else members:
+            use = shorten(method.card.use, max(out.width - name - 4, _LEAST), placeholder=" …")
+            out.print(Text.assemble(f"  {method.name:{name}}  ", (use, "dim")), no_wrap=True)
+        out.print()
 
 
 def _rows(chosen: Sequence[Method]) -> Table:

@@ -13,6 +13,7 @@ import typer
 from seewhy._version import __version__
 from seewhy.cli.bundles import ModelOptions, OutputOptions, PhotoOptions
 from seewhy.cli.console import Bars, bars, complain, quiet_warnings
+from seewhy.cli.option_words import in_options
 from seewhy.cli.show import as_json, cost_dict, image_dict, image_lines
 from seewhy.errors import ImageError
 
@@ -113,7 +114,7 @@ class _Run:
         if outcome.explanations is None:
             self._failed.append({"image": outcome.path, "reason": outcome.reason})
             with self._bar.aside():
-                complain(outcome.reason)
+                complain(in_options(outcome.reason))
             return False
         # the same photo and the same question: no second copy of its files
         self._folder.replacing(self._record.files(source.stamp))

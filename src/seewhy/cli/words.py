@@ -22,18 +22,16 @@ PICTURES = ("figure", "overlay", "heatmap")
 #: options that are arguments of a request, under the same names; of ``_VALUES`` a number may be typed
 _VALUES = ("baseline", "fill", "segments")
 _ASKED = ("target", "layer", "contrast", "reduce", "backward_rule", *_VALUES)
-#: what may be typed for ``prepare=``
-_PREPARE: dict[str, bool | str] = {"auto": "auto", "on": True, "verify": "verify", "off": False}
 
 
 def request_of(methods: Sequence[str], typed: QuestionOptions, fuse: str | None = None) -> Request:
     """What is asked, of the words typed; what is said twice counts once.
 
-    Raises `UnknownName` for a method, or a word that ``prepare`` cannot be, and `UsageError` for a value.
+    Raises `UnknownName` for a method, and `UsageError` for a value, or a word that ``prepare`` cannot be.
     """
     import seewhy.methods  # noqa: F401 - fills the registry
     from seewhy.api.asked.request import Request
-    from seewhy.core.forward.settings import Settings
+    from seewhy.core.forward.settings import Settings, when
     from seewhy.registry import methods as registry
 
     names = list(dict.fromkeys(methods))
@@ -41,9 +39,7 @@ def request_of(methods: Sequence[str], typed: QuestionOptions, fuse: str | None 
     parameters = settings_of(typed.pairs or [], defaults)
     if typed.seed is not None and "seed" in defaults:
         parameters["seed"] = typed.seed
-    if typed.prepare not in _PREPARE:
-        raise UnknownName("value of --prepare", typed.prepare, _PREPARE, f"one of {', '.join(_PREPARE)}")
-    settings = Settings(prepare=_PREPARE[typed.prepare])
+    settings = Settings(prepare=when(typed.prepare))
     asked = {name: _once(getattr(typed, name)) for name in _ASKED}
     values = {name: None if asked[name] is None else value_of(asked[name]) for name in _VALUES}
     return Request(method=names, fuse=fuse, parameters=parameters, settings=settings, **asked | values)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from seewhy.errors import UnknownName, UsageError, one_line, reason
 from seewhy.models._missing_files import missing_file
@@ -15,14 +16,15 @@ from seewhy.models._missing_files import missing_file
 __all__ = ["Labels", "find_label", "imagenet_labels", "read_labels", "shown"]
 
 #: what a caller may give as labels
-Labels = Sequence[str] | Mapping[int, str] | str | Path
+Labels = Sequence[str] | Mapping[int, str] | Mapping[str, int] | str | Path
 
 
 def read_labels(labels: Labels) -> tuple[str, ...]:
     """The class names in order, from a sequence, a mapping of number to name, or a .txt or .json file's path.
 
     A .txt file has one name a line. A .json file has a list, or an object of number to name (Keras' pairs of
-    synset and name too). Numbers must run from 0 without a gap. Raises `UsageError` for anything else.
+    synset and name too), or of name to number, as torchvision's ``class_to_idx``. Numbers must run from 0 without a
+    gap. Raises `UsageError` for anything else.
 
     >>> read_labels({1: "dog", 0: "cat"})
     ('cat', 'dog')
@@ -55,11 +57,15 @@ def _from_file(path: Path) -> tuple[str, ...]:
     return _strings(content, name)
 
 
-def _from_mapping(mapping: Mapping[int, str] | Mapping[str, object], name: str) -> tuple[str, ...]:
+def _from_mapping(mapping: Mapping[int, str] | Mapping[str, Any], name: str) -> tuple[str, ...]:
+    turned = all(isinstance(number, int) and not isinstance(number, bool) for number in mapping.values())
+    pairs = [(number, text) for text, number in mapping.items()] if turned else mapping.items()
     try:
-        numbered = {int(number): text for number, text in mapping.items()}
+        numbered = {int(number): text for number, text in pairs}
     except (TypeError, ValueError):
-        raise UsageError(f"{name}: keys must be class numbers, got {one_line(list(mapping)[:3])}") from None
+        raise UsageError(
+            f"{name}: keys must be class numbers, or values be, as in class_to_idx; got {one_line(list(mapping)[:3])}"
+        ) from None
     gap = next((number for number in range(len(numbered)) if number not in numbered), None)
     if gap is not None or len(numbered) != len(mapping):
         raise UsageError(f"{name}: class numbers must run from 0 to {len(mapping) - 1} once each; missing: {gap}")
@@ -139,5 +145,5 @@ def find_label(text: str, labels: tuple[str, ...] | None, synonyms: bool, listin
         return number
     if labels is None:
         raise UsageError(f"label {asked!r}: this model has no labels; give the class number, or load it with labels=")
-    known = [part for label in labels for part in (label, *_parts(label))]
-    raise UnknownName("label", asked, known, listing)
+    known = [part for label in labels for part in _parts(label)]
+    raise UnknownName("label", asked, known, listing, within=True)

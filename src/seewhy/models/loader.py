@@ -207,7 +207,8 @@ def _metadata(module: Any) -> tuple[Preprocess | None, tuple[str, ...] | None]:
 
 def _override(model: Model, labels: Labels | None, preprocess: PreprocessLike | None) -> Model:
     if labels is not None:
-        model = dataclasses.replace(model, labels=read_labels(labels), synonyms=False)
+        source = f"label file {str(labels)!r}" if isinstance(labels, str | Path) else "labels="
+        model = dataclasses.replace(model, labels=read_labels(labels), synonyms=False, labelled_by=source)
     if preprocess is not None:
         model = dataclasses.replace(model, preprocess=_understood(preprocess, model.preprocess), assumed="")
     return model

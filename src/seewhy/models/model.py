@@ -37,7 +37,7 @@ class Model:
     be guessed about the preprocessing; '' for nothing. ``tolerance`` is, for a network that runs outside torch (ONNX),
     how far the torch version that gradients and layers are taken from may be from its scores, as a share of the largest
     one; it is checked on the input of every call. None for networks of torch. ``held`` is what ``module`` needs and
-    holds weakly, if anything.
+    holds weakly, if anything. ``labelled_by`` says where labels came from that a caller gave; '' for a network's own.
 
     Raises `CapabilityError` for a network that takes several inputs.
     """
@@ -52,6 +52,7 @@ class Model:
     assumed: str = ""
     tolerance: float | None = None
     held: Any = None
+    labelled_by: str = ""
 
     def __post_init__(self) -> None:
         check_takes_one(self.module)
@@ -66,6 +67,15 @@ class Model:
         if self.labels is None or not 0 <= index < len(self.labels):
             return None
         return _labels.shown(self.labels, self.synonyms)[index]
+
+    def check_labels(self, classes: int) -> None:
+        """Raise `UsageError` where a caller's own labels are not one for each of so many ``classes``: each would name
+        another one's class."""
+        if self.labels is not None and self.labelled_by and len(self.labels) != classes:
+            raise UsageError(
+                f"{self.labelled_by} names {len(self.labels)} classes, and {self.name} gives {classes} scores: "
+                "one name for each, in the order of its scores"
+            )
 
     def find_label(self, text: str | int) -> int:
         """The class that a word means: a label, a synonym of one, either without case, or a number.

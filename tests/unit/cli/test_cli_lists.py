@@ -12,15 +12,15 @@ from seewhy.registry import FAMILIES
 
 
 def test_methods_are_one_line_each_off_a_terminal(say: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By family, with what each is for, costs, needs and fails at, and its paper; then which to use when."""
+    """By family, with what each is for; then which to use when."""
     monkeypatch.delenv("COLUMNS", raising=False)
     said = say("methods")
     assert said.code == 0
-    assert said.err == ""
+    assert "seewhy methods NAME, or --long" in said.err
     lines = {line.split()[0]: line for line in said.out.splitlines() if line.strip()}
     for card in seewhy.methods():
-        for word in (card.use, card.cost, ", ".join(sorted(card.needs)), card.paper, *card.caveats):
-            assert word in lines[card.name]
+        assert lines[card.name].split(maxsplit=1)[1] == card.use
+    assert max(map(len, said.out.partition("Which one?")[0].splitlines())) < 140  # no rule, and no columns of spaces
     order = [line.split()[0] for line in said.out.splitlines() if line.split()[:1] and line.split()[0] in FAMILIES]
     assert list(dict.fromkeys(order)) == list(FAMILIES)
     for advice in GUIDE:
@@ -28,16 +28,30 @@ def test_methods_are_one_line_each_off_a_terminal(say: Any, monkeypatch: pytest.
         assert ", ".join(advice.methods) in said.out
 
 
-@pytest.mark.parametrize("columns", [80, 170, 200])
-def test_methods_fit_the_width_asked_for_and_lose_no_word(
-    say: Any, monkeypatch: pytest.MonkeyPatch, columns: int
-) -> None:
-    monkeypatch.setenv("COLUMNS", str(columns))
-    out = say("methods").out
-    assert max(map(len, out.splitlines())) <= columns
+def test_methods_are_one_line_each_at_eighty_columns(say: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = say("methods").out.partition("Which one?")[0].splitlines()
+    assert max(map(len, lines)) <= 80
+    for card in seewhy.methods():
+        (line,) = [line for line in lines if line.startswith(f"  {card.name} ")]
+        use = line.split(maxsplit=1)[1].removesuffix(" …")
+        assert card.use.startswith(use)  # cut between words, if at all
+        assert card.use[len(use) : len(use) + 1] in ("", " ")
+
+
+@pytest.mark.parametrize("columns", ["", "80", "170", "200"])
+def test_methods_in_their_long_form_lose_no_word(say: Any, monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
+    """What each is for, costs, needs and fails at, and its paper."""
+    monkeypatch.setenv("COLUMNS", columns) if columns else monkeypatch.delenv("COLUMNS", raising=False)
+    out = say("methods", "--long").out
     assert "…" not in out
+    if columns:
+        assert max(map(len, out.splitlines())) <= int(columns)
+    words = " ".join(out.split())
     for card in seewhy.methods():
         assert f"{card.name} " in out
+        for word in (card.use, card.paper) if columns == "" else ():
+            assert word in words
 
 
 def test_methods_by_family_and_as_json(say: Any) -> None:

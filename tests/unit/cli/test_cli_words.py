@@ -39,7 +39,7 @@ WRONG: dict[str, tuple[list[str], list[str]]] = {
     "reduction": (["-M", "saliency", "--reduce", "max"], ["no reduction 'max'", "nearest: 'max-abs'"]),
     "rule": (["--backward-rule", "guide"], ["no backward rule 'guide'", "nearest: 'guided'"]),
     "baseline": (["-M", "integrated-gradients", "--baseline", "blu"], ["no baseline 'blu'", "nearest: 'blur'"]),
-    "baseline of a cam": (["--baseline", "blur"], ["baseline='blur'", "path methods"]),
+    "baseline of a cam": (["--baseline", "blur"], ["--baseline blur", "path methods"]),
     "device": (["--device", "gpu"], ["no device 'gpu'", "cuda"]),
     "no picture of a dense layer": (["-M", "saliency", "-l", "7"], ["shape (5,)", "--format npz"]),
     "option": (["--metod", "x"], ["--metod", "--method", "seewhy explain --help"]),

@@ -782,3 +782,18 @@ def test_windows_through_a_network_that_ends_in_a_map(end: type[nn.Module]) -> N
     plain, prepared = (seewhy.explain(net, x, **asked, prepare=prepare) for prepare in (False, True))
     assert "windows" in prepared.provenance["prepared"]
     np.testing.assert_allclose(prepared.values, plain.values, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [nn.Dropout, nn.Dropout2d, nn.AlphaDropout, nn.FeatureAlphaDropout])
+def test_dropout_in_place_is_nothing_in_eval_mode(kind: type[nn.Module]) -> None:
+    """MobileNets have it before their last layer; torch has no form of its call without a side effect."""
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        steps = nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(1), kind(inplace=True)
+        net = nn.Sequential(*steps, nn.Flatten(), nn.Linear(8, 4)).eval()
+    x = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    found = seewhy.explain_all(net, x, "saliency", target=1, prepare=True)
+    assert found[0].provenance["prepared"]["used"], found[0].provenance["prepared"]
+    plain = seewhy.explain_all(net, x, "saliency", target=1, prepare=False)
+    for one, other in zip(found, plain, strict=True):
+        np.testing.assert_allclose(one.values, other.values, rtol=1e-4, atol=1e-7)

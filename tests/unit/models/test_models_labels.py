@@ -100,7 +100,7 @@ def test_labels_from_everything(tmp_path):
         ("{not json", "json", "must be UTF-8 text"),
         ("3", "json", "holds a int"),
         ('{"0": "cat", "2": "owl"}', "json", "from 0 to 1 once each; missing: 1"),
-        ('{"cat": 0}', "json", "keys must be class numbers"),
+        ('{"cat": "owl"}', "json", "keys must be class numbers"),
         ('["cat", 3]', "json", "class 1 has no name but 3"),
     ],
 )

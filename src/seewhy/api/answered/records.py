@@ -36,6 +36,8 @@ def predictions(model: Model, outputs: Outputs, most: int = 5) -> list[Predictio
         logits = outputs.logits.detach()
     except Exception:  # an output that only the user's own target understands has no classes to name
         return [None] * outputs.batch
+    if logits.ndim >= 2 and logits.shape[1] > 1:
+        model.check_labels(logits.shape[1])
     if logits.ndim != 2 or logits.shape[1] < 2:
         return [None] * outputs.batch
     probabilities = outputs.probabilities.detach()

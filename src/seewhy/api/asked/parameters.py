@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from seewhy.api.asked.request import Request
 from seewhy.core.perturb.noise import fingerprint, gaussian
 from seewhy.errors import UnknownName, UsageError
 from seewhy.models import Model
 from seewhy.registry import REDUCTIONS, Method
 
 __all__ = ["BASELINES", "baseline_tensor", "reduce_channels", "split_parameters"]
+
+#: the arguments of a request, and those that say how to run it
+_ARGUMENTS = [field.name for field in fields(Request) if field.name not in ("parameters", "settings")]
+_ARGUMENTS += ["reshape", "differentiable", "prepare", "memory", "progress"]
 
 BASELINES = ("black", "white", "grey", "mean", "blur", "noise", "zero")
 
@@ -26,7 +32,9 @@ def split_parameters(methods: Sequence[Method], given: Mapping[str, Any]) -> lis
     """Every method's own parameters, defaults completed; raises `UnknownName` for one that no method takes."""
     for name in given:
         if not any(name in method.parameters for method in methods):
-            known = sorted({p for method in methods for p in method.parameters})
+            if (argument := name.removesuffix("s")) in _ARGUMENTS:
+                raise UsageError(f"{name}= is {argument}=, for several as for one: {argument}=[...]")
+            known = sorted({p for method in methods for p in method.parameters}) + _ARGUMENTS
             where = f" of {', '.join(method.name for method in methods)}"
             raise UnknownName("parameter", name, known, f"seewhy methods {methods[0].name}", where)
     return [{name: given.get(name, default) for name, default in method.parameters.items()} for method in methods]

@@ -28,6 +28,11 @@ __all__ = ["Plan"]
 
 _FUSIONS = ("mean", "max")
 
+#: images up to which as many targets as images could have been meant for each of them
+_FEW = 5
+
+_PAIRED = "targets were paired with images, one each, in their order; all of them for every image: target=[[a, b]] * {}"
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -75,6 +80,8 @@ class Plan:
                 outlines.append(outline)
                 own.append(given | ({"layers": layers} if method.card.several_layers else {}))
         wanted = Wanted(model, request.target, images, classless=all(map(_looks_at_no_class, methods)))
+        if wanted.paired and len(set(map(str, request.target))) == images <= _FEW:
+            network.note(_PAIRED.format(images))
         check_contrast(request.contrast, model)
         if fuse is not None and (len(layers) < 2 or request.reduce == "none"):
             raise UsageError(
@@ -137,7 +144,7 @@ def _check_capabilities(network: Network, methods: Sequence[Method]) -> None:
 
 
 def _check_words(methods: Sequence[Method], request: Request) -> None:
-    fuse, reduce, contrast, prepare = request.fuse, request.reduce, request.contrast, request.settings.prepare
+    fuse, reduce, contrast = request.fuse, request.reduce, request.contrast
     if fuse is not None and fuse not in _FUSIONS:
         raise UnknownName("fusion", str(fuse), _FUSIONS, "fuse='mean' or fuse='max'")
     if reduce is not None:
@@ -160,8 +167,6 @@ def _check_words(methods: Sequence[Method], request: Request) -> None:
             raise UsageError(
                 f"{word}={getattr(request, word)!r:.60}: {methods[0].name} has none; {who}. List them: seewhy methods"
             )
-    if prepare not in (True, False, "auto", "verify"):
-        raise UsageError(f"prepare={prepare!r}: one of True, False, 'auto', 'verify'")
 
 
 def _layer_names(network: Network, layer: Any, spec: str) -> tuple[str, ...]:

@@ -50,6 +50,8 @@ class Wanted:
         if isinstance(target, Tensor | np.ndarray):
             target = target.tolist()
         self.many = isinstance(target, list | tuple | range) or _depends(target)
+        #: whether each of several images has targets of its own
+        self.paired = False
         if isinstance(target, list | tuple | range):
             per_image = list(target) if images > 1 else [list(target)]
             if not per_image or per_image == [[]]:
@@ -60,6 +62,7 @@ class Wanted:
                     f"For the same targets everywhere: target=[[a, b]] * {images}"
                 )
             self._asked = [list(p) if isinstance(p, list | tuple | range) else [p] for p in per_image]
+            self.paired = images > 1
         else:
             self._asked = [[target]] * images
         # labels and types are checked now, before anything is computed

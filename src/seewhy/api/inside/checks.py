@@ -20,7 +20,7 @@ def check_grid(model: Model, x: Tensor, method: str, place: str, shape: tuple[in
         return
     better = next((layer.name for layer in layers(model, x[:1]) if layer.chosen and len(layer.grid or ()) == 2), None)
     where = "the input" if place == INPUT else f"layer {place!r}"
-    hint = f"take {better!r} (layer={better!r}, --layer {better})" if better else "this model has no layer that does"
+    hint = f"take {better!r} (layer={better!r})" if better else "this model has no layer that does"
     raise CapabilityError(
         f"{method} draws grids of two axes; {where} puts out {'×'.join(map(str, shape[1:]))} an image: {hint}"
     )

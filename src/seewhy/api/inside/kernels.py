@@ -110,7 +110,7 @@ def _convolution(network: Network, layer: str | nn.Module | None, spec: str) -> 
     if reason := _reason(part):
         inside = next((candidate for candidate in drawable if candidate.startswith(f"{place.name}.")), None)
         near = inside or next(iter(drawable), None)
-        hint = f"take {near!r} (layer={near!r}, --layer {near})" if near else "this model has no layer that does"
+        hint = f"take {near!r} (layer={near!r})" if near else "this model has no layer that does"
         raise CapabilityError(f"filters draws the kernels of 2-D convolutions; layer {name!r} {reason}: {hint}")
     assert isinstance(part, nn.Conv2d)
     return place.name, part

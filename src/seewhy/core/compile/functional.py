@@ -31,7 +31,7 @@ def make_functional(graph: fx.Graph) -> None:
         if node.op != "call_function" or not isinstance(node.target, torch._ops.OpOverload):
             continue
         source = node.args[0] if node.args else None
-        if node.target._schema.name in _DROPOUTS and node.args[2:3] in ((False,), ()):
+        if node.target._schema.name.removesuffix("_") in _DROPOUTS and node.args[2:3] in ((False,), ()):
             node.replace_all_uses_with(source)  # in eval mode its output is its input
             continue
         written = _written(node)

@@ -9,8 +9,25 @@ from torch import Tensor
 
 from seewhy.core.memory_budget import Budget
 from seewhy.core.network.layouts import Reshape
+from seewhy.errors import UsageError, nearest
 
-__all__ = ["Settings"]
+__all__ = ["Settings", "when"]
+
+#: what may be said of programs that stand for the network, and what it means
+_WHEN: dict[bool | str, bool | str] = {
+    "auto": "auto", "on": True, "verify": "verify", "off": False, "true": True, "false": False,
+    True: True, False: False,
+}  # fmt: skip
+
+
+def when(prepare: bool | str) -> bool | str:
+    """What ``prepare`` means: ``"auto"``, ``True`` ("on"), ``"verify"``, ``False`` ("off"). Raises `UsageError`."""
+    word = prepare.lower() if isinstance(prepare, str) else prepare
+    if not isinstance(word, bool | str) or word not in _WHEN:
+        close = nearest(str(prepare), [name for name in _WHEN if isinstance(name, str)])
+        hint = f"nearest: {close[0]!r}; " if close else ""
+        raise UsageError(f"prepare={prepare!r}: {hint}one of 'auto', 'on' (True), 'verify', 'off' (False)")
+    return _WHEN[word]
 
 
 @dataclass(frozen=True)

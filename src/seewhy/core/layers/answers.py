@@ -41,7 +41,7 @@ _FEW = 1.5
 #: the spread of r from which on positions answer strongly; how much of what they say about an axis may differ within
 #: one row of it, in strong answers and, over all sets of noise, in weak ones; and how strong answers to the coarsest
 #: digit and to finer ones go with that digit, at least
-_STRONG, _STRAY, _STRAY_WEAK, _GOES_WITH, _FINER = 0.25, 0.18, 0.5, 0.73, 0.1
+_STRONG, _STRAY, _STRAY_WEAK, _GOES_WITH, _FINER = 0.25, 0.18, 0.5, 0.73, 0.0
 
 #: the share of what tokens with a place say from which on those without one say as much
 _AS_MUCH = 0.5
@@ -155,7 +155,8 @@ class Answers:
             others = tuple(n for n in range(len(layout.grid)) if n != axis)
             share = shared([about(r, total, others) for r in rs], total) / spread if others and spread > 0 else 0.0
             shares.append(share if share > (_STRAY if spread > _STRONG**2 else _STRAY_WEAK) else 0.0)
-            for digit in range(1, min(self.stripes.digits, int(math.log2(cells))) + 1):
+            # of cells no finer than a digit's, convolutions leave little that answers to it
+            for digit in range(1, min(self.stripes.digits, max(int(math.log2(cells)) - 1, 1)) + 1):
                 r, total = pooled[axis, digit]
                 goes = correlation(r, self._code(layout, axis, digit).to(r.device), total)
                 strong = shared([about(r, total)], total) > _STRONG**2

@@ -16,11 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from seewhy.core.network.devices import made_here
+from seewhy.core.network.fitting import does_not_fit, of_input, of_shapes
 from seewhy.core.network.foreign import Foreign, program_of
 from seewhy.core.network.uncompiled import uncompiled, unrepeated
 from seewhy.errors import CapabilityError, SeewhyError, reason
 
-__all__ = ["Network", "mode_matters", "of_shapes", "submodules", "tensors_of", "unwrap"]
+__all__ = ["Network", "mode_matters", "submodules", "tensors_of", "unwrap"]
 
 _serials = itertools.count()
 
@@ -120,8 +121,7 @@ def mode_matters(part: nn.Module) -> bool:
     return any(word in name for word in ("Dropout", "BatchNorm", "InstanceNorm", "DropPath", "StochasticDepth"))
 
 
-#: what torch says of a forward that was written for another number of inputs
-_OF_SHAPES = ("invalid for input of size", "must match", "shapes cannot be multiplied", "Expected input batch_size")
+#: inputs from which on a forward is one of several
 _SEVERAL = 2
 
 #: what a forward raises that was given something else than it expects
@@ -134,11 +134,6 @@ def _not_taken(root: nn.Module, x: Tensor, error: Exception) -> CapabilityError:
         "If it takes several in a tuple or a dictionary, wrap it in a module that holds the others, whose "
         "forward(self, x) puts them together"
     )
-
-
-def of_shapes(error: Exception) -> bool:
-    """Whether a forward failed because it was written for another number of inputs."""
-    return any(words in str(error) for words in _OF_SHAPES)
 
 
 def _takes_one(root: nn.Module, x: Tensor, error: Exception) -> bool:
@@ -364,13 +359,16 @@ class Network:
 
             places = stack.enter_context(made_here())
 
+            refused: list[tuple[Exception, tuple[int, ...]]] = []
+
             def call(x: Tensor) -> Any:
                 buffers.keep()
                 try:
                     with places():
                         return torch.func.functional_call(root, clones, (x,)) if clones else root(x)
-                except RuntimeError as error:
+                except (RuntimeError, AssertionError) as error:
                     own = isinstance(error, SeewhyError | torch.OutOfMemoryError)
+                    refused[:] = [] if own else [(error, tuple(x.shape))]
                     if own or self.alone or not _takes_one(root, x, error):
                         raise
                     raise TakesOne(root, x, error) from error
@@ -382,11 +380,19 @@ class Network:
                             "(track_running_stats=True, and train it), or use a norm of each sample's own"
                         ) from error
                     own = isinstance(error, ValueError) and "to unpack" not in str(error)
+                    refused[:] = [] if isinstance(error, SeewhyError) else [(error, tuple(x.shape))]
                     if isinstance(error, SeewhyError) or own:
                         raise
                     raise _not_taken(root, x, error) from error
 
-            yield call
+            try:
+                yield call
+            except (RuntimeError, AssertionError, ValueError) as error:
+                # only what nobody inside knew what to do with: many try another batch
+                known = refused and refused[0][0] is error and of_input(error)
+                if known and (unfit := does_not_fit(root, refused[0][1], error)) is not None:
+                    raise unfit from error
+                raise
 
     def note(self, words: str) -> None:
         """Say something about this network beside every map of it, once."""

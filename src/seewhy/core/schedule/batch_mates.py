@@ -22,7 +22,8 @@ from seewhy.core.forward.demand import Demand
 from seewhy.core.forward.result import Forward
 from seewhy.core.forward.session import Session
 from seewhy.core.memory_budget import unmetered
-from seewhy.core.network.borrowed import Network, of_shapes
+from seewhy.core.network.borrowed import Network
+from seewhy.core.network.fitting import of_shapes
 from seewhy.core.network.one_by_one import key_of
 from seewhy.core.network.places import has_places
 from seewhy.core.schedule.attempts import Apart

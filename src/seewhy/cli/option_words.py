@@ -1,0 +1,58 @@
+"""Option words: takes a line that names Python's arguments, gives it with the options that are typed for them; knows no
+command."""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import fields
+
+from seewhy.cli.bundles import DrawingOptions, QuestionOptions
+
+__all__ = ["in_options"]
+
+#: the arguments that are options under their own names
+_OPTIONS = {field.name for kind in (QuestionOptions, DrawingOptions) for field in fields(kind)} - {"pairs"}
+_OPTIONS |= {"method", "fuse", "labels", "weights", "weights_part", "trust_pickle", "device"}
+
+#: those that nothing can be typed for
+_PYTHON = ("reshape", "memory", "references", "differentiable")
+
+#: an argument as errors name it: a word, and its value if it has one
+_NAMED = re.compile(r"(?<!in Python )(?<![\w.\-(])(\()?([a-z]\w*)=(\[[^\]]*\]|'[^']*'|\"[^\"]*\"|[\w.+-]+)?(?!=)")
+
+
+def in_options(line: str) -> str:
+    """``line`` with ``layer='x'`` as ``--layer x``, and a method's own ``steps=9`` as ``--set steps=9``.
+
+    >>> in_options("give two or more, layer=['a', 'b'], or leave fuse= out; max_steps=0: at least 1")
+    'give two or more, --layer a --layer b, or leave --fuse out; --set max_steps=0: at least 1'
+    >>> in_options("say how to read it with reshape=")
+    'say how to read it with reshape= in Python'
+    """
+    return _NAMED.sub(_typed, line)
+
+
+def _typed(found: re.Match[str]) -> str:
+    before, name, value = found[1] or "", found[2], found[3] or ""
+    if name in _PYTHON:
+        return f"{found[0]} in Python"
+    if name in _OPTIONS:
+        option = f"--{name.replace('_', '-')}"
+        return before + " ".join(f"{option} {word}" if word else option for word in _words(value))
+    return before + (f"--set {name}={value.strip(chr(39))}" if name in _parameters() else found[0])
+
+
+def _words(value: str) -> list[str]:
+    try:
+        meant = ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return [value]
+    return [str(word) for word in meant] if isinstance(meant, list) else [str(meant)]
+
+
+def _parameters() -> set[str]:
+    import seewhy.methods  # noqa: F401 - fills the registry
+    from seewhy.registry import methods
+
+    return {name for method in methods for name in method.parameters}
