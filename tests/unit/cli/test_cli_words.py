@@ -83,6 +83,30 @@ def test_a_model_that_is_none_is_one_line(say: Any, command: str, kind: str) -> 
         assert each in said.complaint
 
 
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["--prepare", "onn"], "--prepare onn: nearest: 'on'; one of 'auto', 'on'"),
+        (
+            ["--fuse", "mean", "-l", "1"],
+            "--fuse mean makes one map of several layers: give two or more, and a --reduce",
+        ),
+        (["-M", "integrated-gradients", "--set", "max_steps=0"], "--set max_steps=0, --set tolerance=0.01: both must"),
+        (["-M", "grad-cam", "-l", "input"], "leave --layer out to have one chosen"),
+    ],
+)
+def test_errors_name_what_is_typed(say: Any, argv: list[str], said: str) -> None:
+    """They named Python's arguments: fuse='mean', layer=."""
+    answer = say("explain", "a.png", *argv)
+    assert answer.code == 2
+    assert said in answer.complaint
+
+
+@pytest.mark.parametrize("word", ["true", "ON", "off", "verify", "False"])
+def test_prepare_takes_pythons_words(say: Any, word: str) -> None:
+    assert say("explain", "a.png", "-M", "saliency", "--prepare", word).code == 0
+
+
 def test_names_in_the_zoos_are_looked_up(say: Any) -> None:
     pytest.importorskip("timm")
     said = say("explain", "a.png", "--model", "timm:resnet5", model=None)

@@ -85,9 +85,10 @@ def test_labels_from_everything(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps(expected))
     (tmp_path / "b.json").write_text(json.dumps({"2": "owl", "0": "cat", "1": "dog"}))
     (tmp_path / "keras.json").write_text(json.dumps({str(k): ["n0", name] for k, name in enumerate(expected)}))
-    for given in (list(expected), {1: "dog", 0: "cat", 2: "owl"}):
+    (tmp_path / "class_to_idx.json").write_text(json.dumps({"owl": 2, "cat": 0, "dog": 1}))
+    for given in (list(expected), {1: "dog", 0: "cat", 2: "owl"}, {"dog": 1, "cat": 0, "owl": 2}):
         assert read_labels(given) == expected
-    for name in ("a.txt", "a.json", "b.json", "keras.json"):
+    for name in ("a.txt", "a.json", "b.json", "keras.json", "class_to_idx.json"):
         assert read_labels(tmp_path / name) == expected, name
         assert read_labels(str(tmp_path / name)) == expected
 
