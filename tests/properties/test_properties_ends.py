@@ -105,7 +105,6 @@ def test_no_answer_is_wrong_and_no_class() -> None:
     shares = np.array([[0.7, 0.2, 0.1], [np.nan] * 3, [0.1, 0.1, 0.8], [np.nan, 1.0, 0.0]])
     found = classification([0, 0, 2, 1], shares)
     assert found.accuracy == 0.5
-    assert found.top5 == 0.5
     assert found.classes == (NO_ANSWER, 0, 1, 2)
     assert found.mixed_up() == [(0, NO_ANSWER, 1), (1, NO_ANSWER, 1)]
     assert found.confidence == pytest.approx(0.75)

@@ -103,7 +103,10 @@ def test_factors_are_as_good_as_scikit_learns() -> None:
         product = torch.einsum("nkhw,kc->nhwc", maps, directions).reshape(-1, shape[1]).numpy()
         assert np.linalg.norm(product - rows) / np.linalg.norm(rows) == pytest.approx(error, rel=1e-9)
         assert shares.tolist() == sorted(shares.tolist(), reverse=True)
-        assert float(shares.sum()) == pytest.approx(product.sum() / rows.sum(), rel=1e-9)
+        assert float(shares.sum()) == pytest.approx(np.minimum(product, rows).sum() / rows.sum(), rel=1e-9)
+        factor = maps[:, 0].reshape(-1, 1).numpy() * directions[0].numpy()
+        kept = rows / np.maximum(product, np.maximum(rows, 1e-300))
+        assert float(shares[0]) == pytest.approx((factor * kept).sum() / rows.sum(), rel=1e-9)
         assert bool((maps >= 0).all())
         assert bool((directions >= 0).all())
 

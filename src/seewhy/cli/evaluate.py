@@ -3,6 +3,7 @@ not."""
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import typer
@@ -61,8 +62,9 @@ def evaluate_model(
         shown.add_row(str(row["class"]), escape(row["label"]), str(row["support"]), *numbers)
     console().print(shown)
     numbers_ = evaluation.numbers
+    top5 = "" if math.isnan(numbers_.top5) else f"top 5 {numbers_.top5:.1%}, "
     typer.echo(
-        f"{numbers_.accuracy:.1%} of {numbers_.count} right, top 5 {numbers_.top5:.1%}, "
+        f"{numbers_.accuracy:.1%} of {numbers_.count} right, {top5}"
         f"balanced {numbers_.balanced_accuracy:.1%}, macro F1 {numbers_.macro_f1:.2f}, "
         f"mean confidence {numbers_.confidence:.1%}, calibration error {numbers_.calibration_error:.1%}"
     )

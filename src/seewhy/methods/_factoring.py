@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.linalg import vector_norm as norm
 
-__all__ = ["error_of", "scaled", "start", "sweep"]
+__all__ = ["error_of", "scaled", "shares_of", "start", "sweep"]
 
 Factors = tuple[Tensor, Tensor]
 
@@ -64,8 +64,18 @@ def scaled(rows: Tensor, maps: Tensor, directions: Tensor) -> tuple[Tensor, Tens
     has; and those shares [rank]."""
     sizes = norm(directions, dim=1)
     maps, directions = maps * sizes, directions / sizes.clamp(min=torch.finfo(rows.dtype).tiny)[:, None]
-    total = rows.sum()
-    shares = maps.sum(0) * directions.sum(1)
-    shares = shares / total if float(total) > 0 else torch.zeros_like(shares)
+    shares = shares_of(rows, maps, directions)
     order = shares.argsort(descending=True, stable=True)
     return maps[:, order], directions[order], shares[order]
+
+
+def shares_of(rows: Tensor, maps: Tensor, directions: Tensor) -> Tensor:
+    """What part of the sum of ``rows`` each factor accounts for, [rank], together at most 1.
+
+    Where the product is larger than a value, its factors have that value between them, in proportion to what they
+    give; where it is smaller, the rest is nobody's.
+    """
+    product, total = maps @ directions, rows.sum()
+    kept = torch.where(product > 0, rows / product.clamp(min=torch.finfo(rows.dtype).tiny), 0).clamp(max=1)
+    shares = (maps * (kept @ directions.T)).sum(0)
+    return shares / total if float(total) > 0 else torch.zeros_like(shares)

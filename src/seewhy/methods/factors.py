@@ -37,11 +37,11 @@ def factors(
     """Non-negative matrix factorisation of relu(activation), images and positions as rows, channels as columns.
 
     ``activation`` [N, C, *positions] to maps [N, rank, *positions] >= 0 in the activation's units, directions [rank, C]
-    >= 0 of length one, shares [rank] of the activation's total that each factor accounts for (the largest first),
-    the relative error |relu(A) - M D| / |relu(A)|, and the number of sweeps. Hierarchical alternating least squares
-    from a start by singular vectors: nothing is random. It ends when a sweep lowers the relative error by less than
-    ``tolerance`` times itself, or after ``steps`` sweeps. Raises `UsageError` for a rank that the activation cannot
-    have.
+    >= 0 of length one, shares [rank] of the activation's total that each factor accounts for (the largest first;
+    together at most 1: what the product has too much of is nobody's), the relative error |relu(A) - M D| / |relu(A)|,
+    and the number of sweeps. Hierarchical alternating least squares from a start by singular vectors: nothing is
+    random. It ends when a sweep lowers the relative error by less than ``tolerance`` times itself, or after ``steps``
+    sweeps. Raises `UsageError` for a rank that the activation cannot have.
 
     >>> import torch
     >>> maps, directions, shares, error, sweeps = factors(torch.rand(2, 5, 4, 4), rank=2)

@@ -17,6 +17,9 @@ __all__ = ["NO_ANSWER", "ClassScore", "Classification", "classification"]
 #: the class of an image to which the model gave numbers that are none (NaN)
 NO_ANSWER = -1
 
+#: so many of the surest classes are looked among
+_TOP = 5
+
 #: bins of confidence for the calibration error (Guo et al. 2017)
 _BINS = 15
 
@@ -55,9 +58,9 @@ class Classification:
 
     ``classes`` are the indices that occur in either, in order, `NO_ANSWER` before them where the model gave an image
     no numbers; ``confusion[i, j]`` counts the images of class ``classes[i]`` that were called ``classes[j]``. ``top5``
-    is the share whose class is among the five surest, ``confidence`` the mean probability of the answers,
-    ``calibration_error`` the mean gap between confidence and accuracy over 15 bins of equal width, weighted by their
-    counts (Guo et al. 2017, arXiv:1706.04599, eq. 5).
+    is the share whose class is among the five surest, NaN where the model has no more than five; ``confidence`` the
+    mean probability of the answers, ``calibration_error`` the mean gap between confidence and accuracy over 15 bins of
+    equal width, weighted by their counts (Guo et al. 2017, arXiv:1706.04599, eq. 5; bins are closed above).
     """
 
     classes: tuple[int, ...]
@@ -127,18 +130,19 @@ def classification(truths: Sequence[int], probabilities: NDArray[Any]) -> Classi
     confusion = np.zeros((len(classes), len(classes)), dtype=np.int64)
     for t, a in zip(true.tolist(), answers.tolist(), strict=True):
         confusion[place[t], place[a]] += 1
-    best = np.argsort(-shares, axis=1, kind="stable")[:, :5]
+    best = np.argsort(-shares, axis=1, kind="stable")[:, :_TOP]
     sure = shares[answered].max(1)
     return Classification(
         tuple(int(index) for index in classes),
         confusion,
-        float(((best == true[:, None]).any(1) & answered).mean()),
+        float(((best == true[:, None]).any(1) & answered).mean()) if shares.shape[1] > _TOP else float("nan"),
         float(sure.mean()) if len(sure) else float("nan"),
         _calibration_error(sure, (answers == true)[answered]) if len(sure) else float("nan"),
     )
 
 
 def _calibration_error(sure: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
-    bins = np.minimum((sure * _BINS).astype(np.int64), _BINS - 1)
+    # the paper's bins are open below and closed above: ((m - 1) / M, m / M]
+    bins = np.maximum(np.searchsorted(np.linspace(0, 1, _BINS + 1), sure, side="left") - 1, 0)
     gaps = [abs(sure[bins == n].mean() - right[bins == n].mean()) * (bins == n).mean() for n in np.unique(bins)]
     return float(sum(gaps))

@@ -65,7 +65,56 @@ def test_calibration_error_by_hand() -> None:
     found = classification([0, 1, 0, 1], shares)
     assert found.calibration_error == pytest.approx(0.5 * 0.4 + 0.5 * 0.4)
     assert found.confidence == pytest.approx(0.75)
-    assert found.top5 == 1.0
+
+
+def test_bins_of_confidence_are_closed_above() -> None:
+    """As in Guo et al. 2017: 0.8 = 12/15 is of the bin that ends there, with 0.74, and not of the next one with 0.81."""
+    sure, right = np.array([0.8, 0.74, 0.81, 1.0]), [1, 0, 1, 1]
+    shares = np.stack([sure, 1 - sure], 1)
+    found = classification([0 if r else 1 for r in right], shares)
+    bins = [sure[[0, 1]].mean() - 0.5, 0.81 - 1, 1.0 - 1]
+    assert found.calibration_error == pytest.approx(0.5 * abs(bins[0]) + 0.25 * abs(bins[1]) + 0.25 * abs(bins[2]))
+
+
+@pytest.mark.parametrize(("classes", "told"), [(2, False), (5, False), (6, True)])
+def test_the_five_surest_are_told_of_more_than_five_classes(classes: int, told: bool) -> None:
+    """Of two, 100 % are among the five surest, whatever the network says."""
+    found = classification([0, 1], np.full((2, classes), 1 / classes))
+    assert math.isfinite(found.top5) == told
+
+
+@pytest.mark.parametrize(
+    "header", ["file_name,label", "Image Path,Class", "id,x,category", "filename,split,target", "label,file"]
+)
+def test_tables_of_other_people_say_which_column_is_which(tmp_path: Path, header: str) -> None:
+    _folder(tmp_path)
+    names = header.split(",")
+    swapped, between = names[0] == "label", len(names) == 3
+    lines = [header]
+    for photo, truth in (("red/a.png", "red"), ("green/b.png", "green")):
+        row = [truth, photo] if swapped else [photo, *["train"] * between, truth]
+        lines.append(",".join(row))
+    (tmp_path / "labels.csv").write_text("\n".join(lines) + "\n")
+    assert seewhy.evaluate_model(_model(), tmp_path).numbers.count == 2
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (
+            "red/a.png,red\nred/f.png,red\nred/a.png,red\n",
+            r"line 3: .*a.png is in line 1 as well; a photo has one line",
+        ),
+        ("red/a.png,2.0\n", r"line 1: '2.0' is no class; a class is a whole number or a label: 2$"),
+        ("file,label\n\nred/a.png,1.5\n", r"line 3: '1.5' is no class; a class is a whole number or a label$"),
+        ("red/a.png,rde\n", r"no label 'rde'; nearest: 'red'"),
+    ],
+)
+def test_a_table_with_a_mistake_is_one_line(tmp_path: Path, lines: str, said: str) -> None:
+    _folder(tmp_path)
+    (tmp_path / "labels.csv").write_text(lines)
+    with pytest.raises(UsageError, match=said):
+        seewhy.evaluate_model(_model(), tmp_path)
 
 
 def test_against_scikit_learn() -> None:

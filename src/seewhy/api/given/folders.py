@@ -4,6 +4,7 @@ target most; explains nothing."""
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,9 @@ __all__ = ["SUFFIXES", "Labelled", "is_hidden", "labelled", "photos_in", "strong
 
 _TABLE = "labels.csv"
 
-_HEADERS = (["file", "label"], ["path", "label"], ["image", "label"])
+#: what the columns of a table with a header are called
+_FILES = ("file", "file_name", "filename", "path", "image", "image_path", "name", "id")
+_LABELS = ("label", "labels", "class", "target", "category", "truth", "class_id")
 
 
 @dataclass(frozen=True)
@@ -59,28 +62,43 @@ def _from_table(model: Model, root: Path, table: Path) -> list[Labelled]:
         rows = list(csv.reader(table.read_text(encoding="utf-8-sig").splitlines()))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"cannot read the table {table}: {error}") from error
-    rows = [row for row in rows if row]
-    if rows and [cell.strip().lower() for cell in rows[0][:2]] in _HEADERS:
-        rows = rows[1:]
-    if not rows:
+    numbered = [(number, row) for number, row in enumerate(rows, 1) if row]
+    file, label = 0, 1
+    if numbered and (header := _header(numbered[0][1])):
+        (file, label), numbered = header, numbered[1:]
+    if not numbered:
         raise UsageError(f"the table {table} is empty; a line for each photo: file,label")
-    known, listed = dict[str, int](), []
-    for number, row in enumerate(rows, 1):
-        if len(row) < 2:
-            raise UsageError(f"{table}, line {number}: {','.join(row)!r}; a line is file,label")
-        path, name = root / row[0].strip(), row[1].strip()
+    known, lines, listed = dict[str, int](), dict[Path, int](), []
+    for number, row in numbered:
+        where = f"{table}, line {number}"
+        if len(row) <= max(file, label):
+            raise UsageError(f"{where}: {','.join(row)!r}; a line is file,label")
+        path, name = root / row[file].strip(), row[label].strip()
         if not path.is_file():
-            raise UsageError(f"{table}, line {number}: no file {path}; names are relative to the folder")
+            raise UsageError(f"{where}: no file {path}; names are relative to the folder")
+        if (first := lines.setdefault(path.resolve(), number)) != number:
+            raise UsageError(f"{where}: {path} is in line {first} as well; a photo has one line")
         if name not in known:
-            known[name] = _class_of(model, name, f"{table}, line {number}")
+            known[name] = _class_of(model, name, where)
         listed.append(Labelled(path, known[name]))
     return listed
+
+
+def _header(row: Sequence[str]) -> tuple[int, int] | None:
+    """The columns of files and of labels, where ``row`` names them."""
+    names = [cell.strip().lower().replace(" ", "_") for cell in row]
+    files, labels = ([n for n, name in enumerate(names) if name in known] for known in (_FILES, _LABELS))
+    return (files[0], labels[0]) if files and labels and files[0] != labels[0] else None
 
 
 def _class_of(model: Model, name: str, where: str) -> int:
     try:
         return model.find_label(name)
     except (UnknownName, UsageError) as error:
+        if re.fullmatch(r"-?\d*\.\d+|-?\d+\.", name):  # 3.0 and nan are what tables of numbers write
+            whole = float(name).is_integer()
+            hint = f"a class is a whole number or a label{f': {float(name):.0f}' if whole else ''}"
+            raise UsageError(f"{where}: {name!r} is no class; {hint}") from error
         raise UsageError(f"{where} is no class of the model: {error}") from error
 
 

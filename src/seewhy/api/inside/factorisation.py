@@ -25,6 +25,7 @@ from seewhy.core.network.places import AUTO
 from seewhy.core.schedule.jobs import Outline
 from seewhy.errors import CapabilityError, TargetError, UsageError
 from seewhy.explanation import Cost, Gallery, Tile
+from seewhy.methods._factoring import shares_of
 from seewhy.models import Model
 from seewhy.models.loader import taken
 from seewhy.registry import Method, Need
@@ -83,7 +84,7 @@ def factors(
         raise CapabilityError(f"factors: layer {place!r} puts out NaN or infinity; check the weights and the images")
     maps, directions, shares, error, sweeps = registry["factors"].formula(activation, **plan.parameters[0])
     values, parts = array(maps), array(shares)
-    tiles = _tiles(items, values, array(directions), parts, array(activation.clamp(min=0).flatten(1).sum(1)))
+    tiles = _tiles(items, values, parts, _shares_within(activation, maps, directions))
     ended = f"after {sweeps} sweeps{' (the most allowed)' if sweeps == plan.parameters[0]['steps'] else ''}"
     return Gallery(
         title=f"{wrapped.name}: {rank} factors of {place} on {len(items)} image{'' if len(items) == 1 else 's'}",
@@ -95,13 +96,22 @@ def factors(
         notes=(
             f"relative error {error:.3g} {ended}",
             _left_out(activation),
-            "a factor has one colour and one scale in all rows; shares are of the activation's total",
+            "a factor has one colour and one scale in all rows; shares are of the activation's total, and what factors "
+            "make too much is nobody's",
             *dict.fromkeys(note for item in items for note in item.notes),
             *plan.network.warned,
         ),
         parameters={"layer": place, **plan.parameters[0]},
         cost=Cost(cost.forwards, cost.backwards, 0, time.perf_counter() - began),
         provenance=origin,
+    )
+
+
+def _shares_within(activation: Tensor, maps: Tensor, directions: Tensor) -> NDArray[Any]:
+    """What part of each image's activation each factor accounts for, [N, rank]."""
+    rows = activation.clamp(min=0).flatten(2).movedim(1, -1).to(maps)
+    return np.stack(
+        [array(shares_of(own, some.flatten(1).T, directions.to(maps))) for own, some in zip(rows, maps, strict=True)]
     )
 
 
@@ -147,18 +157,15 @@ def _activations(plan: Plan, items: Sequence[Item]) -> tuple[Tensor, str, Cost, 
 def _tiles(
     items: Sequence[Item],
     maps: NDArray[Any],
-    directions: NDArray[Any],
     shares: NDArray[Any],
-    totals: NDArray[Any],
+    within: NDArray[Any],
 ) -> list[Tile]:
-    """A row an image: the photo if there is one, all factors, each factor."""
+    """A row an image: the photo if there is one, all factors, each factor with its share ``within`` that image."""
     rank = maps.shape[1]
     colours = hues(rank)
     tops = [limits([maps[:, k]], signed=False)[1] for k in range(rank)]
     tiles = []
-    for item, own_maps, total in zip(items, maps, totals, strict=True):
-        sums = own_maps.reshape(rank, -1).sum(1) * directions.sum(1)
-        here = sums / total if total > 0 else np.zeros(rank)
+    for item, own_maps, here in zip(items, maps, within, strict=True):
         if any(other.view is not None for other in items):
             tiles.append(Tile(_ground(item), (item.name or "input",)))
         tiles.append(Tile(tinted(item.view, list(own_maps), colours, tops), ("all factors",)))
