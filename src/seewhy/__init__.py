@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from seewhy import extend
     from seewhy.api import explain, explain_all, explain_batches, load, wrap
     from seewhy.api.attacking import attack, attack_all
+    from seewhy.api.boundaries import boundary
     from seewhy.api.doctoring import diagnose
     from seewhy.api.evaluating import Evaluation, Mistake, evaluate_model
     from seewhy.api.inside.channels import feature_maps, feature_maps_all
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from seewhy.core import targets
     from seewhy.explanation import (
         Attack,
+        Boundary,
         Cost,
         Diagnosis,
         Explanation,
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Attack",
+    "Boundary",
     "Card",
     "Classification",
     "Cost",
@@ -75,6 +78,7 @@ __all__ = [
     "__version__",
     "attack",
     "attack_all",
+    "boundary",
     "diagnose",
     "errors",
     "evaluate_model",
@@ -99,6 +103,7 @@ __all__ = [
 
 _HOMES = {
     "Attack": "seewhy.explanation",
+    "Boundary": "seewhy.explanation",
     "Card": "seewhy.registry",
     "Classification": "seewhy.metrics",
     "Cost": "seewhy.explanation",
@@ -122,6 +127,7 @@ _HOMES = {
     "Tile": "seewhy.explanation",
     "attack": "seewhy.api.attacking",
     "attack_all": "seewhy.api.attacking",
+    "boundary": "seewhy.api.boundaries",
     "diagnose": "seewhy.api.doctoring",
     "evaluate_model": "seewhy.api.evaluating",
     "explain": "seewhy.api",

@@ -25,6 +25,7 @@ MODULES = sorted(
 
 PUBLIC = [
     "Attack",
+    "Boundary",
     "Card",
     "Classification",
     "Cost",
@@ -49,6 +50,7 @@ PUBLIC = [
     "__version__",
     "attack",
     "attack_all",
+    "boundary",
     "diagnose",
     "errors",
     "evaluate_model",

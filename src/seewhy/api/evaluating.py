@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 
 from seewhy.api.answered.predictions import predict_items
-from seewhy.api.given.folders import labelled
-from seewhy.api.given.images import Item, read_items
-from seewhy.errors import ImageError, TargetError, UsageError
+from seewhy.api.given.truths import known_truths
+from seewhy.errors import TargetError
 from seewhy.explanation.plain import plain
 from seewhy.metrics import NO_ANSWER, Classification, classification
 from seewhy.models import Model
@@ -25,9 +24,6 @@ from seewhy.render import SUFFIXES, check, write, write_bytes
 from seewhy.render.plots import matrix
 
 __all__ = ["Evaluation", "Mistake", "evaluate_model"]
-
-#: photos read before they are answered: pictures are large, numbers are not
-_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -130,35 +126,15 @@ def evaluate_model(
     6
     """
     wrapped = taken(model)
-    if truths is None:
-        if not isinstance(images, str | Path):
-            raise UsageError("evaluate_model needs the true classes: truths=[...], or a folder with one for each class")
-        known, source = _folder(wrapped, images, labels)
-    else:
-        source = list(images) if not isinstance(images, str | Path) else [images]
-        known = [wrapped.find_label(label) if isinstance(label, str) else int(label) for label in truths]
-        if len(known) != len(source):
-            raise UsageError(f"{len(known)} truths for {len(source)} images: one for each")
-    names, true, rows, failed = list[str](), list[int](), list[Any](), list[str]()
-    for start in range(0, len(source), _AT_ONCE):
-        items = list[Item]()
-        for number, (one, truth) in enumerate(zip(source[start:][:_AT_ONCE], known[start:], strict=False), start):
-            try:
-                (item,), _ = read_items(wrapped, one)
-            except ImageError as error:
-                failed.append(str(error))
-                continue
-            items.append(item)
-            names.append(str(one) if isinstance(one, str | Path) else item.name or f"image {number}")
-            true.append(truth)
+    known = known_truths(wrapped, images, truths, labels, "evaluate_model", progress)
+    names, true, rows = list[str](), list[int](), list[Any]()
+    for items, called_so, truths_of_them in known.batches():
+        names += called_so
+        true += truths_of_them
         for scored in predict_items(wrapped, items, memory=memory):
             if scored.probabilities is None:
                 raise TargetError("the model's output is no row of class scores, so nothing can be right or wrong")
             rows.append(scored.probabilities.double().numpy())
-        if progress is not None:
-            progress("photos", min(start + _AT_ONCE, len(source)), len(source))
-    if not rows:
-        raise UsageError(f"none of the {len(source)} photos can be read")
     shares = np.stack(rows)
     numbers = classification(true, shares)
     said = np.where(np.isfinite(shares).all(1), np.nan_to_num(shares).argmax(1), NO_ANSWER)
@@ -169,19 +145,8 @@ def evaluate_model(
     ]
     mistakes.sort(key=lambda mistake: -math.inf if math.isnan(mistake.probability) else -mistake.probability)
     called = tuple(_called(wrapped, index) for index in numbers.classes)
-    return Evaluation(numbers, tuple(mistakes), called, wrapped.spec or wrapped.name, tuple(failed))
+    return Evaluation(numbers, tuple(mistakes), called, wrapped.spec or wrapped.name, tuple(known.failed))
 
 
 def _called(model: Model, index: int) -> str:
     return "no answer" if index == NO_ANSWER else model.label(index) or f"class {index}"
-
-
-def _folder(model: Model, folder: str | Path, table: str | Path | None) -> tuple[list[int], list[Any]]:
-    photos = labelled(model, folder, table)
-    known = [photo.truth for photo in photos if photo.truth is not None]
-    if len(known) != len(photos):
-        raise UsageError(
-            f"{len(photos) - len(known)} of {len(photos)} photos in {folder} have no class: sort them into a "
-            "sub-folder for each class, or write labels.csv with a line file,label for each"
-        )
-    return known, [photo.path for photo in photos]

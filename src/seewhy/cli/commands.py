@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from seewhy.cli.attack import attack
 from seewhy.cli.bench import bench
+from seewhy.cli.boundary import boundary
 from seewhy.cli.demo import demo
 from seewhy.cli.doctor import doctor
 from seewhy.cli.evaluate import evaluate_model
@@ -14,6 +15,6 @@ from seewhy.cli.maximise import maximise
 from seewhy.cli.segment import segment
 
 __all__ = [
-    "attack", "bench", "compare", "demo", "doctor", "evaluate_model", "explain", "factors", "features", "filters",
-    "labels", "layers", "maximise", "methods", "segment",
+    "attack", "bench", "boundary", "compare", "demo", "doctor", "evaluate_model", "explain", "factors", "features",
+    "filters", "labels", "layers", "maximise", "methods", "segment",
 ]  # fmt: skip

@@ -16,7 +16,12 @@ from seewhy.cli.show import as_json
 from seewhy.cli.tables import console, table
 from seewhy.errors import CapabilityError
 
-__all__ = ["evaluate_model"]
+__all__ = ["Truths", "evaluate_model"]
+
+Truths = Annotated[
+    str | None,
+    typer.Option("--truths", metavar="FILE", help="A table with lines file,label instead of sub-folders."),
+]
 
 #: rows of the table of classes that are printed; the CSV has all
 _SHOWN = 40
@@ -25,10 +30,7 @@ _SHOWN = 40
 @bundled
 def evaluate_model(
     folder: Annotated[str, typer.Argument(metavar="FOLDER", help="Photos, in a sub-folder for each class.")],
-    truths: Annotated[
-        str | None,
-        typer.Option("--truths", metavar="FILE", help="A table with lines file,label instead of sub-folders."),
-    ] = None,
+    truths: Truths = None,
     *,
     source: ModelOptions,
     output: OutputOptions,

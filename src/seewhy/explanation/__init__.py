@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from seewhy.explanation.attack import Attack
+from seewhy.explanation.boundary import Boundary, Head
 from seewhy.explanation.collection import Explanations, file_stems
 from seewhy.explanation.diagnosis import Diagnosis, Finding, GridProof, MethodCheck
 from seewhy.explanation.gallery import Gallery, Tile, columns_for
@@ -13,6 +14,7 @@ from seewhy.explanation.segmentation import Segmentation, graph_cut
 __all__ = [
     "CODES",
     "Attack",
+    "Boundary",
     "Cost",
     "Diagnosis",
     "Explanation",
@@ -21,6 +23,7 @@ __all__ = [
     "Gallery",
     "GridProof",
     "Guess",
+    "Head",
     "MethodCheck",
     "Prediction",
     "Segmentation",

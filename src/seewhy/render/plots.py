@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["chart", "curve", "matrix"]
+__all__ = ["chart", "curve", "document", "drawn", "matrix"]
 
 #: classes beyond which a matrix has no room for names and numbers
 _NAMED, _NUMBERED = 60, 25
@@ -32,9 +33,20 @@ def chart(width: float, height: float) -> tuple[Any, Any]:
     return figure, figure.add_subplot()
 
 
-def _drawn(figure: Any) -> Image.Image:
+def drawn(figure: Any) -> Image.Image:
+    """A figure as an RGB picture."""
     figure.canvas.draw()
     return Image.fromarray(np.asarray(figure.canvas.buffer_rgba())).convert("RGB")
+
+
+def document(figure: Any) -> str:
+    """A figure as an SVG document, the same for the same figure: text stays text, and no date is in it."""
+    import matplotlib
+
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": "seewhy", "svg.fonttype": "none"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
 
 
 def curve(x: Sequence[float], y: Sequence[float], *, title: str, x_label: str, y_label: str) -> Image.Image:
@@ -43,7 +55,7 @@ def curve(x: Sequence[float], y: Sequence[float], *, title: str, x_label: str, y
     axes.plot(x, y, marker="o", color="#b5532a")
     axes.set(xlabel=x_label, ylabel=y_label, ylim=(-3, 103), title=title)
     axes.grid(alpha=0.3)
-    return _drawn(figure)
+    return drawn(figure)
 
 
 def matrix(counts: NDArray[np.int64], names: Sequence[str], *, title: str) -> Image.Image:
@@ -61,4 +73,4 @@ def matrix(counts: NDArray[np.int64], names: Sequence[str], *, title: str) -> Im
             if count:
                 ink = "white" if shares[row, column] > 0.6 else "black"
                 axes.text(column, row, str(count), ha="center", va="center", fontsize=7, color=ink)
-    return _drawn(figure)
+    return drawn(figure)

@@ -122,7 +122,7 @@ MODULE = "seewhy_cli_networks"
 #: the commands that take a model
 TAKING = (
     "explain", "compare", "layers", "labels", "features", "filters", "factors", "maximise", "attack", "segment",
-    "evaluate-model", "bench",
+    "evaluate-model", "boundary", "bench",
 )  # fmt: skip
 
 

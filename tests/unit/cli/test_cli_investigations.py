@@ -114,3 +114,20 @@ def test_evaluate_model(say: Any, truths: Path) -> None:
     (truths / "cow" / "x.png").write_bytes(b"")
     assert say("evaluate-model", "set").code == 2
     assert "'cow'" in say("evaluate-model", "set").complaint
+
+
+def test_boundary(say: Any, truths: Path) -> None:
+    pytest.importorskip("matplotlib")
+    said = say("boundary", "set", "--format", "svg", "--json")
+    assert (said.code, said.err) == (0, "")
+    assert (said.document["count"], said.document["regions"]) == (3, "head")
+    assert [Path(path).suffix for path in said.document["files"]] == [".svg", ".csv"]
+    assert sum(point["right"] for point in said.document["points"]) == 2
+    text = say("boundary", "set", "--worst", "1").out
+    assert "3 photos, 66.7% right" in text
+    assert "coloured by the last linear layer's answers" in text
+    assert "shows tench" in text or "shows hen" in text
+    assert "neighbours" not in say("boundary", "set", "--layer", "3", "-q").err
+    assert say("boundary", "set", "--format", "gif").code == 2
+    assert "nearest: 'pca'" in say("boundary", "set", "--projection", "pcaa").complaint
+    assert say("boundary", "nowhere").code == 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from seewhy.core.forward.settings import Settings
 from seewhy.core.layers.choice import read_layer
 from seewhy.core.memory_budget import chunks
 from seewhy.core.network.borrowed import Network
-from seewhy.core.network.places import Place, find_place
+from seewhy.core.network.places import Place
 from seewhy.core.schedule.attempts import attempts
 from seewhy.core.schedule.batch_mates import each_of, look
 from seewhy.core.targets import Target
@@ -26,7 +26,9 @@ from seewhy.errors import TargetError
 from seewhy.explanation import Prediction
 from seewhy.models import Model
 
-__all__ = ["Scored", "predict_items"]
+__all__ = ["Scored", "predict_items", "read_each"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,10 +63,28 @@ def predict_items(
 ) -> list[Scored]:
     """What the model says of every item, in their order, with the score of its own target in ``targets``; one forward
     each, in chunks that fit into ``memory``."""
-    network, scored = Network(model.module), dict[int, Scored]()
-    places = {name: find_place(network.module, name) for target in targets or () for name in target.layers}
+    names = {name for target in targets or () for name in target.layers}
+
+    def read(session: Session, some: Sequence[int]) -> list[Scored]:
+        places = {name: session.find(name) for name in names}
+        return _scored(model, session, places, [] if targets is None else [targets[i] for i in some])
+
+    return read_each(model, items, read, memory=memory, progress=progress)
+
+
+def read_each(
+    model: Model,
+    items: Sequence[Item],
+    read: Callable[[Session, Sequence[int]], Sequence[T]],
+    *,
+    memory: int | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> list[T]:
+    """What ``read`` gives for every item, in their order: it takes a session of some of them, and which those are, in
+    chunks that fit into ``memory``."""
+    network, found = Network(model.module), dict[int, T]()
     for attempt in attempts(network, Settings(memory=memory)):
-        scored.clear()
+        found.clear()
         with attempt, network.borrowed() as call:
             budget = attempt.settings.budget()
             for indices in same_shape(items):
@@ -73,11 +93,10 @@ def predict_items(
                     with chunk:
                         x = network.like(torch.stack([items[i].tensor for i in some]))
                         session = Session(network, call, x, attempt.settings, reader=read_layer)
-                        own_targets = [] if targets is None else [targets[i] for i in some]
-                        scored |= dict(zip(some, _scored(model, session, places, own_targets), strict=True))
+                        found |= dict(zip(some, read(session, some), strict=True))
                     if progress is not None:
-                        progress("predictions", len(scored), len(items))
-    return [scored[i] for i in range(len(items))]
+                        progress("predictions", len(found), len(items))
+    return [found[i] for i in range(len(items))]
 
 
 def _scored(model: Model, session: Session, places: dict[str, Place], targets: Sequence[Target]) -> list[Scored]:

@@ -28,6 +28,7 @@ __all__ = [
     "gradients_at",
     "head_weights",
     "hessian_product",
+    "last_linear",
     "proven_head",
     "score_batch",
 ]
@@ -95,7 +96,7 @@ def proven_head(forward: Forward, ask: asks.HeadWeights, place: str, targets: Se
     """
     if not (ask.required or forward.scores(targets).requires_grad):
         return None  # its weights are read off a gradient, and none was recorded
-    linear = next((layer for layer in reversed(forward.linears) if _gives(layer, forward.outputs.logits)), None)
+    linear = last_linear(forward)
     problem = ""
     if place == INPUT:
         problem = "it was asked for at the input"
@@ -111,6 +112,11 @@ def proven_head(forward: Forward, ask: asks.HeadWeights, place: str, targets: Se
             "--method grad-cam is the same map there and works on any head"
         )
     return None if problem else linear
+
+
+def last_linear(forward: Forward) -> Linear | None:
+    """The linear layer that gives the scores; None where they come out of anything else."""
+    return next((layer for layer in reversed(forward.linears) if _gives(layer, forward.outputs.logits)), None)
 
 
 def _linear_in(forward: Forward, result: Tensor, targets: Sequence[Target]) -> bool:
