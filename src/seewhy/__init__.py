@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from seewhy.api.boundaries import boundary
     from seewhy.api.doctoring import diagnose
     from seewhy.api.evaluating import Evaluation, Mistake, evaluate_model
+    from seewhy.api.given.training_logs import training_curves
     from seewhy.api.inside.channels import feature_maps, feature_maps_all
     from seewhy.api.inside.factorisation import factors
     from seewhy.api.inside.kernels import filters
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         Attack,
         Boundary,
         Cost,
+        Curves,
         Diagnosis,
         Explanation,
         Explanations,
@@ -57,6 +59,7 @@ __all__ = [
     "Card",
     "Classification",
     "Cost",
+    "Curves",
     "Diagnosis",
     "Evaluation",
     "Explanation",
@@ -98,6 +101,7 @@ __all__ = [
     "segment",
     "segment_all",
     "targets",
+    "training_curves",
     "wrap",
 ]
 
@@ -107,6 +111,7 @@ _HOMES = {
     "Card": "seewhy.registry",
     "Classification": "seewhy.metrics",
     "Cost": "seewhy.explanation",
+    "Curves": "seewhy.explanation",
     "Diagnosis": "seewhy.explanation",
     "Evaluation": "seewhy.api.evaluating",
     "Explanation": "seewhy.explanation",
@@ -146,6 +151,7 @@ _HOMES = {
     "segment": "seewhy.api.segmenting",
     "segment_all": "seewhy.api.segmenting",
     "targets": "seewhy.core.targets",
+    "training_curves": "seewhy.api.given.training_logs",
     "wrap": "seewhy.api",
 }
 

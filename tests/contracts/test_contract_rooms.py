@@ -29,6 +29,7 @@ PUBLIC = [
     "Card",
     "Classification",
     "Cost",
+    "Curves",
     "Diagnosis",
     "Evaluation",
     "Explanation",
@@ -70,6 +71,7 @@ PUBLIC = [
     "segment",
     "segment_all",
     "targets",
+    "training_curves",
     "wrap",
 ]
 

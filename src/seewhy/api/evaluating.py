@@ -12,16 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from seewhy.api.answered.predictions import predict_items
+from seewhy.api.given.training_logs import training_curves
 from seewhy.api.given.truths import known_truths
 from seewhy.errors import TargetError
+from seewhy.explanation import Curves
 from seewhy.explanation.plain import plain
 from seewhy.metrics import NO_ANSWER, Classification, classification
 from seewhy.models import Model
 from seewhy.models.loader import taken
-from seewhy.render import SUFFIXES, check, write, write_bytes
-from seewhy.render.plots import matrix
+from seewhy.render import SUFFIXES, check, side_by_side, write, write_bytes
+from seewhy.render.plots import matrix, matrix_side
 
 __all__ = ["Evaluation", "Mistake", "evaluate_model"]
 
@@ -40,13 +43,14 @@ class Mistake:
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     """A model on photos of known classes: ``numbers`` (the confusion matrix and all that follows from it), every
-    mistake, the surest first, and the photos that could not be read."""
+    mistake, the surest first, the photos that could not be read, and the training's ``curves``, if a log was given."""
 
     numbers: Classification
     mistakes: tuple[Mistake, ...]
     labels: tuple[str, ...]
     model: str
     failed: tuple[str, ...] = ()
+    curves: Curves | None = None
 
     @property
     def accuracy(self) -> float:
@@ -58,9 +62,14 @@ class Evaluation:
         return self.labels[self.numbers.classes.index(index)]
 
     def figure(self) -> Any:
-        """The confusion matrix as a PIL image; raises `CapabilityError` without matplotlib."""
+        """The confusion matrix, and the training's curves beside it, as a PIL image; raises `CapabilityError` without
+        matplotlib."""
         title = f"{self.model}: {self.accuracy:.1%} of {self.numbers.count} right"
-        return matrix(self.numbers.confusion, self.labels, title=title)
+        drawn = matrix(self.numbers.confusion, self.labels, title=title)
+        if self.curves is None:
+            return drawn
+        beside = self.curves.beside(matrix_side(len(self.labels)))
+        return Image.fromarray(side_by_side(np.asarray(drawn), np.asarray(beside), gap=16))
 
     def table(self) -> list[dict[str, Any]]:
         """A row for each class: class, label, support, precision, recall, f1."""
@@ -84,7 +93,8 @@ class Evaluation:
         summary: dict[str, Any] = plain(
             {"model": self.model, **numbers, "classes": self.table(), "mixed_up": confused, "mistakes": mistakes}
         )
-        return summary | {"confusion": self.numbers.confusion.tolist(), "failed": list(self.failed)}
+        rest = {"confusion": self.numbers.confusion.tolist(), "failed": list(self.failed)}
+        return summary | rest | ({} if self.curves is None else {"curves": self.curves.to_dict()})
 
     def save(self, path: str | Path, *, force: bool = False) -> Path:
         """The file written: ``.csv`` the table of classes, ``.png``, ``.jpg`` the confusion matrix.
@@ -109,6 +119,7 @@ def evaluate_model(
     truths: Sequence[int | str] | None = None,
     *,
     labels: str | Path | None = None,
+    curves: str | Path | Curves | None = None,
     memory: int | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Evaluation:
@@ -117,7 +128,8 @@ def evaluate_model(
     ``model`` as for `seewhy.explain`. ``images`` is a folder, whose sub-folders name the classes or which has a table
     ``labels.csv`` (``labels`` names another), or any images that `seewhy.explain` takes, with ``truths`` [N], class
     numbers or labels. Photos that cannot be read are left out and named; those to which the model answers NaN are
-    wrong, and called "no answer". Raises `UsageError` for photos without a class, `TargetError` for models without a
+    wrong, and called "no answer". ``curves``, a training's log (see `seewhy.training_curves`), is drawn beside the
+    matrix. Raises `UsageError` for photos without a class, `TargetError` for models without a
     row of class scores.
 
     >>> import torch, seewhy
@@ -125,6 +137,7 @@ def evaluate_model(
     >>> seewhy.evaluate_model(net, torch.rand(6, 3, 4, 4), [0, 1, 0, 1, 0, 1]).numbers.count
     6
     """
+    log = training_curves(curves) if isinstance(curves, str | Path) else curves
     wrapped = taken(model)
     known = known_truths(wrapped, images, truths, labels, "evaluate_model", progress)
     names, true, rows = list[str](), list[int](), list[Any]()
@@ -145,7 +158,7 @@ def evaluate_model(
     ]
     mistakes.sort(key=lambda mistake: -math.inf if math.isnan(mistake.probability) else -mistake.probability)
     called = tuple(_called(wrapped, index) for index in numbers.classes)
-    return Evaluation(numbers, tuple(mistakes), called, wrapped.spec or wrapped.name, tuple(known.failed))
+    return Evaluation(numbers, tuple(mistakes), called, wrapped.spec or wrapped.name, tuple(known.failed), log)
 
 
 def _called(model: Model, index: int) -> str:

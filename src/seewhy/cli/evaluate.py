@@ -31,6 +31,14 @@ _SHOWN = 40
 def evaluate_model(
     folder: Annotated[str, typer.Argument(metavar="FOLDER", help="Photos, in a sub-folder for each class.")],
     truths: Truths = None,
+    curves: Annotated[
+        str | None,
+        typer.Option(
+            "--curves",
+            metavar="FILE",
+            help="A training's CSV (epoch,loss,val_loss..., Keras' or Lightning's), drawn beside the matrix.",
+        ),
+    ] = None,
     *,
     source: ModelOptions,
     output: OutputOptions,
@@ -46,9 +54,12 @@ def evaluate_model(
 
     files = Folder(output.out, force=output.force)
     with quiet_warnings(output.quiet), bars(output.quiet) as bar:
-        evaluation = evaluate(source.load(), folder, labels=truths, progress=bar)
+        evaluation = evaluate(source.load(), folder, labels=truths, curves=curves, progress=bar)
     for reason in evaluation.failed:
         complain(in_options(reason))
+    if evaluation.curves is not None and not output.quiet:
+        for note in evaluation.curves.notes:
+            complain(f"{evaluation.curves.name}: {note}")
     paths = [evaluation.save(files.free("classes", "csv"), force=True)]
     try:
         paths.append(evaluation.save(files.free("confusion", "png"), force=True))
@@ -72,6 +83,8 @@ def evaluate_model(
     )
     for truth, said, count in numbers_.mixed_up(5):
         typer.echo(f"  {count} x {evaluation.label(truth)!r} called {evaluation.label(said)!r}")
+    if evaluation.curves is not None and (best := evaluation.curves.lowest_loss()) is not None:
+        typer.echo(f"lowest {best[0]}: {best[2]:.4g} at {evaluation.curves.axis} {best[1]:g}, {evaluation.curves.name}")
     for path in paths:
         typer.echo(f"    {path}")
     return 1 if evaluation.failed else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from seewhy.explanation.attack import Attack
 from seewhy.explanation.boundary import Boundary, Head
 from seewhy.explanation.collection import Explanations, file_stems
+from seewhy.explanation.curves import Curve, Curves
 from seewhy.explanation.diagnosis import Diagnosis, Finding, GridProof, MethodCheck
 from seewhy.explanation.gallery import Gallery, Tile, columns_for
 from seewhy.explanation.parts import CODES, Cost, Guess, Prediction, Status
@@ -16,6 +17,8 @@ __all__ = [
     "Attack",
     "Boundary",
     "Cost",
+    "Curve",
+    "Curves",
     "Diagnosis",
     "Explanation",
     "Explanations",

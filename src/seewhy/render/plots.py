@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["chart", "curve", "document", "drawn", "matrix"]
+__all__ = ["chart", "curve", "document", "drawn", "matrix", "matrix_side"]
 
 #: classes beyond which a matrix has no room for names and numbers
 _NAMED, _NUMBERED = 60, 25
@@ -58,9 +58,14 @@ def curve(x: Sequence[float], y: Sequence[float], *, title: str, x_label: str, y
     return drawn(figure)
 
 
+def matrix_side(classes: int) -> float:
+    """How high a confusion matrix of so many classes is, in inches."""
+    return float(min(max(3.5, 0.32 * classes + 2), 14))
+
+
 def matrix(counts: NDArray[np.int64], names: Sequence[str], *, title: str) -> Image.Image:
     """A confusion matrix: rows true, columns said, coloured by each row's shares, counts written where they fit."""
-    side = min(max(3.5, 0.32 * len(names) + 2), 14)
+    side = matrix_side(len(names))
     figure, axes = chart(side + 0.6, side)
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     axes.imshow(shares, cmap="Oranges", vmin=0, vmax=1, interpolation="nearest")

@@ -131,3 +131,15 @@ def test_boundary(say: Any, truths: Path) -> None:
     assert say("boundary", "set", "--format", "gif").code == 2
     assert "nearest: 'pca'" in say("boundary", "set", "--projection", "pcaa").complaint
     assert say("boundary", "nowhere").code == 2
+
+
+def test_curves_beside_the_matrix(say: Any, truths: Path, work: Path) -> None:
+    pytest.importorskip("matplotlib")
+    (work / "log.csv").write_text("epoch,loss,val_loss,when\n1,0.9,0.8,noon\n2,0.5,0.85,night\n")
+    said = say("evaluate-model", "set", "--curves", "log.csv")
+    assert "lowest val_loss: 0.8 at epoch 1, log.csv" in said.out
+    assert "column 'when' holds words" in said.complaint
+    said = say("evaluate-model", "set", "--curves", "log.csv", "--json", "-q")
+    assert said.document["curves"]["lowest_loss"]["epoch"] == 1
+    assert _read(said.document["files"][1]).shape[1] > 900
+    assert "cannot read the training log" in say("evaluate-model", "set", "--curves", "none.csv").complaint
