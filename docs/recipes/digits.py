@@ -50,8 +50,29 @@ def load(seed: int) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.
     return large[learn], held.target[learn], large[test], held.target[test]
 
 
-def train(pictures: NDArray[np.float32], truths: NDArray[np.int64], epochs: int, seed: int) -> keras.Model:
-    """Two convolutions, a pooling, a third, and two dense layers."""
+class Unseen(keras.callbacks.Callback):
+    """Loss and accuracy on digits that are not learnt from, after every epoch; training goes on as it would without."""
+
+    def __init__(self, pictures: NDArray[np.float32], truths: NDArray[np.int64]) -> None:
+        super().__init__()
+        self.pictures, self.truths = pictures, truths
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Add them to what is logged."""
+        with torch.random.fork_rng([]):  # Keras' own validation draws from the numbers that shuffle the next epoch
+            loss, accuracy = self.model.evaluate(self.pictures, self.truths, verbose=0)
+        (logs or {}).update(val_loss=loss, val_accuracy=accuracy)
+
+
+def train(
+    pictures: NDArray[np.float32],
+    truths: NDArray[np.int64],
+    epochs: int,
+    seed: int,
+    unseen: tuple[NDArray[np.float32], NDArray[np.int64]],
+    log: Path,
+) -> keras.Model:
+    """Two convolutions, a pooling, a third, and two dense layers; every epoch is a line of ``log``."""
     keras.utils.set_random_seed(seed)
     model = keras.Sequential(
         [
@@ -67,8 +88,18 @@ def train(pictures: NDArray[np.float32], truths: NDArray[np.int64], epochs: int,
         ]
     )
     model.compile(keras.optimizers.Adam(2e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
-    model.fit(pictures, truths, batch_size=32, epochs=epochs, verbose=0)
+    callbacks = [Unseen(*unseen), keras.callbacks.CSVLogger(str(log))]
+    model.fit(pictures, truths, batch_size=32, epochs=epochs, verbose=0, callbacks=callbacks)
     return model
+
+
+def keep(model: keras.Model, pictures: NDArray[np.float32], truths: NDArray[np.int64], out: Path) -> None:
+    """What the command line starts from: the network, and unseen digits in a folder for each class."""
+    model.save(out / "digits.keras")
+    for number, (picture, truth) in enumerate(zip(pictures, truths, strict=True)):
+        (out / "digits" / str(truth)).mkdir(parents=True, exist_ok=True)
+        grey = Image.fromarray(np.rint(picture[..., 0] * 255).astype(np.uint8))
+        grey.save(out / "digits" / str(truth) / f"{number:03}.png")
 
 
 # ------------------------------------------------------------------------------------------------------------- maps
@@ -201,8 +232,11 @@ def draw_all(
     recipe.check(f"seed 0: maximised pictures that are called their class ({right} of 10)", right == 10)
     sheet(rows, out / "digits-classes.png")
     seewhy.filters(wrapped, "conv0", top=16).save(out / "digits-filters.png", force=True)
-    result = seewhy.evaluate_model(wrapped, list(pictures), truths.tolist())
+    result = seewhy.evaluate_model(wrapped, list(pictures), truths.tolist(), curves=out / "digits-log.csv")
     result.save(out / "digits-confusion.png", force=True)
+    lines = seewhy.boundary(wrapped, list(pictures), truths.tolist())
+    lines.save(out / "digits-boundary.png", force=True)
+    recipe.check("seed 0: the network's own last layer draws the boundary", lines.region_rule == "head")
     recipe.say(
         "mixed up most: " + (", ".join(f"{t} for {s} ({n})" for t, s, n in result.numbers.mixed_up(3)) or "none")
     )
@@ -216,11 +250,12 @@ def main(argv: list[str] | None = None) -> int:
     epochs, looked_at = (8, 100) if asked.fast else (16, 200)
     for seed in range(asked.seeds):
         pictures, truths, tests, right = load(seed)
-        model = train(pictures, truths, epochs, seed)
+        model = train(pictures, truths, epochs, seed, (tests, right), asked.out / "digits-log.csv")
         accuracy = float((logits(model, tests).argmax(1) == right).mean())
         recipe.check(f"seed {seed}: at least 95 % of 450 unseen digits are right ({accuracy:.1%})", accuracy >= 0.95)
         found = measure(recipe, model, tests[:looked_at], right[:looked_at], seed)
         if seed == 0:
+            keep(model, tests, right, asked.out)
             draw_all(recipe, model, tests[:looked_at], right[:looked_at], found)
     return recipe.end()
 
