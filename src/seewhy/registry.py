@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from types import ModuleType
 from typing import Any, NamedTuple, TypeVar
 
 from seewhy.errors import UsageError
+from seewhy.html import Rows, pairs
 from seewhy.tables import Registry
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Method",
     "Need",
     "Registry",
+    "cards",
     "method",
     "methods",
     "registered_by",
@@ -138,6 +140,10 @@ class Card:
     use: str = ""
     caveats: tuple[str, ...] = ()
 
+    def _repr_html_(self) -> str:
+        named = [(part.name, getattr(self, part.name)) for part in fields(self)]
+        return pairs((name, "; ".join(value) if name == "caveats" else value) for name, value in named)
+
 
 @dataclass(frozen=True, slots=True)
 class Method:
@@ -157,6 +163,18 @@ class Method:
 
 #: every method, filled when ``seewhy.methods`` is imported, and by other packages when it is first read
 methods: Registry[Method] = Registry("method", "seewhy methods")
+
+#: of a table of cards
+_COLUMNS = {
+    "method": "name", "family": "family", "explains": "at", "use it for": "use", "cost": "cost", "formula": "formula",
+    "source": "paper",
+}  # fmt: skip
+
+
+def cards(family: str | None = None) -> list[Card]:
+    """The cards of all methods, or of one family, by name; a notebook shows them as a table."""
+    return Rows((method.card for method in methods if family in (None, method.card.family)), _COLUMNS)
+
 
 F = TypeVar("F", bound=Callable[..., Any])
 

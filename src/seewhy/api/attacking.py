@@ -23,6 +23,7 @@ from seewhy.api.asked.supplies import bounds_of
 from seewhy.api.explaining import run_plan
 from seewhy.api.given.folders import labelled
 from seewhy.api.given.images import Item, read_items
+from seewhy.api.waiting import watched
 from seewhy.core.forward.settings import Settings
 from seewhy.core.layers.candidates import CUTS
 from seewhy.core.targets import LogProbability, Target
@@ -135,7 +136,7 @@ def attack_items(
         _goal(model, one, asked, to)
         for one, asked, to in zip(before, _each(target, items), _each(towards, items), strict=True)
     ]
-    settings = Settings(memory=memory, progress=progress or (lambda *_: None))
+    settings = Settings(memory=memory, progress=watched(progress))
     wanted = [goal.target for goal in goals]
     request = Request(method=method, target=wanted, parameters=parameters, settings=settings)
     changes = run_plan(Plan.make(model, request, len(items), call="attack"), items, partial=partial)

@@ -19,6 +19,7 @@ from seewhy.api.answered.records import predictions, provenance
 from seewhy.api.given.images import Item, own_layout
 from seewhy.api.given.truths import known_truths
 from seewhy.api.listing import layers
+from seewhy.api.waiting import watched
 from seewhy.core.forward.answers import last_linear
 from seewhy.core.forward.demand import Demand
 from seewhy.core.forward.result import Forward
@@ -94,7 +95,7 @@ def boundary(
         umap_class()  # said before photos are read
     wrapped = taken(model)
     name = None if layer is None else _found(wrapped, layer)
-    known = known_truths(wrapped, images, truths, labels, "boundary", progress)
+    known = known_truths(wrapped, images, truths, labels, "boundary", watched(progress))
     read, names, true = _Read(worst), list[str](), list[int]()
     lost = list[str]()
     for items, called_so, truths_of_them in known.batches():

@@ -20,6 +20,7 @@ from seewhy.api.explaining import run_plan
 from seewhy.api.given.images import Item, own_layout
 from seewhy.api.listing import LayerInfo, layers
 from seewhy.api.sample_inputs import probes
+from seewhy.api.waiting import Progress, watched
 from seewhy.core.forward.examination import Examination, examine
 from seewhy.core.forward.settings import Settings
 from seewhy.core.layers.candidates import CUTS
@@ -64,12 +65,10 @@ def diagnose(
     wrapped = taken(model)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what a call would warn of is a finding here
-        return _diagnosed(wrapped, image, methods, progress)
+        return _diagnosed(wrapped, image, methods, watched(progress))
 
 
-def _diagnosed(
-    wrapped: Model, image: Any, methods: Sequence[str] | None, progress: Callable[[str, int, int], None] | None
-) -> Diagnosis:
+def _diagnosed(wrapped: Model, image: Any, methods: Sequence[str] | None, progress: Progress) -> Diagnosis:
     network = Network(wrapped.module)
     items = probes(wrapped, image)
     x, other = (network.like(item.tensor[None]) for item in items)
@@ -89,8 +88,7 @@ def _diagnosed(
         chosen = sorted((registry[name] for name in names), key=lambda m: (order.index(m.card.family), m.name))
         for number, method in enumerate(chosen, 1):
             checks.append(_try(wrapped, items[0], method))
-            if progress is not None:
-                progress("methods", number, len(chosen))
+            progress("methods", number, len(chosen))
     facts = _facts(patient, checks)
     if network.root is not None and not seen.failure:
         facts["layer for CAMs"] = why or _layer(best, proof, seen)

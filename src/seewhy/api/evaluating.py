@@ -17,13 +17,15 @@ from PIL import Image
 from seewhy.api.answered.predictions import predict_items
 from seewhy.api.given.training_logs import training_curves
 from seewhy.api.given.truths import known_truths
-from seewhy.errors import TargetError
+from seewhy.api.waiting import watched
+from seewhy.errors import CapabilityError, TargetError
 from seewhy.explanation import Curves
 from seewhy.explanation.plain import plain
+from seewhy.html import pairs, picture, table
 from seewhy.metrics import NO_ANSWER, Classification, classification
 from seewhy.models import Model
 from seewhy.models.loader import taken
-from seewhy.render import SUFFIXES, check, side_by_side, write, write_bytes
+from seewhy.render import SUFFIXES, check, embedded, side_by_side, write, write_bytes
 from seewhy.render.plots import matrix, matrix_side
 
 __all__ = ["Evaluation", "Mistake", "evaluate_model"]
@@ -96,6 +98,21 @@ class Evaluation:
         rest = {"confusion": self.numbers.confusion.tolist(), "failed": list(self.failed)}
         return summary | rest | ({} if self.curves is None else {"curves": self.curves.to_dict()})
 
+    def _repr_html_(self) -> str:
+        numbers = self.numbers
+        known = [
+            ("model", self.model), ("photos", numbers.count), ("right", f"{numbers.accuracy:.1%}"),
+            ("top 5", f"{numbers.top5:.1%}"), ("balanced", f"{numbers.balanced_accuracy:.1%}"),
+            ("macro F1", f"{numbers.macro_f1:.3f}"), ("calibration error", f"{numbers.calibration_error:.1%}"),
+            ("could not be read", len(self.failed) or None),
+        ]  # fmt: skip
+        try:
+            shown = picture(*embedded(self.figure()), "confusion matrix")
+        except CapabilityError as error:
+            shown = f"<p>{error}</p>"
+        rows = self.table()
+        return f"<div>{shown}{pairs(known)}{table(list(rows[0]), (row.values() for row in rows))}</div>"
+
     def save(self, path: str | Path, *, force: bool = False) -> Path:
         """The file written: ``.csv`` the table of classes, ``.png``, ``.jpg`` the confusion matrix.
 
@@ -139,7 +156,7 @@ def evaluate_model(
     """
     log = training_curves(curves) if isinstance(curves, str | Path) else curves
     wrapped = taken(model)
-    known = known_truths(wrapped, images, truths, labels, "evaluate_model", progress)
+    known = known_truths(wrapped, images, truths, labels, "evaluate_model", watched(progress))
     names, true, rows = list[str](), list[int](), list[Any]()
     for items, called_so, truths_of_them in known.batches():
         names += called_so

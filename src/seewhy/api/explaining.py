@@ -20,6 +20,7 @@ from seewhy.api.asked.request import Request
 from seewhy.api.asked.supplies import Supplier
 from seewhy.api.given.images import Item, read_items, same_shape
 from seewhy.api.given.sources import Source
+from seewhy.api.waiting import watched
 from seewhy.core.compile.programs import known_pieces
 from seewhy.core.forward.costs import Spent
 from seewhy.core.forward.session import Session
@@ -292,7 +293,7 @@ def explain(
         segments=segments,
         references=references,
         parameters=parameters,
-        settings=Settings(reshape, differentiable, memory, when(prepare), progress or (lambda what, done, total: None)),
+        settings=Settings(reshape, differentiable, memory, when(prepare), watched(progress)),
     )
 
     def explanations(only: bool) -> Explanations:

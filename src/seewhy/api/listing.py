@@ -21,11 +21,11 @@ from seewhy.core.network.borrowed import Network
 from seewhy.core.network.places import TAKEN
 from seewhy.core.targets import Logit
 from seewhy.errors import CapabilityError, OutOfMemory, TargetError, UsageError, reason
+from seewhy.html import Rows
 from seewhy.models import Model, Preprocess
 from seewhy.models.input_shape import intake
 from seewhy.models.loader import taken
-from seewhy.registry import Card
-from seewhy.registry import methods as registry
+from seewhy.registry import Card, cards
 
 __all__ = ["LayerInfo", "blank", "guessing", "layers", "methods"]
 
@@ -37,7 +37,14 @@ def methods(family: str | None = None) -> list[Card]:
     >>> next(card.formula for card in seewhy.methods() if card.name == "hires-cam")
     'sum_c g_c A_c, elementwise'
     """
-    return [method.card for method in registry if family in (None, method.card.family)]
+    return cards(family)
+
+
+#: of a table of layers
+_COLUMNS = {
+    "layer": "name", "kind": "kind", "gives": "shape", "grid": "grid", "channels": "channels",
+    "parameters": "parameters", "chosen for CAMs": "chosen",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -88,7 +95,7 @@ def layers(model: Model | nn.Module | Callable[[Tensor], Any] | str, input: Any 
         channels = None if layout is None or not shape or layout.channel >= len(shape) else shape[layout.channel]
         return LayerInfo(name, kind, shape, grid, channels, parameters, name == best)
 
-    infos = []
+    infos = Rows[LayerInfo]([], _COLUMNS)
     for name, module in root.named_modules():
         if name:
             count = sum(p.numel() for p in module.parameters())

@@ -14,6 +14,7 @@ from seewhy.api.asked.plan import Plan
 from seewhy.api.asked.request import Request
 from seewhy.api.explaining import run_plan
 from seewhy.api.given.images import Item, read_items
+from seewhy.api.waiting import watched
 from seewhy.core.forward.settings import Settings
 from seewhy.errors import UsageError
 from seewhy.explanation import Explanation, Segmentation, graph_cut
@@ -60,7 +61,7 @@ def segment(
         raise UsageError(f"resolution={resolution!r}: 'photo' or 'input'")
     photos = image if isinstance(image, list | tuple) else [image]
     cut = {name: parameters.pop(name) for name in CUT if name in parameters}
-    settings = Settings(memory=memory, progress=progress or (lambda *_: None))
+    settings = Settings(memory=memory, progress=watched(progress))
     request = Request(method=method, target=target, layer=layer, parameters=parameters, settings=settings)
     if isinstance(target, list | tuple):
         raise UsageError("segment cuts out one object an image: give one target, and call it again for another")

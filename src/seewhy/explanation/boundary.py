@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seewhy.errors import UsageError
+from seewhy.errors import CapabilityError, UsageError
 from seewhy.explanation.plain import plain
+from seewhy.html import pairs, picture
 from seewhy.metrics import NEIGHBOURS, voted
-from seewhy.render import SUFFIXES, check, write, write_bytes
+from seewhy.render import SUFFIXES, check, embedded, write, write_bytes
 from seewhy.render.plots import document, drawn
 from seewhy.render.scatter import OTHER, Beside, scatter
 
@@ -207,6 +208,12 @@ class Boundary:
         writer.writeheader()
         writer.writerows(rows)
         return write_bytes(text.getvalue().encode(), path, force=force)
+
+    def _repr_html_(self) -> str:
+        try:
+            return picture(*embedded(self.figure()), str(self))
+        except CapabilityError as error:
+            return pairs([("boundary", repr(self)), ("picture", error)])
 
     def __post_init__(self) -> None:
         if not len(self.points):

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seewhy.errors import CapabilityError
 from seewhy.explanation.plain import plain
-from seewhy.render import SUFFIXES, check, write
+from seewhy.html import pairs, picture
+from seewhy.render import SUFFIXES, check, embedded, write
 from seewhy.render.plots import document, drawn
 from seewhy.render.training import training
 
@@ -122,6 +124,12 @@ class Curves:
         """
         path = check(path, SUFFIXES, force=force)
         return write(self.figure_svg() if path.suffix.lower() == ".svg" else self.figure(), path, force=force)
+
+    def _repr_html_(self) -> str:
+        try:
+            return picture(*embedded(self.figure()), self.name)
+        except CapabilityError as error:
+            return pairs([("curves", repr(self)), ("picture", error)])
 
     def __repr__(self) -> str:
         return f"Curves({self.name!r}, {len(self)} {self.axis}s: {', '.join(self.measures)})"

@@ -5,13 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from seewhy.errors import CapabilityError
 from seewhy.explanation.plain import plain
-from seewhy.render import Cell, check, grid, heatmap, resize, write
+from seewhy.html import pairs, picture, table
+from seewhy.render import Cell, check, embedded, grid, heatmap, resize, write
 
 if TYPE_CHECKING:
     import os
@@ -83,6 +85,12 @@ class GridProof:
             )
         return grid(rows, header=f"grid {self.verdict}, correlation {self.correlation:.2f}")
 
+    def _repr_html_(self) -> str:
+        try:
+            return picture(*embedded(self.picture()), f"the grid of {self.layer}")
+        except CapabilityError as error:
+            return f"<p>{escape(str(error))}</p>"
+
     def save(self, path: str | os.PathLike[str], *, force: bool = False) -> Path:
         """Write `picture`; raises `UsageError` for a suffix that is none of a picture, or a file that exists."""
         check(path, (".png", ".jpg", ".jpeg"), force=force)
@@ -123,6 +131,18 @@ class Diagnosis:
             if self.grid is None
             else plain({"layer": self.grid.layer, "verdict": self.grid.verdict, "correlation": self.grid.correlation}),
         }
+
+    def _repr_html_(self) -> str:
+        verdict = "healthy" if self.healthy else "not as it should be"
+        parts = [f"<p><b>{escape(self.model)}</b>: {verdict}</p>", pairs(self.facts.items())]
+        if self.findings:
+            rows = ([f.severity, f.code, f.words, f.fix] for f in self.findings)
+            parts.insert(1, table(("", "finding", "what was seen", "what to do"), rows))
+        if self.methods:
+            tried = ([m.name, m.family, m.works, m.seconds, m.forwards, m.backwards, m.reason] for m in self.methods)
+            heads = ("method", "family", "works", "seconds a map", "forwards", "backwards", "why not")
+            parts.append(table(heads, tried))
+        return f"<div>{''.join(parts)}{'' if self.grid is None else self.grid._repr_html_()}</div>"
 
     def __repr__(self) -> str:
         works = f", {sum(m.works for m in self.methods)} of {len(self.methods)} methods work" * bool(self.methods)

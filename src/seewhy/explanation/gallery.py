@@ -3,17 +3,16 @@ nothing."""
 
 from __future__ import annotations
 
-import base64
 import math
 from dataclasses import dataclass, field
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from seewhy.errors import UsageError
 from seewhy.explanation.parts import Cost, Status
-from seewhy.render import SUFFIXES, Cell, check, grid, grid_svg, png, write, write_bytes
+from seewhy.html import picture
+from seewhy.render import SUFFIXES, Cell, check, embedded, grid, grid_svg, write, write_bytes
 
 if TYPE_CHECKING:
     import os
@@ -133,8 +132,7 @@ class Gallery:
         }
 
     def _repr_html_(self) -> str:
-        data = base64.b64encode(png(self.figure())).decode("ascii")
-        return f'<img alt="{escape(self.title)}" style="max-width:100%" src="data:image/png;base64,{data}"/>'
+        return picture(*embedded(self.figure()), self.title)
 
     def __repr__(self) -> str:
         return f"Gallery({self.title!r}, {len(self.tiles)} tiles, values={self.values.shape}, status={self.status!s})"

@@ -12,7 +12,7 @@ import pkgutil
 import sys
 from types import ModuleType
 
-from seewhy.registry import Card, registered_by
+from seewhy.registry import Card, cards, registered_by
 from seewhy.registry import methods as _registry
 
 
@@ -28,7 +28,7 @@ class _Room(ModuleType):
 
     def __call__(self, family: str | None = None) -> list[Card]:
         """The cards of all methods, or of one family (`seewhy.registry.FAMILIES`), by name."""
-        return [method.card for method in _registry if family in (None, method.card.family)]
+        return cards(family)
 
 
 _discover()

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from seewhy.core.network.foreign import Foreign
 from seewhy.errors import UsageError, one_line, reason
+from seewhy.html import pairs
 from seewhy.models import labels as _labels
 from seewhy.models._fingerprint import cached_fingerprint
 from seewhy.models._pixels import DRAWN_ON_WHITE
@@ -185,6 +186,29 @@ class Model:
         pixels = image.mul(255).round().to(torch.uint8).expand(3, -1, -1).permute(1, 2, 0)
         return np.ascontiguousarray(pixels.numpy())
 
+    def _repr_html_(self) -> str:
+        ours = self.preprocess
+        made: Any = (
+            f"by {getattr(ours, '__name__', type(ours).__name__)}, a function of your own" if ours else "not said"
+        )
+        if isinstance(ours, Preprocess):
+            size = "any size" if ours.size is None else "×".join(map(str, ours.size))
+            made = (
+                f"{ours.channels}×{size}, {ours.mode} of {ours.resize or 'the photo'}, mean {ours.mean}, std {ours.std}"
+            )
+        some = "" if self.labels is None else ", ".join(str(self.label(n)) for n in range(min(5, len(self.labels))))
+        named = [
+            ("model", self.name), ("typed as", self.spec), ("network", type(self.module).__name__),
+            ("parameters", _parameters(self.module)), ("weights", self.weights), ("input", made),
+            ("assumed", self.assumed),
+            ("classes", "" if self.labels is None else f"{len(self.labels):,}: {some}{', …' * (len(self.labels) > 5)}"),
+        ]  # fmt: skip
+        return pairs(named)
+
+    def __repr__(self) -> str:
+        classes = "" if self.labels is None else f", {len(self.labels)} labels"
+        return f"Model({(self.spec or self.name)!r}, {type(self.module).__name__}{classes})"
+
     def fingerprint(self) -> str:
         """16 hexadecimal digits of architecture and content; '' for a callable that is no module.
 
@@ -192,3 +216,8 @@ class Model:
         its values: only a write of single elements through ``.data`` after the first call can go unnoticed.
         """
         return cached_fingerprint(self.module) if isinstance(self.module, nn.Module) else ""
+
+
+def _parameters(module: Any) -> int | None:
+    """How many numbers a network has learnt; None for a function."""
+    return sum(p.numel() for p in module.parameters()) if isinstance(module, nn.Module) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from seewhy.render.colormaps import DIVERGING, SEQUENTIAL, colormap, colormap_names, hues, lightness
+from seewhy.render.embedded import embedded
 from seewhy.render.figure import Cell, Colorbar, caption, grid, grid_svg
 from seewhy.render.files import SUFFIXES, check, write, write_bytes
 from seewhy.render.heatmap import MODES, Mode, greyed, heatmap, overlay, side_by_side, tinted
@@ -23,6 +24,7 @@ __all__ = [
     "check",
     "colormap",
     "colormap_names",
+    "embedded",
     "greyed",
     "grid",
     "grid_svg",

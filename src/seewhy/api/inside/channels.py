@@ -18,6 +18,7 @@ from seewhy.api.asked.request import Request
 from seewhy.api.explaining import Batch, batches
 from seewhy.api.given.images import Item, read_items
 from seewhy.api.inside.checks import check_count, check_grid, check_word
+from seewhy.api.waiting import watched
 from seewhy.core.forward.settings import Settings
 from seewhy.core.network.layouts import Reshape
 from seewhy.core.schedule.jobs import Answer
@@ -74,7 +75,7 @@ def feature_maps(
     """
     asked = {"top": check_count("top", top), "order": check_word("order", order, _ORDERS)}
     asked["scale"] = check_word("scale", scale, ("shared", "each"))
-    settings = Settings(reshape, memory=memory, progress=progress or (lambda what, done, total: None))
+    settings = Settings(reshape, memory=memory, progress=watched(progress))
     request = Request(method="feature-maps", target=target, layer=layer, settings=settings)
 
     def galleries(only: bool) -> list[Gallery]:

@@ -19,6 +19,7 @@ from seewhy.api.asked.request import Request
 from seewhy.api.explaining import Batch, batches
 from seewhy.api.given.images import Item, read_items, same_shape
 from seewhy.api.inside.checks import check_grid
+from seewhy.api.waiting import watched
 from seewhy.core.forward.settings import Settings
 from seewhy.core.network.layouts import Reshape
 from seewhy.core.network.places import AUTO
@@ -71,7 +72,7 @@ def factors(
     began = time.perf_counter()
     wrapped = taken(model)
     items, _ = read_items(wrapped, images)
-    settings = Settings(reshape, memory=memory, progress=progress or (lambda what, done, total: None))
+    settings = Settings(reshape, memory=memory, progress=watched(progress))
     request = Request(method="factors", layer=layer, parameters={"rank": rank, **parameters}, settings=settings)
     plan = Plan.make(wrapped, request, len(items), call="factors")
     if len(plan.outlines) != 1:

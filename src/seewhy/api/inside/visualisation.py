@@ -18,6 +18,7 @@ from seewhy.api.asked.parameters import split_parameters
 from seewhy.api.asked.targets import aim
 from seewhy.api.given.folders import strongest
 from seewhy.api.listing import blank, guessing
+from seewhy.api.waiting import watched
 from seewhy.core.forward.answers import score_batch
 from seewhy.core.forward.session import Session
 from seewhy.core.forward.settings import Settings
@@ -82,7 +83,7 @@ def maximise(
     # found out before minutes are spent
     with network.borrowed() as call, guessing(x, "only networks of pictures can be maximised"), torch.no_grad():
         call(x)
-    real = strongest(wrapped, network, what, folder, examples, progress) if folder is not None else []
+    real = strongest(wrapped, network, what, folder, examples, watched(progress)) if folder is not None else []
 
     def drawn(values: Tensor) -> Pixels:
         return _pixels(values[0], limits[0][0], limits[1][0])
@@ -91,7 +92,7 @@ def maximise(
         if preview is not None and every > 0 and (step % every == 0 or step == steps):
             preview(drawn(values), step)
 
-    settings = Settings(memory=memory, progress=progress or (lambda *_: None), preview=seen)
+    settings = Settings(memory=memory, progress=watched(progress), preview=seen)
     outline = Outline(method, INPUT)
     job = Job(outline, (what,), own, {"bounds": limits})
     for attempt in attempts(network, settings):
