@@ -68,8 +68,8 @@ def boundary(
     (extra ``umap``; drawn by chance, from ``seed``). A plane is coloured by what the model's own linear layer says of
     the features that stand there (``regions="head"``), or by the commonest answer of the five nearest photos
     (``"neighbours"``): always where it is no plane of features, or the scores come out of anything else. ``worst``
-    mistakes are shown, the surest first. Photos that cannot be read, or to which the model gives NaN, are left out and
-    named.
+    mistakes are kept with their pictures, the surest first, and eight of them drawn. Photos that cannot be read, or to
+    which the model gives NaN, are left out and named.
 
     A `Boundary` has ``points`` [N, 2], ``truths``, ``answers``, ``probabilities``, ``wrong`` [N], ``shares`` of the
     variance, ``agreement`` (for what share of the photos the plane has the model's own answer), ``figure()``, and
@@ -162,13 +162,15 @@ def _rows(model: Model, session: Session, name: str | None) -> list[_Row]:
     places = {} if name is None else {name: session.find(name)}
     # the module itself: what stands for it (ONNX Runtime) shows no layers
     forward = session.run(session.x, Demand(places, gradients=False, module=True))
-    look(session, "features", forward, each_of(session, forward, session.x))
     if predictions(model, forward.outputs)[0] is None:
         raise TargetError("the model's output is no row of class scores, so there is no boundary between classes")
     features, weight, bias = _features(model, session, forward, name)
     shares = forward.outputs.probabilities.detach().double().cpu().numpy()
     scores = forward.outputs.logits.detach().double().cpu().numpy()
-    origin, rows = provenance(model, session.x), features.float().cpu().numpy()
+    # a copy: a network may write its next features, those of the look among them, into the same memory
+    rows = features.to(torch.float64 if features.dtype == torch.float64 else torch.float32, copy=True).cpu().numpy()
+    look(session, "features", forward, each_of(session, forward, session.x))
+    origin = provenance(model, session.x)
     return [_Row(*one, weight, bias, origin) for one in zip(rows, shares, scores, strict=True)]
 
 

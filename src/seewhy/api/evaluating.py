@@ -70,7 +70,7 @@ class Evaluation:
         drawn = matrix(self.numbers.confusion, self.labels, title=title)
         if self.curves is None:
             return drawn
-        beside = self.curves.beside(matrix_side(len(self.labels)))
+        beside = self.curves.beside(matrix_side(self.labels))
         return Image.fromarray(side_by_side(np.asarray(drawn), np.asarray(beside), gap=16))
 
     def table(self) -> list[dict[str, Any]]:

@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["chart", "curve", "document", "drawn", "matrix", "matrix_side"]
+__all__ = ["chart", "curve", "document", "drawn", "literal", "matrix", "matrix_side"]
 
 #: classes beyond which a matrix has no room for names and numbers
 _NAMED, _NUMBERED = 60, 25
+#: letters of a class's name that there is room for
+_LONG = 26
 
 
 def chart(width: float, height: float) -> tuple[Any, Any]:
@@ -31,6 +33,14 @@ def chart(width: float, height: float) -> tuple[Any, Any]:
     figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
     return figure, figure.add_subplot()
+
+
+def literal(words: str, letters: int = 200) -> str:
+    """``words`` as matplotlib draws them, cut to so many ``letters``: dollars are no formula to it, and an underscore
+    in front hides nothing."""
+    words = words if len(words) <= letters else f"{words[: letters - 1].rstrip()}…"
+    escaped = words.replace("$", r"\$")
+    return f" {escaped}" if escaped.startswith("_") else escaped
 
 
 def drawn(figure: Any) -> Image.Image:
@@ -58,18 +68,21 @@ def curve(x: Sequence[float], y: Sequence[float], *, title: str, x_label: str, y
     return drawn(figure)
 
 
-def matrix_side(classes: int) -> float:
-    """How high a confusion matrix of so many classes is, in inches."""
-    return float(min(max(3.5, 0.32 * classes + 2), 14))
+def matrix_side(names: Sequence[str]) -> float:
+    """How high a confusion matrix of these classes is, in inches: long names leave it its room."""
+    longest = min(_LONG, max((len(name) for name in names), default=0))
+    return float(min(max(3.5, 0.32 * len(names) + 2) + 0.075 * max(0, longest - 10), 14))
 
 
 def matrix(counts: NDArray[np.int64], names: Sequence[str], *, title: str) -> Image.Image:
     """A confusion matrix: rows true, columns said, coloured by each row's shares, counts written where they fit."""
-    side = matrix_side(len(names))
+    side = matrix_side(names)
     figure, axes = chart(side + 0.6, side)
+    names = [literal(name, _LONG) for name in names]
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     axes.imshow(shares, cmap="Oranges", vmin=0, vmax=1, interpolation="nearest")
-    axes.set(xlabel="said", ylabel="true", title=title)
+    axes.set(xlabel="said", ylabel="true")
+    figure.suptitle(literal(title), fontsize=11)
     if len(names) <= _NAMED:
         axes.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
         axes.set_yticks(range(len(names)), names, fontsize=7)

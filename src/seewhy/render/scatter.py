@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seewhy.render.colormaps import hues
-from seewhy.render.plots import chart
+from seewhy.render.plots import chart, literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ _INK, _SOFT = "#17171c", "#63636e"
 #: how white a class's region is, whose points have the full colour
 _PALE = 0.62
 #: classes beyond which a legend names the first only; letters of a name on it, and on a picture beside the chart
-_NAMED, _LONG, _SHORT = 24, 26, 28
+_NAMED, _LONG, _SHORT = 24, 26, 24
 _COLUMNS, _ROWS = 2, 4
 
 
@@ -60,6 +60,7 @@ def scatter(
     (left, right, bottom, top). Raises `CapabilityError` without matplotlib.
     """
     shown = beside[: _COLUMNS * _ROWS]
+    names = [literal(name, _LONG) for name in names]
     figure, _ = chart(9.6 if shown else 7.2, 6.6)
     figure.clear()
     spec = figure.add_gridspec(_ROWS, 3 * _COLUMNS)
@@ -73,7 +74,7 @@ def scatter(
         ring = {"facecolors": "none", "edgecolors": _INK, "linewidths": 1.1}
         axes.scatter(*points[np.asarray(wrong, dtype=bool)].T, s=4 * _size(len(points)) + 20, **ring)
     axes.set(xlabel=x_label, ylabel=y_label, xlim=extent[:2], ylim=extent[2:], xticks=[], yticks=[])
-    axes.set_title(title, fontsize=10, loc="left")
+    axes.set_title(literal(title), fontsize=10, loc="left")
     for side in (axes.xaxis, axes.yaxis):
         side.label.set_size(9)
     for number, one in enumerate(shown, 1):
@@ -81,7 +82,7 @@ def scatter(
         place = figure.add_subplot(spec[(number - 1) // _COLUMNS, 2 * _COLUMNS + (number - 1) % _COLUMNS])
         place.imshow(one.pixels, interpolation="nearest" if max(one.pixels.shape[:2]) < 64 else "antialiased")
         place.set_axis_off()
-        lines = [textwrap.shorten(line, _SHORT, placeholder="…") or line[:_SHORT] for line in one.lines]
+        lines = [literal(line, _SHORT) for line in one.lines]
         place.set_title("\n".join([f"{number}: {lines[0]}", *lines[1:]]), fontsize=7, color=_INK)
     _legend(figure, colours, names, bool(np.any(wrong)), foot, 128 if shown else 96)
     return figure
@@ -120,7 +121,7 @@ def _legend(
 
     dot: dict[str, Any] = {"linestyle": "none", "marker": "o", "markersize": 6}
     marks = [
-        Line2D([], [], color=colour / 255, label=textwrap.shorten(name, _LONG, placeholder="…") or name[:_LONG], **dot)
+        Line2D([], [], color=colour / 255, label=name, **dot)
         for colour, name in zip(colours[:_NAMED], names, strict=False)
     ]
     if len(names) > _NAMED:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seewhy.render.plots import chart
+from seewhy.render.plots import chart, literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ def training(
     """
     figure, _ = chart(*size)
     figure.clear()
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(literal(title), fontsize=10)
     rows = -(-len(panels) // columns)
     for number, (name, lines) in enumerate(panels.items(), 1):
         axes = figure.add_subplot(rows, columns, number)
@@ -45,11 +45,11 @@ def training(
             known = np.isfinite(values)
             # a line where there are several, a dot where there is one
             look = {"linestyle": "--" if role == "test" else "-", "marker": "o", "markersize": 3 if len(x) < 60 else 0}
-            axes.plot(x[known], values[known], color=_COLOURS[role], label=label, linewidth=1.4, **look)
+            axes.plot(x[known], values[known], color=_COLOURS[role], label=literal(label), linewidth=1.4, **look)
         if name in marked:
             place, words = marked[name]
-            axes.axvline(place, color=_COLOURS["val"], linewidth=0.9, linestyle=":", label=words)
-        axes.set_title(name, fontsize=9, loc="left")
+            axes.axvline(place, color=_COLOURS["val"], linewidth=0.9, linestyle=":", label=literal(words))
+        axes.set_title(literal(name), fontsize=9, loc="left")
         axes.tick_params(labelsize=7)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)

@@ -204,6 +204,45 @@ def test_a_model_of_more_classes_than_are_shown_has_grey_regions() -> None:
     assert said.figure().size[0] > 500
 
 
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_few_photos_have_a_picture(count: int) -> None:
+    pytest.importorskip("matplotlib")
+    x, truths = _inputs(count)
+    found = seewhy.boundary(_net(), x, truths)
+    assert len(found.points) == count
+    assert np.isfinite(found.points).all()
+    assert found.figure().size[0] > 500
+
+
+def test_any_word_is_a_name() -> None:
+    pytest.importorskip("matplotlib")
+    x, _ = _inputs(6)
+    model = seewhy.wrap(_net(), labels=["__background__", r"$\nonsense$ {", "w" * 80], name="a $ and $b_")
+    found = seewhy.boundary(model, x, [0, 1, 2] * 2)
+    svg = found.figure_svg()
+    assert "__background__" in svg
+    assert r"$\nonsense$" in svg
+    assert seewhy.evaluate_model(model, x, [0, 1, 2] * 2).figure().size[0] > 300
+
+
+def test_features_that_lie_in_the_networks_own_memory_are_kept() -> None:
+    class Reusing(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body, self.head = _net()[:5], nn.Linear(6, 3)
+            self.kept = torch.zeros(64, 6)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(self.kept[: len(x)].copy_(self.body(x)))
+
+    x, truths = _inputs(40)
+    net = Reusing().eval()
+    found = seewhy.boundary(net, x, truths)  # in several chunks
+    with torch.no_grad():
+        features = net.body(x).double().numpy()
+    assert found.points == pytest.approx(principal_plane(features).place(features), abs=1e-5)
+
+
 def test_umap_is_asked_for_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     x, truths = _inputs()
     monkeypatch.setitem(sys.modules, "umap", None)

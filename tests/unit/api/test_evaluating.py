@@ -158,6 +158,12 @@ def test_files_and_json(tmp_path: Path) -> None:
     assert document["mixed_up"][0]["count"] == 1
 
 
+def test_long_names_leave_the_matrix_its_room() -> None:
+    pytest.importorskip("matplotlib")
+    model = seewhy.wrap(_Brightest(), labels=["__background__", "w" * 90, "$x$ and $y_"])
+    assert seewhy.evaluate_model(model, torch.rand(6, 3, 4, 4), [0, 1, 2] * 2).figure().size == (636, 564)
+
+
 def test_a_class_that_was_never_shown_has_no_recall() -> None:
     found = classification([0, 0], np.array([[0.9, 0.1], [0.2, 0.8]]))
     assert math.isnan(found.scores[1].recall)
