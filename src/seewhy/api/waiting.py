@@ -33,8 +33,9 @@ def _nobody(what: str, done: int, total: int) -> None:
 def _shell() -> Any:
     """IPython where it has a page to show HTML on; None in a terminal, a script, anywhere else."""
     ipython: Any = sys.modules.get("IPython")
-    shell = None if ipython is None else ipython.get_ipython()
-    return ipython if getattr(shell, "kernel", None) is not None else None
+    find = getattr(ipython, "get_ipython", None)
+    page = getattr(getattr(ipython, "display", None), "HTML", None)  # what stands in for IPython may have neither
+    return ipython if find and page and getattr(find(), "kernel", None) is not None else None
 
 
 class Bars:

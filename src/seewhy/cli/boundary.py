@@ -41,7 +41,10 @@ Seed = Annotated[int, typer.Option("--seed", metavar="N", rich_help_panel=_PANEL
 Worst = Annotated[
     int,
     typer.Option(
-        "--worst", metavar="N", rich_help_panel=_PICTURES, help="Mistakes shown beside it, the surest first; 0 to 8."
+        "--worst",
+        metavar="N",
+        rich_help_panel=_PICTURES,
+        help="Mistakes told, the surest first; eight of them are drawn.",
     ),
 ]
 Kind = Annotated[

@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 import seewhy
+from exports import save_onnx, small
 from seewhy.errors import CapabilityError, TargetError, UnknownName, UsageError
 from seewhy.metrics import principal_plane, voted
 from seewhy.models import Preprocess
@@ -297,3 +298,28 @@ def test_nothing_is_left_behind_in_the_model() -> None:
     assert all(module.training for module in net.modules())
     assert not any(module._forward_hooks for module in net.modules())
     assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
+
+
+def test_a_network_of_keras_has_a_head_as_well() -> None:
+    from keras_networks import keras
+
+    layers = [keras.layers.Input((8, 8, 3)), keras.layers.Conv2D(4, 3, activation="relu"), keras.layers.Flatten()]
+    layers += [keras.layers.Dense(6, activation="relu"), keras.layers.Dense(3, activation="softmax")]
+    model, (x, truths) = keras.Sequential(layers), _inputs(20)
+    pictures = x.permute(0, 2, 3, 1).numpy()
+    found = seewhy.boundary(model, pictures, truths)
+    inner = keras.Model(model.inputs, model.layers[-2].output)
+    features = np.asarray(inner.predict(pictures, verbose=0), dtype=np.float64)
+    assert found.region_rule == "head"
+    assert found.points == pytest.approx(principal_plane(features).place(features), abs=1e-4)
+
+
+def test_a_network_of_onnx_has_the_layers_of_its_torch_twin(tmp_path: Path) -> None:
+    for library in ("onnxruntime", "onnx2pytorch"):
+        pytest.importorskip(library)
+    net, x = small(), torch.rand(12, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    file = save_onnx(net, tmp_path / "net.onnx")
+    found, own = (seewhy.boundary(one, x, [0, 1, 2] * 4) for one in (f"onnx:{file}", net))
+    assert (found.region_rule, found.features) == ("head", 12)
+    assert found.points == pytest.approx(own.points, abs=1e-4)
+    assert found.answers.tolist() == own.answers.tolist()

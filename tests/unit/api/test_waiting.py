@@ -67,6 +67,8 @@ def test_only_a_notebook_is_shown_bars(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not isinstance(watched(None), Bars)
     monkeypatch.setitem(sys.modules, "IPython", _Notebook(kernel=None))
     assert not isinstance(watched(None), Bars)
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace())
+    assert not isinstance(watched(None), Bars)
     monkeypatch.setitem(sys.modules, "IPython", _Notebook())
     assert isinstance(watched(None), Bars)
     assert watched(own) is own
