@@ -91,6 +91,8 @@ def entry(method: Method) -> str:
         f"- explains: {where}; needs {', '.join(sorted(card.needs))}; {card.cost}{made}",
         f"- parameters: {parameters}" + (f"; channels reduced by `{card.reduce}`" if card.reduce else ""),
     ]
+    if card.unit:
+        lines.append(f"- counted in: {card.unit.format(score='unit of the score', place='place')}")
     if not card.discriminative:
         lines.append("- not class-discriminative")
     lines += [f"- the values add up to {card.sums}; where they miss it, the status says so"] if card.sums else []

@@ -115,8 +115,9 @@ class Card:
     ``fill`` is what a perturbation method hides things behind unless told otherwise. ``by_layer`` methods explain not a
     class but the mean of each layer, one map a layer. ``sums`` says what the values add up to, ``cuts`` what the
     formula leaves out on the way, so that a map can be 0 everywhere though the score does change: a map's status is
-    computed from what is promised here. ``call`` is the command that runs it. ``differentiable`` maps can
-    carry a graph.
+    computed from what is promised here. ``unit`` is what the values are counted in, in which ``{score}`` stands for the
+    score's unit and ``{place}`` for input or layer; nothing for numbers without one. ``call`` is the command that runs
+    it. ``differentiable`` maps can carry a graph.
     """
 
     name: str
@@ -134,6 +135,7 @@ class Card:
     by_layer: bool = False
     sums: str = ""
     cuts: str = ""
+    unit: str = ""
     fill: str = "grey"
     call: str = "explain"
     differentiable: bool = True

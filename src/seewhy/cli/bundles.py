@@ -46,6 +46,10 @@ class DrawingOptions:
     cmap: o.Cmap = None
     contour: o.Contour = None
     mode: o.Mode = None
+    width: o.Width = None
+    dpi: o.Dpi = None
+    enlarge: o.Enlarge = None
+    scale: o.Scale = None
 
 
 @dataclass(frozen=True)

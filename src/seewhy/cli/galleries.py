@@ -29,7 +29,7 @@ Format = Annotated[
     list[str] | None,
     typer.Option(
         "--format", metavar="KIND", rich_help_panel="The pictures",
-        help="png (the default), jpg, svg, or npy for the numbers; repeatable.",
+        help="png (the default), jpg, svg, pdf, or npy for the numbers; repeatable.",
     ),
 ]  # fmt: skip
 

@@ -8,11 +8,11 @@ from typing import Annotated, Any
 import typer
 
 __all__ = [
-    "Arguments", "AsIs", "Backward", "Baseline", "Bgr", "Channels", "Cmap", "Contour", "Contrast", "Device", "Fill",
-    "Force", "Format", "Frames", "Fuse", "Interpolation", "Json", "LabelFile", "Layers", "Mean", "Methods", "Mode",
-    "ModelSpec", "Opacity", "Out", "Photos", "Picture", "Preset", "Quiet", "Range", "Reduce", "Resize", "SaveModel",
-    "Seed", "Segments", "Set", "Size", "SkipExisting", "Std", "Targets", "TrustPickle", "Weights", "WeightsPart",
-    "Whole",
+    "Arguments", "AsIs", "Backward", "Baseline", "Bgr", "Channels", "Cmap", "Contour", "Contrast", "Device", "Dpi",
+    "Enlarge", "Fill", "Force", "Format", "Frames", "Fuse", "Interpolation", "Json", "LabelFile", "Layers", "Mean",
+    "Methods", "Mode", "ModelSpec", "Opacity", "Out", "Photos", "Picture", "Preset", "Quiet", "Range", "Reduce",
+    "Resize", "SaveModel", "Scale", "Seed", "Segments", "Set", "Size", "SkipExisting", "Std", "Targets",
+    "TrustPickle", "Weights", "WeightsPart", "Whole", "Width",
 ]  # fmt: skip
 
 _QUESTION, _PICTURES, _RUN = "The question", "The pictures", "The run"
@@ -123,14 +123,15 @@ Format = Annotated[
     list[str] | None,
     _option(
         "--format", show="KIND", panel=_PICTURES,
-        help="png (the default), jpg, svg, or npz for the numbers; repeatable.",
+        help="png (the default), jpg, svg, pdf, or npz for the numbers; repeatable.",
     ),
 ]  # fmt: skip
 Picture = Annotated[
     str,
     _option(
         "--picture", show="KIND", panel=_PICTURES,
-        help="figure (photo and overlay, titled), overlay or heatmap; an SVG is always the figure.",
+        help="figure (photo and overlay, titled), overlay, heatmap, or relief (guided maps, signed, about grey); an "
+        "SVG is always the figure.",
     ),
 ]  # fmt: skip
 Opacity = Annotated[float | None, _option("--opacity", show="SHARE", panel=_PICTURES, help="Of the overlay, 0 to 1.")]
@@ -149,6 +150,31 @@ Mode = Annotated[
     str | None,
     _option("--mode", show="HOW", panel=_PICTURES, help="alpha (opacity grows with evidence), blend or mask."),
 ]
+
+Width = Annotated[
+    int | None,
+    _option(
+        "--width", show="PIXELS", panel=_PICTURES,
+        help="Of each picture. Left out: what the model sees of the photo, in the photo's own pixels.",
+    ),
+]  # fmt: skip
+Dpi = Annotated[
+    float | None, _option("--dpi", show="N", panel=_PICTURES, help="Pixels an inch in print; 96 in a PDF if left out.")
+]
+Enlarge = Annotated[
+    str | None,
+    _option(
+        "--enlarge", show="HOW", panel=_PICTURES,
+        help="How few values become many pixels: bicubic (the default), bilinear, gaussian. Values stay as they are.",
+    ),
+]  # fmt: skip
+Scale = Annotated[
+    str | None,
+    _option(
+        "--scale", show="HOW", panel=_PICTURES,
+        help="Colours: each map's own, or shared by a photo's maps of one method, layer and unit.",
+    ),
+]  # fmt: skip
 
 ModelSpec = Annotated[
     str,

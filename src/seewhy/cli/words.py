@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 __all__ = ["PICTURES", "drawing_of", "request_of"]
 
-PICTURES = ("figure", "overlay", "heatmap")
+PICTURES = ("figure", "overlay", "heatmap", "relief")
+_SCALES = ("each", "shared")
+#: what may be typed for ``--width`` and ``--dpi``
+_WIDTHS, _DPI = (16, 20_000), (10, 4800)
 #: options that are arguments of a request, under the same names; of ``_VALUES`` a number may be typed
 _VALUES = ("baseline", "fill", "segments")
 _ASKED = ("target", "layer", "contrast", "reduce", "backward_rule", *_VALUES)
@@ -51,7 +54,7 @@ def _once(typed: Any) -> Any:
 
 def drawing_of(picture: str, formats: Sequence[str] | None, typed: DrawingOptions) -> tuple[list[str], dict[str, Any]]:
     """The formats, and the arguments of `Explanation.save`, checked; what is None or empty was not asked for."""
-    from seewhy.render import MODES, colormap
+    from seewhy.render import ENLARGEMENTS, MODES, colormap
     from seewhy.report import FORMATS
 
     kinds = list(dict.fromkeys(form.lower().lstrip(".") for form in formats or ["png"]))
@@ -59,8 +62,12 @@ def drawing_of(picture: str, formats: Sequence[str] | None, typed: DrawingOption
         for word in asked:
             _known(f"--{kind} {word}", word, known)
     given = {name: value for name, value in vars(typed).items() if value is not None and value != []}
-    if "mode" in given:
-        _known(f"--mode {given['mode']}", given["mode"], MODES)
+    for name, words in (("mode", MODES), ("enlarge", ENLARGEMENTS), ("scale", _SCALES)):
+        if name in given:
+            _known(f"--{name} {given[name]}", given[name], words)
+    for name, (least, most) in (("width", _WIDTHS), ("dpi", _DPI)):
+        if not least <= given.get(name, least) <= most:
+            raise UsageError(f"--{name} {given[name]:g}: from {least} to {most}")
     if "cmap" in given:
         _check_colormap(given["cmap"], colormap)
     if not 0 <= given.get("opacity", 0) <= 1:
@@ -69,8 +76,11 @@ def drawing_of(picture: str, formats: Sequence[str] | None, typed: DrawingOption
         if not 0 < level < 1:
             raise UsageError(f"--contour {level:g}: a share of the map's maximum, between 0 and 1, as in --contour 0.5")
     for name in ("opacity", "contour", "mode"):
-        if picture == "heatmap" and name in given:
-            raise UsageError(f"--{name} is about the photo under the map; --picture heatmap has none: use overlay")
+        if picture in ("heatmap", "relief") and name in given:
+            raise UsageError(f"--{name} is about the photo under the map; --picture {picture} has none: use overlay")
+    for name in ("cmap", "enlarge", "scale"):
+        if picture == "relief" and name in given:
+            raise UsageError(f"--{name} is about a map in a colormap's colours; a relief has red, green and blue")
     return kinds, {"picture": picture} | given
 
 

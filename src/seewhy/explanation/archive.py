@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["decode", "encode", "load", "save"]
 
 _FORMAT, _VERSION = "seewhy explanation", 1
-_ARRAYS = ("values", "input", "image")
+_ARRAYS = ("values", "input", "image", "colours")
 _PLAIN = (
     ("method", str),
     ("target", str),
@@ -44,7 +44,10 @@ _PLAIN = (
     ("channels", bool),
     ("contrast", str | None),
     ("unit", str),
+    ("map_unit", str),
 )
+#: what files of earlier versions do not hold
+_LATER: dict[str, Any] = {"map_unit": ""}
 # No photo has more pixels; a forged size must not make .map ask for all memory.
 _MOST_PIXELS = 1 << 28
 E = TypeVar("E", bound="Explanation")
@@ -102,7 +105,7 @@ def load(kind: type[E], path: str | os.PathLike[str]) -> E:
 def _fields(meta: dict[str, Any], arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for name, kind in _PLAIN:
-        value = decode(meta[name], arrays)
+        value = decode(meta.get(name, _LATER[name]) if name in _LATER else meta[name], arrays)
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
             raise ValueError(f"its {name} is {type(value).__name__}")
         fields[name] = value

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seewhy.explanation.picture import Drawable, look, photo_cell, pixels, scale, titles
+from seewhy.explanation.picture import Drawable, bar_of, faint, look, photo_cell, pixels, scale, titles
 from seewhy.render import DIVERGING, PERCENTILE, SEQUENTIAL, Cell, Colorbar
 
 if TYPE_CHECKING:
@@ -22,13 +23,22 @@ Key = tuple[Any, ...]
 
 
 def group(explanation: Explanation) -> Key:
-    """What maps must have in common to be compared by colour; the rivals in a contrast may differ."""
-    return explanation.method, explanation.layer, explanation.contrast is not None
+    """What maps must have in common to be compared by colour, their unit among it; the rivals in a contrast may
+    differ."""
+    return (
+        explanation.method,
+        explanation.layer,
+        explanation.contrast is not None,
+        explanation.unit,
+        explanation.map_unit,
+    )
 
 
-def looks_of(explanations: Sequence[Explanation]) -> list[Drawable]:
+def looks_of(
+    explanations: Sequence[Explanation], *, most: int | None = None, enlarge: str = "bicubic"
+) -> list[Drawable]:
     """How each is to be drawn; where one map of a `group` shows both signs, its others do not hide theirs."""
-    looks = [look(explanation) for explanation in explanations]
+    looks = [look(explanation, most=most, enlarge=enlarge) for explanation in explanations]
     signed = {
         group(explanation)
         for explanation, seen in zip(explanations, looks, strict=True)
@@ -94,14 +104,22 @@ def arrange(
     shared: bool,
     percentile: float,
     cmap: str | None,
+    most: int | None = None,
+    enlarge: str = "bicubic",
     **options: Any,
 ) -> tuple[list[list[Cell]], Colorbar | None]:
-    """The figure's cells, and its colorbar where one scale holds for all of them."""
-    looks = looks_of(explanations)
+    """The figure's cells, and its colorbar where one scale holds for all of them; otherwise every map has its own.
+
+    The photo stands once, at the start of what belongs to it: lines that go on leave its place empty. Photos with one
+    or two maps each stand side by side where that makes a handier figure. ``most`` pixels are drawn of each.
+    """
+    looks = looks_of(explanations, most=most, enlarge=enlarge)
     tops = shared_scales(explanations, looks, percentile)
     photos = any(explanation.image is not None for explanation in explanations)
     extras = _differences(explanations)
+    whole = _colorbar(explanations, looks, tops, cmap) if shared or len(explanations) == 1 else None
     lines: list[list[Cell]] = []
+    before: Key | None = None
     for row in table(explanations):
         cells: list[Cell] = []
         for position in row:
@@ -109,29 +127,46 @@ def arrange(
                 cells.append(Cell(None, note="not computed"))
                 continue
             explanation, seen = explanations[position], looks[position]
-            top = tops[group(explanation)] if shared else scale([seen], percentile)
-            drawn = pixels(explanation, seen, cmap=cmap, limits=ends(seen, top), **options)
-            cells.append(Cell(drawn, titles(explanation, extras[position]), seen.note or _faint(seen, top, percentile)))
+            limits = ends(seen, tops[group(explanation)] if shared else scale([seen], percentile))
+            drawn = pixels(explanation, seen, cmap=cmap, limits=limits, **options)
+            note = seen.note or (faint(seen, limits, percentile) if shared else "")
+            bar = None if whole else bar_of(explanation, seen, cmap, limits, percentile)
+            cells.append(Cell(drawn, titles(explanation, extras[position]), note, bar))
         first = explanations[next(position for position in row if position is not None)]
+        same, before = before == _image_key(first), _image_key(first)
         step = columns or len(cells)
         for start in range(0, len(cells), step):
             line = cells[start : start + step]
-            lines.append([photo_cell(first), *line] if photos else line)
-    return lines, _colorbar(looks, tops, cmap) if shared or len(explanations) == 1 else None
+            own = _NO_PHOTO if start or same else photo_cell(first, most)
+            lines.append([own, *line] if photos else line)
+    return _side_by_side(lines) if columns is None else lines, whole
 
 
-def _faint(seen: Drawable, top: float, percentile: float) -> str:
-    """A word for a map that the shared scale leaves next to invisible: a blank picture must not pass for an answer."""
-    own = scale([seen], percentile) if seen.map is not None else 0.0
-    return f"faint: reaches {own / top:.0%} of the shared scale" if 0 < own < 0.15 * top else ""
+#: where the photo would stand again
+_NO_PHOTO = Cell(None)
+#: pictures side by side, and lines above each other, at which short lines are put next to each other
+_ACROSS, _DOWN = 8, 3
 
 
-def _colorbar(looks: Iterable[Drawable], tops: dict[Key, float], cmap: str | None) -> Colorbar | None:
+def _side_by_side(lines: list[list[Cell]]) -> list[list[Cell]]:
+    """Many short lines, each beginning with its photo, as fewer long ones."""
+    wide = max(len(line) for line in lines)
+    if wide > _ACROSS // 2 or len(lines) <= _DOWN or any(line[0] is _NO_PHOTO for line in lines):
+        return lines
+    together = min(_ACROSS // wide, max(1, round(math.sqrt(len(lines) / wide))))
+    padded = [line + [_NO_PHOTO] * (wide - len(line)) for line in lines]
+    return [[cell for line in padded[at : at + together] for cell in line] for at in range(0, len(lines), together)]
+
+
+def _colorbar(
+    explanations: Sequence[Explanation], looks: Iterable[Drawable], tops: dict[Key, float], cmap: str | None
+) -> Colorbar | None:
     drawn = {seen.signed for seen in looks if seen.map is not None}
     if len(tops) != 1 or len(drawn) != 1:
         return None
     (top,), (signed,) = tops.values(), drawn
-    return cmap or (DIVERGING if signed else SEQUENTIAL), -top if signed else 0.0, top
+    name = cmap or (DIVERGING if signed else SEQUENTIAL)
+    return Colorbar(name, -top if signed else 0.0, top, explanations[0].map_unit) if top > 0 else None
 
 
 def _differences(explanations: Sequence[Explanation]) -> list[str]:

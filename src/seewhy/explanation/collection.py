@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -11,8 +12,9 @@ from seewhy.errors import UnknownName, UsageError
 from seewhy.explanation import page
 from seewhy.explanation.arrange import arrange, ends, group, looks_of, shared_scales
 from seewhy.explanation.parts import Cost
+from seewhy.explanation.picture import enlarged, picture_size
 from seewhy.explanation.result import Explanation
-from seewhy.render import PERCENTILE, SUFFIXES, check, grid, grid_svg, write
+from seewhy.render import PERCENTILE, SUFFIXES, check, grid, grid_pdf, grid_svg, write
 
 if TYPE_CHECKING:
     import os
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
 __all__ = ["Explanations"]
 
 Scale = Literal["shared", "each"]
+#: pixels of a picture in a grid, and in one of more than so many pictures across
+_CELLS, _WIDE = (320, 240), 4
+#: grids of values about whose drawing a grid says a word
+_SAID = 3
 
 
 class Explanations(Sequence[Explanation]):
@@ -94,15 +100,18 @@ class Explanations(Sequence[Explanation]):
         columns: int | None = None,
         scale: Scale = "shared",
         force: bool = False,
+        dpi: float | None = None,
         **options: Any,
     ) -> Image.Image:
         """All in one figure: a row for each image and target, the photo first, then methods and layers.
 
         Under ``scale="shared"`` all maps of one method, layer and contrast have the same limits, so their
         colours can be compared; those of different methods are in different units and cannot. ``"each"``
-        gives every map its own. ``columns`` is the most maps in a line. ``options``: ``cell`` (pixels),
-        ``header``, and those of `Explanation.overlay`. With ``path`` the figure is also written (``.png``,
-        ``.jpg``, ``.svg``), never over an existing file unless ``force``. Raises `UsageError`, also for an
+        gives every map its own. ``columns`` is the most maps in a line; left out, many photos of one or two
+        maps each stand side by side. ``options``: ``cell`` or ``width`` (pixels of each picture), ``header``, and
+        those of `Explanation.overlay`. With ``path`` the figure is also written (``.png``, ``.jpg``, ``.svg``,
+        ``.pdf``; ``dpi`` is how many of its pixels are printed an inch), never over an existing file unless ``force``.
+        Raises `UsageError`, also for an
         empty collection.
         """
         if path is not None:
@@ -110,13 +119,25 @@ class Explanations(Sequence[Explanation]):
         cells, rest = self._figure(columns, scale, **options)
         image = grid(cells, **rest)
         if path is not None:
-            write(grid_svg(cells, **rest) if path.suffix.lower() == ".svg" else image, path, force=force)
+            own = {"columns": columns, "scale": scale, "dpi": dpi, **options}
+            documents: dict[str, Callable[..., str | bytes]] = {".svg": self.grid_svg, ".pdf": self.grid_pdf}
+            make = documents.get(path.suffix.lower())
+            write(image if make is None else make(**own), path, force=force, dpi=dpi)
         return image
 
-    def grid_svg(self, *, columns: int | None = None, scale: Scale = "shared", **options: Any) -> str:
-        """The figure of `grid` as an SVG document."""
-        cells, rest = self._figure(columns, scale, **options)
-        return grid_svg(cells, **rest)
+    def grid_svg(
+        self, *, columns: int | None = None, scale: Scale = "shared", dpi: float | None = None, **options: Any
+    ) -> str:
+        """The figure of `grid` as an SVG document; ``dpi`` is how many of its pixels make an inch."""
+        cells, rest = self._figure(columns, scale, sharper=2, **options)
+        return grid_svg(cells, dpi=dpi, **rest)
+
+    def grid_pdf(
+        self, *, columns: int | None = None, scale: Scale = "shared", dpi: float | None = None, **options: Any
+    ) -> bytes:
+        """The figure of `grid` as a PDF file of one page; ``dpi`` is how many of its pixels make an inch (96)."""
+        cells, rest = self._figure(columns, scale, sharper=2, **options)
+        return grid_pdf(cells, dpi=dpi, **rest)
 
     def _figure(
         self,
@@ -127,6 +148,9 @@ class Explanations(Sequence[Explanation]):
         header: str = "",
         percentile: float = PERCENTILE,
         cmap: str | None = None,
+        width: int | None = None,
+        enlarge: str = "bicubic",
+        sharper: int = 1,
         **options: Any,
     ) -> tuple[Any, dict[str, Any]]:
         _check_scale(scale)
@@ -135,16 +159,28 @@ class Explanations(Sequence[Explanation]):
         if columns is not None and columns < 1:
             raise UsageError(f"a grid of {columns} columns shows nothing; use 1 or more")
         shared = scale == "shared"
-        cells, bar = arrange(self._items, columns=columns, shared=shared, percentile=percentile, cmap=cmap, **options)
-        several = len({group(explanation) for explanation in self._items}) > 1
-        foot = ""
-        if len(self._items) > 1:
-            foot = "Each map has its own colour scale." if not shared else "All maps share one colour scale."
-            if shared and several:
-                foot = "Maps of one method and layer share a colour scale; methods differ in their units."
+        side = width or cell
+        cells, bar = arrange(
+            self._items, columns=columns, shared=shared, percentile=percentile, cmap=cmap,
+            most=(side or _CELLS[0]) * sharper, enlarge=enlarge, **options,
+        )  # fmt: skip
+        said = [self._scales(shared)] if len(self._items) > 1 else []
         wide = max(len(line) for line in cells)
-        size = cell or (320 if wide <= 4 else 240)
-        return cells, {"cell": size, "header": header, "footer": foot, "colorbar": bar}
+        size = side or _CELLS[wide > _WIDE]
+        coarse = (enlarged(each, picture_size(each, most=size), enlarge) for each in self._items)
+        said += list(dict.fromkeys(words for words in coarse if words))[:_SAID]
+        return cells, {"cell": size, "header": header, "footer": "; ".join(said), "colorbar": bar}
+
+    def _scales(self, shared: bool) -> str:
+        """What is to be said of the colours of several maps."""
+        kinds = Counter(group(explanation) for explanation in self._items)
+        if not shared:
+            return "Each map has its own colour scale"
+        if len(kinds) == 1:
+            return "All maps share one colour scale"
+        if max(kinds.values()) == 1:
+            return "Each map has its own colour scale: methods differ in their units"
+        return "Maps of one method and layer share a colour scale; methods differ in their units"
 
     def limits(self, percentile: float = PERCENTILE) -> list[tuple[float, float]]:
         """What the ends of each one's colours stand for, when all of a (method, layer, contrast) share them."""
@@ -158,13 +194,15 @@ class Explanations(Sequence[Explanation]):
         *,
         force: bool = False,
         suffix: str = ".png",
-        scale: Scale = "shared",
+        scale: Scale = "each",
         **options: Any,
     ) -> list[Path]:
         """The files written into ``folder``: one for each explanation, and last the grid.
 
         Names are made of image, target, method, layer and contrast, with a number where they would collide.
-        ``suffix`` is one that `Explanation.save` knows; ``options`` are those of its picture. Nothing is
+        ``suffix`` is one that `Explanation.save` knows; ``options`` are those of its picture. Each file has colours of
+        its own, unless ``scale="shared"``: then maps of one method, layer, contrast and unit share theirs, and say so;
+        in the grid they do in any case. Nothing is
         written if any file exists already and ``force`` is not set: then, and for a wrong suffix, raises
         `UsageError`.
         """
@@ -179,11 +217,11 @@ class Explanations(Sequence[Explanation]):
             check(path, (*SUFFIXES, ".npz"), force=force)
         own: list[dict[str, Any]] = [{} for _ in paths]
         if scale == "shared" and not numbers:
-            own = [{"limits": limits} for limits in self.limits(options.get("percentile", PERCENTILE))]
+            own = [{"limits": limits, "shared": True} for limits in self.limits(options.get("percentile", PERCENTILE))]
         for explanation, path, limits in zip(self._items, paths, own, strict=True):
             explanation.save(path, force=force, **({} if numbers else options | limits))
         shared_options = {key: value for key, value in options.items() if key not in ("picture", "caption")}
-        self.grid(overview, force=force, scale=scale, **({} if numbers else shared_options))
+        self.grid(overview, force=force, **({} if numbers else shared_options))
         return [*paths, overview]
 
     def _repr_html_(self) -> str:

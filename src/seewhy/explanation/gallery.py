@@ -12,11 +12,11 @@ import numpy as np
 from seewhy.errors import UsageError
 from seewhy.explanation.parts import Cost, Status
 from seewhy.html import picture
-from seewhy.render import SUFFIXES, Cell, check, embedded, grid, grid_svg, write, write_bytes
+from seewhy.render import SUFFIXES, Cell, check, embedded, grid, grid_pdf, grid_svg, png, write, write_bytes
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -101,8 +101,13 @@ class Gallery:
         cells, rest = self._cells()
         return grid_svg(cells, **rest)
 
+    def figure_pdf(self) -> bytes:
+        """The figure of `figure` as a PDF file of one page."""
+        cells, rest = self._cells()
+        return grid_pdf(cells, **rest)
+
     def save(self, path: str | os.PathLike[str], *, force: bool = False) -> Path:
-        """The file written: ``.png``, ``.jpg``, ``.svg`` hold the figure, ``.npy`` the values.
+        """The file written: ``.png``, ``.jpg``, ``.svg``, ``.pdf`` hold the figure, ``.npy`` the values.
 
         Raises `UsageError` for another suffix, and for a file that exists unless ``force``.
         """
@@ -114,7 +119,8 @@ class Gallery:
             buffer = io.BytesIO()
             np.save(buffer, self.values, allow_pickle=False)
             return write_bytes(buffer.getvalue(), path, force=force)
-        return write(self.figure_svg() if suffix == ".svg" else self.figure(), path, force=force)
+        documents: dict[str, Callable[[], str | bytes]] = {".svg": self.figure_svg, ".pdf": self.figure_pdf}
+        return write(documents[suffix]() if suffix in documents else self.figure(), path, force=force)
 
     def to_dict(self) -> dict[str, Any]:
         """What it shows as plain, strictly valid JSON: no arrays, null for numbers that are not finite."""

@@ -9,10 +9,12 @@ import numpy as np
 from PIL import Image
 
 from seewhy.errors import UsageError
-from seewhy.render import DIVERGING, PERCENTILE, SEQUENTIAL, Cell, Mode, greyed, grid, grid_svg, limits
+from seewhy.render import DIVERGING, PERCENTILE, SEQUENTIAL, Cell, Colorbar, Mode, greyed, grid, grid_pdf, grid_svg
 from seewhy.render import caption as add_caption
 from seewhy.render import heatmap as draw_heatmap
+from seewhy.render import limits as find_limits
 from seewhy.render import overlay as draw_overlay
+from seewhy.render import relief as draw_relief
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,20 +25,38 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Drawable",
+    "bar_of",
     "drawable",
+    "enlarged",
+    "faint",
     "figure",
+    "figure_pdf",
     "figure_svg",
     "heatmap",
     "look",
     "overlay",
     "photo_cell",
+    "picture_size",
     "pixels",
     "plot",
+    "relief",
+    "relief_cell",
     "scale",
     "titles",
 ]
 
 Limits = tuple[float, float]
+
+#: pixels that a picture may be wide
+_WIDEST = 20_000
+#: the cell of a figure: as large as the photo, but not smaller or larger than that
+_CELL = (320, 640)
+#: how many pixels a value has to become before it is worth a word
+_COARSE = 4
+#: the percentile at which a relief's light and shade end: most of it is about grey
+_RELIEF = 99.0
+#: the share of a shared scale below which a map is next to invisible
+_FAINT = 0.15
 
 #: statuses whose map is not shown: whatever it looks like, it answers nothing
 _NO_ANSWER = ("zero-gradient", "non-finite")
@@ -52,12 +72,47 @@ class Drawable:
     note: str
 
 
-def look(explanation: Explanation) -> Drawable:
-    """How ``explanation`` is to be drawn; raises `UsageError` if it has no two-dimensional map."""
-    size = explanation._plane_size()
-    if explanation.image is not None:
-        size = (explanation.image.shape[0], explanation.image.shape[1])
-    values = explanation._sized(size)
+def picture_size(explanation: Explanation, width: int | None = None, most: int | None = None) -> tuple[int, int]:
+    """(height, width) of its picture: what the model saw of the photo, in the photo's own pixels; ``width`` pixels
+    wide; at most ``most`` on the longer side.
+
+    Raises `UsageError` if it has no two-dimensional map, and for a width without pixels.
+    """
+    height, wide = explanation._plane_size()
+    ground = explanation.photo if explanation.photo is not None else explanation.image
+    if ground is not None:
+        height, wide = ground.shape[:2]
+    factor = 1.0
+    if width is not None:
+        if not 1 <= width <= _WIDEST:
+            raise UsageError(f"a picture {width} pixels wide; 1 to {_WIDEST} can be drawn")
+        factor = width / wide
+    elif most is not None:
+        factor = min(1.0, most / max(height, wide))
+    return max(1, round(height * factor)), max(1, round(wide * factor))
+
+
+def ground(explanation: Explanation, size: tuple[int, int]) -> NDArray[np.uint8] | None:
+    """What the model saw, uint8 ``[H, W, 3]`` at ``size``; None without a picture of it."""
+    own = explanation.photo if explanation.photo is not None else explanation.image
+    for picture in (own, explanation.image):
+        if picture is not None and picture.shape[:2] == size:
+            return picture
+    if own is None:
+        return None
+    large = Image.fromarray(np.ascontiguousarray(own))
+    return np.asarray(large.resize((size[1], size[0]), Image.Resampling.LANCZOS))
+
+
+def look(
+    explanation: Explanation, *, width: int | None = None, most: int | None = None, enlarge: str = "bicubic"
+) -> Drawable:
+    """How ``explanation`` is to be drawn; ``width`` and ``most`` as in `picture_size`, ``enlarge`` as in `resize`.
+
+    Raises `UsageError` if it has no two-dimensional map.
+    """
+    size = picture_size(explanation, width, most)
+    values = explanation._sized(size, enlarge)
     status = explanation.status
     known = values[np.isfinite(values)]
     if status.code in _NO_ANSWER:
@@ -85,7 +140,7 @@ def drawable(explanation: Explanation) -> bool:
 def scale(looks: Sequence[Drawable], percentile: float = PERCENTILE) -> float:
     """The magnitude at which the colours of all ``looks`` end; 0.0 where there is nothing to draw."""
     maps = [seen.map if seen.signed else np.maximum(seen.map, 0) for seen in looks if seen.map is not None]
-    return limits(maps, signed=True, percentile=percentile)[1]
+    return find_limits(maps, signed=True, percentile=percentile)[1]
 
 
 def pixels(
@@ -101,10 +156,9 @@ def pixels(
     percentile: float = PERCENTILE,
 ) -> NDArray[np.uint8]:
     """The picture without its caption, uint8 ``[H, W, 3]``; ``photo=False`` leaves the photo away."""
-    image = explanation.image if photo else None
+    image = ground(explanation, seen.size) if photo else None
     if seen.map is None:
-        ground = np.full((*seen.size, 3), 128, dtype=np.uint8) if image is None else image
-        return greyed(ground)
+        return greyed(np.full((*seen.size, 3), 128, dtype=np.uint8) if image is None else image)
     signed, ends = _ends(seen, limits, percentile)
     if image is None:
         return draw_heatmap(seen.map, cmap=cmap, limits=ends, signed=signed)
@@ -128,23 +182,45 @@ def _ends(seen: Drawable, given: Limits | None, percentile: float) -> tuple[bool
     return signed, (-top if signed else 0.0, top)
 
 
-def overlay(explanation: Explanation, *, caption: bool = True, **options: Any) -> Image.Image:
-    """See `Explanation.overlay`."""
-    seen = look(explanation)
-    drawn = pixels(explanation, seen, **options)
-    return Image.fromarray(add_caption(drawn, seen.note) if caption and seen.note else drawn)
-
-
-def heatmap(
+def overlay(
     explanation: Explanation,
     *,
     caption: bool = True,
-    cmap: str | None = None,
-    limits: Limits | None = None,
-    percentile: float = PERCENTILE,
+    width: int | None = None,
+    enlarge: str = "bicubic",
+    shared: bool = False,
+    **options: Any,
 ) -> Image.Image:
+    """See `Explanation.overlay`."""
+    seen = look(explanation, width=width, enlarge=enlarge)
+    drawn = pixels(explanation, seen, **options)
+    note = seen.note or (faint(seen, options.get("limits"), options.get("percentile", PERCENTILE)) if shared else "")
+    return Image.fromarray(add_caption(drawn, note) if caption and note else drawn)
+
+
+def heatmap(explanation: Explanation, **options: Any) -> Image.Image:
     """See `Explanation.heatmap`."""
-    return overlay(explanation, caption=caption, photo=False, cmap=cmap, limits=limits, percentile=percentile)
+    return overlay(explanation, photo=False, **options)
+
+
+def relief(explanation: Explanation, *, width: int | None = None) -> Image.Image:
+    """See `Explanation.relief`."""
+    if explanation.colours is None:
+        raise UsageError(
+            f"{explanation.method} has no relief: guided backpropagation, guided Grad-CAM, deconvnet and gradients "
+            "with a backward rule have, of inputs with three channels"
+        )
+    if explanation.status.code in _NO_ANSWER:
+        return overlay(explanation, width=width)
+    top = find_limits([explanation.colours], signed=True, percentile=_RELIEF)[1]
+    return Image.fromarray(draw_relief(explanation.colours, limit=top, size=picture_size(explanation, width)))
+
+
+def faint(seen: Drawable, ends: Limits | None, percentile: float = PERCENTILE) -> str:
+    """A word for a map that a shared scale leaves next to invisible: a blank picture must not pass for an answer."""
+    own = scale([seen], percentile) if seen.map is not None else 0.0
+    top = max(map(abs, ends)) if ends else 0.0
+    return f"faint: reaches {own / top:.0%} of the shared scale" if 0 < own < _FAINT * top else ""
 
 
 def figure(explanation: Explanation, **options: Any) -> Image.Image:
@@ -153,40 +229,91 @@ def figure(explanation: Explanation, **options: Any) -> Image.Image:
     return grid([cells], **rest)
 
 
-def figure_svg(explanation: Explanation, **options: Any) -> str:
+def figure_svg(explanation: Explanation, *, dpi: float | None = None, **options: Any) -> str:
     """See `Explanation.figure_svg`."""
-    cells, rest = _figure(explanation, **options)
-    return grid_svg([cells], **rest)
+    cells, rest = _figure(explanation, sharper=2, **options)
+    return grid_svg([cells], dpi=dpi, **rest)
+
+
+def figure_pdf(explanation: Explanation, *, dpi: float | None = None, **options: Any) -> bytes:
+    """See `Explanation.figure_pdf`."""
+    cells, rest = _figure(explanation, sharper=2, **options)
+    return grid_pdf([cells], dpi=dpi, **rest)
 
 
 def _figure(
     explanation: Explanation,
     *,
-    cell: int = 320,
+    cell: int | None = None,
+    width: int | None = None,
     header: str = "",
     limits: Limits | None = None,
     percentile: float = PERCENTILE,
     cmap: str | None = None,
+    enlarge: str = "bicubic",
+    shared: bool = False,
+    sharper: int = 1,
     **options: Any,
 ) -> tuple[list[Cell], dict[str, Any]]:
-    seen = look(explanation)
+    """``sharper`` times the cell's pixels are drawn, where the photo has them: documents are printed larger."""
+    side = width or cell or min(max(_CELL[0], *picture_size(explanation)), _CELL[1])
+    seen = look(explanation, most=side * sharper, enlarge=enlarge)
     drawn = pixels(explanation, seen, cmap=cmap, limits=limits, percentile=percentile, **options)
-    cells = [Cell(drawn, titles(explanation), seen.note)]
+    note = seen.note or (faint(seen, limits, percentile) if shared else "")
+    bar = bar_of(explanation, seen, cmap, limits, percentile)
+    cells = [Cell(drawn, titles(explanation), note, bar)]
     if explanation.image is not None:
-        cells.insert(0, photo_cell(explanation))
-    bar = None
-    if seen.map is not None:
-        signed, (low, high) = _ends(seen, limits, percentile)
-        bar = (cmap or (DIVERGING if signed else SEQUENTIAL), low, high) if high > low else None
-    foot = "; ".join(explanation.notes)
-    return cells, {"cell": cell, "header": header, "footer": foot, "colorbar": bar}
+        cells.insert(0, photo_cell(explanation, side * sharper))
+    if explanation.colours is not None and seen.map is not None:
+        cells.append(relief_cell(explanation, seen.size))
+    said = (
+        *explanation.notes,
+        "one colour scale for all maps of this method and layer" if shared else "",
+        enlarged(explanation, seen.size, enlarge) if seen.map is not None else "",
+    )
+    return cells, {"cell": side, "header": header, "footer": "; ".join(note for note in said if note)}
 
 
-def photo_cell(explanation: Explanation) -> Cell:
+def bar_of(
+    explanation: Explanation,
+    seen: Drawable,
+    cmap: str | None = None,
+    limits: Limits | None = None,
+    percentile: float = PERCENTILE,
+) -> Colorbar | None:
+    """What the colours of a map stand for; None where none is drawn."""
+    if seen.map is None:
+        return None
+    signed, (low, high) = _ends(seen, limits, percentile)
+    name = cmap or (DIVERGING if signed else SEQUENTIAL)
+    return Colorbar(name, low, high, explanation.map_unit) if high > low else None
+
+
+def enlarged(explanation: Explanation, size: tuple[int, int], how: str) -> str:
+    """How the values of a coarse map became pixels, in words; nothing of a map that is about as fine as the picture."""
+    height, width = explanation.values.shape[-2:]
+    few = height * _COARSE <= size[0] and width * _COARSE <= size[1]
+    return f"{height}×{width} values, drawn by {how} interpolation" if few else ""
+
+
+def relief_cell(explanation: Explanation, size: tuple[int, int]) -> Cell:
+    """The relief of a guided map, with its scale."""
+    assert explanation.colours is not None
+    top = find_limits([explanation.colours], signed=True, percentile=_RELIEF)[1]
+    drawn = draw_relief(explanation.colours, limit=top, size=size)
+    bar = Colorbar("gray", -top, top, explanation.map_unit) if top > 0 else None
+    return Cell(drawn, (f"{explanation.method}, relief", "red, green and blue, signed; 0 is grey"), bar=bar)
+
+
+def photo_cell(explanation: Explanation, most: int | None = None) -> Cell:
     """The photo with its name and what the model says about it."""
     prediction = f"predicted {explanation.prediction}" if explanation.prediction else ""
+    seen = None
+    if explanation.image is not None:
+        drawn = len(explanation.size) == 2 and explanation.photo is not None
+        seen = ground(explanation, picture_size(explanation, most=most)) if drawn else explanation.image
     return Cell(
-        explanation.image,
+        seen,
         (explanation.name or "input", prediction),
         "" if explanation.image is not None else "no image",
     )

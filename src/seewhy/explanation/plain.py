@@ -62,6 +62,7 @@ def describe(explanation: Explanation) -> dict[str, Any]:
         "map": {
             "shape": values.shape,
             "dtype": str(values.dtype),
+            "unit": explanation.map_unit,
             "min": known.min() if known.size else None,
             "max": known.max() if known.size else None,
             "sum": known.sum(dtype=np.float64) if known.size else None,

@@ -30,8 +30,11 @@ class Explanation:
 
     ``values`` are the attribution in the target's own units, signed, at the resolution at which they were
     computed: ``[h, w]``, or ``[C, h, w]`` with ``channels``, or whatever shape a layer without two spatial
-    axes has. ``size`` is the input's spatial size. ``error`` is a standard error per value, or one
-    residual, where the method has one. ``image`` is what the model saw, uint8 ``[H, W, 3]``. ``positive``
+    axes has. ``size`` is the input's spatial size. ``unit`` is what the score is counted in, ``map_unit`` the values
+    (empty where they have no unit). ``error`` is a standard error per value, or one
+    residual, where the method has one. ``image`` is what the model saw, uint8 ``[H, W, 3]``; ``photo`` the same part of
+    the photo in the photo's own pixels, where it has more of them: what pictures are drawn on. It is not saved.
+    ``colours`` are the signed values ``[3, h, w]`` of red, green and blue of a guided map, for `relief`. ``positive``
     maps are drawn without their negative part, which ``values`` keep. ``tensor`` carries a graph where one
     was asked for; it is not saved. Two explanations are equal only if they are the same object. Raises
     `UsageError` for values that are not real numbers and for an image that is not uint8 ``[H, W, 3]``.
@@ -59,6 +62,9 @@ class Explanation:
     notes: tuple[str, ...] = ()
     tensor: Any = field(default=None, repr=False)
     unit: str = "logit"
+    map_unit: str = ""
+    photo: NDArray[np.uint8] | None = field(default=None, repr=False)
+    colours: NDArray[Any] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         values = np.asarray(self.values)
@@ -68,9 +74,9 @@ class Explanation:
             values = values.astype(np.float32)
         object.__setattr__(self, "values", values)
         object.__setattr__(self, "size", tuple(int(side) for side in self.size))
-        image = self.image
-        if image is not None and (image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3):
-            raise UsageError(f"an explanation's image is uint8 (H, W, 3); got {image.dtype} {image.shape}")
+        for image in (self.image, self.photo):
+            if image is not None and (image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3):
+                raise UsageError(f"an explanation's image is uint8 (H, W, 3); got {image.dtype} {image.shape}")
 
     @property
     def map(self) -> NDArray[np.float32]:
@@ -96,8 +102,8 @@ class Explanation:
             )
         return self.size[0], self.size[1]
 
-    def _sized(self, size: tuple[int, int]) -> NDArray[Any]:
-        """The map at ``size``, in the precision of the values."""
+    def _sized(self, size: tuple[int, int], how: str = "bilinear") -> NDArray[Any]:
+        """The map at ``size``, in the precision of the values, enlarged as ``how`` says."""
         plane = self.values.sum(axis=0) if self.channels and self.values.ndim else self.values
         if plane.ndim != 2:
             where = f" at layer {self.layer!r}" if self.layer else ""
@@ -105,7 +111,7 @@ class Explanation:
                 f"{self.method}{where} has values of shape {self.values.shape}, without the 2 spatial "
                 "axes that a map needs; use .values, or choose a convolutional layer"
             )
-        return resize(plane, size)
+        return resize(plane, size, how)
 
     def convention(self, library: str, **options: Any) -> NDArray[Any]:
         """What another library would have returned: ``"captum"``, ``"pytorch-grad-cam"``, ``"torchcam"`` or
@@ -118,10 +124,12 @@ class Explanation:
         return conventions.convention(self, library, **options)
 
     def overlay(self, **options: Any) -> Image.Image:
-        """The map laid on the photo, at the photo's size; without a photo, the bare heatmap.
+        """The map laid on the photo, at the size of what the model saw of it; without a photo, the bare heatmap.
 
         ``options``: ``mode`` ``"alpha"``, ``"blend"`` or ``"mask"``, ``opacity``, ``cmap``, ``contour``,
-        ``limits``, ``percentile`` (see `seewhy.render.overlay`), ``caption`` (default True). A map that is
+        ``limits``, ``percentile`` (see `seewhy.render.overlay`), ``caption`` (default True), ``width`` in pixels,
+        ``enlarge`` ``"bicubic"`` (the default), ``"bilinear"`` or ``"gaussian"``: how the few cells of a map become the
+        many pixels of a picture (see `seewhy.render.resize`); values stay as they are. A map that is
         no answer (no gradient, not finite, zero) is a greyed photo whose caption says so; where there is no
         positive evidence the negative is drawn, and the caption says so. Raises `UsageError` if there is no
         two-dimensional map.
@@ -129,44 +137,68 @@ class Explanation:
         return picture.overlay(self, **options)
 
     def heatmap(self, **options: Any) -> Image.Image:
-        """The map in colours, alone; ``cmap``, ``limits``, ``percentile``, ``caption`` as in `overlay`."""
+        """The map in colours, alone; ``cmap``, ``limits``, ``percentile``, ``caption``, ``width``, ``enlarge`` as in
+        `overlay`."""
         return picture.heatmap(self, **options)
 
+    def relief(self, *, width: int | None = None) -> Image.Image:
+        """A guided map as the papers draw it: signed red, green and blue about grey, ``width`` pixels wide.
+
+        Raises `UsageError` for a map that has no `colours`: those of guided backpropagation, guided Grad-CAM, deconvnet
+        and gradients with ``backward_rule=`` have, at an input of three channels.
+        """
+        return picture.relief(self, width=width)
+
     def figure(self, **options: Any) -> Image.Image:
-        """Photo and overlay, titled, with a colorbar; options: `overlay`'s, and ``cell`` and ``header``."""
+        """Photo and overlay, and the relief of a guided map, titled, with a colorbar; options: `overlay`'s, and
+        ``cell`` and ``header``. ``width`` is that of each picture, the same as ``cell``."""
         return picture.figure(self, **options)
 
     def figure_svg(self, **options: Any) -> str:
-        """The figure of `figure` as an SVG document."""
+        """The figure of `figure` as an SVG document; ``dpi`` is how many of its pixels make an inch."""
         return picture.figure_svg(self, **options)
+
+    def figure_pdf(self, **options: Any) -> bytes:
+        """The figure of `figure` as a PDF file of one page; ``dpi`` is how many of its pixels make an inch (96)."""
+        return picture.figure_pdf(self, **options)
 
     def plot(self, ax: Any = None, **options: Any) -> Any:
         """The overlay on matplotlib axes, ``ax`` or the current ones, which are returned (extra ``plot``)."""
         return picture.plot(self, ax, **options)
 
     def save(
-        self, path: str | os.PathLike[str], *, force: bool = False, picture: str = "figure", **options: Any
+        self,
+        path: str | os.PathLike[str],
+        *,
+        force: bool = False,
+        picture: str = "figure",
+        dpi: float | None = None,
+        **options: Any,
     ) -> Path:
-        """The file written: ``.png``, ``.jpg``, ``.svg`` hold a picture, ``.npz`` all but ``tensor``.
+        """The file written: ``.png``, ``.jpg``, ``.svg``, ``.pdf`` hold a picture, ``.npz`` all but ``tensor`` and
+        ``photo``.
 
-        ``picture`` is ``"figure"``, ``"overlay"`` or ``"heatmap"`` (an SVG is always the figure);
-        ``options`` are that picture's. Raises `UsageError` for another suffix, another picture, and for a
-        file that exists unless ``force``.
+        ``picture`` is ``"figure"``, ``"overlay"``, ``"heatmap"`` or ``"relief"`` (an SVG is always the figure);
+        ``options`` are that picture's, ``dpi`` how many of its pixels are printed an inch. Raises `UsageError` for
+        another suffix, another picture, and for a file that exists unless ``force``.
         """
         path = check(path, (*SUFFIXES, ".npz"), force=force)
         suffix = path.suffix.lower()
-        makers = {"figure": self.figure, "overlay": self.overlay, "heatmap": self.heatmap}
+        makers = {"figure": self.figure, "overlay": self.overlay, "heatmap": self.heatmap, "relief": self.relief}
         if picture not in makers:
             raise UsageError(f"no picture {picture!r} of an explanation; use one of {', '.join(makers)}")
         if suffix == ".npz":
+            options |= {} if dpi is None else {"dpi": dpi}
             if options:
                 raise UsageError(f"{path} holds numbers: it takes no {', '.join(options)}; name it .png for a picture")
             return archive.save(self, path, force=force)
         if suffix == ".svg":
             if picture != "figure":
                 raise UsageError(f"an SVG holds the figure; for the {picture} alone name it {path.stem}.png")
-            return write(self.figure_svg(**options), path, force=force)
-        return write(makers[picture](**options), path, force=force)
+            return write(self.figure_svg(dpi=dpi, **options), path, force=force)
+        if suffix == ".pdf" and picture == "figure":
+            return write(self.figure_pdf(dpi=dpi, **options), path, force=force)
+        return write(makers[picture](**options), path, force=force, dpi=dpi)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Explanation:

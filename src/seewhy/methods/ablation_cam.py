@@ -24,6 +24,7 @@ __all__ = ["ablation_cam"]
         family="cam",
         paper="Desai & Ramaswamy 2020, Ablation-CAM, doi:10.1109/WACV45572.2020.9093360, eq. 3",
         formula="sum_c w_c A_c, w_c = y - y(A without channel c)",
+        unit="{score} x activation",
         cost="1 forward, and one for every channel unless the head is pooling and one linear layer",
         needs=frozenset({Need.STREAM, Need.HEAD}),
         positive=True,

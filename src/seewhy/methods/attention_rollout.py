@@ -26,6 +26,7 @@ _HEADS = ("mean", "max", "min")
         family="attention",
         paper="Abnar & Zuidema 2020, Quantifying Attention Flow in Transformers, arXiv:2005.00928, eq. 1",
         formula="product over blocks of (A_l + I) / 2, A_l the mean over heads; the row of the token that is read out",
+        unit="share of the attention",
         cost="1 forward, 1 backward",
         needs=frozenset({Need.ATTENTION}),
         at="input",

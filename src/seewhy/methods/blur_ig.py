@@ -29,6 +29,7 @@ _SHARE = 50 / 224
         family="gradient",
         paper="Xu, Venugopalan & Sundararajan 2020, Attribution in Scale and Space, arXiv:2004.03383, eq. 6",
         formula="-integral_0^max dS/dL dL/dsigma dsigma, L(sigma) the image blurred by a Gaussian",
+        unit="{score}",
         cost="steps + 1 forwards and backwards",
         needs=frozenset({Need.GRADIENT, Need.STREAM}),
         at="input",

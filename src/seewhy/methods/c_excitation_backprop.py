@@ -20,6 +20,7 @@ __all__ = ["c_excitation_backprop"]
         family="propagation",
         paper="Zhang et al. 2016, Top-down Neural Attention by Excitation Backprop, arXiv:1608.00507, section 3.4",
         formula="P - P~, P~ with the weights of the last linear layer negated",
+        unit="share of the winners",
         cost="2 forwards, 2 backwards",
         needs=frozenset({Need.RELEVANCE}),
         at="layer",

@@ -20,6 +20,7 @@ __all__ = ["cam"]
         family="cam",
         paper="Zhou et al. 2016, Learning Deep Features for Discriminative Localization, arXiv:1512.04150, eq. 2",
         formula="sum_c w_c A_c, w the linear head's weights",
+        unit="{score}",
         cost="1 forward, 1 backward of the head alone",
         needs=frozenset({Need.HEAD}),
         positive=True,

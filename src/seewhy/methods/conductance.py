@@ -23,6 +23,7 @@ __all__ = ["conductance"]
         family="gradient",
         paper="Dhamdhere, Sundararajan & Yan 2018, How Important Is a Neuron?, arXiv:1805.12233, eq. 2",
         formula="integral_0^1 dS/dA dA/da da on the path x' + a (x - x')",
+        unit="{score}",
         cost="steps + 1 forwards and backwards",
         needs=frozenset({Need.GRADIENT, Need.STREAM}),
         at="layer",

@@ -16,6 +16,7 @@ __all__ = ["deconvnet"]
         family="gradient",
         paper="Zeiler & Fergus 2013, Visualizing and Understanding Convolutional Networks, arXiv:1311.2901",
         formula="max(g, 0) at every rectifier, whatever its input",
+        unit="{score} per unit of the {place}",
         cost="1 forward, 1 backward",
         reduce="max-abs",
         rule="deconvnet",

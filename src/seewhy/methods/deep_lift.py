@@ -21,6 +21,7 @@ __all__ = ["deep_lift"]
         paper="Shrikumar, Greenside & Kundaje 2017, Learning Important Features Through Propagating Activation "
         "Differences, arXiv:1704.02685, eq. 12 (rescale rule)",
         formula="m (x - x'), m by the chain rule with (f(z) - f(z')) / (z - z') at every activation function f",
+        unit="{score}",
         cost="1 forward, then 1 forward of the baseline, 1 forward and 1 backward of the input",
         needs=frozenset({Need.RELEVANCE}),
         reduce="sum",

@@ -16,6 +16,7 @@ __all__ = ["eigen_cam"]
         family="cam",
         paper="Muhammad & Yeasin 2020, Eigen-CAM, arXiv:2008.00299, eq. 4",
         formula="A v_1, v_1 the first right singular vector of A as positions x channels",
+        unit="activation",
         cost="1 forward",
         discriminative=False,
         positive=True,

@@ -16,6 +16,7 @@ __all__ = ["eigen_grad_cam"]
         family="cam",
         paper="Muhammad & Yeasin 2020, Eigen-CAM, arXiv:2008.00299, applied to g A as in pytorch-grad-cam",
         formula="(g A) v_1, v_1 the first right singular vector of g A as positions x channels",
+        unit="{score}",
         cost="1 forward, 1 backward",
         positive=True,
         use="Eigen-CAM that knows the class",

@@ -19,6 +19,7 @@ __all__ = ["excitation_backprop"]
         family="propagation",
         paper="Zhang et al. 2016, Top-down Neural Attention by Excitation Backprop, arXiv:1608.00507, eq. 5",
         formula="P_i = sum_j x_i w+_ij / (sum_i x_i w+_ij) P_j",
+        unit="share of the winners",
         cost="2 forwards, 1 backward",
         needs=frozenset({Need.RELEVANCE}),
         at="layer",

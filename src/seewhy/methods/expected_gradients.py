@@ -27,6 +27,7 @@ __all__ = ["expected_gradients"]
         paper="Erion et al. 2021, Improving performance of deep learning models with axiomatic attribution priors, "
         "arXiv:1906.10670, eq. 1; with sigma > 0 GradientSHAP, Lundberg & Lee 2017",
         formula="E over references x' and a ~ U(0, 1) of (x - x') dS/dx(x' + a (x - x'))",
+        unit="{score}",
         cost="n forwards, n backwards",
         needs=frozenset({Need.GRADIENT, Need.STREAM}),
         at="input",

@@ -30,6 +30,7 @@ _TEMPERATURE, _GROWTH = 1 / 20, 16.0
         paper="Fong, Patrick & Vedaldi 2019, Understanding Deep Networks via Extremal Perturbations and Smooth Masks, "
         "arXiv:1910.08485, eq. 3, 6-8",
         formula="mean over areas a of argmax_m S(x seen through m) - weight |sort(m) - r_a|^2, m a smooth maximum",
+        unit="share of the mask",
         cost="for every area steps + 2 forwards, steps + 1 backwards, one after the other",
         needs=frozenset({Need.GRADIENT, Need.STREAM}),
         at="input",

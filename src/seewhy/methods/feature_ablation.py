@@ -25,6 +25,7 @@ __all__ = ["feature_ablation"]
         family="perturbation",
         paper="Zeiler & Fergus 2014, arXiv:1311.2901, section 4.1, over pieces; Merrick 2019, arXiv:1911.01417",
         formula="S(x) - S(x with the piece of p hidden)",
+        unit="{score}",
         cost="1 forward, and one for every piece (50 superpixels unless told otherwise)",
         needs=frozenset({Need.STREAM}),
         at="input",

@@ -17,6 +17,7 @@ __all__ = ["feature_maps"]
         family="inside",
         paper="Zeiler & Fergus 2013, Visualizing and Understanding Convolutional Networks, arXiv:1311.2901, section 4",
         formula="A_c, in the order of sum_xy g_c A_c",
+        unit="activation",
         cost="1 forward, 1 backward",
         at="layer",
         discriminative=False,

@@ -17,6 +17,7 @@ __all__ = ["filters"]
         family="inside",
         paper="Krizhevsky, Sutskever & Hinton 2012, ImageNet Classification with Deep CNNs, section 6.1",
         formula="W_o in the order of |W_o|; of more than 3 input channels the slices W_oi with the largest |W_oi|",
+        unit="weight",
         cost="no forward",
         at="layer",
         discriminative=False,

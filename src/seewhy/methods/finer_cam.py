@@ -23,6 +23,7 @@ __all__ = ["finer_cam"]
         family="cam",
         paper="Zhang et al. 2025, Finer-CAM, arXiv:2501.11309, eq. 4",
         formula="mean over d of Grad-CAM of y_c - gamma y_d, d the classes with the nearest logits",
+        unit="{score}",
         cost="1 forward, 1 backward",
         needs=frozenset({Need.GRADIENT}),
         positive=True,

@@ -20,6 +20,7 @@ __all__ = ["full_grad"]
         family="gradient",
         paper="Srinivas & Fleuret 2019, Full-Gradient Representation, arXiv:1905.00780, eq. 3",
         formula="sum_c x_c dS/dx_c + sum_layers sum_c (dS/db_c * b_c), each spread over the image",
+        unit="{score}",
         cost="1 forward, 2 backwards",
         differentiable=False,
         needs=frozenset({Need.BIASES, Need.INPUT_GRADIENT}),

@@ -16,6 +16,7 @@ __all__ = ["grad_cam"]
         family="cam",
         paper="Selvaraju et al. 2017, Grad-CAM, arXiv:1610.02391, eq. 1-2",
         formula="sum_c w_c A_c, w_c = mean_xy g_c",
+        unit="{score}",
         cost="1 forward, 1 backward",
         positive=True,
         use="the default: where the evidence for a class lies, coarsely",

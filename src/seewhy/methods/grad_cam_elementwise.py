@@ -15,6 +15,7 @@ __all__ = ["grad_cam_elementwise"]
         family="cam",
         paper="Pillai & Pirsiavash 2021, Consistent Interpretations, doi:10.1609/aaai.v35i3.16344",
         formula="sum_c relu(g_c A_c)",
+        unit="{score}",
         cost="1 forward, 1 backward",
         positive=True,
         cuts="negative products",

@@ -17,6 +17,7 @@ __all__ = ["grad_cam_pp"]
         family="cam",
         paper="Chattopadhay et al. 2018, Grad-CAM++, arXiv:1710.11063, eq. 10 and 19",
         formula="sum_c w_c A_c, w_c = sum_xy alpha relu(g), alpha = g^2 / (2 g^2 + g^3 sum_xy A)",
+        unit="{score}",
         cost="1 forward, 1 backward",
         positive=True,
         cuts="negative gradients",

@@ -16,6 +16,7 @@ __all__ = ["guided_backprop"]
         family="gradient",
         paper="Springenberg et al. 2014, Striving for Simplicity, arXiv:1412.6806",
         formula="f'(z) max(g, 0) [f(z) > 0] at every rectifier f with input z",
+        unit="{score} per unit of the {place}",
         cost="1 forward, 1 backward",
         reduce="max-abs",
         rule="guided",

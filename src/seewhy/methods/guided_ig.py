@@ -26,6 +26,7 @@ _RULES = ("trapezoid", "riemann-left")
         family="gradient",
         paper="Kapishnikov et al. 2021, Guided Integrated Gradients, arXiv:2106.09788, algorithm 1",
         formula="sum_k dS/dx(x_k) (x_k+1 - x_k), each step moving the pixels with the smallest |dS/dx| first",
+        unit="{score}",
         cost="steps + 2 forwards, steps + 1 backwards, one after the other",
         needs=frozenset({Need.GRADIENT, Need.STREAM}),
         at="input",

@@ -15,6 +15,7 @@ __all__ = ["hires_cam"]
         family="cam",
         paper="Draelos & Carin 2020, Use HiResCAM instead of Grad-CAM, arXiv:2011.08891, eq. 4",
         formula="sum_c g_c A_c, elementwise",
+        unit="{score}",
         cost="1 forward, 1 backward",
         positive=True,
         use="a map that shows only places the score depends on",

@@ -15,6 +15,7 @@ __all__ = ["input_x_gradient"]
         family="gradient",
         paper="Shrikumar et al. 2016, Not Just a Black Box, arXiv:1605.01713",
         formula="x * d S / d x",
+        unit="{score}",
         cost="1 forward, 1 backward",
         reduce="sum",
         use="a quick signed map; sums to the score for networks without biases",

@@ -30,6 +30,7 @@ _CELLS = 8
         family="gradient",
         paper="Sundararajan, Taly & Yan 2017, Axiomatic Attribution for Deep Networks, arXiv:1703.01365, eq. 1",
         formula="(x - x') * integral_0^1 dS/dx(x' + a (x - x')) da",
+        unit="{score}",
         cost="up to max_steps + 2 forwards and backwards; where that is not enough, max_steps more",
         needs=frozenset({Need.GRADIENT, Need.STREAM}),
         at="input",

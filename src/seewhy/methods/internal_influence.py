@@ -23,6 +23,7 @@ __all__ = ["internal_influence"]
         family="gradient",
         paper="Leino et al. 2018, Influence-Directed Explanations, arXiv:1802.03788, eq. 1",
         formula="integral_0^1 dS/dA(x' + a (x - x')) da",
+        unit="{score} per unit of the {place}",
         cost="steps forwards, steps backwards",
         needs=frozenset({Need.GRADIENT, Need.STREAM}),
         at="layer",

@@ -21,6 +21,7 @@ __all__ = ["is_cam"]
         family="cam",
         paper="Naidu et al. 2020, IS-CAM: Integrated Score-CAM, arXiv:2010.03023",
         formula="sum_c w_c A_c, w = softmax_c(mean_i S(x * mask_c * i / n) - S(0)), i = 1..n",
+        unit="activation",
         cost="1 forward and n for every channel",
         needs=frozenset({Need.STREAM}),
         positive=True,

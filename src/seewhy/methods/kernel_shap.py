@@ -33,6 +33,7 @@ _SAMPLED = 2.5
         paper="Lundberg & Lee 2017, arXiv:1705.07874, theorem 2; Covert & Lee 2021, arXiv:2012.01536, section 4.2; "
         "Musco & Witter 2025, arXiv:2410.01917",
         formula="min_phi sum_i v_i (S(z_i) - S(0) - phi z_i)^2, sum phi = S(1) - S(0), v = 1 / (k (P - k)) for k of P",
+        unit="{score}",
         cost="2 forwards, and up to n; 2^P - 2 for few pieces P",
         needs=frozenset({Need.STREAM}),
         at="input",

@@ -16,6 +16,7 @@ __all__ = ["layer_cam"]
         family="cam",
         paper="Jiang et al. 2021, LayerCAM, doi:10.1109/TIP.2021.3089943, eq. 5-6",
         formula="sum_c relu(g_c) A_c, elementwise",
+        unit="{score}",
         cost="1 forward, 1 backward",
         positive=True,
         cuts="negative gradients",

@@ -27,6 +27,7 @@ __all__ = ["lime"]
         family="perturbation",
         paper='Ribeiro, Singh & Guestrin 2016, "Why should I trust you?", arXiv:1602.04938, eq. 1-2',
         formula="w of min_w sum_i k(z_i) (S(z_i) - w_0 - w z_i)^2 + alpha |w|^2, k = exp(-d^2 / (2 width^2))",
+        unit="{score}",
         cost="1 forward, and up to n",
         needs=frozenset({Need.STREAM}),
         at="input",

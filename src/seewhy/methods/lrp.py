@@ -23,6 +23,7 @@ __all__ = ["lrp"]
         paper="Bach et al. 2015, On Pixel-Wise Explanations by Layer-Wise Relevance Propagation, PLOS ONE 10(7); "
         "Montavon et al. 2019, Layer-Wise Relevance Propagation: An Overview",
         formula="R_i = sum_j x_i rho(w_ij) / (sum_i x_i rho(w_ij) + eps) R_j, rho by layer",
+        unit="{score}",
         cost="2 forwards, 1 backward of a few convolutions a layer",
         needs=frozenset({Need.RELEVANCE}),
         reduce="sum",

@@ -25,6 +25,7 @@ __all__ = ["meaningful_perturbation"]
         paper="Fong & Vedaldi 2017, Interpretable Explanations of Black Boxes by Meaningful Perturbation, "
         "arXiv:1704.03296, eq. 3-5",
         formula="1 - argmin_m S(x hidden by m) + size mean(1 - m) + smoothness sum |grad m|^beta",
+        unit="share of the mask",
         cost="steps + 2 forwards, steps + 1 backwards, one after the other",
         needs=frozenset({Need.GRADIENT, Need.STREAM}),
         at="input",

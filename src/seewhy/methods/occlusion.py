@@ -27,6 +27,7 @@ __all__ = ["occlusion"]
         family="perturbation",
         paper="Zeiler & Fergus 2014, Visualizing and Understanding Convolutional Networks, arXiv:1311.2901, sec. 4.1",
         formula="mean over the windows W that cover p of S(x) - S(x with W hidden)",
+        unit="{score}",
         cost="1 forward, and one for every window (729 at 224 pixels), of which only what changes is computed",
         needs=frozenset({Need.STREAM}),
         at="input",

@@ -26,6 +26,7 @@ __all__ = ["recipro_cam"]
         family="cam",
         paper="Byun & Lee 2022, Recipro-CAM, arXiv:2209.14074, eq. 1-3 and section 3.2",
         formula="map_p = S(A * window_p), window_p a 3x3 Gaussian at position p",
+        unit="{score}",
         cost="1 forward, and one for every position of the layer unless the head is pooling and one linear layer",
         needs=frozenset({Need.STREAM, Need.HEAD}),
         positive=True,

@@ -24,6 +24,7 @@ __all__ = ["refine_cam"]
         family="cam",
         paper="How to Evaluate and Refine your CAM, 2026, arXiv:2605.14641",
         formula="prod_l relu(M_l) / max relu(M_l), M_l the Grad-CAM++ map of layer l, resized to the largest",
+        unit="share of the layers' maxima",
         cost="1 forward, 1 backward",
         needs=frozenset({Need.ACTIVATION, Need.GRADIENT}),
         several_layers=True,

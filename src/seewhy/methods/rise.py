@@ -33,6 +33,7 @@ _CHUNK = 64
         family="perturbation",
         paper="Petsiuk, Das & Saenko 2018, RISE, arXiv:1806.07421, eq. 6 and section 3.2; centred",
         formula="Cov(S(x with mask M), M_p) / E[M_p]: the paper's map minus the mean score",
+        unit="{score}",
         cost="1 forward, and up to n",
         needs=frozenset({Need.STREAM}),
         at="input",

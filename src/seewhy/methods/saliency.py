@@ -15,6 +15,7 @@ __all__ = ["saliency"]
         family="gradient",
         paper="Simonyan, Vedaldi & Zisserman 2013, Deep Inside Convolutional Networks, arXiv:1312.6034, section 3.1",
         formula="d S / d x; max over channels of |.|",
+        unit="{score} per unit of the {place}",
         cost="1 forward, 1 backward",
         reduce="max-abs",
         use="a first look, at the cost of a training step; noisy: compare with smooth-grad",

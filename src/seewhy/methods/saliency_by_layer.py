@@ -16,6 +16,7 @@ __all__ = ["saliency_by_layer"]
         family="inside",
         paper="Kotikalapudi 2017, keras-vis, visualize_saliency with no filter_indices",
         formula="d mean(A_layer) / d x; max over channels of |.|",
+        unit="{score} per unit of the {place}",
         cost="1 forward, and 1 backward a layer",
         at="input",
         reduce="max-abs",

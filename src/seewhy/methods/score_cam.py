@@ -27,6 +27,7 @@ _ENOUGH = 0.98
         family="cam",
         paper="Wang et al. 2020, Score-CAM, arXiv:1910.01279, eq. 5-6 and algorithm 1",
         formula="sum_c w_c A_c, w = softmax_c(S(x * mask_c) - S(0)), mask_c upsampled, then scaled to [0, 1]",
+        unit="activation",
         cost="2 forwards and one for every channel; or budget + 2",
         needs=frozenset({Need.STREAM}),
         positive=True,

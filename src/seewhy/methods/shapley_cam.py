@@ -21,6 +21,7 @@ __all__ = ["shapley_cam"]
         family="cam",
         paper="Cai 2025, CAMs as Shapley Value-based Explainers, arXiv:2501.06261",
         formula="sum_c w_c A_c, w_c = mean_xy (g - H A / 2)",
+        unit="{score}",
         cost="1 forward, 3 backwards",
         needs=frozenset({Need.CURVATURE}),
         positive=True,

@@ -29,6 +29,7 @@ __all__ = ["shapley_sampling"]
         paper="Castro, Gomez & Tejada 2009, Polynomial calculation of the Shapley value based on sampling, eq. 4-5; "
         "Strumbelj & Kononenko 2010",
         formula="mean over orders of S(before p's piece is hidden) - S(after)",
+        unit="{score}",
         cost="2 forwards, and up to n: one order of P pieces takes P - 1",
         needs=frozenset({Need.STREAM}),
         at="input",

@@ -22,6 +22,7 @@ __all__ = ["smooth_grad"]
         family="gradient",
         paper="Smilkov et al. 2017, SmoothGrad: removing noise by adding noise, arXiv:1706.03825",
         formula="mean_i d S / d x (x + noise_i), noise ~ N(0, (sigma (max x - min x))^2)",
+        unit="{score} per unit of the {place}",
         cost="n forwards, n backwards",
         needs=frozenset({Need.GRADIENT, Need.STREAM}),
         reduce="max-abs",

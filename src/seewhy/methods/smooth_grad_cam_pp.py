@@ -24,6 +24,7 @@ __all__ = ["smooth_grad_cam_pp"]
         family="cam",
         paper="Omeiza et al. 2019, Smooth Grad-CAM++, arXiv:1908.01224",
         formula="mean_i Grad-CAM++(x + noise_i), noise ~ N(0, (sigma (max x - min x))^2)",
+        unit="{score}",
         cost="n forwards, n backwards",
         needs=frozenset({Need.GRADIENT, Need.STREAM}),
         positive=True,

@@ -22,6 +22,7 @@ __all__ = ["smooth_grad_squared"]
         family="gradient",
         paper="Hooker et al. 2019, A Benchmark for Interpretability Methods, arXiv:1806.10758",
         formula="mean_i (d S / d x (x + noise_i))^2, noise ~ N(0, (sigma (max x - min x))^2)",
+        unit="({score} per unit of the {place}) squared",
         cost="n forwards, n backwards",
         needs=frozenset({Need.GRADIENT, Need.STREAM}),
         reduce="sum",

@@ -31,6 +31,7 @@ _POINTS = 4
         family="perturbation",
         paper="Fel et al. 2021, Look at the Variance!, arXiv:2111.04138, section 3; Jansen 1999, CPC 117, p. 35",
         formula="E[(S(A) - S(A with cell j of B))^2] / (2 Var S(A)), A and B independent masks",
+        unit="share of the variance",
         cost="1 forward, and up to n: designs of 4 (cells^2 + 2), 264 for 8 cells a side",
         needs=frozenset({Need.STREAM}),
         at="input",

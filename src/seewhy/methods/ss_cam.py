@@ -22,6 +22,7 @@ __all__ = ["ss_cam"]
         family="cam",
         paper="Wang et al. 2020, SS-CAM: Smoothed Score-CAM, arXiv:2006.14255",
         formula="sum_c w_c A_c, w = softmax_c(mean_i S(x * (mask_c + noise_i)) - S(0)), noise ~ N(0, sigma^2)",
+        unit="activation",
         cost="1 forward and n for every channel",
         needs=frozenset({Need.STREAM}),
         positive=True,

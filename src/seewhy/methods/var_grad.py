@@ -23,6 +23,7 @@ __all__ = ["var_grad"]
         family="gradient",
         paper="Adebayo et al. 2018, Local Explanation Methods Lack Sensitivity, arXiv:1810.03307",
         formula="var_i d S / d x (x + noise_i), noise ~ N(0, (sigma (max x - min x))^2)",
+        unit="({score} per unit of the {place}) squared",
         cost="n forwards, n backwards",
         needs=frozenset({Need.GRADIENT, Need.STREAM}),
         reduce="sum",

@@ -16,6 +16,7 @@ __all__ = ["xgrad_cam"]
         family="cam",
         paper="Fu et al. 2020, Axiom-based Grad-CAM, arXiv:2008.02312, eq. 7",
         formula="sum_c w_c A_c, w_c = sum_xy A g / sum_xy A",
+        unit="{score}",
         cost="1 forward, 1 backward",
         positive=True,
         use="Grad-CAM that keeps the sum of activation x gradient (sensitivity and conservation)",

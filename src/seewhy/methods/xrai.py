@@ -25,6 +25,7 @@ __all__ = ["xrai"]
         family="gradient",
         paper="Kapishnikov et al. 2019, XRAI: Better Attributions Through Regions, arXiv:1906.02825, algorithm 1",
         formula="regions in the order of their mean attribution; a pixel has that of the region that brought it in",
+        unit="{score}",
         cost="2 steps forwards and backwards, then a search over regions",
         needs=frozenset({Need.GRADIENT, Need.STREAM}),
         at="input",

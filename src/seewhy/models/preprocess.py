@@ -126,6 +126,28 @@ class Preprocess:
         canvas.paste(part, (-left, -top))
         return canvas
 
+    def seen(self, image: Image.Image) -> Image.Image | None:
+        """The part of a picture that the network sees, as `view`, in the picture's own pixels and proportions; None
+        where those are no more than the input's. Of more than 32 million pixels, so many.
+
+        >>> Preprocess(size=(4, 4), resize=4).seen(Image.new("RGB", (30, 20))).size
+        (20, 20)
+        """
+        left, top, right, bottom = (round(edge) for edge in self.window(image.height, image.width))
+        small = self.view(image)
+        if right - left <= small.width or bottom - top <= small.height:
+            return None
+        mean = (self.mean[::-1] if self.order == "bgr" else self.mean) if self.mode == "border" else (0.0,)
+        colour = [round(255 * value) for value in (*mean, *mean, *mean)[:3]]
+        less = min(1.0, math.sqrt(_WHOLE / ((right - left) * (bottom - top))))
+        inside = max(left, 0), max(top, 0), min(right, image.width), min(bottom, image.height)
+        part = image.crop(inside).convert(small.mode).convert("RGB")
+        if less < 1:
+            part = part.resize((max(1, round(part.width * less)), max(1, round(part.height * less))))
+        canvas = Image.new("RGB", (round((right - left) * less), round((bottom - top) * less)), tuple(colour))
+        canvas.paste(part, (round((inside[0] - left) * less), round((inside[1] - top) * less)))
+        return canvas
+
     def window(self, height: int, width: int) -> tuple[float, float, float, float]:
         """The part of a picture of that size that the network sees, in the picture's pixels: (left, top, right,
         bottom); beyond its edges where it is padded.

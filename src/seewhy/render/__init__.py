@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from seewhy.render.colormaps import DIVERGING, SEQUENTIAL, colormap, colormap_names, hues, lightness
 from seewhy.render.embedded import embedded
-from seewhy.render.figure import Cell, Colorbar, caption, grid, grid_svg
+from seewhy.render.figure import Cell, Colorbar, caption, grid, grid_pdf, grid_svg
 from seewhy.render.files import SUFFIXES, check, write, write_bytes
-from seewhy.render.heatmap import MODES, Mode, greyed, heatmap, overlay, side_by_side, tinted
+from seewhy.render.heatmap import MODES, Mode, greyed, heatmap, overlay, relief, side_by_side, tinted
 from seewhy.render.kernels import kernel
-from seewhy.render.scale import PERCENTILE, limits, resize
+from seewhy.render.scale import ENLARGEMENTS, PERCENTILE, limits, resize
 from seewhy.render.sheet import png
 
 __all__ = [
     "DIVERGING",
+    "ENLARGEMENTS",
     "MODES",
     "PERCENTILE",
     "SEQUENTIAL",
@@ -27,6 +28,7 @@ __all__ = [
     "embedded",
     "greyed",
     "grid",
+    "grid_pdf",
     "grid_svg",
     "heatmap",
     "hues",
@@ -35,6 +37,7 @@ __all__ = [
     "limits",
     "overlay",
     "png",
+    "relief",
     "resize",
     "side_by_side",
     "tinted",

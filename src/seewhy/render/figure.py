@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from seewhy.errors import UsageError
 from seewhy.render.colormaps import colormap
+from seewhy.render.pdf import document
 from seewhy.render.sheet import Picture, Piece, Rectangle, Sheet, Text, raster, vector
-from seewhy.render.typeset import wrap
+from seewhy.render.typeset import fit, width, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-__all__ = ["Cell", "Colorbar", "caption", "grid", "grid_svg"]
+__all__ = ["Cell", "Colorbar", "caption", "grid", "grid_pdf", "grid_svg"]
 
-#: a colormap's name and the values at its two ends
-Colorbar = tuple[str, float, float]
 
-_INK, _SOFT, _PANEL = "#17171c", "#63636e", "#f2f2f0"
+class Colorbar(NamedTuple):
+    """A colormap's name, the values at its two ends, and what they are counted in."""
+
+    cmap: str
+    low: float
+    high: float
+    unit: str = ""
+
+
+_INK, _SOFT, _PANEL = "#111116", "#45454f", "#f2f2f0"
 _STRIP, _SIGNAL, _PAPER = "#16161b", "#f5b83d", "#ffffff"
 
 
@@ -33,12 +41,14 @@ class Cell:
     """One picture of a figure: uint8 ``[H, W, 3]`` or None, the lines above it, and a warning drawn in it.
 
     The first title line is set larger. ``note`` is a sentence on a strip along the lower edge; in a cell
-    without pixels it is the panel's only content.
+    without pixels it is the panel's only content, and without one the place stays empty. ``bar`` is the colorbar of
+    this picture alone, drawn under it.
     """
 
     pixels: NDArray[np.uint8] | None
     title: tuple[str, ...] = ()
     note: str = ""
+    bar: Colorbar | None = None
 
 
 def grid(
@@ -52,8 +62,8 @@ def grid(
     """Rows of cells as one RGB image, each picture fitted into ``cell`` x ``cell`` pixels, never stretched.
 
     Type and margins grow with ``cell``, so a larger one is the same figure at a higher resolution. Rows may
-    differ in length. ``colorbar`` is ``(colormap, lo, hi)``. Raises `UsageError` for an empty grid, a cell
-    under 64 pixels or pixels of another type, and `UnknownName` for an unknown colormap.
+    differ in length. ``colorbar`` is that of all pictures, and stands at the foot. Raises `UsageError` for an empty
+    grid, a cell under 64 pixels or pixels of another type, and `UnknownName` for an unknown colormap.
 
     >>> tile = np.zeros((4, 4, 3), dtype=np.uint8)
     >>> grid([[Cell(tile, ("input",)), Cell(tile, ("grad-cam",))]], cell=64).mode
@@ -69,13 +79,31 @@ def grid_svg(
     header: str = "",
     footer: str = "",
     colorbar: Colorbar | None = None,
+    dpi: float | None = None,
 ) -> str:
-    """The figure of `grid` as an SVG document with real text and embedded pictures.
+    """The figure of `grid` as an SVG document with real text and embedded pictures, ``dpi`` pixels an inch.
 
     >>> "grad-cam" in grid_svg([[Cell(None, ("grad-cam",))]])
     True
     """
-    return vector(_lay_out(cells, cell, header, footer, colorbar))
+    return vector(_lay_out(cells, cell, header, footer, colorbar), dpi=dpi)
+
+
+def grid_pdf(
+    cells: Sequence[Sequence[Cell]],
+    *,
+    cell: int = 320,
+    header: str = "",
+    footer: str = "",
+    colorbar: Colorbar | None = None,
+    dpi: float | None = None,
+) -> bytes:
+    """The figure of `grid` as a PDF file of one page, with real text, ``dpi`` pixels an inch (default 96).
+
+    >>> grid_pdf([[Cell(None, ("grad-cam",))]])[:4]
+    b'%PDF'
+    """
+    return document(_lay_out(cells, cell, header, footer, colorbar), dpi=dpi)
 
 
 def caption(pixels: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
@@ -153,6 +181,8 @@ def _row(items: list[Piece], row: Sequence[Cell], left: int, top: float, px: _Me
         wide, high = sizes[number]
         if cell.pixels is None:
             high = panel or px.cell // 2
+            if not cell.note:
+                continue
             items.append(Rectangle(x, top + below, wide, high, _PANEL))
             lines = wrap(cell.note, px.small, wide - px(32), 4)
             first = top + below + (high - len(lines) * px(18)) / 2 + px(13)
@@ -164,8 +194,39 @@ def _row(items: list[Piece], row: Sequence[Cell], left: int, top: float, px: _Me
             items.append(Picture(x, top + below, wide, high, cell.pixels, smooth))
             if cell.note:
                 items.extend(_strip(x, top + below, wide, high, cell.note, px.small))
-        bottom = max(bottom, top + below + high)
+        low = top + below + high
+        if cell.bar is not None:
+            low = _bar(items, cell.bar, x, low + px(7), wide, px)
+        bottom = max(bottom, low)
     return bottom
+
+
+def _bar(items: list[Piece], bar: Colorbar, x: float, y: float, wide: float, px: _Measures) -> float:
+    """Add a colorbar with its numbers and unit; gives the lower edge."""
+    name, low, high, unit = Colorbar(*bar)
+    tall = max(px(10), 7)
+    under = y + max(px(26), tall + px.small + 3)  # where the numbers stand, however small the cells
+    items.append(Picture(x, y, wide, tall, np.ascontiguousarray(colormap(name)[None])))
+    start, end = _number(low), _number(high)
+    items.append(Text(x, under, start, px.small, _SOFT))
+    middle = -low / (high - low) if low < 0 < high else None
+    if middle is not None:
+        items.append(Text(x + middle * wide, under, "0", px.small, _SOFT, "middle"))
+    # the unit stands beside the number where there is room, else in a line of its own
+    room = wide * (1 - (middle or 0.0)) - px(20) - (0 if middle is not None else width(start, px.small))
+    whole = f"{end} {unit}".strip()
+    if not unit or width(whole, px.small) <= room:
+        items.append(Text(x + wide, under, whole, px.small, _SOFT, "end"))
+        return under + px(4)
+    items.append(Text(x + wide, under, end, px.small, _SOFT, "end"))
+    under += px.small + px(4)
+    items.append(Text(x + wide, under, fit(unit, px.small, wide), px.small, _SOFT, "end"))
+    return under + px(4)
+
+
+def _number(value: float) -> str:
+    """Three digits, as they are read: 0.363, 1200, 4.1e-07."""
+    return "0" if value == 0 else f"{value:.3g}".replace("-", "−")
 
 
 def _title(cell: Cell, px: _Measures) -> list[tuple[str, float, int, str]]:
@@ -214,19 +275,8 @@ def _foot(
     room = inner
     bottom = y
     if colorbar is not None:
-        name, low, high = colorbar
-        bar, tall = min(max(px(240), 160), inner), max(px(10), 7)
-        under = max(px(26), tall + px.small + 3)  # where the numbers stand, however small the cells
-        start = x + inner - bar
-        ramp = np.ascontiguousarray(colormap(name)[None])
-        items.append(Picture(start, y, bar, tall, ramp))
-        marks = [(low, 0.0, "start"), (high, 1.0, "end")]
-        if low < 0 < high:
-            marks.append((0.0, -low / (high - low), "middle"))
-        for value, share, align in marks:
-            words = "0" if value == 0 else f"{value:.3g}".replace("-", "−")
-            items.append(Text(start + share * bar, y + under, words, px.small, _SOFT, align))
-        bottom = y + under + px(4)
+        bar = min(max(px(240), 160), inner)
+        bottom = _bar(items, colorbar, x + inner - bar, y, bar, px)
         room = inner - bar - px(24)
     if footer and room < px(160):  # one narrow column: the text goes under the bar
         y, room = bottom + px(6), inner

@@ -7,9 +7,13 @@ import io
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from seewhy.errors import UsageError, nearest, one_line
+from seewhy.render.pdf import document
+from seewhy.render.sheet import Picture, Sheet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,29 +23,41 @@ if TYPE_CHECKING:
 __all__ = ["SUFFIXES", "check", "write", "write_bytes"]
 
 #: what `write` can write
-SUFFIXES = (".png", ".jpg", ".jpeg", ".svg")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".svg", ".pdf")
 
 
-def write(image: Image.Image | str, path: str | os.PathLike[str], *, force: bool = False) -> Path:
-    """The file written: PNG or JPEG (quality 92, 4:4:4) from an image, SVG from an SVG document, by suffix.
+def write(
+    image: Image.Image | str | bytes, path: str | os.PathLike[str], *, force: bool = False, dpi: float | None = None
+) -> Path:
+    """The file written, by suffix: PNG, JPEG (quality 92, 4:4:4) or a PDF of one page from an image, SVG from an SVG
+    document, PDF from the bytes of one.
 
-    Missing folders are made. Raises `UsageError` for another suffix, for an image given as ``.svg`` or the
-    reverse, and for a file that exists already unless ``force``.
+    An image is printed ``dpi`` pixels an inch; documents know already. Missing folders are made. Raises `UsageError`
+    for another suffix, for an image given as ``.svg`` or the reverse, and for a file that exists already unless
+    ``force``.
     """
     suffix = check(path, SUFFIXES, force=force).suffix.lower()
-    if isinstance(image, str) != (suffix == ".svg"):
-        has, wants = ("an SVG document", ".svg") if isinstance(image, str) else ("an image", ".png or .jpg")
-        raise UsageError(f"{has} cannot be written as {suffix!r}: {path}; name it {wants}")
+    has, wants = "an image", [".png", ".jpg", ".jpeg", ".pdf"]
+    if isinstance(image, str | bytes):
+        has, wants = ("an SVG document", [".svg"]) if isinstance(image, str) else ("a PDF document", [".pdf"])
+    if suffix not in wants:
+        raise UsageError(f"{has} cannot be written as {suffix!r}: {path}; name it {' or '.join(wants)}")
+    inch: dict[str, Any] = {"dpi": (dpi, dpi)} if dpi else {}
 
     def fill(temporary: Path) -> None:
         # by way of memory: Pillow's JPEG encoder writes to a file by itself, and does not see a full disk
         buffer = io.BytesIO()
         if isinstance(image, str):
             buffer.write(image.encode())
+        elif isinstance(image, bytes):
+            buffer.write(image)
+        elif suffix == ".pdf":
+            whole = Picture(0, 0, image.width, image.height, np.asarray(image.convert("RGB")))
+            buffer.write(document(Sheet(image.width, image.height, (whole,)), dpi=dpi))
         elif suffix == ".png":
-            image.save(buffer, format="PNG", optimize=True)
+            image.save(buffer, format="PNG", optimize=True, **inch)
         else:
-            image.convert("RGB").save(buffer, format="JPEG", quality=92, subsampling=0)
+            image.convert("RGB").save(buffer, format="JPEG", quality=92, subsampling=0, **inch)
         temporary.write_bytes(buffer.getvalue())
 
     return _replace(Path(path), fill)

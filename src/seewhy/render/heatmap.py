@@ -14,14 +14,14 @@ from seewhy.render.contours import draw_contours
 from seewhy.render.scale import limits as find_limits
 from seewhy.render.scale import resize
 
-__all__ = ["MODES", "Mode", "Pixels", "greyed", "heatmap", "overlay", "side_by_side", "tinted"]
+__all__ = ["MODES", "Mode", "Pixels", "greyed", "heatmap", "overlay", "relief", "side_by_side", "tinted"]
 
 Pixels = NDArray[np.uint8]
 Mode = Literal["alpha", "blend", "mask"]
 #: how a map can be laid on a photo
 MODES: tuple[str, ...] = get_args(Mode)
 
-_OPACITY = {"alpha": 0.85, "blend": 0.55, "mask": 0.96}
+_OPACITY = {"alpha": 0.88, "blend": 0.55, "mask": 0.96}
 _UNKNOWN = 128  # the grey of pixels whose value is not finite
 _LUMA = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
 
@@ -66,7 +66,7 @@ def overlay(
 
     ``mode`` is ``"alpha"``: opacity grows with the magnitude, on a slightly greyed photo, so that colour is
     evidence and the rest is still a photo; ``"blend"``: the same opacity everywhere; ``"mask"``: the photo
-    shows only where evidence is. ``opacity`` in [0, 1] is the highest one (default: 0.85, 0.55 and 0.96 in
+    shows only where evidence is. ``opacity`` in [0, 1] is the highest one (default: 0.88, 0.55 and 0.96 in
     that order; for a mask, that of the veil). An unsigned map shows values above zero, a signed one both
     signs. ``limits`` are as in `heatmap`; ``contour`` draws lines where the magnitude is that fraction, in
     (0, 1), of the limit. Pixels of the map that are not finite show the photo. Raises `UsageError` and
@@ -94,7 +94,7 @@ def overlay(
         mixed = photo * (1 - veil) + np.float32(244) * veil
     else:
         base = _muted(photo) if mode == "alpha" else photo
-        share = opacity * (strength**0.75) if mode == "alpha" else np.float32(opacity)
+        share = opacity * strength if mode == "alpha" else np.float32(opacity)
         share = np.where(np.isfinite(values)[..., None], share, 0)
         mixed = base * (1 - share) + _colours(values, cmap, signed, low, high) * share
     pixels: Pixels = np.asarray(np.rint(np.clip(mixed, 0, 255)), dtype=np.uint8)
@@ -132,6 +132,25 @@ def tinted(
     return np.asarray(np.rint(np.clip(pixels, 0, 255)), dtype=np.uint8)
 
 
+def relief(values: NDArray[Any], *, limit: float | None = None, size: tuple[int, int] | None = None) -> Pixels:
+    """Signed ``values`` ``[3, h, w]`` of red, green and blue as colours about mid-grey: uint8 ``[H, W, 3]``.
+
+    0 is grey 0.5, +-``limit`` (default: the percentile of `limits`) full or no light, as in the figures of the papers
+    on guided backpropagation. ``size`` is ``(H, W)`` (default: the values' own). Values that are not finite are grey.
+    Raises `UsageError` for another shape.
+
+    >>> relief(np.array([[[1.0]], [[0.0]], [[-1.0]]]), limit=1.0).tolist()
+    [[[255, 128, 0]]]
+    """
+    planes = np.asarray(values)
+    if planes.ndim != 3 or planes.shape[0] != 3:
+        raise UsageError(f"a relief shows red, green and blue, values of shape (3, h, w); these have {planes.shape}")
+    top = find_limits([planes], signed=True)[1] if limit is None else float(limit)
+    drawn = [resize(plane, size or plane.shape, "bicubic") for plane in planes]
+    share = np.nan_to_num(np.stack(drawn, axis=-1) / top, nan=0.0) if top > 0 else np.zeros((*drawn[0].shape, 3))
+    return np.asarray(np.rint(127.5 * (1 + np.clip(share, -1, 1))), dtype=np.uint8)
+
+
 def greyed(image: Pixels) -> Pixels:
     """``image`` without colour and pale: the ground under a caption that says why there is no map."""
     grey = _photo(image) @ _LUMA
@@ -163,9 +182,9 @@ def _photo(image: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def _muted(photo: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Less colour and light, so that what is colourful and bright afterwards is evidence."""
+    """A little less colour and light, so that what is colourful and bright afterwards is evidence."""
     grey = (photo @ _LUMA)[..., None]
-    return np.asarray((photo * 0.42 + grey * 0.58) * 0.82 + 12, dtype=np.float32)
+    return np.asarray((photo * 0.7 + grey * 0.3) * 0.92 + 8, dtype=np.float32)
 
 
 def _at_size(map: NDArray[Any], size: tuple[int, int] | None) -> NDArray[Any]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
 from PIL import Image, ImageDraw
 
-from seewhy.render.typeset import settable
+from seewhy.render.typeset import FINER, settable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,6 +58,9 @@ class Picture:
     smooth: bool = True
 
 
+#: small letters that are averaged from finer ones come out pale: the ink of every covered share
+_BOLDER = [round(255 * (share / 255) ** 0.75) for share in range(256)]
+
 Piece = Text | Rectangle | Picture
 
 
@@ -80,13 +84,9 @@ def png(pixels: NDArray[np.uint8] | Image.Image) -> bytes:
 def raster(sheet: Sheet, ground: Image.Image | None = None) -> Image.Image:
     """The sheet as an RGB image, drawn on a copy of ``ground`` where one is given."""
     image = Image.new("RGB", (sheet.width, sheet.height), "white") if ground is None else ground.copy()
-    draw = ImageDraw.Draw(image)
-    anchors = {"start": "ls", "middle": "ms", "end": "rs"}
     for item in sheet.items:
         if isinstance(item, Text):
-            place = (round(item.x), round(item.y))
-            words, font = settable(item.words, item.size)
-            draw.text(place, words, fill=item.fill, font=font, anchor=anchors[item.align])
+            _write(image, item)
         elif isinstance(item, Rectangle):
             corners = _corners(item)
             size = (corners[2] - corners[0], corners[3] - corners[1])
@@ -100,11 +100,32 @@ def raster(sheet: Sheet, ground: Image.Image | None = None) -> Image.Image:
     return image
 
 
-def vector(sheet: Sheet) -> str:
-    """The sheet as an SVG document: text stays text, pictures are embedded as PNG at their own resolution."""
+def _write(image: Image.Image, item: Text) -> None:
+    """One line of text, every letter where it belongs and not at the next whole pixel."""
+    words, font = settable(item.words, item.size * FINER)
+    long = font.getlength(words)
+    start = item.x * FINER - {"start": 0.0, "middle": long / 2, "end": long}[item.align]
+    base = round(item.y) * FINER
+    left, top, right, bottom = font.getbbox(words, anchor="ls")
+    x0, y0 = math.floor((start + left) / FINER), math.floor((base + top) / FINER)
+    x1, y1 = math.ceil((start + right) / FINER) + 1, math.ceil((base + bottom) / FINER) + 1
+    if right <= left or bottom <= top:
+        return
+    letters = Image.new("L", ((x1 - x0) * FINER, (y1 - y0) * FINER))
+    ImageDraw.Draw(letters).text((start - x0 * FINER, base - y0 * FINER), words, fill=255, font=font, anchor="ls")
+    cover = letters.reduce(FINER).point(_BOLDER)
+    image.paste(Image.new("RGB", cover.size, item.fill), (x0, y0), cover)
+
+
+def vector(sheet: Sheet, *, dpi: float | None = None) -> str:
+    """The sheet as an SVG document: text stays text, pictures are embedded as PNG at their own resolution.
+
+    With ``dpi`` it is as many inches large as that many pixels an inch make it.
+    """
+    long = [f"{side / dpi:.4g}in" if dpi else f"{side}" for side in (sheet.width, sheet.height)]
     body = "\n".join(_element(item) for item in sheet.items)
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{sheet.width}" height="{sheet.height}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{long[0]}" height="{long[1]}" '
         f'viewBox="0 0 {sheet.width} {sheet.height}" font-family="{_FAMILY}">\n'
         f'<rect width="100%" height="100%" fill="white"/>\n{body}\n</svg>\n'
     )

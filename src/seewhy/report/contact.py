@@ -32,13 +32,13 @@ def strip(explanations: Sequence[Explanation]) -> Image.Image | None:
     shown = [explanation for explanation in explanations if drawable(explanation)]
     if not shown:
         return None
-    cells = [photo_cell(shown[0])] if shown[0].image is not None else []
+    cells = [photo_cell(shown[0], _CELL * 2)] if shown[0].image is not None else []
     cells += [_cell(explanation) for explanation in shown[: _MOST - len(cells)]]
     return grid([cells], cell=_CELL)
 
 
 def _cell(explanation: Explanation) -> Cell:
-    seen = look(explanation)
+    seen = look(explanation, most=_CELL * 2)
     return Cell(pixels(explanation, seen), titles(explanation)[:2], seen.note)
 
 

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMATS", "GALLERY_FORMATS", "Folder"]
 
-FORMATS = ("png", "jpg", "svg", "npz")
+FORMATS = ("png", "jpg", "svg", "pdf", "npz")
 #: of pictures of the inside, whose numbers are one array
-GALLERY_FORMATS = ("png", "jpg", "svg", "npy")
+GALLERY_FORMATS = ("png", "jpg", "svg", "pdf", "npy")
 #: of a file's name, in bytes: what is left of the 255 that file systems allow is for numbers and suffixes
 _LONGEST = 180
 
@@ -70,10 +70,13 @@ class Folder:
         kept = not self.force and name.casefold() not in self._earlier
         return kept and (self.path / name).exists()
 
-    def save(self, explanations: Explanations, formats: Sequence[str] = ("png",), **options: Any) -> list[list[Path]]:
+    def save(
+        self, explanations: Explanations, formats: Sequence[str] = ("png",), *, scale: str = "each", **options: Any
+    ) -> list[list[Path]]:
         """Write every explanation in every format; gives each one's files. ``options`` are the pictures'.
 
-        Maps of the same method, layer and contrast share their colour scale. Raises `UsageError` for an unknown
+        Every map has its own colour scale, unless ``scale`` is ``"shared"``: then those of the same method, layer,
+        contrast and unit share theirs, and say so. Raises `UsageError` for an unknown
         format, and for a picture of values that have no two spatial axes (their numbers can be saved: ``npz``).
         """
         for suffix in formats:
@@ -82,14 +85,16 @@ class Folder:
         pictured = any(suffix != "npz" for suffix in formats)
         if pictured:
             _check_drawable(explanations)
-        shared = explanations.limits() if pictured else [(0.0, 0.0)] * len(explanations)
+        scales: list[dict[str, Any]] = [{} for _ in explanations]
+        if pictured and scale == "shared" and options.get("picture") != "relief":
+            scales = [{"limits": limits, "shared": True} for limits in explanations.limits()]
         stems = file_stems([_without_suffix(explanation) for explanation in explanations])
         files = []
-        for explanation, stem, limits in zip(explanations, stems, shared, strict=True):
+        for explanation, stem, own_scale in zip(explanations, stems, scales, strict=True):
             first = self.free(stem, *formats)
             paths = [first.with_name(f"{first.name.removesuffix(formats[0])}{suffix}") for suffix in formats]
             for path in paths:
-                own: dict[str, Any] = {} if path.suffix == ".npz" else {"limits": limits, **options}
+                own: dict[str, Any] = {} if path.suffix == ".npz" else {**own_scale, **options}
                 if path.suffix == ".svg":
                     own.pop("picture", None)
                 explanation.save(path, force=True, **own)

@@ -154,3 +154,38 @@ def test_permission_is_asked_of_the_nearest_folder_there_is(
     assert said.code == 2
     assert "no permission" in said.complaint
     assert asked == [work / "locked"]
+
+
+def test_pictures_to_print(say: Any, work: Path) -> None:
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8)).save("large.png")
+    said = say(
+        "explain", "large.png", "--format", "pdf", "--format", "png", "--picture", "overlay", "--dpi", "100", "--json"
+    )
+    page, picture = (Path(name) for name in said.document["images"][0]["explanations"][0]["files"])
+    with Image.open(picture) as drawn:
+        assert min(drawn.size) > 100  # as the photo, and not as the input
+        assert drawn.info["dpi"] == pytest.approx((100, 100), abs=0.1)
+        width = drawn.width
+    assert b"/MediaBox [0 0 %.3f" % (width * 0.72) in page.read_bytes()
+    said = say("explain", "large.png", "--picture", "overlay", "--width", "180", "--json")
+    with Image.open(said.document["images"][0]["explanations"][0]["files"][0]) as drawn:
+        assert drawn.width == 180
+
+
+def test_colours_are_each_file_s_own_unless_shared(say: Any, work: Path) -> None:
+    def drawn(*words: str) -> list[str]:
+        said = say("explain", "a.png", "-M", "saliency", "-t", "0", "-t", "1", "--format", "svg", *words, "--json")
+        return [Path(one["files"][0]).read_text() for one in said.document["images"][0]["explanations"]]
+
+    assert not any("one colour scale" in svg for svg in drawn())
+    assert all("one colour scale" in svg for svg in drawn("--scale", "shared"))
+    assert all("of the input" in svg for svg in drawn())
+    grid = say("compare", "a.png", "-M", "saliency", "-t", "0", "-t", "1", "--scale", "each")
+    assert grid.code == 0
+
+
+def test_a_relief_of_a_guided_map(say: Any, work: Path) -> None:
+    said = say("explain", "a.png", "-M", "guided-backprop", "--picture", "relief", "--width", "64", "--json")
+    with Image.open(said.document["images"][0]["explanations"][0]["files"][0]) as drawn:
+        assert drawn.width == 64
+        assert np.median(np.asarray(drawn)) == pytest.approx(128, abs=12)

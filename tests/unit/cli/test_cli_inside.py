@@ -137,7 +137,7 @@ def test_names_never_collide_and_nothing_is_replaced_unless_forced(say: Any) -> 
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (("features", "a.png", "--format", "npz"), "--format npz: no such thing; one of png, jpg, svg, npy"),
+        (("features", "a.png", "--format", "npz"), "--format npz: no such thing; one of png, jpg, svg, pdf, npy"),
         (("features", "a.png", "--order", "size"), "order='size'"),
         (("features", "a.png", "--layer", "7"), "layer '7' puts out 5 an image: take '4'"),
         (("features", "a.png", "--layer", "no"), "no layer 'no'"),

@@ -128,10 +128,10 @@ def test_the_photo_is_first_and_gaps_are_named(make: Any) -> None:
 def test_columns_wrap_long_rows(make: Any) -> None:
     items = [make(method=f"m{number}") for number in range(5)]
     cells, _ = arrange(items, **(DRAW | {"columns": 2}))
-    assert [[cell.title[0] for cell in row] for row in cells] == [
+    assert [["".join(cell.title[:1]) for cell in row] for row in cells] == [
         ["chelsea", "m0", "m1"],
-        ["chelsea", "m2", "m3"],
-        ["chelsea", "m4"],
+        ["", "m2", "m3"],
+        ["", "m4"],
     ]
 
 
@@ -144,7 +144,7 @@ def test_shared_scale_keeps_a_faint_map_faint(make: Any) -> None:
     faint, strong = make(ONES * 0.1, image=None, name="a"), make(ONES, image=None, name="b")
     shared, bar = arrange([faint, strong], **DRAW)
     assert heat(shared[0][0]) < heat(shared[1][0]) / 3
-    assert bar == ("ember", 0.0, 1.0)
+    assert bar == ("ember", 0.0, 1.0, "")
     each, bar = arrange([faint, strong], **(DRAW | {"shared": False}))
     assert heat(each[0][0]) == heat(each[1][0])
     assert bar is None
@@ -238,7 +238,13 @@ def test_save_writes_one_file_each_and_the_grid(make: Any, tmp_path: Path) -> No
     ]
     assert {path.name for path in (tmp_path / "out").iterdir()} == {path.name for path in paths}
     with Image.open(paths[1]) as stored:
-        assert (np.asarray(stored) == np.asarray(collection[1].figure(cell=96, limits=(0, 1)))).all()
+        assert (np.asarray(stored) == np.asarray(collection[1].figure(cell=96))).all()
+    shared = collection.save(tmp_path / "shared", cell=96, scale="shared")
+    with Image.open(shared[1]) as stored:
+        assert (np.asarray(stored) == np.asarray(collection[1].figure(cell=96, limits=(0, 1), shared=True))).all()
+    told = words(collection[1].figure_svg(cell=320, limits=(0, 1), shared=True))
+    assert "faint: reaches 10% of the shared scale" in told
+    assert any("one colour scale" in line for line in told)
 
 
 def test_save_checks_every_file_before_it_writes_one(make: Any, tmp_path: Path) -> None:
@@ -270,3 +276,45 @@ def test_html(make: Any) -> None:
 def test_repr(make: Any) -> None:
     words_ = repr(Explanations([make(), make(method="saliency"), make()], cost=Cost(1, 1, 0, 0.25)))
     assert words_ == "Explanations(3: grad-cam, saliency; 1 forward, 1 backward, 0.25 s)"
+
+
+def test_the_photo_stands_once_though_there_are_several_targets(make: Any) -> None:
+    tabby = {"target": "tabby", "target_index": 281}
+    cells, _ = arrange([make(), make(method="saliency"), make(**tabby), make(**tabby, method="saliency")], **DRAW)
+    assert [row[0].title[:1] for row in cells] == [("chelsea",), ()]
+    assert cells[1][0].pixels is None
+
+
+@pytest.mark.parametrize(("count", "lines", "across"), [(3, 3, 2), (8, 4, 4), (50, 13, 8)])
+def test_many_photos_with_a_map_each_stand_side_by_side(make: Any, count: int, lines: int, across: int) -> None:
+    items = [make(name=f"photo {n}", image=other_photo(n)) for n in range(count)]
+    cells, _ = arrange(items, **DRAW)
+    assert len(cells) == lines
+    assert max(map(len, cells)) == across
+    names = [cell.title[0] for row in cells for cell in row if cell.title and cell.title[0] != "grad-cam"]
+    assert names == [item.name for item in items]
+
+
+def test_every_map_of_a_grid_has_a_colorbar_with_its_unit(make: Any) -> None:
+    items = [make(map_unit="logit"), make(method="saliency", map_unit="logit per unit of the input")]
+    cells, whole = arrange(items, **DRAW)
+    assert whole is None
+    assert [cell.bar and cell.bar.unit for cell in cells[0]] == [None, "logit", "logit per unit of the input"]
+    alike, whole = arrange([items[0], make(name="b", map_unit="logit")], **DRAW)
+    assert whole is not None
+    assert whole.unit == "logit"
+    assert not any(cell.bar for row in alike for cell in row)
+
+
+def test_maps_in_different_units_never_share_a_scale(make: Any) -> None:
+    items = [make(ONES), make(ONES * 100, unit="probability", name="b")]
+    assert sorted(shared_scales(items, looks_of(items)).values()) == [1, 100]
+
+
+def test_a_grid_is_a_page_to_print(make: Any, tmp_path: Path) -> None:
+    collection = Explanations([make(), make(method="saliency")])
+    collection.grid(tmp_path / "grid.pdf", dpi=72, cell=96)
+    page = (tmp_path / "grid.pdf").read_bytes()
+    assert page == collection.grid_pdf(dpi=72, cell=96)
+    wide, high = collection.grid(cell=96).size
+    assert f"/MediaBox [0 0 {wide:.3f} {high:.3f}]".encode() in page

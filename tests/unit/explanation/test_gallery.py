@@ -59,7 +59,7 @@ def test_the_title_is_legible_and_the_colorbar_ends_where_it_says() -> None:
     )
 
 
-@pytest.mark.parametrize("suffix", ["png", "jpg", "svg", "npy"])
+@pytest.mark.parametrize("suffix", ["png", "jpg", "svg", "pdf", "npy"])
 def test_every_format(tmp_path: Path, suffix: str) -> None:
     found = _gallery()
     path = found.save(tmp_path / f"a.{suffix}")
@@ -67,6 +67,8 @@ def test_every_format(tmp_path: Path, suffix: str) -> None:
         np.testing.assert_array_equal(np.load(path, allow_pickle=False), found.values)
     elif suffix == "svg":
         assert path.read_text(encoding="utf-8") == found.figure_svg()
+    elif suffix == "pdf":
+        assert path.read_bytes() == found.figure_pdf()
     else:
         with Image.open(path) as drawn:
             assert drawn.size == found.figure().size

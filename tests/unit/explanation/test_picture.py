@@ -26,15 +26,20 @@ def words(svg: str) -> str:
     return "\n".join(each.text or "" for each in tree.iter("{http://www.w3.org/2000/svg}text"))
 
 
+def drawn(explanation: Any) -> Any:
+    """Its map as pictures show it."""
+    return resize(explanation.values, explanation.size, "bicubic")
+
+
 def test_signed_maps_are_drawn_with_both_signs(make: Any) -> None:
     explanation = make()
-    expected = overlay(explanation.image, explanation.map, signed=True)
+    expected = overlay(explanation.image, drawn(explanation), signed=True)
     assert (np.asarray(explanation.overlay()) == expected).all()
 
 
 def test_positive_maps_are_drawn_without_their_negative_part(make: Any) -> None:
     explanation = make(positive=True)
-    expected = overlay(explanation.image, np.maximum(explanation.map, 0), signed=False)
+    expected = overlay(explanation.image, np.maximum(drawn(explanation), 0), signed=False)
     # the range ends at the percentile of the positive part, whichever way it is cut
     assert np.abs(np.asarray(explanation.overlay()).astype(int) - expected).max() <= 1
 
@@ -47,15 +52,15 @@ def test_hidden_negative_values_do_not_darken_a_positive_map(make: Any) -> None:
 
 def test_maps_without_negative_values_use_the_sequential_colours(make: Any) -> None:
     explanation = make(BUMP)
-    assert (np.asarray(explanation.heatmap()) == heatmap(resize(BUMP, (32, 48)), signed=False)).all()
+    assert (np.asarray(explanation.heatmap()) == heatmap(resize(BUMP, (32, 48), "bicubic"), signed=False)).all()
 
 
 def test_limits_can_be_given(make: Any) -> None:
     explanation = make(BUMP * 0.01)
     faint = np.asarray(explanation.heatmap(limits=(0, 1)))
-    assert (faint == heatmap(resize(BUMP * 0.01, (32, 48)), limits=(0, 1))).all()
+    assert (faint == heatmap(resize(BUMP * 0.01, (32, 48), "bicubic"), limits=(0, 1))).all()
     both = np.asarray(explanation.heatmap(limits=(-1, 1)))
-    assert (both == heatmap(resize(BUMP * 0.01, (32, 48)), limits=(-1, 1), signed=True)).all()
+    assert (both == heatmap(resize(BUMP * 0.01, (32, 48), "bicubic"), limits=(-1, 1), signed=True)).all()
     assert (np.asarray(make().heatmap(limits=(0, 2))) == np.asarray(make().heatmap(limits=(-2, 2)))).all()
 
 
@@ -99,7 +104,7 @@ def test_without_positive_evidence_the_negative_is_drawn_and_said(make: Any) -> 
         assert seen.signed
         assert "no-positive-evidence" in seen.note
         assert "what is drawn is evidence against" in seen.note
-        expected = overlay(explanation.image, resize(-BUMP, (32, 48)), signed=True)
+        expected = overlay(explanation.image, resize(-BUMP, (32, 48), "bicubic"), signed=True)
         assert (np.asarray(explanation.overlay(caption=False)) == expected).all()
     assert "all channels disagree" in look(make(-BUMP, status=status)).note
 
@@ -145,7 +150,8 @@ def test_titles_name_everything_that_the_map_depends_on(make: Any) -> None:
 def test_the_figure_s_colorbar_has_the_limits_that_are_drawn(make: Any) -> None:
     assert {"−1", "0", "1"} <= set(words(make(BUMP - 1, positive=False).figure_svg(limits=(-1, 1))).split("\n"))
     shown = words(make(BUMP).figure_svg(percentile=100)).split("\n")
-    assert shown[-2:] == ["0", f"{resize(BUMP, (32, 48)).max():.3g}"]
+    assert shown[-3:-1] == ["0", f"{resize(BUMP, (32, 48), 'bicubic').max():.3g}"]
+    assert "0.997 logit" in words(make(BUMP, map_unit="logit").figure_svg(percentile=100))
     assert "−" not in words(make(BUMP * 0).figure_svg())
 
 
@@ -156,7 +162,7 @@ def test_notes_are_under_the_figure(make: Any) -> None:
 def test_overlay_options_reach_the_drawing(make: Any) -> None:
     explanation = make(BUMP)
     options: dict[str, Any] = {"mode": "blend", "opacity": 0.3, "cmap": "fern", "contour": (0.5,)}
-    expected = overlay(explanation.image, resize(BUMP, (32, 48)), **options)
+    expected = overlay(explanation.image, resize(BUMP, (32, 48), "bicubic"), **options)
     assert (np.asarray(explanation.overlay(**options)) == expected).all()
 
 
@@ -215,3 +221,64 @@ def test_plot_without_matplotlib_says_what_to_install(make: Any, monkeypatch: py
     monkeypatch.setattr(builtins, "__import__", missing)
     with pytest.raises(UsageError, match=r"pip install 'seewhy\[plot\]'"):
         make().plot()
+
+
+def test_pictures_are_as_large_as_what_the_model_saw_of_the_photo(make: Any) -> None:
+    large = np.random.default_rng(1).integers(0, 256, size=(96, 144, 3), dtype=np.uint8)
+    explanation = make(BUMP, photo=large)
+    assert explanation.overlay().size == (144, 96)
+    assert (np.asarray(explanation.overlay(opacity=0, mode="blend")) == large).all()
+    assert explanation.overlay(width=60).size == (60, 40)
+    assert explanation.heatmap(width=300).size == (300, 200)
+    assert make(BUMP, image=None).heatmap(width=96).size == (96, 64)
+    assert explanation.map.shape == (32, 48)
+    with pytest.raises(UsageError, match="a picture 0 pixels wide"):
+        explanation.overlay(width=0)
+    with pytest.raises(UsageError, match="uint8"):
+        make(BUMP, photo=large.astype(float))
+
+
+def test_figures_grow_with_the_photo_as_far_as_a_screen_goes(make: Any) -> None:
+    def wide(side: int, **options: Any) -> int:
+        picture = np.zeros((side, side, 3), dtype=np.uint8)
+        return int(make(BUMP, photo=picture).figure(**options).width)
+
+    assert wide(200) == wide(320) < wide(500) < wide(640) == wide(3000)
+    assert wide(3000, width=900) > 1800
+
+
+def test_a_coarse_map_says_how_it_was_enlarged(make: Any) -> None:
+    assert "4×6 values, drawn by bicubic interpolation" in words(make(BUMP).figure_svg())
+    assert "drawn by gaussian interpolation" in words(make(BUMP).figure_svg(enlarge="gaussian"))
+    fine = make(np.ones((32, 48)))
+    assert "drawn by" not in words(fine.figure_svg())
+    bilinear = make(BUMP).heatmap(enlarge="bilinear")
+    assert (np.asarray(bilinear) == heatmap(resize(BUMP, (32, 48)), signed=False)).all()
+    assert (np.asarray(make(BUMP).heatmap()) != np.asarray(bilinear)).any()
+    with pytest.raises(UsageError, match="no way to enlarge 'cubic'"):
+        make(BUMP).overlay(enlarge="cubic")
+
+
+def test_a_guided_map_has_a_relief_beside_its_heatmap(make: Any) -> None:
+    colours = np.zeros((3, 32, 48))
+    colours[0, :, :24], colours[2, :, 24:] = 1, -1
+    explanation = make(BUMP, colours=colours, method="guided-backprop")
+    pixels = np.asarray(explanation.relief())
+    assert pixels[5, 5].tolist() == [255, 128, 128]
+    assert pixels[5, 40].tolist() == [128, 128, 0]
+    assert "guided-backprop, relief" in words(explanation.figure_svg())
+    assert "relief" not in words(make(BUMP).figure_svg())
+    assert explanation.relief(width=96).size == (96, 64)
+    with pytest.raises(UsageError, match="grad-cam has no relief"):
+        make(BUMP).relief()
+
+
+def test_a_figure_is_a_page_to_print(make: Any, tmp_path: Path) -> None:
+    path = make(BUMP).save(tmp_path / "a.pdf")
+    assert path.read_bytes().startswith(b"%PDF-1.4")
+    over = make(BUMP).save(tmp_path / "b.pdf", picture="overlay", dpi=72)
+    assert b"/MediaBox [0 0 48.000 32.000]" in over.read_bytes()
+    with Image.open(make(BUMP).save(tmp_path / "c.png", dpi=300)) as stored:
+        assert stored.info["dpi"] == pytest.approx((300, 300), abs=0.1)
+    svg = make(BUMP).save(tmp_path / "d.svg", dpi=100).read_text(encoding="utf-8")
+    assert f'width="{make(BUMP).figure().width / 100:.4g}in"' in svg

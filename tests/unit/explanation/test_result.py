@@ -115,6 +115,7 @@ def test_to_dict_is_strict_json(make: Any) -> None:
     assert told["map"] == {
         "shape": [2, 2],
         "dtype": "float64",
+        "unit": "",
         "min": -1.0,
         "max": 2.0,
         "sum": 1.0,

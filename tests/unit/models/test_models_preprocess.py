@@ -203,3 +203,34 @@ def test_a_preset_for_one_channel():
     assert Preprocess.preset("bytes", (2, 2), 1)(Image.new("L", (4, 4), 51)).shape == (1, 2, 2)
     with pytest.raises(UsageError, match="three channels"):
         Preprocess.preset("imagenet", (2, 2), 1)
+
+
+@pytest.mark.parametrize(
+    ("preprocess", "size"),
+    [
+        (Preprocess(size=(8, 8), resize=10), (48, 48)),
+        (Preprocess(size=(8, 8), resize=None, mode="squash"), (90, 60)),
+        (Preprocess(size=(8, 8), resize=10).whole(), (90, 96)),
+        (Preprocess(size=(8, 8), resize=10, channels=1, mean=(0.0,), std=(1.0,)), (48, 48)),
+    ],
+)
+def test_what_is_seen_is_the_same_part_in_the_photo_s_own_pixels(preprocess, size):
+    y, x = np.mgrid[0:60, 0:90]
+    image = Image.fromarray(np.stack([x * 2, y * 4, 255 - x], axis=-1).astype(np.uint8))
+    seen = preprocess.seen(image)
+    assert seen.size == size
+    small = np.asarray(seen.resize((8, 8), Image.Resampling.BILINEAR)).astype(int)
+    view = np.asarray(preprocess.view(image).convert("RGB")).astype(int)
+    assert np.abs(small - view)[3:5].max() <= 12
+
+
+def test_a_photo_of_no_more_pixels_than_the_input_is_its_view():
+    assert Preprocess(size=(8, 8), resize=8).seen(Image.new("RGB", (8, 8))) is None
+    assert Preprocess(size=(8, 8), resize=8).seen(Image.new("RGB", (5, 50))) is None
+    assert Preprocess(size=(8, 8), resize=None).seen(Image.new("RGB", (90, 60))) is None
+
+
+def test_what_is_seen_of_an_endless_strip_is_no_endless_square():
+    seen = Preprocess(size=(8, 8), resize=8).whole().seen(Image.new("RGB", (2500, 20_000), "white"))
+    assert seen.width == seen.height < 6000
+    assert np.asarray(seen).max() == 255

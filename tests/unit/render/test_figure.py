@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from seewhy.errors import UsageError
-from seewhy.render import Cell, caption, colormap, grid, grid_svg
+from seewhy.render import Cell, Colorbar, caption, colormap, grid, grid_svg
+from seewhy.render.sheet import Sheet, Text, raster
 from seewhy.render.typeset import fit, settable, width, wrap
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -171,3 +172,49 @@ def test_fit_and_wrap() -> None:
 def test_signs_that_the_font_lacks_are_spelled_plainly() -> None:
     assert settable("tiger cat · 0.55", 12)[0] == "tiger cat · 0.55"
     assert settable("7 × 7 – Größe − ≥", 12)[0] == "7 x 7 - Grosse - >="
+
+
+def test_letters_stand_where_they_belong_and_not_at_whole_pixels() -> None:
+    """The same word a quarter of a pixel further is another picture, and as dark."""
+    drawn = [
+        np.asarray(raster(Sheet(80, 20, (Text(5 + shift, 15, "illicit", 12, "#000000"),)))).astype(float)
+        for shift in (0, 0.25, 1)
+    ]
+    assert (drawn[0] != drawn[1]).any()
+    assert (drawn[0][:, :-1] == drawn[2][:, 1:]).all()
+    assert drawn[0].sum() == pytest.approx(drawn[1].sum(), rel=0.01)
+
+
+def test_all_words_have_the_contrast_that_wcag_asks_for() -> None:
+    svg = grid_svg(
+        [[Cell(RED, ("a", "b"), "note"), Cell(None, note="not computed")]],
+        header="h",
+        footer="f",
+        colorbar=Colorbar("ember", 0, 1, "logit"),
+    )
+
+    def light(colour: str) -> float:
+        parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    inks = {each.attrib["fill"] for each in ElementTree.fromstring(svg).iter(f"{SVG}text")} - {"#ffffff"}
+    assert inks
+    # on the darkest ground that they stand on, the panel of a cell without pixels
+    assert all((light("#f2f2f0") + 0.05) / (light(ink) + 0.05) >= 7 for ink in inks)
+
+
+def test_a_picture_s_own_colorbar_stands_under_it() -> None:
+    svg = grid_svg([[Cell(RED, ("a",), bar=Colorbar("blue-red", -0.5, 0.5, "logit")), Cell(RED, ("b",))]], cell=160)
+    pictures = [each.attrib for each in ElementTree.fromstring(svg).iter(f"{SVG}image")]
+    assert len(pictures) == 3
+    assert float(pictures[1]["y"]) > float(pictures[0]["y"]) + float(pictures[0]["height"])
+    assert (pictures[1]["x"], pictures[1]["width"]) == (pictures[0]["x"], pictures[0]["width"])
+    assert {"−0.5", "0", "0.5 logit"} <= set(texts(svg))
+    long = grid_svg([[Cell(RED, bar=Colorbar("blue-red", -0.5, 0.5, "logit per unit of the input"))]], cell=160)
+    assert {"0.5", "logit per unit of the input"} <= set(texts(long))
+
+
+def test_a_cell_without_anything_is_empty() -> None:
+    drawn = grid([[Cell(None), Cell(RED)]], cell=160)
+    assert (np.asarray(drawn)[:, : drawn.width // 2 - 4] == 255).all()

@@ -143,3 +143,16 @@ def test_whatever_a_name_has_in_it_the_error_is_one_line(tmp_path: Path, name: s
         write(IMAGE, tmp_path / name)
     assert str(caught.value).isprintable()
     assert name.encode("unicode_escape").decode() in str(caught.value)
+
+
+def test_pdf_holds_an_image_or_a_document(tmp_path: Path) -> None:
+    assert write(IMAGE, tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
+    assert write(b"%PDF-1.4", tmp_path / "b.pdf").read_bytes() == b"%PDF-1.4"
+    with pytest.raises(UsageError, match=r"a PDF document cannot be written as '\.png'.*name it \.pdf"):
+        write(b"%PDF-1.4", tmp_path / "c.png")
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_images_know_how_large_they_are_printed(tmp_path: Path, suffix: str) -> None:
+    with Image.open(write(IMAGE, tmp_path / f"a.{suffix}", dpi=300)) as stored:
+        assert stored.info["dpi"] == pytest.approx((300, 300), abs=0.1)

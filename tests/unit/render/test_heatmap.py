@@ -103,7 +103,7 @@ def test_alpha_s_opacity_grows_with_the_magnitude_of_both_signs() -> None:
     through = np.subtract(
         *(overlay(each, values, signed=True, limits=(-1, 1)).astype(float)[0, :, 0] for each in (white, black))
     )
-    assert (1 - through / through[2]) == pytest.approx([0.85, 0.51, 0, 0.51, 0.85], abs=0.01)
+    assert (1 - through / through[2]) == pytest.approx([0.88, 0.44, 0, 0.44, 0.88], abs=0.01)
     assert through[2] > 200
 
 

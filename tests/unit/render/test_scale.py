@@ -153,3 +153,44 @@ def test_what_is_not_finite_does_not_count() -> None:
 def test_limits_refuse_other_percentiles(percentile: float) -> None:
     with pytest.raises(UsageError, match="outside"):
         limits([np.ones((2, 2))], signed=True, percentile=percentile)
+
+
+def kink(how: str) -> float:
+    """How sharply an enlarged single peak bends anywhere along the line through it: what is seen as a cross."""
+    peak = np.zeros((7, 7))
+    peak[3, 3] = 1
+    return float(np.abs(np.diff(resize(peak, (224, 224), how)[111], 2)).max())
+
+
+@pytest.mark.parametrize("how", ["bicubic", "gaussian"])
+def test_smooth_enlargement_has_no_kinks(how: str) -> None:
+    assert kink(how) < kink("bilinear") / 2
+
+
+@pytest.mark.parametrize("how", ["bicubic", "gaussian"])
+def test_smooth_enlargement_stays_within_the_map_s_values(how: str) -> None:
+    values = np.random.default_rng(0).normal(size=(7, 9))
+    large = resize(values, (70, 90), how)
+    assert large.shape == (70, 90)
+    assert large.min() >= values.min()
+    assert large.max() <= values.max()
+    assert resize(np.full((3, 3), 2.0), (30, 30), how) == pytest.approx(np.full((30, 30), 2.0))
+    assert large.mean() == pytest.approx(values.mean(), abs=0.1)
+
+
+def test_bicubic_goes_through_the_values() -> None:
+    values = np.random.default_rng(0).normal(size=(5, 5))
+    assert resize(values, (15, 15), "bicubic")[1::3, 1::3] == pytest.approx(values)
+
+
+def test_smooth_enlargement_leaves_what_is_not_finite_where_bilinear_does() -> None:
+    values = np.ones((4, 4))
+    values[1, 1] = np.nan
+    assert np.array_equal(resize(values, (16, 16), "bicubic"), resize(values, (16, 16)), equal_nan=True)
+
+
+def test_smaller_maps_are_bilinear() -> None:
+    values = np.random.default_rng(0).normal(size=(8, 8))
+    assert (resize(values, (4, 4), "bicubic") == resize(values, (4, 4))).all()
+    with pytest.raises(UsageError, match="no way to enlarge 'cubic'"):
+        resize(values, (4, 4), "cubic")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import platform
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
@@ -23,9 +23,12 @@ from seewhy.core.network.places import ATTENTION, AUTO, INPUT
 from seewhy.core.schedule.jobs import Answer
 from seewhy.core.targets import Target
 from seewhy.explanation import Cost, Explanation, Guess, Prediction
-from seewhy.models import Model
-from seewhy.registry import Need
+from seewhy.models import Model, Preprocess
+from seewhy.registry import Card, Need
 from seewhy.registry import methods as registry
+
+#: red, green and blue
+_COLOURS = 3
 
 __all__ = ["array", "cost_of", "finish", "predictions", "provenance", "records"]
 
@@ -80,6 +83,7 @@ def finish(
     error = answer.attribution.error
     parameters = dict(answer.job.parameters)
     channels = False
+    colours = _colours(answer, raw)
     if card.reduce is not None:
         how = parameters["reduce"] = reduce or card.reduce
         if raw.ndim > 2:  # a dense layer has no positions: its units are the answer
@@ -88,7 +92,20 @@ def finish(
                 error = _reduced_error(answer, raw, error, how)
             raw = reduce_channels(raw, how)
     place = " + ".join(parameters.get("layers", ())) or answer.place
-    return Finished(answer, raw, channels, error, place, contrast, parameters, spent or answer.spent)
+    return Finished(answer, raw, channels, error, place, contrast, parameters, spent or answer.spent, colours)
+
+
+def _colours(answer: Answer, values: Tensor) -> Tensor | None:
+    """The values of red, green and blue of a map that was made under a rule of guided backpropagation's kind; None for
+    all else."""
+    outline = answer.job.outline
+    guided = outline.rule != "none" or Need.RULE in outline.method.card.needs
+    return values if guided and values.ndim == 4 and values.shape[1] == _COLOURS else None
+
+
+def _map_unit(card: Card, unit: str, place: str) -> str:
+    """What the values of a map are counted in, of a score counted in ``unit``."""
+    return card.unit.format(score=unit or "score", place="input" if place == INPUT else "layer")
 
 
 def _reduced_error(answer: Answer, values: Tensor, error: Tensor, how: str) -> Tensor:
@@ -130,6 +147,7 @@ def records(
         score = float(answer.scores[row])
         error = None if done.error is None else _array_or_number(done.error[row])
         status = status_of(network, item, numbers, score, done, row)
+        unit = target.unit(outputs)
         grid = _of_grid(answer, target, grids or {})
         several = said if target.index is not None else []
         explanations.append(
@@ -155,7 +173,10 @@ def records(
                 contrast=done.contrast,
                 notes=(*item.notes, *network.warned, *several, *ending(network, done, row), *grid),
                 tensor=values if keep_graph else None,
-                unit=target.unit(outputs),
+                unit=unit,
+                map_unit=_map_unit(method.card, unit, done.place),
+                photo=item.photo,
+                colours=_red_first(model, done.colours[row]) if _of_input(done.colours, item) else None,
             )
         )
     return explanations
@@ -175,6 +196,17 @@ def _of_grid(answer: Answer, target: Target, grids: Mapping[str, Proof]) -> tupl
     if answer.job.outline.place == AUTO and (proof := grids.get(place)):
         notes.append(proof.stepped_back(place))
     return tuple(note for note in notes if note)
+
+
+def _of_input(colours: Tensor | None, item: Item) -> TypeGuard[Tensor]:
+    """Whether there are colours, and of the input: a layer may have three channels as well."""
+    return colours is not None and tuple(colours.shape[1:]) == tuple(item.tensor.shape)
+
+
+def _red_first(model: Model, values: Tensor) -> np.ndarray[Any, Any]:
+    """[3, h, w] in the order of colours that pictures have."""
+    turned = isinstance(model.preprocess, Preprocess) and model.preprocess.order == "bgr"
+    return array(values)[::-1] if turned else array(values)
 
 
 def _array_or_number(value: Tensor) -> np.ndarray[Any, Any] | float:

@@ -48,6 +48,7 @@ class Finished:
     contrast: str | None
     parameters: Mapping[str, Any]
     spent: Spent
+    colours: Tensor | None = None
 
 
 def ending(network: Network, done: Finished, row: int) -> tuple[str, ...]:

@@ -3,8 +3,8 @@ network."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +19,23 @@ from seewhy.models.input_shape import intake
 
 #: the share of a photo that a crop may cut away without a word
 _LITTLE = 0.1
+#: bytes of photos in their own pixels that one call keeps; pictures of later ones are drawn at the input's size
+_PHOTOS = 512 * 2**20
 
 __all__ = ["Item", "channels_first", "own_layout", "read_items", "same_shape"]
 
 
 @dataclass(frozen=True, eq=False)
 class Item:
-    """One image: its input [C, *size], the picture of it (uint8 [H, W, 3]) if there is one, its name and notes."""
+    """One image: its input [C, *size], the picture of it (uint8 [H, W, 3]) if there is one, its name and notes; the
+    same part of the photo in its own pixels, where those are more."""
 
     tensor: Tensor
     view: np.ndarray[Any, Any] | None
     name: str
     pictured: bool
     notes: tuple[str, ...] = field(default=())
+    photo: np.ndarray[Any, Any] | None = None
 
 
 def read_items(model: Model, image: Any) -> tuple[list[Item], bool]:
@@ -46,7 +50,7 @@ def read_items(model: Model, image: Any) -> tuple[list[Item], bool]:
     if isinstance(image, list | tuple):
         if not image:
             raise UsageError("no images: the sequence given is empty")
-        return [item for one in image for item in read_items(model, one)[0]], False
+        return list(_kept(item for one in image for item in read_items(model, one)[0])), False
     if isinstance(image, Tensor):
         _check_dense(image)
     if isinstance(image, Tensor | np.ndarray) and _is_float(image):
@@ -54,13 +58,21 @@ def read_items(model: Model, image: Any) -> tuple[list[Item], bool]:
     if isinstance(image, Tensor):
         image = _uint8_array(image)
     if isinstance(image, np.ndarray) and image.ndim == 4:
-        return [_picture(model, one, f"image {n}") for n, one in enumerate(image)], len(image) == 1
+        return list(_kept(_picture(model, one, f"image {n}") for n, one in enumerate(image))), len(image) == 1
     if isinstance(image, str | Path | Image.Image | np.ndarray | Photo):
         return [_picture(model, image)], True
     raise UsageError(
         f"image is {type(image).__name__}; give a path, PIL image or uint8 array (preprocessed for you), a float array "
         "or tensor (an input already), or a list of them"
     )
+
+
+def _kept(items: Iterable[Item]) -> Iterator[Item]:
+    """``items``, with the photos' own pixels as long as there is room for them."""
+    used = 0
+    for item in items:
+        used += 0 if item.photo is None else item.photo.nbytes
+        yield item if used <= _PHOTOS else replace(item, photo=None)
 
 
 def _check_dense(image: Tensor) -> None:
@@ -89,14 +101,17 @@ def _picture(model: Model, image: Any, name: str = "") -> Item:
     photo = model.as_bands(image if isinstance(image, Photo) else read_image(image))
     tensor, view = model.to_input(photo)
     notes = [*photo.notes, *((model.view_note,) if getattr(model, "view_note", "") else ())]
+    own = None
     if isinstance(model.preprocess, Preprocess):
+        seen = model.preprocess.seen(photo.pixels)
+        own = None if seen is None else np.asarray(seen)
         lost = model.preprocess.lost(photo.pixels.height, photo.pixels.width)
         if lost > _LITTLE:
             notes.append(
                 f"the model sees the middle {1 - lost:.0%} of this photo; --whole letterbox, in Python "
                 "preprocess.whole(), shows it all"
             )
-    return Item(tensor, view, photo.name or name, True, tuple(notes))
+    return Item(tensor, view, photo.name or name, True, tuple(notes), own)
 
 
 def _inputs(model: Model, values: Tensor | np.ndarray[Any, Any]) -> tuple[list[Item], bool]:

@@ -25,7 +25,7 @@ from seewhy.core.schedule.jobs import Answer
 from seewhy.explanation import Gallery, Tile, columns_for
 from seewhy.models import Model
 from seewhy.models.loader import taken
-from seewhy.render import DIVERGING, SEQUENTIAL, heatmap, limits
+from seewhy.render import DIVERGING, SEQUENTIAL, Colorbar, heatmap, limits
 
 __all__ = ["feature_maps", "feature_maps_all"]
 
@@ -138,7 +138,9 @@ def _gallery(plan: Plan, batch: Batch, answer: Answer, row: int, item: Item, ask
         tiles=tuple(tiles),
         values=values,
         columns=columns_for(len(tiles)),
-        colorbar=(DIVERGING if signed else SEQUENTIAL, *pooled) if asked["scale"] == "shared" and pooled[1] else None,
+        colorbar=Colorbar(DIVERGING if signed else SEQUENTIAL, *pooled, "activation")
+        if asked["scale"] == "shared" and pooled[1]
+        else None,
         arrays={"evidence": evidence},
         notes=(*_notes(evidence, chosen, asked), *item.notes, *plan.network.warned),
         status=status_of(plan.network, item, evidence, score, done, row),

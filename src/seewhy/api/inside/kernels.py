@@ -20,7 +20,7 @@ from seewhy.explanation import Gallery, Status, Tile, columns_for
 from seewhy.models import Model
 from seewhy.models.loader import taken
 from seewhy.registry import methods as registry
-from seewhy.render import DIVERGING, kernel
+from seewhy.render import DIVERGING, Colorbar, kernel
 
 __all__ = ["filters"]
 
@@ -83,7 +83,7 @@ def filters(
         values=values,
         columns=columns_for(len(tiles)),
         cell=96 if colour else 128,
-        colorbar=(cmap, -most, most) if shared and not colour and most > 0 else None,
+        colorbar=Colorbar(cmap, -most, most, "weight") if shared and not colour and most > 0 else None,
         arrays={"channels": np.asarray(inputs), "norms": norms},
         notes=_notes(conv, len(tiles), order, shared, slices, colour),
         status=Status() if np.isfinite(norms).all() else Status("non-finite", "the weights hold NaN or infinity"),
