@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from seewhy.api.answered.contrasts import combine, rival_jobs
 from seewhy.api.answered.records import predictions, provenance, records
 from seewhy.api.asked.one_or_all import all_of, one, refuse_several
-from seewhy.api.asked.plan import Plan
+from seewhy.api.asked.plan import Plan, of_the_output
 from seewhy.api.asked.request import Request
 from seewhy.api.asked.supplies import Supplier
 from seewhy.api.given.images import Item, read_items, same_shape
@@ -149,7 +149,7 @@ def _run(plan: Plan, items: Sequence[Item], indices: Sequence[int], lost: Spent 
     rivals: dict[int, list[Job]] = {}
 
     def jobs(outputs: Outputs) -> list[Job]:
-        columns = plan.wanted.resolve(outputs, indices) if any(not o.about for o in plan.outlines) else []
+        columns = _columns(plan, outputs, indices)
         main = [
             Job(outline, targets, own, supplier.supplies(outline.method))
             for outline, own in _in_order(plan, outputs)
@@ -169,6 +169,18 @@ def _run(plan: Plan, items: Sequence[Item], indices: Sequence[int], lost: Spent 
     if outcome.grids:
         origin |= {"grid": {place: proof.words for place, proof in outcome.grids.items()}}
     return Batch(tuple(indices), batch_items, outcome, rivals, origin)
+
+
+def _columns(plan: Plan, outputs: Outputs, indices: Sequence[int]) -> list[tuple[Target, ...]]:
+    """The targets that are no layers' means; none where nobody but the map of the output itself would need one, and the
+    output has none that goes without saying."""
+    needed = [outline for outline in plan.outlines if not outline.about]
+    try:
+        return plan.wanted.resolve(outputs, indices) if needed else []
+    except UsageError:
+        if all(map(of_the_output, needed)):
+            return []
+        raise
 
 
 def _stacked(tensors: Sequence[Tensor]) -> Tensor:

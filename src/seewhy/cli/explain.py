@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seewhy.cli import options as o
 from seewhy.cli.bundles import DrawingOptions, ModelOptions, OutputOptions, PhotoOptions, QuestionOptions, bundled
@@ -11,7 +13,7 @@ from seewhy.cli.photo_run import Pictures, run
 from seewhy.cli.words import drawing_of, request_of
 
 if TYPE_CHECKING:
-    from seewhy.explanation import Explanations
+    from seewhy.explanation import Explanation, Explanations
     from seewhy.report import Folder
 
 __all__ = ["COMPARED", "compare", "explain"]
@@ -46,9 +48,33 @@ def explain(
     request = request_of(method or ["grad-cam"], question, fuse)
 
     def one_each(folder: Folder, explanations: Explanations) -> list[list[Path]]:
-        return folder.save(explanations, formats, **drawn)
+        return saved(folder, explanations, formats, drawn)
 
+    request = replace(request, output=True)
     return run(photos, given, source, output, request, Pictures(one_each, {"formats": formats, **drawn}))
+
+
+def saved(
+    folder: Folder, explanations: Explanations, formats: Sequence[str], drawn: Mapping[str, Any]
+) -> list[list[Path]]:
+    """One file for each map, but a single one, a strip, for those of a method that has a map for each layer."""
+    from seewhy.explanation import Explanations
+    from seewhy.registry import methods
+
+    def apart(part: Iterable[Explanation]) -> Explanations:
+        return Explanations(part, cost=explanations.cost)
+
+    layers = [drawn["picture"] == "figure" and methods[one.method].card.by_layer for one in explanations]
+    pictures = [form for form in formats if form != "npz"]
+    if sum(layers) < 2 or not pictures:
+        return folder.save(explanations, formats, **drawn)
+    rest = apart(one for one, layer in zip(explanations, layers, strict=True) if not layer)
+    strips = apart(one for one, layer in zip(explanations, layers, strict=True) if layer)
+    others = iter(folder.save(rest, formats, **drawn) if len(rest) else [])
+    options = {name: value for name, value in drawn.items() if name in ("width", "dpi", "cmap")}
+    strip = folder.save_strip(strips, pictures, **options)
+    numbers = iter(folder.save(strips, ["npz"]) if "npz" in formats else [[]] * len(strips))
+    return [next(numbers) + strip if layer else next(others) for layer in layers]
 
 
 @bundled

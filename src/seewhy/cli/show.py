@@ -59,7 +59,7 @@ def image_dict(path: str, explanations: Explanations, files: Sequence[Sequence[P
 def image_lines(path: str, explanations: Explanations, files: Sequence[Sequence[Path]]) -> list[str]:
     """The same for people: the prediction, then each explanation and, on lines of their own, its files."""
     first = explanations[0]
-    lines = [f"{path}: {_prediction(first)}"]
+    lines = [f"{path}: {_prediction(explanations)}"]
     lines += [f"  note: {note}" for note in first.notes]
     for n, (answer, own_files) in enumerate(zip(explanations, files, strict=True)):
         where = f" at {answer.layer}" if answer.layer else ""
@@ -67,12 +67,20 @@ def image_lines(path: str, explanations: Explanations, files: Sequence[Sequence[
         state = "" if answer.status.ok else f"  [{answer.status}]"
         lines.append(f"  {answer.method}{where} for {answer.target}{against} (score {answer.score:.3g}){state}")
         # a picture that several share is named once, after the last of them
-        if n + 1 == len(files) or files[n + 1] != own_files:
-            lines += [f"    {file}" for file in own_files]
+        later = files[n + 1] if n + 1 < len(files) else ()
+        lines += [f"    {file}" for file in own_files if file not in later]
     return [on_a_line(line) for line in lines]
 
 
-def _prediction(explanation: Explanation) -> str:
-    if explanation.prediction is None:
-        return f"score {explanation.score:.4g}"
-    return ", ".join(map(str, explanation.prediction.top[:3]))
+def _prediction(explanations: Explanations) -> str:
+    """What the model says: its first classes, or the number that is its answer, and never one of a layer."""
+    prediction = explanations[0].prediction
+    if prediction is not None:
+        return ", ".join(map(str, prediction.top[:3]))
+    answer = next((one for one in explanations if not _of_layer(one)), None)
+    return "no answer that goes without saying" if answer is None else f"score {answer.score:.4g}"
+
+
+def _of_layer(explanation: Explanation) -> bool:
+    """Whether its score is a layer's own mean."""
+    return explanation.target == f"mean of {explanation.layer}"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from seewhy.explanation.result import Explanation
 
-__all__ = ["arrange", "ends", "group", "looks_of", "shared_scales", "table"]
+__all__ = ["arrange", "ends", "group", "image_key", "looks_of", "shared_scales", "table"]
 
 Key = tuple[Any, ...]
 
@@ -83,9 +83,9 @@ def table(explanations: Sequence[Explanation]) -> list[list[int | None]]:
     widths = dict.fromkeys(columns, 1)
     for position, explanation in enumerate(explanations):
         key = (
-            (*_image_key(explanation), explanation.target, explanation.target_index)
+            (*image_key(explanation), explanation.target, explanation.target_index)
             if by_target
-            else _image_key(explanation)
+            else image_key(explanation)
         )
         row = rows.setdefault(key, {})
         place = 0
@@ -133,7 +133,7 @@ def arrange(
             bar = None if whole else bar_of(explanation, seen, cmap, limits, percentile)
             cells.append(Cell(drawn, titles(explanation, extras[position]), note, bar))
         first = explanations[next(position for position in row if position is not None)]
-        same, before = before == _image_key(first), _image_key(first)
+        same, before = before == image_key(first), image_key(first)
         step = columns or len(cells)
         for start in range(0, len(cells), step):
             line = cells[start : start + step]
@@ -174,7 +174,7 @@ def _differences(explanations: Sequence[Explanation]) -> list[str]:
     alike: dict[Key, list[int]] = {}
     for position, explanation in enumerate(explanations):
         alike.setdefault(
-            (*_image_key(explanation), explanation.target, explanation.target_index, *group(explanation)), []
+            (*image_key(explanation), explanation.target, explanation.target_index, *group(explanation)), []
         ).append(position)
     words = [""] * len(explanations)
     for positions in alike.values():
@@ -186,7 +186,8 @@ def _differences(explanations: Sequence[Explanation]) -> list[str]:
     return words
 
 
-def _image_key(explanation: Explanation) -> Key:
+def image_key(explanation: Explanation) -> Key:
+    """What tells one image from another: its name and what is in it."""
     # Two files in different folders may share a name: their pixels tell them apart.
     seen = explanation.image if explanation.image is not None else explanation.input
     if seen is None:

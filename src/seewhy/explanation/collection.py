@@ -14,6 +14,7 @@ from seewhy.explanation.arrange import arrange, ends, group, looks_of, shared_sc
 from seewhy.explanation.parts import Cost
 from seewhy.explanation.picture import enlarged, picture_size
 from seewhy.explanation.result import Explanation
+from seewhy.explanation.strip import strip
 from seewhy.render import PERCENTILE, SUFFIXES, check, grid, grid_pdf, grid_svg, write
 
 if TYPE_CHECKING:
@@ -181,6 +182,39 @@ class Explanations(Sequence[Explanation]):
         if max(kinds.values()) == 1:
             return "Each map has its own colour scale: methods differ in their units"
         return "Maps of one method and layer share a colour scale; methods differ in their units"
+
+    def strip(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        columns: int | None = None,
+        cell: int = 150,
+        width: int | None = None,
+        cmap: str | None = None,
+        percentile: float = PERCENTILE,
+        force: bool = False,
+        dpi: float | None = None,
+    ) -> Image.Image:
+        """One map a layer as small pictures in the order of the layers, names under them; what is explained of the
+        output itself comes last.
+
+        Every map has colours of its own, which end at the number under it. ``columns`` pictures make a row, ``cell`` or
+        ``width`` pixels wide each. With ``path`` it is also written, as `grid`. Raises `UsageError`, also for an empty
+        collection.
+        """
+        if path is not None:
+            path = check(path, SUFFIXES, force=force)
+        if not self._items:
+            raise UsageError("an empty collection has no strip; explain at least one image")
+        side = width or cell
+        cells, rest = strip(self._items, columns=columns, most=2 * side, cmap=cmap, percentile=percentile)
+        image = grid(cells, cell=side, **rest)
+        if path is not None:
+            documents: dict[str, Callable[..., str | bytes]] = {".svg": grid_svg, ".pdf": grid_pdf}
+            make = documents.get(path.suffix.lower())
+            drawn = image if make is None else make(cells, cell=side, dpi=dpi, **rest)
+            write(drawn, path, force=force, dpi=dpi)
+        return image
 
     def limits(self, percentile: float = PERCENTILE) -> list[tuple[float, float]]:
         """What the ends of each one's colours stand for, when all of a (method, layer, contrast) share them."""

@@ -42,13 +42,14 @@ class Cell:
 
     The first title line is set larger. ``note`` is a sentence on a strip along the lower edge; in a cell
     without pixels it is the panel's only content, and without one the place stays empty. ``bar`` is the colorbar of
-    this picture alone, drawn under it.
+    this picture alone, drawn under it; ``below`` are lines under that, small.
     """
 
     pixels: NDArray[np.uint8] | None
     title: tuple[str, ...] = ()
     note: str = ""
     bar: Colorbar | None = None
+    below: tuple[str, ...] = ()
 
 
 def grid(
@@ -197,6 +198,9 @@ def _row(items: list[Piece], row: Sequence[Cell], left: int, top: float, px: _Me
         low = top + below + high
         if cell.bar is not None:
             low = _bar(items, cell.bar, x, low + px(7), wide, px)
+        for place, words in enumerate(text for text in cell.below if text):
+            low += px.small * 1.32
+            items.append(Text(x, low, fit(words, px.small, px.cell), px.small, _SOFT if place else _INK))
         bottom = max(bottom, low)
     return bottom
 

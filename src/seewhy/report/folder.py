@@ -108,6 +108,19 @@ class Folder:
         explanations.grid(path, force=True, **options)
         return path
 
+    def save_strip(self, explanations: Explanations, formats: Sequence[str] = ("png",), **options: Any) -> list[Path]:
+        """Write the maps of one image's layers as one strip in every format, numbers map by map; gives the strip's
+        files. ``options`` are the strip's."""
+        _check_drawable(explanations)
+        word = "_".join(dict.fromkeys(explanation.method for explanation in explanations))
+        pictures = [suffix for suffix in formats if suffix != "npz"]
+        stem = f"{_slug(Path(explanations[0].name).stem) or 'image'}_{word}"
+        first = self.free(stem, *pictures)
+        files = [first.with_name(f"{first.name.removesuffix(pictures[0])}{suffix}") for suffix in pictures]
+        for path in files:
+            explanations.strip(path, force=True, **options)
+        return files
+
     def save_gallery(self, gallery: Gallery, words: Sequence[str], formats: Sequence[str] = ("png",)) -> list[Path]:
         """Write a gallery in every format, named after ``words``; gives the files. Raises `UsageError` for an unknown
         format."""

@@ -48,6 +48,14 @@ def nameless():
     return ready(net(), None)
 
 
+def single():
+    return ready(nn.Sequential(net(), nn.Linear(5, 1)).eval(), None)
+
+
+def maps():
+    return ready(nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Conv2d(6, 4, 3)).eval(), None)
+
+
 def broken():
     module = net()
     with torch.no_grad():

@@ -165,19 +165,53 @@ def test_a_folder_that_cannot_be_is_refused_at_once(say: Any, command: tuple[str
     assert "that is a file" in said.complaint
 
 
-def test_saliency_by_layer_gives_a_picture_a_layer(say: Any) -> None:
+def test_saliency_by_layer_gives_a_strip_with_the_output_last(say: Any) -> None:
     said = say("explain", "a.png", "--method", "saliency-by-layer", "--json")
     assert said.code == 0
     found = said.document["images"][0]["explanations"]
-    assert [each["layer"] for each in found] == ["0", "3", "7"]
-    assert [each["files"] for each in found] == [
-        [f"seewhy-out/a_mean-of-{layer}_saliency-by-layer_{layer}.png"] for layer in ("0", "3", "7")
+    assert [each["layer"] for each in found] == ["0", "3", "7", None]
+    assert [each["files"] for each in found] == [["seewhy-out/a_saliency-by-layer.png"]] * 4
+    assert Path(found[0]["files"][0]).is_file()
+    assert found[-1]["target"] == said.document["images"][0]["prediction"]["label"]
+    assert [each["map"]["unit"] for each in found] == ["activation per unit of the input"] * 3 + [
+        "logit per unit of the input"
     ]
-    assert all(Path(each["files"][0]).is_file() for each in found)
-    assert (said.document["cost"]["forwards"], said.document["cost"]["backwards"]) == (1, 3)
+    assert (said.document["cost"]["forwards"], said.document["cost"]["backwards"]) == (1, 4)
     assert said.document["images"][0]["prediction"]["label"]
     compared = say("compare", "a.png", "-M", "saliency-by-layer", "--json").document["images"][0]["explanations"]
     assert {file for each in compared for file in each["files"]} == {"seewhy-out/a_compare.png"}
+
+
+def test_a_strip_is_drawn_with_other_methods_and_numbers_beside_it(say: Any) -> None:
+    words = ["-M", "saliency", "-M", "saliency-by-layer", "--format", "svg", "--format", "npz", "--json"]
+    found = say("explain", "a.png", *words).document["images"][0]["explanations"]
+    assert [len(each["files"]) for each in found] == [2] * 5
+    assert len({each["files"][-1] for each in found[1:]}) == 1
+    assert all(each["files"][0].endswith(".npz") for each in found[1:])
+    shown = Path(found[-1]["files"][-1]).read_text()
+    assert all(f">{name}</text>" in shown for name in ("0", "3", "7"))
+    assert ">output: " in shown
+    apart = say("explain", "a.png", "-M", "saliency-by-layer", "--picture", "heatmap", "--json")
+    assert len({each["files"][0] for each in apart.document["images"][0]["explanations"]}) == 4
+    lines = say("explain", "a.png", "-M", "saliency-by-layer").out.splitlines()
+    assert sum(".png" in line for line in lines[1:]) == 1
+
+
+def test_the_answer_in_the_text_is_the_model_s_and_no_layer_s(say: Any) -> None:
+    """A network with one number: its score, or a word that there is none, never the first layer's mean."""
+    said = say("explain", "a.png", "-M", "saliency-by-layer", model="single")
+    assert said.code == 0, said.err
+    first, *rest = said.out.splitlines()
+    output = next(line for line in rest if " at " not in line and "saliency-by-layer for" in line)
+    score = output.split("(score ")[1].split(")")[0]
+    assert float(first.split("score ")[1]) == pytest.approx(float(score), rel=1e-2)
+
+
+def test_a_network_without_an_answer_of_its_own_still_has_layers(say: Any) -> None:
+    said = say("explain", "a.png", "-M", "saliency-by-layer", model="maps")
+    assert said.code == 0, said.err
+    assert "no answer that goes without saying" in said.out.splitlines()[0]
+    assert Path("seewhy-out/a_saliency-by-layer.png").is_file()
 
 
 def test_cards_name_the_command(say: Any) -> None:

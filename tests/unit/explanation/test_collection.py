@@ -318,3 +318,23 @@ def test_a_grid_is_a_page_to_print(make: Any, tmp_path: Path) -> None:
     assert page == collection.grid_pdf(dpi=72, cell=96)
     wide, high = collection.grid(cell=96).size
     assert f"/MediaBox [0 0 {wide:.3f} {high:.3f}]".encode() in page
+
+
+def test_a_strip_has_the_layers_in_order_and_the_output_last(make: Any, tmp_path: Path) -> None:
+    output = make(layer=None, map_unit="logit")
+    layers = [make(layer=f"layer{n}", target=f"mean of layer{n}", unit="activation") for n in range(7)]
+    collection = Explanations([output, *layers])
+    path = tmp_path / "strip.svg"
+    image = collection.strip(path)
+    shown = words(path.read_text(encoding="utf-8"))
+    names = [f"layer{n}" for n in range(7)]
+    assert [word for word in shown if word in names or word.startswith("output")] == [*names, "output: tiger cat"]
+    assert "chelsea" in shown
+    assert shown.count("up to 0.997") + shown.count("up to 1") == 8
+    assert any("output: logit" in word for word in shown)
+    assert collection.strip(width=300).width > image.width
+    assert collection.strip(columns=3).height > image.height
+    with pytest.raises(UsageError, match="no strip"):
+        Explanations([]).strip()
+    with pytest.raises(UsageError, match="exists already"):
+        collection.strip(path)

@@ -24,7 +24,7 @@ from seewhy.models import Model
 from seewhy.registry import FORWARD_ONLY, REDUCTIONS, Method, Need
 from seewhy.registry import methods as registry
 
-__all__ = ["Plan"]
+__all__ = ["Plan", "of_the_output"]
 
 _FUSIONS = ("mean", "max")
 
@@ -73,6 +73,7 @@ class Plan:
             rule = _rule(method, request.backward_rule)
             if method.card.by_layer:
                 method_outlines = _by_layer(network, method, layers, rule, request)
+                method_outlines += [Outline(method, INPUT, rule)] if request.output else []
             else:
                 method_outlines = [Outline(method, place, rule) for place in _places(method, layers)]
             for outline in method_outlines:
@@ -102,6 +103,11 @@ class Plan:
         if len(self.outlines) > 1 and self.request.fuse is None:
             return f"{self.outlines[0].method.name} has one for each of {len(self.outlines)} layers"
         return f"target={self.request.target!r} means several" if self.wanted.many else ""
+
+
+def of_the_output(outline: Outline) -> bool:
+    """Whether it is the map of the output itself, of a method that explains layers."""
+    return outline.method.card.by_layer and not outline.about
 
 
 def _looks_at_no_class(method: Method) -> bool:

@@ -19,7 +19,8 @@ __all__ = ["Request"]
 class Request:
     """The arguments of `seewhy.explain`, under the same names; None is each method's own default.
 
-    ``parameters`` are the methods' own, ``settings`` say how to run, not what.
+    ``output`` asks methods that explain the mean of each layer for the map of the output itself as well, last, where
+    the network has one. ``parameters`` are the methods' own, ``settings`` say how to run, not what.
     """
 
     method: str | Sequence[str] = "grad-cam"
@@ -33,6 +34,7 @@ class Request:
     fill: Any = None
     segments: Any = None
     references: Any = None
+    output: bool = False
     parameters: Mapping[str, Any] = field(default_factory=dict)
     settings: Settings = field(default_factory=Settings)
 
