@@ -3,15 +3,19 @@ it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from seewhy.cli import options as o
 from seewhy.cli.bundles import ModelOptions, OutputOptions, bundled
-from seewhy.cli.galleries import Format, number, showing
+from seewhy.cli.galleries import Format, Show, number, showing
 from seewhy.errors import ImageError, OutOfMemory
+
+if TYPE_CHECKING:
+    from seewhy.explanation import Gallery
 
 __all__ = ["factors", "features", "filters"]
 
@@ -66,7 +70,7 @@ def features(
     source: ModelOptions,
     output: OutputOptions,
 ) -> int:
-    """Show a layer's channels on photos, those that speak for the target first.
+    """Show a layer's channels on photos, those that speak for the target first; several layers also as one strip.
 
     [dim]seewhy features chelsea.png --layer blocks.4 --target "tiger cat"[/dim]
     """
@@ -90,9 +94,25 @@ def features(
                     str(gallery.parameters["layer"]),
                 )
                 show.keep(gallery, words, image=photo)
+            if len(set(layer or [])) > 1:
+                _strips(show, photo, galleries, target)
             if len(photos) > 1:
                 show.bar("photos", done, len(photos))
     return show.code
+
+
+def _strips(show: Show, photo: str, galleries: Sequence[Gallery], target: Sequence[str] | None) -> None:
+    """For each target, all layers in one picture, with the map of the output itself at the end."""
+    from seewhy.api.explaining import explain_all
+    from seewhy.explanation import gallery_strip
+
+    by_target: dict[str, list[Gallery]] = {}
+    for gallery in galleries:
+        by_target.setdefault(str(gallery.parameters["target"]), []).append(gallery)
+    outputs = explain_all(show.model, photo, "saliency", list(dict.fromkeys(target or [])) or None)
+    for words, own in by_target.items():
+        output = next((each for each in outputs if each.target == words), None)
+        show.keep(gallery_strip(own, output), (Path(photo).stem, words, "features", "layers"), image=photo)
 
 
 @bundled

@@ -65,7 +65,8 @@ def image_lines(path: str, explanations: Explanations, files: Sequence[Sequence[
         where = f" at {answer.layer}" if answer.layer else ""
         against = f" {answer.contrast}" if answer.contrast else ""
         state = "" if answer.status.ok else f"  [{answer.status}]"
-        lines.append(f"  {answer.method}{where} for {answer.target}{against} (score {answer.score:.3g}){state}")
+        score = f"{answer.unit or 'score'} {answer.score:.3g}"
+        lines.append(f"  {answer.method}{where} for {answer.target}{against} ({score}){state}")
         # a picture that several share is named once, after the last of them
         later = files[n + 1] if n + 1 < len(files) else ()
         lines += [f"    {file}" for file in own_files if file not in later]
@@ -78,7 +79,7 @@ def _prediction(explanations: Explanations) -> str:
     if prediction is not None:
         return ", ".join(map(str, prediction.top[:3]))
     answer = next((one for one in explanations if not _of_layer(one)), None)
-    return "no answer that goes without saying" if answer is None else f"score {answer.score:.4g}"
+    return "no answer that goes without saying" if answer is None else f"{answer.unit or 'score'} {answer.score:.4g}"
 
 
 def _of_layer(explanation: Explanation) -> bool:

@@ -11,6 +11,7 @@ from seewhy.explanation.gallery import Gallery, Tile, columns_for
 from seewhy.explanation.parts import CODES, Cost, Guess, Prediction, Status
 from seewhy.explanation.result import Explanation
 from seewhy.explanation.segmentation import Segmentation, graph_cut
+from seewhy.explanation.strip import gallery_strip
 
 __all__ = [
     "CODES",
@@ -34,5 +35,6 @@ __all__ = [
     "Tile",
     "columns_for",
     "file_stems",
+    "gallery_strip",
     "graph_cut",
 ]

@@ -110,7 +110,7 @@ def arrange(
 ) -> tuple[list[list[Cell]], Colorbar | None]:
     """The figure's cells, and its colorbar where one scale holds for all of them; otherwise every map has its own.
 
-    The photo stands once, at the start of what belongs to it: lines that go on leave its place empty. Photos with one
+    The photo stands once a row, at its start: lines that go on leave its place empty. Photos with one
     or two maps each stand side by side where that makes a handier figure. ``most`` pixels are drawn of each.
     """
     looks = looks_of(explanations, most=most, enlarge=enlarge)
@@ -119,7 +119,6 @@ def arrange(
     extras = _differences(explanations)
     whole = _colorbar(explanations, looks, tops, cmap) if shared or len(explanations) == 1 else None
     lines: list[list[Cell]] = []
-    before: Key | None = None
     for row in table(explanations):
         cells: list[Cell] = []
         for position in row:
@@ -133,11 +132,10 @@ def arrange(
             bar = None if whole else bar_of(explanation, seen, cmap, limits, percentile)
             cells.append(Cell(drawn, titles(explanation, extras[position]), note, bar))
         first = explanations[next(position for position in row if position is not None)]
-        same, before = before == image_key(first), image_key(first)
         step = columns or len(cells)
         for start in range(0, len(cells), step):
             line = cells[start : start + step]
-            own = _NO_PHOTO if start or same else photo_cell(first, most)
+            own = _NO_PHOTO if start else photo_cell(first, most)
             lines.append([own, *line] if photos else line)
     return _side_by_side(lines) if columns is None else lines, whole
 

@@ -27,8 +27,6 @@ __all__ = ["Explanations"]
 Scale = Literal["shared", "each"]
 #: pixels of a picture in a grid, and in one of more than so many pictures across
 _CELLS, _WIDE = (320, 240), 4
-#: grids of values about whose drawing a grid says a word
-_SAID = 3
 
 
 class Explanations(Sequence[Explanation]):
@@ -168,8 +166,8 @@ class Explanations(Sequence[Explanation]):
         said = [self._scales(shared)] if len(self._items) > 1 else []
         wide = max(len(line) for line in cells)
         size = side or _CELLS[wide > _WIDE]
-        coarse = (enlarged(each, picture_size(each, most=size), enlarge) for each in self._items)
-        said += list(dict.fromkeys(words for words in coarse if words))[:_SAID]
+        coarse = enlarged([(each, picture_size(each, most=size)) for each in self._items], enlarge)
+        said += [coarse] if coarse else []
         return cells, {"cell": size, "header": header, "footer": "; ".join(said), "colorbar": bar}
 
     def _scales(self, shared: bool) -> str:

@@ -57,7 +57,8 @@ class Gallery:
 
     ``values`` is what the tiles show, in their order (photos left out); ``arrays`` are further numbers by name.
     ``columns`` tiles make a row, each fitted into ``cell`` pixels; ``colorbar`` is ``(colormap, lowest, highest)``
-    where one scale holds for all. ``notes`` say how it was made, ``status`` whether it was finished.
+    where one scale holds for all; titles stand ``under`` their tiles or above. ``notes`` say how it was made,
+    ``status`` whether it was finished.
     """
 
     title: str
@@ -67,6 +68,7 @@ class Gallery:
     cell: int = 128
     colorbar: Colorbar | None = None
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    under: bool = False
     notes: tuple[str, ...] = ()
     status: Status = field(default_factory=Status)
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -85,7 +87,9 @@ class Gallery:
     def _cells(self) -> tuple[list[list[Cell]], dict[str, Any]]:
         if not self.tiles:
             raise UsageError(f"{self.title}: nothing to draw")
-        cells = [Cell(tile.pixels, tile.title) for tile in self.tiles]
+        cells = [
+            Cell(tile.pixels, below=tile.title) if self.under else Cell(tile.pixels, tile.title) for tile in self.tiles
+        ]
         columns = min(self.columns, len(cells))
         rows = [cells[at : at + columns] for at in range(0, len(cells), columns)]
         foot = "; ".join([str(self.status)] * (not self.status.ok) + list(self.notes))

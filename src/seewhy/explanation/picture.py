@@ -17,7 +17,7 @@ from seewhy.render import overlay as draw_overlay
 from seewhy.render import relief as draw_relief
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -51,6 +51,8 @@ Limits = tuple[float, float]
 _WIDEST = 20_000
 #: the cell of a figure: as large as the photo, but not smaller or larger than that
 _CELL = (320, 640)
+#: shapes of coarse maps that are named
+_SAID = 3
 #: how many pixels a value has to become before it is worth a word
 _COARSE = 4
 #: the percentile at which a relief's light and shade end: most of it is about grey
@@ -269,7 +271,7 @@ def _figure(
     said = (
         *explanation.notes,
         "one colour scale for all maps of this method and layer" if shared else "",
-        enlarged(explanation, seen.size, enlarge) if seen.map is not None else "",
+        enlarged([(explanation, seen.size)], enlarge) if seen.map is not None else "",
     )
     return cells, {"cell": side, "header": header, "footer": "; ".join(note for note in said if note)}
 
@@ -289,11 +291,17 @@ def bar_of(
     return Colorbar(name, low, high, explanation.map_unit) if high > low else None
 
 
-def enlarged(explanation: Explanation, size: tuple[int, int], how: str) -> str:
-    """How the values of a coarse map became pixels, in words; nothing of a map that is about as fine as the picture."""
-    height, width = explanation.values.shape[-2:]
-    few = height * _COARSE <= size[0] and width * _COARSE <= size[1]
-    return f"{height}×{width} values, drawn by {how} interpolation" if few else ""
+def enlarged(maps: Iterable[tuple[Explanation, tuple[int, int]]], how: str) -> str:
+    """How the values of coarse maps, each with its picture's size, became pixels, in words; nothing of maps that are
+    about as fine as their pictures."""
+    shapes = {explanation.values.shape[-2:]: size for explanation, size in maps}
+    few = [
+        f"{height}×{width}"
+        for (height, width), size in shapes.items()
+        if height * _COARSE <= size[0] and width * _COARSE <= size[1]
+    ]
+    told = ", ".join(few[:_SAID]) + ("..." if len(few) > _SAID else "")
+    return f"{told} values, drawn by {how} interpolation" if few else ""
 
 
 def relief_cell(explanation: Explanation, size: tuple[int, int]) -> Cell:

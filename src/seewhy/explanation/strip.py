@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from seewhy.explanation.arrange import image_key
-from seewhy.explanation.gallery import columns_for
+from seewhy.explanation.gallery import Gallery, Tile, columns_for
+from seewhy.explanation.parts import Cost
 from seewhy.explanation.picture import bar_of, look, photo_cell, pixels
 from seewhy.render import Cell, Colorbar
 
@@ -15,7 +19,11 @@ if TYPE_CHECKING:
     from seewhy.explanation.arrange import Key
     from seewhy.explanation.result import Explanation
 
-__all__ = ["strip"]
+__all__ = ["gallery_strip", "strip"]
+
+
+#: pixels of a tile of feature maps
+_TILE = 136
 
 
 def strip(
@@ -40,6 +48,50 @@ def strip(
         if (bar := bar_of(one, look(one, most=most), cmap, percentile=percentile)) is not None
     ]
     return rows, {"header": _header(explanations), "footer": _foot(explanations), "colorbar": _bar(bars)}
+
+
+def gallery_strip(galleries: Sequence[Gallery], output: Explanation | None, *, each: int = 8) -> Gallery:
+    """The first channels of several layers' feature maps as one gallery: a row for each layer, ``each`` channels of it
+    at most, names under them, and last the photo with the map of the ``output`` itself.
+
+    Every row has colours of its own, which end at the number under its channels. Its ``values`` are the evidence of
+    the channels shown, a row for each layer.
+    """
+    shown = [[tile for tile in gallery if tile.index is not None] for gallery in galleries]
+    count = min(each, *map(len, shown))
+    tiles: list[Tile] = []
+    for gallery, own in zip(galleries, shown, strict=True):
+        for tile, values in zip(own[:count], gallery.values[:count], strict=True):
+            end = gallery.colorbar[2] if gallery.colorbar is not None else float(np.abs(values).max())
+            words = (str(gallery.parameters["layer"]), *tile.title, f"up to {end:.3g}")
+            tiles.append(replace(tile, title=words))
+    first, answer = galleries[0], ""
+    if output is not None:
+        answer = f" ({output.unit or 'score'} {output.score:.3g})"
+        seen = look(output, most=_TILE * 2)
+        if output.image is not None:
+            photo = photo_cell(output, _TILE * 2)
+            tiles += [Tile(photo.pixels, photo.title)] if photo.pixels is not None else []
+        bar = bar_of(output, seen)
+        ends = (f"{output.method}, up to {bar.high:.3g}", bar.unit) if bar else (output.method, seen.note)
+        tiles.append(Tile(pixels(output, seen), (f"output: {output.target}", *ends), value=output.score))
+    name = f"{output.name}: " if output is not None and output.name else ""
+    return Gallery(
+        title=f"{name}{len(galleries)} layers, for {first.parameters['target']}{answer}",
+        tiles=tuple(tiles),
+        values=np.array([[tile.value for tile in own[:count]] for own in shown], dtype=np.float64),
+        columns=count,
+        cell=_TILE,
+        under=True,
+        colorbar=_bar([Colorbar(*gallery.colorbar) for gallery in galleries if gallery.colorbar is not None]),
+        notes=(
+            f"the first {count} channels of each layer, each layer with its own colour scale; evidence in "
+            f"{first.parameters.get('unit', 'score')}",
+        ),
+        parameters={**first.parameters, "layer": ", ".join(str(gallery.parameters["layer"]) for gallery in galleries)},
+        cost=Cost() if output is None else output.cost,
+        provenance=first.provenance,
+    )
 
 
 def _cell(explanation: Explanation, most: int, cmap: str | None, percentile: float) -> Cell:

@@ -229,8 +229,9 @@ def _bar(items: list[Piece], bar: Colorbar, x: float, y: float, wide: float, px:
 
 
 def _number(value: float) -> str:
-    """Three digits, as they are read: 0.363, 1200, 4.1e-07."""
-    return "0" if value == 0 else f"{value:.3g}".replace("-", "−")
+    """Three digits, as they are read: 0.363, 12.5, 4.1e−7."""
+    digits, _, power = f"{value:.3g}".partition("e")
+    return f"{digits}e{int(power)}".replace("-", "−") if power else digits.replace("-", "−")
 
 
 def _title(cell: Cell, px: _Measures) -> list[tuple[str, float, int, str]]:

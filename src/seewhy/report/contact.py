@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from seewhy.explanation.picture import drawable, look, photo_cell, pixels, titles
+from seewhy.explanation.picture import bar_of, drawable, look, photo_cell, pixels, titles
 from seewhy.render import Cell, grid, write
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def strip(explanations: Sequence[Explanation]) -> Image.Image | None:
 
 def _cell(explanation: Explanation) -> Cell:
     seen = look(explanation, most=_CELL * 2)
-    return Cell(pixels(explanation, seen), titles(explanation)[:2], seen.note)
+    return Cell(pixels(explanation, seen), titles(explanation)[:2], seen.note, bar_of(explanation, seen))
 
 
 class ContactSheet:

@@ -43,7 +43,7 @@ def test_feature_maps_of_a_photo_say_what_they_are_of() -> None:
     found = seewhy.feature_maps(_model(), _photo(), "1", "two")
     assert isinstance(found, Gallery)
     score = seewhy.explain(_model(), _photo(), method="saliency", target="two").score
-    assert found.title == f"image: 1, 6 channels of 14×18, for two (score {score:.3g})"
+    assert found.title == f"image: 1, 6 channels of 14×18, for two (logit {score:.3g})"
     photo, *channels = found
     assert (photo.index, photo.value, photo.pixels.shape) == (None, None, (16, 20, 3))
     assert [each.title for each in channels] == [(f"channel {c.index}", f"evidence {c.value:+.3g}") for c in channels]

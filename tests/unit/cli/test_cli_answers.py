@@ -71,7 +71,7 @@ def test_people_read_prediction_score_and_the_path(say: Any) -> None:
     expected = seewhy.explain(model, "a.png", target=1)
     top = expected.prediction.top[0]
     assert prediction.startswith(f"a.png: {top.label} {top.probability:.2f}, ")
-    assert line == f"  grad-cam at 4 for tabby, tabby cat (score {expected.score:.3g})"
+    assert line == f"  grad-cam at 4 for tabby, tabby cat (logit {expected.score:.3g})"
     assert path == "    here/a_tabby-tabby-cat_grad-cam_4.png"
     assert Path(path.strip()).is_file()
     assert said.complaint.startswith("1 photo explained: 1 forward, 1 backward, ")
@@ -82,7 +82,7 @@ def test_rich_never_reads_markup_in_a_label_or_a_name(say: Any, work: Path) -> N
     (work / "a.png").rename(work / name)
     said = say("explain", name, "--target", "2")
     assert f"{name}: " in said.out
-    assert "for gold [bold]fish[/bold] (score" in said.out
+    assert "for gold [bold]fish[/bold] (logit" in said.out
     assert Path(said.out.splitlines()[-1].strip()).is_file()
     found = say("labels", "FISH")
     assert found.out == "    2  gold [bold]fish[/bold]\n"

@@ -23,7 +23,7 @@ def test_features_of_photos(say: Any, work: Path) -> None:
     said = say("features", "a.png", "b.png", "--layer", "1", "-l", "4", "--target", "hen", "-t", "hen", "--json")
     assert (said.code, said.err) == (0, "")
     assert _names(said) == [
-        [f"seewhy-out/{name}_hen_features_{layer}.png"] for name in ("a", "b") for layer in ("1", "4")
+        [f"seewhy-out/{name}_hen_features_{layer}.png"] for name in ("a", "b") for layer in ("1", "4", "layers")
     ]
     assert all(Path(file).read_bytes().startswith(b"\x89PNG") for files in _names(said) for file in files)
     first = said.document["galleries"][0]
@@ -35,6 +35,22 @@ def test_features_of_photos(say: Any, work: Path) -> None:
     text = say("features", "a.png", "--top", "2", "--order", "magnitude", "--scale", "each").out
     assert text.startswith("a.png: 4, 8 channels of 5×7, for ")
     assert "note: 2 of 8 channels, strongest evidence for or against the target first" in text
+
+
+def test_features_of_many_layers_are_one_strip_with_the_output_last(say: Any) -> None:
+    said = say("features", "a.png", "-l", "1", "-l", "4", "-l", "0", "-t", "hen", "-t", "1", "--top", "2", "--json")
+    strips = [each for each in said.document["galleries"] if each["parameters"]["layer"] == "1, 4, 0"]
+    assert len(strips) == 2
+    layers = [[tile["title"][0] for tile in each["tiles"]] for each in strips]
+    assert layers[0] == ["1", "1", "4", "4", "0", "0", "a.png", "output: hen"]
+    assert strips[0]["tiles"][-1]["title"][1].startswith("saliency, up to ")
+    assert strips[0]["title"].startswith("a.png: 3 layers, for hen (logit ")
+    whole = [each for each in said.document["galleries"] if each["parameters"]["layer"] == "4"]
+    assert strips[0]["tiles"][2]["value"] == whole[0]["tiles"][1]["value"]
+    svg = say("features", "a.png", "-l", "1", "-l", "4", "--format", "svg", "--json").document["galleries"][-1]
+    shown = Path(svg["files"][0]).read_text()
+    assert shown.index(">channel ") > shown.index("<image")
+    assert "of each map" in shown
 
 
 def test_a_photo_that_cannot_be_read_is_passed_over(say: Any) -> None:
@@ -203,8 +219,8 @@ def test_the_answer_in_the_text_is_the_model_s_and_no_layer_s(say: Any) -> None:
     assert said.code == 0, said.err
     first, *rest = said.out.splitlines()
     output = next(line for line in rest if " at " not in line and "saliency-by-layer for" in line)
-    score = output.split("(score ")[1].split(")")[0]
-    assert float(first.split("score ")[1]) == pytest.approx(float(score), rel=1e-2)
+    score = output.split("(output ")[1].split(")")[0]
+    assert float(first.split("output ")[1]) == pytest.approx(float(score), rel=1e-2)
 
 
 def test_a_network_without_an_answer_of_its_own_still_has_layers(say: Any) -> None:

@@ -151,7 +151,7 @@ def test_a_terminal_sees_a_bar_and_stdout_only_data(work: Path, words: list[str]
     if words:
         assert len(json.loads(out)["images"]) == 2
     else:
-        assert out.count("  score-cam at body.4 for hen (score ") == 2
+        assert out.count("  score-cam at body.4 for hen (logit ") == 2
         assert "2 photos explained" in seen
     assert "\x1b" not in out
 
@@ -288,7 +288,7 @@ def test_five_methods_on_the_built_in_network_cost_one_pass(say: Any) -> None:
 def test_the_built_in_network_is_the_default_and_grad_cam_its_method(say: Any) -> None:
     said = say("explain", CHELSEA, "--target", "tabby", model=None)
     assert said.code == 0
-    assert "  grad-cam at bn2 for tabby (score " in said.out
+    assert "  grad-cam at bn2 for tabby (logit " in said.out
     said = say("explain", CHELSEA, "--target", "tabbyy", model=None)
     assert said.complaint == "no label 'tabbyy'; nearest: 'tabby'. List them: seewhy labels --model builtin"
 

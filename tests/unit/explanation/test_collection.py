@@ -278,10 +278,13 @@ def test_repr(make: Any) -> None:
     assert words_ == "Explanations(3: grad-cam, saliency; 1 forward, 1 backward, 0.25 s)"
 
 
-def test_the_photo_stands_once_though_there_are_several_targets(make: Any) -> None:
+def test_the_photo_stands_once_a_row(make: Any) -> None:
     tabby = {"target": "tabby", "target_index": 281}
-    cells, _ = arrange([make(), make(method="saliency"), make(**tabby), make(**tabby, method="saliency")], **DRAW)
-    assert [row[0].title[:1] for row in cells] == [("chelsea",), ()]
+    items = [make(), make(method="saliency"), make(**tabby), make(**tabby, method="saliency")]
+    cells, _ = arrange(items, **DRAW)
+    assert [row[0].title[:1] for row in cells] == [("chelsea",), ("chelsea",)]
+    cells, _ = arrange(items, **(DRAW | {"columns": 1}))
+    assert [row[0].title[:1] for row in cells] == [("chelsea",), (), ("chelsea",), ()]
     assert cells[1][0].pixels is None
 
 

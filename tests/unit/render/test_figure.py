@@ -218,3 +218,8 @@ def test_a_picture_s_own_colorbar_stands_under_it() -> None:
 def test_a_cell_without_anything_is_empty() -> None:
     drawn = grid([[Cell(None), Cell(RED)]], cell=160)
     assert (np.asarray(drawn)[:, : drawn.width // 2 - 4] == 255).all()
+
+
+@pytest.mark.parametrize(("high", "words"), [(0.363, "0.363"), (4.1e-7, "4.1e−7"), (12.5, "12.5"), (2.4e9, "2.4e9")])
+def test_numbers_of_a_colorbar_are_short(high: float, words: str) -> None:
+    assert {"0", words} <= set(texts(grid_svg([[Cell(RED, bar=Colorbar("ember", 0.0, high))]])))

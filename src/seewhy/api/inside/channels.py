@@ -131,10 +131,11 @@ def _gallery(plan: Plan, batch: Batch, answer: Answer, row: int, item: Item, ask
     if item.view is not None:
         tiles.insert(0, Tile(item.view, (item.name or "input",)))
     what = answer.job.targets[row].describe(plan.model.label)
+    unit = answer.job.targets[row].unit(batch.outcome.outputs) or "score"
     grid = "×".join(map(str, maps.shape[1:]))
     name = f"{item.name}: " if item.name else ""
     return Gallery(
-        title=f"{name}{answer.place}, {len(maps)} channels of {grid}, for {what} (score {score:.3g})",
+        title=f"{name}{answer.place}, {len(maps)} channels of {grid}, for {what} ({unit} {score:.3g})",
         tiles=tuple(tiles),
         values=values,
         columns=columns_for(len(tiles)),
@@ -144,7 +145,7 @@ def _gallery(plan: Plan, batch: Batch, answer: Answer, row: int, item: Item, ask
         arrays={"evidence": evidence},
         notes=(*_notes(evidence, chosen, asked), *item.notes, *plan.network.warned),
         status=status_of(plan.network, item, evidence, score, done, row),
-        parameters={"layer": answer.place, "target": what, **asked},
+        parameters={"layer": answer.place, "target": what, "unit": unit, **asked},
         cost=cost_of(answer.spent, row, len(batch.items)),
         provenance=batch.origin,
     )
