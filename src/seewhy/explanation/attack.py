@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from seewhy.explanation.gallery import Gallery, Tile
+from seewhy.explanation.gallery import Gallery, Tile, map_tile
 from seewhy.explanation.parts import Cost, Prediction, Status
 from seewhy.explanation.plain import plain
 from seewhy.render import check, write
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from seewhy.explanation.result import Explanation
 
 __all__ = ["Attack"]
+
+#: pixels of a tile
+_CELL = 224
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -80,15 +83,14 @@ class Attack:
             Tile(self.adversarial, ("after", _said(self.after, self.attacked_score))),
         ]
         for word, explanation in zip(("before", "after"), self.maps or (), strict=False):
-            shown = np.asarray(explanation.overlay().convert("RGB"), dtype=np.uint8)
-            tiles.append(Tile(shown, (f"{explanation.method} {word}", explanation.target)))
+            tiles.append(map_tile(explanation, (f"{explanation.method} {word}", explanation.target), 2 * _CELL))
         ending = {None: "", True: ": done", False: ": not reached"}[self.success]
         return Gallery(
             title=f"{self.method}, {self.goal}{ending}",
             tiles=tuple(tiles),
             values=self.perturbation,
             columns=len(tiles),
-            cell=224,
+            cell=_CELL,
             notes=self.notes,
             status=self.status,
             parameters=self.parameters,

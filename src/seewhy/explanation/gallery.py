@@ -11,6 +11,7 @@ import numpy as np
 
 from seewhy.errors import UsageError
 from seewhy.explanation.parts import Cost, Status
+from seewhy.explanation.picture import bar_of, look, picture_size
 from seewhy.html import picture
 from seewhy.render import SUFFIXES, Cell, check, embedded, grid, grid_pdf, grid_svg, png, write, write_bytes
 
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
+    from seewhy.explanation.result import Explanation
     from seewhy.render import Colorbar
 
-__all__ = ["Gallery", "Tile", "columns_for"]
+__all__ = ["Gallery", "Tile", "columns_for", "map_tile"]
 
 _COLUMNS = 8
 
@@ -42,13 +44,21 @@ def columns_for(count: int) -> int:
 
 @dataclass(frozen=True, eq=False)
 class Tile:
-    """One picture, uint8 ``[H, W, 3]``, its title lines, the number it stands for (a channel, a filter; None for none)
-    and its value (the evidence, the score)."""
+    """One picture, uint8 ``[H, W, 3]``, its title lines, the number it stands for (a channel, a filter; None for none),
+    its value (the evidence, the score), and the ``bar`` of its own colours where it has some."""
 
     pixels: NDArray[np.uint8]
     title: tuple[str, ...]
     index: int | None = None
     value: float | None = None
+    bar: Colorbar | None = None
+
+
+def map_tile(explanation: Explanation, title: tuple[str, ...], most: int) -> Tile:
+    """The overlay of ``explanation`` with its colorbar, at most ``most`` pixels on the longer side."""
+    size = picture_size(explanation, most=most)
+    shown = np.asarray(explanation.overlay(width=size[1]).convert("RGB"), dtype=np.uint8)
+    return Tile(shown, title, bar=bar_of(explanation, look(explanation, most=most)))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -88,7 +98,8 @@ class Gallery:
         if not self.tiles:
             raise UsageError(f"{self.title}: nothing to draw")
         cells = [
-            Cell(tile.pixels, below=tile.title) if self.under else Cell(tile.pixels, tile.title) for tile in self.tiles
+            Cell(tile.pixels, () if self.under else tile.title, bar=tile.bar, below=tile.title if self.under else ())
+            for tile in self.tiles
         ]
         columns = min(self.columns, len(cells))
         rows = [cells[at : at + columns] for at in range(0, len(cells), columns)]

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from seewhy.errors import CapabilityError, UsageError
-from seewhy.explanation.gallery import Gallery, Tile
+from seewhy.explanation.gallery import Gallery, Tile, map_tile
 from seewhy.explanation.parts import Cost
 from seewhy.explanation.plain import plain
 from seewhy.render import check, write
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from seewhy.explanation.result import Explanation
 
 __all__ = ["CUT", "Segmentation", "graph_cut"]
+
+#: pixels of a tile
+_CELL = 224
 
 #: under this side there are too few pixels for two mixtures of five colours
 _SMALLEST = 8
@@ -149,10 +152,9 @@ class Segmentation:
         """Photo, evidence, mask as a dimmed surrounding, and cut-out on grey, side by side."""
         dimmed = np.where(self.mask[..., None], self.image, self.image // 4 + 24).astype(np.uint8)
         alone = np.where(self.mask[..., None], self.image, 236).astype(np.uint8)
-        overlay = np.asarray(self.explanation.overlay().convert("RGB"), dtype=np.uint8)
         tiles = (
             Tile(self.image, ("photo", str(self.explanation.prediction or ""))),
-            Tile(overlay, (self.explanation.method, self.explanation.target)),
+            map_tile(self.explanation, (self.explanation.method, self.explanation.target), 2 * _CELL),
             Tile(dimmed, ("object", f"{self.area:.0%} of the picture")),
             Tile(alone, ("cut out", f"{self.inside:.0%} of the evidence inside")),
         )
@@ -161,7 +163,7 @@ class Segmentation:
             tiles=tiles,
             values=self.mask,
             columns=len(tiles),
-            cell=224,
+            cell=_CELL,
             status=self.explanation.status,
             parameters=self.parameters,
             cost=self.explanation.cost,

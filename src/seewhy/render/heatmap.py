@@ -109,8 +109,8 @@ def tinted(
     """Several maps >= 0 ``[h, w]``, each in a colour of its own, on the grey ``image``: uint8 ``[H, W, 3]``.
 
     ``colours`` is uint8 ``[K, 3]``; map k is all but opaque where it reaches ``limits[k]``; where maps overlap, the
-    stronger one's colour prevails. Without an image the ground is white and the size that of the first map. A limit of
-    0 draws nothing.
+    stronger one's colour prevails. Smaller maps are enlarged smoothly. Without an image the ground is white and the
+    size that of the first map. A limit of 0 draws nothing.
 
     >>> tinted(None, [np.eye(2)], np.array([[200, 0, 0]], dtype=np.uint8), [1.0])[0].tolist()
     [[200, 0, 0], [255, 255, 255]]
@@ -122,7 +122,9 @@ def tinted(
         photo = _photo(image)
         ground = np.repeat((photo @ _LUMA * 0.75 + 32)[..., None], 3, axis=2)
     shape = (ground.shape[0], ground.shape[1])
-    shares = np.stack([_strength(_at_size(m, shape), False, 0.0, top) for m, top in zip(maps, limits, strict=True)])
+    shares = np.stack(
+        [_strength(resize(m, shape, "bicubic"), False, 0.0, top) for m, top in zip(maps, limits, strict=True)]
+    )
     opacity = shares.max(0) * (1.0 if image is None else 0.9)
     weights = shares**2  # where one map is ahead, its colour is
     mixed = (

@@ -13,6 +13,7 @@ from PIL import Image
 
 from seewhy.errors import UsageError
 from seewhy.explanation import Gallery, Status, Tile, columns_for
+from seewhy.explanation.gallery import map_tile
 
 
 def _gallery(count: int = 5, **more: Any) -> Gallery:
@@ -113,3 +114,23 @@ def test_columns_leave_few_places_empty(count: int) -> None:
     columns = columns_for(count)
     assert columns == max(count, 1) if count < 6 else 6 <= columns <= 11
     assert -count % columns <= 3
+
+
+def test_a_map_among_tiles_has_its_own_colorbar(make: Any) -> None:
+    tile = map_tile(make(map_unit="logit"), ("grad-cam",), 24)
+    assert tile.pixels.shape == (16, 24, 3)
+    assert tile.bar is not None
+    assert tile.bar.unit == "logit"
+    svg = Gallery(title="t", tiles=(tile,), values=np.zeros(1)).figure_svg()
+    assert any(each.text == f"{tile.bar.high:.3g} logit" for each in ElementTree.fromstring(svg).iter())
+
+
+def test_titles_can_stand_under_their_tiles() -> None:
+    def height(svg: str, kind: str) -> float:
+        return max(float(each.get("y")) for each in ElementTree.fromstring(svg).iter() if each.tag.endswith(kind))
+
+    tiles = (Tile(np.zeros((8, 8, 3), dtype=np.uint8), ("one",)),)
+    below = Gallery(title="", tiles=tiles, values=np.zeros(1), under=True).figure_svg()
+    above = Gallery(title="", tiles=tiles, values=np.zeros(1)).figure_svg()
+    assert height(above, "text") < height(above, "image")
+    assert height(below, "text") > height(below, "image")
