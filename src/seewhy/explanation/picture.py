@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Drawable",
     "bar_of",
+    "check_relief",
     "drawable",
     "enlarged",
     "faint",
@@ -207,15 +208,21 @@ def heatmap(explanation: Explanation, **options: Any) -> Image.Image:
 
 def relief(explanation: Explanation, *, width: int | None = None) -> Image.Image:
     """See `Explanation.relief`."""
+    colours = check_relief(explanation)
+    if explanation.status.code in _NO_ANSWER:
+        return overlay(explanation, width=width)
+    top = find_limits([colours], signed=True, percentile=_RELIEF)[1]
+    return Image.fromarray(draw_relief(colours, limit=top, size=picture_size(explanation, width)))
+
+
+def check_relief(explanation: Explanation) -> NDArray[Any]:
+    """The signed colours of a guided map; raises `UsageError` for a map that has none."""
     if explanation.colours is None:
         raise UsageError(
             f"{explanation.method} has no relief: guided backpropagation, guided Grad-CAM, deconvnet and gradients "
             "with a backward rule have, of inputs with three channels"
         )
-    if explanation.status.code in _NO_ANSWER:
-        return overlay(explanation, width=width)
-    top = find_limits([explanation.colours], signed=True, percentile=_RELIEF)[1]
-    return Image.fromarray(draw_relief(explanation.colours, limit=top, size=picture_size(explanation, width)))
+    return explanation.colours
 
 
 def faint(seen: Drawable, ends: Limits | None, percentile: float = PERCENTILE) -> str:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from seewhy.errors import UsageError
 from seewhy.explanation import Explanation, Explanations, Gallery, file_stems
-from seewhy.explanation.picture import drawable
+from seewhy.explanation.picture import check_relief, drawable
 from seewhy.render import write
 
 if TYPE_CHECKING:
@@ -85,6 +85,9 @@ class Folder:
         pictured = any(suffix != "npz" for suffix in formats)
         if pictured:
             _check_drawable(explanations)
+        if pictured and options.get("picture") == "relief":
+            for explanation in explanations:  # now, and not after the first few files
+                check_relief(explanation)
         scales: list[dict[str, Any]] = [{} for _ in explanations]
         if pictured and scale == "shared" and options.get("picture") != "relief":
             scales = [{"limits": limits, "shared": True} for limits in explanations.limits()]

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 import seewhy
+from seewhy.render import colormap
 
 
 def _files(said: Any) -> list[str]:
@@ -189,3 +190,17 @@ def test_a_relief_of_a_guided_map(say: Any, work: Path) -> None:
     with Image.open(said.document["images"][0]["explanations"][0]["files"][0]) as drawn:
         assert drawn.width == 64
         assert np.median(np.asarray(drawn)) == pytest.approx(128, abs=12)
+    mixed = say("explain", "a.png", "-M", "guided-backprop", "-M", "grad-cam", "--picture", "relief", "--out", "mixed")
+    assert mixed.code == 2
+    assert not (work / "mixed").exists()
+
+
+def test_a_contact_sheet_has_a_colorbar_under_every_map(say: Any, work: Path) -> None:
+    (work / "b.png").write_bytes((work / "a.png").read_bytes())
+    said = say("explain", "a.png", "b.png", "-M", "saliency", "--json")
+    pixels = np.asarray(Image.open(said.document["contact"][0]).convert("RGB")).astype(int)
+    bright = colormap("ember")[255].astype(int)
+    rows = (np.abs(pixels - bright).max(-1) <= 3).any(1)
+    dark = (np.abs(pixels - colormap("ember")[0].astype(int)).max(-1) <= 3).any(1)
+    both = np.flatnonzero(rows & dark)
+    assert len(both) >= 5  # bars, of several lines of pixels
