@@ -49,7 +49,7 @@ def run_demo(folder: Path, progress: Progress) -> Demo:
             ]
         )
         done.predictions[name] = str(explanations[0].prediction)
-        path = write(explanations.grid(cell=260), folder / f"why-{photo.stem}.png", force=True)
+        path = write(explanations.grid(cell=260, columns=4), folder / f"why-{photo.stem}.png", force=True)
         done.pictures.append((path, f"five answers to: why {explanations[0].target!r}?"))
     both = folder / "both.png"
     write(mosaic(done.photos), both, force=True)

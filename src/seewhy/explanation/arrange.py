@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seewhy.explanation.picture import Drawable, bar_of, faint, look, photo_cell, pixels, scale, titles
+from seewhy.explanation.picture import Drawable, bar_of, faint, look, photo_cell, pixels, relief_cell, scale, titles
 from seewhy.render import DIVERGING, PERCENTILE, SEQUENTIAL, Cell, Colorbar
 
 if TYPE_CHECKING:
@@ -106,12 +106,14 @@ def arrange(
     cmap: str | None,
     most: int | None = None,
     enlarge: str = "bicubic",
+    reliefs: bool = True,
     **options: Any,
 ) -> tuple[list[list[Cell]], Colorbar | None]:
     """The figure's cells, and its colorbar where one scale holds for all of them; otherwise every map has its own.
 
-    The photo stands once a row, at its start: lines that go on leave its place empty. Photos with one
-    or two maps each stand side by side where that makes a handier figure. ``most`` pixels are drawn of each.
+    The photo stands once a row, at its start: lines that go on leave its place empty. Photos with one or two maps each
+    stand side by side where that makes a handier figure. ``reliefs`` of guided maps stand beside them. ``most`` pixels
+    are drawn of each.
     """
     looks = looks_of(explanations, most=most, enlarge=enlarge)
     tops = shared_scales(explanations, looks, percentile)
@@ -119,40 +121,66 @@ def arrange(
     extras = _differences(explanations)
     whole = _colorbar(explanations, looks, tops, cmap) if shared or len(explanations) == 1 else None
     lines: list[list[Cell]] = []
-    for row in table(explanations):
-        cells: list[Cell] = []
-        for position in row:
+    places = table(explanations)
+    guided = _guided(explanations, places) if reliefs else set()
+    for row in places:
+        cells: list[list[Cell]] = []  # a map, and its relief where there is one
+        for column, position in enumerate(row):
             if position is None:
-                cells.append(Cell(None, note="not computed"))
+                cells.append([Cell(None, note="not computed"), *[_NOTHING] * (column in guided)])
                 continue
             explanation, seen = explanations[position], looks[position]
             limits = ends(seen, tops[group(explanation)] if shared else scale([seen], percentile))
             drawn = pixels(explanation, seen, cmap=cmap, limits=limits, **options)
             note = seen.note or (faint(seen, limits, percentile) if shared else "")
             bar = None if whole else bar_of(explanation, seen, cmap, limits, percentile)
-            cells.append(Cell(drawn, titles(explanation, extras[position]), note, bar))
+            cells.append([Cell(drawn, titles(explanation, extras[position]), note, bar)])
+            if column in guided:
+                shown = explanation.colours is not None and seen.map is not None
+                cells[-1].append(relief_cell(explanation, seen.size) if shown else _NOTHING)
         first = explanations[next(position for position in row if position is not None)]
-        step = columns or len(cells)
-        for start in range(0, len(cells), step):
-            line = cells[start : start + step]
-            own = _NO_PHOTO if start else photo_cell(first, most)
+        for number, line in enumerate(_lines(cells, columns)):
+            own = _NOTHING if number else photo_cell(first, most)
             lines.append([own, *line] if photos else line)
     return _side_by_side(lines) if columns is None else lines, whole
 
 
-#: where the photo would stand again
-_NO_PHOTO = Cell(None)
+#: what stands where nothing is to be shown, as where the photo would stand again
+_NOTHING = Cell(None)
 #: pictures side by side, and lines above each other, at which short lines are put next to each other
 _ACROSS, _DOWN = 8, 3
+
+
+def _lines(cells: Sequence[Sequence[Cell]], columns: int | None) -> list[list[Cell]]:
+    """Lines of at most so many cells, in which those that belong together stay so, as far as there is room."""
+    lines: list[list[Cell]] = [[]]
+    for group in cells:
+        if columns is not None and lines[-1] and len(lines[-1]) + len(group) > columns:
+            lines.append([])
+        for cell in group:
+            if columns is not None and len(lines[-1]) == columns:
+                lines.append([])
+            lines[-1].append(cell)
+    return lines
+
+
+def _guided(explanations: Sequence[Explanation], places: list[list[int | None]]) -> set[int]:
+    """The columns in which there are reliefs."""
+    return {
+        column
+        for row in places
+        for column, position in enumerate(row)
+        if position is not None and explanations[position].colours is not None
+    }
 
 
 def _side_by_side(lines: list[list[Cell]]) -> list[list[Cell]]:
     """Many short lines, each beginning with its photo, as fewer long ones."""
     wide = max(len(line) for line in lines)
-    if wide > _ACROSS // 2 or len(lines) <= _DOWN or any(line[0] is _NO_PHOTO for line in lines):
+    if wide > _ACROSS // 2 or len(lines) <= _DOWN or any(line[0] is _NOTHING for line in lines):
         return lines
     together = min(_ACROSS // wide, max(1, round(math.sqrt(len(lines) / wide))))
-    padded = [line + [_NO_PHOTO] * (wide - len(line)) for line in lines]
+    padded = [line + [_NOTHING] * (wide - len(line)) for line in lines]
     return [[cell for line in padded[at : at + together] for cell in line] for at in range(0, len(lines), together)]
 
 

@@ -106,12 +106,11 @@ class Explanations(Sequence[Explanation]):
 
         Under ``scale="shared"`` all maps of one method, layer and contrast have the same limits, so their
         colours can be compared; those of different methods are in different units and cannot. ``"each"``
-        gives every map its own. ``columns`` is the most maps in a line; left out, many photos of one or two
-        maps each stand side by side. ``options``: ``cell`` or ``width`` (pixels of each picture), ``header``, and
-        those of `Explanation.overlay`. With ``path`` the figure is also written (``.png``, ``.jpg``, ``.svg``,
-        ``.pdf``; ``dpi`` is how many of its pixels are printed an inch), never over an existing file unless ``force``.
-        Raises `UsageError`, also for an
-        empty collection.
+        gives every map its own. ``columns`` is the most maps in a line; left out, many photos of one or two maps each
+        stand side by side. ``options``: ``cell`` or ``width`` (pixels of each picture), ``header``, ``reliefs`` (True:
+        guided maps have theirs beside them), and those of `Explanation.overlay`. With ``path`` the figure is also
+        written (``.png``, ``.jpg``, ``.svg``, ``.pdf``; ``dpi`` is how many of its pixels are printed an inch), never
+        over an existing file unless ``force``. Raises `UsageError`, also for an empty collection.
         """
         if path is not None:
             path = check(path, SUFFIXES, force=force)

@@ -341,3 +341,20 @@ def test_a_strip_has_the_layers_in_order_and_the_output_last(make: Any, tmp_path
         Explanations([]).strip()
     with pytest.raises(UsageError, match="exists already"):
         collection.strip(path)
+
+
+def test_guided_maps_have_their_relief_beside_them(make: Any) -> None:
+    colours = np.random.default_rng(0).normal(size=(3, 32, 48))
+    two = {"name": "coffee", "image": other_photo(1)}
+    items = [make(method="guided-backprop", colours=colours), make(), make(**two)]
+    cells, _ = arrange(items, **DRAW)
+    assert [[cell.title[0] if cell.title else cell.note for cell in row] for row in cells] == [
+        ["chelsea", "guided-backprop", "guided-backprop, relief", "grad-cam"],
+        ["coffee", "not computed", "", "grad-cam"],
+    ]
+    assert cells[0][2].bar is not None
+    cells, _ = arrange([items[1], items[0]], **(DRAW | {"columns": 2}))
+    assert [len(row) for row in cells] == [2, 3]  # a relief is not torn off
+    assert max(len(row) for row in arrange(items[:1], **(DRAW | {"columns": 1}))[0]) == 2
+    bare, _ = arrange(items, reliefs=False, **DRAW)
+    assert [len(row) for row in bare] == [3, 3]
