@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seewhy.explanation.picture import Drawable, bar_of, faint, look, photo_cell, pixels, relief_cell, scale, titles
+from seewhy.explanation.figure import photo_cell, relief_cell
+from seewhy.explanation.picture import Drawable, bar_of, faint, look, pixels, scale, titles
 from seewhy.render import DIVERGING, PERCENTILE, SEQUENTIAL, Cell, Colorbar
 
 if TYPE_CHECKING:

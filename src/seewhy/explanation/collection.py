@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from seewhy.errors import UnknownName, UsageError
 from seewhy.explanation import page
 from seewhy.explanation.arrange import arrange, ends, group, looks_of, shared_scales
+from seewhy.explanation.figure import enlarged
 from seewhy.explanation.parts import Cost
-from seewhy.explanation.picture import enlarged, picture_size
+from seewhy.explanation.picture import picture_size
 from seewhy.explanation.result import Explanation
 from seewhy.explanation.strip import strip
 from seewhy.render import PERCENTILE, SUFFIXES, check, grid, grid_pdf, grid_svg, write

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from seewhy.errors import UsageError
-from seewhy.render import DIVERGING, PERCENTILE, SEQUENTIAL, Cell, Colorbar, Mode, greyed, grid, grid_pdf, grid_svg
+from seewhy.render import DIVERGING, PERCENTILE, SEQUENTIAL, Colorbar, Mode, greyed
 from seewhy.render import caption as add_caption
 from seewhy.render import heatmap as draw_heatmap
 from seewhy.render import limits as find_limits
@@ -17,31 +17,27 @@ from seewhy.render import overlay as draw_overlay
 from seewhy.render import relief as draw_relief
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
     from seewhy.explanation.result import Explanation
 
 __all__ = [
+    "RELIEF",
     "Drawable",
     "bar_of",
     "check_relief",
     "drawable",
-    "enlarged",
     "faint",
-    "figure",
-    "figure_pdf",
-    "figure_svg",
+    "ground",
     "heatmap",
     "look",
     "overlay",
-    "photo_cell",
     "picture_size",
     "pixels",
     "plot",
     "relief",
-    "relief_cell",
     "scale",
     "titles",
 ]
@@ -50,14 +46,8 @@ Limits = tuple[float, float]
 
 #: pixels that a picture may be wide
 _WIDEST = 20_000
-#: the cell of a figure: as large as the photo, but not smaller or larger than that
-_CELL = (320, 640)
-#: shapes of coarse maps that are named
-_SAID = 3
-#: how many pixels a value has to become before it is worth a word
-_COARSE = 4
 #: the percentile at which a relief's light and shade end: most of it is about grey
-_RELIEF = 99.0
+RELIEF = 99.0
 #: the share of a shared scale below which a map is next to invisible
 _FAINT = 0.15
 
@@ -211,7 +201,7 @@ def relief(explanation: Explanation, *, width: int | None = None) -> Image.Image
     colours = check_relief(explanation)
     if explanation.status.code in _NO_ANSWER:
         return overlay(explanation, width=width)
-    top = find_limits([colours], signed=True, percentile=_RELIEF)[1]
+    top = find_limits([colours], signed=True, percentile=RELIEF)[1]
     return Image.fromarray(draw_relief(colours, limit=top, size=picture_size(explanation, width)))
 
 
@@ -232,57 +222,6 @@ def faint(seen: Drawable, ends: Limits | None, percentile: float = PERCENTILE) -
     return f"faint: reaches {own / top:.0%} of the shared scale" if 0 < own < _FAINT * top else ""
 
 
-def figure(explanation: Explanation, **options: Any) -> Image.Image:
-    """See `Explanation.figure`."""
-    cells, rest = _figure(explanation, **options)
-    return grid([cells], **rest)
-
-
-def figure_svg(explanation: Explanation, *, dpi: float | None = None, **options: Any) -> str:
-    """See `Explanation.figure_svg`."""
-    cells, rest = _figure(explanation, sharper=2, **options)
-    return grid_svg([cells], dpi=dpi, **rest)
-
-
-def figure_pdf(explanation: Explanation, *, dpi: float | None = None, **options: Any) -> bytes:
-    """See `Explanation.figure_pdf`."""
-    cells, rest = _figure(explanation, sharper=2, **options)
-    return grid_pdf([cells], dpi=dpi, **rest)
-
-
-def _figure(
-    explanation: Explanation,
-    *,
-    cell: int | None = None,
-    width: int | None = None,
-    header: str = "",
-    limits: Limits | None = None,
-    percentile: float = PERCENTILE,
-    cmap: str | None = None,
-    enlarge: str = "bicubic",
-    shared: bool = False,
-    sharper: int = 1,
-    **options: Any,
-) -> tuple[list[Cell], dict[str, Any]]:
-    """``sharper`` times the cell's pixels are drawn, where the photo has them: documents are printed larger."""
-    side = width or cell or min(max(_CELL[0], *picture_size(explanation)), _CELL[1])
-    seen = look(explanation, most=side * sharper, enlarge=enlarge)
-    drawn = pixels(explanation, seen, cmap=cmap, limits=limits, percentile=percentile, **options)
-    note = seen.note or (faint(seen, limits, percentile) if shared else "")
-    bar = bar_of(explanation, seen, cmap, limits, percentile)
-    cells = [Cell(drawn, titles(explanation), note, bar)]
-    if explanation.image is not None:
-        cells.insert(0, photo_cell(explanation, side * sharper))
-    if explanation.colours is not None and seen.map is not None:
-        cells.append(relief_cell(explanation, seen.size))
-    said = (
-        *explanation.notes,
-        "one colour scale for all maps of this method and layer" if shared else "",
-        enlarged([(explanation, seen.size)], enlarge) if seen.map is not None else "",
-    )
-    return cells, {"cell": side, "header": header, "footer": "; ".join(note for note in said if note)}
-
-
 def bar_of(
     explanation: Explanation,
     seen: Drawable,
@@ -296,42 +235,6 @@ def bar_of(
     signed, (low, high) = _ends(seen, limits, percentile)
     name = cmap or (DIVERGING if signed else SEQUENTIAL)
     return Colorbar(name, low, high, explanation.map_unit) if high > low else None
-
-
-def enlarged(maps: Iterable[tuple[Explanation, tuple[int, int]]], how: str) -> str:
-    """How the values of coarse maps, each with its picture's size, became pixels, in words; nothing of maps that are
-    about as fine as their pictures."""
-    shapes = {explanation.values.shape[-2:]: size for explanation, size in maps}
-    few = [
-        f"{height}×{width}"
-        for (height, width), size in shapes.items()
-        if height * _COARSE <= size[0] and width * _COARSE <= size[1]
-    ]
-    told = ", ".join(few[:_SAID]) + ("..." if len(few) > _SAID else "")
-    return f"{told} values, drawn by {how} interpolation" if few else ""
-
-
-def relief_cell(explanation: Explanation, size: tuple[int, int]) -> Cell:
-    """The relief of a guided map, with its scale."""
-    assert explanation.colours is not None
-    top = find_limits([explanation.colours], signed=True, percentile=_RELIEF)[1]
-    drawn = draw_relief(explanation.colours, limit=top, size=size)
-    bar = Colorbar("gray", -top, top, explanation.map_unit) if top > 0 else None
-    return Cell(drawn, (f"{explanation.method}, relief", "red, green and blue, signed; 0 is grey"), bar=bar)
-
-
-def photo_cell(explanation: Explanation, most: int | None = None) -> Cell:
-    """The photo with its name and what the model says about it."""
-    prediction = f"predicted {explanation.prediction}" if explanation.prediction else ""
-    seen = None
-    if explanation.image is not None:
-        drawn = len(explanation.size) == 2 and explanation.photo is not None
-        seen = ground(explanation, picture_size(explanation, most=most)) if drawn else explanation.image
-    return Cell(
-        seen,
-        (explanation.name or "input", prediction),
-        "" if explanation.image is not None else "no image",
-    )
 
 
 def titles(explanation: Explanation, extra: str = "") -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seewhy.errors import UsageError
-from seewhy.explanation import archive, conventions, page, picture
+from seewhy.explanation import archive, conventions, figure, page, picture
 from seewhy.explanation.parts import Cost, Prediction, Status
 from seewhy.explanation.plain import describe
 from seewhy.render import SUFFIXES, check, resize, write
@@ -152,15 +152,15 @@ class Explanation:
     def figure(self, **options: Any) -> Image.Image:
         """Photo and overlay, and the relief of a guided map, titled, with a colorbar; options: `overlay`'s, and
         ``cell`` and ``header``. ``width`` is that of each picture, the same as ``cell``."""
-        return picture.figure(self, **options)
+        return figure.figure(self, **options)
 
     def figure_svg(self, **options: Any) -> str:
         """The figure of `figure` as an SVG document; ``dpi`` is how many of its pixels make an inch."""
-        return picture.figure_svg(self, **options)
+        return figure.figure_svg(self, **options)
 
     def figure_pdf(self, **options: Any) -> bytes:
         """The figure of `figure` as a PDF file of one page; ``dpi`` is how many of its pixels make an inch (96)."""
-        return picture.figure_pdf(self, **options)
+        return figure.figure_pdf(self, **options)
 
     def plot(self, ax: Any = None, **options: Any) -> Any:
         """The overlay on matplotlib axes, ``ax`` or the current ones, which are returned (extra ``plot``)."""

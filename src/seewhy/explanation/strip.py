@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seewhy.explanation.arrange import image_key
+from seewhy.explanation.figure import photo_cell
 from seewhy.explanation.gallery import Gallery, Tile, columns_for
 from seewhy.explanation.parts import Cost
-from seewhy.explanation.picture import bar_of, look, photo_cell, pixels
+from seewhy.explanation.picture import bar_of, look, pixels
 from seewhy.render import Cell, Colorbar
 
 if TYPE_CHECKING:

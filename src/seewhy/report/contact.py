@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from seewhy.explanation.picture import bar_of, drawable, look, photo_cell, pixels, titles
+from seewhy.explanation.figure import photo_cell
+from seewhy.explanation.picture import bar_of, drawable, look, pixels, titles
 from seewhy.render import Cell, grid, write
 
 if TYPE_CHECKING:

@@ -1,0 +1,123 @@
+"""Takes explanations, gives the cells of figures and one explanation's whole figure; decides nothing about a map."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from seewhy.explanation.picture import (
+    RELIEF,
+    bar_of,
+    faint,
+    ground,
+    look,
+    picture_size,
+    pixels,
+    titles,
+)
+from seewhy.render import PERCENTILE, Cell, Colorbar, grid, grid_pdf, grid_svg
+from seewhy.render import limits as find_limits
+from seewhy.render import relief as draw_relief
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from PIL import Image
+
+    from seewhy.explanation.picture import Limits
+    from seewhy.explanation.result import Explanation
+
+__all__ = ["enlarged", "figure", "figure_pdf", "figure_svg", "photo_cell", "relief_cell"]
+
+#: the cell of a figure: as large as the photo, but not smaller or larger than that
+_CELL = (320, 640)
+#: shapes of coarse maps that are named
+_SAID = 3
+#: how many pixels a value has to become before it is worth a word
+_COARSE = 4
+
+
+def figure(explanation: Explanation, **options: Any) -> Image.Image:
+    """See `Explanation.figure`."""
+    cells, rest = _figure(explanation, **options)
+    return grid([cells], **rest)
+
+
+def figure_svg(explanation: Explanation, *, dpi: float | None = None, **options: Any) -> str:
+    """See `Explanation.figure_svg`."""
+    cells, rest = _figure(explanation, sharper=2, **options)
+    return grid_svg([cells], dpi=dpi, **rest)
+
+
+def figure_pdf(explanation: Explanation, *, dpi: float | None = None, **options: Any) -> bytes:
+    """See `Explanation.figure_pdf`."""
+    cells, rest = _figure(explanation, sharper=2, **options)
+    return grid_pdf([cells], dpi=dpi, **rest)
+
+
+def _figure(
+    explanation: Explanation,
+    *,
+    cell: int | None = None,
+    width: int | None = None,
+    header: str = "",
+    limits: Limits | None = None,
+    percentile: float = PERCENTILE,
+    cmap: str | None = None,
+    enlarge: str = "bicubic",
+    shared: bool = False,
+    sharper: int = 1,
+    **options: Any,
+) -> tuple[list[Cell], dict[str, Any]]:
+    """``sharper`` times the cell's pixels are drawn, where the photo has them: documents are printed larger."""
+    side = width or cell or min(max(_CELL[0], *picture_size(explanation)), _CELL[1])
+    seen = look(explanation, most=side * sharper, enlarge=enlarge)
+    drawn = pixels(explanation, seen, cmap=cmap, limits=limits, percentile=percentile, **options)
+    note = seen.note or (faint(seen, limits, percentile) if shared else "")
+    bar = bar_of(explanation, seen, cmap, limits, percentile)
+    cells = [Cell(drawn, titles(explanation), note, bar)]
+    if explanation.image is not None:
+        cells.insert(0, photo_cell(explanation, side * sharper))
+    if explanation.colours is not None and seen.map is not None:
+        cells.append(relief_cell(explanation, seen.size))
+    said = (
+        *explanation.notes,
+        "one colour scale for all maps of this method and layer" if shared else "",
+        enlarged([(explanation, seen.size)], enlarge) if seen.map is not None else "",
+    )
+    return cells, {"cell": side, "header": header, "footer": "; ".join(note for note in said if note)}
+
+
+def enlarged(maps: Iterable[tuple[Explanation, tuple[int, int]]], how: str) -> str:
+    """How the values of coarse maps, each with its picture's size, became pixels, in words; nothing of maps that are
+    about as fine as their pictures."""
+    shapes = {explanation.values.shape[-2:]: size for explanation, size in maps}
+    few = [
+        f"{height}×{width}"
+        for (height, width), size in shapes.items()
+        if height * _COARSE <= size[0] and width * _COARSE <= size[1]
+    ]
+    told = ", ".join(few[:_SAID]) + ("..." if len(few) > _SAID else "")
+    return f"{told} values, drawn by {how} interpolation" if few else ""
+
+
+def relief_cell(explanation: Explanation, size: tuple[int, int]) -> Cell:
+    """The relief of a guided map, with its scale."""
+    assert explanation.colours is not None
+    top = find_limits([explanation.colours], signed=True, percentile=RELIEF)[1]
+    drawn = draw_relief(explanation.colours, limit=top, size=size)
+    bar = Colorbar("gray", -top, top, explanation.map_unit) if top > 0 else None
+    return Cell(drawn, (f"{explanation.method}, relief", "red, green and blue, signed; 0 is grey"), bar=bar)
+
+
+def photo_cell(explanation: Explanation, most: int | None = None) -> Cell:
+    """The photo with its name and what the model says about it."""
+    prediction = f"predicted {explanation.prediction}" if explanation.prediction else ""
+    seen = None
+    if explanation.image is not None:
+        drawn = len(explanation.size) == 2 and explanation.photo is not None
+        seen = ground(explanation, picture_size(explanation, most=most)) if drawn else explanation.image
+    return Cell(
+        seen,
+        (explanation.name or "input", prediction),
+        "" if explanation.image is not None else "no image",
+    )
