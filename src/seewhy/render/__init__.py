@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from seewhy.render.bars import Colorbar
 from seewhy.render.colormaps import DIVERGING, SEQUENTIAL, colormap, colormap_names, hues, lightness
 from seewhy.render.embedded import embedded
 from seewhy.render.figure import Cell, Colorbar, caption, grid, grid_pdf, grid_svg

@@ -4,35 +4,26 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from seewhy.errors import UsageError
-from seewhy.render.colormaps import colormap
+from seewhy.render.bars import INK, SOFT, Colorbar, Measures, colorbar_pieces
 from seewhy.render.pdf import document
 from seewhy.render.sheet import Picture, Piece, Rectangle, Sheet, Text, raster, vector
-from seewhy.render.typeset import fit, width, wrap
+from seewhy.render.typeset import fit, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-__all__ = ["Cell", "Colorbar", "caption", "grid", "grid_pdf", "grid_svg"]
+__all__ = ["Cell", "caption", "grid", "grid_pdf", "grid_svg"]
 
 
-class Colorbar(NamedTuple):
-    """A colormap's name, the values at its two ends, and what they are counted in."""
-
-    cmap: str
-    low: float
-    high: float
-    unit: str = ""
-
-
-_INK, _SOFT, _PANEL = "#111116", "#45454f", "#f2f2f0"
+_PANEL = "#f2f2f0"
 _STRIP, _SIGNAL, _PAPER = "#16161b", "#f5b83d", "#ffffff"
 
 
@@ -120,34 +111,12 @@ def caption(pixels: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
     return np.asarray(raster(Sheet(wide, height, tuple(items)), Image.fromarray(large)))
 
 
-@dataclass(frozen=True)
-class _Measures:
-    """Every length of the layout, in pixels, from one: the cell."""
-
-    cell: int
-
-    def __call__(self, units: float) -> int:
-        return round(units * self.cell / 320)
-
-    @property
-    def head(self) -> int:
-        return max(15, self(20))
-
-    @property
-    def large(self) -> int:
-        return max(12, self(16))
-
-    @property
-    def small(self) -> int:
-        return max(11, self(13))
-
-
 def _lay_out(cells: Sequence[Sequence[Cell]], cell: int, header: str, footer: str, colorbar: Colorbar | None) -> Sheet:
     if not cells or not any(cells):
         raise UsageError("a figure needs at least one cell; got none")
     if cell < 64:
         raise UsageError(f"a cell of {cell} pixels cannot hold a title; use 64 or more")
-    px = _Measures(cell)
+    px = Measures(cell)
     margin, gap = px(28), px(16)
     columns = max(len(row) for row in cells)
     inner = columns * cell + (columns - 1) * gap
@@ -156,7 +125,7 @@ def _lay_out(cells: Sequence[Sequence[Cell]], cell: int, header: str, footer: st
     if header:
         for line in wrap(header, px.head, inner, 2):
             y += px.head
-            items.append(Text(margin, y, line, px.head, _INK))
+            items.append(Text(margin, y, line, px.head, INK))
             y += px(6)
         y += px(14)
     for row in cells:
@@ -167,7 +136,7 @@ def _lay_out(cells: Sequence[Sequence[Cell]], cell: int, header: str, footer: st
     return Sheet(inner + 2 * margin, round(y) + margin, tuple(items))
 
 
-def _row(items: list[Piece], row: Sequence[Cell], left: int, top: float, px: _Measures) -> float:
+def _row(items: list[Piece], row: Sequence[Cell], left: int, top: float, px: Measures) -> float:
     """Add one row; gives its lower edge. Pictures of a row share their upper edge, whatever their titles."""
     titles = [_title(cell, px) for cell in row]
     # whole numbers, so that an SVG's pictures are as sharp as the raster's
@@ -188,7 +157,7 @@ def _row(items: list[Piece], row: Sequence[Cell], left: int, top: float, px: _Me
             lines = wrap(cell.note, px.small, wide - px(32), 4)
             first = top + below + (high - len(lines) * px(18)) / 2 + px(13)
             for line, words in enumerate(lines):
-                items.append(Text(x + wide / 2, first + line * px(18), words, px.small, _SOFT, "middle"))
+                items.append(Text(x + wide / 2, first + line * px(18), words, px.small, SOFT, "middle"))
         else:
             # Enlarged a lot, an interpolated picture would pretend to a resolution that it has not.
             smooth = wide < 4 * cell.pixels.shape[1]
@@ -197,49 +166,20 @@ def _row(items: list[Piece], row: Sequence[Cell], left: int, top: float, px: _Me
                 items.extend(_strip(x, top + below, wide, high, cell.note, px.small))
         low = top + below + high
         if cell.bar is not None:
-            low = _bar(items, cell.bar, x, low + px(7), wide, px)
+            low = colorbar_pieces(items, cell.bar, x, low + px(7), wide, px)
         for place, words in enumerate(text for text in cell.below if text):
             low += px.small * 1.32
-            items.append(Text(x, low, fit(words, px.small, px.cell), px.small, _SOFT if place else _INK))
+            items.append(Text(x, low, fit(words, px.small, px.cell), px.small, SOFT if place else INK))
         bottom = max(bottom, low)
     return bottom
 
 
-def _bar(items: list[Piece], bar: Colorbar, x: float, y: float, wide: float, px: _Measures) -> float:
-    """Add a colorbar with its numbers and unit; gives the lower edge."""
-    name, low, high, unit = Colorbar(*bar)
-    tall = max(px(10), 7)
-    under = y + max(px(26), tall + px.small + 3)  # where the numbers stand, however small the cells
-    items.append(Picture(x, y, wide, tall, np.ascontiguousarray(colormap(name)[None])))
-    start, end = _number(low), _number(high)
-    items.append(Text(x, under, start, px.small, _SOFT))
-    middle = -low / (high - low) if low < 0 < high else None
-    if middle is not None:
-        items.append(Text(x + middle * wide, under, "0", px.small, _SOFT, "middle"))
-    # the unit stands beside the number where there is room, else in a line of its own
-    room = wide * (1 - (middle or 0.0)) - px(20) - (0 if middle is not None else width(start, px.small))
-    whole = f"{end} {unit}".strip()
-    if not unit or width(whole, px.small) <= room:
-        items.append(Text(x + wide, under, whole, px.small, _SOFT, "end"))
-        return under + px(4)
-    items.append(Text(x + wide, under, end, px.small, _SOFT, "end"))
-    under += px.small + px(4)
-    items.append(Text(x + wide, under, fit(unit, px.small, wide), px.small, _SOFT, "end"))
-    return under + px(4)
-
-
-def _number(value: float) -> str:
-    """Three digits, as they are read: 0.363, 12.5, 4.1e−7."""
-    digits, _, power = f"{value:.3g}".partition("e")
-    return f"{digits}e{int(power)}".replace("-", "−") if power else digits.replace("-", "−")
-
-
-def _title(cell: Cell, px: _Measures) -> list[tuple[str, float, int, str]]:
+def _title(cell: Cell, px: Measures) -> list[tuple[str, float, int, str]]:
     """The title's lines as (words, baseline below the row's top, size, colour)."""
     lines: list[tuple[str, float, int, str]] = []
     y = 0.0
     for number, text in enumerate(line for line in cell.title if line):
-        size, fill = (px.large, _INK) if number == 0 else (px.small, _SOFT)
+        size, fill = (px.large, INK) if number == 0 else (px.small, SOFT)
         for words in wrap(text, size, px.cell, 2):
             y += size if not lines else size * 1.32
             lines.append((words, y, size, fill))
@@ -274,21 +214,21 @@ def _strip(x: float, y: float, wide: float, high: float, text: str, size: int) -
 
 
 def _foot(
-    items: list[Piece], x: float, y: float, inner: float, px: _Measures, footer: str, colorbar: Colorbar | None
+    items: list[Piece], x: float, y: float, inner: float, px: Measures, footer: str, colorbar: Colorbar | None
 ) -> float:
     """Add the line under the figure, and the colorbar at its right; gives the lower edge."""
     room = inner
     bottom = y
     if colorbar is not None:
         bar = min(max(px(240), 160), inner)
-        bottom = _bar(items, colorbar, x + inner - bar, y, bar, px)
+        bottom = colorbar_pieces(items, colorbar, x + inner - bar, y, bar, px)
         room = inner - bar - px(24)
     if footer and room < px(160):  # one narrow column: the text goes under the bar
         y, room = bottom + px(6), inner
     if footer:
         for line in wrap(footer, px.small, room, 3):
             y += px.small
-            items.append(Text(x, y, line, px.small, _SOFT))
+            items.append(Text(x, y, line, px.small, SOFT))
             y += px(5)
         bottom = max(bottom, y)
     return bottom
