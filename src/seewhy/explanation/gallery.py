@@ -13,7 +13,7 @@ from seewhy.errors import UsageError
 from seewhy.explanation.parts import Cost, Status
 from seewhy.explanation.picture import bar_of, look, picture_size
 from seewhy.html import picture
-from seewhy.render import SUFFIXES, Cell, check, embedded, grid, grid_pdf, grid_svg, png, write, write_bytes
+from seewhy.render import SUFFIXES, Cell, check, embedded, grid, grid_pdf, grid_svg, write, write_bytes
 
 if TYPE_CHECKING:
     import os

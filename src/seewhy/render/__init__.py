@@ -5,7 +5,7 @@ from __future__ import annotations
 from seewhy.render.bars import Colorbar
 from seewhy.render.colormaps import DIVERGING, SEQUENTIAL, colormap, colormap_names, hues, lightness
 from seewhy.render.embedded import embedded
-from seewhy.render.figure import Cell, Colorbar, caption, grid, grid_pdf, grid_svg
+from seewhy.render.figure import Cell, caption, grid, grid_pdf, grid_svg
 from seewhy.render.files import SUFFIXES, check, write, write_bytes
 from seewhy.render.heatmap import MODES, Mode, greyed, heatmap, overlay, relief, side_by_side, tinted
 from seewhy.render.kernels import kernel
