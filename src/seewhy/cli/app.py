@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -78,7 +79,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     try:
         code = app(args=None if argv is None else list(argv), prog_name="seewhy", standalone_mode=False)
     except SeewhyError as error:
-        complain(in_options(str(error)))
+        complain(in_options(str(error), _own_options(argv)))
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):  # Abort is what older typers make of an interrupt
         code = INTERRUPTED
@@ -89,6 +90,17 @@ def run(argv: Sequence[str] | None = None) -> int:
     if code == INTERRUPTED:
         complain("interrupted; files finished so far are kept")
     return code if isinstance(code, int) else 0
+
+
+#: options whose names mean something else where an error says them
+_SAID_OTHERWISE = ("size", "range", "mean", "std", "channels", "out", "json", "force", "quiet", "preprocess")
+
+
+def _own_options(argv: Sequence[str] | None) -> list[str]:
+    """The names of the options of the command in ``argv``."""
+    words, group = sys.argv[1:] if argv is None else argv, typer.main.get_command(app)
+    command = getattr(group, "commands", {}).get(words[0]) if words else None
+    return [option.name for option in getattr(command, "params", ()) if option.name not in _SAID_OTHERWISE]
 
 
 def _unforeseen(error: Exception) -> int:

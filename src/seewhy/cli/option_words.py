@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Collection
 from dataclasses import fields
 
 from seewhy.cli.bundles import DrawingOptions, QuestionOptions
 
 __all__ = ["in_options"]
 
-#: the arguments that are options under their own names
+#: the arguments that are options of most commands
 _OPTIONS = {field.name for kind in (QuestionOptions, DrawingOptions) for field in fields(kind)} - {"pairs"}
 _OPTIONS |= {"method", "fuse", "labels", "weights", "weights_part", "trust_pickle", "device"}
 
@@ -22,22 +23,25 @@ _PYTHON = ("reshape", "memory", "references", "differentiable")
 _NAMED = re.compile(r"(?<!in Python )(?<![\w.\-(])(\()?([a-z]\w*)=(\[[^\]]*\]|'[^']*'|\"[^\"]*\"|[\w.+-]+)?(?!=)")
 
 
-def in_options(line: str) -> str:
-    """``line`` with ``layer='x'`` as ``--layer x``, and a method's own ``steps=9`` as ``--set steps=9``.
+def in_options(line: str, own: Collection[str] = ()) -> str:
+    """``line`` with ``layer='x'`` as ``--layer x``, and a method's own ``steps=9`` as ``--set steps=9``; ``own`` are the
+    names of further options, of the command that was typed.
 
     >>> in_options("give two or more, layer=['a', 'b'], or leave fuse= out; max_steps=0: at least 1")
     'give two or more, --layer a --layer b, or leave --fuse out; --set max_steps=0: at least 1'
+    >>> in_options("order='size': one of evidence, index", ["order"])
+    '--order size: one of evidence, index'
     >>> in_options("say how to read it with reshape=")
     'say how to read it with reshape= in Python'
     """
-    return _NAMED.sub(_typed, line)
+    return _NAMED.sub(lambda found: _typed(found, _OPTIONS.union(own)), line)
 
 
-def _typed(found: re.Match[str]) -> str:
+def _typed(found: re.Match[str], options: Collection[str]) -> str:
     before, name, value = found[1] or "", found[2], found[3] or ""
     if name in _PYTHON:
         return f"{found[0]} in Python"
-    if name in _OPTIONS:
+    if name in options:
         option = f"--{name.replace('_', '-')}"
         return before + " ".join(f"{option} {word}" if word else option for word in _words(value))
     return before + (f"--set {name}={value.strip(chr(39))}" if name in _parameters() else found[0])

@@ -154,7 +154,7 @@ def test_names_never_collide_and_nothing_is_replaced_unless_forced(say: Any) -> 
     ("words", "complaint"),
     [
         (("features", "a.png", "--format", "npz"), "--format npz: no such thing; one of png, jpg, svg, pdf, npy"),
-        (("features", "a.png", "--order", "size"), "order='size'"),
+        (("features", "a.png", "--order", "size"), "--order size: one of"),
         (("features", "a.png", "--layer", "7"), "layer '7' puts out 5 an image: take '4'"),
         (("features", "a.png", "--layer", "no"), "no layer 'no'"),
         (("features", "a.png", "--target", "zebra"), "no label 'zebra'"),
@@ -164,7 +164,7 @@ def test_names_never_collide_and_nothing_is_replaced_unless_forced(say: Any) -> 
         (("maximise", "hen", "--folder", "nowhere"), "there is no such folder"),
         (("maximise", "hen", "--parametrisation", "foto"), "no parametrisation 'foto'"),
         (("explain", "a.png", "--method", "feature-maps"), "seewhy features makes it"),
-        (("explain", "a.png", "--method", "saliency-by-layer", "--target", "1"), "no class: leave target= out"),
+        (("explain", "a.png", "--method", "saliency-by-layer", "--target", "1"), "no class: leave --target out"),
     ],
 )
 def test_every_mistake_is_one_line(say: Any, work: Path, words: tuple[str, ...], complaint: str) -> None:

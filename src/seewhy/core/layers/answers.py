@@ -39,12 +39,13 @@ _ERRORS = 2.0
 _FEW = 1.5
 
 #: the spread of r from which on positions answer strongly; how much of what they say about an axis may differ within
-#: one row of it, in strong answers and, over all sets of noise, in weak ones; and how strong answers to the coarsest
-#: digit and to finer ones go with that digit, at least
-_STRONG, _STRAY, _STRAY_WEAK, _GOES_WITH, _FINER = 0.25, 0.18, 0.5, 0.73, 0.0
+#: one row of it, in strong answers and in weak ones; and how strong answers to the coarsest digit and to finer ones go
+#: with that digit, at least. Over many positions: a standard error is allowed besides
+_STRONG, _STRAY, _STRAY_WEAK, _GOES_WITH, _FINER = 0.25, 0.15, 0.5, 0.86, -0.3
 
-#: the share of what tokens with a place say from which on those without one say as much
-_AS_MUCH = 0.5
+#: the share of what tokens with a place say from which on those without one say as much, and how many there have to be:
+#: class tokens and registers are mostly fewer, and one answers by chance
+_AS_MUCH, _PICKED = 0.5, 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +133,7 @@ class Answers:
         """How many tokens ``layout`` leaves out though they answer to places as clearly as those that it has; 0 where
         they do not, as class tokens and registers, or where it is said that they are of other scales."""
         spare = layout.spare(self.shape)
-        if not spare or layout.mixed(self.shape):
+        if spare < _PICKED or layout.mixed(self.shape):
             return 0
         said = self.said(layout)
         inside = torch.zeros(len(said), dtype=torch.bool, device=said.device)
@@ -153,14 +154,17 @@ class Answers:
             rs = [about(answered[axis, 1][0], total) for answered in by_set]
             spread = shared(rs, total)
             others = tuple(n for n in range(len(layout.grid)) if n != axis)
+            doubt = 1 / math.sqrt(total.numel())
             share = shared([about(r, total, others) for r in rs], total) / spread if others and spread > 0 else 0.0
-            shares.append(share if share > (_STRAY if spread > _STRONG**2 else _STRAY_WEAK) else 0.0)
+            most = min(_STRAY + doubt, _STRAY_WEAK) if spread > _STRONG**2 else _STRAY_WEAK
+            shares.append(share if share > most else 0.0)
             # of cells no finer than a digit's, convolutions leave little that answers to it
             for digit in range(1, min(self.stripes.digits, max(int(math.log2(cells)) - 1, 1)) + 1):
                 r, total = pooled[axis, digit]
                 goes = correlation(r, self._code(layout, axis, digit).to(r.device), total)
                 strong = shared([about(r, total)], total) > _STRONG**2
-                shares.append(1 - goes if strong and goes < (_GOES_WITH if digit == 1 else _FINER) else 0.0)
+                least = _GOES_WITH - doubt if digit == 1 else _FINER
+                shares.append(1 - goes if strong and goes < least else 0.0)
         return min(max(shares), 1.0)
 
     def _by_set(self, layout: Layout) -> list[_ByCode]:
