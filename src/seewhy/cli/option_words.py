@@ -24,8 +24,8 @@ _NAMED = re.compile(r"(?<!in Python )(?<![\w.\-(])(\()?([a-z]\w*)=(\[[^\]]*\]|'[
 
 
 def in_options(line: str, own: Collection[str] = ()) -> str:
-    """``line`` with ``layer='x'`` as ``--layer x``, and a method's own ``steps=9`` as ``--set steps=9``; ``own`` are the
-    names of further options, of the command that was typed.
+    """``line`` with ``layer='x'`` as ``--layer x``, and a method's own ``steps=9`` as ``--set steps=9``; ``own`` are
+    the names of further options, of the command that was typed.
 
     >>> in_options("give two or more, layer=['a', 'b'], or leave fuse= out; max_steps=0: at least 1")
     'give two or more, --layer a --layer b, or leave --fuse out; --set max_steps=0: at least 1'

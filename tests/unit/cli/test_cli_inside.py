@@ -158,7 +158,7 @@ def test_names_never_collide_and_nothing_is_replaced_unless_forced(say: Any) -> 
         (("features", "a.png", "--layer", "7"), "layer '7' puts out 5 an image: take '4'"),
         (("features", "a.png", "--layer", "no"), "no layer 'no'"),
         (("features", "a.png", "--target", "zebra"), "no label 'zebra'"),
-        (("filters", "--top", "0"), "top=0"),
+        (("filters", "--top", "0"), "--top 0"),
         (("maximise", "hen", "--set", "stps=3"), "no parameter 'stps' of maximise; nearest: 'steps'"),
         (("maximise", "hen", "--size", "2"), "at least 4 x 4 pixels"),
         (("maximise", "hen", "--folder", "nowhere"), "there is no such folder"),
