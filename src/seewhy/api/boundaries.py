@@ -191,10 +191,10 @@ def _features(
     if forward.linears and forward.linears[-1].result.shape[1] == width:
         return forward.linears[-1].features.detach(), None, None
     better = [one.name for one in layers(model, own_layout(model, session.x[:1])) if one.chosen]
-    hint = f"take the mean of {better[0]!r} over positions: layer={better[0]!r}, --layer {better[0]}" * bool(better)
+    hint = f"take the mean of {better[0]!r} over positions: layer={better[0]!r}" * bool(better)
     raise CapabilityError(
         f"the scores of {model.name} come out of no linear layer, so none is the last but one; "
-        + (hint or "name a layer: layer=, --layer; see seewhy layers")
+        + (hint or "name a layer, layer=...: see seewhy layers")
     )
 
 
