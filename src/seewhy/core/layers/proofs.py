@@ -94,8 +94,9 @@ def prove(
             raws[name] += answers
     if doubtful and (why := _out_of_order(session, doubtful, raws)):
         keep_apart(session.network, why)
-        alone = prove(session, places, layouts, orders, grids)
-        return replace(alone, samples=samples + _ASKED_ALONE + alone.samples)
+        if one_by_one(session.network):  # not if it is made of something else in every forward
+            alone = prove(session, places, layouts, orders, grids)
+            return replace(alone, samples=samples + _ASKED_ALONE + alone.samples)
     again = {name: proof for name in doubtful if (proof := decide(raws[name], known[name])) is not None}
     samples += _confirm(session, places, raws, known, again)
     for name in doubtful:
