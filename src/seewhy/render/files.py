@@ -24,8 +24,6 @@ __all__ = ["SUFFIXES", "check", "write", "write_bytes"]
 
 #: what `write` can write
 SUFFIXES = (".png", ".jpg", ".jpeg", ".svg", ".pdf")
-#: pixels of a picture that is no figure any more
-_LARGE = 2_000_000
 
 
 def write(
@@ -57,9 +55,8 @@ def write(
             whole = Picture(0, 0, image.width, image.height, np.asarray(image.convert("RGB")))
             buffer.write(document(Sheet(image.width, image.height, (whole,)), dpi=dpi))
         elif suffix == ".png":
-            # the smallest file of a large photo takes ten times as long as one that is hardly larger
-            smallest = image.width * image.height <= _LARGE
-            image.save(buffer, format="PNG", optimize=smallest, compress_level=6 if smallest else 4, **inch)
+            # a file that is 1 % smaller takes four times as long
+            image.save(buffer, format="PNG", compress_level=4, **inch)
         else:
             image.convert("RGB").save(buffer, format="JPEG", quality=92, subsampling=0, **inch)
         temporary.write_bytes(buffer.getvalue())
