@@ -596,3 +596,45 @@ def test_tokens_that_were_picked_are_on_no_grid(kept: int, summed: bool, seed: i
             assert "grid" in str(error)  # noqa: PT017 - either is right: no grid is claimed
         else:
             assert named.provenance["grid"] == {layer: "undecided"}
+
+
+class Gated(nn.Module):
+    """It finds one bright thing in a quiet picture, and the less of it the noisier all of the picture is, as trained
+    networks do."""
+
+    def __init__(self, strength: float) -> None:
+        super().__init__()
+        self.body, self.held, self.head, self.strength = (
+            nn.Conv2d(3, 16, 8, 8),
+            nn.Identity(),
+            nn.Linear(16, 3),
+            strength,
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.held(self.found(x)).mean((2, 3)))
+
+    def found(self, x: Tensor) -> Tensor:
+        """What the layer before the last gives."""
+        noise = (x - nn.functional.avg_pool2d(x, 3, 1, 1)).square().mean((1, 2, 3), keepdim=True)
+        share = noise / (x.square().mean((1, 2, 3), keepdim=True) + 1e-6)
+        return torch.relu(self.body(x) - 0.3) * torch.exp(-self.strength * share)
+
+
+@pytest.mark.parametrize("strength", [10.0, 30.0])
+@pytest.mark.parametrize("corner", range(4))
+def test_a_grid_is_proved_whatever_the_picture_shows(corner: int, strength: float) -> None:
+    """Noise anywhere took from the thing's positions what they had found, so that they answered to both halves: the
+    last layer of a trained network was refused, or undecided, for three photos in five, and proved for the others."""
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        net = Gated(strength).eval()
+    x = 0.02 * torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    row, column = 32 * (corner // 2), 32 * (corner % 2)
+    x[..., row + 4 : row + 28, column + 4 : column + 28] += 1
+    found = seewhy.explain(net, x, "grad-cam", 1, layer="held")
+    assert found.provenance["grid"] == {"held": "proved"}
+    value = net.found(x).detach().requires_grad_()
+    net.head(value.mean((2, 3)))[0, 1].backward()
+    by_hand = (value.grad.mean((2, 3), keepdim=True) * value).sum(1)[0].detach().numpy()
+    np.testing.assert_allclose(found.values, by_hand, rtol=1e-4, atol=1e-6)

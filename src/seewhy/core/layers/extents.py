@@ -64,7 +64,7 @@ def _codes(stripes: Stripes, axis: int, cells: int) -> Tensor:
 def _fits(lines: Tensor, weights: Tensor, stripes: Stripes, axis: int) -> Tensor:
     """The correlation, over all digits, of the answers along ``axis`` [digits, cells] with those of cells that lie over
     each of `_EXTENTS`; each digit's about its own mean. 0 where less than half of the cells would be in the picture."""
-    codes = _codes(replace(stripes, seed=0), axis, lines.shape[1]).to(lines)
+    codes = _codes(replace(stripes, seed=0, plain=False), axis, lines.shape[1]).to(lines)
     inside = ~codes.isnan()
     weights = torch.where(inside, weights, 0.0)
     weights = weights / weights.sum(2, keepdim=True).clamp(min=1e-300)

@@ -34,6 +34,10 @@ _MOST_DIGITS = 7
 #: sets of pictures, with noise of their own, for places that one set leaves in doubt
 _DRAWS = 3
 
+#: which verdict holds where the picture and its mean colour say different things: what noise in the one does not show,
+#: it may in the other
+_SURER = (PROVED, UNDECIDED, CONTRADICTED)
+
 #: noise of the sets of pictures that an order is read off: one token of many that some noise misleads spoils all
 _READ = (_DRAWS, 2 * _DRAWS)
 
@@ -86,19 +90,32 @@ def prove(
     }
     proofs = {name: proof for name, answers in raws.items() if (proof := decide(answers, known[name])) is not None}
     samples += _confirm(session, places, raws, known, proofs)
-    # other noise, where some is not enough
+    # other noise, and no content, where one set is not enough
     doubtful = {name: places[name] for name, proof in proofs.items() if proof.verdict != PROVED}
-    for seed in range(1, _DRAWS if doubtful else 0):
-        samples += per_set
-        for name, answers in _answers(session, doubtful, replace(stripes, seed=seed))[0].items():
-            raws[name] += answers
+    # which tokens of a row are picked is the picture's affair: another one's would stand in other places
+    maps = {name: place for name, place in doubtful.items() if not (known[name] and known[name][0].tokens)}
+    plain: dict[str, Answers] = {}
+    for seed in range(1, _DRAWS):
+        for some, other, kept in ((doubtful, stripes, raws), (maps, replace(stripes, plain=True), plain)):
+            if some:
+                samples += per_set
+                for name, answers in _answers(session, some, replace(other, seed=seed))[0].items():
+                    kept[name] = kept[name] + answers if name in kept else answers
     if doubtful and (why := _out_of_order(session, doubtful, raws)):
         keep_apart(session.network, why)
         if one_by_one(session.network):  # not if it is made of something else in every forward
             alone = prove(session, places, layouts, orders, grids)
             return replace(alone, samples=samples + _ASKED_ALONE + alone.samples)
-    again = {name: proof for name in doubtful if (proof := decide(raws[name], known[name])) is not None}
-    samples += _confirm(session, places, raws, known, again)
+    again: dict[str, Proof] = {}
+    judged: dict[str, Answers] = {}
+    for name in doubtful:
+        for answers in (raws[name], plain.get(name, raws[name])):
+            proof = decide(answers, known[name])
+            if proof is not None and (
+                name not in again or _SURER.index(proof.verdict) < _SURER.index(again[name].verdict)
+            ):
+                again[name], judged[name] = proof, answers
+    samples += _confirm(session, places, judged, known, again)
     for name in doubtful:
         proof = again.get(name)
         if proof is not None and proof.verdict == CONTRADICTED and proof.layout.tokens:

@@ -22,12 +22,17 @@ DIGITS = 3
 
 @dataclass(frozen=True)
 class Stripes:
-    """The pictures for inputs of ``size``: ``digits`` of each axis, the coarsest first, and ``bands`` into which an
-    axis is cut (a power of two; the axis's own cells where an order is read)."""
+    """The pictures for inputs of ``size``: ``digits`` of each axis, the coarsest first, in noise drawn from ``seed``.
+
+    ``plain`` ones change the picture's mean colour instead of the picture, whose own content answers, too: where a
+    network has found an object, noise anywhere takes that away, and the object's positions change most whichever half
+    is changed.
+    """
 
     size: tuple[int, ...]
     digits: int = DIGITS
     seed: int = 0
+    plain: bool = False
 
     @property
     def codes(self) -> list[tuple[int, int]]:
@@ -63,21 +68,22 @@ class Stripes:
         return torch.where(inside > 1e-6 * n, at.diff() / inside.clamp(min=1e-6), math.nan)
 
     def pictures(self, x: Tensor) -> Tensor:
-        """``x`` [1, C, *size] itself and its changed pairs, [1 + 2 n, C, *size]."""
+        """``x`` [1, C, *size] itself, or its mean colour, and its changed pairs, [1 + 2 n, C, *size]."""
         draw = torch.Generator().manual_seed(self.seed)
         spread = float(x.detach().double().std()) if x.numel() > 1 else 0.0
         spread = spread if math.isfinite(spread) and spread > 0 else 1.0
-        pictures = [x[0]]
+        base = x[0].mean(tuple(range(1, x.ndim - 1)), keepdim=True).expand_as(x[0]) if self.plain else x[0]
+        pictures = [base]
         for axis, digit in self.codes:
             noise = torch.randn(x.shape[1:], generator=draw, dtype=torch.float32).to(x) * spread
             mask = self.side(axis, digit).to(x).reshape(-1, *(1 for _ in self.size[axis + 1 :]))
-            pictures += [x[0] + noise * mask, x[0] + noise * (1 - mask)]
+            pictures += [base + noise * mask, base + noise * (1 - mask)]
         return torch.stack(pictures)
 
 
 def code(stripes: Stripes, axis: int, digit: int, cells: int) -> Tensor:
     """What is expected of ``cells`` along ``axis`` that lie over all of it, whatever the noise."""
-    return _code(replace(stripes, seed=0), axis, digit, cells)
+    return _code(replace(stripes, seed=0, plain=False), axis, digit, cells)
 
 
 @functools.lru_cache(512)
