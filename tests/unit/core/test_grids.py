@@ -625,7 +625,7 @@ class Gated(nn.Module):
 @pytest.mark.parametrize("corner", range(4))
 def test_a_grid_is_proved_whatever_the_picture_shows(corner: int, strength: float) -> None:
     """Noise anywhere took from the thing's positions what they had found, so that they answered to both halves: the
-    last layer of a trained network was refused, or undecided, for three photos in five, and proved for the others."""
+    last layer of a trained network was refused, or undecided, for one photo in five, and proved for the others."""
     with torch.random.fork_rng():
         torch.manual_seed(3)
         net = Gated(strength).eval()
