@@ -127,7 +127,7 @@ def _attack(
         show.folder.save_pixels(attacked.adversarial, f"{stem}_attacked"),
         show.folder.save_pixels(attacked.amplified, f"{stem}_change-x{attacked.amplification}"),
     ]
-    show.keep(attacked.gallery(), words, early, image=photo, attack=attacked.to_dict())
+    show.keep(attacked.gallery(), words, early, attacked.in_words(), image=photo, attack=attacked.to_dict())
 
 
 def _curve(

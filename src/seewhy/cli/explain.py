@@ -22,8 +22,8 @@ __all__ = ["COMPARED", "compare", "explain"]
 COMPARED = (
     "saliency", "guided-backprop", "full-grad", "grad-cam", "grad-cam-pp", "hires-cam", "layer-cam", "guided-grad-cam",
 )  # fmt: skip
-#: maps in one line of a comparison, if there are more
-_COLUMNS = 4
+#: maps and reliefs in one line of a comparison: all of them, up to the first number; else the second
+_ALL, _COLUMNS = 6, 4
 
 
 @bundled
@@ -97,7 +97,16 @@ def compare(
     request = request_of(method or COMPARED, question)
 
     def one_grid(folder: Folder, explanations: Explanations) -> list[list[Path]]:
-        columns = _COLUMNS if len(explanations) > _COLUMNS else None
+        wide = _wide(explanations)
+        columns = None if wide <= _COLUMNS else wide if wide <= _ALL else _COLUMNS
         return [[folder.save_grid(explanations, "compare", columns=columns, **drawn)]] * len(explanations)
 
     return run(photos, given, source, output, request, Pictures(one_grid, {"compared": True, **drawn}))
+
+
+def _wide(explanations: Explanations) -> int:
+    """How many maps and reliefs a target of one photo has where every method has every target; else, all of them."""
+    asked, targets = {(each.method, each.layer) for each in explanations}, {each.target for each in explanations}
+    cells = len(explanations) + sum(each.colours is not None for each in explanations)
+    rows = len(targets) if len(asked) > 1 and len(asked) * len(targets) == len(explanations) else 1
+    return cells // rows

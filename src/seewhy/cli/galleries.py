@@ -58,15 +58,19 @@ class Show:
     failed: list[dict[str, str]] = field(default_factory=list)
     stopped: bool = False
 
-    def keep(self, gallery: Gallery, words: Sequence[str], early: Sequence[Path] = (), **more: Any) -> None:
-        """Save a gallery under a name made of ``words`` and tell of it; ``early`` are files written on the way."""
+    def keep(
+        self, gallery: Gallery, words: Sequence[str], early: Sequence[Path] = (), numbers: str = "", **more: Any
+    ) -> None:
+        """Save a gallery under a name made of ``words`` and tell of it, with its ``numbers`` in a line; ``early`` are
+        files written on the way."""
         files = [str(path) for path in (*self.folder.save_gallery(gallery, words, self.formats), *early)]
         cost = cost_dict(gallery.cost)
         self.made.append({**more, **gallery.to_dict(), "cost": cost, "files": files})
         self.stopped = self.stopped or gallery.status.code == "unfinished"
         if not self.json:
             state = "" if gallery.status.ok else f"  [{gallery.status}]"
-            lines = [f"{gallery.title}{state}", *(f"  note: {n}" for n in gallery.notes), *(f"    {f}" for f in files)]
+            lines = [f"{gallery.title}{state}", *([f"  {numbers}"] if numbers else [])]
+            lines += [*(f"  note: {n}" for n in gallery.notes), *(f"    {f}" for f in files)]
             with self.bar.aside():
                 typer.echo("\n".join(on_a_line(line) for line in lines))
 

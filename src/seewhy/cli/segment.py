@@ -84,6 +84,7 @@ def segment(
                 segmentation.gallery(),
                 words,
                 _files(show.folder, segmentation, words),
+                segmentation.in_words(),
                 image=photo,
                 object=segmentation.to_dict(),
             )

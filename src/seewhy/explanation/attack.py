@@ -98,6 +98,11 @@ class Attack:
             provenance=self.provenance,
         )
 
+    def in_words(self) -> str:
+        """What the model says before and after, and how far the pixels moved."""
+        before, after = _said(self.before, self.score), _said(self.after, self.attacked_score)
+        return f"{before} before, {after} after; pixels moved by {self.largest:.3g} of 255 at most"
+
     def figure(self) -> Image.Image:
         """The pictures of `gallery` as one."""
         return self.gallery().figure()

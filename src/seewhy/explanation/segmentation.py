@@ -170,6 +170,14 @@ class Segmentation:
             provenance=self.explanation.provenance,
         )
 
+    def in_words(self) -> str:
+        """Where the object is in the photo, how much of the picture it takes, and how much of the evidence."""
+        share = f"{self.area:.0%} of the picture, {self.inside:.0%} of the evidence inside"
+        if self.box is None:
+            return share
+        left, top, right, bottom = self.box
+        return f"{share}; from {left},{top} to {right},{bottom} in the photo"
+
     def figure(self) -> Image.Image:
         """The pictures of `gallery` as one."""
         return self.gallery().figure()

@@ -150,3 +150,12 @@ def test_compare_draws_one_grid_and_shares_every_pass(say: Any, work: Path) -> N
     assert [line.split()[0] for line in text.out.splitlines()[1:]] == [
         "grad-cam", "layer-cam", "seewhy-out/a_compare-2.png",
     ]  # fmt: skip
+
+
+def test_compare_has_all_of_a_target_in_one_line_up_to_six(say: Any, work: Path) -> None:
+    guided = ["-M", "grad-cam", "-M", "layer-cam", "-M", "guided-backprop", "-M", "guided-grad-cam"]
+    said = say("compare", "a.png", *guided, "-t", "0", "-t", "1", "--width", "100")
+    assert said.code == 0
+    with Image.open("seewhy-out/a_compare.png") as grid:
+        assert grid.width > 7 * 100  # the photo, four maps and two reliefs
+        assert grid.height < 5 * 100  # a line for each target

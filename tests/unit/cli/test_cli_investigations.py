@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,9 @@ def test_attack_in_words(say: Any) -> None:
     )
     assert said.code == 0
     assert said.out.startswith("i-fgsm, towards hen: ")
+    assert re.search(
+        r"^  .+ 0\.\d\d before, .+ [01]\.\d\d after; pixels moved by 2 of 255 at most$", said.out, re.MULTILINE
+    )
     assert say("attack", "a.png", "--method", "pgdx").code == 2
     assert "nearest: 'pgd'" in say("attack", "a.png", "--method", "pgdx").complaint
     assert say("attack", "a.png", "--epsilon", "0.2").code == 2
@@ -98,6 +102,8 @@ def test_segment_writes_mask_cutout_and_figure(say: Any) -> None:
     left, top, right, bottom = made["object"]["box"]
     assert alone.shape == (bottom - top, right - left, 4)
     assert made["object"]["parameters"]["inside"] == 0.9
+    words = say("segment", "a.png", "--set", "n=4", "--set", "inside=0.9").out
+    assert f"of the evidence inside; from {left},{top} to {right},{bottom} in the photo" in words
     assert say("segment", "nothing.png").code == 4
     assert say("segment", "a.png", "--method", "nothing").code == 2
 
