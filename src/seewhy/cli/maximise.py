@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from seewhy.explanation import Gallery
     from seewhy.report import Folder
 
 __all__ = ["maximise"]
@@ -69,13 +70,14 @@ def maximise(
     source: ModelOptions,
     output: OutputOptions,
 ) -> int:
-    """Make the image that a class, layer, channel or neuron responds to most.
+    """Make the image that a class, layer, channel or neuron responds to most; of several, also one of all.
 
     [dim]seewhy maximise espresso blocks.4:12 --folder photos --every 64[/dim]
     """
     from seewhy.api.asked.targets import aim
     from seewhy.api.inside.visualisation import maximise as maximise_
     from seewhy.core.network.borrowed import Network
+    from seewhy.explanation import together
     from seewhy.registry import methods
 
     asked: dict[str, Any] = settings_of(set_ or [], methods["maximise"].parameters)
@@ -84,6 +86,7 @@ def maximise(
     with showing(source, output, format_) as show:
         for target in targets:  # a misspelt one is found out before minutes are spent on the others
             aim(show.model, Network(show.model.module), target)
+        made: list[Gallery] = []
         for target in dict.fromkeys(targets):
             early = Early(show.folder, (show.model.name, target, "maximise"))
             gallery = maximise_(
@@ -91,6 +94,9 @@ def maximise(
                 progress=show.bar, **asked,
             )  # fmt: skip
             show.keep(gallery, early.words, early.files, target=target)
+            made.append(gallery)
             if show.stopped:
                 break
+        if len(made) > 1 and not show.stopped:
+            show.keep(together(made, show.model.name), (show.model.name, "all", "maximise"), target=None)
     return show.code

@@ -11,7 +11,7 @@ from seewhy.explanation.gallery import Gallery, Tile, columns_for
 from seewhy.explanation.parts import CODES, Cost, Guess, Prediction, Status
 from seewhy.explanation.result import Explanation
 from seewhy.explanation.segmentation import Segmentation, graph_cut
-from seewhy.explanation.strip import gallery_strip
+from seewhy.explanation.strip import gallery_strip, together
 
 __all__ = [
     "CODES",
@@ -37,4 +37,5 @@ __all__ = [
     "file_stems",
     "gallery_strip",
     "graph_cut",
+    "together",
 ]

@@ -31,15 +31,17 @@ __all__ = ["Gallery", "Tile", "columns_for", "map_tile"]
 _COLUMNS = 8
 
 
-def columns_for(count: int) -> int:
-    """In how many columns ``count`` tiles make the fullest rows: 6 to 11, next to 8 where several do.
+def columns_for(count: int, *, wide: bool = False) -> int:
+    """In how many columns ``count`` tiles make the fullest rows: 6 to 11, next to 8 where several do; of ``wide`` ones
+    4 to 6, next to 4.
 
-    >>> columns_for(64), columns_for(33), columns_for(4)
-    (8, 11, 4)
+    >>> columns_for(64), columns_for(33), columns_for(4), columns_for(10, wide=True)
+    (8, 11, 4, 5)
     """
-    if count < 6:
+    among, middle = (range(4, 7), 4) if wide else (range(6, 12), _COLUMNS)
+    if count < among[0]:
         return max(count, 1)
-    return min(range(6, 12), key=lambda columns: (-count % columns, abs(columns - _COLUMNS)))
+    return min(among, key=lambda columns: (-count % columns, abs(columns - middle)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from seewhy.explanation.arrange import Key
     from seewhy.explanation.result import Explanation
 
-__all__ = ["gallery_strip", "strip"]
+__all__ = ["gallery_strip", "strip", "together"]
 
 
 #: pixels of a tile of feature maps
@@ -41,7 +41,7 @@ def strip(
         if own[0].image is not None:
             photo = photo_cell(own[0], most)
             cells.insert(0, Cell(photo.pixels, below=photo.title))
-        step = columns or columns_for(len(cells))
+        step = columns or columns_for(len(cells), wide=_wide(cells))
         rows += [cells[at : at + step] for at in range(0, len(cells), step)]
     bars = [
         bar
@@ -66,7 +66,7 @@ def gallery_strip(galleries: Sequence[Gallery], output: Explanation | None, *, e
             end = gallery.colorbar[2] if gallery.colorbar is not None else float(np.abs(values).max())
             words = (str(gallery.parameters["layer"]), *tile.title, f"up to {end:.3g}")
             tiles.append(replace(tile, title=words))
-    first, answer = galleries[0], ""
+    first, answer, unit = galleries[0], "", ""
     if output is not None:
         answer = f" ({output.unit or 'score'} {output.score:.3g})"
         seen = look(output, most=_TILE * 2)
@@ -74,7 +74,8 @@ def gallery_strip(galleries: Sequence[Gallery], output: Explanation | None, *, e
             photo = photo_cell(output, _TILE * 2)
             tiles += [Tile(photo.pixels, photo.title)] if photo.pixels is not None else []
         bar = bar_of(output, seen)
-        ends = (f"{output.method}, up to {bar.high:.3g}", bar.unit) if bar else (output.method, seen.note)
+        ends = (f"{output.method}, up to {bar.high:.3g}",) if bar else (output.method, seen.note)
+        unit = f"; the output's map in {bar.unit}" if bar and bar.unit else ""
         tiles.append(Tile(pixels(output, seen), (f"output: {output.target}", *ends), value=output.score))
     name = f"{output.name}: " if output is not None and output.name else ""
     return Gallery(
@@ -87,12 +88,36 @@ def gallery_strip(galleries: Sequence[Gallery], output: Explanation | None, *, e
         colorbar=_bar([Colorbar(*gallery.colorbar) for gallery in galleries if gallery.colorbar is not None]),
         notes=(
             f"the first {count} channels of each layer, each layer with its own colour scale; evidence in "
-            f"{first.parameters.get('unit', 'score')}",
+            f"{first.parameters.get('unit', 'score')}{unit}",
         ),
         parameters={**first.parameters, "layer": ", ".join(str(gallery.parameters["layer"]) for gallery in galleries)},
         cost=Cost() if output is None else output.cost,
         provenance=first.provenance,
     )
+
+
+def together(galleries: Sequence[Gallery], name: str) -> Gallery:
+    """The first picture of each gallery side by side: what makes several classes or channels of ``name`` strong."""
+    first = galleries[0]
+    tiles = tuple(gallery[0] for gallery in galleries)
+    return Gallery(
+        title=f"What makes each strong in {name}",
+        tiles=tiles,
+        values=np.concatenate([gallery.values for gallery in galleries]),
+        columns=columns_for(len(tiles), wide=True),
+        cell=first.cell,
+        parameters={
+            **first.parameters,
+            "target": ", ".join(str(gallery.parameters["target"]) for gallery in galleries),
+        },
+        provenance=first.provenance,
+    )
+
+
+def _wide(cells: Sequence[Cell]) -> bool:
+    """Whether the pictures are so wide that few of them fill a line."""
+    shapes = [cell.pixels.shape for cell in cells if cell.pixels is not None]
+    return bool(shapes) and all(width >= 2 * height for height, width, *_ in shapes)
 
 
 def _cell(explanation: Explanation, most: int, cmap: str | None, percentile: float) -> Cell:

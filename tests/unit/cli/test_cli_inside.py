@@ -92,7 +92,9 @@ def test_maximise_writes_early_pictures_and_the_last(say: Any, work: Path) -> No
     (work / "photos" / "one.png").write_bytes((work / "a.png").read_bytes())
     said = say("maximise", "hen", "3:1", *_QUICK, "--every", "2", "--folder", "photos", "--examples", "1", "--json")
     assert said.code == 0
-    first, second = said.document["galleries"]
+    first, second, both = said.document["galleries"]
+    assert both["files"] == ["seewhy-out/Sequential_all_maximise.png"]
+    assert [tile["title"] for tile in both["tiles"]] == [made["tiles"][0]["title"] for made in (first, second)]
     assert first["files"] == [
         "seewhy-out/Sequential_hen_maximise.png",
         "seewhy-out/Sequential_hen_maximise-step0002.png",

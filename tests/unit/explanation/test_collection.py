@@ -343,6 +343,14 @@ def test_a_strip_has_the_layers_in_order_and_the_output_last(make: Any, tmp_path
         collection.strip(path)
 
 
+def test_a_strip_of_wide_photos_has_few_of_them_in_a_line(make: Any) -> None:
+    road = {"image": np.full((20, 80, 3), 128, dtype=np.uint8), "photo": None}
+    layers = [make(np.ones((20, 80)), layer=f"layer{n}", **road) for n in range(7)]
+    image = Explanations(layers).strip(cell=160)
+    assert image.width < 5 * 170  # two lines of four; of squares it would be one of eight
+    assert Explanations(layers).strip(cell=160, columns=8).width > 8 * 160
+
+
 def test_guided_maps_have_their_relief_beside_them(make: Any) -> None:
     colours = np.random.default_rng(0).normal(size=(3, 32, 48))
     two = {"name": "coffee", "image": other_photo(1)}
