@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["as_json", "cost_dict", "image_dict", "image_lines"]
 
+#: layers that have a line each
+_LAYERS = 12
+
 
 def as_json(document: Any) -> None:
     """Print ``document`` on stdout as strict JSON, in plain ASCII where stdout cannot hold more."""
@@ -61,16 +64,30 @@ def image_lines(path: str, explanations: Explanations, files: Sequence[Sequence[
     first = explanations[0]
     lines = [f"{path}: {_prediction(explanations)}"]
     lines += [f"  note: {note}" for note in first.notes]
+    held: list[tuple[Explanation, str]] = []  # layers of a picture that is named at its end
     for n, (answer, own_files) in enumerate(zip(explanations, files, strict=True)):
         where = f" at {answer.layer}" if answer.layer else ""
         against = f" {answer.contrast}" if answer.contrast else ""
         state = "" if answer.status.ok else f"  [{answer.status}]"
         score = f"{answer.unit or 'score'} {answer.score:.3g}"
-        lines.append(f"  {answer.method}{where} for {answer.target}{against} ({score}){state}")
+        line = f"  {answer.method}{where} for {answer.target}{against} ({score}){state}"
         # a picture that several share is named once, after the last of them
         later = files[n + 1] if n + 1 < len(files) else ()
-        lines += [f"    {file}" for file in own_files if file not in later]
-    return [on_a_line(line) for line in lines]
+        unnamed = [f"    {file}" for file in own_files if file not in later]
+        if _of_layer(answer) and not state and not unnamed:
+            held.append((answer, line))
+            continue
+        lines += [*_few(held), line, *unnamed]
+        held = []
+    return [on_a_line(line) for line in (*lines, *_few(held))]
+
+
+def _few(held: Sequence[tuple[Explanation, str]]) -> list[str]:
+    """The lines of layers in a row; one line for more than a few of them."""
+    if len(held) <= _LAYERS:
+        return [line for _, line in held]
+    (first, _), (last, _) = held[0], held[-1]
+    return [f"  {first.method} at {len(held)} layers, {first.layer} to {last.layer}"]
 
 
 def _prediction(explanations: Explanations) -> str:

@@ -239,3 +239,11 @@ def test_cards_name_the_command(say: Any) -> None:
         "saliency-by-layer": "explain",
     }  # fmt: skip
     assert "seewhy features" in say("methods", "feature-maps").out
+
+
+def test_many_layers_of_one_strip_are_one_line(say: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seewhy.cli.show._LAYERS", 2)
+    lines = say("explain", "a.png", "-M", "saliency-by-layer").out.splitlines()
+    assert lines[1] == "  saliency-by-layer at 3 layers, 0 to 7"
+    assert lines[2].startswith("  saliency-by-layer for ")
+    assert lines[3] == "    seewhy-out/a_saliency-by-layer.png"
