@@ -240,6 +240,19 @@ def study(recipe: Recipe, things: Things, unseen: Things, labels: list[str], see
 # -------------------------------------------------------------------------------------------------------- pictures
 
 
+def keep(found: dict[str, Any], out: Path) -> None:
+    """What the command line starts from: both networks, their classes, and unseen scenes in a folder for each class, of
+    all kinds in ``scenes``, ships on water in ``on-water``."""
+    labels = list(SHAPES)
+    (out / "classes.txt").write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
+    for name in ("before", "after"):
+        found[name]["keras"].save(out / f"cnn-{name}.keras")
+    for folder, data in (("scenes", found["tests"]["scenes of all kinds"]), ("on-water", found["looked_at"])):
+        for number, (picture, truth) in enumerate(zip(data.pictures, data.truths, strict=True)):
+            (out / folder / labels[truth]).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(picture).save(out / folder / labels[truth] / f"{number:03}.png")
+
+
 def draw_all(recipe: Recipe, found: dict[str, Any], prefix: str = "cnn") -> None:
     """What the network looks like inside, and its maps before and after."""
     out: Path = recipe.asked.out
@@ -359,6 +372,7 @@ def main(argv: list[str] | None = None) -> int:
     for seed in range(asked.seeds):
         found = study(recipe, cut_out, cut_out, list(SHAPES), seed, check=True)
         if seed == 0:
+            keep(found, asked.out)
             draw_all(recipe, found)
 
     data = cifar(asked.data) if asked.data or not asked.fast else None

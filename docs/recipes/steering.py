@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
@@ -21,6 +22,7 @@ import numpy as np
 from common import Recipe, Texture, edge_map, random_map, textures
 from keras import layers
 from numpy.typing import NDArray
+from PIL import Image
 from road import HEIGHT, WIDTH, Scene, pool, scenes
 
 import seewhy
@@ -176,12 +178,22 @@ def run(recipe: Recipe, seed: int) -> dict[str, float]:
         found[name] = brightened(model, shown, [each[name] for each in by_kind])
         recipe.say(f"  2 % of the pixels brighter by 10, those that {name}: {found[name]:+.3f} degrees")
     if seed == 0:
+        keep(model, shown, recipe.asked.out)
         draw(recipe, model, shown, by_layer)
     return found
 
 
 def _maps(model: keras.Model, roads: list[Scene], asked: dict[str, Any]) -> list[NDArray[np.float64]]:
     return [each.map for each in seewhy.explain_all(model, pictures(roads), target=ANGLE, **asked)]
+
+
+def keep(model: keras.Model, roads: list[Scene], out: Path) -> None:
+    """What the command line starts from: the network, and roads of curves never trained on, by where they lead."""
+    model.save(out / "steering.keras")
+    for number, road in enumerate(roads):
+        folder = out / "roads" / ("left" if road.angle < 0 else "right")
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(road.picture).save(folder / f"{number:02}.png")
 
 
 def draw(recipe: Recipe, model: keras.Model, shown: list[Scene], by_layer: seewhy.Explanations) -> None:

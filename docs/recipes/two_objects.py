@@ -10,12 +10,14 @@ with the tool in 95 pictures of 100, one where it goes with nothing.
 
 from __future__ import annotations
 
+import shutil
 import sys
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import tools_network
 import torch
 from common import Recipe, Texture, edge_map, random_map, textures
 from numpy.typing import NDArray
@@ -46,6 +48,7 @@ def two_objects(recipe: Recipe) -> None:
     model = seewhy.load("builtin")
     picture = mosaic([Path(str(resources.files("seewhy.photos") / name)) for name in ("chelsea.png", "coffee.png")])
     found = seewhy.explain_all(model, picture, method=list(METHODS), target=list(OBJECTS))
+    picture.save(recipe.asked.out / "cat-and-cup.png")
     recipe.say(f"cat on the left, cup on the right; the network says: {found[0].prediction}")
 
     halves = _halves(found[0].map.shape)
@@ -180,13 +183,7 @@ def train(made: list[Person], enough: float, most: int, seed: int) -> tuple[nn.M
 
     It ends with the first epoch in which a share of ``enough`` was right, or after ``most``."""
     torch.manual_seed(seed)
-
-    def stage(before: int, after: int, stride: int, kernel: int = 3) -> list[nn.Module]:
-        conv = nn.Conv2d(before, after, kernel, stride, kernel // 2, bias=False)
-        return [conv, nn.BatchNorm2d(after, momentum=0.3), nn.ReLU()]
-
-    body = [*stage(3, 16, 2, 5), *stage(16, 32, 2), *stage(32, 48, 1), *stage(48, 48, 1)]
-    network = nn.Sequential(*body, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(48, 2))
+    network = tools_network.network()
     x, y = batch(made), torch.tensor([each.tool for each in made])
     optimiser = torch.optim.AdamW(network.parameters(), 2e-3, weight_decay=1e-2)
     right, epochs = 0.0, 0
@@ -237,12 +234,13 @@ def bias_study(recipe: Recipe, seed: int, pieces: dict[str, Texture]) -> dict[st
     few, many = [each for each in test if each.minority], [each for each in test if not each.minority]
     shown = few[: 60 if fast else 200]
     found: dict[str, dict[str, float]] = {}
-    explained = {}
+    explained, networks = {}, {}
     plans = {"biased": (BIAS, ENOUGH, 15), "rebalanced": (0.5, ENOUGH, 15)}
     if not fast:
         plans["biased, longer"] = (BIAS, 1.1, 10)  # ten epochs, whatever is right
     for name, (bias, enough, most) in plans.items():
         network, right, epochs = train(people(rng, pieces, count, bias), enough, most, seed)
+        networks[name] = network
         recipe.say(f"seed {seed}, {name}: {epochs} epochs, {right:.3f} of the training pictures right in the last")
         model = seewhy.wrap(
             network, labels=TOOLS, preprocess=seewhy.Preprocess((SIDE, SIDE), None, mean=(0.5,) * 3, std=(0.5,) * 3)
@@ -257,8 +255,23 @@ def bias_study(recipe: Recipe, seed: int, pieces: dict[str, Texture]) -> dict[st
     found["edge map"] = looks([edge_map(each.picture) for each in shown], shown)
     found["random map"] = looks([random_map((SIDE, SIDE), n) for n in range(len(shown))], shown)
     if seed == 0:
+        keep(networks, {"minority": shown, "majority": many[: len(shown)]}, recipe.asked.out)
         _draw(recipe, shown[:4], explained)
     return found
+
+
+def keep(networks: dict[str, nn.Module], groups: dict[str, list[Person]], out: Path) -> None:
+    """What the command line starts from: both networks' weights, the source that builds them, the two classes, and
+    people whom neither network has seen in a folder for each tool."""
+    shutil.copy(tools_network.__file__, out)
+    (out / "tools.txt").write_text("".join(f"{tool}\n" for tool in TOOLS), encoding="utf-8")
+    for name in ("biased", "rebalanced"):
+        torch.save(networks[name].state_dict(), out / f"{name}.pth")
+    for group, made in groups.items():
+        for number, each in enumerate(made):
+            folder = out / "people" / group / TOOLS[each.tool]
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(each.picture).save(folder / f"{number:03}-{'red' if each.red else 'fair'}.png")
 
 
 def _draw(recipe: Recipe, shown: list[Person], explained: dict[str, seewhy.Explanations]) -> None:
