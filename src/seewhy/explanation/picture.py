@@ -238,12 +238,14 @@ def bar_of(
 
 
 def titles(explanation: Explanation, extra: str = "") -> tuple[str, ...]:
-    """The lines above a map: method; target and score; layer, contrast, and ``extra``."""
+    """The lines above a map: method; target and score; layer, contrast, backward rule, and ``extra``."""
     contrast = explanation.contrast or ""
     if contrast and not contrast.startswith("against"):
         contrast = f"against {contrast}"
     score = f"{explanation.unit} {explanation.score:.3g}".strip()
-    where = " · ".join(part for part in (explanation.layer, contrast, extra) if part)
+    rule = explanation.parameters.get("backward_rule", "")
+    rule = f"{rule} backward rule" if rule and "backward_rule=" not in extra else ""
+    where = " · ".join(part for part in (explanation.layer, contrast, rule, extra) if part)
     return tuple(line for line in (explanation.method, f"{explanation.target} · {score}", where) if line)
 
 

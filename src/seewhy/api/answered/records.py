@@ -82,6 +82,8 @@ def finish(
     raw = answer.attribution.values if values is None else values
     error = answer.attribution.error
     parameters = dict(answer.job.parameters)
+    if (rule := answer.job.outline.rule) not in ("none", answer.job.outline.method.card.rule):
+        parameters["backward_rule"] = rule  # asked for, and no part of the method itself
     channels = False
     colours = _colours(answer, raw)
     if card.reduce is not None:
