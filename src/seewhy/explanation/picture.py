@@ -238,15 +238,16 @@ def bar_of(
 
 
 def titles(explanation: Explanation, extra: str = "") -> tuple[str, ...]:
-    """The lines above a map: method; target and score; layer, contrast, backward rule, and ``extra``."""
+    """The lines above a map: method, with the backward rule if one was asked for; target and score; layer, contrast,
+    and ``extra``."""
     contrast = explanation.contrast or ""
     if contrast and not contrast.startswith("against"):
         contrast = f"against {contrast}"
     score = f"{explanation.unit} {explanation.score:.3g}".strip()
     rule = explanation.parameters.get("backward_rule", "")
-    rule = f"{rule} backward rule" if rule and "backward_rule=" not in extra else ""
-    where = " · ".join(part for part in (explanation.layer, contrast, rule, extra) if part)
-    return tuple(line for line in (explanation.method, f"{explanation.target} · {score}", where) if line)
+    name = f"{explanation.method}, {rule}" if rule and "backward_rule=" not in extra else explanation.method
+    where = " · ".join(part for part in (explanation.layer, contrast, extra) if part)
+    return tuple(line for line in (name, f"{explanation.target} · {score}", where) if line)
 
 
 def plot(explanation: Explanation, ax: Any = None, **options: Any) -> Any:
