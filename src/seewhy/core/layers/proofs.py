@@ -109,12 +109,10 @@ def prove(
     again: dict[str, Proof] = {}
     judged: dict[str, Answers] = {}
     for name in doubtful:
-        for answers in (raws[name], plain.get(name, raws[name])):
-            proof = decide(answers, known[name])
-            if proof is not None and (
-                name not in again or _SURER.index(proof.verdict) < _SURER.index(again[name].verdict)
-            ):
-                again[name], judged[name] = proof, answers
+        asked = [raws[name], *([plain[name]] if name in plain else [])]
+        said = [(proof, answers) for answers in asked if (proof := decide(answers, known[name])) is not None]
+        if said:
+            again[name], judged[name] = min(said, key=lambda pair: _SURER.index(pair[0].verdict))
     samples += _confirm(session, places, judged, known, again)
     for name in doubtful:
         proof = again.get(name)
