@@ -45,9 +45,10 @@ _PLAIN = (
     ("contrast", str | None),
     ("unit", str),
     ("map_unit", str),
+    ("window", tuple | None),
 )
 #: what files of earlier versions do not hold
-_LATER: dict[str, Any] = {"map_unit": ""}
+_LATER: dict[str, Any] = {"map_unit": "", "window": None}
 # No photo has more pixels; a forged size must not make .map ask for all memory.
 _MOST_PIXELS = 1 << 28
 E = TypeVar("E", bound="Explanation")

@@ -138,7 +138,7 @@ def arrange(
             cells.append([Cell(drawn, titles(explanation, extras[position]), note, bar)])
             if column in guided:
                 shown = explanation.colours is not None and seen.map is not None
-                cells[-1].append(relief_cell(explanation, seen.size) if shown else _NOTHING)
+                cells[-1].append(relief_cell(explanation, seen.place) if shown else _NOTHING)
         first = explanations[next(position for position in row if position is not None)]
         for number, line in enumerate(_lines(cells, columns)):
             own = _NOTHING if number else photo_cell(first, most)

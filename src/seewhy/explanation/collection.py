@@ -12,8 +12,8 @@ from seewhy.errors import UnknownName, UsageError
 from seewhy.explanation import page
 from seewhy.explanation.arrange import arrange, ends, group, looks_of, shared_scales
 from seewhy.explanation.figure import enlarged
+from seewhy.explanation.ground import picture_size, place
 from seewhy.explanation.parts import Cost
-from seewhy.explanation.picture import picture_size
 from seewhy.explanation.result import Explanation
 from seewhy.explanation.strip import strip
 from seewhy.render import PERCENTILE, SUFFIXES, check, grid, grid_pdf, grid_svg, write
@@ -166,7 +166,8 @@ class Explanations(Sequence[Explanation]):
         said = [self._scales(shared)] if len(self._items) > 1 else []
         wide = max(len(line) for line in cells)
         size = side or _CELLS[wide > _WIDE]
-        coarse = enlarged([(each, picture_size(each, most=size)) for each in self._items], enlarge)
+        sizes = [place(each, picture_size(each, most=size)).map for each in self._items]
+        coarse = enlarged(zip(self._items, sizes, strict=True), enlarge)
         said += [coarse] if coarse else []
         return cells, {"cell": size, "header": header, "footer": "; ".join(said), "colorbar": bar}
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from seewhy.explanation.ground import picture_size, under
 from seewhy.explanation.picture import (
     RELIEF,
     bar_of,
     faint,
-    ground,
+    laid,
     look,
-    picture_size,
     pixels,
     titles,
 )
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
+    from seewhy.explanation.ground import Place
     from seewhy.explanation.picture import Limits
     from seewhy.explanation.result import Explanation
 
@@ -78,17 +79,17 @@ def _figure(
     if explanation.image is not None:
         cells.insert(0, photo_cell(explanation, side * sharper))
     if explanation.colours is not None and seen.map is not None:
-        cells.append(relief_cell(explanation, seen.size))
+        cells.append(relief_cell(explanation, seen.place))
     said = (
         *explanation.notes,
         "one colour scale for all maps of this method and layer" if shared else "",
-        enlarged([(explanation, seen.size)], enlarge) if seen.map is not None else "",
+        enlarged([(explanation, seen.place.map)], enlarge) if seen.map is not None else "",
     )
     return cells, {"cell": side, "header": header, "footer": "; ".join(note for note in said if note)}
 
 
 def enlarged(maps: Iterable[tuple[Explanation, tuple[int, int]]], how: str) -> str:
-    """How the values of coarse maps, each with its picture's size, became pixels, in words; nothing of maps that are
+    """How the values of coarse maps, each with its size on a picture, became pixels, in words; nothing of maps that are
     about as fine as their pictures."""
     shapes = {explanation.values.shape[-2:]: size for explanation, size in maps}
     few = [
@@ -100,11 +101,12 @@ def enlarged(maps: Iterable[tuple[Explanation, tuple[int, int]]], how: str) -> s
     return f"{told} values, drawn by {how} interpolation" if few else ""
 
 
-def relief_cell(explanation: Explanation, size: tuple[int, int]) -> Cell:
-    """The relief of a guided map, with its scale."""
+def relief_cell(explanation: Explanation, where: Place) -> Cell:
+    """The relief of a guided map in its place on the photo, with its scale."""
     assert explanation.colours is not None
     top = find_limits([explanation.colours], signed=True, percentile=RELIEF)[1]
-    drawn = draw_relief(explanation.colours, limit=top, size=size)
+    drawn = draw_relief(explanation.colours, limit=top, size=where.map, part=where.part)
+    drawn = laid(drawn, under(explanation, where.size), where)
     bar = Colorbar("gray", -top, top, explanation.map_unit) if top > 0 else None
     return Cell(drawn, (f"{explanation.method}, relief", "red, green and blue, signed; 0 is grey"), bar=bar)
 
@@ -115,7 +117,7 @@ def photo_cell(explanation: Explanation, most: int | None = None) -> Cell:
     seen = None
     if explanation.image is not None:
         drawn = len(explanation.size) == 2 and explanation.photo is not None
-        seen = ground(explanation, picture_size(explanation, most=most)) if drawn else explanation.image
+        seen = under(explanation, picture_size(explanation, most=most)) if drawn else explanation.image
     return Cell(
         seen,
         (explanation.name or "input", prediction),

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seewhy.errors import UsageError
+from seewhy.explanation.ground import picture_size
 from seewhy.explanation.parts import Cost, Status
-from seewhy.explanation.picture import bar_of, look, picture_size
+from seewhy.explanation.picture import bar_of, look
 from seewhy.html import picture
 from seewhy.render import SUFFIXES, Cell, check, embedded, grid, grid_pdf, grid_svg, write, write_bytes
 

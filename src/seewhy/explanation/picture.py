@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from seewhy.errors import UsageError
+from seewhy.explanation.ground import Place, picture_size, place, under, view_size
 from seewhy.render import DIVERGING, PERCENTILE, SEQUENTIAL, Colorbar, Mode, greyed
 from seewhy.render import caption as add_caption
 from seewhy.render import heatmap as draw_heatmap
@@ -30,11 +31,10 @@ __all__ = [
     "check_relief",
     "drawable",
     "faint",
-    "ground",
     "heatmap",
+    "laid",
     "look",
     "overlay",
-    "picture_size",
     "pixels",
     "plot",
     "relief",
@@ -44,8 +44,6 @@ __all__ = [
 
 Limits = tuple[float, float]
 
-#: pixels that a picture may be wide
-_WIDEST = 20_000
 #: the percentile at which a relief's light and shade end: most of it is about grey
 RELIEF = 99.0
 #: the share of a shared scale below which a map is next to invisible
@@ -57,63 +55,44 @@ _NO_ANSWER = ("zero-gradient", "non-finite")
 
 @dataclass(frozen=True)
 class Drawable:
-    """How an explanation is to be drawn: its map at the picture's size (None: not at all), sign, caption."""
+    """How an explanation is to be drawn: where its map lies on the picture, the part of it that is seen there (None:
+    none is drawn), sign, caption."""
 
-    size: tuple[int, int]
+    place: Place
     map: NDArray[Any] | None
     signed: bool
     note: str
 
-
-def picture_size(explanation: Explanation, width: int | None = None, most: int | None = None) -> tuple[int, int]:
-    """(height, width) of its picture: what the model saw of the photo, in the photo's own pixels; ``width`` pixels
-    wide; at most ``most`` on the longer side.
-
-    Raises `UsageError` if it has no two-dimensional map, and for a width without pixels.
-    """
-    height, wide = explanation._plane_size()
-    ground = explanation.photo if explanation.photo is not None else explanation.image
-    if ground is not None:
-        height, wide = ground.shape[:2]
-    factor = 1.0
-    if width is not None:
-        if not 1 <= width <= _WIDEST:
-            raise UsageError(f"a picture {width} pixels wide; 1 to {_WIDEST} can be drawn")
-        factor = width / wide
-    elif most is not None:
-        factor = min(1.0, most / max(height, wide))
-    return max(1, round(height * factor)), max(1, round(wide * factor))
-
-
-def ground(explanation: Explanation, size: tuple[int, int]) -> NDArray[np.uint8] | None:
-    """What the model saw, uint8 ``[H, W, 3]`` at ``size``; None without a picture of it."""
-    own = explanation.photo if explanation.photo is not None else explanation.image
-    for picture in (own, explanation.image):
-        if picture is not None and picture.shape[:2] == size:
-            return picture
-    if own is None:
-        return None
-    large = Image.fromarray(np.ascontiguousarray(own))
-    return np.asarray(large.resize((size[1], size[0]), Image.Resampling.LANCZOS))
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the picture."""
+        return self.place.size
 
 
 def look(
-    explanation: Explanation, *, width: int | None = None, most: int | None = None, enlarge: str = "bicubic"
+    explanation: Explanation,
+    *,
+    width: int | None = None,
+    most: int | None = None,
+    enlarge: str = "bicubic",
+    bare: bool = False,
 ) -> Drawable:
-    """How ``explanation`` is to be drawn; ``width`` and ``most`` as in `picture_size`, ``enlarge`` as in `resize`.
+    """How ``explanation`` is to be drawn; ``width`` and ``most`` as in `picture_size`, ``enlarge`` as in `resize`; a
+    ``bare`` one is drawn without the photo, and covers its picture.
 
     Raises `UsageError` if it has no two-dimensional map.
     """
-    size = picture_size(explanation, width, most)
-    values = explanation._sized(size, enlarge)
+    size = (view_size if bare else picture_size)(explanation, width, most)
+    where = Place(size, size) if bare else place(explanation, size)
+    values = explanation._sized(where.map, enlarge, where.part)
     status = explanation.status
     known = values[np.isfinite(values)]
     if status.code in _NO_ANSWER:
-        return Drawable(size, None, False, str(status))
+        return Drawable(where, None, False, str(status))
     if not known.size:
-        return Drawable(size, None, False, "non-finite: the map has no finite value")
+        return Drawable(where, None, False, "non-finite: the map has no finite value")
     if not known.any():
-        return Drawable(size, None, False, str(status) if not status.ok else "the map is zero everywhere")
+        return Drawable(where, None, False, str(status) if not status.ok else "the map is zero everywhere")
     notes = [] if status.ok else [str(status)]
     against = status.code == "no-positive-evidence" or (explanation.positive and known.max() <= 0)
     if against:
@@ -122,7 +101,7 @@ def look(
     if known.size < values.size:
         notes.append(f"{1 - known.size / values.size:.1%} of the map is not finite and not drawn")
     signed = bool(against or (not explanation.positive and known.min() < 0))
-    return Drawable(size, values, signed, "; ".join(notes))
+    return Drawable(where, values, signed, "; ".join(notes))
 
 
 def drawable(explanation: Explanation) -> bool:
@@ -148,16 +127,35 @@ def pixels(
     limits: Limits | None = None,
     percentile: float = PERCENTILE,
 ) -> NDArray[np.uint8]:
-    """The picture without its caption, uint8 ``[H, W, 3]``; ``photo=False`` leaves the photo away."""
-    image = ground(explanation, seen.size) if photo else None
+    """The picture without its caption, uint8 ``[H, W, 3]``; ``photo=False`` leaves the photo away, and what of it the
+    map does not cover."""
+    image = under(explanation, seen.size) if photo else None
     if seen.map is None:
         return greyed(np.full((*seen.size, 3), 128, dtype=np.uint8) if image is None else image)
     signed, ends = _ends(seen, limits, percentile)
     if image is None:
         return draw_heatmap(seen.map, cmap=cmap, limits=ends, signed=signed)
-    return draw_overlay(
-        image, seen.map, opacity=opacity, cmap=cmap, signed=signed, limits=ends, contour=contour, mode=mode
+    drawn = draw_overlay(
+        image[seen.place.covered],
+        seen.map,
+        opacity=opacity,
+        cmap=cmap,
+        signed=signed,
+        limits=ends,
+        contour=contour,
+        mode=mode,
     )
+    return laid(drawn, image, seen.place)
+
+
+def laid(drawn: NDArray[np.uint8], image: NDArray[np.uint8] | None, where: Place) -> NDArray[np.uint8]:
+    """What is ``drawn`` of a map in its place on the photo ``image``, which is grey beside it: nothing is known
+    there."""
+    if image is None or drawn.shape == image.shape:
+        return drawn
+    whole = greyed(image)
+    whole[where.covered] = drawn
+    return whole
 
 
 def _ends(seen: Drawable, given: Limits | None, percentile: float) -> tuple[bool, Limits]:
@@ -185,7 +183,7 @@ def overlay(
     **options: Any,
 ) -> Image.Image:
     """See `Explanation.overlay`."""
-    seen = look(explanation, width=width, enlarge=enlarge)
+    seen = look(explanation, width=width, enlarge=enlarge, bare=not options.get("photo", True))
     drawn = pixels(explanation, seen, **options)
     note = seen.note or (faint(seen, options.get("limits"), options.get("percentile", PERCENTILE)) if shared else "")
     return Image.fromarray(add_caption(drawn, note) if caption and note else drawn)
@@ -202,7 +200,7 @@ def relief(explanation: Explanation, *, width: int | None = None) -> Image.Image
     if explanation.status.code in _NO_ANSWER:
         return overlay(explanation, width=width)
     top = find_limits([colours], signed=True, percentile=RELIEF)[1]
-    return Image.fromarray(draw_relief(colours, limit=top, size=picture_size(explanation, width)))
+    return Image.fromarray(draw_relief(colours, limit=top, size=view_size(explanation, width)))
 
 
 def check_relief(explanation: Explanation) -> NDArray[Any]:

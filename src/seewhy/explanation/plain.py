@@ -59,6 +59,7 @@ def describe(explanation: Explanation) -> dict[str, Any]:
         "status": explanation.status,
         "prediction": explanation.prediction,
         "size": explanation.size,
+        "window": explanation.window,
         "map": {
             "shape": values.shape,
             "dtype": str(values.dtype),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -31,9 +32,10 @@ class Explanation:
     ``values`` are the attribution in the target's own units, signed, at the resolution at which they were
     computed: ``[h, w]``, or ``[C, h, w]`` with ``channels``, or whatever shape a layer without two spatial
     axes has. ``size`` is the input's spatial size. ``unit`` is what the score is counted in, ``map_unit`` the values
-    (empty where they have no unit). ``error`` is a standard error per value, or one
-    residual, where the method has one. ``image`` is what the model saw, uint8 ``[H, W, 3]``; ``photo`` the same part of
-    the photo in the photo's own pixels, where it has more of them: what pictures are drawn on. It is not saved.
+    (empty where they have no unit). ``error`` is a standard error per value, or one residual, where the method has one.
+    ``image`` is what the model saw, uint8 ``[H, W, 3]``; ``window`` which part of the photo that is: left, top, right
+    and bottom in fractions of its width and height, beyond 0 and 1 where it was padded; ``photo`` the whole photo,
+    where ``image`` shows less of it: what pictures are drawn on. It is not saved.
     ``colours`` are the signed values ``[3, h, w]`` of red, green and blue of a guided map, for `relief`. ``positive``
     maps are drawn without their negative part, which ``values`` keep. ``tensor`` carries a graph where one
     was asked for; it is not saved. Two explanations are equal only if they are the same object. Raises
@@ -64,6 +66,7 @@ class Explanation:
     unit: str = "logit"
     map_unit: str = ""
     photo: NDArray[np.uint8] | None = field(default=None, repr=False)
+    window: tuple[float, float, float, float] | None = None
     colours: NDArray[Any] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -74,6 +77,8 @@ class Explanation:
             values = values.astype(np.float32)
         object.__setattr__(self, "values", values)
         object.__setattr__(self, "size", tuple(int(side) for side in self.size))
+        if self.window is not None:
+            object.__setattr__(self, "window", _window(self.window))
         for image in (self.image, self.photo):
             if image is not None and (image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3):
                 raise UsageError(f"an explanation's image is uint8 (H, W, 3); got {image.dtype} {image.shape}")
@@ -102,8 +107,10 @@ class Explanation:
             )
         return self.size[0], self.size[1]
 
-    def _sized(self, size: tuple[int, int], how: str = "bilinear") -> NDArray[Any]:
-        """The map at ``size``, in the precision of the values, enlarged as ``how`` says."""
+    def _sized(
+        self, size: tuple[int, int], how: str = "bilinear", part: tuple[slice, slice] | None = None
+    ) -> NDArray[Any]:
+        """The map at ``size``, or a ``part`` of it, in the precision of the values, enlarged as ``how`` says."""
         plane = self.values.sum(axis=0) if self.channels and self.values.ndim else self.values
         if plane.ndim != 2:
             where = f" at layer {self.layer!r}" if self.layer else ""
@@ -111,7 +118,7 @@ class Explanation:
                 f"{self.method}{where} has values of shape {self.values.shape}, without the 2 spatial "
                 "axes that a map needs; use .values, or choose a convolutional layer"
             )
-        return resize(plane, size, how)
+        return resize(plane, size, how, part)
 
     def convention(self, library: str, **options: Any) -> NDArray[Any]:
         """What another library would have returned: ``"captum"``, ``"pytorch-grad-cam"``, ``"torchcam"`` or
@@ -124,7 +131,8 @@ class Explanation:
         return conventions.convention(self, library, **options)
 
     def overlay(self, **options: Any) -> Image.Image:
-        """The map laid on the photo, at the size of what the model saw of it; without a photo, the bare heatmap.
+        """The map laid on the photo, in the photo's own pixels; what the model did not see of it is grey. Without a
+        photo, the bare heatmap.
 
         ``options``: ``mode`` ``"alpha"``, ``"blend"`` or ``"mask"``, ``opacity``, ``cmap``, ``contour``,
         ``limits``, ``percentile`` (see `seewhy.render.overlay`), ``caption`` (default True), ``width`` in pixels,
@@ -223,3 +231,12 @@ class Explanation:
             f"Explanation({self.method!r}, target={self.target!r}, score={self.score:.4g}{layer}{contrast}, "
             f"values={shape} {self.values.dtype}, status={str(self.status)!r})"
         )
+
+
+def _window(given: Any) -> tuple[float, float, float, float]:
+    """Four fractions, checked: a part of the photo, and at least some of it."""
+    left, top, right, bottom = (float(edge) for edge in given)
+    inside = all(math.isfinite(edge) for edge in (left, top, right, bottom)) and max(left, top) < 1
+    if not (inside and right > max(left, 0.0) and bottom > max(top, 0.0)):
+        raise UsageError(f"an explanation's window is left, top, right and bottom of a part of the photo; got {given}")
+    return left, top, right, bottom

@@ -121,7 +121,7 @@ def _wide(cells: Sequence[Cell]) -> bool:
 
 
 def _cell(explanation: Explanation, most: int, cmap: str | None, percentile: float) -> Cell:
-    seen = look(explanation, most=most)
+    seen = look(explanation, most=most, bare=True)
     drawn = pixels(explanation, seen, photo=False, cmap=cmap, percentile=percentile)
     bar = bar_of(explanation, seen, cmap, percentile=percentile)
     name = explanation.layer or f"output: {explanation.target}"

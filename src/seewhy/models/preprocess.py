@@ -42,6 +42,8 @@ _PRESETS = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "rgb"),
     "caffe": ((103.939 / 255, 116.779 / 255, 123.68 / 255), (1 / 255,) * 3, "bgr"),
 }
+#: the share of a photo without which its rest tells nothing
+_NEXT_TO_ALL = 0.9
 #: a resized picture larger than this is never made whole: only the part under the crop is computed
 _WHOLE = 32_000_000
 
@@ -126,27 +128,26 @@ class Preprocess:
         canvas.paste(part, (-left, -top))
         return canvas
 
-    def seen(self, image: Image.Image) -> Image.Image | None:
-        """The part of a picture that the network sees, as `view`, in the picture's own pixels and proportions; None
-        where those are no more than the input's. Of more than 32 million pixels, so many.
+    def shown(self, image: Image.Image) -> Image.Image | None:
+        """What pictures of a photo are drawn on: the whole photo, in its own pixels (of more than 32 million, so many)
+        or in more, where the part that the network sees has fewer than the input.
 
-        >>> Preprocess(size=(4, 4), resize=4).seen(Image.new("RGB", (30, 20))).size
-        (20, 20)
+        None where `view` shows all that there is, and where less than a tenth of the photo is seen.
+
+        >>> Preprocess(size=(4, 4), resize=4).shown(Image.new("RGB", (30, 20))).size
+        (30, 20)
         """
-        left, top, right, bottom = (round(edge) for edge in self.window(image.height, image.width))
-        small = self.view(image)
-        if right - left <= small.width or bottom - top <= small.height:
+        left, top, right, bottom = self.window(image.height, image.width)
+        height, width = self.size or self._resized_size(image.height, image.width)
+        edges = (left, 0), (top, 0), (right, image.width), (bottom, image.height)
+        finer = min((right - left) / width, (bottom - top) / height)  # its pixels in one of the input's
+        all_seen = all(abs(edge - end) < 0.5 for edge, end in edges)
+        if (all_seen and finer <= 1) or self.lost(image.height, image.width) > _NEXT_TO_ALL:
             return None
-        mean = (self.mean[::-1] if self.order == "bgr" else self.mean) if self.mode == "border" else (0.0,)
-        colour = [round(255 * value) for value in (*mean, *mean, *mean)[:3]]
-        less = min(1.0, math.sqrt(_WHOLE / ((right - left) * (bottom - top))))
-        inside = max(left, 0), max(top, 0), min(right, image.width), min(bottom, image.height)
-        part = image.crop(inside).convert(small.mode).convert("RGB")
-        if less < 1:
-            part = part.resize((max(1, round(part.width * less)), max(1, round(part.height * less))))
-        canvas = Image.new("RGB", (round((right - left) * less), round((bottom - top) * less)), tuple(colour))
-        canvas.paste(part, (round((inside[0] - left) * less), round((inside[1] - top) * less)))
-        return canvas
+        factor = min(max(1.0, 1 / finer), math.sqrt(_WHOLE / (image.height * image.width)))
+        size = max(1, round(image.width * factor)), max(1, round(image.height * factor))
+        whole = image.convert("L" if self.channels == 1 else "RGB").convert("RGB")
+        return whole if factor == 1 else whole.resize(size, Image.Resampling.BICUBIC)
 
     def window(self, height: int, width: int) -> tuple[float, float, float, float]:
         """The part of a picture of that size that the network sees, in the picture's pixels: (left, top, right,

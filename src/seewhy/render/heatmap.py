@@ -134,12 +134,18 @@ def tinted(
     return np.asarray(np.rint(np.clip(pixels, 0, 255)), dtype=np.uint8)
 
 
-def relief(values: NDArray[Any], *, limit: float | None = None, size: tuple[int, int] | None = None) -> Pixels:
+def relief(
+    values: NDArray[Any],
+    *,
+    limit: float | None = None,
+    size: tuple[int, int] | None = None,
+    part: tuple[slice, slice] | None = None,
+) -> Pixels:
     """Signed ``values`` ``[3, h, w]`` of red, green and blue as colours about mid-grey: uint8 ``[H, W, 3]``.
 
     0 is grey 0.5, +-``limit`` (default: the percentile of `limits`) full or no light, as in the figures of the papers
-    on guided backpropagation. ``size`` is ``(H, W)`` (default: the values' own). Values that are not finite are grey.
-    Raises `UsageError` for another shape.
+    on guided backpropagation. ``size`` is ``(H, W)`` (default: the values' own), of which ``part`` is drawn, as in
+    `resize`. Values that are not finite are grey. Raises `UsageError` for another shape.
 
     >>> relief(np.array([[[1.0]], [[0.0]], [[-1.0]]]), limit=1.0).tolist()
     [[[255, 128, 0]]]
@@ -148,7 +154,7 @@ def relief(values: NDArray[Any], *, limit: float | None = None, size: tuple[int,
     if planes.ndim != 3 or planes.shape[0] != 3:
         raise UsageError(f"a relief shows red, green and blue, values of shape (3, h, w); these have {planes.shape}")
     top = find_limits([planes], signed=True)[1] if limit is None else float(limit)
-    drawn = [resize(plane, size or plane.shape, "bicubic") for plane in planes]
+    drawn = [resize(plane, size or plane.shape, "bicubic", part) for plane in planes]
     share = np.nan_to_num(np.stack(drawn, axis=-1) / top, nan=0.0) if top > 0 else np.zeros((*drawn[0].shape, 3))
     return np.asarray(np.rint(127.5 * (1 + np.clip(share, -1, 1))), dtype=np.uint8)
 

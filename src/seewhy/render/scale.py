@@ -50,8 +50,11 @@ def limits(maps: Sequence[NDArray[Any]], *, signed: bool, percentile: float = PE
     return (-top if signed else 0.0), top
 
 
-def resize(map: NDArray[Any], size: tuple[int, int], how: str = "bilinear") -> NDArray[Any]:
-    """``map`` ``[h, w]`` at ``size`` ``(H, W)``, pixel centres aligned.
+def resize(
+    map: NDArray[Any], size: tuple[int, int], how: str = "bilinear", part: tuple[slice, slice] | None = None
+) -> NDArray[Any]:
+    """``map`` ``[h, w]`` at ``size`` ``(H, W)``, pixel centres aligned; only the rows and columns of ``part``, if that
+    is given.
 
     ``how`` is ``"bilinear"``, that is ``align_corners=False`` without antialiasing, whose kinks show as crosses where a
     map of a few cells is enlarged a lot; ``"bicubic"``: smooth, through the same values (Catmull-Rom, cut off where it
@@ -74,23 +77,25 @@ def resize(map: NDArray[Any], size: tuple[int, int], how: str = "bilinear") -> N
     if len(size) != 2 or min(size) < 1:
         raise UsageError(f"a size is (height, width), both at least 1; got {tuple(size)}")
     values = source.astype(np.float64 if source.dtype == np.float64 else np.float32)
+    kept = part or (slice(None), slice(None))
     if values.shape == tuple(size):
-        return values
+        return values[kept]
     smooth = how != "bilinear" and bool(np.isfinite(values).all())
     with np.errstate(invalid="ignore"):  # infinity times a weight of zero
         for axis, length in enumerate(size):
-            if smooth and length > values.shape[axis] > 1:
-                weights = _weights(values.shape[axis], length, how).astype(values.dtype)
+            have, rows = values.shape[axis], np.arange(length)[kept[axis]]
+            if smooth and length > have > 1:
+                weights = _weights(have, length, rows, how).astype(values.dtype)
                 values = weights @ values if axis == 0 else values @ weights.T
             else:
-                values = _stretch(values, length, axis)
+                values = _stretch(values, length, rows, axis)
     return np.clip(values, source.min(), source.max()) if smooth else values
 
 
-def _weights(have: int, length: int, how: str) -> NDArray[np.float64]:
-    """How much each of ``have`` cells is in each of ``length`` pixels, [length, have]; the outer cells go on beyond the
-    edge."""
-    centre = (np.arange(length) + 0.5) * (have / length) - 0.5
+def _weights(have: int, length: int, rows: NDArray[np.intp], how: str) -> NDArray[np.float64]:
+    """How much each of ``have`` cells is in each of ``rows`` of ``length`` pixels, [rows, have]; the outer cells go on
+    beyond the edge."""
+    centre = (rows + 0.5) * (have / length) - 0.5
     reach = 2
     first = np.floor(centre).astype(np.intp)
     taps = first[:, None] + np.arange(1 - reach, reach + 1)
@@ -102,16 +107,16 @@ def _weights(have: int, length: int, how: str) -> NDArray[np.float64]:
         far = -0.5 * away**3 + 2.5 * away**2 - 4 * away + 2
         share = np.where(away <= 1, near, np.where(away < 2, far, 0.0))
     share /= share.sum(1, keepdims=True)
-    weights = np.zeros((length, have))
-    np.add.at(weights, (np.arange(length)[:, None], np.clip(taps, 0, have - 1)), share)
+    weights = np.zeros((len(rows), have))
+    np.add.at(weights, (np.arange(len(rows))[:, None], np.clip(taps, 0, have - 1)), share)
     return weights
 
 
-def _stretch(values: NDArray[Any], length: int, axis: int) -> NDArray[Any]:
+def _stretch(values: NDArray[Any], length: int, rows: NDArray[np.intp], axis: int) -> NDArray[Any]:
     have = values.shape[axis]
     if have == length:
-        return values
-    centre = np.clip((np.arange(length) + 0.5) * (have / length) - 0.5, 0, have - 1)
+        return values.take(rows, axis)
+    centre = np.clip((rows + 0.5) * (have / length) - 0.5, 0, have - 1)
     below = np.floor(centre).astype(np.intp)
     above = np.minimum(below + 1, have - 1)
     weight = (centre - below).astype(values.dtype)

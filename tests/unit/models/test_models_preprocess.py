@@ -208,29 +208,36 @@ def test_a_preset_for_one_channel():
 @pytest.mark.parametrize(
     ("preprocess", "size"),
     [
-        (Preprocess(size=(8, 8), resize=10), (48, 48)),
+        (Preprocess(size=(8, 8), resize=10), (90, 60)),
         (Preprocess(size=(8, 8), resize=None, mode="squash"), (90, 60)),
-        (Preprocess(size=(8, 8), resize=10).whole(), (90, 96)),
-        (Preprocess(size=(8, 8), resize=10, channels=1, mean=(0.0,), std=(1.0,)), (48, 48)),
+        (Preprocess(size=(8, 8), resize=10).whole(), (90, 60)),
+        (Preprocess(size=(8, 8), resize=10, channels=1, mean=(0.0,), std=(1.0,)), (90, 60)),
+        (Preprocess(size=(48, 48), resize=48), (90, 60)),  # as fine as the photo, but not all of it
+        (Preprocess(size=(96, 96), resize=96), (144, 96)),  # finer than the photo
     ],
 )
-def test_what_is_seen_is_the_same_part_in_the_photo_s_own_pixels(preprocess, size):
+def test_the_photo_is_shown_whole_and_the_window_is_what_is_seen_of_it(preprocess, size):
     y, x = np.mgrid[0:60, 0:90]
     image = Image.fromarray(np.stack([x * 2, y * 4, 255 - x], axis=-1).astype(np.uint8))
-    seen = preprocess.seen(image)
-    assert seen.size == size
-    small = np.asarray(seen.resize((8, 8), Image.Resampling.BILINEAR)).astype(int)
+    shown = preprocess.shown(image)
+    assert shown.size == size
+    scale = size[0] / 90
+    box = [edge * scale for edge in preprocess.window(60, 90)]
+    side = preprocess.size[0]
+    seen = shown.transform((side, side), Image.Transform.EXTENT, box, Image.Resampling.BILINEAR)
     view = np.asarray(preprocess.view(image).convert("RGB")).astype(int)
-    assert np.abs(small - view)[3:5].max() <= 12
+    middle = slice(side * 3 // 8, side * 5 // 8)
+    assert np.abs(np.asarray(seen).astype(int) - view)[middle].max() <= 16
 
 
-def test_a_photo_of_no_more_pixels_than_the_input_is_its_view():
-    assert Preprocess(size=(8, 8), resize=8).seen(Image.new("RGB", (8, 8))) is None
-    assert Preprocess(size=(8, 8), resize=8).seen(Image.new("RGB", (5, 50))) is None
-    assert Preprocess(size=(8, 8), resize=None).seen(Image.new("RGB", (90, 60))) is None
+def test_a_photo_that_the_view_shows_as_well_is_not_shown():
+    assert Preprocess(size=(8, 8), resize=8).shown(Image.new("RGB", (8, 8))) is None
+    assert Preprocess(size=(8, 8), resize=None, mode="squash").shown(Image.new("RGB", (8, 5))) is None
+    assert Preprocess(size=(8, 8), resize=8).shown(Image.new("RGB", (5, 60))) is None  # of which a twelfth is seen
+    assert Preprocess(size=(8, 8), resize=8).shown(Image.new("RGB", (5, 40))).size == (8, 64)
 
 
-def test_what_is_seen_of_an_endless_strip_is_no_endless_square():
-    seen = Preprocess(size=(8, 8), resize=8).whole().seen(Image.new("RGB", (2500, 20_000), "white"))
-    assert seen.width == seen.height < 6000
-    assert np.asarray(seen).max() == 255
+def test_an_endless_photo_is_shown_smaller():
+    shown = Preprocess(size=(8, 8), resize=8).whole().shown(Image.new("RGB", (2500, 20_000), "white"))
+    assert shown.width * shown.height <= 32_010_000
+    assert shown.height == pytest.approx(8 * shown.width, rel=0.001)

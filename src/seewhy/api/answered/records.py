@@ -178,6 +178,7 @@ def records(
                 unit=unit,
                 map_unit=_map_unit(method.card, unit, done.place),
                 photo=item.photo,
+                window=item.window,
                 colours=_red_first(model, done.colours[row]) if _of_input(done.colours, item) else None,
             )
         )

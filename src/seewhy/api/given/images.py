@@ -19,8 +19,8 @@ from seewhy.models.input_shape import intake
 
 #: the share of a photo that a crop may cut away without a word
 _LITTLE = 0.1
-#: bytes of photos in their own pixels that one call keeps; pictures of later ones are drawn at the input's size
-_PHOTOS = 512 * 2**20
+#: bytes of photos in their own pixels that one call keeps, and the longer side of those that come after them
+_PHOTOS, _SMALL = 512 * 2**20, 640
 
 __all__ = ["Item", "channels_first", "own_layout", "read_items", "same_shape"]
 
@@ -28,7 +28,7 @@ __all__ = ["Item", "channels_first", "own_layout", "read_items", "same_shape"]
 @dataclass(frozen=True, eq=False)
 class Item:
     """One image: its input [C, *size], the picture of it (uint8 [H, W, 3]) if there is one, its name and notes; the
-    same part of the photo in its own pixels, where those are more."""
+    whole photo, where that shows more, and which part of it the picture is, as `Explanation.window`."""
 
     tensor: Tensor
     view: np.ndarray[Any, Any] | None
@@ -36,6 +36,7 @@ class Item:
     pictured: bool
     notes: tuple[str, ...] = field(default=())
     photo: np.ndarray[Any, Any] | None = None
+    window: tuple[float, float, float, float] | None = None
 
 
 def read_items(model: Model, image: Any) -> tuple[list[Item], bool]:
@@ -72,7 +73,11 @@ def _kept(items: Iterable[Item]) -> Iterator[Item]:
     used = 0
     for item in items:
         used += 0 if item.photo is None else item.photo.nbytes
-        yield item if used <= _PHOTOS else replace(item, photo=None)
+        if item.photo is not None and used > _PHOTOS:
+            small = Image.fromarray(item.photo)
+            small.thumbnail((_SMALL, _SMALL))
+            item = replace(item, photo=np.asarray(small))
+        yield item
 
 
 def _check_dense(image: Tensor) -> None:
@@ -101,17 +106,19 @@ def _picture(model: Model, image: Any, name: str = "") -> Item:
     photo = model.as_bands(image if isinstance(image, Photo) else read_image(image))
     tensor, view = model.to_input(photo)
     notes = [*photo.notes, *((model.view_note,) if getattr(model, "view_note", "") else ())]
-    own = None
+    own, window = None, None
     if isinstance(model.preprocess, Preprocess):
-        seen = model.preprocess.seen(photo.pixels)
-        own = None if seen is None else np.asarray(seen)
-        lost = model.preprocess.lost(photo.pixels.height, photo.pixels.width)
+        shown, (width, height) = model.preprocess.shown(photo.pixels), photo.pixels.size
+        own = None if shown is None else np.asarray(shown)
+        left, top, right, bottom = model.preprocess.window(height, width)
+        window = left / width, top / height, right / width, bottom / height
+        lost = model.preprocess.lost(height, width)
         if lost > _LITTLE:
             notes.append(
                 f"the model sees the middle {1 - lost:.0%} of this photo; --whole letterbox, in Python "
                 "preprocess.whole(), shows it all"
             )
-    return Item(tensor, view, photo.name or name, True, tuple(notes), own)
+    return Item(tensor, view, photo.name or name, True, tuple(notes), own, window)
 
 
 def _inputs(model: Model, values: Tensor | np.ndarray[Any, Any]) -> tuple[list[Item], bool]:
