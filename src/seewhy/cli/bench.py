@@ -111,10 +111,9 @@ def _write(timings: Bench, folder: Folder) -> list[Path]:
 
     from seewhy.render import write_bytes
 
-    first = folder.free("bench", "md", "json")
-    document = json.dumps(timings.to_dict(), indent=2, allow_nan=False)
-    texts = {first: timings.markdown(), first.with_suffix(".json"): document}
-    return [write_bytes(text.encode(), path, force=True) for path, text in texts.items()]
+    texts = timings.markdown(), json.dumps(timings.to_dict(), indent=2, allow_nan=False)
+    paths = folder.all_free("bench", ["md", "json"])
+    return [write_bytes(text.encode(), path, force=True) for path, text in zip(paths, texts, strict=True)]
 
 
 def _print(timings: Bench) -> None:

@@ -90,8 +90,7 @@ def boundary(
             source.load(), folder, labels=truths, layer=layer, projection=projection, regions=regions,
             worst=worst, seed=seed, progress=bar,
         )  # fmt: skip
-        first = files.free("boundary", *kinds, "csv")
-        paths = [found.save(first.with_suffix(f".{kind}"), force=True) for kind in (*kinds, "csv")]
+        paths = [found.save(path, force=True) for path in files.all_free("boundary", [*kinds, "csv"])]
     for reason in found.failed:
         complain(reason)
     if output.json:

@@ -73,8 +73,13 @@ def saved(
     others = iter(folder.save(rest, formats, **drawn) if len(rest) else [])
     options = {name: value for name, value in drawn.items() if name in ("width", "dpi", "cmap")}
     strip = folder.save_strip(strips, pictures, **options)
-    numbers = iter(folder.save(strips, ["npz"]) if "npz" in formats else [[]] * len(strips))
+    numbers = iter(_numbers(folder, strips, formats))
     return [next(numbers) + strip if layer else next(others) for layer in layers]
+
+
+def _numbers(folder: Folder, explanations: Explanations, formats: Sequence[str]) -> list[list[Path]]:
+    """The numbers of maps that share a picture, each in a file of its own, where they were asked for."""
+    return folder.save(explanations, ["npz"]) if "npz" in formats else [[]] * len(explanations)
 
 
 @bundled
@@ -83,6 +88,7 @@ def compare(
     method: o.Methods = None,
     *,
     question: QuestionOptions,
+    format_: o.Format = None,
     drawing: DrawingOptions,
     given: PhotoOptions,
     source: ModelOptions,
@@ -92,16 +98,19 @@ def compare(
 
     [dim]seewhy compare chelsea.png -M grad-cam -M layer-cam -M saliency[/dim]
     """
-    _, drawn = drawing_of("overlay", None, drawing)
+    formats, drawn = drawing_of("overlay", format_, drawing)
     drawn.pop("picture")
+    pictures = [form for form in formats if form != "npz"]
     request = request_of(method or COMPARED, question)
 
     def one_grid(folder: Folder, explanations: Explanations) -> list[list[Path]]:
         wide = _wide(explanations)
         columns = None if wide <= _COLUMNS else wide if wide <= _ALL else _COLUMNS
-        return [[folder.save_grid(explanations, "compare", columns=columns, **drawn)]] * len(explanations)
+        shared = folder.save_grid(explanations, pictures, columns=columns, **drawn) if pictures else []
+        return [own + shared for own in _numbers(folder, explanations, formats)]
 
-    return run(photos, given, source, output, request, Pictures(one_grid, {"compared": True, **drawn}))
+    told = {"compared": True, "formats": formats, **drawn}
+    return run(photos, given, source, output, request, Pictures(one_grid, told))
 
 
 def _wide(explanations: Explanations) -> int:

@@ -19,8 +19,11 @@ _OPTIONS |= {"method", "fuse", "labels", "weights", "weights_part", "trust_pickl
 #: those that nothing can be typed for
 _PYTHON = ("reshape", "memory", "references", "differentiable")
 
-#: an argument as errors name it: a word, and its value if it has one
-_NAMED = re.compile(r"(?<!in Python )(?<![\w.\-(])(\()?([a-z]\w*)=(\[[^\]]*\]|'[^']*'|\"[^\"]*\"|[\w.+-]+)?(?!=)")
+#: an argument as errors name it: a word, and its value if it has one; not where it is typed already
+_NAMED = re.compile(
+    r"(?<!in Python )(?<!--set )(?<!--set ')(?<![\w.\-(])(\()?([a-z]\w*)="
+    r"(\[[^\]]*\]|'[^']*'|\"[^\"]*\"|[\w.+-]+)?(?!=)"
+)
 
 
 def in_options(line: str, own: Collection[str] = ()) -> str:
@@ -31,6 +34,8 @@ def in_options(line: str, own: Collection[str] = ()) -> str:
     'give two or more, --layer a --layer b, or leave --fuse out; --set max_steps=0: at least 1'
     >>> in_options("order='size': one of evidence, index", ["order"])
     '--order size: one of evidence, index'
+    >>> in_options("--set 'steps=x': steps is a whole number, as in --set steps=10")
+    "--set 'steps=x': steps is a whole number, as in --set steps=10"
     >>> in_options("say how to read it with reshape=")
     'say how to read it with reshape= in Python'
     """

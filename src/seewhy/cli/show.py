@@ -43,15 +43,16 @@ def cost_dict(cost: Cost) -> dict[str, Any]:
 
 
 def image_dict(path: str, explanations: Explanations, files: Sequence[Sequence[Path]]) -> dict[str, Any]:
-    """One image of the ``images`` list: its prediction, and its explanations with their files."""
+    """One image of the ``images`` list: its prediction, the notes that all of its explanations have, and those with
+    their files."""
     whole = [answer.to_dict() for answer in explanations]
     prediction = whole[0]["prediction"] if whole else None
     return {
         "image": path,
-        "notes": list(explanations[0].notes) if len(explanations) else [],
+        "notes": _common(explanations),
         "prediction": prediction,
         "explanations": [
-            {key: value for key, value in one.items() if key not in ("prediction", "name", "notes")}
+            {key: value for key, value in one.items() if key not in ("prediction", "name")}
             | {"cost": cost_dict(answer.cost), "files": [str(path) for path in own_files]}
             for answer, one, own_files in zip(explanations, whole, files, strict=True)
         ],
@@ -61,25 +62,33 @@ def image_dict(path: str, explanations: Explanations, files: Sequence[Sequence[P
 
 def image_lines(path: str, explanations: Explanations, files: Sequence[Sequence[Path]]) -> list[str]:
     """The same for people: the prediction, then each explanation and, on lines of their own, its files."""
-    first = explanations[0]
-    lines = [f"{path}: {_prediction(explanations)}"]
-    lines += [f"  note: {note}" for note in first.notes]
+    from seewhy.explanation.plain import score_in_words
+
+    common = _common(explanations)
+    lines = [f"{path}: {_prediction(explanations)}", *(f"  note: {note}" for note in common)]
     held: list[tuple[Explanation, str]] = []  # layers of a picture that is named at its end
     for n, (answer, own_files) in enumerate(zip(explanations, files, strict=True)):
         where = f" at {answer.layer}" if answer.layer else ""
         against = f" {answer.contrast}" if answer.contrast else ""
         state = "" if answer.status.ok else f"  [{answer.status}]"
-        score = f"{answer.unit or 'score'} {answer.score:.3g}"
-        line = f"  {answer.method}{where} for {answer.target}{against} ({score}){state}"
+        line = f"  {answer.method}{where} for {answer.target}{against} ({score_in_words(answer)}){state}"
+        notes = [f"    note: {note}" for note in answer.notes if note not in common]
         # a picture that several share is named once, after the last of them
         later = files[n + 1] if n + 1 < len(files) else ()
         unnamed = [f"    {file}" for file in own_files if file not in later]
-        if _of_layer(answer) and not state and not unnamed:
+        if _of_layer(answer) and not state and not unnamed and not notes:
             held.append((answer, line))
             continue
-        lines += [*_few(held), line, *unnamed]
+        lines += [*_few(held), line, *notes, *unnamed]
         held = []
     return [on_a_line(line) for line in (*lines, *_few(held))]
+
+
+def _common(explanations: Explanations) -> list[str]:
+    """The notes that all of one image's explanations have."""
+    if not len(explanations):
+        return []
+    return [note for note in explanations[0].notes if all(note in other.notes for other in explanations)]
 
 
 def _few(held: Sequence[tuple[Explanation, str]]) -> list[str]:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from seewhy.errors import UsageError
 from seewhy.explanation.ground import Place, picture_size, place, under, view_size
+from seewhy.explanation.plain import score_in_words
 from seewhy.render import DIVERGING, PERCENTILE, SEQUENTIAL, Colorbar, Mode, greyed
 from seewhy.render import caption as add_caption
 from seewhy.render import heatmap as draw_heatmap
@@ -241,11 +242,10 @@ def titles(explanation: Explanation, extra: str = "") -> tuple[str, ...]:
     contrast = explanation.contrast or ""
     if contrast and not contrast.startswith("against"):
         contrast = f"against {contrast}"
-    score = f"{explanation.unit} {explanation.score:.3g}".strip()
     rule = explanation.parameters.get("backward_rule", "")
     name = f"{explanation.method}, {rule}" if rule and "backward_rule=" not in extra else explanation.method
     where = " · ".join(part for part in (explanation.layer, contrast, extra) if part)
-    return tuple(line for line in (name, f"{explanation.target} · {score}", where) if line)
+    return tuple(line for line in (name, f"{explanation.target} · {score_in_words(explanation)}", where) if line)
 
 
 def plot(explanation: Explanation, ax: Any = None, **options: Any) -> Any:

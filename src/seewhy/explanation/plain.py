@@ -12,7 +12,7 @@ import numpy as np
 if TYPE_CHECKING:
     from seewhy.explanation.result import Explanation
 
-__all__ = ["describe", "plain"]
+__all__ = ["describe", "plain", "score_in_words"]
 
 
 def plain(value: Any) -> Any:
@@ -40,6 +40,13 @@ def plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return plain(asdict(value))
     return str(value)
+
+
+def score_in_words(explanation: Explanation) -> str:
+    """``logit 9.24``; of a target that is called by its unit already, such as output 0 in output, the number alone."""
+    unit = explanation.unit or "score"
+    number = f"{explanation.score:.3g}"
+    return number if explanation.target.split(" ")[0] == unit else f"{unit} {number}"
 
 
 def describe(explanation: Explanation) -> dict[str, Any]:

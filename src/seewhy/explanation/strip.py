@@ -12,6 +12,7 @@ from seewhy.explanation.figure import photo_cell
 from seewhy.explanation.gallery import Gallery, Tile, columns_for
 from seewhy.explanation.parts import Cost
 from seewhy.explanation.picture import bar_of, look, pixels
+from seewhy.explanation.plain import score_in_words
 from seewhy.render import Cell, Colorbar
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def gallery_strip(galleries: Sequence[Gallery], output: Explanation | None, *, e
             tiles.append(replace(tile, title=words))
     first, answer, unit = galleries[0], "", ""
     if output is not None:
-        answer = f" ({output.unit or 'score'} {output.score:.3g})"
+        answer = f" ({score_in_words(output)})"
         seen = look(output, most=_TILE * 2)
         if output.image is not None:
             photo = photo_cell(output, _TILE * 2)

@@ -27,6 +27,7 @@ __all__ = ["guided_grad_cam"]
         needs=frozenset({Need.RULE, Need.INPUT_GRADIENT}),
         reduce="max-abs",
         cuts="negative evidence",
+        unit="{score} x {score} per unit of the input",
         use="fine outlines, only where the class's evidence lies",
         caveats=(
             "fails the weight-randomisation test: its outlines hardly depend on the weights (Adebayo et al. 2018)",

@@ -64,11 +64,15 @@ class ContactSheet:
         if not self._strips:
             return
         columns, _ = self._room()
-        width, height = self._largest()
-        down, across = -(-len(self._strips) // columns), min(columns, len(self._strips))
-        page = Image.new("RGB", (across * (width + _GAP) - _GAP, down * (height + _GAP) - _GAP), "white")
-        for n, one in enumerate(self._strips):
-            page.paste(one, (n % columns * (width + _GAP), n // columns * (height + _GAP)))
+        width, _ = self._largest()
+        lines = [self._strips[at : at + columns] for at in range(0, len(self._strips), columns)]
+        heights = [max(one.height for one in line) for line in lines]
+        across, down = len(lines[0]) * (width + _GAP) - _GAP, sum(heights) + _GAP * (len(lines) - 1)
+        page, top = Image.new("RGB", (across, down), "white"), 0
+        for line, height in zip(lines, heights, strict=True):
+            for n, one in enumerate(line):
+                page.paste(one, (n * (width + _GAP), top))
+            top += height + _GAP
         self.files.append(write(page, self._folder.free("contact", "png"), force=True))
         self._strips.clear()
 

@@ -52,17 +52,18 @@ class Folder:
         """Have files of these names replaced: an earlier run of the same question wrote them."""
         self._earlier |= {name.casefold() for name in names}
 
-    def free(self, stem: str, *suffixes: str) -> Path:
-        """A path without suffix clash: ``stem``, or ``stem-2`` and so on, free for every one of ``suffixes``.
+    def free(self, stem: str, suffix: str) -> Path:
+        """A path that is free: ``stem``, or ``stem-2`` and so on, with that suffix; it is reserved."""
+        return self.all_free(stem, [suffix])[0]
 
-        Given back with the first suffix; the names are reserved.
-        """
+    def all_free(self, stem: str, suffixes: Sequence[str]) -> list[Path]:
+        """A path for each suffix, all with one name that is free for every one of them; they are reserved."""
         number, name = 1, stem
         while any(self._taken(f"{name}.{suffix}") for suffix in suffixes):
             number += 1
             name = f"{stem}-{number}"
         self._mine |= {f"{name}.{suffix}".casefold() for suffix in suffixes}
-        return self.path / f"{name}.{suffixes[0]}"
+        return [self.path / f"{name}.{suffix}" for suffix in suffixes]
 
     def _taken(self, name: str) -> bool:
         if name.casefold() in self._mine:
@@ -94,8 +95,7 @@ class Folder:
         stems = file_stems([_without_suffix(explanation) for explanation in explanations])
         files = []
         for explanation, stem, own_scale in zip(explanations, stems, scales, strict=True):
-            first = self.free(stem, *formats)
-            paths = [first.with_name(f"{first.name.removesuffix(formats[0])}{suffix}") for suffix in formats]
+            paths = self.all_free(stem, formats)
             for path in paths:
                 own: dict[str, Any] = {} if path.suffix == ".npz" else {**own_scale, **options}
                 if path.suffix == ".svg":
@@ -104,22 +104,20 @@ class Folder:
             files.append(paths)
         return files
 
-    def save_grid(self, explanations: Explanations, word: str, suffix: str = "png", **options: Any) -> Path:
-        """Write all of one image in one picture, named after the image and ``word``; ``options`` are the grid's."""
+    def save_grid(self, explanations: Explanations, formats: Sequence[str] = ("png",), **options: Any) -> list[Path]:
+        """Write all of one image in one picture in every format; gives its files. ``options`` are the grid's."""
         _check_drawable(explanations)
-        path = self.free(f"{_slug(Path(explanations[0].name).stem) or 'image'}_{word}", suffix)
-        explanations.grid(path, force=True, **options)
-        return path
+        files = self.all_free(_stem_of(explanations, "compare"), formats)
+        for path in files:
+            explanations.grid(path, force=True, **options)
+        return files
 
     def save_strip(self, explanations: Explanations, formats: Sequence[str] = ("png",), **options: Any) -> list[Path]:
-        """Write the maps of one image's layers as one strip in every format, numbers map by map; gives the strip's
-        files. ``options`` are the strip's."""
+        """Write the maps of one image's layers as one strip in every format; gives its files. ``options`` are the
+        strip's."""
         _check_drawable(explanations)
         word = "_".join(dict.fromkeys(explanation.method for explanation in explanations))
-        pictures = [suffix for suffix in formats if suffix != "npz"]
-        stem = f"{_slug(Path(explanations[0].name).stem) or 'image'}_{word}"
-        first = self.free(stem, *pictures)
-        files = [first.with_name(f"{first.name.removesuffix(pictures[0])}{suffix}") for suffix in pictures]
+        files = self.all_free(_stem_of(explanations, word), formats)
         for path in files:
             explanations.strip(path, force=True, **options)
         return files
@@ -130,9 +128,7 @@ class Folder:
         for suffix in formats:
             if suffix not in GALLERY_FORMATS:
                 raise UsageError(f"no format {suffix!r}; one of {', '.join(GALLERY_FORMATS)}")
-        first = self.free(self.stem(words), *formats)
-        files = [first.with_name(f"{first.name.removesuffix(formats[0])}{suffix}") for suffix in formats]
-        return [gallery.save(path, force=True) for path in files]
+        return [gallery.save(path, force=True) for path in self.all_free(self.stem(words), formats)]
 
     def save_pixels(self, pixels: NDArray[np.uint8], stem: str) -> Path:
         """Write one picture, uint8 ``[H, W, 3]``, as a PNG."""
@@ -164,6 +160,11 @@ def _check_drawable(explanations: Sequence[Explanation]) -> None:
                 f"{answer.method}{where} has values of shape {answer.values.shape}, of which there is no picture; "
                 "take a layer with two spatial axes, or explain into --format npz"
             )
+
+
+def _stem_of(explanations: Explanations, word: str) -> str:
+    """The name of what shows all of one image, after the image and ``word``."""
+    return f"{_slug(Path(explanations[0].name).stem) or 'image'}_{word}"
 
 
 def _slug(text: str) -> str:

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 import seewhy
+from seewhy.explanation import Explanation
 
 
 def test_the_document_has_all_that_it_promises(say: Any, work: Path) -> None:
@@ -150,6 +151,32 @@ def test_compare_draws_one_grid_and_shares_every_pass(say: Any, work: Path) -> N
     assert [line.split()[0] for line in text.out.splitlines()[1:]] == [
         "grad-cam", "layer-cam", "seewhy-out/a_compare-2.png",
     ]  # fmt: skip
+
+
+def test_compare_writes_every_format_and_the_numbers_of_each_map(say: Any, work: Path) -> None:
+    said = say(
+        "compare", "a.png", "-M", "grad-cam", "-M", "saliency", *("--format", "pdf", "--format", "npz"), "--json"
+    )
+    own = [each["files"] for each in said.document["images"][0]["explanations"]]
+    assert [Path(file).suffix for files in own for file in files] == [".npz", ".pdf"] * 2
+    assert own[0][1] == own[1][1] == "seewhy-out/a_compare.pdf"
+    for files, method in zip(own, ("grad-cam", "saliency"), strict=True):
+        assert Explanation.load(files[0]).method == method
+    assert Path(own[0][1]).read_bytes().startswith(b"%PDF")
+    assert not list(Path("seewhy-out").glob("*.png"))
+
+
+def test_a_note_stands_with_the_maps_it_is_about(say: Any, work: Path) -> None:
+    """It was lost, unless the first map had it."""
+    words = ("-M", "saliency", "-M", "occlusion", "--set", "adaptive=true")
+    one = say("explain", "a.png", *words, "--json").document["images"][0]
+    first, second = one["explanations"]
+    (note,) = second["notes"]
+    assert "windows scored" in note
+    assert (one["notes"], first["notes"]) == ([], [])
+    lines = say("explain", "a.png", *words).out.splitlines()
+    at = next(n for n, line in enumerate(lines) if line.startswith("  occlusion"))
+    assert lines[at + 1].strip() == f"note: {note}"
 
 
 def test_compare_has_all_of_a_target_in_one_line_up_to_six(say: Any, work: Path) -> None:

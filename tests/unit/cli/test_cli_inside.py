@@ -221,7 +221,7 @@ def test_the_answer_in_the_text_is_the_model_s_and_no_layer_s(say: Any) -> None:
     assert said.code == 0, said.err
     first, *rest = said.out.splitlines()
     output = next(line for line in rest if " at " not in line and "saliency-by-layer for" in line)
-    score = output.split("(output ")[1].split(")")[0]
+    score = output.split("for output 0 (")[1].split(")")[0]
     assert float(first.split("output ")[1]) == pytest.approx(float(score), rel=1e-2)
 
 

@@ -128,6 +128,10 @@ def test_without_an_image_the_heatmap_is_drawn(make: Any) -> None:
     assert "zero everywhere" in words(make(BUMP * 0, image=None).figure_svg())
 
 
+def test_a_title_does_not_say_the_same_word_twice(make: Any) -> None:
+    assert titles(make(target="output 0", unit="output", score=-1.2, layer=None))[1] == "output 0 · -1.2"
+
+
 def test_titles_name_everything_that_the_map_depends_on(make: Any) -> None:
     explanation = make(contrast="top-10", name="my cat")
     assert titles(explanation) == ("grad-cam", "tiger cat · logit 11.6", "layer4 · against top-10")
@@ -142,7 +146,7 @@ def test_titles_name_everything_that_the_map_depends_on(make: Any) -> None:
     ):
         assert each in svg
     assert titles(make(contrast="against the lynx", layer=None, unit=""))[1:] == (
-        "tiger cat · 11.6",
+        "tiger cat · score 11.6",
         "against the lynx",
     )
 
