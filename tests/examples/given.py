@@ -51,3 +51,48 @@ def to_tensor(picture: Image.Image) -> Tensor:
 def scores(inputs: Tensor) -> Tensor:
     """Any function from a batch to scores [B, K]."""
     return torch.stack([inputs.mean((1, 2, 3)), inputs.amax((1, 2, 3))], 1)
+
+
+class Siamese(nn.Module):
+    """How alike two pictures are, in two ways."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.back = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())
+        self.head = nn.Linear(8, 2)
+
+    def forward(self, left: Tensor, right: Tensor) -> Tensor:
+        """Scores [B, 2]."""
+        a, b = (self.head(self.back(side).mean((2, 3))) for side in (left, right))
+        return a * b
+
+
+class LateFusion(nn.Module):
+    """A picture, and what else is known of a patient."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.back = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())
+        self.hospital, self.head = nn.Embedding(9, 8), nn.Linear(8, 2)
+
+    def forward(self, image: Tensor, hospital: Tensor, *, age: Tensor, invert: bool = False) -> Tensor:
+        """Scores [B, 2]."""
+        pooled = self.back(-image if invert else image).mean((2, 3))
+        return self.head(pooled * self.hospital(hospital)) + age
+
+
+class Towers(nn.Module):
+    """A picture beside prompts, as CLIP has them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.see, self.words = nn.Sequential(nn.Conv2d(3, 8, 16, stride=16), nn.ReLU()), nn.Embedding(100, 8)
+
+    def forward(self, input_ids: Tensor, pixel_values: Tensor) -> dict[str, Tensor]:
+        """``logits_per_image`` [B, prompts]."""
+        return {"logits_per_image": self.see(pixel_values).mean((2, 3)) @ self.words(input_ids).mean(1).T}
+
+
+siamese, late_fusion, clip = Siamese().eval(), LateFusion().eval(), Towers().eval()
+first, second = batch[:1], batch[1:]
+prompts: Tensor = torch.tensor([[1, 2, 3], [1, 2, 4]])

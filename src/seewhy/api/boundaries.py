@@ -24,7 +24,6 @@ from seewhy.core.forward.answers import last_linear
 from seewhy.core.forward.demand import Demand
 from seewhy.core.forward.result import Forward
 from seewhy.core.forward.session import Session
-from seewhy.core.network.borrowed import Network
 from seewhy.core.network.places import find_place, place_name
 from seewhy.core.schedule.batch_mates import each_of, look
 from seewhy.errors import CapabilityError, TargetError, UnknownName, UsageError
@@ -114,7 +113,7 @@ def boundary(
 
 
 def _found(model: Model, layer: str | nn.Module) -> str:
-    root = Network(model.module).module
+    root = model.network().module
     name = place_name(root, layer)
     find_place(root, name, model.spec)
     return name

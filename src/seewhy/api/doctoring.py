@@ -69,7 +69,7 @@ def diagnose(
 
 
 def _diagnosed(wrapped: Model, image: Any, methods: Sequence[str] | None, progress: Progress) -> Diagnosis:
-    network = Network(wrapped.module)
+    network = wrapped.network()
     items = probes(wrapped, image)
     x, other = (network.like(item.tensor[None]) for item in items)
     training = (

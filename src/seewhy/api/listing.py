@@ -17,7 +17,6 @@ from seewhy.core.forward.result import Forward
 from seewhy.core.forward.session import Session
 from seewhy.core.layers.candidates import Candidate
 from seewhy.core.layers.choice import Chooser, choose
-from seewhy.core.network.borrowed import Network
 from seewhy.core.network.places import TAKEN
 from seewhy.core.targets import Logit
 from seewhy.errors import CapabilityError, OutOfMemory, TargetError, UsageError, reason
@@ -75,7 +74,7 @@ def layers(model: Model | nn.Module | Callable[[Tensor], Any] | str, input: Any 
     [('0', (6, 6), False), ('1', (6, 6), True), ('2', (1, 1), False)]
     """
     wrapped = taken(model)
-    network = Network(wrapped.module)
+    network = wrapped.network()
     root = network.module
     x = network.like(_noise(wrapped) if input is None else _given(wrapped, input))
     with network.borrowed() as call:

@@ -14,7 +14,6 @@ from seewhy.api.given.images import read_items
 from seewhy.core.compile.programs import Preparer
 from seewhy.core.forward.demand import Demand
 from seewhy.core.forward.session import Session
-from seewhy.core.network.borrowed import Network
 from seewhy.core.network.places import find_place
 from seewhy.models import Model
 from seewhy.models.loader import taken
@@ -58,7 +57,7 @@ def prepare(
     """
     wrapped = taken(model)
     items, _ = read_items(wrapped, image)
-    network = Network(wrapped.module)
+    network = wrapped.network()
     names = [layers] if isinstance(layers, str) else list(layers)
     x = network.like(torch.stack([item.tensor for item in items[:1]] * 2))
     with network.borrowed() as call:

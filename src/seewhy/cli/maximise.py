@@ -76,7 +76,6 @@ def maximise(
     """
     from seewhy.api.asked.targets import aim
     from seewhy.api.inside.visualisation import maximise as maximise_
-    from seewhy.core.network.borrowed import Network
     from seewhy.explanation import together
     from seewhy.registry import methods
 
@@ -85,7 +84,7 @@ def maximise(
     asked |= {name: value for name, value in said.items() if value is not None}
     with showing(source, output, format_) as show:
         for target in targets:  # a misspelt one is found out before minutes are spent on the others
-            aim(show.model, Network(show.model.module), target)
+            aim(show.model, show.model.network(), target)
         made: list[Gallery] = []
         for target in dict.fromkeys(targets):
             early = Early(show.folder, (show.model.name, target, "maximise"))

@@ -5,21 +5,22 @@ from __future__ import annotations
 import hashlib
 import operator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 from seewhy.core.compile.checksums import Bits
 from seewhy.core.compile.state import addresses
 from seewhy.core.network.borrowed import submodules, tensors_of
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator
+    from collections.abc import Hashable, Iterator, Mapping
 
-__all__ = ["cached_fingerprint", "fingerprint"]
+__all__ = ["cached_fingerprint", "fingerprint", "of_inputs"]
 
 #: how many values of a tensor are looked at before its cached fingerprint is believed
 _SAMPLE = 64
@@ -110,4 +111,19 @@ def fingerprint(module: nn.Module) -> str:
         for name, tensor in _tensors(module):
             digest.update(f"{name}|{tuple(tensor.shape)}|{tensor.dtype}\n".encode())
             digest.update(_content(tensor))
+    return digest.hexdigest()[:16]
+
+
+def of_inputs(own: str, opened: int | str, values: Mapping[int | str, Any]) -> str:
+    """16 hexadecimal digits of a network whose own are ``own``, and of what it is given beside input ``opened``."""
+    digest = hashlib.sha256(f"{own}|{opened!r}".encode())
+    for key, value in values.items():
+        leaves, spec = pytree.tree_flatten(value)
+        digest.update(f"|{key!r}|{spec}".encode())
+        for leaf in leaves:
+            if isinstance(leaf, Tensor):
+                digest.update(f"|{tuple(leaf.shape)}|{leaf.dtype}".encode())
+                digest.update(_content(leaf))
+            else:
+                digest.update(f"|{leaf!r}".encode())
     return digest.hexdigest()[:16]

@@ -68,11 +68,11 @@ def check_takes_one(module: Any) -> None:
     if len(needed) < 2:
         return
     name = type(module).__name__ if isinstance(module, nn.Module) else getattr(module, "__name__", "this function")
-    first, *others = needed
-    given = ", ".join([first, *(f"self.{other}" for other in others)])
+    _, *others = needed
+    held = ", ".join(f"{other!r}: ..." for other in others)
     raise CapabilityError(
-        f"{name} takes {len(needed)} inputs ({', '.join(needed)}), and maps are made of one: wrap it in a module that "
-        f"holds the others, whose forward(self, {first}) returns self.model({given})"
+        f"{name} takes {len(needed)} inputs ({', '.join(needed)}), and maps are made of one: hold the others, "
+        f"seewhy.wrap(model, inputs={{{held}}})"
     )
 
 

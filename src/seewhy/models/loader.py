@@ -14,9 +14,11 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from seewhy.core.network.held_inputs import one_input
 from seewhy.errors import ModelError, SeewhyError, UnknownName, UsageError, nearest, one_line, reason
 from seewhy.models import builtin, hf_, keras_, onnx_, pt2_, python_, timm_, torchvision_
 from seewhy.models._scheme import ModelRequest, Scheme
+from seewhy.models.held_inputs import hold
 from seewhy.models.labels import Labels, read_labels
 from seewhy.models.model import Model
 from seewhy.models.preprocess import Preprocess
@@ -138,28 +140,34 @@ def wrap(
     ``module`` is a `torch.nn.Module`, a `keras.Model`, any callable from inputs to outputs, or a `Model` (given
     back with what is replaced). ``labels`` is a sequence, a mapping of number to name, or a .txt or .json
     file's path. A timm network brings its own preprocessing and labels where none are given. ``inputs`` holds
-    all inputs but one of a Keras model that has several, by name or number: one row each, the same for every
-    image. Raises `UsageError` for what cannot be called, and for networks that take words first.
+    all inputs but one of a network that has several, by name or number; the one left out is explained. A tensor or
+    array of one row, [1, ...], is the same for every image; for a torch network everything else is handed on as it is
+    (twenty prompts, a flag). Raises `UsageError` for what cannot be called, for names that are no inputs, and for
+    networks that take words first.
 
     >>> wrap(torch.nn.Flatten(), labels=["cat", "dog"]).find_label("DOG")
     1
     """
-    if inputs is not None and not keras_.is_keras_model(module):
-        raise UsageError("inputs= is for a keras.Model of several inputs; for others wrap a function of one input")
     if keras_.is_keras_model(module):
         return _override(keras_.in_hand(module, name, inputs), labels, preprocess)
     if isinstance(module, Model):
         model = module if name is None else dataclasses.replace(module, name=name)
+        if inputs:
+            model = dataclasses.replace(model, held_inputs=hold(model.module, inputs))
         return _override(model, labels, preprocess)
     if isinstance(module, str | Path):
         raise UsageError(f"wrap takes a network, not the text {str(module)!r}; to load one by name: load(...)")
     if inspect.isclass(module) or not callable(module):
         what = f"the class {module.__name__}" if inspect.isclass(module) else f"a {type(module).__name__}"
         raise UsageError(f"wrap takes a torch.nn.Module or a function from inputs to outputs, not {what}")
-    _check_sees(module)
+    held = hold(module, inputs) if inputs else None
+    if held is None:
+        _check_sees(module)
     if pt2_.is_exported(module):
         name, module = name or "exported program", pt2_.in_hand(module)
     called = name or getattr(module, "__name__", None) or type(module).__name__
+    if held is not None and not isinstance(module, nn.Module):
+        module, held = one_input(module, held), None
     own_preprocess, own_labels = _metadata(module)
     model = Model(
         module,
@@ -168,6 +176,7 @@ def wrap(
         labels=own_labels,
         weights="in hand",
         synonyms=own_labels is not None,
+        held_inputs=held,
     )
     return _override(model, labels, preprocess)
 

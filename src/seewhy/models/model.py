@@ -10,11 +10,12 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from seewhy.core.network.borrowed import Network
 from seewhy.core.network.foreign import Foreign
 from seewhy.errors import UsageError, one_line, reason
 from seewhy.html import pairs
 from seewhy.models import labels as _labels
-from seewhy.models._fingerprint import cached_fingerprint
+from seewhy.models._fingerprint import cached_fingerprint, of_inputs
 from seewhy.models._pixels import DRAWN_ON_WHITE
 from seewhy.models.input_shape import check_takes_one
 from seewhy.models.preprocess import Preprocess
@@ -22,6 +23,7 @@ from seewhy.models.preprocess import Preprocess
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from seewhy.core.network.held_inputs import HeldInputs
     from seewhy.models.images import Photo
 
 __all__ = ["Model"]
@@ -39,6 +41,7 @@ class Model:
     how far the torch version that gradients and layers are taken from may be from its scores, as a share of the largest
     one; it is checked on the input of every call. None for networks of torch. ``held`` is what ``module`` needs and
     holds weakly, if anything. ``labelled_by`` says where labels came from that a caller gave; '' for a network's own.
+    ``held_inputs`` are those of a torch network besides the explained one.
 
     Raises `CapabilityError` for a network that takes several inputs.
     """
@@ -54,9 +57,15 @@ class Model:
     tolerance: float | None = None
     held: Any = None
     labelled_by: str = ""
+    held_inputs: HeldInputs | None = None
 
     def __post_init__(self) -> None:
-        check_takes_one(self.module)
+        if self.held_inputs is None:
+            check_takes_one(self.module)
+
+    def network(self) -> Network:
+        """The network as the engine borrows it, with the inputs that are held."""
+        return Network(self.module, held_inputs=self.held_inputs)
 
     @property
     def channels_last(self) -> bool:
@@ -215,7 +224,10 @@ class Model:
         Any change of a parameter or buffer changes it. Cached by each tensor's address, version and a sample of
         its values: only a write of single elements through ``.data`` after the first call can go unnoticed.
         """
-        return cached_fingerprint(self.module) if isinstance(self.module, nn.Module) else ""
+        if not isinstance(self.module, nn.Module):
+            return ""
+        own = cached_fingerprint(self.module)
+        return own if self.held_inputs is None else of_inputs(own, self.held_inputs.open, self.held_inputs.values)
 
 
 def _parameters(module: Any) -> int | None:

@@ -17,7 +17,6 @@ from seewhy.core.forward.session import Session
 from seewhy.core.forward.settings import Settings
 from seewhy.core.layers.choice import read_layer
 from seewhy.core.memory_budget import chunks
-from seewhy.core.network.borrowed import Network
 from seewhy.core.network.places import Place
 from seewhy.core.schedule.attempts import attempts
 from seewhy.core.schedule.batch_mates import each_of, look
@@ -82,7 +81,7 @@ def read_each(
 ) -> list[T]:
     """What ``read`` gives for every item, in their order: it takes a session of some of them, and which those are, in
     chunks that fit into ``memory``."""
-    network, found = Network(model.module), dict[int, T]()
+    network, found = model.network(), dict[int, T]()
     for attempt in attempts(network, Settings(memory=memory)):
         found.clear()
         with attempt, network.borrowed() as call:

@@ -58,7 +58,7 @@ class Plan:
         settings, fuse = request.settings, request.fuse
         names = [request.method] if isinstance(request.method, str) else list(request.method)
         methods = _methods(names, call)
-        network = Network(model.module)
+        network = model.network()
         _check_capabilities(network, methods)
         if settings.differentiable and (fixed := [m for m in methods if not m.card.differentiable]):
             raise CapabilityError(

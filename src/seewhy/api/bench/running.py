@@ -74,7 +74,7 @@ def bench(
     (['seewhy', 'forward'], 1)
     """
     wrapped = taken(model)
-    network = Network(wrapped.module)
+    network = wrapped.network()
     names = _names(network, method)
     shares = _own(names, settings or {})
     item = probes(wrapped, image)[0]

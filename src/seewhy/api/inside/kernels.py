@@ -60,7 +60,7 @@ def filters(
     """
     shared = check_word("scale", scale, ("shared", "each")) == "shared"
     wrapped = taken(model)
-    network = Network(wrapped.module)
+    network = wrapped.network()
     name, conv = _convolution(network, layer, wrapped.spec)
     weights = _weights(network, conv)
     shown, which, channels = registry["filters"].formula(weights, top=top, order=order, slices=slices)

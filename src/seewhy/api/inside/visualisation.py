@@ -23,7 +23,6 @@ from seewhy.core.forward.answers import score_batch
 from seewhy.core.forward.session import Session
 from seewhy.core.forward.settings import Settings
 from seewhy.core.layers.choice import read_layer
-from seewhy.core.network.borrowed import Network
 from seewhy.core.network.places import INPUT
 from seewhy.core.schedule.attempts import attempts
 from seewhy.core.schedule.engine import Engine
@@ -74,7 +73,7 @@ def maximise(
     """
     began = time.perf_counter()
     wrapped = taken(model)
-    network, method = Network(wrapped.module), registry["maximise"]
+    network, method = wrapped.network(), registry["maximise"]
     if isinstance(network.module, torch.jit.ScriptModule):
         raise CapabilityError("maximise looks at layers, which TorchScript hides; use the original module")
     what, (own,) = aim(wrapped, network, target), split_parameters([method], parameters)

@@ -24,6 +24,7 @@ from torch.utils._device import DeviceContext
 from seewhy.core.compile.functional import make_functional
 from seewhy.core.network.borrowed import submodules, unwrap
 from seewhy.core.network.devices import OurDevice
+from seewhy.core.network.held_inputs import HeldInputs, OneInput
 from seewhy.core.uninterrupted import apart
 from seewhy.errors import CapabilityError
 
@@ -52,8 +53,9 @@ class Exported:
         return sum(node.op == "call_function" for node in self.graph.nodes)
 
 
-def export(module: nn.Module, x: Tensor) -> Exported:
-    """The graph of ``module`` (in eval mode) for inputs like ``x`` [B, C, *size], of any batch.
+def export(module: nn.Module, x: Tensor, held: HeldInputs | None = None) -> Exported:
+    """The graph of ``module`` (in eval mode) for inputs like ``x`` [B, C, *size], of any batch; ``held`` is what it is
+    given besides.
 
     Raises `CapabilityError` with the reason in a line where torch cannot export it, or where its forward changes
     buffers.
@@ -67,14 +69,15 @@ def export(module: nn.Module, x: Tensor) -> Exported:
             # a batch of one would be taken for a constant
             example = torch.zeros(2, *x.shape[1:], dtype=x.dtype, device=x.device)
             batch = ({0: torch.export.Dim.DYNAMIC},)
-            return torch.export.export(root, (example,), dynamic_shapes=batch, strict=False)
+            shown = root if held is None else OneInput(root, held)
+            return torch.export.export(shown, (example,), dynamic_shapes=batch, strict=False)
 
     try:
         with _as_it_was(root), _quiet():
             program = apart(work)
     except Exception as error:  # whatever torch, or the model under torch's tracing, cannot do
         raise CapabilityError(f"torch cannot export it ({type(error).__name__}: {_first_line(error)})") from error
-    return _lifted(program, root)
+    return _lifted(program, root, "" if held is None else "network.")
 
 
 def function_modes() -> list[Any]:
@@ -82,8 +85,9 @@ def function_modes() -> list[Any]:
     return list(_get_current_function_mode_stack())  # type: ignore[no-untyped-call]
 
 
-def _lifted(program: Any, root: nn.Module) -> Exported:
-    """The program's graph with the module's live tensors in the place of its inputs for them."""
+def _lifted(program: Any, root: nn.Module, prefix: str) -> Exported:
+    """The program's graph with the module's live tensors in the place of its inputs for them; ``prefix`` is what its
+    names of them begin with."""
     live = dict(
         itertools.chain(root.named_parameters(remove_duplicate=False), root.named_buffers(remove_duplicate=False))
     )
@@ -92,7 +96,8 @@ def _lifted(program: Any, root: nn.Module) -> Exported:
     graph, copies = fx.Graph(), dict[fx.Node, fx.Node]()
     for node in program.graph.nodes:
         if node.op == "placeholder" and node.name in targets:
-            tensor = live.get(targets[node.name], program.constants.get(targets[node.name]))
+            target = targets[node.name]
+            tensor = live.get(target.removeprefix(prefix), program.constants.get(target))
             if not isinstance(tensor, Tensor):
                 raise CapabilityError(f"its graph reads {targets[node.name]!r}, which is no tensor of the model")
             held[node.name] = tensor
@@ -107,13 +112,23 @@ def _lifted(program: Any, root: nn.Module) -> Exported:
         else:
             raise CapabilityError(f"its graph has {node.op} {node.target}: control flow, or gradients switched off")
         if node.op != "output":
-            copies[node].meta = dict(node.meta)
+            copies[node].meta = _unprefixed(node.meta, prefix)
         if node.target is ATEN.conv2d.default:
             copies[node].meta |= _geometry(held.get(node.args[1].name))
     if sum(node.op == "placeholder" for node in graph.nodes) != 1:
         raise CapabilityError("its graph has more inputs than the image")
     make_functional(graph)
     return Exported(graph, held, program.call_spec.out_spec)
+
+
+def _unprefixed(meta: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """What is known of a node, the names of layers without the ``prefix``."""
+    stack = meta.get("nn_module_stack") if prefix else None
+    if not stack:
+        return dict(meta)
+    inner = prefix.rstrip(".")
+    names = {key: ("" if path == inner else path.removeprefix(prefix), kind) for key, (path, kind) in stack.items()}
+    return {**meta, "nn_module_stack": names}
 
 
 def _geometry(weight: Tensor | None) -> dict[str, Any]:

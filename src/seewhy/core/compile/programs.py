@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils._python_dispatch import _disable_current_modes
 
 from seewhy.core.compile.building import Build, Prepared, Steps
@@ -149,11 +149,11 @@ class PreparedShape:
 
 
 # weak keys: a module's preparations die with it
-_prepared: WeakKeyDictionary[nn.Module, dict[Hashable, PreparedShape]] = WeakKeyDictionary()
+_prepared: WeakKeyDictionary[Any, dict[Hashable, PreparedShape]] = WeakKeyDictionary()
 
-_spent: WeakKeyDictionary[nn.Module, dict[Hashable, _Spent]] = WeakKeyDictionary()
+_spent: WeakKeyDictionary[Any, dict[Hashable, _Spent]] = WeakKeyDictionary()
 
-_rebuilt: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()
+_rebuilt: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 
 _guard = threading.Lock()
 
@@ -161,7 +161,7 @@ _guard = threading.Lock()
 def known_pieces(network: Network, x: Tensor, *, gradients: bool) -> Pieces | None:
     """How many samples like ``x`` [C, *size] at a time go through ``network`` fastest, as far as an earlier call has
     prepared it."""
-    known = _prepared.get(network.root, {}).get(_key(x)) if network.root is not None else None
+    known = _prepared.get(network.key, {}).get(_key(x)) if network.root is not None else None
     return None if known is None else known.pieces.get(_kind(gradients=gradients))
 
 
@@ -207,7 +207,7 @@ class Preparer:
         worth it."""
         if self._idle or self._found is not None:
             return
-        root = self._network.module
+        root = self._network.key
         known = _prepared.get(root, {}).get(self._key)
         to_come = samples * (seconds_each or 0.0)
         if known is None and self._mode == "auto" and self._eager.seconds + to_come < self._price(seconds_each):
@@ -230,7 +230,7 @@ class Preparer:
         """Note that eager passes of so many ``samples`` took so long."""
         if not self._idle and self._found is None:
             with _guard:
-                spent = _spent.setdefault(self._network.module, {}).setdefault(self._key, _Spent())
+                spent = _spent.setdefault(self._network.key, {}).setdefault(self._key, _Spent())
                 spent.seconds += seconds
                 spent.samples += samples
 
@@ -300,7 +300,7 @@ class Preparer:
     @property
     def _eager(self) -> _Spent:
         """What eager passes took so far, of this network on inputs like these, in all calls."""
-        return _spent.get(self._network.module, {}).get(self._key, _Spent())
+        return _spent.get(self._network.key, {}).get(self._key, _Spent())
 
     def _price(self, seconds_each: float | None = None) -> float:
         """About how many seconds preparing takes, where a sample's passes take ``seconds_each`` (without, as they did
@@ -325,7 +325,7 @@ class Preparer:
         return around(self._x) or hooked(network.parts) or kinds(network.held)
 
     def _prepare(self, now: Hashable) -> PreparedShape:
-        root = self._network.module
+        root = self._network.key
         shape = PreparedShape(now, addresses(self._network.held))
         if _rebuilt.get(root, 0) > _PATIENCE:
             shape.why_not = "the model's own attributes keep changing, so that no graph of it holds"
@@ -334,7 +334,7 @@ class Preparer:
         self._network.keep_buffers()
         try:
             shape.structure = at_rest(self._network, self._call, self._x[:1])
-            shape.build = Build(export(root, self._x))
+            shape.build = Build(export(self._network.module, self._x, self._network.held_inputs))
             if mixes(self._call, self._x[:1], self._network.computes_in(self._x)):
                 # together as far as there is memory: what each gives depends on those beside it
                 shape.pieces = {kind: Pieces(_TOGETHER, 1) for kind in ("scores", "gradients")}

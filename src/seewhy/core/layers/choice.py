@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from seewhy.core.forward.attention import INSTEAD
 from seewhy.core.forward.demand import Demand
@@ -39,9 +40,9 @@ __all__ = [
 ]
 
 # weak keys: an id() can be reused by another model, a dead module's entry cannot
-_chosen: WeakKeyDictionary[nn.Module, dict[tuple[object, ...], str]] = WeakKeyDictionary()
+_chosen: WeakKeyDictionary[Any, dict[tuple[object, ...], str]] = WeakKeyDictionary()
 
-_proofs: WeakKeyDictionary[nn.Module, dict[tuple[object, ...], dict[str, Proof | None]]] = WeakKeyDictionary()
+_proofs: WeakKeyDictionary[Any, dict[tuple[object, ...], dict[str, Proof | None]]] = WeakKeyDictionary()
 
 
 def proofs_of(network: Network, size: tuple[int, ...]) -> dict[str, Proof | None]:
@@ -51,7 +52,7 @@ def proofs_of(network: Network, size: tuple[int, ...]) -> dict[str, Proof | None
 
 
 def _known(network: Network, state: tuple[object, ...]) -> dict[str, Proof | None]:
-    return _proofs.get(network.module, {}).get(state, {})
+    return _proofs.get(network.key, {}).get(state, {})
 
 
 def _state(network: Network, makeup: int, size: tuple[int, ...]) -> tuple[object, ...]:
@@ -70,15 +71,15 @@ class Chooser:
 
     def known(self, size: tuple[int, ...]) -> str | None:
         """The layer chosen earlier for inputs of this size, if the model still has the same parts."""
-        return _chosen.get(self._network.module, {}).get(self._state(size))
+        return _chosen.get(self._network.key, {}).get(self._state(size))
 
     def remember(self, size: tuple[int, ...], name: str) -> None:
         """Keep the choice."""
-        _chosen.setdefault(self._network.module, {})[self._state(size)] = name
+        _chosen.setdefault(self._network.key, {})[self._state(size)] = name
 
     def forget(self, size: tuple[int, ...]) -> None:
         """Drop the choice."""
-        _chosen.get(self._network.module, {}).pop(self._state(size), None)
+        _chosen.get(self._network.key, {}).pop(self._state(size), None)
 
     def proofs(self, size: tuple[int, ...]) -> dict[str, Proof | None]:
         """What pictures of this size have said of places, as long as the model has the same parts; None for a place
@@ -88,7 +89,7 @@ class Chooser:
 
     def keep(self, size: tuple[int, ...], proofs: Mapping[str, Proof | None]) -> None:
         """Keep what pictures said, and have the network read its layers so."""
-        _proofs.setdefault(self._network.module, {}).setdefault(self._state(size), {}).update(proofs)
+        _proofs.setdefault(self._network.key, {}).setdefault(self._state(size), {}).update(proofs)
         self.apply(size)
 
     def instead(self, size: tuple[int, ...], name: str, behind: Sequence[str]) -> None:

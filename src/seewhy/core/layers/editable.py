@@ -7,9 +7,8 @@ the module that takes it, goes on with the old values: a map of such changes wou
 
 from __future__ import annotations
 
+from typing import Any
 from weakref import WeakKeyDictionary
-
-from torch import nn
 
 from seewhy.core.forward.demand import Demand
 from seewhy.core.forward.result import Forward, whole
@@ -23,7 +22,7 @@ from seewhy.errors import CapabilityError, TargetError
 __all__ = ["check_editable"]
 
 # weak keys: what was found of a network goes with it
-_known: WeakKeyDictionary[nn.Module, dict[tuple[str, int | None, str], bool]] = WeakKeyDictionary()
+_known: WeakKeyDictionary[Any, dict[tuple[str, int | None, str], bool]] = WeakKeyDictionary()
 
 
 def check_editable(session: Session, name: str, place: Place) -> None:
@@ -31,7 +30,7 @@ def check_editable(session: Session, name: str, place: Place) -> None:
     first input shows, once for a network and place. Raises `CapabilityError`."""
     if session.network.root is None:
         return
-    known = _known.setdefault(session.network.root, {})
+    known = _known.setdefault(session.network.key, {})
     key = place.name, place.call, place.element
     if key not in known:
         with unmetered():

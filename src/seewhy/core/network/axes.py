@@ -13,7 +13,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from seewhy.core.intercept.functions import Call, Interceptor
 from seewhy.core.network.borrowed import Network
@@ -27,7 +27,7 @@ _READERS = dict.fromkeys(
 ) | {"linear": -1}
 
 # weak keys: what was found of a network goes with it
-_known: WeakKeyDictionary[nn.Module, dict[tuple[int, ...], str]] = WeakKeyDictionary()
+_known: WeakKeyDictionary[Any, dict[tuple[int, ...], str]] = WeakKeyDictionary()
 
 
 class _Reached(BaseException):
@@ -41,7 +41,7 @@ def check_axes(network: Network, call: Callable[[Tensor], Any], x: Tensor) -> No
         return
     shape, verdict = tuple(x.shape[1:]), "undecided"  # of a function, whose layers nobody sees
     if network.root is not None:
-        known = _known.setdefault(network.root, {})
+        known = _known.setdefault(network.key, {})
         if shape not in known:
             known[shape] = _found(network, call, x[:1].detach())
         verdict = known[shape]

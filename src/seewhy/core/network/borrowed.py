@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from seewhy.core.network.devices import made_here
 from seewhy.core.network.fitting import does_not_fit, of_input, of_shapes
 from seewhy.core.network.foreign import Foreign, program_of
+from seewhy.core.network.held_inputs import HeldInputs
 from seewhy.core.network.uncompiled import uncompiled, unrepeated
 from seewhy.errors import CapabilityError, SeewhyError, reason
 
@@ -128,10 +129,15 @@ _SEVERAL = 2
 _NOT_ONE_TENSOR = (TypeError, AttributeError, LookupError)
 
 
-def _not_taken(root: nn.Module, x: Tensor, error: Exception) -> CapabilityError:
+def _not_taken(root: nn.Module, x: Tensor, error: Exception, held: HeldInputs | None = None) -> CapabilityError:
+    if held is not None:
+        return CapabilityError(
+            f"{type(root).__name__} was given {tuple(x.shape)} for {held.open!r}, with {held}, and raised "
+            f"{reason(error)}. A held tensor of one row, [1, ...], has a row for each image; others stay as they are"
+        )
     return CapabilityError(
-        f"{type(root).__name__} was given one tensor {tuple(x.shape)} and raised {reason(error)}. "
-        "If it takes several in a tuple or a dictionary, wrap it in a module that holds the others, whose "
+        f"{type(root).__name__} was given one tensor {tuple(x.shape)} and raised {reason(error)}. If it takes several, "
+        "hold the others, wrap(model, inputs={name: value}); if in one tuple or dictionary, wrap it in a module whose "
         "forward(self, x) puts them together"
     )
 
@@ -243,12 +249,13 @@ class Network:
 
     ``root`` is the module with wrappers taken off, or None for a callable; ``warned`` collects what the user ought to
     know about the model's state. ``program`` is what gives the scores where the module only stands for a network that
-    runs outside torch, unless the module is looked at ``alone``.
+    runs outside torch, unless the module is looked at ``alone``. ``held_inputs`` are those besides the explained one.
     """
 
     model: nn.Module | Callable[[Tensor], Any]
     warned: list[str] = field(default_factory=list)
     alone: bool = False
+    held_inputs: HeldInputs | None = None
 
     def __post_init__(self) -> None:
         self.root = unwrap(self.model) if isinstance(self.model, nn.Module) else None
@@ -279,6 +286,11 @@ class Network:
             why = self.program.why if self.program else "this model is a plain callable"
             raise CapabilityError(f"{why}: it has scores, but no gradients and no layers")
         return self.root
+
+    @property
+    def key(self) -> Any:
+        """What things are remembered of, as long as it lives: the network, or what it is given besides the image."""
+        return self.root if self.held_inputs is None else self.held_inputs
 
     @property
     def tensors(self) -> Iterator[Tensor]:
@@ -361,15 +373,22 @@ class Network:
 
             refused: list[tuple[Exception, tuple[int, ...]]] = []
 
+            held_inputs = self.held_inputs
+
             def call(x: Tensor) -> Any:
                 buffers.keep()
                 try:
                     with places():
-                        return torch.func.functional_call(root, clones, (x,)) if clones else root(x)
+                        given, named = ((x,), {}) if held_inputs is None else held_inputs.arguments(x)
+                        if clones:
+                            return torch.func.functional_call(root, clones, given, named)
+                        return root(*given, **named)
                 except (RuntimeError, AssertionError) as error:
                     own = isinstance(error, SeewhyError | torch.OutOfMemoryError)
+                    if held_inputs is not None and not own and of_shapes(error):
+                        raise _not_taken(root, x, error, held_inputs) from error
                     refused[:] = [] if own else [(error, tuple(x.shape))]
-                    if own or self.alone or not _takes_one(root, x, error):
+                    if own or self.alone or held_inputs is not None or not _takes_one(root, x, error):
                         raise
                     raise TakesOne(root, x, error) from error
                 except (*_NOT_ONE_TENSOR, ValueError) as error:
@@ -383,7 +402,7 @@ class Network:
                     refused[:] = [] if isinstance(error, SeewhyError) else [(error, tuple(x.shape))]
                     if isinstance(error, SeewhyError) or own:
                         raise
-                    raise _not_taken(root, x, error) from error
+                    raise _not_taken(root, x, error, held_inputs) from error
 
             try:
                 yield call

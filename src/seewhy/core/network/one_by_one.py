@@ -42,8 +42,8 @@ def keep_apart(network: Network, why: str) -> None:
 
 def key_of(network: Network) -> Any:
     """What a network is remembered by; None for a callable that cannot be."""
-    if network.root is not None:
-        return network.root
+    if network.key is not None:
+        return network.key
     try:
         hash(network.model)
         weakref.ref(network.model)

@@ -38,7 +38,7 @@ def best(objects: Mapping[str, Tensor], most: int) -> list[tuple[tuple[float, ..
 
 
 #: the keys under which models put the scores, in order of preference
-_KEYS = ("logits", "out", "scores", "output", "prediction", "predictions")
+_KEYS = ("logits", "logits_per_image", "out", "scores", "output", "prediction", "predictions")
 
 
 def main_tensor(raw: Any) -> Tensor:

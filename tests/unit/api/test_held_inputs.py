@@ -1,0 +1,255 @@
+"""Networks of several inputs: one is explained, the others are held; every number against the network run by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import seewhy
+from seewhy.errors import CapabilityError, UsageError
+
+PREPARE = [False, True, "verify"]
+
+
+class Siamese(nn.Module):
+    """Two images through one backbone; how alike they are, in four ways."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.back = nn.Sequential(
+            nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 8, 3, padding=1), nn.ReLU()
+        )
+        self.head = nn.Linear(8, 4)
+
+    def forward(self, left: Tensor, right: Tensor) -> Tensor:
+        a, b = (self.head(self.back(image).mean((2, 3))) for image in (left, right))
+        return 100 * (a - 2 * b).pow(2)
+
+
+class Patient(nn.Module):
+    """A picture, the number of a hospital, an age and a flag."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv2d(1, 6, 3), nn.ReLU())
+        self.hospital = nn.Embedding(5, 6)
+        self.scale = nn.Parameter(torch.tensor(2.0))  # of the network itself, and of no layer
+        self.out = nn.Linear(6, 3)
+
+    def forward(self, image: Tensor, hospital: Tensor, *, age: Tensor, invert: bool = False) -> Tensor:
+        pooled = self.features(-image if invert else image).mean((2, 3))
+        return self.out(self.scale * pooled * torch.sigmoid(self.hospital(hospital)) + age)
+
+
+def seeded(kind: type[nn.Module]) -> Any:
+    torch.manual_seed(0)
+    return kind().eval()
+
+
+PAIR = torch.rand(2, 1, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("prepare", PREPARE)
+@pytest.mark.parametrize("key", ["left", "right", 0, 1])
+def test_either_image_of_a_pair_is_explained(key: str | int, prepare: Any) -> None:
+    net = seeded(Siamese)
+    held = {"left": 0, "right": 1}.get(key, key) if isinstance(key, str) else key
+    model = seewhy.wrap(net, inputs={key: PAIR[held]})
+    x = PAIR[1 - held]
+
+    def score(image: Tensor) -> Tensor:
+        pair = (PAIR[0], image) if held == 0 else (image, PAIR[1])
+        return net(*pair)[:, 2]
+
+    leaf = x.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(score(leaf).sum(), leaf)
+    saliency = seewhy.explain(model, x, method="saliency", target=2, reduce="none", prepare=prepare)
+    np.testing.assert_allclose(saliency.values, gradient[0], rtol=1e-5, atol=1e-6)
+    assert saliency.score == pytest.approx(score(x).item(), rel=1e-6)
+
+    drops = np.zeros((16, 16))
+    for row in range(0, 16, 4):
+        for column in range(0, 16, 4):
+            hidden = x.clone()
+            hidden[:, :, row : row + 4, column : column + 4] = 0
+            drops[row : row + 4, column : column + 4] = (score(x) - score(hidden)).item()
+    occlusion = seewhy.explain(model, x, method="occlusion", target=2, window=4, stride=4, fill=0.0, prepare=prepare)
+    np.testing.assert_allclose(occlusion.values, drops, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("held", [0, 1])
+def test_the_class_activation_map_is_of_the_explained_image(held: int) -> None:
+    """A backbone that two images share runs twice: the right one of its calls is read."""
+    net = seeded(Siamese)
+    kept: list[Tensor] = []
+    leaf = PAIR[1 - held].clone()
+    with torch.enable_grad():
+        for n in (0, 1):
+            features = net.back(PAIR[held] if n == held else leaf).detach().requires_grad_()
+            kept.append(features)
+        a, b = (net.head(features.mean((2, 3))) for features in kept)
+        own = kept[1 - held]
+        (gradient,) = torch.autograd.grad((100 * (a - 2 * b).pow(2))[0, 2], own)
+    expected = (own * gradient.mean((2, 3), keepdim=True)).sum(1)[0].detach()
+    found = seewhy.explain(seewhy.wrap(net, inputs={held: PAIR[held]}), leaf, method="grad-cam", target=2)
+    np.testing.assert_allclose(found.values, expected, rtol=1e-4, atol=1e-6)
+    assert found.status.ok or "evidence" in found.status.cause
+
+
+@pytest.mark.parametrize("prepare", PREPARE)
+def test_numbers_flags_and_names_are_handed_on(prepare: Any) -> None:
+    net = seeded(Patient)
+    images = torch.rand(3, 1, 12, 12)
+    others = {"hospital": np.array([3]), "age": torch.tensor([[0.4]]), "invert": True}
+    leaf = images.clone().requires_grad_()
+    by_hand = net(leaf, torch.tensor([3]), age=torch.tensor([[0.4]]), invert=True)[:, 1]
+    (gradient,) = torch.autograd.grad(by_hand.sum(), leaf)
+    model = seewhy.wrap(net, inputs=others)
+    maps = seewhy.explain_all(
+        model, images, method=["saliency", "rise"], target=1, reduce="none", prepare=prepare, n=64
+    )
+    for n, explanation in enumerate(maps.where(method="saliency")):
+        np.testing.assert_allclose(explanation.values, gradient[n], rtol=1e-4, atol=1e-6)
+        assert explanation.score == pytest.approx(by_hand[n].item(), rel=1e-5)
+    assert {entry.name for entry in seewhy.layers(model, images[:1])} >= {"features", "features.0", "out"}
+
+
+def test_what_is_remembered_is_remembered_of_the_values_held() -> None:
+    """The same network with something else beside the image has programs of its own."""
+    net, x = seeded(Patient), torch.rand(1, 1, 12, 12)
+    for hospital in (0, 4, 0):
+        others = {"hospital": torch.tensor([hospital]), "age": torch.zeros(1, 1)}
+        found = seewhy.explain(seewhy.wrap(net, inputs=others), x, method="occlusion", target=0, prepare=True)
+        alone = seewhy.explain(seewhy.wrap(net, inputs=others), x, method="occlusion", target=0, prepare=False)
+        np.testing.assert_allclose(found.values, alone.values, rtol=1e-4, atol=1e-6)
+        assert found.score == pytest.approx(net(x, torch.tensor([hospital]), age=torch.zeros(1, 1))[0, 0].item())
+
+
+def test_values_are_copied_and_the_network_stays_as_it_is() -> None:
+    net = seeded(Patient)
+    age = torch.zeros(1, 1)
+    model = seewhy.wrap(net, inputs={"hospital": torch.tensor([1]), "age": age})
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    age += 100
+    explanation = seewhy.explain(model, torch.zeros(1, 1, 12, 12), method="saliency", target=0)
+    assert explanation.score == pytest.approx(
+        net(torch.zeros(1, 1, 12, 12), torch.tensor([1]), age=torch.zeros(1, 1))[0, 0].item()
+    )
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    assert not net._forward_hooks
+    assert not net._forward_pre_hooks
+
+
+def test_fingerprints_know_what_is_held() -> None:
+    net = seeded(Siamese)
+    prints = [seewhy.wrap(net, inputs={"left": value}).fingerprint() for value in (PAIR[0], PAIR[1], PAIR[0])]
+    assert prints[0] == prints[2] != prints[1]
+    assert seewhy.wrap(net, inputs={"right": PAIR[0]}).fingerprint() != prints[0]
+
+
+def test_in_double_precision_and_with_weights_of_inference_mode() -> None:
+    with torch.inference_mode():
+        net = seeded(Patient).double()
+    others = {"hospital": torch.tensor([2]), "age": torch.tensor([[0.5]])}
+    x = torch.rand(1, 1, 12, 12, dtype=torch.float64)
+    explanation = seewhy.explain(seewhy.wrap(net, inputs=others), x, method="saliency", target=1)
+    with torch.no_grad():
+        right = net(x, torch.tensor([2]), age=torch.tensor([[0.5]], dtype=torch.float64))[0, 1]
+    assert explanation.score == pytest.approx(right.item(), rel=1e-12)
+
+
+def test_several_rows_are_handed_on_as_they_are() -> None:
+    """Prompts: what an image is compared with is no row of that image's own."""
+
+    class Prompts(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.see = nn.Sequential(nn.Conv2d(3, 7, 3), nn.ReLU())
+
+        def forward(self, words: Tensor, pixels: Tensor) -> dict[str, Tensor]:
+            return {"logits_per_image": self.see(pixels).mean((2, 3)) @ words.T}
+
+    net, words, images = seeded(Prompts), torch.rand(5, 7), torch.rand(2, 3, 9, 9)
+    model = seewhy.wrap(net, inputs={"words": words})
+    maps = seewhy.explain_all(model, images, method="saliency", target=4)
+    assert [one.score for one in maps] == pytest.approx(net(words, images)["logits_per_image"][:, 4].tolist())
+
+
+def test_a_function_of_several_inputs() -> None:
+    def scores(image: Tensor, gain: float) -> Tensor:
+        return gain * image.mean((2, 3))
+
+    found = seewhy.explain(
+        seewhy.wrap(scores, inputs={"gain": 3.0}), torch.ones(1, 2, 8, 8), method="occlusion", target=0
+    )
+    assert found.score == pytest.approx(3.0)
+
+
+class Anything(nn.Module):
+    def forward(self, *given: Tensor) -> Tensor:
+        first, second = given
+        return (first * second).mean((2, 3))
+
+
+def test_arguments_without_names_have_numbers() -> None:
+    x = torch.rand(1, 2, 8, 8)
+    model = seewhy.wrap(Anything(), inputs={1: torch.full((1, 2, 8, 8), 3.0)})
+    assert seewhy.explain(model, x, method="saliency", target=0).score == pytest.approx(3 * x[0, 0].mean().item())
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        ({}, r"takes 2 inputs \(left, right\).*inputs=\{'right': \.\.\.\}"),
+        ({"rigth": PAIR[0]}, "'rigth'; the inputs of Siamese: 'left', 'right'; nearest: 'right'"),
+        ({2: PAIR[0]}, "input 2 of Siamese, which has 2: 'left', 'right'"),
+        ({True: PAIR[0]}, "names True"),
+        ({"left": PAIR[0], "right": PAIR[1]}, "all inputs of Siamese are held.*leave the one that is to be explained"),
+    ],
+)
+def test_names_that_are_no_inputs(inputs: dict[Any, Any], words: str) -> None:
+    with pytest.raises((UsageError, CapabilityError), match=words):
+        seewhy.wrap(seeded(Siamese), inputs=inputs)
+
+
+def test_more_than_one_input_left() -> None:
+    with pytest.raises(UsageError, match=r"cannot do without image, age.*inputs=\{'age': \.\.\.\}"):
+        seewhy.wrap(seeded(Patient), inputs={"hospital": torch.tensor([1])})
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(torch.rand(4, 1), r"age=\(4, 1\).*held tensor of one row"), ("old", "held tensor of one row"), (None, "one row")],
+)
+def test_values_that_the_network_does_not_take(value: Any, words: str) -> None:
+    model = seewhy.wrap(seeded(Patient), inputs={"hospital": torch.tensor([1]), "age": value})
+    with pytest.raises((UsageError, CapabilityError), match=words) as raised:
+        seewhy.explain_all(model, torch.rand(3, 1, 12, 12), method="saliency", target=0)
+    assert "\n" not in str(raised.value)
+
+
+def test_an_image_of_clip_is_explained_for_a_prompt() -> None:
+    transformers = pytest.importorskip("transformers")
+    size = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+    text = size | {"vocab_size": 100, "max_position_embeddings": 16, "eos_token_id": 99, "bos_token_id": 98}
+    vision = size | {"image_size": 64, "patch_size": 8}
+    torch.manual_seed(0)
+    net = transformers.CLIPModel(
+        transformers.CLIPConfig(text_config=text, vision_config=vision, projection_dim=16)
+    ).eval()
+    words = torch.randint(0, 97, (3, 7))
+    words[:, -1] = 99
+    others = {"input_ids": words, "attention_mask": torch.ones_like(words)}
+    model = seewhy.wrap(net, inputs=others, labels=["a cat", "a dog", "a car"])
+    x = torch.rand(1, 3, 64, 64).requires_grad_()
+    right = net(pixel_values=x, **others).logits_per_image[0, 1]
+    (gradient,) = torch.autograd.grad(right, x)
+    found = seewhy.explain(model, x.detach(), method="saliency", target="a dog", reduce="none")
+    assert found.score == pytest.approx(right.item(), rel=1e-5)
+    np.testing.assert_allclose(found.values, gradient[0], rtol=1e-4, atol=1e-6)
+    cam = seewhy.explain(model, x.detach(), method="grad-cam", target="a dog")
+    assert (cam.values.shape, str(cam.layer).startswith("vision_model")) == ((8, 8), True)
