@@ -64,7 +64,8 @@ class Siamese(nn.Module):
     def forward(self, left: Tensor, right: Tensor) -> Tensor:
         """Scores [B, 2]."""
         a, b = (self.head(self.back(side).mean((2, 3))) for side in (left, right))
-        return a * b
+        alike: Tensor = a * b
+        return alike
 
 
 class LateFusion(nn.Module):
@@ -78,7 +79,8 @@ class LateFusion(nn.Module):
     def forward(self, image: Tensor, hospital: Tensor, *, age: Tensor, invert: bool = False) -> Tensor:
         """Scores [B, 2]."""
         pooled = self.back(-image if invert else image).mean((2, 3))
-        return self.head(pooled * self.hospital(hospital)) + age
+        fused: Tensor = self.head(pooled * self.hospital(hospital)) + age
+        return fused
 
 
 class Towers(nn.Module):
