@@ -18,6 +18,7 @@ from seewhy._version import __version__
 if TYPE_CHECKING:
     from seewhy import extend
     from seewhy.api import explain, explain_all, explain_batches, load, wrap
+    from seewhy.api.asked.noise import Noise
     from seewhy.api.attacking import attack, attack_all
     from seewhy.api.boundaries import boundary
     from seewhy.api.doctoring import diagnose
@@ -72,6 +73,7 @@ __all__ = [
     "MethodCheck",
     "Mistake",
     "Model",
+    "Noise",
     "Prediction",
     "Preparation",
     "Preprocess",
@@ -124,6 +126,7 @@ _HOMES = {
     "MethodCheck": "seewhy.explanation",
     "Mistake": "seewhy.api.evaluating",
     "Model": "seewhy.models",
+    "Noise": "seewhy.api.asked.noise",
     "Prediction": "seewhy.explanation",
     "Preparation": "seewhy.api.preparing",
     "Preprocess": "seewhy.models",

@@ -42,6 +42,7 @@ PUBLIC = [
     "MethodCheck",
     "Mistake",
     "Model",
+    "Noise",
     "Prediction",
     "Preparation",
     "Preprocess",

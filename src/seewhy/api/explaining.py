@@ -14,12 +14,14 @@ from torch import Tensor, nn
 
 from seewhy.api.answered.contrasts import combine, rival_jobs
 from seewhy.api.answered.records import predictions, provenance, records
+from seewhy.api.asked.noise import Noise, noise_of
 from seewhy.api.asked.one_or_all import all_of, one, refuse_several
 from seewhy.api.asked.plan import Plan, of_the_output
 from seewhy.api.asked.request import Request
 from seewhy.api.asked.supplies import Supplier
 from seewhy.api.given.images import Item, read_items, same_shape
 from seewhy.api.given.sources import Source
+from seewhy.api.noisy import over_noise
 from seewhy.api.waiting import watched
 from seewhy.core.compile.programs import known_pieces
 from seewhy.core.forward.costs import Spent
@@ -240,6 +242,7 @@ def explain(
     fill: Any = None,
     segments: Any = None,
     references: Any = None,
+    noise: Noise | str | None = None,
     reshape: Reshape | None = None,
     differentiable: bool = False,
     prepare: bool | str = "auto",
@@ -265,7 +268,9 @@ def explain(
     reference of path methods, ``fill`` what perturbation methods put in place of what they hide (``"grey"``,
     ``"mean"``, ``"blur"``, ``"inpaint"``, ``"noise"``, ``"black"``, ``"white"``, a number or a tensor), ``segments``
     the pieces that they hide together (``"slic"``, ``"grid"``, a number of superpixels, an integer array [H, W], or a
-    function), ``references`` the other images that expected gradients compare with. ``reshape`` turns a raw
+    function), ``references`` the other images that expected gradients compare with. ``noise`` (``"smooth"``,
+    ``"squared"``, ``"variance"``, or a `Noise` with numbers) makes each map a statistic of its maps at noisy copies of
+    the image, with a standard error. ``reshape`` turns a raw
     activation into [B, C, H, W] for token layouts nobody foresaw. An interruption (Ctrl-C) gives what is there: maps
     that were done, and what sampling methods have so far, with status ``unfinished``. ``differentiable=True`` gives
     ``.tensor`` with a graph. ``prepare`` says whether an exported,
@@ -304,6 +309,7 @@ def explain(
         fill=fill,
         segments=segments,
         references=references,
+        noise=noise_of(noise),
         parameters=parameters,
         settings=Settings(reshape, differentiable, memory, when(prepare), watched(progress)),
     )
@@ -339,6 +345,11 @@ explain_all = all_of(
 def run_plan(plan: Plan, items: Sequence[Item], *, partial: bool = False) -> Explanations:
     """Explain ``items`` as planned, in chunks of equal shape that fit into memory; in the order of the images. As far
     as an interruption let it, for whoever takes ``partial`` results; for others it is raised."""
+    if plan.request.noise is not None:
+        made = over_noise(plan, items, plan.request.noise, lambda each, copies: run_plan(each, copies, partial=True))
+        if made.interrupted and not partial:
+            raise KeyboardInterrupt
+        return made
     began = time.perf_counter()
     by_image: dict[int, list[Explanation]] = {}
     spent = Cost()

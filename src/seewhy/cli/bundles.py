@@ -33,6 +33,7 @@ class QuestionOptions:
     baseline: o.Baseline = None
     fill: o.Fill = None
     segments: o.Segments = None
+    noise: o.Noise = None
     pairs: o.Set = None
     seed: o.Seed = None
     prepare: o.Prepare = "auto"

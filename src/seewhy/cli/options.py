@@ -10,8 +10,8 @@ import typer
 __all__ = [
     "Arguments", "AsIs", "Backward", "Baseline", "Bgr", "Channels", "Cmap", "Contour", "Contrast", "Device", "Dpi",
     "Enlarge", "Fill", "Force", "Format", "Frames", "Fuse", "Interpolation", "Json", "LabelFile", "Layers", "Mean",
-    "Methods", "Mode", "ModelSpec", "Opacity", "Out", "Photos", "Picture", "Preset", "Quiet", "Range", "Reduce",
-    "Resize", "SaveModel", "Scale", "Seed", "Segments", "Set", "Size", "SkipExisting", "Std", "Targets",
+    "Methods", "Mode", "ModelSpec", "Noise", "Opacity", "Out", "Photos", "Picture", "Preset", "Quiet", "Range",
+    "Reduce", "Resize", "SaveModel", "Scale", "Seed", "Segments", "Set", "Size", "SkipExisting", "Std", "Targets",
     "TrustPickle", "Weights", "WeightsPart", "Whole", "Width",
 ]  # fmt: skip
 
@@ -106,6 +106,14 @@ Set = Annotated[
     _option(
         "--set", show="NAME=VALUE", panel=_QUESTION,
         help="A method's own parameter (seewhy methods NAME); repeatable.",
+    ),
+]  # fmt: skip
+Noise = Annotated[
+    str | None,
+    _option(
+        "--noise", show="STATISTIC", panel=_QUESTION,
+        help="Maps of noisy copies of the photo taken together: smooth, squared or variance, with settings as in "
+        "smooth,n=16,sigma=0.1.",
     ),
 ]  # fmt: skip
 Seed = Annotated[int | None, _option("--seed", show="N", panel=_QUESTION, help="For methods that draw random numbers.")]

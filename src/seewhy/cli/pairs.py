@@ -10,6 +10,7 @@ from seewhy.errors import UsageError
 
 __all__ = ["settings_of", "value_of"]
 
+_EXAMPLES = {"--set": "steps=50", "--arg": "num_classes=10", "--noise": "smooth,n=16"}
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -26,8 +27,7 @@ def settings_of(pairs: Sequence[str], defaults: Mapping[str, Any], option: str =
         typed, equals, text = pair.partition("=")
         name = typed.strip().replace("-", "_")
         if not equals or not name:
-            example = "steps=50" if option == "--set" else "num_classes=10"
-            raise UsageError(f"{option} {pair!r}: write NAME=VALUE, as in {option} {example}")
+            raise UsageError(f"{option} {pair!r}: write NAME=VALUE, as in {option} {_EXAMPLES[option]}")
         try:
             settings[name] = _like(text.strip(), defaults.get(name))
         except ValueError as error:

@@ -7,12 +7,14 @@ A mistake in a word is found here, before a model is loaded or a pass is run.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from seewhy.cli.pairs import settings_of, value_of
 from seewhy.errors import UnknownName, UsageError, nearest
 
 if TYPE_CHECKING:
+    from seewhy.api.asked.noise import Noise
     from seewhy.api.asked.request import Request
     from seewhy.cli.bundles import DrawingOptions, QuestionOptions
 
@@ -45,7 +47,25 @@ def request_of(methods: Sequence[str], typed: QuestionOptions, fuse: str | None 
     settings = Settings(prepare=when(typed.prepare))
     asked = {name: _once(getattr(typed, name)) for name in _ASKED}
     values = {name: None if asked[name] is None else value_of(asked[name]) for name in _VALUES}
-    return Request(method=names, fuse=fuse, parameters=parameters, settings=settings, **asked | values)
+    return Request(
+        method=names, fuse=fuse, parameters=parameters, settings=settings, noise=_noise(typed.noise), **asked | values
+    )
+
+
+def _noise(typed: str | None) -> Noise | None:
+    """``squared,n=16,sigma=0.1`` as what is asked of noise."""
+    from seewhy.api.asked.noise import Noise
+
+    if typed is None:
+        return None
+    words = [word.strip() for word in typed.split(",")]
+    statistic: dict[str, Any] = {} if "=" in words[0] else {"statistic": words.pop(0)}
+    defaults = {setting.name: setting.default for setting in fields(Noise) if setting.name != "statistic"}
+    given = settings_of(words, defaults, option="--noise")
+    for name in given:
+        if name not in defaults:
+            raise UnknownName("setting of --noise", name, defaults, f"one of {', '.join(defaults)}")
+    return Noise(**statistic, **given)
 
 
 def _once(typed: Any) -> Any:

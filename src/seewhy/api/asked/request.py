@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from seewhy.api.asked.noise import Noise
 from seewhy.core.forward.settings import Settings
 
 __all__ = ["Request"]
@@ -34,6 +35,7 @@ class Request:
     fill: Any = None
     segments: Any = None
     references: Any = None
+    noise: Noise | None = None
     output: bool = False
     parameters: Mapping[str, Any] = field(default_factory=dict)
     settings: Settings = field(default_factory=Settings)

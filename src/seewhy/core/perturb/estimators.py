@@ -264,8 +264,8 @@ class Means(Estimator):
 class Variances(Means):
     """The unbiased variance over independent samples, and its standard error, from four running moments."""
 
-    def __init__(self, batch: int, tolerance: float) -> None:
-        super().__init__(batch, tolerance, powers=4)
+    def __init__(self, batch: int, tolerance: float, formula: Callable[..., Tensor] = lambda answer: answer) -> None:
+        super().__init__(batch, tolerance, formula, powers=4)
 
     def result(self) -> Estimate:
         """Variances, standard errors of them, and counts."""

@@ -1,0 +1,169 @@
+"""Noise over any method: takes a plan and images, runs the plan at noisy copies of each, gives statistics of the maps
+with their standard errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seewhy.api.asked.noise import Noise
+from seewhy.api.asked.plan import Plan
+from seewhy.api.asked.targets import Wanted
+from seewhy.api.given.images import Item
+from seewhy.core.network.outputs import Outputs
+from seewhy.core.perturb.estimators import Means, Variances, rounds
+from seewhy.core.perturb.sources import GaussianNoise
+from seewhy.core.targets import Target
+from seewhy.errors import CapabilityError, UsageError
+from seewhy.explanation import Cost, Explanation, Explanations, Status
+
+__all__ = ["over_noise"]
+
+Run = Callable[[Plan, Sequence[Item]], Explanations]
+
+
+def over_noise(plan: Plan, items: Sequence[Item], noise: Noise, run: Run) -> Explanations:
+    """The maps of ``items`` as planned, each a statistic over noisy copies of its image; targets and predictions are
+    those of the image itself. ``run`` runs a plan without noise."""
+    if plan.settings.differentiable:
+        raise CapabilityError("differentiable=True: a statistic of many maps has no graph; leave noise= out")
+    settled = _Settled(plan.wanted, [])
+    alone = replace(plan, request=replace(plan.request, noise=None), wanted=settled)
+    results: list[Explanation] = []
+    cost, interrupted = Cost(), False
+    for index, item in enumerate(items):
+        settled.images = [index]
+        own = replace(alone, request=alone.request.about([index], len(items), item.tensor.ndim + 1))
+        clean = run(own, [item])
+        cost, interrupted = cost + clean.cost, clean.interrupted
+        if interrupted:
+            break
+        done, spent, interrupted = _statistics(own, settled, item, index, clean, noise, run)
+        cost += spent
+        results += done
+        if interrupted:
+            break
+    return Explanations(results, cost=cost, interrupted=interrupted)
+
+
+def _statistics(
+    plan: Plan, settled: _Settled, item: Item, index: int, clean: Explanations, noise: Noise, run: Run
+) -> tuple[list[Explanation], Cost, bool]:
+    """One image's maps as statistics, what they cost, and whether they were interrupted."""
+    folds = [_fold(noise) for _ in clean]
+    cost, count, interrupted = Cost(), 0, False
+    for upto in rounds(noise.n):
+        settled.images = [index] * (upto - count)
+        try:
+            maps = run(plan, _copies(item, noise, range(count, upto)))
+        except KeyboardInterrupt:
+            if not all(fold.ready for fold in folds):
+                raise
+            interrupted = True
+            break
+        cost, interrupted = cost + maps.cost, maps.interrupted
+        if interrupted:
+            break
+        for n, (fold, first) in enumerate(zip(folds, clean, strict=True)):
+            values = np.stack([one.values for one in maps[n :: len(clean)]])
+            if values.shape[1:] != first.values.shape:
+                raise UsageError(
+                    f"{first.method} gives {values.shape[1:]} at a noisy copy and {first.values.shape} at the image: "
+                    "no statistic is made of maps of several shapes; name a layer"
+                )
+            # a batch of one image; its positions come last, and what is before them is added up by nobody
+            fold.add(torch.zeros(len(values), dtype=torch.long), torch.arange(count, upto), torch.from_numpy(values))
+        count = upto
+        if all(bool(fold.settled().all()) for fold in folds):
+            break
+    if not folds or not folds[0].ready:
+        return [], cost, interrupted
+    each = replace(cost, seconds=cost.seconds / len(folds))
+    pairs = zip(clean, folds, strict=True)
+    return [_finished(one, fold, noise, each, not interrupted) for one, fold in pairs], cost, interrupted
+
+
+@dataclass
+class _Settled(Wanted):
+    """Targets that the image itself settled, for copies of it: ``images`` says whose each input of a run is."""
+
+    inner: Wanted
+    images: Sequence[int]
+    rows: dict[int, tuple[Target, ...]] = field(default_factory=dict)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Layers that the targets themselves read."""
+        return self.inner.layers
+
+    def resolve(self, outputs: Outputs, images: Sequence[int]) -> list[tuple[Target, ...]]:
+        """For the inputs of one batch, in order: the n-th target of every one, for each n."""
+        whose = [self.images[n] for n in images]
+        for image in {image for image in whose if image not in self.rows}:
+            self.rows[image] = tuple(column[0] for column in self.inner.resolve(outputs, [image]))
+        return list(zip(*(self.rows[image] for image in whose), strict=True))
+
+
+def _copies(item: Item, noise: Noise, numbers: Sequence[int]) -> list[Item]:
+    """The image with noise number 0, 1, 2..."""
+    x = item.tensor[None]
+    spread = float(x.max() - x.min())
+    sigma = noise.sigma if noise.std is None else noise.std / spread if spread else 0.0
+    source = GaussianNoise(noise.n, float(sigma or 0.0), noise.seed)
+    drawn = source.inputs(x, torch.zeros(len(numbers), dtype=torch.long), torch.tensor(numbers))
+    return [replace(item, tensor=tensor, photo=None) for tensor in drawn]
+
+
+def _fold(noise: Noise) -> Means:
+    def given(values: Tensor) -> Tensor:
+        return values.abs() if noise.absolute else values
+
+    if noise.statistic == "variance":
+        return Variances(1, noise.tolerance, given)
+    if noise.statistic == "squared":
+        return Means(1, noise.tolerance, lambda values: values**2, skewed=True)
+    return Means(1, noise.tolerance, given)
+
+
+def _finished(clean: Explanation, fold: Means, noise: Noise, cost: Cost, finished: bool) -> Explanation:
+    attribution = fold.attribution(noise.n, "noisy copies", finished=finished)
+    assert isinstance(attribution.error, Tensor)
+    values, error = attribution.values[0].numpy(), attribution.error[0].numpy()
+    squares = noise.statistic != "smooth"
+    note = attribution.notes[0]
+    against = clean.positive and not squares and not noise.absolute
+    return replace(
+        clean,
+        values=values,
+        error=error,
+        status=_status(values, note, attribution.converged, finished=finished, against=against),
+        cost=clean.cost + cost,
+        parameters={**clean.parameters, "noise": str(noise), "noise seed": noise.seed},
+        notes=(*clean.notes, note),
+        positive=clean.positive or squares or noise.absolute,
+        map_unit=f"({clean.map_unit}) squared" if squares and clean.map_unit else clean.map_unit,
+        colours=None,
+        tensor=None,
+    )
+
+
+def _status(
+    values: np.ndarray[Any, Any], note: str, converged: Tensor | None, *, finished: bool, against: bool
+) -> Status:
+    """Whether the statistic is an answer; ``against``: whether values below zero are none."""
+    if not np.isfinite(values).all():
+        return Status("non-finite", "the map of some noisy copy is not finite")
+    if not finished:
+        return Status("unfinished", note)
+    if not values.any():
+        return Status("zero-gradient", "the map is 0 everywhere, at every noisy copy")
+    if converged is not None and not bool(converged.all()):
+        return Status("not-converged", note)
+    if against and values.max() <= 0:
+        return Status("no-positive-evidence", f"all evidence speaks against the target, up to {values.max():.3g}")
+    return Status()
