@@ -28,6 +28,7 @@ from seewhy.core.layers.choice import proofs_of
 from seewhy.core.layers.stripes import Stripes
 from seewhy.core.layers.verdicts import Proof
 from seewhy.core.network.borrowed import Network, mode_matters
+from seewhy.core.network.foreign import Foreign
 from seewhy.core.network.outputs import Outputs
 from seewhy.errors import SeewhyError, reason
 from seewhy.explanation import Diagnosis, Explanations, GridProof, MethodCheck
@@ -40,7 +41,10 @@ from seewhy.registry import methods as registry
 __all__ = ["diagnose"]
 
 #: a method whose map takes longer is cut short here, and its cost reckoned from how far it came
+_COLOURS = 3
 _SECONDS = 1.0
+#: channels that have an order of colours
+_COLOURS = 3
 
 
 def diagnose(
@@ -74,7 +78,7 @@ def _diagnosed(wrapped: Model, image: Any, methods: Sequence[str] | None, progre
     x, other = (network.like(item.tensor[None]) for item in items)
     training = (
         ()
-        if network.root is None
+        if network.root is None or isinstance(network.root, Foreign)  # which is told its mode in every call
         else tuple(name for name, part in network.root.named_modules() if part.training and mode_matters(part))
     )
     seen = examine(network, x, other, _top)
@@ -192,8 +196,9 @@ def _preprocessing(model: Model) -> str:
     if not isinstance(ours, Preprocess):
         return "none" if ours is None else "a function of its own"
     size = "the photo's own size" if ours.size is None else "x".join(map(str, ours.size))
+    order = f", {ours.order}" if ours.channels == _COLOURS else ""
     mean, std = (tuple(round(value, 4) for value in channels) for channels in (ours.mean, ours.std))
-    return f"{size}, resize {ours.resize} ({ours.mode}, {ours.interpolation}), mean {mean}, std {std}, {ours.order}"
+    return f"{size}, resize {ours.resize} ({ours.mode}, {ours.interpolation}), mean {mean}, std {std}{order}"
 
 
 def _output(seen: Examination, works: dict[str, bool]) -> str:

@@ -16,6 +16,8 @@ from seewhy.models import Model, Preprocess
 __all__ = ["probes"]
 
 _PHOTOS = ("chelsea.png", "coffee.png")
+#: channels that a photo can have
+_PICTURED = (1, 3)
 
 
 def probes(model: Model, image: Any = None) -> list[Item]:
@@ -29,14 +31,14 @@ def probes(model: Model, image: Any = None) -> list[Item]:
     if image is not None:
         items, _ = read_items(model, image)
         first = items[0]
-    elif isinstance(model.preprocess, Preprocess):
+    elif (ours := model.preprocess) and isinstance(ours, Preprocess) and ours.channels in _PICTURED:
         with resources.as_file(resources.files("seewhy.photos") / _PHOTOS[0]) as path:
             first = read_items(model, path)[0][0]
     else:
         with torch.random.fork_rng([]):
             torch.default_generator.manual_seed(0)
             first = Item(torch.rand(_shape(model)), None, "noise", False)
-    if isinstance(model.preprocess, Preprocess) and image is None:
+    if first.pictured and image is None:
         with resources.as_file(resources.files("seewhy.photos") / _PHOTOS[1]) as path:
             return [first, read_items(model, path)[0][0]]
     mirrored = first.tensor.flip(-1) * 0.7
@@ -44,7 +46,9 @@ def probes(model: Model, image: Any = None) -> list[Item]:
 
 
 def _shape(model: Model) -> tuple[int, ...]:
-    """Of an input, as far as the first layer says: its channels, or the length of a flat one."""
+    """Of an input, as far as the preprocessing or the first layer says: its channels, or the length of a flat one."""
+    if isinstance(model.preprocess, Preprocess) and model.preprocess.size is not None:
+        return (model.preprocess.channels, *model.preprocess.size)
     parts = list(model.module.modules()) if isinstance(model.module, nn.Module) else []
     kinds = (nn.modules.conv._ConvNd, nn.Linear)
     first = next((part for part in parts if isinstance(part, kinds)), None)

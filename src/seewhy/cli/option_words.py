@@ -21,7 +21,7 @@ _PYTHON = ("reshape", "memory", "references", "differentiable")
 
 #: an argument as errors name it: a word, and its value if it has one; not where it is typed already
 _NAMED = re.compile(
-    r"(?<!in Python )(?<!--set )(?<!--set ')(?<![\w.\-(])(\()?([a-z]\w*)="
+    r"(?<!in Python )(?<!\(Python: )(?<!--set )(?<!--set ')(?<![\w.\-(])(\()?([a-z]\w*)="
     r"(\[[^\]]*\]|'[^']*'|\"[^\"]*\"|[\w.+-]+)?(?!=)"
 )
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["InputOptions"]
 
+#: largest values that pictures of 8 and of 16 bits can have
+_RANGES = (255, 65535)
 #: what takes the place of numbers where they count from 0 to 1
 _UNIT = 1.0
 
@@ -54,8 +56,10 @@ class InputOptions:
             raise UsageError(f"--{next(iter(self.typed))}: {model.name} makes its inputs by a function of its own")
         if own is None and self.size is None and not self.as_is:
             raise UsageError(f"--{next(iter(self.typed))}: how large are the inputs of {model.name}? Add --size 224")
-        changed = self._changed(own, self._channels(model, own))
-        return wrap(model, preprocess=changed)
+        changed = wrap(model, preprocess=self._changed(own, self._channels(model, own)))
+        if own is None and self.mean is None and self.std is None and self.range is None:
+            return replace(changed, assumed="no --mean and --std were given: pixels go in as numbers from 0 to 1")
+        return changed
 
     def _channels(self, model: Model, own: Preprocess | None) -> int:
         """How many channels an input has: as typed, as before, as the network's first convolution takes, or as many as
@@ -95,10 +99,12 @@ class InputOptions:
             raise UsageError(f"--range {top:g}: the largest value that an input can have, such as 1 or 255")
         mean = None if self.mean is None else _numbers("--mean", self.mean, channels)
         std = None if self.std is None else _numbers("--std", self.std, channels)
-        if self.range is None and max((*(mean or ()), *(std or ())), default=0) > _UNIT:
+        most = max((*(mean or ()), *(std or ())), default=0)
+        if most > top:
+            counted = next((full for full in _RANGES if most <= full), None)
+            hint = "" if counted is None else f"; if inputs count to {counted}, add --range {counted}"
             raise UsageError(
-                f"--mean {self.mean}, --std {self.std}: these are no shares from 0 to 1; if inputs count to 255, add "
-                "--range 255"
+                f"--mean {self.mean}, --std {self.std}: these are no values of inputs from 0 to {top:g}{hint}"
             )
         if self.range is not None:  # counted so, and no longer as before
             mean, std = mean or (0.0,) * channels, std or (_UNIT,) * channels

@@ -18,6 +18,8 @@ from seewhy.cli.show import as_json, cost_dict, image_dict, image_lines
 from seewhy.errors import ImageError
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from seewhy.api.asked.request import Request
     from seewhy.api.explaining import PhotoOutcome
     from seewhy.api.given.sources import Source
@@ -81,12 +83,16 @@ class _Run:
         self._failed: list[dict[str, str]] = []
         self._total = Cost()
         self._several = False
+        self._in_part = 0
+        self._pages_before: list[str] = []
 
     def all(self, found: Sequence[Source], *, skip: bool) -> int:
         """Explain what was found, but for what is there already where that is to be skipped."""
         from seewhy.api.explaining import explain_photos
 
         self._several = len(found) > 1 or skip
+        self._pages_before = self._record.files(_SHEET) if self._several else []
+        self._folder.replacing(self._pages_before)
         kept = {source.name: entry for source in found if skip and (entry := self._whole(source)) is not None}
         outcomes = explain_photos(self._model, [source for source in found if source.name not in kept], self._request)
         stopped = False
@@ -99,6 +105,11 @@ class _Run:
                     break
             if len(found) > 1:
                 self._bar("photos", n, len(found))
+        if not stopped:  # fewer pages than there were: those that are left show what is no longer so
+            self._sheet.finish()
+            for name in self._earlier_pages():
+                (self._folder.path / name).unlink(missing_ok=True)
+            self._pages_before = []
         self._tell()
         if stopped:
             return INTERRUPTED
@@ -126,13 +137,14 @@ class _Run:
             self._say("\n".join(image_lines(outcome.path, outcome.explanations, files)))
         names = sorted({path.name for own in files for path in own})
         if outcome.explanations.interrupted:
+            self._in_part += 1
             if self._several:
                 self._record.keep(source.stamp, {}, names)  # of a part, which the next run replaces
             return True
         if self._several:
             self._record.keep(source.stamp, document, names)
             if (picture := strip(outcome.explanations)) is not None:
-                self._sheet.add(picture)
+                self._add(picture)
                 write(picture, self._record.small(source.stamp), force=True)
         return False
 
@@ -143,13 +155,29 @@ class _Run:
 
     def _keep(self, source: Source, document: Mapping[str, Any]) -> None:
         """Tell of a photo that was done before."""
-        from PIL import Image
+        import PIL.Image
 
         self._images.append({**document, "skipped": True})
         if not self._output.json:
             self._say(f"{source.name}: done before, kept")
-        with Image.open(self._record.small(source.stamp)) as small:
-            self._sheet.add(small.convert("RGB"))
+        with PIL.Image.open(self._record.small(source.stamp)) as small:
+            self._add(small.convert("RGB"))
+
+    def _add(self, strip: Image.Image) -> None:
+        """Put a photo's strip on the contact sheet; pages are known to the record as soon as they are written."""
+        written = len(self._sheet.files)
+        self._sheet.add(strip)
+        if len(self._sheet.files) > written:
+            self._keep_pages()
+
+    def _keep_pages(self) -> None:
+        """Note the pages, with those of an earlier run that this one has not come to."""
+        if self._sheet.files:
+            self._record.keep(_SHEET, {}, list({path.name: None for path in self._sheet.files} | self._earlier_pages()))
+
+    def _earlier_pages(self) -> dict[str, None]:
+        mine = {path.name for path in self._sheet.files}
+        return {name: None for name in self._pages_before if name not in mine}
 
     def end(self) -> None:
         """Tell the whole, of what was done, of a run that something has ended."""
@@ -158,11 +186,9 @@ class _Run:
 
     def _tell(self) -> None:
         """Write the contact sheet and tell the whole."""
-        self._folder.replacing(self._record.files(_SHEET))
         self._sheet.finish()
+        self._keep_pages()
         pages = [str(path) for path in self._sheet.files]
-        if pages:
-            self._record.keep(_SHEET, {}, [path.name for path in self._sheet.files])
         with self._bar.aside():
             if self._output.json:
                 name = self._model.spec or self._model.name
@@ -173,8 +199,9 @@ class _Run:
 
     def _complain(self, pages: Sequence[str]) -> None:
         kept = sum("skipped" in image for image in self._images)
-        done = len(self._images) - kept
+        done = len(self._images) - kept - self._in_part
         words = [f"{done} photo{'' if done == 1 else 's'} explained"]
+        words += [f"{self._in_part} in part"] if self._in_part else []
         words += [f"{kept} kept"] if kept else []
         words += [f"{len(self._failed)} failed"] if self._failed else []
         complain(f"{', '.join(words)}: {self._total}")

@@ -13,8 +13,8 @@ __all__ = ["console", "table"]
 
 def console() -> Console:
     """A console as wide as the terminal; off a terminal as wide as need be: one row is one line, for grep."""
-    console = Console()
-    return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=1000)
+    console = Console(emoji=False)  # python:train:Net is no railway
+    return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=1000, emoji=False)
 
 
 def table(*columns: str) -> Table:

@@ -34,7 +34,7 @@ _CELL = (320, 640)
 #: shapes of coarse maps that are named
 _SAID = 3
 #: how many pixels a value has to become before it is worth a word
-_COARSE = 4
+_COARSE = 2
 
 
 def figure(explanation: Explanation, **options: Any) -> Image.Image:
@@ -111,13 +111,15 @@ def relief_cell(explanation: Explanation, where: Place) -> Cell:
     return Cell(drawn, (f"{explanation.method}, relief", "red, green and blue, signed; 0 is grey"), bar=bar)
 
 
-def photo_cell(explanation: Explanation, most: int | None = None) -> Cell:
-    """The photo with its name and what the model says about it."""
+def photo_cell(explanation: Explanation, most: int | None = None, *, seen_alone: bool = False) -> Cell:
+    """The photo, or what the model saw of it, with its name and what the model says about it."""
     prediction = f"predicted {explanation.prediction}" if explanation.prediction else ""
     seen = None
     if explanation.image is not None:
         drawn = len(explanation.size) == 2 and explanation.photo is not None
-        seen = under(explanation, picture_size(explanation, most=most)) if drawn else explanation.image
+        seen = explanation.image
+        if drawn and not seen_alone:
+            seen = under(explanation, picture_size(explanation, most=most))
     return Cell(
         seen,
         (explanation.name or "input", prediction),

@@ -65,7 +65,8 @@ def view_size(explanation: Explanation, width: int | None = None, most: int | No
     if explanation.photo is None or explanation.window is None:
         return picture_size(explanation, width, most)
     full = explanation.photo.shape[0], explanation.photo.shape[1]
-    height, wide = place(explanation, full).map
+    left, top, right, bottom = explanation.window
+    height, wide = max(1, round((bottom - top) * full[0])), max(1, round((right - left) * full[1]))
     less = min(1.0, (full[0] * full[1] / (height * wide)) ** 0.5)  # padding may be much larger than the photo
     return _at_most((max(1, round(height * less)), max(1, round(wide * less))), width, most)
 

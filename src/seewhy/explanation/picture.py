@@ -63,6 +63,8 @@ class Drawable:
     map: NDArray[Any] | None
     signed: bool
     note: str
+    #: the values that the map is drawn of, at their own resolution: what the colours' ends are taken of
+    values: NDArray[Any] | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -102,7 +104,7 @@ def look(
     if known.size < values.size:
         notes.append(f"{1 - known.size / values.size:.1%} of the map is not finite and not drawn")
     signed = bool(against or (not explanation.positive and known.min() < 0))
-    return Drawable(where, values, signed, "; ".join(notes))
+    return Drawable(where, values, signed, "; ".join(notes), explanation._plane())
 
 
 def drawable(explanation: Explanation) -> bool:
@@ -111,8 +113,9 @@ def drawable(explanation: Explanation) -> bool:
 
 
 def scale(looks: Sequence[Drawable], percentile: float = PERCENTILE) -> float:
-    """The magnitude at which the colours of all ``looks`` end; 0.0 where there is nothing to draw."""
-    maps = [seen.map if seen.signed else np.maximum(seen.map, 0) for seen in looks if seen.map is not None]
+    """The magnitude at which the colours of all ``looks`` end, whatever size they are drawn at; 0.0 where there is
+    nothing to draw."""
+    maps = [seen.values if seen.signed else np.maximum(seen.values, 0) for seen in looks if seen.values is not None]
     return find_limits(maps, signed=True, percentile=percentile)[1]
 
 

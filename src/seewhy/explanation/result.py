@@ -111,6 +111,10 @@ class Explanation:
         self, size: tuple[int, int], how: str = "bilinear", part: tuple[slice, slice] | None = None
     ) -> NDArray[Any]:
         """The map at ``size``, or a ``part`` of it, in the precision of the values, enlarged as ``how`` says."""
+        return resize(self._plane(), size, how, part)
+
+    def _plane(self) -> NDArray[Any]:
+        """The values as a map, channels summed; raises `UsageError` where they are none."""
         plane = self.values.sum(axis=0) if self.channels and self.values.ndim else self.values
         if plane.ndim != 2:
             where = f" at layer {self.layer!r}" if self.layer else ""
@@ -118,7 +122,7 @@ class Explanation:
                 f"{self.method}{where} has values of shape {self.values.shape}, without the 2 spatial "
                 "axes that a map needs; use .values, or choose a convolutional layer"
             )
-        return resize(plane, size, how, part)
+        return plane
 
     def convention(self, library: str, **options: Any) -> NDArray[Any]:
         """What another library would have returned: ``"captum"``, ``"pytorch-grad-cam"``, ``"torchcam"`` or

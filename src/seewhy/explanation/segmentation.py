@@ -90,6 +90,10 @@ CUT = {
 }
 
 
+def _from_to(box: tuple[int, int, int, int]) -> str:
+    return f"from {box[0]},{box[1]} to {box[2]},{box[3]}"
+
+
 def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The piece with the most pixels: two touch where they share an edge or a corner."""
     import cv2
@@ -106,7 +110,7 @@ class Segmentation:
     ``image`` is what the model sees of the photo, uint8 ``[H, W, 3]``, at the photo's resolution or the input's;
     ``mask`` bool ``[H, W]`` is the object; ``corner`` is where ``image`` begins in the photo, (left, top), and
     ``scale`` how many of the photo's pixels one of ``image`` is. ``inside`` is the share of the positive evidence
-    that lies in the mask, to be read beside ``area``, the share of the picture that the mask takes: the same for
+    that lies in the mask, to be read beside ``area``, the share of ``image`` that the mask takes: the same for
     evidence that knows nothing of the object.
     """
 
@@ -121,7 +125,7 @@ class Segmentation:
 
     @property
     def area(self) -> float:
-        """The mask's share of the picture."""
+        """The mask's share of what the model sees."""
         return float(self.mask.mean())
 
     @property
@@ -153,9 +157,9 @@ class Segmentation:
         dimmed = np.where(self.mask[..., None], self.image, self.image // 4 + 24).astype(np.uint8)
         alone = np.where(self.mask[..., None], self.image, 236).astype(np.uint8)
         tiles = (
-            Tile(self.image, ("photo", str(self.explanation.prediction or ""))),
+            Tile(self.image, ("what the model sees", str(self.explanation.prediction or ""))),
             map_tile(self.explanation, (self.explanation.method, self.explanation.target), 2 * _CELL),
-            Tile(dimmed, ("object", f"{self.area:.0%} of the picture")),
+            Tile(dimmed, ("object", f"{self.area:.0%} of what the model sees")),
             Tile(alone, ("cut out", f"{self.inside:.0%} of the evidence inside")),
         )
         return Gallery(
@@ -165,18 +169,27 @@ class Segmentation:
             columns=len(tiles),
             cell=_CELL,
             status=self.explanation.status,
+            notes=self.explanation.notes,
             parameters=self.parameters,
             cost=self.explanation.cost,
             provenance=self.explanation.provenance,
         )
 
     def in_words(self) -> str:
-        """Where the object is in the photo, how much of the picture it takes, and how much of the evidence."""
-        share = f"{self.area:.0%} of the picture, {self.inside:.0%} of the evidence inside"
-        if self.box is None:
-            return share
-        left, top, right, bottom = self.box
-        return f"{share}; from {left},{top} to {right},{bottom} in the photo"
+        """Where the object is in the photo, how much of what the model sees it takes, and how much of the evidence;
+        which part of the photo the mask is of, where it is not all."""
+        share = f"{self.area:.0%} of what the model sees, {self.inside:.0%} of the evidence inside"
+        if self.box is not None:
+            share += f"; {_from_to(self.box)} in the photo"
+        return (
+            share if self.corner == (0.0, 0.0) else f"{share}; mask and cut-out are of the part {_from_to(self.part)}"
+        )
+
+    @property
+    def part(self) -> tuple[int, int, int, int]:
+        """The part of the photo that ``image`` and ``mask`` show, in its pixels: (left, top, right, bottom)."""
+        (left, top), (across, down), (height, width) = self.corner, self.scale, self.mask.shape
+        return round(left), round(top), round(left + width * across), round(top + height * down)
 
     def figure(self) -> Image.Image:
         """The pictures of `gallery` as one."""
@@ -199,7 +212,7 @@ class Segmentation:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the pictures, as plain, strictly valid JSON."""
-        said = ("name", "box", "area", "inside", "parameters")
+        said = ("name", "box", "part", "area", "inside", "parameters")
         summary = {name: plain(getattr(self, name)) for name in said}
         return summary | {"explanation": self.explanation.to_dict()}
 

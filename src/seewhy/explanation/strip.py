@@ -40,7 +40,7 @@ def strip(
         ordered = [one for one in own if one.layer is not None] + [one for one in own if one.layer is None]
         cells = [_cell(one, most, cmap, percentile) for one in ordered]
         if own[0].image is not None:
-            photo = photo_cell(own[0], most)
+            photo = photo_cell(own[0], most, seen_alone=True)
             cells.insert(0, Cell(photo.pixels, below=photo.title))
         step = columns or columns_for(len(cells), wide=_wide(cells))
         rows += [cells[at : at + step] for at in range(0, len(cells), step)]

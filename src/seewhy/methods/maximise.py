@@ -103,5 +103,5 @@ def maximise(
         values = low + (high - low) * picture(free)
     done = len(scores)
     cut = "" if done == steps else "interrupted after "
-    note = f"{cut}{done} of {steps} steps, score {scores[0]:.3g} to {scores[-1]:.3g}"
+    note = f"{cut}{done} of {steps} steps, score of its random views {scores[0]:.3g} to {scores[-1]:.3g}"
     return Attribution(values, notes=(note,) * batch, finished=done == steps)

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from seewhy.core.network.held_inputs import HeldInputs
     from seewhy.models.images import Photo
 
-__all__ = ["Model"]
+__all__ = ["NO_WEIGHTS", "Model"]
+
+#: what is said of the weights of a network that somebody's code has built, where no file was given
+NO_WEIGHTS = "no weights were given (--weights): those that the network starts with, random unless its code loads some"
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +97,11 @@ class Model:
         """
         listing = f"seewhy labels --model {self.spec}" if self.spec else "model.labels"
         return _labels.find_label(str(text), self.labels, self.synonyms, listing)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be said beside every map of a picture: see `view_note`, and weights that nobody gave."""
+        return tuple(note for note in (self.view_note, self.weights if self.weights == NO_WEIGHTS else "") if note)
 
     @property
     def view_note(self) -> str:

@@ -44,6 +44,9 @@ _PRESETS = {
 }
 #: the share of a photo without which its rest tells nothing
 _NEXT_TO_ALL = 0.9
+#: the logarithm of a ratio of sides up to which two pictures have one shape; pixels of a photo in one of the input's
+#: up to which it is too coarse to be drawn on
+_SAME_SHAPE, _TOO_FEW = 0.03, 0.5
 #: a resized picture larger than this is never made whole: only the part under the crop is computed
 _WHOLE = 32_000_000
 
@@ -130,9 +133,9 @@ class Preprocess:
 
     def shown(self, image: Image.Image) -> Image.Image | None:
         """What pictures of a photo are drawn on: the whole photo, in its own pixels (of more than 32 million, so many)
-        or in more, where the part that the network sees has fewer than the input.
+        or in more, where the part that the network sees has not half of the input's on a side.
 
-        None where `view` shows all that there is, and where less than a tenth of the photo is seen.
+        None where `view` shows all that there is in the photo's proportions, and where less than a tenth of the photo is seen.
 
         >>> Preprocess(size=(4, 4), resize=4).shown(Image.new("RGB", (30, 20))).size
         (30, 20)
@@ -142,9 +145,10 @@ class Preprocess:
         edges = (left, 0), (top, 0), (right, image.width), (bottom, image.height)
         finer = min((right - left) / width, (bottom - top) / height)  # its pixels in one of the input's
         all_seen = all(abs(edge - end) < 0.5 for edge, end in edges)
-        if (all_seen and finer <= 1) or self.lost(image.height, image.width) > _NEXT_TO_ALL:
+        alike = abs(math.log(image.width * height / (image.height * width))) < _SAME_SHAPE
+        if (all_seen and alike and finer <= 1) or self.lost(image.height, image.width) > _NEXT_TO_ALL:
             return None
-        factor = min(max(1.0, 1 / finer), math.sqrt(_WHOLE / (image.height * image.width)))
+        factor = min(1.0 if finer > _TOO_FEW else 1 / finer, math.sqrt(_WHOLE / (image.height * image.width)))
         size = max(1, round(image.width * factor)), max(1, round(image.height * factor))
         whole = image.convert("L" if self.channels == 1 else "RGB").convert("RGB")
         return whole if factor == 1 else whole.resize(size, Image.Resampling.BICUBIC)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from seewhy.errors import ModelError, UnknownName, UsageError, reason
+from seewhy.errors import ModelError, UnknownName, UsageError, nearest, reason
 from seewhy.models._scheme import ModelRequest, Scheme, from_file
-from seewhy.models.model import Model
+from seewhy.models.model import NO_WEIGHTS, Model
 from seewhy.models.weights import load_weights
 
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ def load(request: ModelRequest) -> Model:
             sys.path.append(here)
     if not isinstance(built, nn.Module | Model):
         raise ModelError(f"{spec} gives a {type(built).__name__}, not a torch.nn.Module or a seewhy Model")
-    model = built if isinstance(built, Model) else Model(built, name=type(built).__name__, weights=f"made by {spec}")
+    made = f"made by {spec}" if built is member else NO_WEIGHTS
+    model = built if isinstance(built, Model) else Model(built, name=type(built).__name__, weights=made)
     if request.weights != "auto":
         words = load_weights(model.module, request.weights, request.trust_pickle, request.part)
         model = dataclasses.replace(model, weights=from_file(request.weights, words))
@@ -66,7 +67,17 @@ def _import(name: str, spec: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except (Exception, SystemExit) as error:  # user code may raise anything, or end the process at import
-        raise ModelError(f"cannot import {name!r} for {spec}: {reason(error)}") from error
+        raise ModelError(f"cannot import {name!r} for {spec}: {reason(error)}{_way_out(name, error)}") from error
+
+
+def _way_out(name: str, error: BaseException) -> str:
+    """What to do about a module that cannot be imported."""
+    if isinstance(error, SystemExit):
+        return '. What it does when it is run belongs under if __name__ == "__main__":'
+    if isinstance(error, ModuleNotFoundError) and error.name == name.partition(".")[0]:
+        close = nearest(name, [path.stem for path in Path.cwd().glob("*.py")])
+        return f" in {Path.cwd().name}/ or on the path{f'; nearest: {close[0]!r}' if close else ''}"
+    return ""
 
 
 def _look_up(module: ModuleType, attribute: str, name: str) -> Any:

@@ -162,6 +162,46 @@ def test_a_run_that_was_interrupted_goes_on_where_it_ended(
     assert sum("contact" in name for name in written()) == 1
 
 
+@pytest.mark.parametrize("again", [(), ("--skip-existing",)])
+def test_pages_of_a_sheet_keep_their_order_however_often_they_are_written(
+    say: Any, photos: Path, monkeypatch: pytest.MonkeyPatch, again: tuple[str, ...]
+) -> None:
+    import seewhy.api.explaining as explaining
+    from seewhy.report import contact
+
+    monkeypatch.setattr(contact, "_HIGH", 10)  # a page for each line of strips
+    monkeypatch.setattr(contact, "_WIDE", 10)
+
+    def sheets() -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in Path("seewhy-out").glob("contact*")}
+
+    said = say("explain", "photos", *QUICK, "--json")
+    first = said.document["contact"]
+    assert [Path(page).name for page in first] == ["contact.png", "contact-2.png", "contact-3.png"]
+    pages = sheets()
+    assert len(set(pages.values())) == 3
+    assert say("explain", "photos", *QUICK, *again, "--json").document["contact"] == first
+    assert sheets() == pages
+
+    run_plan, done = explaining.run_plan, []
+
+    def second_is_interrupted(*given: Any, **named: Any) -> Any:
+        done.append(given)
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        return run_plan(*given, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(explaining, "run_plan", second_is_interrupted)
+        assert say("explain", "photos", *QUICK, "--json").code == 130
+    assert say("explain", "photos", *QUICK, *again, "--json").document["contact"] == first
+    assert sheets() == pages
+    say("explain", "photos/a.jpg", *QUICK)
+    assert sheets() == pages, "a photo alone has no sheet"
+    fewer = say("explain", *named(said)[:2], *QUICK, "--json").document["contact"]
+    assert len(sheets()) == len(fewer) == 2, "pages that are left show what is no longer so"
+
+
 def test_lines_of_a_record_that_mean_nothing_are_passed_over(say: Any, photos: Path) -> None:
     say("explain", "photos", *QUICK)
     record = Path("seewhy-out/.seewhy/record.jsonl")

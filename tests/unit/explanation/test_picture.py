@@ -12,8 +12,8 @@ from PIL import Image
 
 from seewhy.errors import UsageError
 from seewhy.explanation import Status
-from seewhy.explanation.picture import look, titles
-from seewhy.render import colormap, greyed, heatmap, overlay, resize
+from seewhy.explanation.picture import bar_of, look, titles
+from seewhy.render import colormap, greyed, heatmap, limits, overlay, resize
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,13 +33,15 @@ def drawn(explanation: Any) -> Any:
 
 def test_signed_maps_are_drawn_with_both_signs(make: Any) -> None:
     explanation = make()
-    expected = overlay(explanation.image, drawn(explanation), signed=True)
+    ends = limits([explanation.values], signed=True)
+    expected = overlay(explanation.image, drawn(explanation), signed=True, limits=ends)
     assert (np.asarray(explanation.overlay()) == expected).all()
 
 
 def test_positive_maps_are_drawn_without_their_negative_part(make: Any) -> None:
     explanation = make(positive=True)
-    expected = overlay(explanation.image, np.maximum(drawn(explanation), 0), signed=False)
+    ends = limits([explanation.values], signed=False)
+    expected = overlay(explanation.image, np.maximum(drawn(explanation), 0), signed=False, limits=ends)
     # the range ends at the percentile of the positive part, whichever way it is cut
     assert np.abs(np.asarray(explanation.overlay()).astype(int) - expected).max() <= 1
 
@@ -52,7 +54,20 @@ def test_hidden_negative_values_do_not_darken_a_positive_map(make: Any) -> None:
 
 def test_maps_without_negative_values_use_the_sequential_colours(make: Any) -> None:
     explanation = make(BUMP)
-    assert (np.asarray(explanation.heatmap()) == heatmap(resize(BUMP, (32, 48), "bicubic"), signed=False)).all()
+    ends = limits([BUMP], signed=False)
+    expected = heatmap(resize(BUMP, (32, 48), "bicubic"), signed=False, limits=ends)
+    assert (np.asarray(explanation.heatmap()) == expected).all()
+
+
+def test_colours_end_at_the_same_value_whatever_size_a_map_is_drawn_at(make: Any) -> None:
+    """At the 99.5th percentile of the values' own magnitudes: the number under a map is the map's."""
+    values = np.random.default_rng(0).normal(size=(64, 96)) ** 3
+    explanation = make(values, positive=False)
+    top = np.percentile(np.abs(values), 99.5)
+    for wide in (24, 96, 300):
+        bar = bar_of(explanation, look(explanation, width=wide))
+        assert bar is not None
+        assert (bar.low, bar.high) == pytest.approx((-top, top))
 
 
 def test_limits_can_be_given(make: Any) -> None:
@@ -104,7 +119,8 @@ def test_without_positive_evidence_the_negative_is_drawn_and_said(make: Any) -> 
         assert seen.signed
         assert "no-positive-evidence" in seen.note
         assert "what is drawn is evidence against" in seen.note
-        expected = overlay(explanation.image, resize(-BUMP, (32, 48), "bicubic"), signed=True)
+        ends = limits([BUMP], signed=True)
+        expected = overlay(explanation.image, resize(-BUMP, (32, 48), "bicubic"), signed=True, limits=ends)
         assert (np.asarray(explanation.overlay(caption=False)) == expected).all()
     assert "all channels disagree" in look(make(-BUMP, status=status)).note
 
@@ -154,8 +170,8 @@ def test_titles_name_everything_that_the_map_depends_on(make: Any) -> None:
 def test_the_figure_s_colorbar_has_the_limits_that_are_drawn(make: Any) -> None:
     assert {"−1", "0", "1"} <= set(words(make(BUMP - 1, positive=False).figure_svg(limits=(-1, 1))).split("\n"))
     shown = words(make(BUMP).figure_svg(percentile=100)).split("\n")
-    assert shown[-3:-1] == ["0", f"{resize(BUMP, (32, 48), 'bicubic').max():.3g}"]
-    assert "0.997 logit" in words(make(BUMP, map_unit="logit").figure_svg(percentile=100))
+    assert shown[-3:-1] == ["0", f"{BUMP.max():.3g}"]
+    assert f"{BUMP.max():.3g} logit" in words(make(BUMP, map_unit="logit").figure_svg(percentile=100))
     assert "−" not in words(make(BUMP * 0).figure_svg())
 
 
@@ -166,7 +182,8 @@ def test_notes_are_under_the_figure(make: Any) -> None:
 def test_overlay_options_reach_the_drawing(make: Any) -> None:
     explanation = make(BUMP)
     options: dict[str, Any] = {"mode": "blend", "opacity": 0.3, "cmap": "fern", "contour": (0.5,)}
-    expected = overlay(explanation.image, resize(BUMP, (32, 48), "bicubic"), **options)
+    ends = limits([BUMP], signed=False)
+    expected = overlay(explanation.image, resize(BUMP, (32, 48), "bicubic"), limits=ends, **options)
     assert (np.asarray(explanation.overlay(**options)) == expected).all()
 
 
@@ -257,7 +274,8 @@ def test_a_coarse_map_says_how_it_was_enlarged(make: Any) -> None:
     fine = make(np.ones((32, 48)))
     assert "drawn by" not in words(fine.figure_svg())
     bilinear = make(BUMP).heatmap(enlarge="bilinear")
-    assert (np.asarray(bilinear) == heatmap(resize(BUMP, (32, 48)), signed=False)).all()
+    ends = limits([BUMP], signed=False)
+    assert (np.asarray(bilinear) == heatmap(resize(BUMP, (32, 48)), signed=False, limits=ends)).all()
     assert (np.asarray(make(BUMP).heatmap()) != np.asarray(bilinear)).any()
     with pytest.raises(UsageError, match="no way to enlarge 'cubic'"):
         make(BUMP).overlay(enlarge="cubic")

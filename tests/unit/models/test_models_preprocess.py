@@ -213,7 +213,8 @@ def test_a_preset_for_one_channel():
         (Preprocess(size=(8, 8), resize=10).whole(), (90, 60)),
         (Preprocess(size=(8, 8), resize=10, channels=1, mean=(0.0,), std=(1.0,)), (90, 60)),
         (Preprocess(size=(48, 48), resize=48), (90, 60)),  # as fine as the photo, but not all of it
-        (Preprocess(size=(96, 96), resize=96), (144, 96)),  # finer than the photo
+        (Preprocess(size=(96, 96), resize=96), (90, 60)),  # a little finer than the photo
+        (Preprocess(size=(180, 180), resize=180), (270, 180)),  # much finer
     ],
 )
 def test_the_photo_is_shown_whole_and_the_window_is_what_is_seen_of_it(preprocess, size):
@@ -232,9 +233,13 @@ def test_the_photo_is_shown_whole_and_the_window_is_what_is_seen_of_it(preproces
 
 def test_a_photo_that_the_view_shows_as_well_is_not_shown():
     assert Preprocess(size=(8, 8), resize=8).shown(Image.new("RGB", (8, 8))) is None
-    assert Preprocess(size=(8, 8), resize=None, mode="squash").shown(Image.new("RGB", (8, 5))) is None
+    assert Preprocess(size=(8, 8), resize=None, mode="squash").shown(Image.new("RGB", (7, 7))) is None
     assert Preprocess(size=(8, 8), resize=8).shown(Image.new("RGB", (5, 60))) is None  # of which a twelfth is seen
-    assert Preprocess(size=(8, 8), resize=8).shown(Image.new("RGB", (5, 40))).size == (8, 64)
+    assert Preprocess(size=(8, 8), resize=8).shown(Image.new("RGB", (5, 40))).size == (5, 40)
+
+
+def test_a_squashed_photo_is_drawn_in_its_own_proportions():
+    assert Preprocess(size=(24, 24), resize=None, mode="squash").shown(Image.new("RGB", (50, 21))).size == (50, 21)
 
 
 def test_an_endless_photo_is_shown_smaller():

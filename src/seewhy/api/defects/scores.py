@@ -27,6 +27,18 @@ def does_not_run(patient: Patient) -> Words | None:
 
 
 @defect
+def one_at_a_time(patient: Patient) -> Words | None:
+    """The model takes one picture at a time, as one exported for a batch of one does."""
+    if not patient.seen.alone:
+        return None
+    return (
+        "note",
+        f"one picture at a time goes through it, and two do not: {patient.seen.alone}",
+        "methods that take many samples go one by one, or are refused; have its forward take any number",
+    )
+
+
+@defect
 def non_finite_output(patient: Patient) -> Words | None:
     """The scores of a real picture are NaN or infinite although the weights are not."""
     out = patient.seen.output

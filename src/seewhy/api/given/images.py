@@ -105,7 +105,7 @@ def _uint8_array(image: Tensor) -> np.ndarray[Any, Any]:
 def _picture(model: Model, image: Any, name: str = "") -> Item:
     photo = model.as_bands(image if isinstance(image, Photo) else read_image(image))
     tensor, view = model.to_input(photo)
-    notes = [*photo.notes, *((model.view_note,) if getattr(model, "view_note", "") else ())]
+    notes = [*photo.notes, *model.notes]
     own, window = None, None
     if isinstance(model.preprocess, Preprocess):
         shown, (width, height) = model.preprocess.shown(photo.pixels), photo.pixels.size

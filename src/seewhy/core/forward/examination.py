@@ -17,7 +17,7 @@ from seewhy.core.intercept.functions import canonical_name
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.capture import Tape, record
 from seewhy.core.network.outputs import Outputs, main_tensor
-from seewhy.errors import SeewhyError
+from seewhy.errors import CapabilityError, SeewhyError
 
 __all__ = ["Examination", "Passed", "examine"]
 
@@ -54,6 +54,8 @@ class Examination:
     other: Tensor | None = None
     calls: list[Passed] = field(default_factory=list)
     activations: Counter[str] = field(default_factory=Counter)
+    #: why it takes one input at a time; '' if it takes two
+    alone: str = ""
     changed_buffers: list[str] = field(default_factory=list)
     #: whether there was a number whose gradient could be looked at
     scored: bool = False
@@ -76,7 +78,7 @@ def examine(network: Network, x: Tensor, other: Tensor, score: Callable[[Outputs
                 examination.output = _scores(call(x.clone()))
                 examination.again = _scores(call(x.clone()))
                 examination.other = _scores(call(other.clone()))
-                examination.together = _scores(call(torch.cat([x, other])))
+                examination.together, examination.alone = _together(call, torch.cat([x, other]))
         except (SeewhyError, KeyboardInterrupt):
             raise
         except Exception as error:  # whatever somebody's forward raises is what is wrong with it
@@ -86,6 +88,14 @@ def examine(network: Network, x: Tensor, other: Tensor, score: Callable[[Outputs
         if network.root is not None:
             _watched(network.root, call, x, score, examination)
     return examination
+
+
+def _together(call: Callable[[Tensor], Any], pair: Tensor) -> tuple[Tensor | None, str]:
+    """What two inputs give together; or why they have to go one by one."""
+    try:
+        return _scores(call(pair)), ""
+    except CapabilityError as error:
+        return None, str(error)
 
 
 def _scores(raw: Any) -> Tensor | None:
