@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -79,7 +81,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     try:
         code = app(args=None if argv is None else list(argv), prog_name="seewhy", standalone_mode=False)
     except SeewhyError as error:
-        complain(in_options(str(error), _own_options(argv)))
+        complain(_as_typed(in_options(str(error), _own_options(argv)), sys.argv[1:] if argv is None else argv))
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):  # Abort is what older typers make of an interrupt
         code = INTERRUPTED
@@ -90,6 +92,19 @@ def run(argv: Sequence[str] | None = None) -> int:
     if code == INTERRUPTED:
         complain("interrupted; files finished so far are kept")
     return code if isinstance(code, int) else 0
+
+
+#: what has to be typed again, beside its name, for the same model
+_OF_A_MODEL = ("--weights", "--weights-part", "--arg", "--labels", "--size", "--channels")
+
+
+def _as_typed(line: str, words: Sequence[str]) -> str:
+    """``line`` with the model in it as it was typed, with all that it was given: ``--model python:train:Net`` alone may
+    be no model."""
+    pairs = list(itertools.pairwise(words))
+    spec = next((word for option, word in pairs if option in ("--model", "-m")), None)
+    more = "".join(f" {option} {shlex.quote(word)}" for option, word in pairs if option in _OF_A_MODEL)
+    return line if spec is None else line.replace(f"--model {spec}", f"--model {spec}{more}")
 
 
 #: options whose names mean something else where an error says them

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 from seewhy.cli import options as o
 from seewhy.cli.console import quiet_warnings
 from seewhy.cli.photo_input import InputOptions
+from seewhy.errors import UnknownName, UsageError
 
 if TYPE_CHECKING:
     from seewhy.models import Model
@@ -74,23 +75,38 @@ class ModelOptions(InputOptions):
 
         if self.save_model is not None:
             check(self.save_model)
+        _check_model(self.model)
         typed = recalled(self)
-        model = load(
-            typed.model,
-            weights=typed.weights,
-            weights_part=typed.weights_part or "",
-            arguments=settings_of(typed.arg or [], {}, option="--arg"),
-            trust_pickle=typed.trust_pickle,
-            labels=typed.labels,
-            preprocess=typed.preprocess,
-            device=typed.device,
-        )
+        try:
+            model = load(
+                typed.model,
+                weights=typed.weights,
+                weights_part=typed.weights_part or "",
+                arguments=settings_of(typed.arg or [], {}, option="--arg"),
+                trust_pickle=typed.trust_pickle,
+                labels=typed.labels,
+                preprocess=typed.preprocess,
+                device=typed.device,
+            )
+        except UnknownName as error:
+            if not typed.model.isidentifier():
+                raise
+            raise UsageError(f"{error}; nor is a model saved as {typed.model!r} here (--save-model)") from error
         model = typed.applied(model)
         if typed.weights not in ("auto", "random") and model.weights != f"file {typed.weights}":
             warnings.warn(f"weights are of {model.weights}", UserWarning, stacklevel=2)
         if typed.save_model is not None:
             remember(typed)
         return model
+
+
+def _check_model(typed: str) -> None:
+    """Tell a method from a model; raises `UsageError`."""
+    import seewhy.methods  # noqa: F401 - fills the registry
+    from seewhy.registry import methods
+
+    if typed in methods:
+        raise UsageError(f"{typed!r} is a method, and -m (--model) a network: write --method {typed}, or -M {typed}")
 
 
 @dataclass(frozen=True)

@@ -33,14 +33,19 @@ class Bars:
         self._tasks: dict[str, TaskID] = {}
         self._quiet = quiet
         self._began = self._told = time.monotonic()
+        #: what is not through yet, the outermost first
+        self._under_way: dict[str, str] = {}
 
     def __call__(self, what: str, done: int, total: int) -> None:
         """Show that ``done`` of ``total`` of ``what`` are through."""
         if self._progress is None:
             now = time.monotonic()
+            self._under_way[what] = f"{what}: {done} of {total}"
+            if done >= total:
+                del self._under_way[what]
             if not self._quiet and now - self._told >= EVERY and done < total:
                 self._told = now
-                complain(f"{what}: {done} of {total} after {now - self._began:.0f} s")
+                complain(f"{', '.join(self._under_way.values())} after {now - self._began:.0f} s")
             return
         if what not in self._tasks:
             self._tasks[what] = self._progress.add_task(what, total=total)

@@ -3,6 +3,7 @@ itself."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from seewhy.cli.bundles import ModelOptions, OutputOptions, PhotoOptions
 from seewhy.cli.console import Bars, bars, complain, quiet_warnings
 from seewhy.cli.option_words import in_options
 from seewhy.cli.show import as_json, cost_dict, image_dict, image_lines
-from seewhy.errors import ImageError
+from seewhy.errors import ImageError, UsageError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -54,6 +55,7 @@ def run(
     from seewhy.api.given.sources import sources
     from seewhy.report import Folder
 
+    _check_meant(photos)
     folder = Folder(output.out, force=output.force)
     found = sources(photos, given.frames)
     with quiet_warnings(output.quiet), bars(output.quiet) as bar:
@@ -64,6 +66,28 @@ def run(
         except BaseException:
             under_way.end()
             raise
+
+
+def _check_meant(photos: Sequence[str]) -> None:
+    """Refuse words among the photos that belong to an option before them, of which each takes one word; raises
+    `UsageError`."""
+    import seewhy.methods  # noqa: F401 - fills the registry
+    from seewhy.registry import methods
+
+    for word in photos:
+        if Path(word).exists():
+            continue
+        if word in methods:
+            raise UsageError(f"{word!r} stands among the photos, and is a method: write --method before each of them")
+        if _NUMBER.fullmatch(word):
+            raise UsageError(
+                f"{word!r} stands among the photos, and is a number: several numbers have commas between them and no "
+                "spaces, as in --mean .49,.48,.45"
+            )
+
+
+#: a number by itself
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?")
 
 
 class _Run:

@@ -39,7 +39,7 @@ def request_of(methods: Sequence[str], typed: QuestionOptions, fuse: str | None 
     from seewhy.core.forward.settings import Settings, when
     from seewhy.registry import methods as registry
 
-    names = list(dict.fromkeys(methods))
+    names = list(dict.fromkeys(name.strip() for word in methods for name in word.split(",")))
     defaults = {key: value for name in names for key, value in registry[name].parameters.items()}
     parameters = settings_of(typed.pairs or [], defaults)
     if typed.seed is not None and "seed" in defaults:
@@ -77,7 +77,8 @@ def drawing_of(picture: str, formats: Sequence[str] | None, typed: DrawingOption
     from seewhy.render import ENLARGEMENTS, MODES, colormap
     from seewhy.report import FORMATS
 
-    kinds = list(dict.fromkeys(form.lower().lstrip(".") for form in formats or ["png"]))
+    asked_for = (word.strip() for form in formats or ["png"] for word in form.split(","))
+    kinds = list(dict.fromkeys(word.lower().lstrip(".") for word in asked_for))
     for kind, known, asked in (("format", FORMATS, kinds), ("picture", PICTURES, [picture])):
         for word in asked:
             _known(f"--{kind} {word}", word, known)

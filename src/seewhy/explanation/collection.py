@@ -163,7 +163,9 @@ class Explanations(Sequence[Explanation]):
             self._items, columns=columns, shared=shared, percentile=percentile, cmap=cmap,
             most=(side or _CELLS[0]) * sharper, enlarge=enlarge, **options,
         )  # fmt: skip
-        said = [self._scales(shared)] if len(self._items) > 1 else []
+        first = self._items[0]
+        said = [note for note in first.notes if all(note in each.notes for each in self._items)]
+        said += [self._scales(shared)] if len(self._items) > 1 else []
         wide = max(len(line) for line in cells)
         size = side or _CELLS[wide > _WIDE]
         sizes = [place(each, picture_size(each, most=size)).map for each in self._items]
@@ -176,11 +178,12 @@ class Explanations(Sequence[Explanation]):
         kinds = Counter(group(explanation) for explanation in self._items)
         if not shared:
             return "Each map has its own colour scale"
+        reliefs = "; reliefs have their own" if any(each.colours is not None for each in self._items) else ""
         if len(kinds) == 1:
-            return "All maps share one colour scale"
+            return f"All maps share one colour scale{reliefs}"
         if max(kinds.values()) == 1:
             return "Each map has its own colour scale: methods differ in their units"
-        return "Maps of one method and layer share a colour scale; methods differ in their units"
+        return f"Maps of one method and layer share a colour scale; methods differ in their units{reliefs}"
 
     def strip(
         self,

@@ -255,6 +255,9 @@ def _unknown(spec: str) -> UsageError:
         return UsageError(f"{spec!r} is a file: say what it is, as in {own}:{spec}")
     if (Path(spec) / "config.json").is_file():
         return UsageError(f"{spec!r} is a directory: say what it is, as in hf:{spec}")
+    if Path(spec).suffix == ".py" and Path(spec).is_file():
+        module = ".".join(Path(spec).with_suffix("").parts)
+        return UsageError(f"{spec!r} is a file of code: say what builds the network, as in python:{module}:SmallNet")
     if Path(spec).suffix and Path(spec).is_file():
         return UsageError(f"{spec!r} is a file: name the network too, as in torchvision:resnet50 --weights {spec}")
     scheme, colon, rest = spec.partition(":")

@@ -135,7 +135,8 @@ class Preprocess:
         """What pictures of a photo are drawn on: the whole photo, in its own pixels (of more than 32 million, so many)
         or in more, where the part that the network sees has not half of the input's on a side.
 
-        None where `view` shows all that there is in the photo's proportions, and where less than a tenth of the photo is seen.
+        None where `view` shows all that there is in the photo's proportions, and where less than a tenth of the photo
+        is seen.
 
         >>> Preprocess(size=(4, 4), resize=4).shown(Image.new("RGB", (30, 20))).size
         (30, 20)
