@@ -106,7 +106,8 @@ def test_commands_that_are_named_can_be_typed(say: Any, own: Path) -> None:
 
 def test_the_doctor_looks_at_networks_that_take_one_picture_at_a_time(say: Any, work: Path) -> None:
     (work / "single_file.py").write_text(
-        OWN + "\n\nclass One(Own):\n    def forward(self, x):\n        return self[4](self[:3](x).view(1, 4))\n"
+        OWN
+        + "\n\nclass One(Own):\n    def forward(self, x):\n        return self[4](self[2](self[1](self[0](x))).view(1, 4))\n"
     )
     said = say(
         "doctor", "a.png", "--model", "python:single_file:One", "--size", "16", "--json", "-M", "saliency", model=None
