@@ -144,6 +144,27 @@ def test_values_are_copied_and_the_network_stays_as_it_is() -> None:
     assert not net._forward_pre_hooks
 
 
+def test_an_object_that_may_change_means_no_program() -> None:
+    class Settings:
+        gain = 2.0
+
+    class Tuned(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 3)
+
+        def forward(self, x: Tensor, settings: Settings) -> Tensor:
+            return self.conv(x).mean((2, 3)) * settings.gain
+
+    settings, net, x = Settings(), seeded(Tuned), torch.rand(1, 3, 8, 8)
+    model = seewhy.wrap(net, inputs={"settings": settings})
+    for gain in (2.0, 5.0):
+        settings.gain = gain
+        found = seewhy.explain(model, x, method="occlusion", target=0, prepare=True)
+        assert "a Settings beside the image" in found.provenance["prepared"]["why"]
+        assert found.score == pytest.approx(net(x, settings)[0, 0].item())
+
+
 def test_fingerprints_know_what_is_held() -> None:
     net = seeded(Siamese)
     prints = [seewhy.wrap(net, inputs={"left": value}).fingerprint() for value in (PAIR[0], PAIR[1], PAIR[0])]

@@ -316,6 +316,8 @@ class Preparer:
             return "prepare=False"
         if network.root is None or isinstance(network.root, torch.jit.ScriptModule):
             return "there is no module that torch could export"
+        if network.held_inputs is not None and (kind := network.held_inputs.opaque):
+            return f"the model is given a {kind} beside the image, which may change without a sign"
         if network.hooked_backward:
             return "the model has backward hooks, which only its own modules call"
         if network.frozen:

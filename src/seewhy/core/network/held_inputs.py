@@ -16,6 +16,10 @@ from torch.utils import _pytree as pytree
 __all__ = ["HeldInputs", "OneInput", "copied", "one_input"]
 
 
+#: values that nobody can change, or that are copies of what was given
+_PLAIN = (Tensor, int, float, complex, str, bytes, type(None), torch.dtype, torch.device)
+
+
 @dataclass(frozen=True, eq=False)
 class HeldInputs:
     """The values of all inputs but one, by position or by name; ``open`` is where the explained one goes.
@@ -44,6 +48,13 @@ class HeldInputs:
             return moved.expand(x.shape[0], *moved.shape[1:]) if moved.ndim and moved.shape[0] == 1 else moved
 
         return pytree.tree_map(spread, value)
+
+    @property
+    def opaque(self) -> str:
+        """The kind of the first value that may change without anybody seeing it; '' where all are tensors, numbers,
+        words and truths, which are copies."""
+        leaves = pytree.tree_leaves(dict(self.values))
+        return next((type(leaf).__name__ for leaf in leaves if not isinstance(leaf, _PLAIN)), "")
 
     def __str__(self) -> str:
         """The names of what is held, with shapes."""
