@@ -35,6 +35,9 @@ of the place unless said otherwise.
 
 Every CAM takes `layer=` (one or several, `fuse=`), `backward_rule=` and `contrast=`; every gradient method takes
 `layer=` where it says "any place", and `reduce=`.
+
+Any of them can be a statistic of its maps at noisy copies of the image: `noise="smooth"`, `"squared"` or `"variance"`,
+or a `seewhy.Noise` with numbers; `--noise smooth,n=16,sigma=0.1`.
 """
 
 
