@@ -77,7 +77,10 @@ def _strings(entries: Sequence[object], name: str) -> tuple[str, ...]:
     entries = [entry[-1] if isinstance(entry, list | tuple) and len(entry) == 2 else entry for entry in entries]
     for number, text in enumerate(entries):
         if not isinstance(text, str) or not text.strip():
-            raise UsageError(f"{name}: class {number} has no name but {text!r}; every class needs one line of text")
+            raise UsageError(
+                f"{name}: class {number} has no name but {text!r} (line {number + 1} of a text file); "
+                "every class needs one line of text"
+            )
     if not entries:
         raise UsageError(f"{name}: no names in it")
     return tuple(str(text).strip() for text in entries)
