@@ -108,7 +108,7 @@ class Pair(nn.Module):
 
 
 def test_several_inputs_are_refused_in_a_true_line() -> None:
-    words = r"Pair takes 2 inputs \(left, right\).*forward\(self, left\) returns self.model\(left, self.right\)"
+    words = r"Pair takes 2 inputs \(left, right\).*seewhy\.wrap\(model, inputs=\{'right': \.\.\.\}\)"
     with pytest.raises(CapabilityError, match=words):
         seewhy.explain(Pair(), torch.rand(1, 3, 8, 8), "saliency", 1)
     with pytest.raises(CapabilityError, match="takes 2 inputs"):

@@ -242,7 +242,7 @@ def test_another_size_of_a_known_network_keeps_its_way() -> None:
     [
         (("--mean", "0"), "how large are the inputs of SmallNet? Add --size 224"),
         (("--size", "big"), "--size big: a number of pixels, or height x width"),
-        (("--size", "32", "--mean", "1,2,3"), "no shares from 0 to 1"),
+        (("--size", "32", "--mean", "1,2,3"), "no values of inputs from 0 to 1; if inputs count to 255"),
         (("--size", "32", "--mean", ".1,.2"), "3 channels"),
         (("--size", "32", "--std", "a,b,c"), "numbers with commas between them"),
         (("--size", "32", "--mean", "104,117,124"), "add --range 255"),
