@@ -111,9 +111,21 @@ def _zero_bias(net: nn.Sequential) -> None:
     net[0].bias.fill_(-1)
 
 
+class _Single(nn.Module):
+    """Takes one picture, and no two."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = _net()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(x.view(1, *x.shape[1:]))
+
+
 #: one model for every defect
 BROKEN: dict[str, Callable[[], seewhy.Model]] = {
     "does-not-run": lambda: _ready(nn.Sequential(nn.Flatten(), nn.Linear(5, 4))),
+    "one-at-a-time": lambda: _ready(_Single()),
     "non-finite-weights": lambda: _ready(_edited(lambda net: net[2].weight[0, 0, 0].fill_(float("nan")))),
     "non-finite-output": lambda: _ready(_Changed(lambda s: s / (s * 0))),
     "constant-output": lambda: _ready(_edited(lambda net: net[6].weight.zero_())),

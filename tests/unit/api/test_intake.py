@@ -200,7 +200,8 @@ class Inside(nn.Module):
 def test_several_inputs_inside_one_are_refused_in_a_true_line(how: str, method: str) -> None:
     x = torch.rand(2, 1, 3, 3)  # each of the two is taken apart, and has too few axes
     with pytest.raises(
-        CapabilityError, match=r"Inside was given one tensor .* and raised .* tuple or a dictionary, wrap it"
+        CapabilityError,
+        match=r"Inside was given one tensor .* and raised .* hold the others.* tuple or dictionary, wrap it",
     ):
         seewhy.explain_all(Inside(how).eval(), x.expand(2, 3, 3, 3), method, 1)
     with pytest.raises(UsageError, match=r"takes no input of shape \(1, 3, 224, 224\), which its first layer suggests"):

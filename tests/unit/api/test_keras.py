@@ -246,7 +246,7 @@ def test_one_of_several_inputs_is_explained(order: str) -> None:
     assert seewhy.explain(by_row, torch.zeros(2), method="input-x-gradient", target=1, reduce="none").values.shape == (
         2,
     )
-    with pytest.raises(UsageError, match=r"inputs= is for a keras\.Model"):
+    with pytest.raises(UsageError, match="inputs= names 'a'; the inputs of Flatten: 'input'"):
         seewhy.wrap(torch.nn.Flatten(), inputs={"a": 1})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,8 @@ def test_the_doctor_needs_no_photo_of_bands(say: Any, work: Path) -> None:
     assert said.code in (0, 1), said.err
 
 
-def test_names_of_models_are_no_emoji(say: Any, work: Path) -> None:
+def test_names_of_models_are_no_emoji(say: Any, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "train", raising=False)
     (work / "train.py").write_text(OWN)
     said = say("doctor", "a.png", "--model", "python:train:ready", "--size", "16", "-M", "saliency", model=None)
     assert "python:train:ready" in said.out
