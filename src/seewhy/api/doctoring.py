@@ -41,8 +41,9 @@ from seewhy.registry import methods as registry
 __all__ = ["diagnose"]
 
 #: a method whose map takes longer is cut short here, and its cost reckoned from how far it came
-_COLOURS = 3
 _SECONDS = 1.0
+#: seconds that a first run may take and still be run again
+_AGAIN = 5.0
 #: channels that have an order of colours
 _COLOURS = 3
 
@@ -108,7 +109,7 @@ def _top(outputs: Outputs) -> Tensor:
 
 
 def _try(model: Model, item: Item, method: Method) -> MethodCheck:
-    """Run a method at its defaults. What takes less than a second is timed in a second run: the first one proves grids
+    """Run a method at its defaults. What is done within seconds is timed in a second run: the first one proves grids
     and makes programs, once; a longer one that says how far it is, is cut short a second after it first did."""
     name, family = method.name, method.card.family
     began, words, cut = time.perf_counter(), list[tuple[float, float]](), False
@@ -127,7 +128,7 @@ def _try(model: Model, item: Item, method: Method) -> MethodCheck:
     try:
         explanations = run_plan(Plan.make(model, plan), [item])
         spent = time.perf_counter() - began
-        if not cut and spent < _SECONDS:
+        if not cut and spent < _AGAIN:
             began = time.perf_counter()
             explanations = run_plan(Plan.make(model, plan), [item])
             spent = time.perf_counter() - began
