@@ -45,11 +45,13 @@ def cost_dict(cost: Cost) -> dict[str, Any]:
 def image_dict(path: str, explanations: Explanations, files: Sequence[Sequence[Path]]) -> dict[str, Any]:
     """One image of the ``images`` list: its prediction, the notes that all of its explanations have, and those with
     their files."""
+    from seewhy.explanation.plain import common_notes
+
     whole = [answer.to_dict() for answer in explanations]
     prediction = whole[0]["prediction"] if whole else None
     return {
         "image": path,
-        "notes": _common(explanations),
+        "notes": common_notes(explanations),
         "prediction": prediction,
         "explanations": [
             {key: value for key, value in one.items() if key not in ("prediction", "name")}
@@ -62,9 +64,9 @@ def image_dict(path: str, explanations: Explanations, files: Sequence[Sequence[P
 
 def image_lines(path: str, explanations: Explanations, files: Sequence[Sequence[Path]]) -> list[str]:
     """The same for people: the prediction, then each explanation and, on lines of their own, its files."""
-    from seewhy.explanation.plain import score_in_words
+    from seewhy.explanation.plain import common_notes, score_in_words
 
-    common = _common(explanations)
+    common = common_notes(explanations)
     lines = [f"{path}: {_prediction(explanations)}", *(f"  note: {note}" for note in common)]
     held: list[tuple[Explanation, str]] = []  # layers of a picture that is named at its end
     for n, (answer, own_files) in enumerate(zip(explanations, files, strict=True)):
@@ -82,13 +84,6 @@ def image_lines(path: str, explanations: Explanations, files: Sequence[Sequence[
         lines += [*_few(held), line, *notes, *unnamed]
         held = []
     return [on_a_line(line) for line in (*lines, *_few(held))]
-
-
-def _common(explanations: Explanations) -> list[str]:
-    """The notes that all of one image's explanations have."""
-    if not len(explanations):
-        return []
-    return [note for note in explanations[0].notes if all(note in other.notes for other in explanations)]
 
 
 def _few(held: Sequence[tuple[Explanation, str]]) -> list[str]:

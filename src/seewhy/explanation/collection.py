@@ -14,6 +14,7 @@ from seewhy.explanation.arrange import arrange, ends, group, looks_of, shared_sc
 from seewhy.explanation.figure import enlarged
 from seewhy.explanation.ground import picture_size, place
 from seewhy.explanation.parts import Cost
+from seewhy.explanation.plain import common_notes
 from seewhy.explanation.result import Explanation
 from seewhy.explanation.strip import strip
 from seewhy.render import PERCENTILE, SUFFIXES, check, grid, grid_pdf, grid_svg, write
@@ -163,8 +164,7 @@ class Explanations(Sequence[Explanation]):
             self._items, columns=columns, shared=shared, percentile=percentile, cmap=cmap,
             most=(side or _CELLS[0]) * sharper, enlarge=enlarge, **options,
         )  # fmt: skip
-        first = self._items[0]
-        said = [note for note in first.notes if all(note in each.notes for each in self._items)]
+        said = common_notes(self._items)
         said += [self._scales(shared)] if len(self._items) > 1 else []
         wide = max(len(line) for line in cells)
         size = side or _CELLS[wide > _WIDE]

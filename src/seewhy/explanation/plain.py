@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ import numpy as np
 if TYPE_CHECKING:
     from seewhy.explanation.result import Explanation
 
-__all__ = ["describe", "plain", "score_in_words"]
+__all__ = ["common_notes", "describe", "plain", "score_in_words"]
 
 
 def plain(value: Any) -> Any:
@@ -40,6 +40,12 @@ def plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return plain(asdict(value))
     return str(value)
+
+
+def common_notes(explanations: Sequence[Explanation]) -> list[str]:
+    """The notes that all of ``explanations`` have."""
+    first = explanations[0].notes if len(explanations) else ()
+    return [note for note in first if all(note in other.notes for other in explanations)]
 
 
 def score_in_words(explanation: Explanation) -> str:

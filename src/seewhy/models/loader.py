@@ -7,6 +7,7 @@ import difflib
 import inspect
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from seewhy.core.network.held_inputs import one_input
 from seewhy.errors import ModelError, SeewhyError, UnknownName, UsageError, nearest, one_line, reason
 from seewhy.models import builtin, hf_, keras_, onnx_, pt2_, python_, timm_, torchvision_
 from seewhy.models._scheme import ModelRequest, Scheme
@@ -167,7 +167,7 @@ def wrap(
         name, module = name or "exported program", pt2_.in_hand(module)
     called = name or getattr(module, "__name__", None) or type(module).__name__
     if held is not None and not isinstance(module, nn.Module):
-        module, held = one_input(module, held), None
+        module, held = partial(held.call, module), None
     own_preprocess, own_labels = _metadata(module)
     model = Model(
         module,

@@ -137,9 +137,8 @@ def test_nothing_is_kept_of_another_question(say: Any, photos: Path, changed: st
     assert kept == ([False, True, True] if changed == "photo" else [False] * 3)
 
 
-def test_a_run_that_was_interrupted_goes_on_where_it_ended(
-    say: Any, photos: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def interrupt_the_second(patch: pytest.MonkeyPatch) -> None:
+    """Have the second photo that is explained from now on be interrupted."""
     import seewhy.api.explaining as explaining
 
     run_plan, done = explaining.run_plan, []
@@ -150,7 +149,13 @@ def test_a_run_that_was_interrupted_goes_on_where_it_ended(
             raise KeyboardInterrupt
         return run_plan(*given, **named)
 
-    monkeypatch.setattr(explaining, "run_plan", second_is_interrupted)
+    patch.setattr(explaining, "run_plan", second_is_interrupted)
+
+
+def test_a_run_that_was_interrupted_goes_on_where_it_ended(
+    say: Any, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt_the_second(monkeypatch)
     said = say("explain", "photos", *QUICK)
     assert said.code == 130
     assert "contact sheet: " in said.err
@@ -166,7 +171,6 @@ def test_a_run_that_was_interrupted_goes_on_where_it_ended(
 def test_pages_of_a_sheet_keep_their_order_however_often_they_are_written(
     say: Any, photos: Path, monkeypatch: pytest.MonkeyPatch, again: tuple[str, ...]
 ) -> None:
-    import seewhy.api.explaining as explaining
     from seewhy.report import contact
 
     monkeypatch.setattr(contact, "_HIGH", 10)  # a page for each line of strips
@@ -183,16 +187,8 @@ def test_pages_of_a_sheet_keep_their_order_however_often_they_are_written(
     assert say("explain", "photos", *QUICK, *again, "--json").document["contact"] == first
     assert sheets() == pages
 
-    run_plan, done = explaining.run_plan, []
-
-    def second_is_interrupted(*given: Any, **named: Any) -> Any:
-        done.append(given)
-        if len(done) == 2:
-            raise KeyboardInterrupt
-        return run_plan(*given, **named)
-
     with monkeypatch.context() as patched:
-        patched.setattr(explaining, "run_plan", second_is_interrupted)
+        interrupt_the_second(patched)
         assert say("explain", "photos", *QUICK, "--json").code == 130
     assert say("explain", "photos", *QUICK, *again, "--json").document["contact"] == first
     assert sheets() == pages

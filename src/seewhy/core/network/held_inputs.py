@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-__all__ = ["HeldInputs", "OneInput", "copied", "one_input"]
+__all__ = ["HeldInputs", "OneInput", "copied"]
 
 
 #: values that nobody can change, or that are copies of what was given
@@ -36,6 +36,11 @@ class HeldInputs:
         given = {self.open: x, **{key: self._spread(value, x) for key, value in self.values.items()}}
         positional = (given[n] for n in itertools.takewhile(given.__contains__, itertools.count()))
         return tuple(positional), {key: value for key, value in given.items() if isinstance(key, str)}
+
+    def call(self, called: Callable[..., Any], x: Tensor) -> Any:
+        """What ``called``, a network or a function, gives for ``x`` and what is held."""
+        positional, named = self.arguments(x)
+        return called(*positional, **named)
 
     @staticmethod
     def _spread(value: Any, x: Tensor) -> Any:
@@ -71,18 +76,7 @@ class OneInput(nn.Module):
 
     def forward(self, x: Tensor) -> Any:
         """What the network gives for ``x`` and what is held."""
-        positional, named = self._held.arguments(x)
-        return self.network(*positional, **named)
-
-
-def one_input(function: Callable[..., Any], held: HeldInputs) -> Callable[[Tensor], Any]:
-    """A function of several inputs as one of a single input."""
-
-    def called(x: Tensor) -> Any:
-        positional, named = held.arguments(x)
-        return function(*positional, **named)
-
-    return called
+        return self._held.call(self.network, x)
 
 
 def _told(value: Any) -> str:
