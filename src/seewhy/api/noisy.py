@@ -112,9 +112,9 @@ class _Settled(Wanted):
 def _copies(item: Item, noise: Noise, numbers: Sequence[int]) -> list[Item]:
     """The image with noise number 0, 1, 2..."""
     x = item.tensor[None]
-    spread = float(x.max() - x.min())
-    sigma = noise.sigma if noise.std is None else noise.std / spread if spread else 0.0
-    source = GaussianNoise(noise.n, float(sigma or 0.0), noise.seed)
+    size = noise.sigma if noise.std is None else noise.std
+    assert size is not None
+    source = GaussianNoise(noise.n, size, noise.seed, absolute=noise.std is not None)
     drawn = source.inputs(x, torch.zeros(len(numbers), dtype=torch.long), torch.tensor(numbers))
     return [replace(item, tensor=tensor, photo=None) for tensor in drawn]
 

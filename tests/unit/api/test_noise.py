@@ -107,8 +107,17 @@ def test_std_is_in_units_of_the_input(net: nn.Module) -> None:
     share, size = seewhy.Noise(n=4, sigma=0.1, tolerance=0.0), seewhy.Noise(n=4, std=0.1 * spread, tolerance=0.0)
     first, second = (seewhy.explain(net, X[:1], method="saliency", noise=noise) for noise in (share, size))
     np.testing.assert_allclose(first.values, second.values, rtol=1e-9)
+    # an image that is the same everywhere has no range, and noise all the same
     even = torch.full((1, 3, 12, 12), 0.5, dtype=torch.float64)
-    assert seewhy.explain(net, even, method="saliency", noise=size).status.ok
+    found = seewhy.explain(net, even, method="saliency", target=1, noise=size)
+    drawn = GaussianNoise(4, 0.1 * spread, 0, absolute=True).inputs(
+        even, torch.zeros(4, dtype=torch.long), torch.arange(4)
+    )
+    assert float((drawn - even).std()) == pytest.approx(0.1 * spread, rel=0.15)
+    each = [seewhy.explain(net, x[None], method="saliency", target=1).values for x in drawn]
+    assert found.status.ok
+    np.testing.assert_allclose(found.values, np.mean(each, 0), rtol=1e-9)
+    assert float(np.max(found.error)) > 0
 
 
 def test_copies_are_drawn_until_the_error_is_small(net: nn.Module) -> None:

@@ -59,13 +59,15 @@ class PlacesOnPath(Source):
 
 @dataclass(frozen=True, eq=False)
 class GaussianNoise(Source):
-    """The input plus Gaussian noise of standard deviation ``sigma`` x (max - min) of each image.
+    """The input plus Gaussian noise of standard deviation ``sigma`` x (max - min) of each image, or of ``sigma`` itself
+    where that is ``absolute``.
 
     Noise is drawn per image and index from the image's own values, so batching and order never change it.
     """
 
     sigma: float = 0.15
     seed: int = 0
+    absolute: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -75,14 +77,15 @@ class GaussianNoise(Source):
     @property
     def key(self) -> Hashable:
         """What the variants depend on."""
-        return "gaussian", self.sigma, self.seed, self.count
+        return "gaussian", self.sigma, self.seed, self.absolute, self.count
 
     def inputs(self, x: Tensor, samples: Tensor, indices: Tensor) -> Tensor:
         """The changed inputs of a chunk."""
         keys = {s: fingerprint(x[s : s + 1])[0] for s in set(samples.tolist())}
         pairs = [(keys[s], i) for s, i in zip(samples.tolist(), indices.tolist(), strict=True)]
         noise = gaussian(pairs, tuple(x.shape[1:]), family="input-noise", seed=self.seed).to(x)
-        spread = self.sigma * (x.flatten(1).amax(1) - x.flatten(1).amin(1))
+        flat = x.flatten(1)
+        spread = self.sigma * (torch.ones_like(flat[:, 0]) if self.absolute else flat.amax(1) - flat.amin(1))
         return x[samples] + spread[samples].reshape(-1, *(1 for _ in x.shape[1:])) * noise
 
 
