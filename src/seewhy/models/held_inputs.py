@@ -7,10 +7,9 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torch import nn
-
 from seewhy.core.network.held_inputs import HeldInputs, copied
 from seewhy.errors import UsageError, nearest, one_line
+from seewhy.models.input_shape import arguments_of
 
 __all__ = ["hold"]
 
@@ -25,12 +24,7 @@ def hold(module: Any, inputs: Mapping[str | int, Any]) -> HeldInputs:
     Raises `UsageError` where a name or number is none of its arguments, and unless one of those that it cannot do
     without is left.
     """
-    called = module.forward if isinstance(module, nn.Module) else module
-    name = type(module).__name__ if isinstance(module, nn.Module) else getattr(module, "__name__", "this function")
-    try:
-        parameters = list(inspect.signature(called).parameters.values())
-    except (TypeError, ValueError):  # written in C, or scripted: it says nothing of itself
-        parameters = []
+    name, parameters = arguments_of(module)
     places = [parameter.name for parameter in parameters if parameter.kind in _BY_PLACE]
     named = [parameter.name for parameter in parameters if parameter.kind in _BY_NAME]
     kinds = {parameter.kind for parameter in parameters}

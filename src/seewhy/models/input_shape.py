@@ -12,7 +12,7 @@ from torch import nn
 from seewhy.core.network.foreign import Foreign
 from seewhy.errors import CapabilityError
 
-__all__ = ["Intake", "check_takes_one", "intake"]
+__all__ = ["Intake", "arguments_of", "check_takes_one", "intake"]
 
 #: what an example of an input is like, by its axes of positions
 _SIZES = {1: (224,), 2: (224, 224), 3: (16, 64, 64)}
@@ -53,13 +53,19 @@ def intake(module: Any) -> Intake:
     return Intake(2, None, told=False) if axes is None else Intake(axes, None)
 
 
+def arguments_of(module: Any) -> tuple[str, list[inspect.Parameter]]:
+    """What a network or function is called in messages, and the arguments that it takes, as far as it says."""
+    network = isinstance(module, nn.Module)
+    name = type(module).__name__ if network else getattr(module, "__name__", "this function")
+    try:
+        return name, list(inspect.signature(module.forward if network else module).parameters.values())
+    except (TypeError, ValueError):  # written in C, or scripted: it says nothing of itself
+        return name, []
+
+
 def check_takes_one(module: Any) -> None:
     """Refuse a network that cannot be called with one input alone; raises `CapabilityError`."""
-    called = module.forward if isinstance(module, nn.Module) else module
-    try:
-        parameters = inspect.signature(called).parameters.values()
-    except (TypeError, ValueError):  # written in C, or scripted: it says nothing of itself
-        return
+    name, parameters = arguments_of(module)
     needed = [
         parameter.name
         for parameter in parameters
@@ -67,7 +73,6 @@ def check_takes_one(module: Any) -> None:
     ]
     if len(needed) < 2:
         return
-    name = type(module).__name__ if isinstance(module, nn.Module) else getattr(module, "__name__", "this function")
     _, *others = needed
     held = ", ".join(f"{other!r}: ..." for other in others)
     raise CapabilityError(

@@ -104,6 +104,11 @@ class Model:
         return tuple(note for note in (self.view_note, self.weights if self.weights == NO_WEIGHTS else "") if note)
 
     @property
+    def untrained(self) -> bool:
+        """Whether its weights are random, or those that somebody's code starts with."""
+        return self.weights in ("random", NO_WEIGHTS)
+
+    @property
     def view_note(self) -> str:
         """How the picture that `prepare` gives differs from what the network sees, or what was `assumed`; else ''."""
         if self.preprocess is None or isinstance(self.preprocess, Preprocess):

@@ -6,7 +6,6 @@ import torch
 from torch import nn
 
 from seewhy.api.defects.base import Patient, Words, defect
-from seewhy.models.model import NO_WEIGHTS
 
 __all__: list[str] = []
 
@@ -46,7 +45,7 @@ def untrained_batch_norm(patient: Patient) -> Words | None:
         and not bool(part.running_mean.any())
         and bool((part.running_var == 1).all())
     ]
-    if not fresh or patient.model.weights in ("random", NO_WEIGHTS):
+    if not fresh or patient.model.untrained:
         return None
     return (
         "warning",
@@ -58,9 +57,9 @@ def untrained_batch_norm(patient: Patient) -> Words | None:
 @defect
 def untrained(patient: Patient) -> Words | None:
     """The weights are random: maps show the architecture, not what was learned."""
-    if patient.model.weights not in ("random", NO_WEIGHTS):
+    if not patient.model.untrained:
         return None
-    words = "the weights are random" if patient.model.weights == "random" else NO_WEIGHTS
+    words = "the weights are random" if patient.model.weights == "random" else patient.model.weights
     return "warning", words, "maps show the architecture only: give trained weights, --weights FILE"
 
 
