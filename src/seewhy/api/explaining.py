@@ -18,8 +18,9 @@ from seewhy.api.asked.noise import Noise, noise_of
 from seewhy.api.asked.one_or_all import all_of, one, refuse_several
 from seewhy.api.asked.plan import Plan, of_the_output
 from seewhy.api.asked.request import Request
+from seewhy.api.asked.several_inputs import given_to
 from seewhy.api.asked.supplies import Supplier
-from seewhy.api.given.images import Item, read_items, same_shape
+from seewhy.api.given.images import Item, own_layout, read_items, same_shape
 from seewhy.api.given.sources import Source
 from seewhy.api.noisy import over_noise
 from seewhy.api.waiting import watched
@@ -146,7 +147,7 @@ def _run(plan: Plan, items: Sequence[Item], indices: Sequence[int], lost: Spent 
     batch_items = [items[i] for i in indices]
     x = plan.network.like(_stacked([item.tensor for item in batch_items]))
     seed = next((p["seed"] for p in plan.parameters if "seed" in p), 0)
-    request = plan.request.about(indices, len(items), x.ndim)
+    request = plan.request.about(indices, len(items), x.ndim, own_layout(plan.model, x).ndim)
     supplier = Supplier(plan.model, x, batch_items, request, seed)
     rivals: dict[int, list[Job]] = {}
 
@@ -316,8 +317,8 @@ def explain(
 
     def explanations(only: bool) -> Explanations:
         wrapped = taken(model)
-        items, _ = read_items(wrapped, image)
-        plan = Plan.make(wrapped, request, len(items))
+        given, items, asked = given_to(wrapped, image, request)
+        plan = Plan.make(given, asked, len(items))
         if only:
             refuse_several("explain", "explanation", plan.several(len(items)))
         return run_plan(plan, items, partial=True)

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from seewhy.api.asked.noise import Noise
 from seewhy.api.asked.plan import Plan
+from seewhy.api.asked.request import Request
 from seewhy.api.asked.targets import Wanted
-from seewhy.api.given.images import Item
+from seewhy.api.given.images import Item, own_layout
 from seewhy.core.network.outputs import Outputs
 from seewhy.core.perturb.estimators import Means, Variances, rounds
 from seewhy.core.perturb.sources import GaussianNoise
@@ -38,7 +39,7 @@ def over_noise(plan: Plan, items: Sequence[Item], noise: Noise, run: Run) -> Exp
     cost, interrupted = Cost(), False
     for index, item in enumerate(items):
         settled.images = [index]
-        own = replace(alone, request=alone.request.about([index], len(items), item.tensor.ndim + 1))
+        own = replace(alone, request=_about(alone, item, index, len(items)))
         clean = run(own, [item])
         cost, interrupted = cost + clean.cost, clean.interrupted
         if interrupted:
@@ -49,6 +50,12 @@ def over_noise(plan: Plan, items: Sequence[Item], noise: Noise, run: Run) -> Exp
         if interrupted:
             break
     return Explanations(results, cost=cost, interrupted=interrupted)
+
+
+def _about(plan: Plan, item: Item, index: int, count: int) -> Request:
+    """What is asked of one image of so many."""
+    x = item.tensor[None]
+    return plan.request.about([index], count, x.ndim, own_layout(plan.model, x).ndim)
 
 
 def _statistics(

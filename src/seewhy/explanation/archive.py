@@ -46,9 +46,10 @@ _PLAIN = (
     ("unit", str),
     ("map_unit", str),
     ("window", tuple | None),
+    ("inputs", dict),
 )
 #: what files of earlier versions do not hold
-_LATER: dict[str, Any] = {"map_unit": "", "window": None}
+_LATER: dict[str, Any] = {"map_unit": "", "window": None, "inputs": {}}
 # No photo has more pixels; a forged size must not make .map ask for all memory.
 _MOST_PIXELS = 1 << 28
 E = TypeVar("E", bound="Explanation")
@@ -110,6 +111,7 @@ def _fields(meta: dict[str, Any], arrays: Mapping[str, NDArray[Any]]) -> dict[st
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
             raise ValueError(f"its {name} is {type(value).__name__}")
         fields[name] = value
+    fields["inputs"] = {str(name): _size(shape) for name, shape in fields["inputs"].items()}
     fields["size"] = _size(meta["size"])
     fields["notes"] = tuple(str(note) for note in meta["notes"])
     fields["error"] = decode(meta["error"], arrays)

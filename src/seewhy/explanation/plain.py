@@ -73,6 +73,7 @@ def describe(explanation: Explanation) -> dict[str, Any]:
         "prediction": explanation.prediction,
         "size": explanation.size,
         "window": explanation.window,
+        "inputs": explanation.inputs,
         "map": {
             "shape": values.shape,
             "dtype": str(values.dtype),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seewhy.errors import UsageError
-from seewhy.explanation import archive, conventions, figure, page, picture
+from seewhy.explanation import archive, conventions, figure, page, picture, several_inputs
 from seewhy.explanation.parts import Cost, Prediction, Status
 from seewhy.explanation.plain import describe
 from seewhy.render import SUFFIXES, check, resize, write
@@ -36,6 +36,8 @@ class Explanation:
     ``image`` is what the model saw, uint8 ``[H, W, 3]``; ``window`` which part of the photo that is: left, top, right
     and bottom in fractions of its width and height, beyond 0 and 1 where it was padded; ``photo`` the whole photo,
     where ``image`` shows less of it: what pictures are drawn on. It is not saved.
+    ``inputs`` are the shapes [C, *size] of several inputs, by name, whose numbers make one row of ``values``; `part`
+    gives each input's own, with its picture of ``views``, which are not saved.
     ``colours`` are the signed values ``[3, h, w]`` of red, green and blue of a guided map, for `relief`. ``positive``
     maps are drawn without their negative part, which ``values`` keep. ``tensor`` carries a graph where one
     was asked for; it is not saved. Two explanations are equal only if they are the same object. Raises
@@ -68,6 +70,8 @@ class Explanation:
     photo: NDArray[np.uint8] | None = field(default=None, repr=False)
     window: tuple[float, float, float, float] | None = None
     colours: NDArray[Any] | None = field(default=None, repr=False)
+    inputs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    views: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         values = np.asarray(self.values)
@@ -100,6 +104,11 @@ class Explanation:
         return self.map.astype(dtype or np.float32, copy=False)
 
     def _plane_size(self) -> tuple[int, int]:
+        if self.inputs:
+            names = ", ".join(map(repr, self.inputs))
+            raise UsageError(
+                f"{self.method} of {self.target!r} is of several inputs: .part(name) is of one, of {names}"
+            )
         if len(self.size) != 2:
             raise UsageError(
                 f"{self.method} of {self.target!r} has no picture: its input has {len(self.size)} "
@@ -123,6 +132,14 @@ class Explanation:
                 "axes that a map needs; use .values, or choose a convolutional layer"
             )
         return plane
+
+    def part(self, name: str) -> Explanation:
+        """The explanation of one of several `inputs` that were explained at once: its values [*size], or [C, *size]
+        where channels are kept, its picture, and the target, score and status of the whole.
+
+        Raises `UnknownName` for no name of an input, and `UsageError` where there was one input, or values of a layer.
+        """
+        return several_inputs.part(self, name)
 
     def convention(self, library: str, **options: Any) -> NDArray[Any]:
         """What another library would have returned: ``"captum"``, ``"pytorch-grad-cam"``, ``"torchcam"`` or

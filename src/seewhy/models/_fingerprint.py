@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import operator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -18,7 +18,9 @@ from seewhy.core.compile.state import addresses
 from seewhy.core.network.borrowed import submodules, tensors_of
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator, Mapping
+    from collections.abc import Hashable, Iterator
+
+    from seewhy.core.network.inputs import Inputs
 
 __all__ = ["cached_fingerprint", "fingerprint", "of_inputs"]
 
@@ -114,10 +116,10 @@ def fingerprint(module: nn.Module) -> str:
     return digest.hexdigest()[:16]
 
 
-def of_inputs(own: str, opened: int | str, values: Mapping[int | str, Any]) -> str:
-    """16 hexadecimal digits of a network whose own are ``own``, and of what it is given beside input ``opened``."""
-    digest = hashlib.sha256(f"{own}|{opened!r}".encode())
-    for key, value in values.items():
+def of_inputs(own: str, inputs: Inputs) -> str:
+    """16 hexadecimal digits of a network whose own are ``own``, and of how it is called."""
+    digest = hashlib.sha256(f"{own}|{inputs.explained!r}".encode())
+    for key, value in inputs.held.items():
         leaves, spec = pytree.tree_flatten(value)
         digest.update(f"|{key!r}|{spec}".encode())
         for leaf in leaves:

@@ -6,8 +6,7 @@ import dataclasses
 import difflib
 import inspect
 import sys
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,11 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from seewhy.core.network.differentiable_function import DifferentiableFunction
 from seewhy.errors import ModelError, SeewhyError, UnknownName, UsageError, nearest, one_line, reason
 from seewhy.models import builtin, hf_, keras_, onnx_, pt2_, python_, timm_, torchvision_
 from seewhy.models._scheme import ModelRequest, Scheme
-from seewhy.models.held_inputs import hold
+from seewhy.models.inputs import Axes, inputs_of
 from seewhy.models.labels import Labels, read_labels
 from seewhy.models.model import Model
 from seewhy.models.preprocess import Preprocess
@@ -134,49 +134,58 @@ def wrap(
     labels: Labels | None = None,
     name: str | None = None,
     inputs: Mapping[str | int, Any] | None = None,
+    explained: str | int | Sequence[str | int] | None = None,
+    axes: Axes | None = None,
+    differentiable: bool = False,
 ) -> Model:
     """A `Model` around a network in hand, which stays exactly as it is: its mode, device, hooks and values.
 
     ``module`` is a `torch.nn.Module`, a `keras.Model`, any callable from inputs to outputs, or a `Model` (given
     back with what is replaced). ``labels`` is a sequence, a mapping of number to name, or a .txt or .json
-    file's path. A timm network brings its own preprocessing and labels where none are given. ``inputs`` holds
-    all inputs but one of a network that has several, by name or number; the one left out is explained. A tensor or
-    array of one row, [1, ...], is the same for every image; for a torch network everything else is handed on as it is
-    (twenty prompts, a flag). Raises `UsageError` for what cannot be called, for names that are no inputs, and for
+    file's path. A timm network brings its own preprocessing and labels where none are given.
+
+    ``inputs`` holds inputs of a network that has several, by name or number. A tensor or array of one row, [1, ...],
+    is the same for every image; for a torch network everything else is handed on as it is (twenty prompts, a flag).
+    ``explained`` names the inputs that maps are made of, if that is not the first one that is not held; of several, an
+    image is a mapping by their names (torch networks and functions). ``axes`` are those of the explained input, a
+    letter each: ``"BTCHW"`` for frames, ``"BF"`` for rows of features, ``B`` the batch, ``C`` the channels, others
+    positions; without ``B`` the network takes one sample at a time; a mapping by name for several inputs.
+    ``differentiable`` says of a function that torch can differentiate it: gradient methods take it, too.
+
+    Raises `UsageError` for what cannot be called, for names that are no inputs, for axes that cannot be, and for
     networks that take words first.
 
     >>> wrap(torch.nn.Flatten(), labels=["cat", "dog"]).find_label("DOG")
     1
     """
     if keras_.is_keras_model(module):
+        if explained is not None or axes is not None:
+            raise UsageError("explained= and axes= are for networks of torch; of a Keras model hold the other inputs")
         return _override(keras_.in_hand(module, name, inputs), labels, preprocess)
     if isinstance(module, Model):
         model = module if name is None else dataclasses.replace(module, name=name)
-        if inputs:
-            model = dataclasses.replace(model, held_inputs=hold(model.module, inputs))
-        return _override(model, labels, preprocess)
+        called = inputs_of(model.module, inputs, explained, axes)
+        return _override(model if called is None else dataclasses.replace(model, inputs=called), labels, preprocess)
     if isinstance(module, str | Path):
         raise UsageError(f"wrap takes a network, not the text {str(module)!r}; to load one by name: load(...)")
     if inspect.isclass(module) or not callable(module):
         what = f"the class {module.__name__}" if inspect.isclass(module) else f"a {type(module).__name__}"
         raise UsageError(f"wrap takes a torch.nn.Module or a function from inputs to outputs, not {what}")
-    held = hold(module, inputs) if inputs else None
-    if held is None:
+    called = inputs_of(module, inputs, explained, axes)
+    if called is None:
         _check_sees(module)
     if pt2_.is_exported(module):
         name, module = name or "exported program", pt2_.in_hand(module)
-    called = name or getattr(module, "__name__", None) or type(module).__name__
-    if held is not None and not isinstance(module, nn.Module):
-        module, held = partial(held.call, module), None
+    shown = name or getattr(module, "__name__", None) or type(module).__name__
     own_preprocess, own_labels = _metadata(module)
     model = Model(
-        module,
-        name=str(called),
+        DifferentiableFunction(module) if differentiable and not isinstance(module, nn.Module) else module,
+        name=str(shown),
         preprocess=own_preprocess,
         labels=own_labels,
         weights="in hand",
         synonyms=own_labels is not None,
-        held_inputs=held,
+        inputs=called,
     )
     return _override(model, labels, preprocess)
 

@@ -23,7 +23,7 @@ from seewhy.models.preprocess import Preprocess
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from seewhy.core.network.held_inputs import HeldInputs
+    from seewhy.core.network.inputs import Inputs
     from seewhy.models.images import Photo
 
 __all__ = ["NO_WEIGHTS", "Model"]
@@ -44,7 +44,7 @@ class Model:
     how far the torch version that gradients and layers are taken from may be from its scores, as a share of the largest
     one; it is checked on the input of every call. None for networks of torch. ``held`` is what ``module`` needs and
     holds weakly, if anything. ``labelled_by`` says where labels came from that a caller gave; '' for a network's own.
-    ``held_inputs`` are those of a torch network besides the explained one.
+    ``inputs`` say how a network is called that has several of them, or its axes in another order.
 
     Raises `CapabilityError` for a network that takes several inputs.
     """
@@ -60,15 +60,15 @@ class Model:
     tolerance: float | None = None
     held: Any = None
     labelled_by: str = ""
-    held_inputs: HeldInputs | None = None
+    inputs: Inputs | None = None
 
     def __post_init__(self) -> None:
-        if self.held_inputs is None:
+        if self.inputs is None:
             check_takes_one(self.module)
 
     def network(self) -> Network:
-        """The network as the engine borrows it, with the inputs that are held."""
-        return Network(self.module, held_inputs=self.held_inputs)
+        """The network as the engine borrows it, with how it is called."""
+        return Network(self.module, inputs=self.inputs)
 
     @property
     def channels_last(self) -> bool:
@@ -240,7 +240,7 @@ class Model:
         if not isinstance(self.module, nn.Module):
             return ""
         own = cached_fingerprint(self.module)
-        return own if self.held_inputs is None else of_inputs(own, self.held_inputs.open, self.held_inputs.values)
+        return own if self.inputs is None else of_inputs(own, self.inputs)
 
 
 def _parameters(module: Any) -> int | None:

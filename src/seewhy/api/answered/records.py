@@ -179,6 +179,8 @@ def records(
                 map_unit=_map_unit(method.card, unit, done.place),
                 photo=item.photo,
                 window=item.window,
+                inputs={name: tuple(part.tensor.shape) for name, part in item.parts.items()},
+                views={name: part.view for name, part in item.parts.items() if part.view is not None},
                 colours=_red_first(model, done.colours[row]) if _of_input(done.colours, item) else None,
             )
         )

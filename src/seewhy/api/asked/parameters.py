@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seewhy.api.asked.request import Request
+from seewhy.api.given.images import channels_first, own_layout
 from seewhy.core.perturb.noise import fingerprint, gaussian
 from seewhy.errors import UnknownName, UsageError
 from seewhy.models import Model
@@ -49,10 +50,8 @@ def baseline_tensor(model: Model, kind: Any, x: Tensor, seed: int, what: str = "
     """
     if isinstance(kind, Tensor | np.ndarray):
         value = torch.as_tensor(kind).to(x)
-        last = x.ndim > 2 and model.channels_last  # then so has what the user gives
-        try:
-            full = value.expand_as(x.movedim(1, -1) if last else x)
-            return (full.movedim(-1, 1) if last else full).clone(), "given"
+        try:  # the user gives it as the network has its inputs
+            return channels_first(model, value.expand_as(own_layout(model, x))).clone(), "given"
         except RuntimeError:
             raise UsageError(f"{what} of shape {tuple(value.shape)} for inputs {tuple(x.shape)}") from None
     if isinstance(kind, int | float) and not isinstance(kind, bool):

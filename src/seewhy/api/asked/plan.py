@@ -60,6 +60,7 @@ class Plan:
         methods = _methods(names, call)
         network = model.network()
         _check_capabilities(network, methods)
+        _check_inputs(network, methods)
         if settings.differentiable and (fixed := [m for m in methods if not m.card.differentiable]):
             raise CapabilityError(
                 f"differentiable=True: {fixed[0].name} takes constants or optimises on its way, so its graph would be "
@@ -146,6 +147,21 @@ def _check_capabilities(network: Network, methods: Sequence[Method]) -> None:
             raise CapabilityError(
                 f"{method.name} changes the backward pass of activation functions, which TorchScript hides; "
                 "use the original module, or a method without a rule such as saliency"
+            )
+
+
+def _check_inputs(network: Network, methods: Sequence[Method]) -> None:
+    """Refuse methods that look at the places of one picture where several inputs are explained at once."""
+    if network.inputs is None or len(network.inputs.explained) < 2:
+        return
+    for method in methods:
+        card = method.card
+        if card.family in ("perturbation", "cam", "attention") and not {"segments"} & set(method.requires):
+            one, *others = (explained.key for explained in network.inputs.explained)
+            raise CapabilityError(
+                f"{card.name} looks at the places of one picture, and {len(others) + 1} inputs are explained at once: "
+                f"explain {one!r} and hold {', '.join(map(repr, others))}, or use saliency, integrated-gradients, or "
+                "feature-ablation with segments="
             )
 
 

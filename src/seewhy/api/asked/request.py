@@ -40,9 +40,9 @@ class Request:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     settings: Settings = field(default_factory=Settings)
 
-    def about(self, indices: Sequence[int], count: int, ndim: int) -> Request:
-        """The same for some of ``count`` images, inputs [B, C, *size] of ``ndim`` axes: of what was given for each
-        image by itself, their rows."""
+    def about(self, indices: Sequence[int], count: int, ndim: int, own: int) -> Request:
+        """The same for some of ``count`` images, inputs [B, C, *size] of ``ndim`` axes, of ``own`` as the network has
+        them: of what was given for each image by itself, their rows."""
 
         def rows(value: Any, axes: int) -> Any:
             own = isinstance(value, Tensor | np.ndarray) and value.ndim == axes and len(value) == count
@@ -50,7 +50,7 @@ class Request:
 
         return replace(
             self,
-            baseline=rows(self.baseline, ndim),
-            fill=rows(self.fill, ndim),
+            baseline=rows(self.baseline, own),
+            fill=rows(self.fill, own),
             segments=rows(self.segments, ndim - 1),
         )

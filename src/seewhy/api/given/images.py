@@ -3,7 +3,7 @@ network."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from seewhy.core.network.axis_order import BATCH, CHANNELS, AxisOrder
 from seewhy.errors import UsageError
 from seewhy.models import Model, Photo, Preprocess, read_image
 from seewhy.models.input_shape import intake
@@ -28,7 +29,8 @@ __all__ = ["Item", "channels_first", "own_layout", "read_items", "same_shape"]
 @dataclass(frozen=True, eq=False)
 class Item:
     """One image: its input [C, *size], the picture of it (uint8 [H, W, 3]) if there is one, its name and notes; the
-    whole photo, where that shows more, and which part of it the picture is, as `Explanation.window`."""
+    whole photo, where that shows more, and which part of it the picture is, as `Explanation.window`. ``parts`` are the
+    inputs of which its row is made, where several are explained at once."""
 
     tensor: Tensor
     view: np.ndarray[Any, Any] | None
@@ -37,6 +39,7 @@ class Item:
     notes: tuple[str, ...] = field(default=())
     photo: np.ndarray[Any, Any] | None = None
     window: tuple[float, float, float, float] | None = None
+    parts: Mapping[str, Item] = field(default_factory=dict)
 
 
 def read_items(model: Model, image: Any) -> tuple[list[Item], bool]:
@@ -48,6 +51,9 @@ def read_items(model: Model, image: Any) -> tuple[list[Item], bool]:
     and all values computed from it, have the channels first.
     Raises `ImageError` for what cannot be read and `UsageError` for what is invalid.
     """
+    if model.inputs is not None and len(model.inputs.explained) > 1:
+        names = " and ".join(repr(one.key) for one in model.inputs.explained)
+        raise UsageError(f"{names} are explained at once, which explain and explain_all can: here hold all but one")
     if isinstance(image, list | tuple):
         if not image:
             raise UsageError("no images: the sequence given is empty")
@@ -128,6 +134,8 @@ def _inputs(model: Model, values: Tensor | np.ndarray[Any, Any]) -> tuple[list[I
     # a subclass (with what it knows of its file) computes in ways of its own, which no rule would see; a view that only
     # says that it is to be negated has other numbers in memory
     values = values.as_subclass(Tensor).resolve_conj().resolve_neg()
+    if model.inputs is not None and model.inputs.order is not None:
+        return _ordered(model, values, model.inputs.order)
     takes = intake(model.module)
     # where nothing tells, more axes than a batch of pictures has are positions; whether they are is tried later
     axes, channels = takes.axes if takes.told else max(values.ndim - 2, takes.axes), takes.channels
@@ -135,8 +143,8 @@ def _inputs(model: Model, values: Tensor | np.ndarray[Any, Any]) -> tuple[list[I
     if values.ndim > axes + 2 and axes == 2:
         raise UsageError(
             f"a float input of shape {shape} has more axes than one picture or a batch, {_axes(axes, last)}, and this "
-            "model's first layer moves over two: frames or views beside them cannot be explained yet. Wrap the "
-            "model in a module that takes one of them and holds the others"
+            "model's first layer moves over two: if the others are frames or views, say which axis is which, "
+            "seewhy.wrap(model, axes='BTCHW')"
         )
     if values.ndim not in (axes + 1, axes + 2):
         raise UsageError(f"a float input of shape {shape}; this model takes {_axes(axes, last)}, preprocessed")
@@ -162,6 +170,28 @@ def _inputs(model: Model, values: Tensor | np.ndarray[Any, Any]) -> tuple[list[I
     return items, not several
 
 
+def _ordered(model: Model, values: Tensor, order: AxisOrder) -> tuple[list[Item], bool]:
+    """Inputs whose axes the caller has named."""
+    shape, sample = tuple(values.shape), len(order.sample)
+    if values.ndim not in (sample, sample + 1):
+        one = f"[{', '.join(order.sample)}]"
+        many = str(order) if order.batched else f"[B, {', '.join(order.sample)}]"
+        raise UsageError(f"a float input of shape {shape}; axes={order.letters!r} takes {one} or {many}")
+    if 0 in shape:
+        raise UsageError(f"a float input of shape {shape} is empty")
+    single = values.ndim == sample
+    batch = order.canonical(values.unsqueeze(order.letters.index(BATCH) if order.batched else 0) if single else values)
+    takes = intake(model.module).channels
+    if CHANNELS in order.letters and takes not in (None, batch.shape[1]):
+        raise UsageError(
+            f"axes={order.letters!r} says that a float input of shape {shape} has {batch.shape[1]} channels; the first "
+            f"layer of this model takes {takes}"
+        )
+    several = len(batch) > 1
+    rows = enumerate(batch.unbind())
+    return [Item(row, _view(model, row), f"input {n}" if several else "", False) for n, row in rows], not several
+
+
 def _axes(axes: int, last: bool) -> str:
     """``[C, H, W] or [B, C, H, W]``, in words of the model's layout."""
     positions = ["L"] if axes == 1 else list("DHW"[-axes:] if axes else "")
@@ -171,11 +201,15 @@ def _axes(axes: int, last: bool) -> str:
 
 def channels_first(model: Model, batch: Tensor) -> Tensor:
     """A batch of inputs in the model's own layout as [B, C, *positions]."""
+    if model.inputs is not None and model.inputs.order is not None:
+        return model.inputs.order.canonical(batch)
     return batch.movedim(-1, 1) if model.channels_last else batch
 
 
 def own_layout(model: Model, batch: Tensor) -> Tensor:
     """A batch [B, C, *positions] in the model's own layout: what `channels_first` takes back."""
+    if model.inputs is not None and model.inputs.order is not None:
+        return model.inputs.order.own(batch)
     return batch.movedim(1, -1) if model.channels_last else batch
 
 

@@ -24,7 +24,7 @@ from torch.utils._device import DeviceContext
 from seewhy.core.compile.functional import make_functional
 from seewhy.core.network.borrowed import submodules, unwrap
 from seewhy.core.network.devices import OurDevice
-from seewhy.core.network.held_inputs import HeldInputs, OneInput
+from seewhy.core.network.inputs import Inputs, OneInput
 from seewhy.core.uninterrupted import apart
 from seewhy.errors import CapabilityError
 
@@ -53,9 +53,9 @@ class Exported:
         return sum(node.op == "call_function" for node in self.graph.nodes)
 
 
-def export(module: nn.Module, x: Tensor, held: HeldInputs | None = None) -> Exported:
-    """The graph of ``module`` (in eval mode) for inputs like ``x`` [B, C, *size], of any batch; ``held`` is what it is
-    given besides.
+def export(module: nn.Module, x: Tensor, inputs: Inputs | None = None) -> Exported:
+    """The graph of ``module`` (in eval mode) for inputs like ``x`` [B, C, *size], of any batch; ``inputs`` say how it
+    is called, if not with ``x`` alone.
 
     Raises `CapabilityError` with the reason in a line where torch cannot export it, or where its forward changes
     buffers.
@@ -69,7 +69,7 @@ def export(module: nn.Module, x: Tensor, held: HeldInputs | None = None) -> Expo
             # a batch of one would be taken for a constant
             example = torch.zeros(2, *x.shape[1:], dtype=x.dtype, device=x.device)
             batch = ({0: torch.export.Dim.DYNAMIC},)
-            shown = root if held is None else OneInput(root, held)
+            shown = root if inputs is None else OneInput(root, inputs)
             return torch.export.export(shown, (example,), dynamic_shapes=batch, strict=False)
 
     try:
@@ -77,7 +77,7 @@ def export(module: nn.Module, x: Tensor, held: HeldInputs | None = None) -> Expo
             program = apart(work)
     except Exception as error:  # whatever torch, or the model under torch's tracing, cannot do
         raise CapabilityError(f"torch cannot export it ({type(error).__name__}: {_first_line(error)})") from error
-    return _lifted(program, root, "" if held is None else "network.")
+    return _lifted(program, root, "" if inputs is None else "network.")
 
 
 def function_modes() -> list[Any]:

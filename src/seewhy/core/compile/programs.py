@@ -316,7 +316,9 @@ class Preparer:
             return "prepare=False"
         if network.root is None or isinstance(network.root, torch.jit.ScriptModule):
             return "there is no module that torch could export"
-        if network.held_inputs is not None and (kind := network.held_inputs.opaque):
+        if network.inputs is not None and not network.inputs.batched:
+            return "the model takes one sample at a time"
+        if network.inputs is not None and (kind := network.inputs.opaque):
             return f"the model is given a {kind} beside the image, which may change without a sign"
         if network.hooked_backward:
             return "the model has backward hooks, which only its own modules call"
@@ -336,7 +338,7 @@ class Preparer:
         self._network.keep_buffers()
         try:
             shape.structure = at_rest(self._network, self._call, self._x[:1])
-            shape.build = Build(export(self._network.module, self._x, self._network.held_inputs))
+            shape.build = Build(export(self._network.module, self._x, self._network.inputs))
             if mixes(self._call, self._x[:1], self._network.computes_in(self._x)):
                 # together as far as there is memory: what each gives depends on those beside it
                 shape.pieces = {kind: Pieces(_TOGETHER, 1) for kind in ("scores", "gradients")}

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary, ref
 
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from seewhy.core.network.devices import made_here
 from seewhy.core.network.fitting import does_not_fit, of_input, of_shapes
 from seewhy.core.network.foreign import Foreign, program_of
-from seewhy.core.network.held_inputs import HeldInputs
+from seewhy.core.network.inputs import Inputs
 from seewhy.core.network.uncompiled import uncompiled, unrepeated
 from seewhy.errors import CapabilityError, SeewhyError, reason
 
@@ -129,11 +130,13 @@ _SEVERAL = 2
 _NOT_ONE_TENSOR = (TypeError, AttributeError, LookupError)
 
 
-def _not_taken(root: nn.Module, x: Tensor, error: Exception, held: HeldInputs | None = None) -> CapabilityError:
-    if held is not None:
+def _not_taken(root: nn.Module, x: Tensor, error: Exception, inputs: Inputs | None = None) -> CapabilityError:
+    if inputs is not None:
+        held = str(inputs)
+        rows = ". A held tensor of one row, [1, ...], has a row for each image; others stay as they are" if held else ""
         return CapabilityError(
-            f"{type(root).__name__} was given {tuple(x.shape)} for {held.open!r}, with {held}, and raised "
-            f"{reason(error)}. A held tensor of one row, [1, ...], has a row for each image; others stay as they are"
+            f"{type(root).__name__} was given {inputs.shown(x)}{f', with {held},' * bool(held)} and raised "
+            f"{reason(error)}{rows}"
         )
     return CapabilityError(
         f"{type(root).__name__} was given one tensor {tuple(x.shape)} and raised {reason(error)}. If it takes several, "
@@ -249,13 +252,14 @@ class Network:
 
     ``root`` is the module with wrappers taken off, or None for a callable; ``warned`` collects what the user ought to
     know about the model's state. ``program`` is what gives the scores where the module only stands for a network that
-    runs outside torch, unless the module is looked at ``alone``. ``held_inputs`` are those besides the explained one.
+    runs outside torch, unless the module is looked at ``alone``. ``inputs`` say how it is called where it has several
+    of them, or its axes in another order.
     """
 
     model: nn.Module | Callable[[Tensor], Any]
     warned: list[str] = field(default_factory=list)
     alone: bool = False
-    held_inputs: HeldInputs | None = None
+    inputs: Inputs | None = None
 
     def __post_init__(self) -> None:
         self.root = unwrap(self.model) if isinstance(self.model, nn.Module) else None
@@ -289,8 +293,8 @@ class Network:
 
     @property
     def key(self) -> Any:
-        """What things are remembered of, as long as it lives: the network, or what it is given besides the image."""
-        return self.root if self.held_inputs is None else self.held_inputs
+        """What things are remembered of, as long as it lives: the network, or how it is called."""
+        return self.root if self.inputs is None else self.inputs
 
     @property
     def tensors(self) -> Iterator[Tensor]:
@@ -348,8 +352,9 @@ class Network:
             self.frozen = any(map(Tensor.is_inference, held))
             devices = {tensor.device.index for tensor in held if tensor.is_cuda}
             stack.enter_context(torch.random.fork_rng(sorted(d for d in devices if d is not None)))
+            inputs = self.inputs
             if self.root is None:
-                yield self.model
+                yield self.model if inputs is None else partial(inputs.call, self.model)
                 return
             root = self.root
             stack.enter_context(_differentiable(root))
@@ -373,22 +378,20 @@ class Network:
 
             refused: list[tuple[Exception, tuple[int, ...]]] = []
 
-            held_inputs = self.held_inputs
+            def run(*given: Any, **named: Any) -> Any:
+                return torch.func.functional_call(root, clones, given, named) if clones else root(*given, **named)
 
             def call(x: Tensor) -> Any:
                 buffers.keep()
                 try:
                     with places():
-                        given, named = ((x,), {}) if held_inputs is None else held_inputs.arguments(x)
-                        if clones:
-                            return torch.func.functional_call(root, clones, given, named)
-                        return root(*given, **named)
+                        return run(x) if inputs is None else inputs.call(run, x)
                 except (RuntimeError, AssertionError) as error:
                     own = isinstance(error, SeewhyError | torch.OutOfMemoryError)
-                    if held_inputs is not None and not own and of_shapes(error):
-                        raise _not_taken(root, x, error, held_inputs) from error
+                    if inputs is not None and not own and of_shapes(error):
+                        raise _not_taken(root, x, error, inputs) from error
                     refused[:] = [] if own else [(error, tuple(x.shape))]
-                    if own or self.alone or held_inputs is not None or not _takes_one(root, x, error):
+                    if own or self.alone or inputs is not None or not _takes_one(root, x, error):
                         raise
                     raise TakesOne(root, x, error) from error
                 except (*_NOT_ONE_TENSOR, ValueError) as error:
@@ -402,7 +405,7 @@ class Network:
                     refused[:] = [] if isinstance(error, SeewhyError) else [(error, tuple(x.shape))]
                     if isinstance(error, SeewhyError) or own:
                         raise
-                    raise _not_taken(root, x, error, held_inputs) from error
+                    raise _not_taken(root, x, error, inputs) from error
 
             try:
                 yield call

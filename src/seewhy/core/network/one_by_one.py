@@ -27,6 +27,8 @@ _OWN_STATISTICS = (
 
 def one_by_one(network: Network) -> str:
     """Why the samples of ``network`` go through it each by itself; '' if they need not, as far as is known."""
+    if network.inputs is not None and not network.inputs.batched:
+        return "this network takes one sample at a time"
     if network.root is not None and _by_their_batch(submodules(network.root)):
         return _OWN_STATISTICS
     key = key_of(network)

@@ -1,0 +1,163 @@
+"""Several inputs explained at once: takes what is given for each by name, gives rows that hold them one behind the
+other, and afterwards each input's part of a map; runs no network."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seewhy.api.asked.parameters import baseline_tensor
+from seewhy.api.asked.request import Request
+from seewhy.api.given.images import Item, own_layout, read_items
+from seewhy.core.network.inputs import Explained, Inputs
+from seewhy.errors import UsageError, one_line
+from seewhy.models import Model
+
+__all__ = ["given_to"]
+
+
+def given_to(model: Model, image: Any, request: Request) -> tuple[Model, list[Item], Request]:
+    """The model, the images and the request as the engine takes them: of a model of which several inputs are
+    explained, each image is a row [1, N] of all of them, and what was asked for each by name is, too.
+
+    ``image`` is then a mapping of the inputs' names, or numbers, to what `read_items` takes, or a list of such.
+    Raises `UsageError` where one is missing, or their numbers or shapes do not fit together.
+    """
+    inputs = model.inputs
+    if inputs is None or len(inputs.explained) == 1:
+        return model, read_items(model, image)[0], request
+    by_input = _by_input(model, inputs, image)
+    shapes = tuple(tuple(items[0].tensor.shape) for items in by_input)
+    for one, items, shape in zip(inputs.explained, by_input, shapes, strict=True):
+        if other := next((item for item in items if tuple(item.tensor.shape) != shape), None):
+            raise UsageError(
+                f"input {one.key!r} has {list(shape)} in the first image and {list(other.tensor.shape)} in another: "
+                "several inputs are explained at once where they have the same shapes in all images"
+            )
+    rows = [
+        Item(
+            torch.cat([item.tensor.flatten() for item in of_one])[None],
+            None,
+            next((item.name for item in of_one if item.name), ""),
+            False,
+            tuple(dict.fromkeys(note for item in of_one for note in item.notes)),
+            parts={str(one.key): item for one, item in zip(inputs.explained, of_one, strict=True)},
+        )
+        for of_one in zip(*by_input, strict=True)
+    ]
+    shaped = replace(model, inputs=inputs.shaped(shapes))
+    wholes = [torch.stack([item.tensor for item in items]) for items in by_input]
+    return shaped, rows, _of_rows(model, inputs, wholes, request)
+
+
+def _alone(model: Model, inputs: Inputs, one: Explained) -> Model:
+    """The model as one of which this input alone is explained: for reading what is given for it."""
+    return replace(model, inputs=Inputs((one,), inputs.held))
+
+
+def _by_input(model: Model, inputs: Inputs, image: Any) -> list[list[Item]]:
+    """What is given for each input, as many images of each."""
+    given = [image] if isinstance(image, Mapping) else image
+    if not isinstance(given, Sequence) or isinstance(given, str) or not given:
+        raise _no_mapping(inputs, image)
+    by_input: list[list[Item]] = [[] for _ in inputs.explained]
+    for whole in given:
+        if not isinstance(whole, Mapping):
+            raise _no_mapping(inputs, whole)
+        left = dict(whole)
+        for items, one in zip(by_input, inputs.explained, strict=True):
+            if one.key not in left:
+                raise UsageError(
+                    f"the image names {', '.join(map(repr, left)) or 'no inputs'}, and {one.key!r} is to be explained, "
+                    "too: give all of them, or hold it, wrap(model, inputs={...})"
+                )
+            items += read_items(_alone(model, inputs, one), left.pop(one.key))[0]
+        if left:
+            known = ", ".join(repr(one.key) for one in inputs.explained)
+            raise UsageError(f"the image names {next(iter(left))!r}; the inputs that are explained: {known}")
+    counts = [len(items) for items in by_input]
+    if len(set(counts)) > 1:
+        told = ", ".join(f"{n} for {one.key!r}" for n, one in zip(counts, inputs.explained, strict=True))
+        raise UsageError(f"inputs of one image go together; there are {told}: as many of each")
+    return by_input
+
+
+def _no_mapping(inputs: Inputs, image: Any) -> UsageError:
+    form = ", ".join(f"{one.key!r}: ..." for one in inputs.explained)
+    return UsageError(
+        f"several inputs are explained at once, so an image is {{{form}}}, or a list of such; got "
+        f"{one_line(type(image).__name__, 40)}"
+    )
+
+
+def _of_rows(model: Model, inputs: Inputs, wholes: list[Tensor], request: Request) -> Request:
+    """The request where what it gives for each input by name is one row of all."""
+
+    def parts(what: str, value: Any) -> list[Any]:
+        known = [one.key for one in inputs.explained]
+        if other := [key for key in value if key not in known]:
+            raise UsageError(
+                f"{what}= names {other[0]!r}; the inputs that are explained: {', '.join(map(repr, known))}"
+            )
+        return [value.get(key) for key in known]
+
+    def references(what: str, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        kinds = parts(what, value)
+        rows = [
+            baseline_tensor(_alone(model, inputs, one), 0.0 if kind is None else kind, x, 0, what)[0]
+            for one, kind, x in zip(inputs.explained, kinds, wholes, strict=True)
+        ]
+        return torch.cat([row.flatten(1) for row in rows], 1)[:, None]
+
+    def others(value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        kinds = zip(inputs.explained, parts("references", value), strict=True)
+        rows = [
+            torch.stack([item.tensor for item in read_items(_alone(model, inputs, one), kind)[0]])
+            for one, kind in kinds
+        ]
+        if len({len(row) for row in rows}) > 1:
+            raise UsageError(f"references= has {[len(row) for row in rows]} of the inputs: as many of each")
+        return torch.cat([row.flatten(1) for row in rows], 1)[:, None]
+
+    def pieces(value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        labels = [
+            _pieces(one, kind, own_layout(_alone(model, inputs, one), x), x)
+            for one, kind, x in zip(inputs.explained, parts("segments", value), wholes, strict=True)
+        ]
+        return torch.cat(labels, 1)
+
+    return replace(
+        request,
+        baseline=references("baseline", request.baseline),
+        fill=references("fill", request.fill),
+        segments=pieces(request.segments),
+        references=others(request.references),
+    )
+
+
+def _pieces(one: Explained, value: Any, own: Tensor, x: Tensor) -> Tensor:
+    """Pieces of one input, [B, n] in the order of its row, from those in its own axes."""
+    if value is None:
+        raise UsageError(
+            f"segments= says nothing of {one.key!r}: pieces are numbered through all inputs, name them all"
+        )
+    labels = torch.as_tensor(value)
+    try:
+        full = labels.expand(own.shape)
+    except RuntimeError:
+        raise UsageError(
+            f"segments of shape {tuple(labels.shape)} for input {one.key!r} {tuple(own.shape)}: one for each number"
+        ) from None
+    row = full if one.order is None else one.order.canonical(full)
+    return row.reshape(len(x), math.prod(x.shape[1:]))
