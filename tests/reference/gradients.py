@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 import torch
@@ -20,7 +21,12 @@ __all__ = [
     "input_x_gradient",
     "integrated_gradients",
     "internal_influence",
+    "layer_activation",
+    "layer_expected_gradients",
+    "layer_integrated_gradients",
+    "neuron_conductance",
     "nodes_and_weights",
+    "noise_reference",
     "saliency",
     "smooth_grad",
     "smooth_grad_squared",
@@ -153,7 +159,8 @@ def integrated_gradients(probe: Probe) -> np.ndarray:
     start = _baseline(probe)
     difference = (probe.x - start)[0].numpy()
     if rule != "adaptive":
-        return difference * _mean_gradient(probe, rule, steps)
+        mean = _mean_gradient(probe, rule, steps)
+        return difference * mean if probe.parameters.get("multiply_by_inputs", True) else mean
     return _refined(probe, probe.parameters.get("max_steps", 128), probe.parameters.get("tolerance", 0.01))
 
 
@@ -237,3 +244,71 @@ def conductance(probe: Probe) -> np.ndarray:
             total = total + 0.5 * (here[1] + last[1]) * (here[0] - last[0])
         last = here
     return total
+
+
+def layer_activation(probe: Probe) -> np.ndarray:
+    """A."""
+    return probe.at_layer()[0]
+
+
+def noise_reference(probe: Probe, index: int, seed: int) -> torch.Tensor:
+    """Uniform between the least and the largest number of each channel, [1, C, h, w]."""
+    low = probe.x.amin((0, 2, 3)).numpy()[:, None, None]
+    high = probe.x.amax((0, 2, 3)).numpy()[:, None, None]
+    draw = noise(probe.x, index, tuple(probe.x.shape[1:]), "expected-gradients-reference", seed)
+    shares = [0.5 * (1 + math.erf(value / math.sqrt(2))) for value in draw.ravel().tolist()]
+    return torch.from_numpy(low + (high - low) * np.reshape(shares, draw.shape))[None]
+
+
+def _gradient_at(probe: Probe, value: np.ndarray) -> np.ndarray:
+    """dS/dA where the layer gives ``value``, [C, h, w], and all before it is as it is at the image: by the network run
+    from a leaf in the layer's place."""
+    leaf = torch.from_numpy(value)[None].clone().requires_grad_()
+    out = probe.run_with(leaf)
+    return torch.autograd.grad(out[0, probe.k], leaf)[0][0].numpy()
+
+
+def layer_integrated_gradients(probe: Probe) -> np.ndarray:
+    """(A - A') times the mean of the gradients at points between them, one after the other."""
+    rule, steps = probe.parameters.get("rule", "gauss-legendre"), probe.parameters.get("steps", 50)
+    here, start = probe.at_layer()[0], probe.at_layer(_baseline(probe))[0]
+    total = np.zeros_like(here)
+    for node, weight in zip(*nodes_and_weights(rule, steps), strict=True):
+        total += weight * _gradient_at(probe, start + node * (here - start))
+    return (here - start) * total if probe.parameters.get("multiply_by_inputs", True) else total
+
+
+def layer_expected_gradients(probe: Probe) -> np.ndarray:
+    """Mean over pairs of draws: a reference's activation, a place on the way from it and the mirrored place."""
+    given = {"n": 256, "sigma": 0.0, "seed": 0, "multiply_by_inputs": True} | probe.parameters
+    spread, total = given["sigma"] * float(probe.x.max() - probe.x.min()), 0
+    for pair in range(given["n"] // 2):
+        draw = noise(probe.x, pair, (2,), "expected-gradients", given["seed"])
+        place, which = (0.5 * (1 + math.erf(float(value) / math.sqrt(2))) for value in draw)
+        if given.get("references") is None:
+            reference = noise_reference(probe, pair, given["seed"])
+        else:
+            reference = given["references"][int(which * len(given["references"]))][None].double()
+        start = probe.at_layer(reference)[0]
+        moved = probe.x
+        if spread:
+            own = noise(probe.x, pair, tuple(probe.x.shape[1:]), "input-noise", given["seed"])
+            moved = probe.x + spread * torch.from_numpy(own)[None]
+        end = probe.at_layer(moved)[0]
+        for at in (place, 1 - place):
+            gradient = _gradient_at(probe, start + at * (end - start)) / given["n"]
+            total = total + (gradient * (end - start) if given["multiply_by_inputs"] else gradient)
+    return total
+
+
+def neuron_conductance(probe: Probe) -> np.ndarray:
+    """(x - x') times the mean over the path of dS/dn dn/dx, unit by unit."""
+    given = {"rule": "gauss-legendre", "steps": 50, "multiply_by_inputs": True} | probe.parameters
+    start, at, total = _baseline(probe), given.get("unit"), 0
+    if at is None:
+        product = np.abs(np.multiply(*probe.at_layer()))
+        at = np.unravel_index(product.argmax(), product.shape)
+    for node, weight in zip(*nodes_and_weights(given["rule"], given["steps"]), strict=True):
+        point = start + node * (probe.x - start)
+        total = total + weight * probe.at_layer(point)[1][at] * probe.unit_gradient(point, at)
+    return (probe.x - start)[0].numpy() * total if given["multiply_by_inputs"] else total

@@ -8,16 +8,29 @@ import torch
 from torch import nn
 
 from networks import Residual
+from reference.gradients import noise_reference
 from reference.layerwise import _forward
 from reference.probing import Probe
 from reference.propagation import Step, matrix, steps, up
 
-__all__ = ["deep_lift"]
+__all__ = ["deep_lift", "deep_shap"]
 
 
 def deep_lift(probe: Probe) -> np.ndarray:
     """Multipliers by the chain rule from the logit, times the difference from the baseline."""
-    start = torch.full_like(probe.x, float(probe.parameters.get("baseline", 0.0)))
+    return _against(probe, torch.full_like(probe.x, float(probe.parameters.get("baseline", 0.0))))
+
+
+def deep_shap(probe: Probe) -> np.ndarray:
+    """The mean of DeepLIFT's contributions against each reference."""
+    given = {"n": 16, "seed": 0} | probe.parameters
+    starts = [reference[None].double() for reference in given["references"]] if "references" in given else None
+    starts = starts or [noise_reference(probe, index, given["seed"]) for index in range(given["n"])]
+    each = [_against(probe, start) for start in starts]
+    return sum(each[1:], each[0]) / len(each)
+
+
+def _against(probe: Probe, start: torch.Tensor) -> np.ndarray:
     (here, scores), (there, _) = (steps(list(probe.net.named_children()), x, [0]) for x in (probe.x, start))
     m = np.zeros(scores.shape[1])
     m[probe.k] = 1.0

@@ -12,7 +12,17 @@ import torch
 
 from reference.probing import Probe, bilinear
 
-__all__ = ["feature_ablation", "hsic", "kernel_shap", "lime", "occlusion", "rise", "shapley_sampling", "sobol"]
+__all__ = [
+    "feature_ablation",
+    "hsic",
+    "kernel_shap",
+    "lime",
+    "occlusion",
+    "rise",
+    "shapley_sampling",
+    "sobol",
+    "unit_ablation",
+]
 
 
 def _state(probe: Probe, index: int, family: str) -> int:
@@ -252,3 +262,25 @@ def hsic(probe: Probe) -> np.ndarray:
         value = np.trace(k @ kernel) + (ones @ k @ ones) * (ones @ kernel @ ones) / ((n - 1) * (n - 2))
         found.append((value - 2 / (n - 2) * (ones @ k @ kernel @ ones)) / (n * (n - 3)))
     return bilinear(np.array(found).reshape(cells, cells), *size)
+
+
+def unit_ablation(probe: Probe) -> np.ndarray:
+    """The score less that with each group of units at its level, one group after the other."""
+    given = {"units": "channels", "level": 0.0} | probe.parameters
+    activation, _ = probe.at_layer()
+    drops, score = np.zeros_like(activation), probe.score()
+    names = {}
+    for c, row, column in np.ndindex(activation.shape):
+        groups = {"channels": c, "positions": (row, column), "units": (c, row, column)}
+        name = groups[given["units"]] if isinstance(given["units"], str) else int(given["units"][c][row][column])
+        names.setdefault(name, []).append((c, row, column))
+    for members in names.values():
+
+        def without(a: np.ndarray, members: list[tuple[int, ...]] = members) -> np.ndarray:
+            for at in members:
+                a[at] = given["level"]
+            return a
+
+        for at in members:
+            drops[at] = score - probe.score_with(without)
+    return drops

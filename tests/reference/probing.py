@@ -69,6 +69,23 @@ class Probe:
         out = self._forward(self.x, self.layer, lambda a: torch.from_numpy(change(a[0].numpy().copy()))[None])
         return float(out[0, self.k].detach())
 
+    def run_with(self, activation: Tensor) -> Tensor:
+        """The logits when the layer puts out ``activation`` [1, C, h, w], with a graph from it on."""
+        return self._forward(self.x, self.layer, lambda _: activation)
+
+    def unit_gradient(self, x: Tensor, at: tuple[int, ...]) -> np.ndarray:
+        """d unit / d input, [C, H, W], of the unit ``at`` of what the layer gave last."""
+        found: list[Tensor] = []
+        handle = self.net.get_submodule(self.layer.partition("#")[0]).register_forward_hook(
+            lambda m, args, out: found.append(out.clone())
+        )
+        leaf = x.detach().clone().requires_grad_()
+        try:
+            self.net(leaf.clone())
+        finally:
+            handle.remove()
+        return torch.autograd.grad(found[-1][(0, *at)], leaf)[0][0].numpy()
+
     def _forward(self, x: Tensor, layer: str, swap: Callable[[Tensor], Tensor]) -> Tensor:
         name, _, number = layer.partition("#")
         module = self.net.get_submodule(name)

@@ -42,7 +42,7 @@ _ALL = [
         for name in module.__all__
     ),
 ]
-_HELPERS = {"evidence", "factorise", "grad_cam_pp_map", "jacobi", "nodes_and_weights"}
+_HELPERS = {"evidence", "factorise", "grad_cam_pp_map", "jacobi", "nodes_and_weights", "noise_reference"}
 
 REFERENCES: dict[str, Callable[[Probe], np.ndarray]] = {
     formula.__name__.replace("_", "-"): formula for formula in _ALL if formula.__name__ not in _HELPERS

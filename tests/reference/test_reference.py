@@ -41,9 +41,19 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"max_steps": 16, "tolerance": 1e-5},
         {"max_steps": 32, "tolerance": 0.05},
         {"max_steps": 5},
+        {"rule": "gauss-legendre", "steps": 3, "multiply_by_inputs": False},
     ],
     "internal-influence": [{"steps": 6}, {"rule": "trapezoid", "steps": 4}, {"rule": "riemann-right", "steps": 3}],
     "conductance": [{"steps": 6}, {"steps": 1}],
+    "layer-integrated-gradients": [{"steps": 6}, {"rule": "trapezoid", "steps": 4, "multiply_by_inputs": False}],
+    "layer-expected-gradients": [
+        {"n": 6, "seed": 3},
+        {"n": 4, "sigma": 0.3, "references": image(99, batch=3)},
+        {"n": 4, "references": image(99, batch=3), "multiply_by_inputs": False},
+    ],
+    "neuron-conductance": [{"steps": 5}, {"steps": 4, "unit": (1, 2, 1), "multiply_by_inputs": False}],
+    "deep-shap": [{"n": 3}, {"references": image(99, batch=3)}],
+    "unit-ablation": [{}, {"units": "positions", "level": 0.3}, {"units": "units"}],
     "ablation-cam": [{}, {"relative": True}],
     "recipro-cam": [{}, {"gaussian": False}],
     "eigen-cam": [{}, {"centred": True}],
@@ -96,7 +106,15 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
 }
 #: at a layer as well as at the input
 ANYWHERE = {method.name for method in methods if method.card.at == "any"}
-BASELINES = {"guided-ig", "integrated-gradients", "internal-influence", "conductance", "deep-lift"}
+BASELINES = {
+    "guided-ig",
+    "integrated-gradients",
+    "layer-integrated-gradients",
+    "internal-influence",
+    "conductance",
+    "neuron-conductance",
+    "deep-lift",
+}
 
 
 def test_every_method_has_a_reference() -> None:

@@ -29,6 +29,7 @@ __all__ = [
     "Fold",
     "Gradient",
     "HeadWeights",
+    "Here",
     "HessianProduct",
     "Input",
     "Interrupted",
@@ -64,6 +65,11 @@ class Supplied:
 
 class Interrupted(KeyboardInterrupt):
     """Thrown into a generator that waits when the user interrupts: it may return what it has, and ask no more."""
+
+
+@dataclass(frozen=True)
+class Here:
+    """The name of the method's own place, for targets that read it."""
 
 
 @dataclass(frozen=True)
@@ -142,11 +148,13 @@ class Relevance:
     targets: tuple[Target, ...] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Multipliers:
-    """DeepLIFT's multipliers between the baseline and the input: `seewhy.core.forward.propagation.Lift`."""
+    """DeepLIFT's multipliers between the baseline and the input: `seewhy.core.forward.propagation.Lift`. ``baseline``
+    [B, C, *size] is another one than what the caller supplied."""
 
     place: str | None = None
+    baseline: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -234,6 +242,7 @@ class Progress:
 
 Ask = (
     Input
+    | Here
     | Supplied
     | Progress
     | Targets

@@ -35,7 +35,7 @@ __all__ = ["deep_lift"]
         ),
     )
 )
-def deep_lift(baseline: Tensor) -> Generator[Any, Any, Attribution]:
+def deep_lift(baseline: Tensor, *, multiply_by_inputs: bool = True) -> Generator[Any, Any, Attribution]:
     """Each value's part of the score's difference from the baseline's score, by the rescale rule.
 
     ``baseline`` [B, C, *size]; values [B, C, *positions] of the input or of a layer, signed, in score units. ``error``
@@ -45,8 +45,8 @@ def deep_lift(baseline: Tensor) -> Generator[Any, Any, Attribution]:
     more than rounding (4 machine epsilons of the values) it passes its gradient; one without a kink the mean of its
     gradients at both, up to the third root of epsilon.
 
-    Input and baseline go through the network apart, and the k-th activation of one is compared with the k-th of the
-    other, whatever the network does with its batch. Raises `CapabilityError` where the two forwards differ in what they
+    ``multiply_by_inputs=False`` gives the multipliers, in score units per unit of the place. Input and
+    baseline go through the network apart, and the k-th activation of one is compared with the k-th of the other, whatever the network does with its batch. Raises `CapabilityError` where the two forwards differ in what they
     call.
 
     >>> import torch, seewhy
@@ -57,5 +57,7 @@ def deep_lift(baseline: Tensor) -> Generator[Any, Any, Attribution]:
     ((8, 8), True)
     """
     lift = yield Multipliers()
+    if not multiply_by_inputs:
+        return Attribution(lift.multipliers)
     values = lift.multipliers * lift.difference
     return Attribution(values, error=values.flatten(1).sum(1) - lift.rise, total=lift.rise)

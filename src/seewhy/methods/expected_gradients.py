@@ -48,6 +48,7 @@ def expected_gradients(
     sigma: float = 0.0,
     tolerance: float = 0.01,
     seed: int = 0,
+    multiply_by_inputs: bool = True,
 ) -> Generator[Any, Any, Attribution]:
     """The mean, over reference images and over places on the way from them, of the gradient times the difference.
 
@@ -55,8 +56,8 @@ def expected_gradients(
     between the smallest and largest possible input if there are none); values [B, C, *size] in score units, which on
     average sum to the score minus the references' mean score. ``n`` draws in antithetic pairs (places a and 1 - a of
     the same way); fewer once the standard error, which is returned, is under ``tolerance`` of the map's range.
-    ``sigma`` adds Gaussian noise to the input, in units of its range (GradientSHAP). Raises `UsageError` for an odd
-    ``n`` or a negative ``sigma``.
+    ``sigma`` adds Gaussian noise to the input, in units of its range (GradientSHAP). ``multiply_by_inputs=False``
+    leaves the factor x - x' out: slopes. Raises `UsageError` for an odd ``n`` or a negative ``sigma``.
 
     >>> import torch, seewhy
     >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 2), torch.nn.Tanh())
@@ -78,7 +79,7 @@ def expected_gradients(
 
         def add(self, samples: Tensor, indices: Tensor, *answers: Tensor) -> None:
             ends, starts, _ = draws(samples, indices)
-            super().add(samples, indices, answers[0] * (ends - starts))
+            super().add(samples, indices, answers[0] * (ends - starts) if multiply_by_inputs else answers[0])
 
     shares = Pairs(Shares(input.shape[0], tolerance))
     source = ChangedInput(n, between, ("expected-gradients", sigma, seed, id(references)))

@@ -52,6 +52,7 @@ def integrated_gradients(
     steps: int | None = None,
     max_steps: int = 128,
     tolerance: float = 0.01,
+    multiply_by_inputs: bool = True,
 ) -> Generator[Any, Any, Attribution]:
     """The path integral of the gradient from a baseline to the input, times their difference.
 
@@ -63,6 +64,7 @@ def integrated_gradients(
     ``max_steps`` is reached. An image whose residual is above it then is integrated once more, by midpoints of as many
     equal steps, and keeps what misses less (status ``not-converged`` if that is still above). The textbook form is
     ``rule="gauss-legendre", steps=50``; also ``trapezoid``, ``riemann-left``, ``riemann-middle``, ``riemann-right``.
+    ``multiply_by_inputs=False`` leaves the factor x - x' out: slopes, in score units per unit of the input.
     Baselines: ``black``, ``white``, ``grey``, ``mean``, ``blur``, ``noise``, a number or a tensor.
 
     >>> import torch, seewhy
@@ -99,6 +101,8 @@ def integrated_gradients(
         + ("" if good else f"; {advice}")
         for share, count, good in zip(relative.tolist(), used.tolist(), converged.tolist(), strict=True)
     )
+    if not multiply_by_inputs:
+        return Attribution(mean, converged=converged, notes=notes)
     return Attribution(values, error=residual, total=score - start, converged=converged, notes=notes)
 
 

@@ -70,7 +70,7 @@ def test_channels_of_one_part_are_reduced_and_its_map_is_drawn(net: Any) -> None
     assert whole.part("picture").heatmap().size[0] > 0
     with pytest.raises(UsageError, match=r"\.part\(name\) is of one, of 'row', 'picture'"):
         _ = whole.map
-    with pytest.raises(UnknownName, match="nearest: picture"):
+    with pytest.raises(UnknownName, match="nearest: 'picture'"):
         whole.part("pictur")
 
 
@@ -192,7 +192,7 @@ def test_axes_in_any_order(axes: str) -> None:
     for one, other in zip(found, expected, strict=True):
         values = other.values if positions == ["H", "W"] else other.values.T
         np.testing.assert_allclose(one.values, values, rtol=1e-4, atol=1e-6)
-        assert one.status == other.status
+        assert one.status.code == other.status.code
 
 
 def test_a_network_that_takes_one_sample_at_a_time() -> None:

@@ -105,9 +105,12 @@ def _colours(answer: Answer, values: Tensor) -> Tensor | None:
     return values if guided and values.ndim == 4 and values.shape[1] == _COLOURS else None
 
 
-def _map_unit(card: Card, unit: str, place: str) -> str:
+def _map_unit(card: Card, unit: str, place: str, parameters: Mapping[str, Any]) -> str:
     """What the values of a map are counted in, of a score counted in ``unit``."""
-    return card.unit.format(score=unit or "score", place="input" if place == INPUT else "layer")
+    shares = parameters.get("multiply_by_inputs", True)
+    return (card.unit if shares else "{score} per unit of the {place}").format(
+        score=unit or "score", place="input" if place == INPUT else "layer"
+    )
 
 
 def _reduced_error(answer: Answer, values: Tensor, error: Tensor, how: str) -> Tensor:
@@ -176,7 +179,7 @@ def records(
                 notes=(*item.notes, *network.warned, *several, *ending(network, done, row), *grid),
                 tensor=values if keep_graph else None,
                 unit=unit,
-                map_unit=_map_unit(method.card, unit, done.place),
+                map_unit=_map_unit(method.card, unit, done.place, done.parameters),
                 photo=item.photo,
                 window=item.window,
                 inputs={name: tuple(part.tensor.shape) for name, part in item.parts.items()},

@@ -105,6 +105,13 @@ class Propagation:
         )
         return lift if keep else _detached(lift), known.event
 
+    def forget(self, baseline: Tensor) -> None:
+        """Let go of the forwards between ``baseline`` and the batch: one of many is asked for once."""
+        pair = self._lifts.pop(id(baseline))
+        if not self.session.settings.differentiable:
+            held = pair.here, pair.there
+            release(t for forward in held for t in (*forward.tape.activations.values(), *_outputs(forward)))
+
     def _pair(self, baseline: Tensor, names: set[str], method: str) -> _Pair:
         """One forward of the baseline, and one of the batch that draws the same random numbers."""
         x = self.session.x

@@ -154,8 +154,10 @@ def capture(
                     torch.set_grad_enabled(True)
                 edit = (edits or {}).get(key)
                 new: Tensor | None
-                if edit is not None:
+                if edit is not None and graph == "none":
                     new = tape.activations[key] = edit(raw)
+                elif edit is not None:  # gradients are those at what travels on
+                    new = _catch(tape, key, edit(raw), False, wanted=True)
                 else:
                     # enabled here even where the model itself has switched gradients off around this layer
                     with torch.set_grad_enabled(graph != "none"):

@@ -168,6 +168,8 @@ class Engine:
                 return UNANSWERED
             case asks.Targets():
                 return job.targets
+            case asks.Here():
+                return runner.place
             case asks.Supplied():
                 return self._supplied(runner, ask.name)
             case asks.Progress():
@@ -248,8 +250,10 @@ class Engine:
             raise UsageError(f"{method} has rules of its own; backward_rule={rule!r} has no meaning for it")
         propagated: Flow | Lift
         if isinstance(ask, asks.Multipliers):
-            baseline = self._supplied(runner, "baseline")
+            baseline = self._supplied(runner, "baseline") if ask.baseline is None else ask.baseline
             propagated, event = self.propagation.multipliers(baseline, place, job.targets, method)
+            if ask.baseline is not None:
+                self.propagation.forget(baseline)
         else:
             propagated, event = self.propagation.flow(ask, place, ask.targets or job.targets, method)
         runner.depends &= propagated.depends

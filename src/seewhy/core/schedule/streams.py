@@ -38,6 +38,11 @@ class Subscriber:
     targets: tuple[Target, ...]
     rule: str
 
+    def key(self, want: asks.Gradient, samples: Sequence[int]) -> GradientKey:
+        """Which gradient it is of these images."""
+        targets = want.targets or self.targets
+        return GradientKey(tuple(targets[s] for s in samples), want.rule or self.rule)
+
 
 class Tally:
     """What a stream took so far: (forwards, backwards) of every image [2, batch], and the samples that checks of
@@ -188,6 +193,7 @@ def _demand(
                 gradients = True
                 at_input |= name == INPUT
                 rules |= (want.rule or subscriber.rule) != "none"
+                places |= {name: find(name) for target in want.targets or () for name in target.layers}
         for target in subscriber.targets:
             places |= {name: find(name) for name in target.layers}
     if edited is not None:
@@ -201,10 +207,9 @@ def _chunk_answers(
     """Every subscriber's answers for one chunk; equal gradients are computed once."""
     wanted: dict[GradientKey, set[str]] = {}
     for subscriber in subscribers:
-        targets = tuple(subscriber.targets[s] for s in samples)
         for want in subscriber.stream.wants:
             if isinstance(want, asks.Gradient):
-                key = GradientKey(targets, want.rule or subscriber.rule)
+                key = subscriber.key(want, samples)
                 wanted.setdefault(key, set()).add(want.place or subscriber.place)
     grads = {
         key: gradients_at(forward, key, sorted(places), keep=keep, last=n == len(wanted))
@@ -217,7 +222,7 @@ def _chunk_answers(
         values = []
         for want in subscriber.stream.wants:
             if isinstance(want, asks.Gradient):
-                key = GradientKey(targets, want.rule or subscriber.rule)
+                key = subscriber.key(want, samples)
                 values.append(grads[key][want.place or subscriber.place][0])
             else:
                 values.append(answer(forward, want, subscriber.place, targets, keep=keep))

@@ -11,7 +11,7 @@ from __future__ import annotations
 from seewhy.core.targets.base import Combination, Label, Target, scores
 from seewhy.core.targets.classes import Centred, Logit, LogProbability, Margin, Probability
 from seewhy.core.targets.dense import Box, Region
-from seewhy.core.targets.inside import LayerMean, Neuron
+from seewhy.core.targets.inside import LayerMean, Neuron, OfLayer
 from seewhy.core.targets.whole import Custom, Everything, Output, Similarity
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "Logit",
     "Margin",
     "Neuron",
+    "OfLayer",
     "Output",
     "Probability",
     "Region",

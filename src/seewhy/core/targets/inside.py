@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from seewhy.errors import TargetError
 if TYPE_CHECKING:
     from seewhy.core.network.outputs import Outputs
 
-__all__ = ["LayerMean", "Neuron"]
+__all__ = ["LayerMean", "Neuron", "OfLayer"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,41 @@ class Neuron(Target):
         """The target in words."""
         at = "" if self.position is None else f" at {','.join(map(str, self.position))}"
         return f"{self.layer}[{self.channel}]{at}"
+
+
+@dataclass(frozen=True)
+class OfLayer(Target):
+    """What ``function`` makes of what ``layer`` gives, [B, C, *positions] (of tokens without their class tokens): one
+    number a sample, [B]. A sum over units is ``OfLayer("layer4", lambda a: a[:, 3:7].sum((1, 2, 3)))``."""
+
+    layer: str
+    function: Callable[[Tensor], Tensor]
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Layers whose activations the target reads."""
+        return (self.layer,)
+
+    def __call__(self, output: Outputs) -> Tensor:
+        """Every sample's score, [B]."""
+        activation = output.activation(self.layer)
+        values = self.function(activation)
+        if not isinstance(values, Tensor) or values.shape != (output.batch,):
+            got = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
+            raise TargetError(
+                f"a function of layer {self.layer!r} {tuple(activation.shape)} gives one number per sample, shape "
+                f"({output.batch},); got {got}"
+            )
+        return values
+
+    def unit(self, output: Outputs) -> str:
+        """What the score is counted in."""
+        return "activation"
+
+    def describe(self, label: Label = unnamed) -> str:
+        """The target in words."""
+        name = getattr(self.function, "__name__", "function").replace("<lambda>", "function")
+        return f"{name} of {self.layer}"
 
 
 @dataclass(frozen=True)
