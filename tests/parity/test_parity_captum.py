@@ -182,3 +182,61 @@ def test_torchvision(name: str, seed: int) -> None:
     else:
         agree(guided, attr.Saliency(case.net).attribute(x, 1, abs=False), 1e-6)
         differ(found, guided, 1e-3)
+
+
+@each_seed
+@pytest.mark.parametrize("network", ["conv-bn-relu", "gelu"])
+def test_integrated_gradients_at_a_layer(network: str, seed: int) -> None:
+    """To 1e-5 at the same rule, number of nodes and baseline; with and without the factor."""
+    case, x = make(network, seed), image(seed)
+    k = targets_for(x, seed)
+    for multiply in (True, False):
+        theirs = attr.LayerIntegratedGradients(
+            case.net, case.net.get_submodule(case.early), multiply_by_inputs=multiply
+        )
+        expected = theirs.attribute(x, 0.2, k, n_steps=7)
+        found = ours(
+            case.net, x, "layer-integrated-gradients", k, case.early, baseline=0.2, steps=7, reduce="none",
+            multiply_by_inputs=multiply,
+        )  # fmt: skip
+        agree(found, expected, 1e-5)
+
+
+@each_seed
+@pytest.mark.parametrize("network", ["conv-bn-relu", "silu"])
+def test_neuron_conductance(network: str, seed: int) -> None:
+    """To 1e-5 at the same rule, number of nodes and baseline."""
+    case, x, unit = make(network, seed), image(seed), (seed % 3, 1, 2)
+    k = targets_for(x, seed)
+    expected = attr.NeuronConductance(case.net, case.net.get_submodule(case.early)).attribute(
+        x, unit, 0.1, k, n_steps=6
+    )
+    found = ours(
+        case.net, x, "neuron-conductance", k, case.early, baseline=0.1, steps=6, unit=unit, reduce="none"
+    )  # fmt: skip
+    agree(found, expected, 1e-5)
+
+
+@each_seed
+def test_ablation_of_units(seed: int) -> None:
+    """To 1e-6: single units, and channels as groups."""
+    case, x = make("conv-bn-relu", seed), image(seed)
+    k = targets_for(x, seed)
+    theirs = attr.LayerFeatureAblation(case.net, case.net.get_submodule(case.layer))
+    shape = ours(case.net, x, "layer-activation", k, case.layer).shape[1:]
+    agree(ours(case.net, x, "unit-ablation", k, case.layer, units="units"), theirs.attribute(x, 0, k), 1e-6)
+    groups = torch.arange(shape[0]).reshape(1, -1, 1, 1).expand(1, *shape)
+    agree(ours(case.net, x, "unit-ablation", k, case.layer), theirs.attribute(x, 0, k, layer_mask=groups), 1e-6)
+
+
+@each_seed
+@pytest.mark.parametrize("multiply", [True, False])
+def test_deep_shap(multiply: bool, seed: int) -> None:
+    """To 1e-6 on ReLU without pooling, where both have the rescale rule."""
+    torch.manual_seed(seed)
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(48, 4))
+    x, others = image(seed), image(seed + 50, batch=5)
+    k = targets_for(x, seed)
+    expected = attr.DeepLiftShap(net.double().eval(), multiply_by_inputs=multiply).attribute(x, others, k)
+    found = ours(net, x, "deep-shap", k, references=others, reduce="none", multiply_by_inputs=multiply)
+    agree(found, expected, 1e-6)

@@ -51,7 +51,7 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"n": 4, "sigma": 0.3, "references": image(99, batch=3)},
         {"n": 4, "references": image(99, batch=3), "multiply_by_inputs": False},
     ],
-    "neuron-conductance": [{"steps": 5}, {"steps": 4, "unit": (1, 2, 1), "multiply_by_inputs": False}],
+    "neuron-conductance": [{"steps": 5}, {"steps": 4, "multiply_by_inputs": False}],
     "deep-shap": [{"n": 3}, {"references": image(99, batch=3)}],
     "unit-ablation": [{}, {"units": "positions", "level": 0.3}, {"units": "units"}],
     "ablation-cam": [{}, {"relative": True}],

@@ -37,7 +37,7 @@ def main() -> int:
         here = Path(__file__).resolve().parents[2]
         command = [sys.executable, "-m", "pytest", *asked.only, f"--ignore-glob={_LEFT_OUT}", "-q", "-W", "ignore"]
         command += ["-p", "tools.captum_tests.plugin", "-p", "no:cacheprovider", "--tb=line", "--no-header"]
-        path = os.pathsep.join([str(asked.checkout.resolve()), str(here)])
+        path = os.pathsep.join(map(str, (asked.checkout.resolve(), here, here / "src")))
         env = os.environ | {"SEEWHY_ANSWERS": str(answers), "PYTHONPATH": path}
         subprocess.run(command, cwd=asked.checkout, env=env, check=False)
         if not answers.exists():

@@ -46,8 +46,8 @@ def deep_lift(baseline: Tensor, *, multiply_by_inputs: bool = True) -> Generator
     gradients at both, up to the third root of epsilon.
 
     ``multiply_by_inputs=False`` gives the multipliers, in score units per unit of the place. Input and
-    baseline go through the network apart, and the k-th activation of one is compared with the k-th of the other, whatever the network does with its batch. Raises `CapabilityError` where the two forwards differ in what they
-    call.
+    baseline go through the network apart, and the k-th activation of one is compared with the k-th of the other,
+    whatever the network does with its batch. Raises `CapabilityError` where the two forwards differ in what they call.
 
     >>> import torch, seewhy
     >>> from torch.nn import Conv2d, Flatten, Linear, Sequential, Sigmoid

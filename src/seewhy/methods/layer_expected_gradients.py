@@ -60,7 +60,8 @@ def layer_expected_gradients(
     possible input if there are none); values [B, C, *positions] of the layer, in score units. ``n`` draws in antithetic
     pairs (places a and 1 - a of the same way); fewer once the standard error, which is returned, is under ``tolerance``
     of the map's range. ``sigma`` adds Gaussian noise to the input, in units of its range (GradientSHAP).
-    ``multiply_by_inputs=False`` leaves the factor A - A' out. Raises `UsageError` for an odd ``n`` or a negative ``sigma``.
+    ``multiply_by_inputs=False`` leaves the factor A - A' out. Raises `UsageError` for an odd ``n`` or a negative
+    ``sigma``.
 
     >>> import torch, seewhy
     >>> from torch.nn import Conv2d, Flatten, Linear, Sequential, Tanh

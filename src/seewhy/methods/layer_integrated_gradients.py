@@ -67,13 +67,13 @@ def layer_integrated_gradients(
     nodes, weights = quadrature(rule, steps)
     batch = input.shape[0]
     (starts,) = yield Stream(StraightPath(1, (0.0,), baseline), (Activation(),), Gather(batch, 1))
-    start = starts[:, 0]
+    start: Tensor = starts[:, 0]
     places = torch.tensor(nodes, dtype=torch.float64)
     name = "path of a layer", tuple(fingerprint(baseline))
 
     def between(values: Tensor, samples: Tensor, indices: Tensor) -> Tensor:
         alpha = places[indices.cpu()].to(values).reshape(-1, *(1 for _ in values.shape[1:]))
-        first = start[samples.to(start.device)]
+        first = at_start(values, samples, indices)
         return first + alpha * (values - first)
 
     def at_start(values: Tensor, samples: Tensor, indices: Tensor) -> Tensor:

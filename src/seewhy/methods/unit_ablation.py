@@ -63,7 +63,7 @@ def unit_ablation(
 
     source = EditedLayer(count, ("ablated", str(units)[:40], id(units), level), without)
     scores = yield Stream(source, (Score(),), Collect(activation.shape[0], count))
-    drops = score[:, None] - scores
+    drops: Tensor = score[:, None] - scores
     return drops[:, groups.flatten()].unflatten(1, tuple(groups.shape))
 
 

@@ -52,11 +52,11 @@ def inputs_of(
                 f"{takes.name} cannot do without {', '.join(missing)}: hold what is not explained, "
                 f"inputs={{{', '.join(f'{other!r}: ...' for other in missing)}}}"
             )
+    orders = _orders(takes, opened, axes)
     if any(isinstance(key, int) for key in [*opened, *kept]):  # numbers beyond the named ones: all of these by number
         numbers: dict[int | str, int] = {argument: n for n, argument in enumerate(takes.places)}
         kept = {numbers.get(key, key): value for key, value in kept.items()}
         opened = [numbers.get(key, key) for key in opened]
-    orders = _orders(takes, opened, axes)
     return Inputs(tuple(Explained(key, order) for key, order in zip(opened, orders, strict=True)), kept)
 
 
@@ -71,9 +71,8 @@ def _orders(takes: _Arguments, opened: Sequence[str | int], axes: Axes | None) -
     if isinstance(axes, str):
         orders: list[AxisOrder | None] = [AxisOrder(axes)] * len(opened)
     else:
-        numbers: dict[str | int, str | int] = dict(enumerate(takes.places))
-        by_key = {key: AxisOrder(letters) for key, letters in axes.items()}
-        orders = [by_key.pop(key, None) or by_key.pop(numbers.get(key, key), None) for key in opened]
+        by_key = {takes.key(key, "axes="): AxisOrder(letters) for key, letters in axes.items()}
+        orders = [by_key.pop(key, None) for key in opened]
         if by_key:
             known = ", ".join(map(repr, opened))
             raise UsageError(f"axes= names {next(iter(by_key))!r}; the inputs that are explained: {known}")
