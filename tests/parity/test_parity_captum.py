@@ -209,7 +209,7 @@ def test_neuron_conductance(network: str, seed: int) -> None:
     case, x, unit = make(network, seed), image(seed), (seed % 3, 1, 2)
     k = targets_for(x, seed)
     expected = attr.NeuronConductance(case.net, case.net.get_submodule(case.early)).attribute(
-        x, unit, 0.1, k, n_steps=6
+        x, unit, 0.1, k, n_steps=6, method="gausslegendre"
     )
     found = ours(
         case.net, x, "neuron-conductance", k, case.early, baseline=0.1, steps=6, unit=unit, reduce="none"

@@ -263,7 +263,10 @@ def _plain(method: str, **more: Any) -> Callable[[Question], Any]:
 
 
 def _quadrature(q: Question) -> dict[str, Any]:
-    return {"rule": _RULES[q.take("method", "gausslegendre")], "steps": q.take("n_steps", 50)}
+    usual = inspect.signature(type(q.asked).attribute).parameters["method"].default
+    rule, steps = _RULES[q.take("method", usual)], q.take("n_steps", 50)
+    # n nodes there are n - 1 steps here
+    return {"rule": rule, "steps": max(steps - 1, 1) if rule == "trapezoid" else steps}
 
 
 def _baselines(q: Question, name: str = "baselines") -> dict[str, tuple[Any, ...]]:
