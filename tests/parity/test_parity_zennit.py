@@ -66,10 +66,12 @@ def _theirs(
     rows = []
     for row, target in enumerate(k):
         single = x[row : row + 1]
-        if name == "epsilon-gamma-box":
+        if name == "epsilon-gamma-box" and "low" not in given:
             low, high = (getattr(single.flatten(2), end)(2)[:, :, None, None] for end in ("amin", "amax"))
-            given = given | {"low": low.expand_as(single), "high": high.expand_as(single)}
-        composite = getattr(composites, NAMES[name])(canonizers=[canonizer], **given)
+            ends = {"low": low.expand_as(single), "high": high.expand_as(single)}
+        else:
+            ends = {}
+        composite = getattr(composites, NAMES[name])(canonizers=[canonizer], **given, **ends)
 
         def start(out: Tensor, target: int = target) -> Tensor:
             return out * torch.eye(out.shape[1], dtype=out.dtype)[[target]]
@@ -101,6 +103,21 @@ def test_numbers(seed: int) -> None:
     expected = _theirs(case.net, x, k, "epsilon-gamma-box", epsilon=0.3, gamma=0.7)
     agree(_ours(case.net, x, k, "epsilon-gamma-box", epsilon=0.3, gamma=0.7), expected, 1e-8)
     differ(_ours(case.net, x, k, "epsilon-gamma-box"), expected, 1e-4)
+
+
+@each_seed
+def test_bounds_of_ones_own(seed: int) -> None:
+    """To 1e-8: a number each, and one for each channel."""
+    case, x = make("conv-bn-relu", seed), image(seed)
+    k = targets_for(x, seed)
+    for low, high in ((-7.0, 9.0), ((-6.0, -7.0, -8.0), (7.0, 6.5, 9.0))):
+        ends = {
+            name: torch.tensor(end).double().reshape(1, -1, 1, 1).expand(1, 3, 8, 8)
+            for name, end in (("low", low), ("high", high))
+        }
+        expected = _theirs(case.net, x, k, "epsilon-gamma-box", **ends)
+        agree(_ours(case.net, x, k, "epsilon-gamma-box", bounds=(low, high)), expected, 1e-8)
+        differ(_ours(case.net, x, k, "epsilon-gamma-box"), expected, 1e-3)
 
 
 @each_seed

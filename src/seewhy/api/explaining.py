@@ -243,6 +243,7 @@ def explain(
     fill: Any = None,
     segments: Any = None,
     references: Any = None,
+    bounds: Any = None,
     noise: Noise | str | None = None,
     reshape: Reshape | None = None,
     differentiable: bool = False,
@@ -269,7 +270,9 @@ def explain(
     reference of path methods, ``fill`` what perturbation methods put in place of what they hide (``"grey"``,
     ``"mean"``, ``"blur"``, ``"inpaint"``, ``"noise"``, ``"black"``, ``"white"``, a number or a tensor), ``segments``
     the pieces that they hide together (``"slic"``, ``"grid"``, a number of superpixels, an integer array [H, W], or a
-    function), ``references`` the other images that expected gradients compare with. ``noise`` (``"smooth"``,
+    function), ``references`` the other images that expected gradients compare with, ``bounds`` the smallest and the
+    largest input there can be, ``(low, high)`` in input units, each a number or one for every channel, for LRP's z-box
+    rule, XRAI and expected gradients (left out, what black and white come to). ``noise`` (``"smooth"``,
     ``"squared"``, ``"variance"``, or a `Noise` with numbers) makes each map a statistic of its maps at noisy copies of
     the image, with a standard error. ``reshape`` turns a raw
     activation into [B, C, H, W] for token layouts nobody foresaw. An interruption (Ctrl-C) gives what is there: maps
@@ -310,6 +313,7 @@ def explain(
         fill=fill,
         segments=segments,
         references=references,
+        bounds=bounds,
         noise=noise_of(noise),
         parameters=parameters,
         settings=Settings(reshape, differentiable, memory, when(prepare), watched(progress)),

@@ -17,7 +17,7 @@ _OPTIONS = {field.name for kind in (QuestionOptions, DrawingOptions) for field i
 _OPTIONS |= {"method", "fuse", "labels", "weights", "weights_part", "trust_pickle", "device"}
 
 #: those that nothing can be typed for
-_PYTHON = ("reshape", "memory", "references", "differentiable")
+_PYTHON = ("reshape", "memory", "references", "bounds", "differentiable")
 
 #: an argument as errors name it: a word, and its value if it has one; not where it is typed already
 _NAMED = re.compile(

@@ -131,6 +131,39 @@ def test_bounds_are_what_black_and_white_come_to() -> None:
     assert high.flatten().tolist() == [0, 60, 0]
 
 
+def test_bounds_that_the_caller_gives() -> None:
+    """A number for all channels or one each, as numbers, arrays or tensors; what they cannot be is one line."""
+    taker = next(method for method in methods if "bounds" in method.requires)
+    x = torch.zeros(2, 3, 8, 8)
+    x[0, 1, 0, 0] = 2.0
+
+    def ends(bounds: Any) -> list[list[float]]:
+        supplied = _supplier(_model(), x, Request(bounds=bounds)).supplies(taker)["bounds"]
+        assert all(end.shape == (2, 3, 1, 1) for end in supplied)
+        assert all(torch.equal(end[0], end[1]) for end in supplied)
+        return [end[0].flatten().tolist() for end in supplied]
+
+    assert ends((-1, 3)) == [[-1] * 3, [3] * 3]
+    assert ends(([-1, -2, -3], torch.tensor([1.0, 2.0, 3.0]).reshape(3, 1, 1))) == [[-1, -2, -3], [1, 2, 3]]
+    assert ends(np.array([-1.5, 2.5])) == [[-1.5] * 3, [2.5] * 3]
+    for bounds, words in (
+        ((3, -1), "bounds from 3 to -1 in channel 0: low is below high"),
+        ((-1, float("nan")), "bounds from -1 to nan in channel 0: low is below high"),
+        ((-1, 1), "bounds from -1 to 1, and the input has 0 to 2 in channel 1: give bounds that hold it"),
+        (([0, 0], 3), "bounds with 2 numbers for inputs of 3 channels: give a pair"),
+        (3, "bounds=3: give a pair"),
+        ((1, 2, 3), "give a pair"),
+        (("low", "high"), "bounds=.*: give a pair"),
+    ):
+        with pytest.raises(UsageError, match=words) as raised:
+            ends(bounds)
+        assert "\n" not in str(raised.value)
+    with pytest.raises(UsageError, match=r"bounds=\(0, 1\): saliency has none; lrp, xrai and expected-gradients do"):
+        seewhy.explain(_model(), _picture(), method="saliency", bounds=(0, 1))
+    found = seewhy.explain(_model(), _picture(), method="lrp", bounds=(-9, 9), composite="epsilon")
+    assert found.provenance["bounds"] == "given"
+
+
 def test_the_record_says_what_was_used() -> None:
     found = seewhy.explain(_model(), _picture(), method="occlusion", window=4, fill="mean")
     assert found.provenance["fill"] == "mean"

@@ -184,6 +184,7 @@ def _check_words(methods: Sequence[Method], request: Request) -> None:
         ("fill", ("fill",), "perturbation methods do"),
         ("segments", ("segments", "regions"), "methods that hide superpixels do"),
         ("references", ("references",), "expected-gradients does"),
+        ("bounds", ("bounds",), "lrp, xrai and expected-gradients do"),
     ):
         if getattr(request, word) is not None and not any(set(takers) & set(m.requires) for m in methods):
             raise UsageError(

@@ -35,6 +35,7 @@ class Request:
     fill: Any = None
     segments: Any = None
     references: Any = None
+    bounds: Any = None
     noise: Noise | None = None
     output: bool = False
     parameters: Mapping[str, Any] = field(default_factory=dict)

@@ -96,7 +96,10 @@ class Supplier:
         return supply
 
     def _bounds(self, method: Method) -> tuple[Tensor, Tensor]:
-        return bounds_of(self.model, self.x)
+        if self.request.bounds is None:
+            return bounds_of(self.model, self.x)
+        self.described["bounds"] = "given"
+        return _given_bounds(self.request.bounds, self.x)
 
 
 def bounds_of(model: Model, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -113,3 +116,29 @@ def bounds_of(model: Model, x: Tensor) -> tuple[Tensor, Tensor]:
         # a tensor given by hand may go beyond what a picture can
         low, high = torch.minimum(low, flat.amin(2)), torch.maximum(high, flat.amax(2))
     return low.reshape(*low.shape, *ones), high.reshape(*high.shape, *ones)
+
+
+def _given_bounds(asked: Any, x: Tensor) -> tuple[Tensor, Tensor]:
+    """The caller's own bounds for inputs ``x`` [B, C, *size], two of [B, C, 1...]; `UsageError` unless they hold it."""
+    channels, axes = x.shape[1], (0, *range(2, x.ndim))
+    how = f"a pair (low, high) in input units, each a number or {channels} of them, as bounds=(-2.0, 2.5)"
+    try:
+        low, high = (torch.as_tensor(end).detach().to(x).flatten() for end in asked)
+    except (TypeError, ValueError, RuntimeError):
+        raise UsageError(f"bounds={asked!r:.60}: give {how}") from None
+    for end in (low, high):
+        if len(end) not in (1, channels):
+            raise UsageError(f"bounds with {len(end)} numbers for inputs of {channels} channels: give {how}")
+    low, high = low.expand(channels), high.expand(channels)
+    for n, (least, most, smallest, largest) in enumerate(
+        zip(*(ends.tolist() for ends in (low, high, x.amin(axes), x.amax(axes))), strict=True)
+    ):
+        if not least < most:
+            raise UsageError(f"bounds from {least:g} to {most:g} in channel {n}: low is below high; give {how}")
+        if smallest < least or largest > most:
+            raise UsageError(
+                f"bounds from {least:g} to {most:g}, and the input has {smallest:g} to {largest:g} in channel {n}: "
+                "give bounds that hold it, or leave bounds out"
+            )
+    ones = (1,) * (x.ndim - 2)
+    return low.expand(len(x), -1).reshape(-1, channels, *ones), high.expand(len(x), -1).reshape(-1, channels, *ones)
