@@ -162,6 +162,9 @@ def _lrp_table(step: Step, count: int, probe: Probe) -> Table:
         return _box(low, high) if first else (gamma, _epsilon(0.25, relative=True), epsilon)[third]
     if first and name.endswith("flat"):
         return _flat(step.part)
+    if name in ("attn-lrp", "cp-lrp"):
+        linear = given.get("linear_gamma", 0.0)
+        return gamma if convolution else _gamma(linear) if linear else epsilon
     if name == "epsilon" or not convolution:
         return epsilon
     if "plus" in name:

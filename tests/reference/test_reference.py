@@ -102,6 +102,8 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"composite": "epsilon-alpha2-beta1-flat"},
         {"composite": "epsilon-gamma-box", "gamma": 1.0},
         {"composite": "by-depth"},
+        {"composite": "attn-lrp", "linear_gamma": 0.05, "gamma": 0.1},
+        {"composite": "cp-lrp"},
     ],
 }
 #: at a layer as well as at the input

@@ -21,6 +21,7 @@ from seewhy.core.forward.session import Session
 from seewhy.core.intercept.autograd import release
 from seewhy.core.network.places import INPUT
 from seewhy.core.relevance.arithmetic import Ledger, State
+from seewhy.core.relevance.attention import AttentiveWatch
 from seewhy.core.relevance.composites import Composite
 from seewhy.core.relevance.coverage import refuse, uncovered
 from seewhy.core.relevance.rescale import DifferenceWatch
@@ -77,7 +78,8 @@ class Propagation:
 
     session: Session
     places: set[str] = field(default_factory=set)
-    _relevance: tuple[Forward, RelevanceWatch, Event] | None = None
+    #: by whether attention has rules, which is what the forward depends on
+    _relevance: dict[bool, tuple[Forward, RelevanceWatch, Event]] = field(default_factory=dict)
     _lifts: dict[int, _Pair] = field(default_factory=dict)
 
     def multipliers(self, baseline: Tensor, place: str, targets: Sequence[Target], method: str) -> tuple[Lift, Event]:
@@ -128,21 +130,23 @@ class Propagation:
         """Relevance at ``place``, and the forward that it came from, which may be an earlier one."""
         keep = self.session.settings.differentiable
         wanted = {place} | {name for target in targets for name in target.layers} | self.places
-        if self._relevance is None or not wanted <= self.places:
-            self.places = wanted
-            watch = RelevanceWatch(State(keep=keep))
-            forward, event = self._forward(self.session.x, watch, wanted)
+        if not wanted <= self.places:
+            self.places, self._relevance = wanted, {}
+        attentive = ask.composite.attentive
+        if attentive not in self._relevance:
+            watch = (AttentiveWatch if attentive else RelevanceWatch)(State(keep=keep))
+            forward, event = self._forward(self.session.x, watch, self.places)
             watch.state.notes.clear()
-            self._relevance = forward, watch, event
-        forward, watch, event = self._relevance
+            self._relevance[attentive] = forward, watch, event
+        forward, watch, event = self._relevance[attentive]
         source, seed = _start(forward, targets, ask.start, method, keep)
         return _relevance_at(forward, watch, place, ask.composite, source, seed, method, keep), event
 
     def close(self) -> None:
         """Let go of every graph; unless maps were asked for that carry it."""
         held = [forward for pair in self._lifts.values() for forward in (pair.here, pair.there)]
-        held += [self._relevance[0]] if self._relevance else []
-        self._lifts, self._relevance = {}, None
+        held += [forward for forward, _, _ in self._relevance.values()]
+        self._lifts, self._relevance = {}, {}
         if not self.session.settings.differentiable:
             release(tensor for forward in held for tensor in (*forward.tape.activations.values(), *_outputs(forward)))
 
@@ -225,7 +229,7 @@ def _relevance_at(
         if not keep:
             seed = seed.detach()
         known, own = uncovered(source, goal)
-        refuse(known, method)
+        refuse(known, method, composite.instead)
         watch.state.active = composite, ledger
         try:
             (relevance,) = torch.autograd.grad(

@@ -77,7 +77,8 @@ class AttentionWatch:
         return weights @ value
 
     def _multi_head(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
-        """torch.nn.MultiheadAttention, whose function hides everything inside it: [N, B, E] in and out."""
+        """torch.nn.MultiheadAttention, whose function hides everything inside it: [N, B, E] in and out, images first
+        in between."""
         names = (
             "query", "key", "value", "embed_dim", "num_heads", "in_proj_weight", "in_proj_bias", "bias_k", "bias_v",
             "add_zero_attn", "dropout_p", "out_proj_weight", "out_proj_bias", "training", "key_padding_mask",
@@ -95,7 +96,7 @@ class AttentionWatch:
         heads, bias = given["num_heads"], given.get("in_proj_bias")
         biases = (None,) * 3 if bias is None else bias.chunk(3)
         split = [
-            _heads(F.linear(tokens, w, b), heads)
+            _heads(F.linear(tokens.transpose(0, 1), w, b), heads)
             for tokens, w, b in zip((query, given["key"], given["value"]), weight.chunk(3), biases, strict=True)
         ]
         q, k, v = split
@@ -106,8 +107,8 @@ class AttentionWatch:
         mask = ~mask if mask is not None and mask.dtype == torch.bool else mask
         weights = _masked(q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1]), mask).softmax(-1)
         self._note(weights, lambda: given["value"].transpose(0, 1))
-        mixed = (weights @ v).permute(2, 0, 1, 3).flatten(2)
-        out = F.linear(mixed, given["out_proj_weight"], given["out_proj_bias"])
+        mixed = (weights @ v).transpose(1, 2).flatten(2)
+        out = F.linear(mixed, given["out_proj_weight"], given["out_proj_bias"]).transpose(0, 1)
         if not given.get("need_weights", True):
             return out, None
         return out, weights.mean(1) if given.get("average_attn_weights", True) else weights
@@ -160,8 +161,8 @@ def _columns(products: Tensor) -> Tensor:
 
 
 def _heads(tokens: Tensor, heads: int) -> Tensor:
-    """[N, B, E] as [B, heads, N, E / heads]."""
-    return tokens.reshape(*tokens.shape[:2], heads, -1).permute(1, 2, 0, 3)
+    """[B, N, E] as [B, heads, N, E / heads]."""
+    return tokens.reshape(*tokens.shape[:2], heads, -1).transpose(1, 2)
 
 
 def _masked(logits: Tensor, mask: Tensor | None) -> Tensor:

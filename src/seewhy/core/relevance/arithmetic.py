@@ -20,10 +20,10 @@ from seewhy.core.intercept.backward_rules import RECTIFIERS, in_place
 from seewhy.core.intercept.functions import SUMS, Call
 from seewhy.core.relevance.canonization import Step
 from seewhy.core.relevance.composites import Composite
-from seewhy.core.relevance.origins import Notes
+from seewhy.core.relevance.origins import Note, Notes
 from seewhy.core.relevance.redistribution import share_sum
 
-__all__ = ["Arithmetic", "Ledger", "State", "written_back"]
+__all__ = ["Arithmetic", "Ledger", "State", "of_both", "written_back"]
 
 
 @dataclass
@@ -85,28 +85,37 @@ class Arithmetic:
             return proceed(call)  # the graph shows it: a quotient by an activation has no rule
         if all(live):
             if name in SUMS:
-                note = self.state.notes.of(a).with_other(self.state.notes.of(b), _of_both(call))
+                note = self.state.notes.of(a).with_other(self.state.notes.of(b), of_both(call))
                 total = written_back(call, a, lambda at: self._sum(call, at, b))
                 self.state.notes.put(total, note)
                 return total
             signal = self._signal(a, b)
-            return (
-                proceed(call)
-                if signal is None
-                else written_back(call, a, lambda at: self._product(call, at, b, signal))
-            )
+            if signal is None:
+                return self._of_signals(call, a, b, proceed)
+            return written_back(call, a, lambda at: self._product(call, at, b, signal))
         known = self.state.notes.of(a if live[0] else b)
-        function = _of_both(call)
+        function = of_both(call)
         constant = b if live[0] else a
         order = (lambda t: function(t, constant)) if live[0] else (lambda t: function(constant, t))
         taken = None
         if known.layer is not None and not call.kwargs.keys() & {"alpha", "rounding_mode"}:
             taken = known.layer.taking(name, constant, a if live[0] else b, live[0])
-        back = self.state.passes if taken is None or taken.tail is None else _noted(self.state, taken.tail)
+        if taken is None or taken.tail is None:
+            back = self._past(call, constant, known, live[0])
+        else:
+            back = _noted(self.state, taken.tail)
         out = written_back(call, a, lambda at: self._with_constant(function, at, b, live, back))
         note = known.then(order)
         self.state.notes.put(out, note if taken is None else replace(note, layer=taken))
         return out
+
+    def _of_signals(self, call: Call, a: Tensor, b: Tensor, proceed: Callable[[Call], Any]) -> Any:
+        """A product of two signals: no rule here, as the graph shows."""
+        return proceed(call)
+
+    def _past(self, call: Call, constant: Any, known: Note, first: bool) -> Backward:
+        """The way back past a constant; ``first``: it is the second argument."""
+        return self.state.passes
 
     def _with_constant(self, function: Any, a: Any, b: Any, live: tuple[bool, bool], back: Backward) -> Tensor:
         """Relevance passes by the constant; its own gradient is wanted for differentiable maps only. Of a clone: such
@@ -120,14 +129,15 @@ class Arithmetic:
         return ruled(flipped, back, b.clone(), a if self.state.keep or not isinstance(a, Tensor) else a.detach())
 
     def _sum(self, call: Call, a: Tensor, b: Tensor) -> Tensor:
-        function = _of_both(call)
+        function = of_both(call)
         sign = call.kwargs.get("alpha", 1) * (-1 if "sub" in call.name else 1)
 
         def back(relevance: Tensor, tensors: Sequence[Any]) -> Any:
             if self.state.active is None:
                 return None
             composite, ledger = self.state.active
-            shares, taken = share_sum((tensors[0], sign * tensors[1]), relevance, positive=composite.positive)
+            terms = tensors[0], sign * tensors[1]
+            shares, taken = share_sum(terms, relevance, composite.epsilon, positive=composite.positive)
             ledger.book(None, taken)
             return tuple(shares)
 
@@ -142,7 +152,7 @@ class Arithmetic:
         return None if gates[0] == gates[1] else int(gates[0])
 
     def _product(self, call: Call, a: Tensor, b: Tensor, signal: int) -> Tensor:
-        function = _of_both(call)
+        function = of_both(call)
 
         def back(relevance: Tensor, tensors: Sequence[Any]) -> Any:
             if self.state.active is None:
@@ -167,7 +177,7 @@ def _noted(state: State, tail: Step) -> Backward:
     return back
 
 
-def _of_both(call: Call) -> Callable[..., Tensor]:
+def of_both(call: Call) -> Callable[..., Tensor]:
     """The call as a pure function of both its arguments."""
     func, kwargs = call.func, {key: value for key, value in call.kwargs.items() if key not in ("input", "other")}
     if call.name == "neg":

@@ -45,13 +45,14 @@ def _covered(node: Any) -> bool:
     return name == "RuledBackward" or _MOVING.fullmatch(name) is not None
 
 
-def refuse(nodes: Sequence[Any], method: str) -> None:
-    """Raise `CapabilityError` if there are any, by name."""
+def refuse(nodes: Sequence[Any], method: str, instead: str = "") -> None:
+    """Raise `CapabilityError` if there are any, by name; ``instead`` is what may have rules for them, in words."""
     if nodes:
         names = dict.fromkeys(_function_name(node.name()) for node in nodes)
+        also = f"{instead}; or " if instead else ""
         raise CapabilityError(
-            f"{method} has no rule for {', '.join(names)}, found between the scores and the place explained; explain a "
-            "layer behind it, or use deep-lift, integrated-gradients or input-x-gradient, which need no rules"
+            f"{method} has no rule for {', '.join(names)}, found between the scores and the place explained; {also}"
+            "explain a layer behind it, or use deep-lift, integrated-gradients or input-x-gradient, which need no rules"
         )
 
 

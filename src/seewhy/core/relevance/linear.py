@@ -13,7 +13,17 @@ from torch import Tensor
 
 from seewhy.core.intercept.functions import Call
 
-__all__ = ["NORMS", "POOLINGS", "WEIGHTED", "NormCall", "WeightedCall", "pool_again", "read_norm", "read_weighted"]
+__all__ = [
+    "NORMS",
+    "POOLINGS",
+    "WEIGHTED",
+    "NormCall",
+    "WeightedCall",
+    "argument",
+    "pool_again",
+    "read_norm",
+    "read_weighted",
+]
 
 _CONVOLUTION = ("convolution", (0, "input"), (1, "weight"), (2, "bias"))
 _MATRIX = ("linear", (0, "input"), (1, "other"), None)
@@ -89,7 +99,7 @@ class WeightedCall:
     def _transposed(self) -> bool:
         if self.call.name != "convolution":
             return self.call.name.startswith("conv_transpose")
-        return bool(_argument(self.call, 6, "transposed", False))
+        return bool(argument(self.call, 6, "transposed", False))
 
 
 @dataclass(frozen=True)
@@ -127,7 +137,7 @@ def read_weighted(call: Call) -> WeightedCall | None:
         return None
     kind, x, weight, bias = WEIGHTED[call.name]
     places = (x, weight) if bias is None else (x, weight, bias)
-    tensors = tuple(_argument(call, *place, None) for place in places)
+    tensors = tuple(argument(call, *place, None) for place in places)
     if not all(isinstance(tensor, Tensor) for tensor in tensors[:2]):
         return None
     if len(tensors) == 3 and not (tensors[2] is None or tensors[2].ndim == 1):
@@ -138,17 +148,17 @@ def read_weighted(call: Call) -> WeightedCall | None:
 def read_norm(call: Call) -> NormCall:
     """A batch norm's parts, in whatever order this spelling has them."""
     order = _FUNCTIONAL_NORM if call.func is F.batch_norm else NORMS[call.name]
-    weight, bias = _argument(call, order[0], "weight", None), _argument(call, order[1], "bias", None)
-    mean, variance = _argument(call, order[2], "running_mean", None), _argument(call, order[3], "running_var", None)
-    training = False if order[4] is None else bool(_argument(call, order[4], "training", False))
-    x = _argument(call, 0, "input", None)
+    weight, bias = argument(call, order[0], "weight", None), argument(call, order[1], "bias", None)
+    mean, variance = argument(call, order[2], "running_mean", None), argument(call, order[3], "running_var", None)
+    training = False if order[4] is None else bool(argument(call, order[4], "training", False))
+    x = argument(call, 0, "input", None)
     return NormCall(
         call,
         ((0, "input"), (order[0], "weight"), (order[1], "bias")),
         (x, weight, bias),
         mean,
         variance,
-        float(_argument(call, order[5], "eps", 1e-5)),
+        float(argument(call, order[5], "eps", 1e-5)),
         fixed=not training and mean is not None and variance is not None,
     )
 
@@ -158,7 +168,8 @@ def pool_again(call: Call) -> Any:
     return lambda x: _with(call, ((0, "input"),), (x,))
 
 
-def _argument(call: Call, position: int, word: str, default: Any) -> Any:
+def argument(call: Call, position: int, word: str, default: Any = None) -> Any:
+    """What a call was given at a position, or by that word."""
     return call.args[position] if len(call.args) > position else call.kwargs.get(word, default)
 
 

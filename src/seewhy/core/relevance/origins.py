@@ -2,7 +2,7 @@
 
 What is known: how its smallest and largest values follow from the input's (moved, put together, padded, averaged,
 added up, scaled by constants), which of its values are padding, which linear layer put it out, and that it opens and
-closes rather than carries (a gate).
+closes rather than carries (a gate), or is a softmax (weights).
 """
 
 from __future__ import annotations
@@ -77,11 +77,12 @@ class Note:
     inside: Tensor | None = None
     layer: Reader | None = None
     gate: bool = False
+    weights: bool = False
 
     @property
     def empty(self) -> bool:
         """Whether nothing is known."""
-        return self.way is None and self.inside is None and self.layer is None and not self.gate
+        return self.way is None and self.inside is None and self.layer is None and not (self.gate or self.weights)
 
     def then(self, step: Callable[[Tensor], Tensor]) -> Note:
         """What is known after ``step``, which never falls where its argument rises, or falls there everywhere: a
@@ -162,6 +163,7 @@ class Notes:
                 way=None if way is None else _picked(way, pick),
                 inside=None if inside is None else pick(inside),
                 gate=all(note.gate for note in known),
+                weights=all(note.weights for note in known),
             )
             if call.name == "permute" and call.args and known[0].layer is not None:
                 axes = kwargs["dims"] if "dims" in kwargs else rest[0] if isinstance(rest[0], Sequence) else rest

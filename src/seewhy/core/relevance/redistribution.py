@@ -11,7 +11,19 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["STABILISER", "LinearMap", "Part", "Shares", "share", "share_sum", "stable_ratio"]
+__all__ = [
+    "STABILISER",
+    "LinearMap",
+    "Part",
+    "Shares",
+    "share",
+    "share_normalised",
+    "share_product",
+    "share_shifted",
+    "share_softmax",
+    "share_sum",
+    "stable_ratio",
+]
 
 #: what keeps denominators away from 0 where a rule has no epsilon of its own
 STABILISER = 1e-6
@@ -107,7 +119,9 @@ def _rows(values: Tensor) -> Tensor:
     return values.detach().flatten(1).sum(1)
 
 
-def share_sum(terms: Sequence[Tensor], relevance: Tensor, *, positive: bool) -> tuple[list[Tensor], Tensor]:
+def share_sum(
+    terms: Sequence[Tensor], relevance: Tensor, epsilon: float, *, positive: bool
+) -> tuple[list[Tensor], Tensor]:
     """A sum of activations: each term's share in proportion to its value, and what the stabiliser took, [rows].
 
     ``positive`` counts the terms' positive values only, and gives 0 for 0 / 0.
@@ -116,6 +130,56 @@ def share_sum(terms: Sequence[Tensor], relevance: Tensor, *, positive: bool) -> 
     z = values[0]
     for value in values[1:]:
         z = z + value
-    ratio = stable_ratio(relevance, z, 0.0 if positive else STABILISER)
+    ratio = stable_ratio(relevance, z, 0.0 if positive else epsilon)
     shares = [(value * ratio).sum_to_size(term.shape) for value, term in zip(values, terms, strict=True)]
     return shares, _rows(relevance - ratio * z)
+
+
+def share_shifted(term: Tensor, z: Tensor, relevance: Tensor, epsilon: float) -> Shares:
+    """z = ``term`` + a constant: the term's share, [*relevance's shape]; the constant's is the bias'. Where a mask made
+    z infinite, there is nothing to share."""
+    z = z.masked_fill(~z.isfinite(), 0.0)
+    ratio = stable_ratio(relevance, z, epsilon)
+    return Shares(term * ratio, _rows((z - term) * ratio), _rows(relevance - ratio * z))
+
+
+def share_product(
+    factors: tuple[Tensor, Tensor], relevance: Tensor, epsilon: float, takes: tuple[bool, bool] = (True, True)
+) -> tuple[list[Tensor | None], Tensor]:
+    """A product of two matrices, z = a b: what each factor gets, and what the stabiliser took, [rows].
+
+    With n factors that take, a gets a times what b pulls back of R / (n z + stabiliser): for two, half each
+    (Achtibat et al. 2024, proposition 3.3); for one, the epsilon rule with the other held constant.
+    """
+    a, b = factors
+    z = sum(takes) * (a @ b)
+    ratio = stable_ratio(relevance, z, epsilon)
+    shares: list[Tensor | None] = [None, None]
+    if takes[0]:
+        shares[0] = a * (ratio @ b.mT).sum_to_size(a.shape)
+    if takes[1]:
+        shares[1] = b * (a.mT @ ratio).sum_to_size(b.shape)
+    return shares, _rows(relevance - ratio * z)
+
+
+def share_softmax(x: Tensor, relevance: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """s = softmax(x): x_i (R_i - s_i sum_j R_j) (Achtibat et al. 2024, proposition 3.1), and what the constant of that
+    expansion took, [rows]. What a mask hides, x = -inf, gets nothing."""
+    values = x.masked_fill(x.isneginf(), 0.0) * (relevance - x.softmax(dim) * relevance.sum(dim, keepdim=True))
+    return values, _rows(relevance - values)
+
+
+def share_normalised(
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, variance: float, relevance: Tensor, epsilon: float
+) -> Shares:
+    """y = (x - mean) / sigma * weight + bias over the last axis, ``variance`` what sigma^2 has added: the epsilon rule
+    of that as a linear map, 1 / sigma held constant (Achtibat et al. 2024, proposition 3.4)."""
+    centred = x - x.mean(-1, keepdim=True)
+    scale = (centred.square().mean(-1, keepdim=True) + variance).rsqrt()
+    scale = scale if weight is None else scale * weight
+    shift = torch.zeros_like(x) if bias is None else bias
+    y = centred * scale + shift
+    ratio = stable_ratio(relevance, y, epsilon)
+    pulled = ratio * scale
+    values = x * (pulled - pulled.mean(-1, keepdim=True))
+    return Shares(values, _rows(ratio * shift), _rows(relevance - ratio * y))

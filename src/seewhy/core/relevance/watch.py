@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -61,6 +61,10 @@ class _Layer:
 class RelevanceWatch:
     """Lets every function of a forward carry relevance by the composite that is active in the backward pass."""
 
+    #: what sums and products do, and which functions make gates
+    arithmetic: ClassVar[type[Arithmetic]] = Arithmetic
+    gates: ClassVar[tuple[str, ...]] = _GATES
+
     state: State = field(default_factory=State)
     count: int = 0
     _size: torch.Size = field(default_factory=torch.Size)
@@ -69,7 +73,7 @@ class RelevanceWatch:
     def handlers(self) -> dict[str, Handler]:
         """By function name. Made when asked for: kept, they would tie the watch and the graph that it holds into a
         cycle, which only the garbage collector could undo."""
-        both, arithmetic = ("", "_"), Arithmetic(self.state).handle
+        both, arithmetic = ("", "_"), self.arithmetic(self.state).handle
         return {
             **dict.fromkeys(WEIGHTED, self._weighted),
             **dict.fromkeys(NORMS, self._norm),
@@ -208,7 +212,7 @@ class RelevanceWatch:
             return proceed(call)
         function, known = out_of_place(call), self.state.notes.of(z)
         out = written_back(call, z, lambda at: ruled(function, self.state.passes, at))
-        if call.name.rstrip("_") in _GATES:
+        if call.name.rstrip("_") in self.gates:
             self.state.notes.put(out, Note(gate=True))
         elif call.name.rstrip("_") in MONOTONE:
             self.state.notes.put(out, known.handed(function))
