@@ -49,8 +49,8 @@ Targets = Annotated[
     list[str] | None,
     _option(
         "--target", "-t", show="CLASS", panel=_QUESTION,
-        help="Class index or label (seewhy labels), CAT vs DOG, P(CAT), top-3, all, present, output 0; repeatable. "
-        "Left out: the top class.",
+        help="Class index or label (seewhy labels), CAT vs DOG, P(CAT), top-3, all, present, output 0, "
+        "similar:PHOTO; repeatable. Left out: the top class.",
     ),
 ]  # fmt: skip
 Layers = Annotated[

@@ -13,7 +13,7 @@ from torch import nn
 import seewhy
 from seewhy import targets as t
 from seewhy.core.network.outputs import Outputs
-from seewhy.errors import TargetError, UsageError
+from seewhy.errors import SeewhyError, TargetError, UsageError
 
 _ROWS = torch.tensor([[2.0, -1.0, 0.5], [0.0, 3.0, -2.0]])
 
@@ -217,6 +217,132 @@ def test_a_segmentation_region_is_explained() -> None:
     assert [each.score for each in found] == pytest.approx([expected] * 2, abs=1e-5)
     with pytest.raises((TargetError, UsageError), match="Region"):
         seewhy.explain(net, x, method="saliency")
+
+
+class Backbone(nn.Module):
+    """Features of a picture in a record: a grid of them, and their pooled and projected row."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.project = nn.Conv2d(3, 4, 3), nn.Linear(4, 5)
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        grid = self.conv(x).tanh()
+        return {"last_hidden_state": grid, "pooler_output": self.project(grid.mean((2, 3)))}
+
+
+def _backbone() -> Backbone:
+    with torch.random.fork_rng([]):
+        torch.manual_seed(2)
+        return Backbone().double().eval()
+
+
+def _picture(seed: int) -> torch.Tensor:
+    return torch.randn(1, 3, 6, 6, generator=torch.Generator().manual_seed(seed)).double()
+
+
+@pytest.mark.parametrize(
+    ("where", "vector"),
+    [
+        ({}, lambda net, x: net(x)["pooler_output"]),  # the only row of numbers
+        ({"element": "pooler_output"}, lambda net, x: net(x)["pooler_output"]),
+        ({"element": "last_hidden_state"}, lambda net, x: net(x)["last_hidden_state"].flatten(1)),
+        ({"layer": "conv"}, lambda net, x: net.conv(x).mean((2, 3))),
+        ({"layer": "project"}, lambda net, x: net(x)["pooler_output"]),
+    ],
+)
+def test_similarity_and_its_gradient_by_hand(where: dict[str, str], vector: Callable[..., torch.Tensor]) -> None:
+    """y e / |y| |e| and (e / |e| - s y / |y|) / |y| times dy/dx, number by number; to a vector, and to the picture
+    that gives it."""
+    net, x, other = _backbone(), _picture(0), _picture(1)
+    with torch.no_grad():
+        e = vector(net, other)[0]
+    leaf = x.clone().requires_grad_()
+    y = vector(net, leaf)[0]
+    sizes = [math.sqrt(sum(float(n) ** 2 for n in v)) for v in (y.detach(), e)]
+    score = sum(float(a) * float(b) for a, b in zip(y.detach(), e, strict=True)) / sizes[0] / sizes[1]
+    slope = [(float(b) / sizes[1] - score * float(a) / sizes[0]) / sizes[0] for a, b in zip(y.detach(), e, strict=True)]
+    (gradient,) = torch.autograd.grad(y, leaf, torch.tensor(slope, dtype=torch.float64))
+    for given in (e, e.tolist(), 7 * e.numpy(), other, other[0].numpy()):
+        found = seewhy.explain(net, x, method="saliency", target=t.Similarity(given, **where), reduce="none")
+        assert found.score == pytest.approx(score, abs=1e-12)
+        np.testing.assert_allclose(found.values, gradient[0], atol=1e-12)
+        assert found.unit == "cosine similarity"
+    difference = t.Similarity(other, **where) - 2 * t.Similarity(e, **where)
+    assert seewhy.explain(net, x, method="saliency", target=difference).score == pytest.approx(-score, abs=1e-12)
+
+
+def test_the_other_picture_goes_through_the_model_once() -> None:
+    net, calls = _backbone(), []
+    like = t.Similarity(_picture(1), name="the other")
+    seewhy.explain(net, _picture(0), method="saliency", target=like)
+    handle = net.register_forward_hook(lambda module, given, out: calls.append(given[0].clone()))
+    found = seewhy.explain_all(
+        net, torch.cat([_picture(0), _picture(2)]), method="saliency", target=like, prepare=False
+    )
+    handle.remove()
+    assert sum(torch.equal(each, _picture(1)) for each in calls) == 1
+    assert [each.target for each in found] == ["similarity to the other"] * 2
+    assert like.pictured  # a target is a value: what it was given stays
+
+
+def test_similarity_is_a_target_of_every_kind_of_method() -> None:
+    net, like = _backbone(), t.Similarity(_picture(1))
+    for method, given in (
+        ("grad-cam", {"layer": "conv"}), ("occlusion", {"window": 2, "stride": 2}), ("integrated-gradients", {}),
+        ("input-x-gradient", {}),
+    ):  # fmt: skip
+        found = seewhy.explain(net, _picture(0), method=method, target=like, **given)
+        assert found.status.ok, method
+        assert np.abs(found.values).max() > 0
+    same = seewhy.explain(net, _picture(1), method="saliency", target=like)
+    assert same.score == pytest.approx(1.0, abs=1e-12)
+    assert np.abs(same.values).max() < 1e-12
+
+
+def test_a_vector_of_nothing_is_similar_to_nothing() -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(4, 3, bias=False))
+    found = seewhy.explain(net, torch.zeros(1, 1, 2, 2), method="saliency", target=t.Similarity([1.0, 0.0, 2.0]))
+    assert found.score == 0
+    assert not found.values.any()
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: t.Similarity([0.0, 0.0]), "is 0 everywhere: it has no direction"),
+        (lambda: t.Similarity([1.0, math.nan]), "is not finite"),
+        (lambda: t.Similarity([]), "is empty"),
+        (lambda: t.Similarity(["a", "b"]), "a row of numbers, or a picture"),
+        (lambda: t.Similarity([1.0], layer="conv", element="pooler_output"), r"layer='conv\[pooler_output\]'"),
+        (lambda: t.Similarity([1.0, 2.0]), "embedding of length 2; the model gives 5 numbers for each image"),
+        (lambda: t.Similarity([1.0], layer="conv"), "embedding of length 1; the layer 'conv' gives 4"),
+        (
+            lambda: t.Similarity([1.0], element="pooled"),
+            "no tensor 'pooled' with a row for each image; it has 'last_hidden_state', 'pooler_output'",
+        ),
+        (lambda: t.Similarity([1.0], layer="cov"), "no layer 'cov'.*nearest: 'conv'"),
+        (lambda: t.Similarity(torch.cat([_picture(0), _picture(1)])), "to one picture; 2 were given"),
+        (lambda: t.Similarity(object()), "image is object"),
+    ],
+)
+def test_similarities_that_cannot_be(make: Callable[[], t.Target], words: str) -> None:
+    with pytest.raises(SeewhyError, match=words) as raised:
+        seewhy.explain(_backbone(), _picture(0), method="saliency", target=make())
+    assert "\n" not in str(raised.value)
+
+
+def test_of_several_rows_one_has_to_be_named() -> None:
+    class Two(nn.Module):
+        def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+            return {"first": x.flatten(1), "second": x.mean((2, 3))}
+
+    with pytest.raises(TargetError, match="element=: 'first', 'second'"):
+        seewhy.explain(Two(), _picture(0), method="saliency", target=t.Similarity([1.0, 2.0, 3.0]))
+    found = seewhy.explain(
+        Two(), _picture(0), method="saliency", target=t.Similarity([1.0, 2.0, 3.0], element="second")
+    )
+    assert found.target == "similarity in second"
 
 
 def test_an_embedding_is_explained() -> None:

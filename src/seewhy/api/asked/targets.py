@@ -1,4 +1,5 @@
-"""Words to targets: takes what the user called a target, gives one list of targets per image; runs no network."""
+"""Words to targets: takes what the user called a target, gives one list of targets per image; runs no network, but once
+for each picture that something is to be similar to."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from seewhy.api.given.embeddings import with_embeddings
 from seewhy.core import targets as t
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.outputs import Outputs, best
@@ -33,20 +35,24 @@ _OUTPUT = re.compile(r"output (\d+)")
 
 _SHARE = re.compile(r"P\((.+)\)")
 
+_SIMILAR = re.compile(r"similar:(.+)")
+
 
 class Wanted:
     """What is to be explained: parsed once, turned into targets when the scores are known.
 
     ``target`` is None (each image's top class), an index, a label, a `Target`, a callable from the model's output to
     one scalar per sample, ``"all"`` (every class), ``"present"`` (every class with a positive score, for several labels
-    at once) or ``"top-k"``. Words also make ``"cat vs dog"`` (a margin), ``"P(cat)"`` (a probability) and ``"output
-    0"`` (a regression). Of a detector the top class is the surest object. For one image, a list explains each of its
-    entries; for several images a list has one entry (or one list) per image. ``classless`` says that nobody looks at a
-    class: then a model that has none needs no target.
+    at once) or ``"top-k"``. Words also make ``"cat vs dog"`` (a margin), ``"P(cat)"`` (a probability), ``"output 0"``
+    (a regression) and ``"similar:other.jpg"`` (the similarity to another picture). Of a detector the top class is the
+    surest object. For one image, a list explains each of its entries; for several images a list has one entry (or one
+    list) per image. ``classless`` says that nobody looks at a class: then a model that has none needs no target.
     """
 
     def __init__(self, model: Model, target: Any, images: int, *, classless: bool = False) -> None:
         self._model, self._classless = model, classless
+        #: targets as they are asked of the network: pictures that something is to be similar to have gone through it
+        self._embedded: dict[Any, t.Target] = {}
         if isinstance(target, Tensor | np.ndarray):
             target = target.tolist()
         self.many = isinstance(target, list | tuple | range) or _depends(target)
@@ -91,7 +97,7 @@ class Wanted:
         if spec is None or _depends(spec):
             return None
         if isinstance(spec, t.Target):
-            return spec
+            return self._seen(spec)
         if isinstance(spec, Tensor | np.ndarray) and spec.ndim == 0:
             spec = spec.item()
         if isinstance(spec, bool):
@@ -99,12 +105,20 @@ class Wanted:
         if isinstance(spec, int | np.integer):
             return t.Logit(int(spec))
         if isinstance(spec, str):
-            return self._read(spec)
+            return self._seen(self._read(spec), spec)
         if callable(spec):
             return t.Custom(spec)
         raise UsageError(
             f"target is {type(spec).__name__}; give an index, a label, a Target, a callable, 'top-3', 'all' or None"
         )
+
+    def _seen(self, target: t.Target, key: Any = None) -> t.Target:
+        """``target`` with an embedding in the place of each picture that something is to be similar to; the model sees
+        each once, whose targets are known by ``key``."""
+        key = target if key is None else key
+        if key not in self._embedded:
+            self._embedded[key] = with_embeddings(self._model, target)
+        return self._embedded[key]
 
     def _read(self, words: str) -> t.Target:
         """A class by its label, or one of the other targets in words; a label comes first."""
@@ -116,6 +130,8 @@ class Wanted:
                 return t.Probability(find(match[1]))
             if match := _OUTPUT.fullmatch(words):
                 return t.Output(int(match[1]))
+            if match := _SIMILAR.fullmatch(words):
+                return t.Similarity(match[1])
         return t.Logit(find(words))
 
     def _expand(self, spec: Any, outputs: Outputs, row: int) -> list[t.Target]:
@@ -235,7 +251,7 @@ def aim(model: Model, network: Network, what: Any) -> t.Target:
     '0[2]'
     """
     if isinstance(what, t.Target):
-        return what
+        return with_embeddings(model, what)
     if isinstance(what, int) and not isinstance(what, bool):
         return t.Logit(what)
     if not isinstance(what, str):

@@ -12,7 +12,7 @@ from seewhy.core.targets.base import Combination, Label, Target, scores
 from seewhy.core.targets.classes import Centred, Logit, LogProbability, Margin, Probability
 from seewhy.core.targets.dense import Box, Region
 from seewhy.core.targets.inside import LayerMean, Neuron, OfLayer
-from seewhy.core.targets.whole import Custom, Everything, Output, Similarity
+from seewhy.core.targets.whole import Custom, Everything, Output, ReadOut, Similarity
 
 __all__ = [
     "Box",
@@ -29,6 +29,7 @@ __all__ = [
     "OfLayer",
     "Output",
     "Probability",
+    "ReadOut",
     "Region",
     "Similarity",
     "Target",
