@@ -91,6 +91,8 @@ def _asked(net: nn.Module, method: Method) -> Iterator[tuple[str, np.ndarray]]:
                 "features": lambda: seewhy.feature_maps_all(net, x, target=target),
                 "factors": lambda: seewhy.factors(net, x, rank=3),
                 "filters": lambda: seewhy.filters(net),
+                "components": lambda: seewhy.principal_components(net, x),
+                "attention": lambda: seewhy.attention_all(net, x),
                 "maximise": lambda: seewhy.maximise(net, 1, size=32, steps=4),
             }[method.card.call]()
             for number, gallery in enumerate(several if isinstance(several, list) else [several]):

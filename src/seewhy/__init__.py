@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from seewhy.api.doctoring import diagnose
     from seewhy.api.evaluating import Evaluation, Mistake, evaluate_model
     from seewhy.api.given.training_logs import training_curves
+    from seewhy.api.inside.attending import attention, attention_all
     from seewhy.api.inside.channels import feature_maps, feature_maps_all
+    from seewhy.api.inside.components import principal_components
     from seewhy.api.inside.factorisation import factors
     from seewhy.api.inside.kernels import filters
     from seewhy.api.inside.visualisation import maximise
@@ -83,6 +85,8 @@ __all__ = [
     "__version__",
     "attack",
     "attack_all",
+    "attention",
+    "attention_all",
     "boundary",
     "diagnose",
     "errors",
@@ -100,6 +104,7 @@ __all__ = [
     "maximise",
     "methods",
     "prepare",
+    "principal_components",
     "segment",
     "segment_all",
     "targets",
@@ -135,6 +140,8 @@ _HOMES = {
     "Tile": "seewhy.explanation",
     "attack": "seewhy.api.attacking",
     "attack_all": "seewhy.api.attacking",
+    "attention": "seewhy.api.inside.attending",
+    "attention_all": "seewhy.api.inside.attending",
     "boundary": "seewhy.api.boundaries",
     "diagnose": "seewhy.api.doctoring",
     "evaluate_model": "seewhy.api.evaluating",
@@ -151,6 +158,7 @@ _HOMES = {
     "maximise": "seewhy.api.inside.visualisation",
     "methods": "seewhy.methods",
     "prepare": "seewhy.api.preparing",
+    "principal_components": "seewhy.api.inside.components",
     "segment": "seewhy.api.segmenting",
     "segment_all": "seewhy.api.segmenting",
     "targets": "seewhy.core.targets",

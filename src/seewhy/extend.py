@@ -42,6 +42,7 @@ show in ``needs``.
 ``Logits()``           the scores before a final softmax, [B, K]
 ``HeadWeights()``      the weights behind a pooled head, [B, C]; None or `CapabilityError` for others
 ``Attention()``        every block's attention: ``AttentionMaps``, of [B, heads, N, N] each
+``AttentionAt(layer)`` one layer's attention: a ``LayerAttention``, of [B, heads, N, N]
 ``Relevance(rules)``   relevance under a ``Composite``: a ``Flow``, with values [B, C, *positions]
 ``Multipliers()``      DeepLIFT's, against the baseline: a ``Lift``, of [B, C, *positions]
 ``BiasMaps()``         gradient times bias of every layer that has one: a list of [B, *positions] or [B]
@@ -82,6 +83,7 @@ from seewhy.core.asks import (
     Activation,
     Ask,
     Attention,
+    AttentionAt,
     Attribution,
     BiasMaps,
     Fold,
@@ -100,7 +102,7 @@ from seewhy.core.asks import (
     Supplied,
     Targets,
 )
-from seewhy.core.forward.attention import AttentionMaps
+from seewhy.core.forward.attention import AttentionMaps, LayerAttention
 from seewhy.core.forward.propagation import Flow, Lift
 from seewhy.core.network.places import INPUT
 from seewhy.core.percentages import missed, percent
@@ -135,6 +137,7 @@ __all__ = [
     "Argument",
     "Ask",
     "Attention",
+    "AttentionAt",
     "AttentionMaps",
     "Attribution",
     "BiasMaps",
@@ -156,6 +159,7 @@ __all__ = [
     "HessianProduct",
     "Input",
     "Interrupted",
+    "LayerAttention",
     "Lift",
     "LinearCall",
     "Logits",

@@ -117,7 +117,8 @@ class Card:
     formula leaves out on the way, so that a map can be 0 everywhere though the score does change: a map's status is
     computed from what is promised here. ``unit`` is what the values are counted in, in which ``{score}`` stands for the
     score's unit and ``{place}`` for input or layer; nothing for numbers without one. ``call`` is the command that runs
-    it. ``differentiable`` maps can carry a graph.
+    it, ``function`` what Python calls that where it is not called as the formula. ``differentiable`` maps can carry a
+    graph.
     """
 
     name: str
@@ -138,6 +139,7 @@ class Card:
     unit: str = ""
     fill: str = "grey"
     call: str = "explain"
+    function: str = ""
     differentiable: bool = True
     use: str = ""
     caveats: tuple[str, ...] = ()

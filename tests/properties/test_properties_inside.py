@@ -34,6 +34,10 @@ def _factors(case: Case, x: Tensor, **given: Any) -> np.ndarray:
     return seewhy.factors(case.net, x, given.pop("layer", case.early), rank=2, **given).values
 
 
+def _components(case: Case, x: Tensor, **given: Any) -> np.ndarray:
+    return seewhy.principal_components(case.net, x, given.pop("layer", case.early), rank=2, **given).values
+
+
 def _by_layer(case: Case, x: Tensor, **given: Any) -> np.ndarray:
     """[B, layers, C, H, W]."""
     found = stacked(seewhy.explain_all(case.net, x, method="saliency-by-layer", reduce="none", **given))
@@ -51,18 +55,21 @@ def _filters(case: Case, x: Tensor, **given: Any) -> np.ndarray:
 LOOKS: dict[str, Callable[..., np.ndarray]] = {
     "feature-maps": _features,
     "factors": _factors,
+    "principal-components": _components,
     "saliency-by-layer": _by_layer,
     "maximise": _maximised,
     "filters": _filters,
 }
 #: those that look at images
-SEEING = ("feature-maps", "factors", "saliency-by-layer")
+SEEING = ("feature-maps", "factors", "principal-components", "saliency-by-layer")
 #: those that run the network
 RUNNING = (*SEEING, "maximise")
 
 
 def test_every_method_that_looks_inside_is_here() -> None:
-    assert {method.name for method in methods if method.card.family == "inside"} == set(LOOKS)
+    elsewhere = {"explain", "attack"}
+    own = {method.name for method in methods if method.card.call not in elsewhere} | {"saliency-by-layer"}
+    assert own == set(LOOKS) | {"attention-maps"}  # of transformers: unit/api/test_attention_pictures.py
 
 
 @pytest.mark.parametrize("network", NETS)
@@ -80,6 +87,7 @@ def test_batch_equals_singles(name: str, network: str) -> None:
 def test_factors_do_not_depend_on_the_order_of_images(network: str) -> None:
     case, x = make(network, 2), image(2, batch=3)
     close(_factors(case, x.flip(0))[::-1], _factors(case, x), 1e-8)
+    close(_components(case, x.flip(0))[::-1], _components(case, x), 1e-10)
 
 
 @pytest.mark.parametrize("name", SEEING)
@@ -106,7 +114,7 @@ def test_the_seed_decides_what_is_made() -> None:
     assert np.abs(zero - one).max() > 1e-3
 
 
-@pytest.mark.parametrize("name", ["feature-maps", "saliency-by-layer", "filters"])
+@pytest.mark.parametrize("name", ["feature-maps", "principal-components", "saliency-by-layer", "filters"])
 def test_precision(name: str) -> None:
     """float32 agrees with float64 to 1e-4; each keeps its own type."""
     wide = LOOKS[name](make("silu", 6), image(6))
@@ -194,7 +202,7 @@ def test_a_backward_that_raises(name: str) -> None:
     assert difference(before, snapshot(case.net)) == []
 
 
-@pytest.mark.parametrize("name", ["feature-maps", "factors", "saliency-by-layer", "filters"])
+@pytest.mark.parametrize("name", ["feature-maps", "factors", "principal-components", "saliency-by-layer", "filters"])
 def test_a_bad_layer(name: str) -> None:
     case = make("conv-bn-relu", 12)
     before = snapshot(case.net)

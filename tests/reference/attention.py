@@ -9,7 +9,7 @@ from torch import Tensor
 from networks import Block, MultiHead, Transformer
 from reference.probing import Probe
 
-__all__ = ["attention_rollout", "gradient_attention", "le_grad"]
+__all__ = ["attention_maps", "attention_rollout", "gradient_attention", "le_grad"]
 
 
 def _attend(block: Block, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -67,6 +67,12 @@ def _patches(probe: Probe, row: np.ndarray) -> np.ndarray:
 def _rows(probe: Probe, relevance: np.ndarray) -> np.ndarray:
     """The class token's row, or the mean of the patches' rows."""
     return relevance[probe.net.prefix :].mean(0) if probe.net.pooled else relevance[0]
+
+
+def attention_maps(probe: Probe) -> np.ndarray:
+    """The row of every head of a layer, [heads, h, w]."""
+    weights = _walk(probe)[0][probe.parameters["layer"]]
+    return np.stack([_patches(probe, _rows(probe, head.numpy())) for head in weights])
 
 
 def attention_rollout(probe: Probe) -> np.ndarray:

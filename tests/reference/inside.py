@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from reference.probing import Probe, noise
 
-__all__ = ["evidence", "factorise", "factors", "feature_maps", "filters", "maximise", "saliency_by_layer"]
+__all__ = [
+    "evidence", "factorise", "factors", "feature_maps", "filters", "maximise", "principal_components", "saliency_by_layer",
+]  # fmt: skip
 
 
 def feature_maps(probe: Probe) -> np.ndarray:
@@ -85,6 +87,21 @@ def factorise(activations: list[np.ndarray], rank: int, steps: int) -> tuple[np.
     grid = activations[0].shape[1:]
     stacked = maps.reshape(len(activations), *grid, rank).transpose(0, 3, 1, 2)
     return stacked, np.stack([h[k] / length[k] for k in order])
+
+
+def principal_components(probe: Probe) -> np.ndarray:
+    """Maps [rank, h, w] of one image: each position less the mean of all, along numpy's right singular vectors."""
+    activation, _ = probe.at_layer()
+    channels, height, width = activation.shape
+    rows = np.array([activation[:, y, x] for y in range(height) for x in range(width)])
+    rows = rows - np.array([sum(rows[:, c]) / len(rows) for c in range(channels)])
+    _, _, right = np.linalg.svd(rows)
+    maps = np.zeros((probe.parameters.get("rank", 3), height, width))
+    for k in range(len(maps)):
+        direction = right[k] * (1 if right[k][np.abs(right[k]).argmax()] > 0 else -1)
+        for n, row in enumerate(rows):
+            maps[k, n // width, n % width] = sum(float(a) * float(d) for a, d in zip(row, direction, strict=True))
+    return maps
 
 
 def saliency_by_layer(probe: Probe) -> np.ndarray:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -109,6 +111,46 @@ def test_factors_are_as_good_as_scikit_learns() -> None:
         assert float(shares[0]) == pytest.approx((factor * kept).sum() / rows.sum(), rel=1e-9)
         assert bool((maps >= 0).all())
         assert bool((directions >= 0).all())
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_principal_components(network: str) -> None:
+    """Of one image at two layers, both precisions; of two together, whose positions are rows of one matrix."""
+    case, x = make(network, 7), image(7)
+    for layer in (case.early, case.layer):
+        probes = [Probe(case.net, x[row : row + 1], 0, layer) for row in range(2)]
+        rank = min(3, *(math.prod(shape) for shape in [probes[0].at_layer()[0].shape[1:]]))
+        probe = replace(probes[0], parameters={"rank": rank})
+        found = seewhy.principal_components(case.net, x[:1], layer, rank=rank)
+        _close(found.values[0], REFERENCES["principal-components"](probe))
+        narrow = seewhy.principal_components(make(network, 7, torch.float32).net, x[:1].float(), layer, rank=rank)
+        _close(narrow.values[0], REFERENCES["principal-components"](probe), 1e-4)
+    both = seewhy.principal_components(case.net, x, case.early)
+    activation = np.stack([Probe(case.net, x[row : row + 1], 0, case.early).at_layer()[0] for row in range(2)])
+    rows = np.moveaxis(activation, 1, -1).reshape(-1, activation.shape[1])
+    left, sizes, right = np.linalg.svd(rows - rows.mean(0), full_matrices=False)
+    signs = np.sign([row[np.abs(row).argmax()] for row in right[:3]])
+    _close(both.arrays["directions"], signs[:, None] * right[:3])
+    _close(both.arrays["shares"], (sizes**2 / (sizes**2).sum())[:3])
+    _close(np.moveaxis(both.values, 1, -1).reshape(-1, 3), (left * sizes)[:, :3] * signs)
+
+
+@pytest.mark.parametrize("network", TRANSFORMERS)
+def test_attention_maps(network: str) -> None:
+    """Every layer and head, each at both precisions; rows sum to 1."""
+    case, x = make(network, 8), image(8)
+    narrow = make(network, 8, torch.float32).net
+    layers = list(range(len(case.net.blocks)))
+    found = seewhy.attention_all(case.net, x, layers)
+    coarse = seewhy.attention_all(narrow, x.float(), layers)
+    for n, (wide, thin) in enumerate(zip(found, coarse, strict=True)):
+        row, layer = divmod(n, len(layers))
+        by_hand = REFERENCES["attention-maps"](Probe(case.net, x[row : row + 1], 1, "", {"layer": layer}))
+        _close(wide.values, by_hand, 1e-12)
+        _close(thin.values, by_hand, 1e-5)
+        np.testing.assert_allclose(wide.values.sum((1, 2)) + wide.arrays["elsewhere"].sum(1), 1, rtol=1e-12)
+        assert wide.arrays["tokens"].tolist() == list(range(case.net.prefix))
+        assert len(wide.values) == case.net.blocks[layer].attn.heads
 
 
 @pytest.mark.parametrize("network", NETWORKS | TRANSFORMERS)

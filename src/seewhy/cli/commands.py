@@ -9,12 +9,12 @@ from seewhy.cli.demo import demo
 from seewhy.cli.doctor import doctor
 from seewhy.cli.evaluate import evaluate_model
 from seewhy.cli.explain import compare, explain
-from seewhy.cli.inside import factors, features, filters
+from seewhy.cli.inside import attention, components, factors, features, filters
 from seewhy.cli.lists import labels, layers, methods
 from seewhy.cli.maximise import maximise
 from seewhy.cli.segment import segment
 
 __all__ = [
-    "attack", "bench", "boundary", "compare", "demo", "doctor", "evaluate_model", "explain", "factors", "features",
-    "filters", "labels", "layers", "maximise", "methods", "segment",
+    "attack", "attention", "bench", "boundary", "compare", "components", "demo", "doctor", "evaluate_model", "explain",
+    "factors", "features", "filters", "labels", "layers", "maximise", "methods", "segment",
 ]  # fmt: skip

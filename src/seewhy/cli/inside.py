@@ -1,9 +1,9 @@
-"""``seewhy features``, ``filters`` and ``factors``: takes photos or a model alone, gives pictures of what is inside
-it."""
+"""``seewhy features``, ``filters``, ``factors``, ``components`` and ``attention``: takes photos or a model alone, gives
+pictures of what is inside it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,12 +12,13 @@ import typer
 from seewhy.cli import options as o
 from seewhy.cli.bundles import ModelOptions, OutputOptions, bundled
 from seewhy.cli.galleries import Format, Show, number, showing
-from seewhy.errors import ImageError, OutOfMemory
+from seewhy.errors import ImageError, OutOfMemory, UsageError
 
 if TYPE_CHECKING:
     from seewhy.explanation import Gallery
+    from seewhy.models import Photo
 
-__all__ = ["factors", "features", "filters"]
+__all__ = ["attention", "components", "factors", "features", "filters"]
 
 _PANEL = "The question"
 Order = Annotated[
@@ -55,6 +56,34 @@ FactorLayer = Annotated[
         help="One of seewhy layers. Left out: the one chosen for CAMs.",
     ),
 ]  # fmt: skip
+AttentionLayers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--layer", "-l", metavar="N", rich_help_panel=_PANEL,
+        help="Of the attentions that the picture goes through, from 0, -1 is the last; or a name; repeatable. Left "
+        "out: the last.",
+    ),
+]  # fmt: skip
+Heads = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--head", metavar="N", rich_help_panel=_PANEL, help="From 0; repeatable. Or mean, or all (if left out)."
+    ),
+]
+Query = Annotated[
+    str | None,
+    typer.Option(
+        "--query", metavar="ROW", rich_help_panel=_PANEL,
+        help="Whose attention: mean (of all places), Y,X (a place on the grid), or a token's number. Left out: the "
+        "class token's, or of the tokens that the output is read from.",
+    ),
+]  # fmt: skip
+Registers = Annotated[
+    bool,
+    typer.Option(
+        "--registers", rich_help_panel=_PANEL, help="Tell the share of each token that is no place of the picture."
+    ),
+]
 
 
 @bundled
@@ -155,19 +184,114 @@ def factors(
     [dim]seewhy factors chelsea.png coffee.png --layer blocks.4 --rank 6[/dim]
     """
     from seewhy.api.inside.factorisation import factors as factors_of
-    from seewhy.models import read_image
 
     with showing(source, output, format_) as show:
-        read = []
-        for photo in photos:
-            try:
-                read.append(read_image(photo))
-            except ImageError as error:
-                show.lose(photo, str(error))
-        if read:
-            gallery = factors_of(show.model, read, layer, rank=rank, progress=show.bar)
-            first = Path(read[0].name).stem or "photo"
-            more = f"and-{len(read) - 1}-more" if len(read) > 1 else ""
-            words = (first, more, "factors", str(gallery.parameters["layer"]))
-            show.keep(gallery, words, images=[image.name for image in read])
+        _together(
+            show, photos, "factors", lambda read: factors_of(show.model, read, layer, rank=rank, progress=show.bar)
+        )
     return show.code
+
+
+def _together(show: Show, photos: Sequence[str], what: str, make: Callable[[Sequence[Photo]], Gallery]) -> None:
+    """One gallery of all photos that can be read."""
+    from seewhy.models import read_image
+
+    read = []
+    for photo in photos:
+        try:
+            read.append(read_image(photo))
+        except ImageError as error:
+            show.lose(photo, str(error))
+    if read:
+        gallery = make(read)
+        first = Path(read[0].name).stem or "photo"
+        more = f"and-{len(read) - 1}-more" if len(read) > 1 else ""
+        words = (first, more, what, str(gallery.parameters["layer"]))
+        show.keep(gallery, words, images=[image.name for image in read])
+
+
+@bundled
+def components(
+    photos: o.Photos,
+    layer: FactorLayer = None,
+    rank: Annotated[int, number("--rank", help="How many components; the first three are the colours.")] = 3,
+    format_: Format = None,
+    *,
+    source: ModelOptions,
+    output: OutputOptions,
+) -> int:
+    """Show what a layer takes for alike in photos, as colours: the principal components of its positions.
+
+    [dim]seewhy components chelsea.png coffee.png --layer blocks.4[/dim]
+    """
+    from seewhy.api.inside.components import principal_components
+
+    with showing(source, output, format_) as show:
+        _together(
+            show, photos, "components",
+            lambda read: principal_components(show.model, read, layer, rank=rank, progress=show.bar),
+        )  # fmt: skip
+    return show.code
+
+
+@bundled
+def attention(
+    photos: o.Photos,
+    layer: AttentionLayers = None,
+    head: Heads = None,
+    query: Query = None,
+    registers: Registers = False,
+    scale: Scale = "shared",
+    format_: Format = None,
+    *,
+    source: ModelOptions,
+    output: OutputOptions,
+) -> int:
+    """Show what a layer of a vision transformer looks at in photos, head by head.
+
+    [dim]seewhy attention chelsea.png --model timm:vit_tiny_patch16_224 --weights random --layer 11[/dim]
+    """
+    from seewhy.api.inside.attending import attention_all
+
+    with showing(source, output, format_) as show:
+        heads, row = _heads(head), _row(query)
+        layers = [int(each) if _whole(each) else each for each in dict.fromkeys(layer or [])] or None
+        for done, photo in enumerate(photos, 1):
+            try:
+                galleries = attention_all(show.model, photo, layers, heads, query=row, registers=registers, scale=scale)
+            except (ImageError, OutOfMemory) as error:
+                show.lose(photo, str(error))
+                continue
+            for gallery in galleries:
+                which = "" if heads is None else str(gallery.parameters["head"])
+                show.keep(
+                    gallery, (Path(photo).stem, "attention", str(gallery.parameters["layer"]), which), image=photo
+                )
+            if len(photos) > 1:
+                show.bar("photos", done, len(photos))
+    return show.code
+
+
+def _whole(word: str) -> bool:
+    return word.removeprefix("-").isdecimal()
+
+
+def _heads(words: Sequence[str] | None) -> str | list[int] | None:
+    """The heads as typed; None for all."""
+    if not words or list(words) == ["all"]:
+        return None
+    if all(map(_whole, words)):
+        return [int(word) for word in words]
+    if len(words) == 1:
+        return words[0]
+    raise UsageError(f"--head {' --head '.join(words)}: numbers, or one of mean and all")
+
+
+def _row(word: str | None) -> int | str | tuple[int, int] | None:
+    """Whose attention, as typed: a token's number, a place, or a word."""
+    if word is None:
+        return None
+    numbers = word.split(",")
+    if not all(map(_whole, numbers)) or len(numbers) > 2:
+        return word
+    return int(word) if len(numbers) == 1 else (int(numbers[0]), int(numbers[1]))

@@ -10,8 +10,8 @@ layer (or the input) that it explains; ``rule=None`` its own backward rule; ``ta
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from torch import Tensor
@@ -24,6 +24,7 @@ __all__ = [
     "Activation",
     "Ask",
     "Attention",
+    "AttentionAt",
     "Attribution",
     "BiasMaps",
     "Fold",
@@ -112,6 +113,18 @@ class Attention:
     """
 
     lens: bool = False
+
+
+@dataclass(frozen=True)
+class AttentionAt:
+    """One layer's attention weights: `seewhy.core.forward.attention.LayerAttention`, with the tokens that the score is
+    read from, and where tokens are in the picture, which pictures have proved.
+
+    ``layer`` is its number among the attentions that the picture reaches, from 0 or, negative, from the end; or the
+    name of a layer within which one of them runs.
+    """
+
+    layer: int | str = -1
 
 
 @dataclass(frozen=True)
@@ -250,6 +263,7 @@ Ask = (
     | Gradient
     | HessianProduct
     | Attention
+    | AttentionAt
     | Score
     | Logits
     | HeadWeights
@@ -270,7 +284,8 @@ class Attribution:
     cut short. ``total`` [B] is what the values are to sum to, where a card promises that. ``moves`` and ``holds`` [B]
     are for maps that are 0 everywhere: whether the score changes with the place, and whether anything there is not 0;
     of an attack ``moves`` says whether there ever was a way up.
-    ``evidence`` [B, C] is what each channel of the values says about the target, in score units.
+    ``evidence`` [B, C] is what each channel of the values says about the target, in score units. ``arrays`` are further
+    numbers by name, a row for each image, for whoever made the job.
     """
 
     values: Tensor
@@ -283,3 +298,4 @@ class Attribution:
     total: Tensor | None = None
     moves: Tensor | None = None
     holds: Tensor | None = None
+    arrays: Mapping[str, Tensor] = field(default_factory=dict)

@@ -49,6 +49,11 @@ GUIDE = (
     Advice(
         "A vision transformer?", ("gradient-attention", "le-grad", "grad-cam"), "tokens and grids are found for you"
     ),
+    Advice(
+        "A backbone without classes?",
+        ("attention-maps", "principal-components"),
+        "or any method with target=Similarity(...): what makes it alike to another picture",
+    ),
     Advice("Compared with these other images?", ("expected-gradients",), "references= is the question that it answers"),
     Advice(
         "Whole objects rather than dots?",

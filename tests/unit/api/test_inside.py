@@ -351,11 +351,36 @@ def test_a_constant_network_has_factors_of_nothing() -> None:
     assert found.notes[0].startswith("relative error 0 ")
 
 
-def test_a_model_without_class_scores_needs_a_layer() -> None:
+def test_a_model_that_ends_in_maps_needs_a_layer() -> None:
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
     assert seewhy.factors(net, image(11).float(), "1", rank=2).values.shape == (2, 2, 6, 6)
     with pytest.raises(TargetError, match="name one with layer="):
         seewhy.factors(net, image(11).float(), rank=2)
+
+
+@pytest.mark.parametrize("look", [seewhy.factors, seewhy.principal_components])
+def test_a_backbone_without_classes_has_a_layer_chosen(look: Any) -> None:
+    class Backbone(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = _net()[:4]
+
+        def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+            maps = self.body(x)
+            return {"pooled": maps.mean((2, 3)), "largest": maps.amax((2, 3))}
+
+    chosen = look(Backbone(), image(11).float(), rank=2)
+    assert chosen.parameters["layer"] == "body"
+    np.testing.assert_array_equal(chosen.values, look(Backbone(), image(11).float(), "body", rank=2).values)
+
+
+def test_an_output_that_says_nothing_of_each_image_chooses_no_layer() -> None:
+    class Sum(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.sum()
+
+    with pytest.raises(TargetError, match="name one with layer="):
+        seewhy.factors(nn.Sequential(nn.Conv2d(3, 4, 3), Sum()), image(11).float(), rank=2)
 
 
 @pytest.mark.parametrize(
@@ -378,6 +403,51 @@ def test_factors_of_images_of_several_sizes_or_without_numbers_are_refused() -> 
         seewhy.factors(_net(), [torch.rand(3, 8, 8), torch.rand(3, 9, 8)], "0")
     with pytest.raises(CapabilityError, match="NaN or infinity"):
         seewhy.factors(_net(), torch.full((1, 3, 8, 8), float("nan")), "0", rank=2)
+
+
+# principal components
+
+
+def test_components_of_photos_a_row_each() -> None:
+    found = seewhy.principal_components(_model(), [_photo(0), _photo(1)], "1", rank=4)
+    assert found.values.shape == (2, 4, 14, 18)
+    assert found.columns == 6  # the photo, the colours, each component
+    assert [tile.index for tile in found] == [None, None, 0, 1, 2, 3] * 2
+    assert [tile.title[0] for tile in found][1:4] == [
+        "1 to 3 in colour", "component 1 (red)", "component 2 (green)"
+    ]  # fmt: skip
+    assert found.arrays["shares"].tolist() == sorted(found.arrays["shares"].tolist(), reverse=True)
+    assert found.cost.forwards == 2
+    assert found.values.mean((0, 2, 3)) == pytest.approx([0] * 4, abs=1e-6)
+    # the colours are the components: red is high where the first one is
+    colours, one = found[1].pixels.astype(float), found.values[0, 0]
+    rows, columns = np.unravel_index([one.argmax(), one.argmin()], one.shape)
+    red = [colours[r * 16 // 14, c * 20 // 18, 0] for r, c in zip(rows, columns, strict=True)]
+    assert red[0] > 128 + 30
+    assert red[1] < 128 - 30
+
+
+def test_components_beyond_what_there_is_are_nothing_and_said_to_be() -> None:
+    class Made(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.cat([x[:, :1], 2 * x[:, :1], -x[:, :1]], 1)
+
+    found = seewhy.principal_components(nn.Sequential(Made()), image(3).double(), "0")
+    assert found.values[:, 0].any()
+    assert not found.values[:, 1:].any()
+    assert found.arrays["shares"].tolist() == [pytest.approx(1.0), 0.0, 0.0]
+    np.testing.assert_allclose(found.arrays["directions"][0], np.array([1, 2, -1]) / np.sqrt(6), atol=1e-12)
+    assert "2 of them are 0 everywhere: the activation has no more" in found.notes
+    flat = seewhy.principal_components(nn.Sequential(nn.Conv2d(3, 4, 1)), torch.zeros(1, 3, 4, 4), "0")
+    assert not flat.values.any()
+    assert flat.figure().size[0] > 0
+
+
+@pytest.mark.parametrize("rank", [0, 5, True, 1.5])
+def test_a_rank_that_cannot_be(rank: Any) -> None:
+    net = nn.Sequential(nn.Conv2d(3, 4, 3))
+    with pytest.raises(UsageError, match="so a rank from 1 to 4"):
+        seewhy.principal_components(net, image(4).float(), "0", rank=rank)
 
 
 # every layer's saliency
@@ -514,6 +584,8 @@ def test_a_layer_whose_images_cannot_be_told_apart_is_refused() -> None:
         ("feature-maps", "seewhy features", "seewhy.feature_maps"),
         ("filters", "seewhy filters", "seewhy.filters"),
         ("factors", "seewhy factors", "seewhy.factors"),
+        ("principal-components", "seewhy components", "seewhy.principal_components"),
+        ("attention-maps", "seewhy attention", "seewhy.attention"),
         ("maximise", "seewhy maximise", "seewhy.maximise"),
     ],
 )

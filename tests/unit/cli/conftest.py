@@ -52,6 +52,17 @@ def single():
     return ready(nn.Sequential(net(), nn.Linear(5, 1)).eval(), None)
 
 
+def tokens():
+    from torchvision.models import VisionTransformer
+
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        module = VisionTransformer(16, 4, num_layers=2, num_heads=3, hidden_dim=12, mlp_dim=16, num_classes=5).eval()
+        for parameter in module.parameters():
+            nn.init.normal_(parameter, std=0.3)
+    return seewhy.wrap(module, preprocess=seewhy.Preprocess(size=(16, 16), resize=None, mode="squash"), labels=LABELS)
+
+
 def maps():
     return ready(nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Conv2d(6, 4, 3)).eval(), None)
 
@@ -129,8 +140,8 @@ number = 3
 MODULE = "seewhy_cli_networks"
 #: the commands that take a model
 TAKING = (
-    "explain", "compare", "layers", "labels", "features", "filters", "factors", "maximise", "attack", "segment",
-    "evaluate-model", "boundary", "bench",
+    "explain", "compare", "layers", "labels", "features", "filters", "factors", "components", "attention", "maximise",
+    "attack", "segment", "evaluate-model", "boundary", "bench",
 )  # fmt: skip
 
 

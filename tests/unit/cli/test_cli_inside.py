@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import seewhy
+import seewhy.models
+from unit.cli.conftest import pixels
 
 _QUICK = ("--steps", "4", "--size", "16", "--set", "copies=1")
 
@@ -85,6 +88,88 @@ def test_factors_of_photos_together(say: Any, work: Path) -> None:
     assert gallery["files"] == [f"seewhy-out/a_and-1-more_factors_1.{suffix}" for suffix in ("png", "npy")]
     assert np.load(gallery["files"][1]).shape == (2, 2, 14, 18)
     assert "a rank from 1 to 6" in say("factors", "a.png", "--layer", "1", "--rank", "9").complaint
+
+
+def test_components_of_photos_together(say: Any, work: Path) -> None:
+    (work / "b.png").write_bytes((work / "a.png").read_bytes())
+    said = say("components", "a.png", "b.png", "no.png", "--layer", "1", "--rank", "4", "--format", "npy", "--json")
+    assert said.code == 1
+    (gallery,) = said.document["galleries"]
+    assert gallery["files"] == ["seewhy-out/a_and-1-more_components_1.npy"]
+    model = seewhy.load("python:seewhy_cli_networks:labelled")
+    expected = seewhy.principal_components(model, ["a.png", "b.png"], "1", rank=4)
+    np.testing.assert_array_equal(np.load(gallery["files"][0]), expected.values)
+    assert [tile["title"][0] for tile in gallery["tiles"][:3]] == [
+        "a.png", "1 to 3 in colour", "component 1 (red)"
+    ]  # fmt: skip
+
+
+def test_attention_of_layers_and_heads(say: Any) -> None:
+    said = say("attention", "a.png", "-l", "0", "-l", "-1", "--registers", "--json", model="tokens")
+    assert (said.code, said.err) == (0, "")
+    first, last = said.document["galleries"]
+    assert [each["files"] for each in (first, last)] == [[f"seewhy-out/a_attention_{n}.png"] for n in (0, 1)]
+    assert first["title"] == "a.png: attention of layer 0 (0 to 1), 3 heads, on 4×4 places"
+    assert [tile["index"] for tile in first["tiles"]] == [None, 0, 1, 2]
+    assert any(note.startswith("tokens that are no places, with their share: 0 ") for note in first["notes"])
+    model = seewhy.load("python:seewhy_cli_networks:tokens")
+
+    def made(*words: str) -> Any:
+        said = say("attention", "a.png", *words, "--format", "npy", "--json", model="tokens")
+        return np.load(said.document["galleries"][0]["files"][0])
+
+    whole = seewhy.attention(model, "a.png").values
+    np.testing.assert_array_equal(made(), whole)
+    np.testing.assert_array_equal(made("--head", "2", "--head", "0"), whole[[2, 0]])
+    np.testing.assert_allclose(made("--head", "mean"), whole.mean(0, keepdims=True), rtol=1e-6)
+    np.testing.assert_array_equal(made("--head", "all"), whole)
+    named = made("--layer", "encoder.layers.encoder_layer_1")
+    np.testing.assert_array_equal(named, whole)
+    np.testing.assert_array_equal(made("--query", "0"), whole)
+    for words, query in (("mean", "mean"), ("1,2", (1, 2)), ("7", 7)):
+        np.testing.assert_array_equal(made("--query", words), seewhy.attention(model, "a.png", query=query).values)
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("--layer", "2"), "no layer 2: the picture goes through 2 attentions, 0 to 1"),
+        (("--layer", "encoder"), "2 attentions run within layer 'encoder', 0 to 1"),
+        (("--layer", "conv_proj"), "no attention that the picture reaches runs within layer 'conv_proj'"),
+        (("--layer", "encode"), "no layer 'encode'"),
+        (("--head", "3"), "no head [3]: layer 1 has 3, 0 to 2"),
+        (("--head", "1", "--head", "mean"), "--head 1 --head mean: numbers, or one of mean and all"),
+        (("--query", "4,4"), "(row, column) of 4x4"),
+        (("--query", "17"), "a token from 0 to 16"),
+        (("--scale", "log"), "--scale log"),
+    ],
+)
+def test_every_mistake_about_attention_is_one_line(say: Any, words: tuple[str, ...], complaint: str) -> None:
+    said = say("attention", "a.png", *words, model="tokens")
+    assert said.code == 2
+    assert complaint in said.complaint
+
+
+def test_a_network_without_attention_is_told_so(say: Any) -> None:
+    said = say("attention", "a.png")
+    assert said.code == 2
+    assert "no attention was seen in this forward" in said.complaint
+
+
+def test_similar_to_a_photo(say: Any, work: Path) -> None:
+    Image.fromarray(pixels(5)).save("b.png")
+    said = say("explain", "a.png", "-M", "saliency", "--target", "similar:b.png", "--json")
+    assert said.code == 0, said.err
+    (found,) = said.document["images"][0]["explanations"]
+    assert found["target"] == "similarity to b.png"
+    model = seewhy.load("python:seewhy_cli_networks:labelled")
+    outputs = [
+        model.module(model.to_input(seewhy.models.read_image(name))[0][None])[0].detach() for name in ("a.png", "b.png")
+    ]
+    assert found["score"] == pytest.approx(float(torch.cosine_similarity(*outputs, dim=0)), abs=1e-5)
+    lost = say("explain", "a.png", "-M", "saliency", "--target", "similar:no.png")
+    assert lost.code != 0
+    assert "no.png" in lost.complaint
 
 
 def test_maximise_writes_early_pictures_and_the_last(say: Any, work: Path) -> None:
@@ -176,7 +261,9 @@ def test_every_mistake_is_one_line(say: Any, work: Path, words: tuple[str, ...],
     assert not (work / "seewhy-out").exists()
 
 
-@pytest.mark.parametrize("command", [("features", "a.png"), ("filters",), ("factors", "a.png"), ("maximise", "hen")])
+@pytest.mark.parametrize(
+    "command", [("features", "a.png"), ("filters",), ("factors", "a.png"), ("maximise", "hen"), ("attention", "a.png")]
+)
 def test_a_folder_that_cannot_be_is_refused_at_once(say: Any, command: tuple[str, ...]) -> None:
     said = say(*command, "--out", "a.png", "--model", "python:seewhy_no_such_module:x", model=None)
     assert said.code == 2
@@ -235,7 +322,7 @@ def test_a_network_without_an_answer_of_its_own_still_has_layers(say: Any) -> No
 def test_cards_name_the_command(say: Any) -> None:
     cards = {card["name"]: card["call"] for card in say("methods", "--family", "inside", "--json").document["methods"]}
     assert cards == {
-        "factors": "factors", "feature-maps": "features", "filters": "filters", "maximise": "maximise",
+        "principal-components": "components", "factors": "factors", "feature-maps": "features", "filters": "filters", "maximise": "maximise",
         "saliency-by-layer": "explain",
     }  # fmt: skip
     assert "seewhy features" in say("methods", "feature-maps").out

@@ -104,7 +104,20 @@ def test_the_version(say: Any) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["demo", "explain", "compare", "features", "filters", "factors", "maximise", "layers", "labels", "methods"],
+    [
+        "demo",
+        "explain",
+        "compare",
+        "features",
+        "filters",
+        "factors",
+        "components",
+        "attention",
+        "maximise",
+        "layers",
+        "labels",
+        "methods",
+    ],
 )
 def test_every_command_has_help_that_fits_80_columns(say: Any, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
     monkeypatch.setenv("COLUMNS", "80")

@@ -114,8 +114,6 @@ def of_the_output(outline: Outline) -> bool:
 def _looks_at_no_class(method: Method) -> bool:
     """Whether a method's map is the same whatever the target: it may be asked of models that have no classes."""
     card = method.card
-    if card.call != "explain":
-        return False
     return not (card.discriminative or card.by_layer or card.needs & {Need.GRADIENT, Need.INPUT_GRADIENT, Need.RULE})
 
 
@@ -128,7 +126,7 @@ def _methods(names: Sequence[str], call: str) -> list[Method]:
         card = other[0].card
         # several methods of one command are told apart by name; one that has it to itself is called as its formula
         shared = sum(method.card.call == card.call for method in registry) > 1
-        way = f"{card.call}(..., method={card.name!r})" if shared else other[0].formula.__name__
+        way = f"{card.call}(..., method={card.name!r})" if shared else card.function or other[0].formula.__name__
         raise UsageError(f"{card.name} is no method of {call}: seewhy {card.call} makes it (in Python: seewhy.{way})")
     return methods
 

@@ -9,27 +9,18 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from seewhy.api.answered.records import array
-from seewhy.api.asked.plan import Plan
-from seewhy.api.asked.request import Request
-from seewhy.api.explaining import Batch, batches
-from seewhy.api.given.images import Item, read_items, same_shape
-from seewhy.api.inside.checks import check_grid
+from seewhy.api.given.images import Item
+from seewhy.api.inside.gathering import gathered, ground
 from seewhy.api.waiting import watched
 from seewhy.core.forward.settings import Settings
 from seewhy.core.network.layouts import Reshape
-from seewhy.core.network.places import AUTO
-from seewhy.core.schedule.jobs import Outline
-from seewhy.errors import CapabilityError, TargetError, UsageError
-from seewhy.explanation import Cost, Gallery, Tile
+from seewhy.explanation import Gallery, Tile
 from seewhy.methods._factoring import shares_of
 from seewhy.models import Model
-from seewhy.models.loader import taken
-from seewhy.registry import Method, Need
 from seewhy.registry import methods as registry
 from seewhy.render import hues, limits, tinted
 
@@ -70,25 +61,15 @@ def factors(
     (2, 2, 6, 6)
     """
     began = time.perf_counter()
-    wrapped = taken(model)
-    items, _ = read_items(wrapped, images)
     settings = Settings(reshape, memory=memory, progress=watched(progress))
-    request = Request(method="factors", layer=layer, parameters={"rank": rank, **parameters}, settings=settings)
-    plan = Plan.make(wrapped, request, len(items), call="factors")
-    if len(plan.outlines) != 1:
-        raise UsageError(f"factors takes one layer; got {len(plan.outlines)}: ask for one at a time")
-    if len(list(same_shape(items))) > 1:
-        raise UsageError("factors are of images of one size; make the inputs equally large")
-    activation, place, cost, origin = _activations(plan, items)
-    check_grid(wrapped, plan.network.like(items[0].tensor[None]), "factors", place, tuple(activation.shape))
-    if not bool(activation.isfinite().all()):
-        raise CapabilityError(f"factors: layer {place!r} puts out NaN or infinity; check the weights and the images")
-    maps, directions, shares, error, sweeps = registry["factors"].formula(activation, **plan.parameters[0])
+    found = gathered("factors", model, images, layer, {"rank": rank, **parameters}, settings)
+    activation, place, items, own = found.activation, found.place, found.items, found.parameters
+    maps, directions, shares, error, sweeps = registry["factors"].formula(activation, **own)
     values, parts = array(maps), array(shares)
     tiles = _tiles(items, values, parts, _shares_within(activation, maps, directions))
-    ended = f"after {sweeps} sweeps{' (the most allowed)' if sweeps == plan.parameters[0]['steps'] else ''}"
+    ended = f"after {sweeps} sweeps{' (the most allowed)' if sweeps == own['steps'] else ''}"
     return Gallery(
-        title=f"{wrapped.name}: {rank} factors of {place} on {len(items)} image{'' if len(items) == 1 else 's'}",
+        title=f"{found.model.name}: {rank} factors of {place} on {len(items)} image{'' if len(items) == 1 else 's'}",
         tiles=tuple(tiles),
         values=values,
         columns=len(tiles) // len(items),
@@ -99,12 +80,11 @@ def factors(
             _left_out(activation),
             "a factor has one colour and one scale in all rows; shares are of the activation's total, and what factors "
             "make too much is nobody's",
-            *dict.fromkeys(note for item in items for note in item.notes),
-            *plan.network.warned,
+            *found.notes,
         ),
-        parameters={"layer": place, **plan.parameters[0]},
-        cost=Cost(cost.forwards, cost.backwards, 0, time.perf_counter() - began),
-        provenance=origin,
+        parameters={"layer": place, **own},
+        cost=replace(found.cost, seconds=time.perf_counter() - began),
+        provenance=found.origin,
     )
 
 
@@ -122,39 +102,6 @@ def _left_out(activation: Tensor) -> str:
     return f"{below / total:.0%} of the activation is negative and left out" if below else "no activation is negative"
 
 
-def _activations(plan: Plan, items: Sequence[Item]) -> tuple[Tensor, str, Cost, Any]:
-    """The activations of all images [N, C, *positions], the layer they are of, what they cost and where they come
-    from."""
-    card = replace(registry["factors"].card, needs=frozenset({Need.ACTIVATION}))
-    look = Method(card, lambda activation: activation, {}, ("activation",), "")
-    place = plan.outlines[0].place
-    # no class matters: the score of a job about a layer is that layer's mean
-    outline = Outline(look, place, about="" if place == AUTO else place)
-    gathering = replace(plan, outlines=(outline,), parameters=({},))
-
-    seen: set[int] = set()
-
-    def kept(batch: Batch) -> tuple[Tensor, str]:
-        (answer,) = batch.outcome.answers
-        seen.update(batch.indices)
-        plan.settings.progress("images", len(seen), len(items))
-        return answer.attribution.values.detach(), answer.place
-
-    rows, cost, origin = [], Cost(), {}
-    try:
-        for done, (values, chosen) in batches(gathering, items, kept):
-            rows.append(values)
-            place = chosen
-            cost += Cost(done.spent.forwards, done.spent.backwards)
-            origin = dict(done.origin)
-    except TargetError as error:
-        raise TargetError(
-            f"no layer can be chosen for this model, whose output is no row of class scores; name one with layer= "
-            f"(seewhy layers). In full: {error}"
-        ) from error
-    return torch.cat(rows), place, cost, origin
-
-
 def _tiles(
     items: Sequence[Item],
     maps: NDArray[Any],
@@ -168,15 +115,10 @@ def _tiles(
     tiles = []
     for item, own_maps, here in zip(items, maps, within, strict=True):
         if any(other.view is not None for other in items):
-            tiles.append(Tile(_ground(item), (item.name or "input",)))
+            tiles.append(Tile(ground(item), (item.name or "input",)))
         tiles.append(Tile(tinted(item.view, list(own_maps), colours, tops), ("all factors",)))
         for k in range(rank):
             words = f"share {here[k]:.0%}" + (f" here, {shares[k]:.0%} of all" if len(items) > 1 else "")
             pixels = tinted(item.view, [own_maps[k]], colours[k : k + 1], tops[k : k + 1])
             tiles.append(Tile(pixels, (f"factor {k + 1}", words), k, float(here[k])))
     return tiles
-
-
-def _ground(item: Item) -> NDArray[np.uint8]:
-    """The photo, or a white square where one image of several has none."""
-    return np.full((8, 8, 3), 255, dtype=np.uint8) if item.view is None else item.view

@@ -260,7 +260,7 @@ class Session:
             tape = stack.enter_context(
                 capture(demand.places, graph=demand.graph, edits=edits, optional=demand.optional)
             )
-            attention.surveyed = tape.seen
+            attention.surveyed, attention.running = tape.seen, tape.running
             if demand.survey:
                 stack.enter_context(record(network.module, tape, demand.functions))
             stack.enter_context(Interceptor(tables))

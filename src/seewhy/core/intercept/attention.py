@@ -29,12 +29,14 @@ _HIDDEN = 1e4
 
 @dataclass
 class AttentionWatch:
-    """Collects the attention weights of a forward. ``before`` says after how many modules each call came, where modules
-    are surveyed."""
+    """Collects the attention weights of a forward. ``before`` says after how many modules each call came, and
+    ``within`` in which ones, the innermost last, where modules are surveyed (``surveyed``, ``running``)."""
 
     weights: list[Tensor] = field(default_factory=list)
     before: list[int] = field(default_factory=list)
+    within: list[tuple[str, ...]] = field(default_factory=list)
     surveyed: Sequence[Any] = ()
+    running: Sequence[str] = ()
 
     @property
     def handlers(self) -> dict[str, Handler]:
@@ -51,6 +53,7 @@ class AttentionWatch:
         """Keep the weights [B, heads, N, M] of a call; ``tokens`` gives something of each of the M that it reads."""
         self.weights.append(weights)
         self.before.append(len(self.surveyed))
+        self.within.append(tuple(self.running))
 
     def _softmax(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
         out = proceed(call)

@@ -8,8 +8,9 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import get_gradient_edge
 
-__all__ = ["Backward", "Ruled", "is_live", "nodes_behind", "release", "ruled"]
+__all__ = ["Backward", "Ruled", "is_live", "leads_to", "nodes_behind", "release", "ruled"]
 
 
 def nodes_behind(*tensors: Tensor) -> Iterator[Any]:
@@ -22,6 +23,14 @@ def nodes_behind(*tensors: Tensor) -> Iterator[Any]:
             met.add(node)
             waiting.extend(before for before, _ in node.next_functions)  # first: whoever is given it may empty it
             yield node
+
+
+def leads_to(tensor: Tensor, leaf: Tensor) -> bool:
+    """Whether a path of the recorded graph leads from ``leaf`` to ``tensor``."""
+    if not (tensor.requires_grad and leaf.requires_grad):
+        return False
+    goal = get_gradient_edge(leaf).node
+    return any(node is goal for node in nodes_behind(tensor))
 
 
 #: what arrives, the tensors of the call -> what goes on to each of them; None stands for the plain gradient

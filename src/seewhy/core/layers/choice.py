@@ -329,16 +329,18 @@ def _surveyed(session: Session) -> Forward | None:
         return None
 
 
-def prove_tokens(session: Session, chooser: Chooser, weights: Sequence[Tensor]) -> tuple[Proof, int]:
-    """What pictures say of the tokens that attention reads, of which a forward gave the ``weights`` [B, heads, N, M];
-    and samples that it took, unless they have said it before.
+def prove_tokens(
+    session: Session, chooser: Chooser, weights: Sequence[Tensor], calls: Sequence[int], only: int | None = None
+) -> tuple[Proof, int]:
+    """What pictures say of the tokens that attention reads, of which the ``calls`` with these numbers, from 0, in a
+    forward gave the ``weights`` [B, heads, N, M]; and samples that it took, unless they have said it before.
 
     Those of the first attention are proved as a layer's are. Later ones have the same tokens, more or less mixed, so
-    all that is asked of them is that they are not proved to be in another order. Raises `CapabilityError` for tokens
-    that form no grid, or are none of the picture's places.
+    all that is asked of them, or of the ``only`` one that matters, is that they are not proved to be in another order.
+    Raises `CapabilityError` for tokens that form no grid, or are none of the picture's places.
     """
     size, samples = session.size, 0
-    names = [f"{ATTENTION}#{number}" for number in range(1, len(weights) + 1)]
+    names = [f"{ATTENTION}#{call + 1}" for call in calls]
     if names[0] not in chooser.proofs(size) or (len(names) > 1 and names[-1] not in chooser.proofs(size)):
         samples = _ask_tokens(session, chooser, names, weights[0].shape[-1])
     said = chooser.proofs(size)
@@ -347,11 +349,12 @@ def prove_tokens(session: Session, chooser: Chooser, weights: Sequence[Tensor]) 
         raise CapabilityError(f"{weights[0].shape[-1]} tokens form no grid over an input of {size}; {INSTEAD}")
     if first.verdict == CONTRADICTED:
         raise CapabilityError(f"{first.note(ATTENTION)}; {INSTEAD}")
-    later = {name.partition("#")[2]: proof for name in names[1:] if (proof := said.get(name)) is not None}
+    asked = [name for name in names[1:] if only is None or name == f"{ATTENTION}#{only + 1}"]
+    later = {name.partition("#")[2]: proof for name in asked if (proof := said.get(name)) is not None}
     other = next((number for number, proof in later.items() if proof.verdict == PROVED), None)
     if other is not None:
         raise CapabilityError(
-            f"attention {other} of {len(names)} reads the tokens in another order than the first one does, so that "
+            f"attention {other} of {calls[-1] + 1} reads the tokens in another order than the first one does, so that "
             f"their weights cannot be followed from block to block; {INSTEAD}"
         )
     lost = next(iter(later), None)
@@ -365,7 +368,7 @@ def _ask_tokens(session: Session, chooser: Chooser, names: Sequence[str], count:
     surveyed = _surveyed(session)
     grids, samples = ([], 0) if surveyed is None else (grids_of(surveyed), 1)
     known = [e for e in claims((1, count, 1), size, 1, last, grids) if e.tokens and (e.batch, e.channel) == (0, 2)]
-    places = {name: attention_place(session, number) for number, name in enumerate(names, 1)}
+    places = {name: attention_place(session, int(name.partition("#")[2])) for name in names}
     said: dict[str, Proof | None] = dict.fromkeys(names)
     if known:
         proved = prove(session, {names[0]: places.pop(names[0])}, {names[0]: known}, _orders(chooser, size), grids)

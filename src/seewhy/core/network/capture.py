@@ -102,7 +102,8 @@ class Tape:
     """What was captured: raw activations by place name (``layer4``, ``relu#2``).
 
     ``edges`` are where gradients are asked of layers whose tensor others hold too; ``sent`` the clones that went
-    downstream. ``seen``, ``outputs`` and ``noted`` are filled by `record` only.
+    downstream. ``seen``, ``outputs`` and ``noted`` are filled by `record` only; ``running`` are the modules that run at
+    this moment, the innermost last, as far as it knows.
     """
 
     activations: dict[str, Tensor] = field(default_factory=dict)
@@ -112,6 +113,7 @@ class Tape:
     seen: list[Seen] = field(default_factory=list)
     outputs: dict[tuple[int, int], Tensor] = field(default_factory=dict)
     noted: list[Noted] = field(default_factory=list)
+    running: list[str] = field(default_factory=list)
     #: layers that gave several tensors, of which the first was taken, and what each is called
     several: dict[str, list[str]] = field(default_factory=dict)
     #: who wants to see what functions give
@@ -243,8 +245,7 @@ def record(root: nn.Module, tape: Tape, functions: bool = False) -> Iterator[Non
     """Note every module's output (name, kind, shape) in ``tape.seen``, and all tensors given and taken in
     ``tape.noted``, so that a layer can be chosen afterwards; what ``functions`` give within them, too, if asked."""
 
-    owner = threading.get_ident()
-    running: list[str] = []
+    owner, running = threading.get_ident(), tape.running
 
     def note(name: str) -> tuple[Callable[[nn.Module, Any, Any], None], Callable[[nn.Module, Any, Any], None]]:
         taken: list[list[GradientEdge | None]] = []  # a stack: a module may call itself

@@ -26,7 +26,15 @@ from seewhy.core.forward.answers import (
     hessian_product,
     proven_head,
 )
-from seewhy.core.forward.attention import AttentionMaps, attention_maps, lens_maps
+from seewhy.core.forward.attention import (
+    AttentionMaps,
+    LayerAttention,
+    attention_maps,
+    calls_within,
+    layer_attention,
+    lens_maps,
+    tokens_read,
+)
 from seewhy.core.forward.costs import Event, Spent
 from seewhy.core.forward.propagation import Flow, Lift, Propagation
 from seewhy.core.forward.session import Session
@@ -53,6 +61,7 @@ from seewhy.core.schedule.jobs import (
 )
 from seewhy.core.schedule.shared_forward import SharedForward
 from seewhy.core.schedule.streams import Subscriber, Tally, run_stream
+from seewhy.core.targets import Target
 from seewhy.errors import CapabilityError, UsageError
 
 __all__ = ["Engine"]
@@ -83,6 +92,8 @@ class Engine:
         self.budgets: dict[tuple[bool, bool], Budget] = {}
         #: what pictures said of the tokens that attention reads, where a method wanted to know
         self.tokens: dict[str, Proof] = {}
+        #: which of them each score is read from, by their number
+        self.matters: dict[tuple[Target, ...], dict[int, Tensor]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -191,6 +202,8 @@ class Engine:
                     1,
                     lambda: attention_maps(forward, job.targets, partial(self._tokens, runner), keep),
                 )
+            case asks.AttentionAt():
+                return self._attention_at(runner, ask)
             case asks.Relevance() | asks.Multipliers():
                 return self._propagated(runner, ask)
             case asks.HeadWeights():
@@ -226,13 +239,30 @@ class Engine:
         self._log(Event(0, backwards * self.batch, time.perf_counter() - began), runner)
         return value
 
-    def _tokens(self, runner: Runner, weights: Sequence[Tensor]) -> Layout:
-        """Where the tokens that attention reads are in the picture."""
-        began = time.perf_counter()
-        self.tokens[ATTENTION], samples = prove_tokens(self.session, self.chooser, weights)
+    def _tokens(self, runner: Runner, weights: Sequence[Tensor], calls: Sequence[int], only: int | None) -> Layout:
+        """Where the tokens that attention reads are in the picture: of all ``calls``, or of the ``only`` one asked
+        for."""
+        began, key = time.perf_counter(), ATTENTION if only is None else f"{ATTENTION}#{only + 1}"
+        self.tokens[key], samples = prove_tokens(self.session, self.chooser, weights, calls, only)
         if samples:
             self._log(Event(seconds=time.perf_counter() - began, checks=samples), runner)
-        return self.tokens[ATTENTION].layout
+        return self.tokens[key].layout
+
+    def _attention_at(self, runner: Runner, ask: asks.AttentionAt) -> LayerAttention:
+        within: list[int] = []
+        if isinstance(ask.layer, str):
+            began = time.perf_counter()
+            within = calls_within(self.session, ask.layer)
+            self._log(Event(seconds=time.perf_counter() - began, checks=self.batch), runner)
+        forward, targets = self.shared.forward, runner.job.targets
+
+        def matters() -> dict[int, Tensor]:
+            if targets not in self.matters:
+                self.matters[targets] = self._own(runner, 1, lambda: tokens_read(forward, targets))
+            return self.matters[targets]
+
+        read, keep = partial(self._tokens, runner), self.settings.differentiable
+        return layer_attention(forward, ask.layer, within, matters, read, keep)
 
     def _lens(self, runner: Runner) -> AttentionMaps:
         began = time.perf_counter()

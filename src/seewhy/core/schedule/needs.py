@@ -72,7 +72,7 @@ def widened(demand: Demand, ask: asks.Ask, place: str, rule: str, forward: Forwa
             wanted = {"gradients": True}
         case asks.BiasMaps():
             wanted = {"gradients": True, "at_input": True, "biases": True}
-        case asks.Attention(lens=False):
+        case asks.Attention(lens=False) | asks.AttentionAt():
             wanted = {"gradients": True, "at_input": True, "attention": True}
         case asks.Activation():
             wanted = {}
