@@ -29,10 +29,12 @@ _KINDS = {
     "ForImageClassification": "AutoModelForImageClassification",
     "ForSemanticSegmentation": "AutoModelForSemanticSegmentation",
 }
+#: of a backbone, which ends in features
+_BACKBONE = "AutoModel"
 
 
 def load(request: ModelRequest) -> Model:
-    """The image classifier or semantic segmentation network in the directory, in eval mode.
+    """The image classifier, semantic segmentation network or backbone without a head in the directory, in eval mode.
 
     Weights come from safetensors, or from a pickle that has no code in it. Raises `ModelError` for what cannot be
     read, `UnsafeModel` for a directory that wants code of its own to be run.
@@ -147,14 +149,19 @@ def _builder(library: Any, config: dict[str, Any], settings: Any, spec: str) -> 
     """The class of transformers that the directory asks for."""
     names = config.get("architectures") or []
     kind = next((auto for words, auto in _KINDS.items() for name in names if words in str(name)), "")
+    kind = kind or (_BACKBONE if any(str(name).endswith("Model") for name in names) else "")
     mapping = getattr(library, kind)._model_mapping if kind else {}
-    if not kind or type(settings) not in mapping:
+    classes = mapping[type(settings)] if kind and type(settings) in mapping else ()
+    several = classes if isinstance(classes, tuple) else (classes,)
+    if kind == _BACKBONE:  # of everything that there is, what takes pictures and no words
+        takes = [class_ for class_ in several if getattr(class_, "main_input_name", "") == "pixel_values"]
+        several = tuple(class_ for class_ in takes if class_.__name__ in names)
+    if not several:
         listed = ", ".join(map(str, names)) or "nothing in particular"
         raise ModelError(
-            f"{spec} is {one_line(listed, 80)}; known: ...ForImageClassification, ...ForSemanticSegmentation"
+            f"{spec} is {one_line(listed, 80)}; known: ...ForImageClassification, ...ForSemanticSegmentation, and "
+            "...Model of pictures"
         )
-    classes = mapping[type(settings)]
-    several = classes if isinstance(classes, tuple) else (classes,)
     return next((class_ for class_ in several if class_.__name__ in names), several[0])
 
 

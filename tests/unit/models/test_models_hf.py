@@ -195,3 +195,37 @@ def test_places_without_a_model(tmp_path: Path) -> None:
     ):
         with pytest.raises(ModelError, match=words):
             seewhy.load(spec)
+
+
+@pytest.mark.parametrize("name", ["Dinov2", "ViT"])
+def test_a_backbone_without_a_head(tmp_path: Path, name: str) -> None:
+    """Its features are similar to something, and its attention is seen."""
+    config = getattr(transformers, f"{name}Config")(
+        hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=32, image_size=32, patch_size=8
+    )
+    with torch.random.fork_rng([]):
+        torch.manual_seed(1)
+        module = getattr(transformers, f"{name}Model")(config).eval()
+    module.save_pretrained(tmp_path / "net")
+    transformers.ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(tmp_path / "net")
+    model = seewhy.load(f"hf:{tmp_path / 'net'}")
+    assert model.labels is None
+    x = model.to_input(seewhy.models.read_image(photo()))[0][None]
+    with torch.no_grad():
+        expected = module(x, output_attentions=False).pooler_output[0]
+    like = seewhy.targets.Similarity(expected)
+    assert seewhy.explain(model, photo(), method="saliency", target=like).score == pytest.approx(1, abs=1e-5)
+    assert seewhy.attention(model, photo()).values.shape == (3, 4, 4)
+
+
+def test_a_model_of_words_is_none(tmp_path: Path) -> None:
+    small = {
+        "hidden_size": 8,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 1,
+        "intermediate_size": 8,
+        "vocab_size": 9,
+    }
+    transformers.BertModel(transformers.BertConfig(**small)).save_pretrained(tmp_path / "net")
+    with pytest.raises(ModelError, match=r"is BertModel; known: .* and [.]{3}Model of pictures"):
+        seewhy.load(f"hf:{tmp_path / 'net'}")
