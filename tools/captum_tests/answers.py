@@ -72,7 +72,11 @@ class Question:
     def one_for_all(self) -> None:
         """Take one answer of the network's to be that for all of the batch."""
         out = self._gives()
-        self.whole |= self.batch > 1 and len(out) == 1 if out.ndim else True
+        if out.ndim and not self.whole:
+            twice = [torch.cat([x, x]) for x in self.x]
+            held = [torch.cat([v, v]) if isinstance(v, Tensor) and v.ndim and len(v) == self.batch else v for v in self.extra]
+            with torch.no_grad():
+                self.whole = len(self.forward(*twice, *held)) == len(out) == 1
         if self.whole and self.left.get("target") is None and out.numel() > 1:
             raise Else("several answers for all of a batch")
 
@@ -140,6 +144,7 @@ class Question:
         *,
         plain: bool = False,
         layers: Sequence[nn.Module] = (),
+        counts: Sequence[int] = (),
         at_input: bool = False,
         neuron: Callable[[seewhy.Model], Any] | None = None,
         by_input: dict[str, tuple[Any, ...]] | None = None,
@@ -169,8 +174,12 @@ class Question:
             x = [part[rows].detach() if not self.whole else part.detach() for part in self.x]
             image = x[0] if len(keys) == 1 else dict(zip(keys, x, strict=True))
             if layers:
-                asked["layer"] = [self.place(model, layer, at_input) for layer in layers]
-            if neuron is not None:
+                names = [self.place(model, layer, at_input) for layer in layers]
+                many = [[f"{name}[{k}]" for k in range(n)] or [name] for name, n in zip(names, counts or [0], strict=True)]
+                asked["layer"] = [name for one in many for name in one]
+            if method == "layer-activation":
+                asked["target"] = _anything
+            elif neuron is not None:
                 asked["target"] = [neuron(model)] * len(rows)
             elif targets is not None:
                 asked["target"] = [targets[n] for n in rows]
@@ -204,10 +213,37 @@ class Question:
     def at_layers(self, method: str, layers: Any, at_input: bool, **given: Any) -> tuple[Any, Tensor]:
         """Values of one layer, or of each of a list, [B, ...], and what they miss of their sum [B]."""
         several = isinstance(layers, list)
-        found = self.explain(method, layers=layers if several else [layers], at_input=at_input, **given)
+        named = layers if several else [layers]
+        gave = [self._gave(layer, at_input) for layer in named]
+        counts = [len(one) if isinstance(one, tuple) else 0 for one in gave]
+        found = self.explain(method, layers=named, counts=counts, at_input=at_input, **given)
         values = [torch.from_numpy(np.stack([maps[n].values for maps in found])) for n in range(len(found[0]))]
-        shown = [value.to(self.x[0]) for value in values]
-        return (shown if several else shown[0]), self._missed([maps[0] for maps in found])
+        raws = [tensor for one in gave for tensor in _tuple(one)]
+        values = [
+            value if value.shape == raw.shape else value.movedim(1, -1) for value, raw in zip(values, raws, strict=True)
+        ]  # channels first, where the layer has them last
+        rest, shown = iter([value.to(self.x[0]) for value in values]), []
+        for count in counts:
+            own = tuple(next(rest) for _ in range(count or 1))
+            shown.append(own if count else own[0])
+        residuals = [self._missed([maps[n] for maps in found]) for n in range(len(found[0]))]
+        return (shown if several else shown[0]), residuals if several else residuals[0]
+
+    def _gave(self, layer: nn.Module, at_input: bool) -> Any:
+        """What a layer gives or is given."""
+        seen: list[Any] = []
+        hook = layer.register_forward_hook(lambda module, args, out: seen.append(args if at_input else out))
+        try:
+            self._gives()
+        finally:
+            hook.remove()
+        if not seen:
+            raise Else("a layer that does not run")
+        if not at_input:
+            return seen[-1]
+        if len(seen[-1]) > 1:
+            raise Else("a layer's several inputs")
+        return seen[-1][0]
 
     def result(self, parts: tuple[Tensor, ...], missed: Tensor | None = None) -> Any:
         """As Captum gives it: a tuple where a tuple was given."""
@@ -227,6 +263,12 @@ def _own(one: seewhy.Explanation, n: int, count: int, x: Tensor) -> Tensor:
     """The values of input ``n``, [1, ...] as it is."""
     part = one.part(list(one.inputs)[n]) if count > 1 else one
     return torch.from_numpy(np.ascontiguousarray(part.values)).reshape(1, *x.shape[1:])
+
+
+def _anything(out: Any) -> Tensor:
+    """A number for what nothing is explained of."""
+    first = next(leaf for leaf in torch.utils._pytree.tree_leaves(out) if isinstance(leaf, Tensor))
+    return first.flatten(1).sum(1) if first.ndim > 1 else first
 
 
 def _only(out: Tensor) -> Tensor:
@@ -399,6 +441,10 @@ def _by_pieces(method: str, samples: str = "", n: Callable[[int], int] | None = 
     return found
 
 
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
 def _grad_cam(q: Question) -> Any:
     cut = q.take("relu_attributions", False)
     if not q.take("attr_dim_summation", True):
@@ -406,6 +452,8 @@ def _grad_cam(q: Question) -> Any:
     at_input = bool(q.take("attribute_to_layer_input", False))
     if len(q.x) > 1:
         raise Else("class activation maps of several inputs")
+    if any(one.ndim < 3 for layer in _listed(q.asked.layer) for one in _tuple(q._gave(layer, at_input))):
+        raise Else("class activation maps of a layer without places")
     values, _ = q.at_layers("grad-cam", q.asked.layer, at_input, plain=q.x[0].ndim > 2)
     shown = [value[:, None].clamp(min=0) if cut else value[:, None] for value in _tuple(values)]
     return shown if isinstance(values, list) else shown[0]
@@ -422,7 +470,8 @@ def _at_layer(method: str, *, path: bool = False, rule: bool = True, delta: bool
             given["by_input"] = _baselines(q)
         if shares:
             given |= _shares(q)
-        values, missed = q.at_layers(method, q.asked.layer, at_input, **given)
+        slopes = method == "input-x-gradient" and not q.asked.multiplies_by_inputs
+        values, missed = q.at_layers("saliency" if slopes else method, q.asked.layer, at_input, **given)
         return (values, missed) if wanted and delta else values
 
     return found
@@ -481,6 +530,9 @@ def _neuron(q: Question) -> Callable[[seewhy.Model], Any]:
     def unit(model: seewhy.Model) -> Any:
         place = q.place(model, q.asked.layer, at_input)
         if callable(selector):
+            first = _tuple(q._gave(q.asked.layer, at_input))[0]
+            if selector(torch.cat([first, first])).shape != (2 * len(first),):
+                raise Else("a number of a layer that is one of the whole batch")
             return OfLayer(place, selector)
         if isinstance(selector, tuple) and any(isinstance(s, slice) for s in selector):
             return OfLayer(place, lambda a: a[(slice(None), *selector)].reshape(len(a), -1).sum(1))
@@ -568,8 +620,8 @@ ANSWERS: dict[str, Callable[[Question], Any]] = {
     "LRP": _lrp,
     "Occlusion": _occlusion,
     "FeatureAblation": _by_pieces("feature-ablation"),
-    "ShapleyValueSampling": _by_pieces("shapley-sampling", "n_samples", lambda n: 1000),
-    "ShapleyValues": _by_pieces("shapley-sampling", n=lambda n: 1000, samples="n_samples"),
+    "ShapleyValueSampling": _by_pieces("shapley-sampling", "n_samples", lambda n: 6000),
+    "ShapleyValues": _by_pieces("kernel-shap", "n_samples", lambda n: 2**12),  # all subsets
     "KernelShap": _by_pieces("kernel-shap", "n_samples", lambda n: max(n, 200)),
     "Lime": _by_pieces("lime", "n_samples", lambda n: max(n, 200)),
     "LayerGradCam": _grad_cam,

@@ -55,7 +55,11 @@ def over_noise(plan: Plan, items: Sequence[Item], noise: Noise, run: Run) -> Exp
 def _about(plan: Plan, item: Item, index: int, count: int) -> Request:
     """What is asked of one image of so many."""
     x = item.tensor[None]
-    return plan.request.about([index], count, x.ndim, own_layout(plan.model, x).ndim)
+    own = plan.request.about([index], count, x.ndim, own_layout(plan.model, x).ndim)
+    segments = own.segments
+    if isinstance(segments, Tensor | np.ndarray) and segments.ndim == x.ndim - 1:  # of this image, so of each copy
+        own = replace(own, segments=segments[0])
+    return own
 
 
 def _statistics(

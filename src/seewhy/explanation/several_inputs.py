@@ -32,11 +32,10 @@ def part(explanation: Explanation, name: str) -> Explanation:
     """The explanation of input ``name`` alone; see `Explanation.part`."""
     shapes = explanation.inputs
     if not shapes:
-        raise UsageError(f"{explanation.method} of {explanation.target!r} is of one input: it has no parts")
+        where = "one input" if explanation.layer is None else f"layer {explanation.layer!r}"
+        raise UsageError(f"{explanation.method} of {explanation.target!r} is of {where}: it has no parts")
     if name not in shapes:
         raise UnknownName("input", name, shapes, f"one of {', '.join(map(repr, shapes))}")
-    if explanation.layer is not None:
-        raise UsageError(f"its values are those of layer {explanation.layer!r}, which inputs have no parts of")
     lengths = [math.prod(shape) for shape in shapes.values()]
     at = list(shapes).index(name)
     start = [0, *accumulate(lengths)][at]
@@ -44,8 +43,6 @@ def part(explanation: Explanation, name: str) -> Explanation:
 
     def cut(row: NDArray[Any]) -> NDArray[Any]:
         flat = row.reshape(-1)
-        if len(flat) != sum(lengths):
-            raise UsageError(f"values of shape {row.shape} are not those of {sum(lengths)} numbers of the inputs")
         return flat[start : start + lengths[at]].reshape(shape)
 
     reduced = _REDUCTIONS.get(str(explanation.parameters.get("reduce")))

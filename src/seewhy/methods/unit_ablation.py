@@ -64,7 +64,7 @@ def unit_ablation(
     source = EditedLayer(count, ("ablated", str(units)[:40], id(units), level), without)
     scores = yield Stream(source, (Score(),), Collect(activation.shape[0], count))
     drops: Tensor = score[:, None] - scores
-    return drops[:, groups.flatten()].unflatten(1, tuple(groups.shape))
+    return drops[:, groups.flatten()].reshape(len(drops), *groups.shape)
 
 
 def _groups(units: Any, shape: tuple[int, ...]) -> Tensor:

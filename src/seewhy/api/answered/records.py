@@ -182,7 +182,7 @@ def records(
                 map_unit=_map_unit(method.card, unit, done.place, done.parameters),
                 photo=item.photo,
                 window=item.window,
-                inputs={name: tuple(part.tensor.shape) for name, part in item.parts.items()},
+                inputs=_inputs(item, numbers),
                 views={name: part.view for name, part in item.parts.items() if part.view is not None},
                 colours=_red_first(model, done.colours[row]) if _of_input(done.colours, item) else None,
             )
@@ -204,6 +204,12 @@ def _of_grid(answer: Answer, target: Target, grids: Mapping[str, Proof]) -> tupl
     if answer.job.outline.place == AUTO and (proof := grids.get(place)):
         notes.append(proof.stepped_back(place))
     return tuple(note for note in notes if note)
+
+
+def _inputs(item: Item, values: np.ndarray[Any, Any]) -> dict[str, tuple[int, ...]]:
+    """The shapes of several inputs that make the row of which ``values`` are; none for values of something else."""
+    shapes = {name: tuple(part.tensor.shape) for name, part in item.parts.items()}
+    return shapes if values.size == item.tensor.numel() and values.shape[-1:] == item.tensor.shape[-1:] else {}
 
 
 def _of_input(colours: Tensor | None, item: Item) -> TypeGuard[Tensor]:

@@ -154,7 +154,8 @@ def _check_inputs(network: Network, methods: Sequence[Method]) -> None:
         return
     for method in methods:
         card = method.card
-        if card.family in ("perturbation", "cam", "attention") and not {"segments"} & set(method.requires):
+        at_input = card.family == "perturbation" and card.at != "layer" and "segments" not in method.requires
+        if at_input or card.family in ("cam", "attention"):
             one, *others = (explained.key for explained in network.inputs.explained)
             raise CapabilityError(
                 f"{card.name} looks at the places of one picture, and {len(others) + 1} inputs are explained at once: "

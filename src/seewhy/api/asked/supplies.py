@@ -77,9 +77,12 @@ class Supplier:
         asked = self.request.references
         if asked is None:
             return None
-        rows = self._once(
-            "references", lambda: torch.stack([item.tensor for item in read_items(self.model, asked)[0]]).to(self.x)
-        )
+        if self.items[0].parts and isinstance(asked, Tensor):  # rows of several inputs already
+            rows = self._once("references", lambda: asked.to(self.x))
+        else:
+            rows = self._once(
+                "references", lambda: torch.stack([item.tensor for item in read_items(self.model, asked)[0]]).to(self.x)
+            )
         if rows.shape[1:] != self.x.shape[1:]:
             raise UsageError(
                 f"references of shape {tuple(rows.shape[1:])} for inputs {tuple(self.x.shape[1:])}; give images of the "

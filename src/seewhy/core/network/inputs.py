@@ -83,9 +83,9 @@ class Inputs:
             positional, named = self._arguments(x)
             return called(*positional, **named)
         each = []
-        for row in torch.tensor_split(x, len(x)):
-            positional, named = self._arguments(row)
-            each.append(pytree.tree_map(_as_row, called(*positional, **named)))
+        for n in range(len(x)):  # slices, not a split: what a function gives beside others must not be written into
+            positional, named = self._arguments(x[n : n + 1])
+            each.append(_as_rows(called(*positional, **named)))
         return each[0] if len(each) == 1 else pytree.tree_map(_rows, *each)
 
     def _arguments(self, x: Tensor) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -100,7 +100,8 @@ class Inputs:
         """What each explained input is given of ``x``."""
         if any(one.shape is None for one in self.explained):
             return [x]
-        parts = torch.functional.split(x[:, 0], [one.length for one in self.explained], 1)
+        ends = list(itertools.accumulate(one.length for one in self.explained))
+        parts = [x[:, 0, end - one.length : end] for one, end in zip(self.explained, ends, strict=True)]
         return [part.reshape(-1, *(one.shape or ())) for one, part in zip(self.explained, parts, strict=True)]
 
     @staticmethod
@@ -145,8 +146,11 @@ class OneInput(nn.Module):
         return self._inputs.call(self.network, x)
 
 
-def _as_row(value: Any) -> Any:
-    return value[None] if isinstance(value, Tensor) else value
+def _as_rows(output: Any) -> Any:
+    """What a network gave for one sample as a batch of one; a bare number is its score."""
+    if isinstance(output, int | float) and not isinstance(output, bool):
+        return torch.tensor([float(output)], device="cpu")
+    return pytree.tree_map(lambda leaf: leaf[None] if isinstance(leaf, Tensor) else leaf, output)
 
 
 def _rows(first: Any, *others: Any) -> Any:
