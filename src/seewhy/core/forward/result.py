@@ -19,7 +19,7 @@ from seewhy.core.intercept.backward_rules import RuleWatch, unseen
 from seewhy.core.intercept.biases import BiasTerm
 from seewhy.core.intercept.head import Linear
 from seewhy.core.network.capture import Tape
-from seewhy.core.network.layouts import Layout, Reshape, find_layout
+from seewhy.core.network.layouts import Layout, Reshape, claims, find_layout
 from seewhy.core.network.outputs import Outputs
 from seewhy.core.network.places import INPUT
 from seewhy.core.targets import Target, scores
@@ -66,6 +66,9 @@ class Forward:
         if known is not None and self.demand.reshape is None and known.fits(shape):
             return known
         if self.demand.reshape is None and (not shape or shape[0] != self.outputs.batch):
+            layouts = claims(shape, self.size, self.outputs.batch, self.channels_last)
+            if frames := next((layout for layout in layouts if layout.frames), None):
+                return frames
             raise CapabilityError(
                 f"layer {place!r} gives {tuple(shape)}, whose first axis is not the batch of {self.outputs.batch}; "
                 "say how to read it with reshape=, a function to [B, C, H, W], or choose another layer"

@@ -133,7 +133,7 @@ class Answers:
         """How many tokens ``layout`` leaves out though they answer to places as clearly as those that it has; 0 where
         they do not, as class tokens and registers, or where it is said that they are of other scales."""
         spare = layout.spare(self.shape)
-        if spare < _PICKED or layout.mixed(self.shape):
+        if spare < _PICKED or layout.frames or layout.mixed(self.shape):
             return 0
         said = self.said(layout)
         inside = torch.zeros(len(said), dtype=torch.bool, device=said.device)

@@ -96,9 +96,18 @@ class Survey:
     def _shapes(self) -> set[tuple[bool, tuple[int, ...]]]:
         """Whether a layer within the network gave it, or anybody took it, and the shape of everything that has as many
         axes as maps have."""
-        maps = [e for e in self.tape.noted if not e.function and e.tensor.ndim == len(self.size) + 2]
-        shapes = {(bool(e.module) and e.element != TAKEN and not e.passed, tuple(e.tensor.shape)) for e in maps}
-        return {(given, shape) for given, shape in shapes if shape[0] == self.batch}
+        shapes = set()
+        for noted in (e for e in self.tape.noted if not e.function):
+            shape = _unfolded(tuple(noted.tensor.shape), self.size, self.batch)
+            if len(shape) == len(self.size) + 2 and shape[0] == self.batch:
+                shapes.add((bool(noted.module) and noted.element != TAKEN and not noted.passed, shape))
+        return shapes
+
+
+def _unfolded(shape: tuple[int, ...], size: Sequence[int], batch: int) -> tuple[int, ...]:
+    """The shape of maps with the frames that lie in their batch as an axis of positions; others as they are."""
+    layouts = [e for e in claims(shape, size, batch) if e.frames and not e.tokens]
+    return (batch, shape[layouts[0].channel], *layouts[0].grid) if layouts else shape
 
 
 def grids_of(forward: Forward) -> list[tuple[int, ...]]:

@@ -25,6 +25,9 @@ from seewhy.errors import OutOfMemory, reason
 
 __all__ = ["Proved", "attention_place", "prove", "rearranged"]
 
+#: axes of a batch of videos, whose frames layers may have in their batch
+_VIDEOS = 5
+
 #: numbers of an input that go through at once
 _AT_ONCE = 4 * 2**20
 
@@ -313,9 +316,10 @@ def _run(
             silent |= places.keys() - gave.keys()
             for name, raw in gave.items():
                 # tokens first: the images are the second axis
-                axes[name] = axis = 0 if raw.shape[:1] == (many,) else 1
-                if raw.ndim > axis and raw.shape[axis] == many:
-                    parts[name].append(raw.detach().narrow(axis, 0, len(some)).clone())
+                frames = len(raw) // many if raw.ndim and len(raw) % many == 0 and pictures.ndim == _VIDEOS else 1
+                axes[name] = axis = 0 if raw.shape[:1] == (many,) or frames > 1 else 1
+                if raw.ndim > axis and raw.shape[axis] == many * frames:
+                    parts[name].append(raw.detach().narrow(axis, 0, len(some) * frames).clone())
     whole = math.ceil(len(pictures) / many)
     answers = {n: Answers(stripes, (torch.cat(raws, axes[n]),)) for n, raws in parts.items() if len(raws) == whole}
     return answers, silent

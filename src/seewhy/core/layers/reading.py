@@ -51,7 +51,7 @@ def _with_others_among(answers: Answers, layout: Layout) -> Proof | None:
     a class token in the middle is: those that answer least to where the picture changes. None where there are none, or
     they are at an end after all."""
     spare = layout.spare(answers.shape)
-    if not layout.tokens or layout.order is not None or not 0 < spare <= _AMONG:
+    if not layout.tokens or layout.frames or layout.order is not None or not 0 < spare <= _AMONG:
         return None
     said = answers.said(layout)
     order = tuple(int(n) for n in said.argsort(stable=True)[spare:].sort().values)
@@ -69,7 +69,7 @@ def _likeliest(answers: Answers, layouts: Sequence[Layout]) -> Proof | None:
     first: Proof | None = None
     others = []
     for n, layout in enumerate(layouts):
-        if not layout.fits(answers.shape) or answers.shape[layout.batch] != 1 + 2 * len(answers.stripes.codes):
+        if not layout.fits(answers.shape) or layout.images(answers.shape) != 1 + 2 * len(answers.stripes.codes):
             continue
         proof = answers.prove(layout)
         if first is None:

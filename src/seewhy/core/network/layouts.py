@@ -1,14 +1,15 @@
 """Layouts: takes the shape of an activation, gives where its channels and positions are; never runs a model.
 
 Whatever a layer's own axes are, formulas see [B, C, *positions]: convolutions in 1, 2 or 3 dimensions, channels-last
-blocks (Swin), and token sequences (ViT), whose prefix tokens (class, registers) are set aside.
+blocks (Swin), and token sequences (ViT), whose prefix tokens (class, registers) are set aside. Frames of a video may lie
+in the batch, one behind the other.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -26,6 +27,9 @@ _FEW = 16
 #: how unequal the strides of a token grid's axes may be, as a logarithm, and how many grids are tried
 _MOST_OBLIQUE, _MOST_CLAIMS = 1.2, 12
 
+#: axes of positions of a video
+_VIDEO = 3
+
 #: a user's own way from a raw activation to [B, C, *positions]
 Reshape = Callable[[Tensor], Tensor]
 
@@ -36,7 +40,8 @@ class Layout:
 
     ``tokens``: the positions are one axis, in raster order or in that of ``order``, the numbers of the tokens at each
     position, counted from the first one behind the prefix; a token that it leaves out has none. ``axes`` are the
-    positions' axes where they are others than those that are left; ``batch`` is the axis of the images.
+    positions' axes where they are others than those that are left; ``batch`` is the axis of the images. ``frames`` is how
+    many images of the batch are the first axis of the positions of one: those of each video, one behind the other.
     """
 
     channel: int
@@ -47,9 +52,22 @@ class Layout:
     order: tuple[int, ...] | None = None
     axes: tuple[int, ...] | None = None
     batch: int = 0
+    frames: int = 0
+
+    @property
+    def of_frame(self) -> Layout:
+        """How each frame is read."""
+        return replace(self, grid=self.grid[1:], frames=0)
+
+    def images(self, shape: Sequence[int]) -> int:
+        """How many inputs something of ``shape`` is of."""
+        return shape[self.batch] // max(self.frames, 1)
 
     def canonical(self, raw: Tensor) -> Tensor:
         """[B, C, *grid], a view where possible."""
+        if self.frames:
+            maps = self.of_frame.canonical(raw)
+            return maps.reshape(-1, self.frames, *maps.shape[1:]).movedim(1, 2)
         if self.reshape is not None:
             maps = self.reshape(raw)
             if maps.ndim < 3:
@@ -70,6 +88,8 @@ class Layout:
 
     def restore(self, canonical: Tensor, raw: Tensor) -> Tensor:
         """The inverse of `canonical`; tokens of no position are taken from ``raw``, of the same batch."""
+        if self.frames:
+            return self.of_frame.restore(canonical.movedim(2, 1).flatten(0, 1), raw)
         if self.reshape is not None:
             raise CapabilityError(
                 "a method that edits activations cannot undo reshape=; leave reshape= out, or use a gradient CAM"
@@ -95,6 +115,8 @@ class Layout:
 
     def spare(self, shape: Sequence[int]) -> int:
         """How many tokens of something of ``shape`` have no position, before the grid and behind it."""
+        if self.frames:
+            return self.of_frame.spare(shape)
         if not self.tokens:
             return 0
         count = math.prod(n for axis, n in enumerate(shape) if axis not in (self.batch, self.channel))
@@ -107,6 +129,8 @@ class Layout:
 
     def fits(self, shape: Sequence[int]) -> bool:
         """Whether something of ``shape`` can be read so."""
+        if self.frames:
+            return self.of_frame.fits(shape)
         if self.reshape is not None:
             return True
         if self.tokens:
@@ -217,8 +241,41 @@ def claims(
                 Layout(channel, grid, tokens=True, prefix=prefix, batch=axis)
                 for prefix, grid in _token_grids(count, (size[0], size[1]))
             ]
+    if len(size) == _VIDEO:
+        layouts += _in_frames(shape, size, batch, last, grids)
+        if len(shape) == 3 and shape[0] == batch:
+            layouts += _tokens_of_frames(shape[1], size)
     whole = [layout for layout in layouts if len(layout.grid) == len(size) and max(layout.grid) > 1]
-    return list({(e.channel, e.grid, e.prefix, e.axes, e.batch): e for e in whole}.values())
+    return list({(e.channel, e.grid, e.prefix, e.axes, e.batch, e.frames, e.order): e for e in whole}.values())
+
+
+def _in_frames(
+    shape: Sequence[int], size: Sequence[int], batch: int, last: bool, grids: Sequence[tuple[int, ...]]
+) -> list[Layout]:
+    """What something of ``shape`` could be whose batch holds the frames of ``batch`` videos of ``size``."""
+    if not shape or shape[0] % batch or shape[0] == batch or not _stride((shape[0] // batch,), size[:1]):
+        return []
+    inner = claims(shape, size[1:], shape[0], last, sorted({grid[1:] for grid in grids}, reverse=True))
+    frames = shape[0] // batch
+    return [replace(layout, grid=(frames, *layout.grid), frames=frames) for layout in inner if layout.batch == 0]
+
+
+def _tokens_of_frames(count: int, size: Sequence[int]) -> list[Layout]:
+    """Rows of ``count`` tokens of videos of ``size``, frame by frame or place by place, fewest prefix tokens first; one
+    token covers one frame or several."""
+    layouts = []
+    for prefix in range(min(count, _MOST_PREFIX + 1)):
+        left = count - prefix
+        for frames in (n for n in range(size[0], 0, -1) if size[0] % n == 0 and left % n == 0):
+            found = _token_grid(left // frames, (size[1], size[2]))
+            if found is None or found[0]:
+                continue
+            grid = (frames, *found[1])
+            rows = torch.arange(left, device="cpu").reshape(*found[1], frames).permute(2, 0, 1).flatten().tolist()
+            layouts.append(Layout(2, grid, tokens=True, prefix=prefix))
+            if frames > 1:
+                layouts.append(Layout(2, grid, tokens=True, prefix=prefix, order=tuple(rows)))
+    return layouts[:_MOST_CLAIMS]
 
 
 def _orders(shape: Sequence[int], size: Sequence[int]) -> list[Layout]:
