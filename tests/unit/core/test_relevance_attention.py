@@ -73,6 +73,10 @@ class _Written(nn.Module):
             flat = [part.flatten(0, 1) for part in (q, k, v)]
             weights = F.softmax(torch.bmm(flat[0] * q.shape[-1] ** -0.5, flat[1].mT), dim=-1)
             mixed = torch.bmm(weights, flat[2]).unflatten(0, (len(x), -1))
+        elif self.way == "other axes":
+            mixed = F.scaled_dot_product_attention(*(part.flatten(0, 1) for part in (q, k, v))).unflatten(
+                0, (len(x), -1)
+            )
         else:
             mask = torch.zeros(q.shape[-2], q.shape[-2], dtype=q.dtype)
             mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask if self.way == "mask" else mask == 0)
@@ -80,7 +84,7 @@ class _Written(nn.Module):
 
 
 @each
-@pytest.mark.parametrize("way", ["operators", "batches of heads", "mask", "boolean mask"])
+@pytest.mark.parametrize("way", ["operators", "batches of heads", "other axes", "mask", "boolean mask"])
 def test_spellings_of_attention_do_not_matter(way: str, composite: str) -> None:
     case, x = make("tokens", 2), image(2)
     expected = lrp(case.net, x, composite, epsilon=0.0)

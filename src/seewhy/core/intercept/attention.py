@@ -30,13 +30,15 @@ _HIDDEN = 1e4
 @dataclass
 class AttentionWatch:
     """Collects the attention weights of a forward. ``before`` says after how many modules each call came, and
-    ``within`` in which ones, the innermost last, where modules are surveyed (``surveyed``, ``running``)."""
+    ``within`` in which ones, the innermost last, where modules are surveyed (``surveyed``, ``running``); ``any_rank``
+    takes calls with other axes than [B, heads, N, D] step by step as well."""
 
     weights: list[Tensor] = field(default_factory=list)
     before: list[int] = field(default_factory=list)
     within: list[tuple[str, ...]] = field(default_factory=list)
     surveyed: Sequence[Any] = ()
     running: Sequence[str] = ()
+    any_rank: bool = False
 
     @property
     def handlers(self) -> dict[str, Handler]:
@@ -66,11 +68,11 @@ class AttentionWatch:
         names = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")
         given = dict(zip(names, call.args, strict=False)) | call.kwargs
         query, key, value, mask = given["query"], given["key"], given["value"], given.get("attn_mask")
-        if query.ndim != 4 or given.get("dropout_p", 0.0) > 0:
+        if (query.ndim != 4 and not self.any_rank) or given.get("dropout_p", 0.0) > 0:
             return proceed(call)
         if given.get("enable_gqa"):
-            repeats = query.shape[1] // key.shape[1]
-            key, value = key.repeat_interleave(repeats, 1), value.repeat_interleave(repeats, 1)
+            repeats = query.shape[-3] // key.shape[-3]
+            key, value = key.repeat_interleave(repeats, -3), value.repeat_interleave(repeats, -3)
         scale = given.get("scale")
         logits = query @ key.transpose(-2, -1) * (1 / math.sqrt(query.shape[-1]) if scale is None else scale)
         if given.get("is_causal"):

@@ -138,7 +138,7 @@ class AttentiveWatch(RelevanceWatch):
         if not torch.is_grad_enabled():
             return proceed(call)
         with Interceptor([self._steps]):
-            return AttentionWatch().handlers[call.name](call, proceed)
+            return AttentionWatch(any_rank=True).handlers[call.name](call, proceed)
 
     def _softmax(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
         x, dim = argument(call, 0, "input"), argument(call, 1, "dim")
