@@ -189,19 +189,12 @@ class Custom(Target):
 
 @dataclass(frozen=True)
 class Everything(Target):
-    """A sum of all that the model puts out, each number with a weight of its own (a normalised row sums to nothing):
-    what stands in for a class where a method looks at none."""
+    """The sum of all that the model puts out: what stands in for a class where a method looks at none."""
 
     def __call__(self, output: Outputs) -> Tensor:
         """Every sample's score, [B]."""
-        tensors = [
-            tensor
-            for tensor in _tensors(output.raw)
-            if tensor.is_floating_point() and tensor.shape[:1] == (output.batch,)
-        ]
-        if not tensors:
-            raise TargetError(f"the model returns {type(output.raw).__name__}, in which there is no row for each image")
-        return torch.stack([_weighed(tensor) for tensor in tensors]).sum(0)
+        tensors = _each(output)
+        return torch.stack([tensor.flatten(1).sum(1) if tensor.ndim > 1 else tensor for tensor in tensors]).sum(0)
 
     def describe(self, label: Label = unnamed) -> str:
         """The target in words."""
@@ -209,16 +202,31 @@ class Everything(Target):
 
 
 @dataclass(frozen=True)
-class ReadOut(Everything):
-    """The same of the rows of numbers that the model gives for each image: its scores before a final softmax, or its
-    features. It depends on the tokens that these are read from; on all that is put out where there is no row."""
+class ReadOut(Target):
+    """A number that depends on the tokens from which a network's answer is read: a sum of the rows of numbers that it
+    gives for each image, its scores before a final softmax or its features, each number with a weight of its own (a
+    normalised row sums to nothing); of all that it puts out where there is no row."""
 
     def __call__(self, output: Outputs) -> Tensor:
         """Every sample's score, [B]."""
         rows = _rows(output)
         with suppress(TargetError):  # it may not say which of its tensors are scores
             rows = [output.logits] if output.logits.ndim == 2 else rows
-        return torch.stack([_weighed(row) for row in rows]).sum(0) if rows else super().__call__(output)
+        return torch.stack([_weighed(tensor) for tensor in rows or _each(output)]).sum(0)
+
+    def describe(self, label: Label = unnamed) -> str:
+        """The target in words."""
+        return "what the output is read from"
+
+
+def _each(output: Outputs) -> list[Tensor]:
+    """Every tensor that a network gives with a row for each image."""
+    tensors = [
+        tensor for tensor in _tensors(output.raw) if tensor.is_floating_point() and tensor.shape[:1] == (output.batch,)
+    ]
+    if not tensors:
+        raise TargetError(f"the model returns {type(output.raw).__name__}, in which there is no row for each image")
+    return tensors
 
 
 def _weighed(tensor: Tensor) -> Tensor:
