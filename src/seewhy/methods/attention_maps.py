@@ -97,8 +97,9 @@ def _asked(attention: LayerAttention, query: int | str | tuple[int, int] | None)
         shares = [_read_from(row, attention.others) for row in read]
         return torch.stack([share for share, _ in shares]), tuple(words for _, words in shares)
     if query in (None, "mean"):
-        own, who = (attention.places.flatten(), "places") if read is not None else (range(count), "its own queries")
-        share, words = _even(weights, list(map(int, own))), f"mean of the rows of {who}: {len(own)}"
+        own = list(range(count)) if read is None else attention.places.flatten().tolist()
+        who = f"{count} queries of its own" if read is None else f"{len(own)} places"
+        share, words = _even(weights, own), f"mean of the rows of the {who}" if len(own) > 1 else "row of its own query"
     else:
         token, words = _token(attention, query)
         share = _even(weights, [token])

@@ -176,6 +176,8 @@ def test_heads_layers_and_queries() -> None:
     np.testing.assert_allclose(values(query=(1, 2)).reshape(3, -1), whole[:, 1 + 6 + 2, 1:], atol=1e-12)
     np.testing.assert_allclose(values(query=9).reshape(3, -1), whole[:, 9, 1:], atol=1e-12)
     np.testing.assert_allclose(values(query="mean").reshape(3, -1), whole[:, 1:, 1:].mean(1), atol=1e-12)
+    assert seewhy.attention(net, x, query="mean").notes[0] == "mean of the rows of the 24 places"
+    assert seewhy.attention(net, x, query=(1, 2)).notes[0] == "row of the place 1,2"
     several = seewhy.attention_all(net, _x("dinov2", 2), [0, -1])
     assert [each.parameters["layer"] for each in several] == [0, 2, 0, 2]
     for n, each in enumerate(several):
@@ -291,7 +293,7 @@ def test_class_attention_at_the_end() -> None:
     found = seewhy.attention_all(net, torch.randn(1, 3, 64, 64), [0, 1, 2, 3])
     assert [each.values.shape for each in found] == [(3, 4, 4)] * 4
     assert [each.arrays["tokens"].tolist() for each in found] == [[], [], [0], [0]]
-    assert found[2].notes[0] == "mean of the rows of its own queries: 1"
+    assert found[2].notes[0] == "row of its own query"
     with pytest.raises(UsageError, match=r"query=.1, 1.: a token from 0 to 0, or 'mean'"):
         seewhy.attention(net, torch.randn(1, 3, 64, 64), query=(1, 1))
 
@@ -431,3 +433,25 @@ def test_what_it_costs() -> None:
     first, second = seewhy.attention_all(case.net, x, [0, 1])
     assert (first.cost.forwards, first.cost.backwards, first.cost.checks) == (1, 1, 0)
     assert (second.cost.forwards, second.cost.backwards) == (1, 0)
+
+
+@pytest.mark.parametrize("first", ["components", "everything", "tokens"])
+def test_a_layer_is_chosen_for_the_tokens_that_are_read_whatever_was_asked_before(first: str) -> None:
+    """A backbone's pooled row is read from the class token: its last layer with positions tells nothing of it."""
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        net = BUILT["dinov2"]().eval().double()
+        for parameter in net.parameters():
+            if parameter.ndim > 1:
+                nn.init.normal_(parameter, std=1.5 / parameter[0].numel() ** 0.5)
+    x, e = _x("dinov2"), torch.arange(24.0)
+    if first == "components":
+        assert seewhy.principal_components(net, x).parameters["layer"] == "encoder.layer.2.norm1"
+    elif first == "everything":
+        assert seewhy.explain(net, x, method="eigen-cam").layer == "layernorm"
+    else:
+        every = seewhy.targets.Similarity(torch.arange(25.0 * 24), element="last_hidden_state")
+        assert seewhy.explain(net, x, method="grad-cam", target=every).layer == "layernorm"
+    found = seewhy.explain(net, x, method="grad-cam", target=seewhy.targets.Similarity(e))
+    assert found.layer == "encoder.layer.2.norm1"
+    assert found.status.ok

@@ -19,6 +19,7 @@ from seewhy.core.intercept.backward_rules import rule_name
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.places import AUTO, INPUT, as_torch, find_place, place_name
 from seewhy.core.schedule.jobs import Outline
+from seewhy.core.targets import Everything, ReadOut
 from seewhy.errors import CapabilityError, UnknownName, UsageError
 from seewhy.models import Model
 from seewhy.registry import FORWARD_ONLY, REDUCTIONS, Method, Need
@@ -81,7 +82,9 @@ class Plan:
                 asked.append(number)
                 outlines.append(outline)
                 own.append(given | ({"layers": layers} if method.card.several_layers else {}))
-        wanted = Wanted(model, request.target, images, classless=all(map(_looks_at_no_class, methods)))
+        classless = all(map(_looks_at_no_class, methods))
+        instead = None if not classless else Everything() if call == "explain" else ReadOut()
+        wanted = Wanted(model, request.target, images, classless=instead)
         if wanted.paired and len(set(map(str, request.target))) == images <= _FEW:
             network.note(_PAIRED.format(images))
         check_contrast(request.contrast, model)

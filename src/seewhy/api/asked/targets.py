@@ -46,10 +46,10 @@ class Wanted:
     at once) or ``"top-k"``. Words also make ``"cat vs dog"`` (a margin), ``"P(cat)"`` (a probability), ``"output 0"``
     (a regression) and ``"similar:other.jpg"`` (the similarity to another picture). Of a detector the top class is the
     surest object. For one image, a list explains each of its entries; for several images a list has one entry (or one
-    list) per image. ``classless`` says that nobody looks at a class: then a model that has none needs no target.
+    list) per image. ``classless`` stands in for the top class of a model that has none, where nobody looks at a class.
     """
 
-    def __init__(self, model: Model, target: Any, images: int, *, classless: bool = False) -> None:
+    def __init__(self, model: Model, target: Any, images: int, *, classless: t.Target | None = None) -> None:
         self._model, self._classless = model, classless
         #: targets as they are asked of the network: pictures that something is to be similar to have gone through it
         self._embedded: dict[Any, t.Target] = {}
@@ -138,8 +138,8 @@ class Wanted:
         fixed = self._fixed(spec)
         if fixed is not None:
             return [_in_range(fixed, outputs)]
-        if spec is None and self._classless and not _has_classes(outputs):
-            return [t.Everything()]
+        if spec is None and self._classless is not None and not _has_classes(outputs):
+            return [self._classless]
         if outputs.found is not None:
             return _objects(outputs.found[row], spec)
         logits = outputs.logits.detach()

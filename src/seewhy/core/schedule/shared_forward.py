@@ -22,12 +22,13 @@ from seewhy.core.layers.candidates import take
 from seewhy.core.layers.choice import Chooser, check_reached, choose, prove_places
 from seewhy.core.network.one_by_one import one_by_one
 from seewhy.core.network.outputs import Outputs
-from seewhy.core.network.places import AUTO, INPUT
+from seewhy.core.network.places import AUTO, INPUT, elements
 from seewhy.core.schedule.attempts import Apart
 from seewhy.core.schedule.batch_mates import each_of, look
 from seewhy.core.schedule.jobs import Job, Outline, Runner
 from seewhy.core.schedule.needs import closed_at, shared_demand, widened
 from seewhy.core.schedule.spot_checks import CallSpot, spot_of
+from seewhy.core.targets import Target
 from seewhy.errors import CapabilityError
 
 __all__ = ["SharedForward"]
@@ -140,7 +141,8 @@ class SharedForward:
             began = time.perf_counter()
             choice = choose(self._session, forward, asked, chooser)
             self.auto = choice.candidate.name
-            if choice.general and not self._layers:  # which branch of a detector matters is each object's own
+            # which branch of a detector matters is each object's own, and so are the tokens that features are read from
+            if choice.general and not self._layers and _alike(forward.outputs, asked):
                 chooser.remember(self._session.size, self.auto)
             self._spent.events.append(Event(seconds=time.perf_counter() - began, checks=choice.samples))
             if not take(forward, choice.candidate):  # rewritten in place later in the forward: capture it this time
@@ -185,3 +187,9 @@ class SharedForward:
         self.seconds_each = seconds / batch
         self._spent.events.append(Event(batch * forward.runs, 0, seconds, checks=forward.checks))
         return forward
+
+
+def _alike(outputs: Outputs, asked: Sequence[Sequence[Target]]) -> bool:
+    """Whether all targets of this network read the tensor that those ``asked`` for do: the only one, or the scores."""
+    free = any(target.free for targets in asked for target in targets)
+    return not free or len(elements(outputs.raw)) < 2

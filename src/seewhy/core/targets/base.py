@@ -39,6 +39,11 @@ class Target(ABC):
         """The class that the target is about, if it is about one."""
         return None
 
+    @property
+    def free(self) -> bool:
+        """Whether it may read any of several tensors that a network gives, where others read the scores alone."""
+        return False
+
     @abstractmethod
     def __call__(self, output: Outputs) -> Tensor:
         """The score of every sample, shape [B]."""
@@ -95,6 +100,11 @@ class Combination(Target):
     def index(self) -> int | None:
         """The class."""
         return next((target.index for weight, target in self.terms if weight > 0 and target.index is not None), None)
+
+    @property
+    def free(self) -> bool:
+        """Whether any of them may read another tensor than the scores."""
+        return any(target.free for _, target in self.terms)
 
     def __call__(self, output: Outputs) -> Tensor:
         """Every sample's score, [B]."""

@@ -89,6 +89,11 @@ class Similarity(Target):
         """Layers whose activations the target reads."""
         return (self.layer,) if self.layer else ()
 
+    @property
+    def free(self) -> bool:
+        """Whether it may read another tensor than the scores."""
+        return True
+
     def vector(self, output: Outputs) -> Tensor:
         """The model's own vector of every sample, [B, D]."""
         if not self.layer:
@@ -174,6 +179,11 @@ class Custom(Target):
 
     function: Callable[[Any], Tensor]
 
+    @property
+    def free(self) -> bool:
+        """Whether it may read another tensor than the scores."""
+        return True
+
     def __call__(self, output: Outputs) -> Tensor:
         """Every sample's score, [B]."""
         values = self.function(output.raw)
@@ -191,6 +201,11 @@ class Custom(Target):
 class Everything(Target):
     """The sum of all that the model puts out: what stands in for a class where a method looks at none."""
 
+    @property
+    def free(self) -> bool:
+        """Whether it may read another tensor than the scores."""
+        return True
+
     def __call__(self, output: Outputs) -> Tensor:
         """Every sample's score, [B]."""
         tensors = _each(output)
@@ -206,6 +221,11 @@ class ReadOut(Target):
     """A number that depends on the tokens from which a network's answer is read: a sum of the rows of numbers that it
     gives for each image, its scores before a final softmax or its features, each number with a weight of its own (a
     normalised row sums to nothing); of all that it puts out where there is no row."""
+
+    @property
+    def free(self) -> bool:
+        """Whether it may read another tensor than the scores."""
+        return True
 
     def __call__(self, output: Outputs) -> Tensor:
         """Every sample's score, [B]."""
