@@ -22,6 +22,9 @@ module: nn.Module = nn.Sequential(
     nn.Conv2d(3, 8, 3, stride=2), nn.ReLU(), nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(128, 2)
 ).eval()
 network: nn.Module = torchvision.models.resnet18().eval()
+transformer: nn.Module = torchvision.models.VisionTransformer(64, 16, 2, 3, 24, 32)
+transformer.heads = nn.Identity()
+transformer.eval()
 model: seewhy.Model = replace(  # its labels, and a network and a size that are quicker
     seewhy.load("builtin"),
     preprocess=seewhy.Preprocess(size=(80, 80), resize=88),
