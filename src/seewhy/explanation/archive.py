@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["decode", "encode", "load", "save"]
 
 _FORMAT, _VERSION = "seewhy explanation", 1
-_ARRAYS = ("values", "input", "image", "colours")
+_ARRAYS = ("values", "input", "image", "colours", "frames")
 _PLAIN = (
     ("method", str),
     ("target", str),
@@ -47,9 +47,10 @@ _PLAIN = (
     ("map_unit", str),
     ("window", tuple | None),
     ("inputs", dict),
+    ("axes", str),
 )
 #: what files of earlier versions do not hold
-_LATER: dict[str, Any] = {"map_unit": "", "window": None, "inputs": {}}
+_LATER: dict[str, Any] = {"map_unit": "", "window": None, "inputs": {}, "axes": ""}
 # No photo has more pixels; a forged size must not make .map ask for all memory.
 _MOST_PIXELS = 1 << 28
 E = TypeVar("E", bound="Explanation")

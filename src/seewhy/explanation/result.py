@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seewhy.errors import UsageError
-from seewhy.explanation import archive, conventions, figure, page, picture, several_inputs
+from seewhy.explanation import archive, conventions, figure, page, picture, several_inputs, video
 from seewhy.explanation.parts import Cost, Prediction, Status
 from seewhy.explanation.plain import describe
-from seewhy.render import SUFFIXES, check, resize, write
+from seewhy.render import SUFFIXES, check, resize, write, write_bytes
 
 if TYPE_CHECKING:
     import os
@@ -37,7 +37,8 @@ class Explanation:
     and bottom in fractions of its width and height, beyond 0 and 1 where it was padded; ``photo`` the whole photo,
     where ``image`` shows less of it: what pictures are drawn on. It is not saved.
     ``inputs`` are the shapes [C, *size] of several inputs, by name, whose numbers make one row of ``values``; `part`
-    gives each input's own, with its picture of ``views``, which are not saved.
+    gives each input's own, with its picture of ``views``, which are not saved. ``axes`` are the names of the positions,
+    where somebody gave them: ``"THW"`` of a video, whose ``frames`` are what the model saw, uint8 ``[T, H, W, 3]``.
     ``colours`` are the signed values ``[3, h, w]`` of red, green and blue of a guided map, for `relief`. ``positive``
     maps are drawn without their negative part, which ``values`` keep. ``tensor`` carries a graph where one
     was asked for; it is not saved. Two explanations are equal only if they are the same object. Raises
@@ -72,6 +73,8 @@ class Explanation:
     colours: NDArray[Any] | None = field(default=None, repr=False)
     inputs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     views: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict, repr=False)
+    axes: str = ""
+    frames: NDArray[np.uint8] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         values = np.asarray(self.values)
@@ -133,6 +136,17 @@ class Explanation:
             )
         return plane
 
+    def frame(self, index: int) -> Explanation:
+        """The explanation of one frame of a video: its values [h, w] (of coarser steps of time, between the two nearest
+        of them), its picture, and all else of the whole. Raises `UsageError` for no video, and for no such frame."""
+        return video.frame(self, index)
+
+    def montage(self, **options: Any) -> Image.Image:
+        """Frames of a video with the map over them, in one scale of colours: ``frames`` of them, evenly spaced, in
+        ``columns``, each ``cell`` pixels wide; ``cmap``, ``opacity``, ``mode`` as in `overlay`. Raises `UsageError` for
+        no video."""
+        return video.montage(self, **options)
+
     def part(self, name: str) -> Explanation:
         """The explanation of one of several `inputs` that were explained at once: its values [*size], or [C, *size]
         where channels are kept, its picture, and the target, score and status of the whole.
@@ -179,9 +193,9 @@ class Explanation:
         return picture.relief(self, width=width)
 
     def figure(self, **options: Any) -> Image.Image:
-        """Photo and overlay, and the relief of a guided map, titled, with a colorbar; options: `overlay`'s, and
+        """Photo and overlay (of a video its `montage`), and the relief of a guided map, titled, with a colorbar; options: `overlay`'s, and
         ``cell`` and ``header``. ``width`` is that of each picture, the same as ``cell``."""
-        return figure.figure(self, **options)
+        return video.montage(self, **options) if video.is_video(self) else figure.figure(self, **options)
 
     def figure_svg(self, **options: Any) -> str:
         """The figure of `figure` as an SVG document; ``dpi`` is how many of its pixels make an inch."""
@@ -205,14 +219,16 @@ class Explanation:
         **options: Any,
     ) -> Path:
         """The file written: ``.png``, ``.jpg``, ``.svg``, ``.pdf`` hold a picture, ``.npz`` all but ``tensor`` and
-        ``photo``.
+        ``photo``; ``.gif`` is a video's frames with the map over them, ``duration`` milliseconds each.
 
         ``picture`` is ``"figure"``, ``"overlay"``, ``"heatmap"`` or ``"relief"`` (an SVG is always the figure);
         ``options`` are that picture's, ``dpi`` how many of its pixels are printed an inch. Raises `UsageError` for
         another suffix, another picture, and for a file that exists unless ``force``.
         """
-        path = check(path, (*SUFFIXES, ".npz"), force=force)
+        path = check(path, (*SUFFIXES, ".npz", ".gif"), force=force)
         suffix = path.suffix.lower()
+        if suffix == ".gif":
+            return write_bytes(video.film(self, **options), path, force=force)
         makers = {"figure": self.figure, "overlay": self.overlay, "heatmap": self.heatmap, "relief": self.relief}
         if picture not in makers:
             raise UsageError(f"no picture {picture!r} of an explanation; use one of {', '.join(makers)}")

@@ -143,6 +143,7 @@ def records(
     batch = len(items)
     package = registry.package(method.name)
     origin = {**origin, "package": package} if package else origin
+    order = None if model.inputs is None else model.inputs.order
     said = [words] if (words := several_rows(outputs.raw, batch)) else []
     explanations = []
     for row, item in enumerate(items):
@@ -183,6 +184,8 @@ def records(
                 photo=item.photo,
                 window=item.window,
                 inputs=_inputs(item, numbers),
+                axes=order.positions if order is not None else "",
+                frames=item.frames,
                 views={name: part.view for name, part in item.parts.items() if part.view is not None},
                 colours=_red_first(model, done.colours[row]) if _of_input(done.colours, item) else None,
             )

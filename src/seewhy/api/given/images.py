@@ -23,14 +23,18 @@ _LITTLE = 0.1
 #: bytes of photos in their own pixels that one call keeps, and the longer side of those that come after them
 _PHOTOS, _SMALL = 512 * 2**20, 640
 
-__all__ = ["Item", "channels_first", "own_layout", "read_items", "same_shape"]
+#: the names of a video's positions
+FRAMES = "THW"
+
+__all__ = ["FRAMES", "Item", "channels_first", "own_layout", "read_items", "same_shape"]
 
 
 @dataclass(frozen=True, eq=False)
 class Item:
     """One image: its input [C, *size], the picture of it (uint8 [H, W, 3]) if there is one, its name and notes; the
     whole photo, where that shows more, and which part of it the picture is, as `Explanation.window`. ``parts`` are the
-    inputs of which its row is made, where several are explained at once."""
+    inputs of which its row is made, where several are explained at once; ``frames`` the pictures of a video, uint8
+    [T, H, W, 3]."""
 
     tensor: Tensor
     view: np.ndarray[Any, Any] | None
@@ -40,6 +44,7 @@ class Item:
     photo: np.ndarray[Any, Any] | None = None
     window: tuple[float, float, float, float] | None = None
     parts: Mapping[str, Item] = field(default_factory=dict)
+    frames: np.ndarray[Any, Any] | None = None
 
 
 def read_items(model: Model, image: Any) -> tuple[list[Item], bool]:
@@ -64,6 +69,8 @@ def read_items(model: Model, image: Any) -> tuple[list[Item], bool]:
         return _inputs(model, image)
     if isinstance(image, Tensor):
         image = _uint8_array(image)
+    if isinstance(image, np.ndarray) and model.inputs is not None and model.inputs.order is not None:
+        return _videos(model, image, model.inputs.order)
     if isinstance(image, np.ndarray) and image.ndim == 4:
         return list(_kept(_picture(model, one, f"image {n}") for n, one in enumerate(image))), len(image) == 1
     if isinstance(image, str | Path | Image.Image | np.ndarray | Photo):
@@ -188,8 +195,39 @@ def _ordered(model: Model, values: Tensor, order: AxisOrder) -> tuple[list[Item]
             f"layer of this model takes {takes}"
         )
     several = len(batch) > 1
-    rows = enumerate(batch.unbind())
-    return [Item(row, _view(model, row), f"input {n}" if several else "", False) for n, row in rows], not several
+    return [
+        Item(row, _view(model, row), f"input {n}" if several else "", False, frames=_frames(model, row, order))
+        for n, row in enumerate(batch.unbind())
+    ], not several
+
+
+def _frames(model: Model, row: Tensor, order: AxisOrder) -> np.ndarray[Any, Any] | None:
+    """The pictures that the frames of an input [C, T, H, W] stand for, [T, H, W, 3]; None where that is not known."""
+    if order.positions != FRAMES:
+        return None
+    views = [_view(model, row[:, n]) for n in range(row.shape[1])]
+    return np.stack([view for view in views if view is not None]) if all(v is not None for v in views) else None
+
+
+def _videos(model: Model, pixels: np.ndarray[Any, Any], order: AxisOrder) -> tuple[list[Item], bool]:
+    """Videos of uint8 pixels [T, H, W, 3], or several, [B, T, H, W, 3], preprocessed frame by frame."""
+    shape = pixels.shape
+    if order.positions != FRAMES or CHANNELS not in order.letters or pixels.ndim not in (4, 5) or 0 in shape:
+        raise UsageError(
+            f"pixels of shape {shape} with axes={order.letters!r}: frames are uint8 [T, H, W, 3] where the axes are "
+            "B, T, C, H and W; other inputs are float arrays, preprocessed"
+        )
+    alone = replace(model, inputs=None)
+    videos = pixels if pixels.ndim == 5 else pixels[None]
+    items = []
+    for n, video in enumerate(videos):
+        each = [_picture(alone, one) for one in video]
+        tensor = torch.stack([item.tensor for item in each], 1)
+        views = [item.view for item in each if item.view is not None]
+        name = f"video {n}" if len(videos) > 1 else ""
+        frames = np.stack(views) if len(views) == len(each) else None
+        items.append(Item(tensor, None, name, True, each[0].notes, frames=frames))
+    return items, len(videos) == 1
 
 
 def _axes(axes: int, last: bool) -> str:
