@@ -67,14 +67,23 @@ class Question:
             out = self.forward(*self.x, *self.extra)
         if isinstance(out, torch.futures.Future):
             raise Else("answers that come later")
-        return out if isinstance(out, Tensor) else torch.as_tensor(out) if isinstance(out, int | float) else torch.zeros(1)
+        if isinstance(out, int | float):
+            raise Else("scores that are no tensors")
+        return out if isinstance(out, Tensor) else torch.zeros(1)
 
     def one_for_all(self) -> None:
         """Take one answer of the network's to be that for all of the batch."""
         out = self._gives()
+        if not out.is_floating_point():
+            raise Else("scores that are whole numbers")
+        if self.left.get("target") is None and out.numel() not in (1, self.batch):
+            raise Else("several scores at once")
         if out.ndim and not self.whole:
             twice = [torch.cat([x, x]) for x in self.x]
-            held = [torch.cat([v, v]) if isinstance(v, Tensor) and v.ndim and len(v) == self.batch else v for v in self.extra]
+            held = [
+                torch.cat([v, v]) if isinstance(v, Tensor) and v.ndim and len(v) == self.batch else v
+                for v in self.extra
+            ]
             with torch.no_grad():
                 self.whole = len(self.forward(*twice, *held)) == len(out) == 1
         if self.whole and self.left.get("target") is None and out.numel() > 1:
@@ -175,7 +184,9 @@ class Question:
             image = x[0] if len(keys) == 1 else dict(zip(keys, x, strict=True))
             if layers:
                 names = [self.place(model, layer, at_input) for layer in layers]
-                many = [[f"{name}[{k}]" for k in range(n)] or [name] for name, n in zip(names, counts or [0], strict=True)]
+                many = [
+                    [f"{name}[{k}]" for k in range(n)] or [name] for name, n in zip(names, counts or [0], strict=True)
+                ]
                 asked["layer"] = [name for one in many for name in one]
             if method == "layer-activation":
                 asked["target"] = _anything
@@ -220,13 +231,20 @@ class Question:
         values = [torch.from_numpy(np.stack([maps[n].values for maps in found])) for n in range(len(found[0]))]
         raws = [tensor for one in gave for tensor in _tuple(one)]
         values = [
-            value if value.shape == raw.shape else value.movedim(1, -1) for value, raw in zip(values, raws, strict=True)
+            value.movedim(1, -1) if value.shape != raw.shape and value.ndim == raw.ndim else value
+            for value, raw in zip(values, raws, strict=True)
         ]  # channels first, where the layer has them last
         rest, shown = iter([value.to(self.x[0]) for value in values]), []
         for count in counts:
             own = tuple(next(rest) for _ in range(count or 1))
             shown.append(own if count else own[0])
-        residuals = [self._missed([maps[n] for maps in found]) for n in range(len(found[0]))]
+        residuals, at = [], 0
+        for count in counts:  # of a layer's several tensors together
+            missed = self._missed([maps[at] for maps in found])
+            for n in range(at + 1, at + (count or 1)):
+                missed = missed + values[n].to(missed).flatten(1).sum(1)
+            residuals.append(missed)
+            at += count or 1
         return (shown if several else shown[0]), residuals if several else residuals[0]
 
     def _gave(self, layer: nn.Module, at_input: bool) -> Any:
@@ -281,6 +299,8 @@ def _pick(index: Any) -> Callable[[Tensor], Tensor]:
     where = (slice(None), *(index if isinstance(index, tuple) else (index,)))
 
     def picked(out: Tensor) -> Tensor:
+        if len(where) < out.ndim and out[where].numel() == len(out):
+            return out[where].reshape(len(out))
         if len(where) != out.ndim:
             raise AssertionError(f"target {index} for an output {tuple(out.shape)}")
         return out[where]
@@ -333,6 +353,8 @@ def _distribution(q: Question) -> dict[str, tuple[Any, ...]]:
 
 def _integrated(q: Question) -> Any:
     delta, given = q.take("return_convergence_delta", False), _quadrature(q) | _shares(q)
+    if delta and not q.asked.multiplies_by_inputs:
+        raise Else("the residual of slopes")
     values, missed = q.at_inputs("integrated-gradients", reduce="none", by_input=_baselines(q), **given)
     return q.result(values, missed if delta else None)
 
@@ -378,6 +400,7 @@ def _guided_grad_cam(q: Question) -> Any:
 
 def _lrp(q: Question) -> Any:
     delta = q.take("return_convergence_delta", False)
+    _check_one_score(q)
     q.take("verbose")
     if any(hasattr(part, "rule") for part in q.forward.modules()):
         raise Else("rules set on modules")
@@ -385,8 +408,16 @@ def _lrp(q: Question) -> Any:
     return q.result(values, missed if delta else None)
 
 
+def _check_one_score(q: Question) -> None:
+    """Raise `Else` where the relevance of several scores at once is asked for."""
+    out = q._gives()
+    if q.left.get("target") is None and out.numel() != q.batch:
+        raise Else("several scores at once")
+
+
 def _layer_lrp(q: Question) -> Any:
     delta = q.take("return_convergence_delta", False)
+    _check_one_score(q)
     q.take("verbose")
     if any(hasattr(part, "rule") for part in q.forward.modules()):
         raise Else("rules set on modules")
