@@ -236,6 +236,17 @@ def test_the_tower_of_words_is_left_out(first: bool) -> None:
         np.testing.assert_allclose(other.values, one.values, atol=1e-12)
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_towers_that_nothing_tells_apart_are_refused(first: bool) -> None:
+    """The forward hides the graph, so that no path leads from the picture to its own tower."""
+    net, x = Towers(first, cut=True).double().eval().requires_grad_(False), image(5, batch=1)
+    for ask in (seewhy.attention, lambda *asked: seewhy.explain(*asked, method="attention-rollout", target=1)):
+        with pytest.raises(CapabilityError, match="which of it the picture reaches cannot be told") as raised:
+            ask(net, x)
+        assert "\n" not in str(raised.value)
+        assert "1 rows of 17 tokens, 3 rows of 37 tokens" in str(raised.value)
+
+
 def test_clip_by_output_attentions() -> None:
     small = {
         key: value for key, value in _SMALL.items() if key not in ("image_size", "patch_size", "attn_implementation")

@@ -130,9 +130,17 @@ def check(weights: Sequence[Tensor], batch: int) -> None:
 
 def reached(forward: Forward) -> list[int]:
     """The numbers, from 0, of the attention calls that the picture reaches, in order; of all where torch records no
-    path to any of them: a forward that is cut says nothing."""
+    path to any of them (a forward that is cut says nothing) and they are of one kind. Raises `CapabilityError` where
+    they are of several: some may be another tower's."""
     weights = forward.attention.weights
     led = [number for number, weight in enumerate(weights) if leads_to(weight, forward.leaf)]
+    kinds = {(len(weight), weight.shape[-1]) for weight in weights}
+    if not led and len(kinds) > 1:
+        told = ", ".join(f"{rows} rows of {tokens} tokens" for rows, tokens in sorted(kinds))
+        raise CapabilityError(
+            "torch records no path from the picture to any attention (no_grad or detach in the forward?), and there is "
+            f"attention of several kinds ({told}): which of it the picture reaches cannot be told; {INSTEAD}"
+        )
     return led or list(range(len(weights)))
 
 
