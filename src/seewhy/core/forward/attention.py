@@ -106,7 +106,7 @@ class LayerAttention:
 INSTEAD = "class activation and gradient methods (--method grad-cam, saliency) work on it"
 
 #: of a forward in which no attention was met
-_NONE = f"no attention was seen in this forward: the model is no transformer; {INSTEAD}"
+_NONE = f"no attention was seen in this forward: the model is no transformer, or attends in a way of its own; {INSTEAD}"
 
 
 def check(weights: Sequence[Tensor], batch: int) -> None:
