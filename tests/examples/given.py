@@ -98,6 +98,22 @@ class Towers(nn.Module):
         return {"logits_per_image": self.see(pixel_values).mean((2, 3)) @ self.words(input_ids).mean(1).T}
 
 
+class Film(nn.Module):
+    """A network of pictures, frame by frame."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.back = nn.Sequential(nn.Conv2d(3, 8, 16, stride=16), nn.ReLU())
+        self.head = nn.Linear(8, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scores [B, 2] of [B, T, C, H, W]."""
+        each: Tensor = self.head(self.back(x.flatten(0, 1)).mean((2, 3)))
+        return each.reshape(*x.shape[:2], -1).mean(1)
+
+
 siamese, late_fusion, clip = Siamese().eval(), LateFusion().eval(), Towers().eval()
+video_network = Film().eval()
+frames: Any = np.random.default_rng(0).integers(0, 255, (4, 240, 320, 3), dtype=np.uint8)
 first, second = batch[:1], batch[1:]
 prompts: Tensor = torch.tensor([[1, 2, 3], [1, 2, 4]])

@@ -130,9 +130,7 @@ class Question:
         are those of a picture."""
         letters = [("N" if self.whole else "B") + _LETTERS[: x.ndim - 1] for x in self.x]
         inputs = {len(self.x) + n: value for n, value in enumerate(held)}
-        axes = None if plain else {n: one for n, one in enumerate(letters)}
-        if axes is not None and self.whole:
-            axes = {n: "NM"[:1] + one[1:] for n, one in axes.items()}
+        axes = None if plain else dict(enumerate(letters))
         return seewhy.wrap(
             self.forward, inputs=inputs, explained=tuple(range(len(self.x))), axes=axes, differentiable=True
         )

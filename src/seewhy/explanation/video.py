@@ -38,8 +38,8 @@ def check(explanation: Explanation) -> None:
     """Raise `UsageError` unless it is of a video."""
     if not is_video(explanation):
         raise UsageError(
-            f"{explanation.method} of {explanation.target!r} is of no video: its input has size {explanation.size}, and "
-            "no axes= said which of it are frames (seewhy.wrap(model, axes='BTCHW'))"
+            f"{explanation.method} of {explanation.target!r} is of no video: its input has size {explanation.size}, "
+            "and no axes= said which of it are frames (seewhy.wrap(model, axes='BTCHW'))"
         )
 
 

@@ -1,8 +1,8 @@
 """Layouts: takes the shape of an activation, gives where its channels and positions are; never runs a model.
 
 Whatever a layer's own axes are, formulas see [B, C, *positions]: convolutions in 1, 2 or 3 dimensions, channels-last
-blocks (Swin), and token sequences (ViT), whose prefix tokens (class, registers) are set aside. Frames of a video may lie
-in the batch, one behind the other.
+blocks (Swin), and token sequences (ViT), whose prefix tokens (class, registers) are set aside. Frames of a video may
+lie in the batch, one behind the other.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class Layout:
 
     ``tokens``: the positions are one axis, in raster order or in that of ``order``, the numbers of the tokens at each
     position, counted from the first one behind the prefix; a token that it leaves out has none. ``axes`` are the
-    positions' axes where they are others than those that are left; ``batch`` is the axis of the images. ``frames`` is how
-    many images of the batch are the first axis of the positions of one: those of each video, one behind the other.
+    positions' axes where they are others than those that are left; ``batch`` is the axis of the images. ``frames`` is
+    how many images of the batch are the first axis of the positions of one: those of each video, one behind the other.
     """
 
     channel: int
