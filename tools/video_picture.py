@@ -1,4 +1,4 @@
-"""``python -m tools.video_picture``: the picture of docs/models.md, a film of one photo that a camera moves over, seen by
+"""``python -m tools.video_picture``: the picture of a video in docs/models.md, one photo that a camera moves over, seen by
 the built-in network frame by frame."""
 
 from __future__ import annotations

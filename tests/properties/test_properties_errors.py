@@ -15,7 +15,7 @@ from seewhy.registry import methods
 
 #: budgets by family that leave an error to measure on a network of this size
 _BUDGETS = {"perturbation": {"n": 200, "cells": 3}, "gradient": {"n": 24}, "cam": {"n": 24}}
-_OWN = {"hsic": {"n": 160}, "sobol": {"n": 352}}
+_OWN = {"hsic": {"n": 160}, "sobol": {"n": 352}, "layer-expected-gradients": {"n": 64}}
 
 
 def _asked(name: str, case: Case) -> dict[str, Any]:

@@ -126,8 +126,8 @@ class Question:
         return several if len(several) == len(self.x) else several * len(self.x)
 
     def model(self, held: Sequence[Any], plain: bool) -> seewhy.Model:
-        """The network as it is called: all inputs explained, the others held; ``plain`` where the axes of the only input
-        are those of a picture."""
+        """The network as it is called: all inputs explained, the others held; ``plain`` where the axes of the only
+        input are those of a picture."""
         letters = [("N" if self.whole else "B") + _LETTERS[: x.ndim - 1] for x in self.x]
         inputs = {len(self.x) + n: value for n, value in enumerate(held)}
         axes = None if plain else dict(enumerate(letters))

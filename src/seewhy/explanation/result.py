@@ -193,8 +193,8 @@ class Explanation:
         return picture.relief(self, width=width)
 
     def figure(self, **options: Any) -> Image.Image:
-        """Photo and overlay (of a video its `montage`), and the relief of a guided map, titled, with a colorbar; options:
-        `overlay`'s, and ``cell`` and ``header``. ``width`` is that of each picture, the same as ``cell``."""
+        """Photo and overlay (of a video its `montage`), and the relief of a guided map, titled, with a colorbar;
+        options: `overlay`'s, and ``cell`` and ``header``. ``width`` is that of each picture, the same as ``cell``."""
         return video.montage(self, **options) if video.is_video(self) else figure.figure(self, **options)
 
     def figure_svg(self, **options: Any) -> str:

@@ -76,8 +76,8 @@ def _at(values: NDArray[Any], index: int, count: int, channels: bool) -> NDArray
     place = min(max((index + 0.5) * steps / count - 0.5, 0.0), steps - 1.0)
     low = int(place)
     high, share = min(low + 1, steps - 1), place - low
-    first, second = values.take(low, axis), values.take(high, axis)
-    return first if share == 0 else (1 - share) * first + share * second
+    between: NDArray[Any] = (1 - share) * values.take(low, axis) + share * values.take(high, axis)
+    return values.take(low, axis) if share == 0 else between
 
 
 def _looks(explanation: Explanation, indices: list[int], **options: Any) -> tuple[list[Explanation], float]:

@@ -70,7 +70,7 @@ def layer_expected_gradients(
     >>> seewhy.explain(net, torch.rand(3, 8, 8), method="layer-expected-gradients", **asked).values.shape
     (6, 6)
     """
-    if n % 2 or not sigma >= 0:
+    if n < 1 or n % 2 or not sigma >= 0:
         raise UsageError(f"n={n}, sigma={sigma}: draws come in pairs, so n is even, and sigma is 0 or more")
     batch = input.shape[0]
     own = noise_references(input, bounds, n // 2, seed) if references is None else references.to(input)[None]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Self
 
@@ -45,6 +46,7 @@ from seewhy.core.network.axes import check_axes
 from seewhy.core.network.layouts import Layout
 from seewhy.core.network.outputs import Outputs
 from seewhy.core.network.places import ATTENTION
+from seewhy.core.perturb.noise import fingerprint
 from seewhy.core.schedule.attempts import differing
 from seewhy.core.schedule.jobs import (
     UNANSWERED,
@@ -126,7 +128,7 @@ class Engine:
         interrupted = False
         try:
             while any(runner.result is None for runner in runners):
-                if not self._backward(runners):
+                if not (self._backward(runners) or self._lifted(runners)):
                     self._stream(runners)
         except KeyboardInterrupt:
             if not salvage(runners):
@@ -177,6 +179,8 @@ class Engine:
         match ask:
             case asks.Gradient() | asks.Stream():
                 return UNANSWERED
+            case asks.Multipliers() if ask.baseline is not None:
+                return UNANSWERED  # many are asked for, one after the other, by all targets
             case asks.Targets():
                 return job.targets
             case asks.Here():
@@ -282,8 +286,6 @@ class Engine:
         if isinstance(ask, asks.Multipliers):
             baseline = self._supplied(runner, "baseline") if ask.baseline is None else ask.baseline
             propagated, event = self.propagation.multipliers(baseline, place, job.targets, method)
-            if ask.baseline is not None:
-                self.propagation.forget(baseline)
         else:
             propagated, event = self.propagation.flow(ask, place, ask.targets or job.targets, method)
         runner.depends &= propagated.depends
@@ -291,6 +293,20 @@ class Engine:
         for log in (self.spent, runner.spent):
             log.events.extend(entry for entry in (event, spent) if entry not in log.events)
         return propagated
+
+    def _lifted(self, runners: Sequence[Runner]) -> bool:
+        """Compare with one baseline of many, for all that wait for it. False if nobody does."""
+        pending = self._pending(runners, asks.Multipliers)
+        if not pending:
+            return False
+        baseline, keys = pending[0][2].baseline, [tuple(fingerprint(ask.baseline)) for _, _, ask in pending]
+        waiting = [entry for entry, key in zip(pending, keys, strict=True) if key == keys[0]]
+        for runner, at, ask in waiting:
+            runner.answers[at] = self._propagated(runner, replace(ask, baseline=baseline))
+        self.propagation.forget(baseline)
+        for runner in distinct(waiting):
+            self._resume(runner)
+        return True
 
     def _pending(self, runners: Sequence[Runner], kind: type) -> list[tuple[Runner, int, Any]]:
         return [
