@@ -1,5 +1,5 @@
-"""``python -m tools.video_picture``: the picture of a video in docs/models.md, one photo that a camera moves over, seen by
-the built-in network frame by frame."""
+"""``python -m tools.video_picture``: the picture of a video in docs/models.md, one photo that a camera moves over, seen
+by the built-in network frame by frame."""
 
 from __future__ import annotations
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 import seewhy
 from networks import image, make
@@ -31,6 +33,39 @@ def test_pytorch_grad_cam(method: str, seed: int) -> None:
         mine = each.convention("pytorch-grad-cam")
         assert mine.dtype == expected.dtype
         np.testing.assert_allclose(mine, expected, atol=1e-5)
+
+
+@each_seed
+def test_volumes(seed: int) -> None:
+    """Maps of a layer of a 3-D network: pytorch-grad-cam's to 1e-5, with its cubic zoom, Captum's and torchcam's to 1e-6."""
+    library, outputs = (
+        pytest.importorskip("pytorch_grad_cam"),
+        pytest.importorskip("pytorch_grad_cam.utils.model_targets"),
+    )
+    attr, methods = pytest.importorskip("captum.attr"), pytest.importorskip("torchcam.methods")
+    torch.manual_seed(seed)
+    net = nn.Sequential(nn.Conv3d(2, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(4, 3)).eval()
+    x = torch.randn(1, 2, 6, 8, 7)
+    found = seewhy.explain(net, x, method="grad-cam", target=1, layer="1")
+    with library.GradCAM(net, [net[1]]) as cam:
+        theirs = cam(x.clone(), [outputs.ClassifierOutputTarget(1)])[0]
+    np.testing.assert_allclose(found.convention("pytorch-grad-cam"), theirs, atol=1e-5)
+    plain = attr.LayerGradCam(net, net[1]).attribute(x.clone(), 1).detach()
+    np.testing.assert_allclose(found.convention("captum"), plain[0], atol=1e-6)
+    large = attr.LayerAttribution.interpolate(plain, (6, 8, 7))[0]
+    np.testing.assert_allclose(found.convention("captum", upsample=True), large, atol=1e-6)
+    with methods.GradCAM(net, "1", input_shape=(2, 6, 8, 7)) as extractor:
+        (own,) = extractor(1, net(x.clone()))
+    np.testing.assert_allclose(found.convention("torchcam"), own[0].detach(), atol=1e-5)
+
+
+def test_full_grad_is_stretched_as_any_map() -> None:
+    case, x = make("conv-bn-relu", 1), image(1, batch=1)
+    found = seewhy.explain(case.net, x, method="full-grad", target=1)
+    stretched = np.maximum(found.values, 0)
+    np.testing.assert_allclose(
+        found.convention("pytorch-grad-cam"), (stretched - stretched.min()) / np.ptp(stretched), atol=1e-6
+    )
 
 
 @each_seed

@@ -7,7 +7,9 @@ norm(x, eps) = (x - min x) / (max x - min x + eps):
 ====================  ================================================================================================
 ``captum``            ``attribute(...)``: the values with their channels, [C, H, W]; Saliency gives magnitudes;
                       LayerGradCam [1, h, w], and with ``upsample`` LayerAttribution.interpolate (nearest) [1, H, W]
-``pytorch-grad-cam``  norm(resize(norm(max(map, 0), 1e-7)), 1e-7), [H, W]; the resize is OpenCV's, bilinear
+``pytorch-grad-cam``  norm(resize(norm(max(map, 0), 1e-7)), 1e-7), [H, W]; the resize is OpenCV's, bilinear; of volumes
+                      norm(max(zoom(norm(max(map, 0))), 0)), [D, H, W], SciPy's cubic spline. Full-Grad's own map is
+                      stretched part by part before it is summed, which no finished map gives back
 ``torchcam``          norm(max(map, 0), 1e-8) at the layer's resolution, [h, w]; CAM itself without the max
 ``keras-vis``         ``visualize_saliency``: norm(max over channels of modified(g), 1e-7), [H, W]; ``visualize_cam``:
                       norm(zoom(max(map, 0)), 1e-7), [H, W]; the zoom is SciPy's cubic spline, overshoots and all
@@ -36,6 +38,8 @@ __all__ = ["CONVENTIONS", "convention"]
 
 #: what keras-vis' ``K.epsilon()`` is
 _EPSILON = 1e-7
+#: axes of a volume
+_VOLUME = 3
 #: keras-vis' gradient modifiers
 _MODIFIERS: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
     "none": lambda g: g,
@@ -62,7 +66,7 @@ def convention(explanation: Explanation, library: str, **options: Any) -> NDArra
 def _captum(explanation: Explanation, *, upsample: bool = False) -> NDArray[Any]:
     values = explanation.values
     if _is_cam(explanation):
-        values = _plane(explanation, "captum")[None]
+        values = _map(explanation, "captum")[None]
         return _nearest(values, explanation.size) if upsample else values
     if upsample:
         raise UsageError(f"upsample=True is for maps of a layer; {explanation.method} is at the input")
@@ -73,14 +77,17 @@ def _captum(explanation: Explanation, *, upsample: bool = False) -> NDArray[Any]
 
 
 def _pytorch_grad_cam(explanation: Explanation) -> NDArray[Any]:
-    positive = np.maximum(_plane(explanation, "pytorch-grad-cam"), 0)
-    full = resize(_stretched(positive, 1e-7).astype(np.float32), _size(explanation))
-    return _stretched(full, 1e-7).astype(np.float32)
+    small = _stretched(np.maximum(_map(explanation, "pytorch-grad-cam"), 0), _EPSILON).astype(np.float32)
+    if small.ndim == _VOLUME:
+        full = np.maximum(_zoomed(small, explanation.size), 0)
+    else:
+        full = resize(small, _size(explanation))
+    return _stretched(full, _EPSILON).astype(np.float32)
 
 
 def _torchcam(explanation: Explanation) -> NDArray[Any]:
-    plane = _plane(explanation, "torchcam")
-    return _stretched(plane if explanation.method == "cam" else np.maximum(plane, 0), 1e-8)
+    values = _map(explanation, "torchcam")
+    return _stretched(values if explanation.method == "cam" else np.maximum(values, 0), 1e-8)
 
 
 def _keras_vis(explanation: Explanation, *, grad_modifier: str | None = "") -> NDArray[Any]:
@@ -97,9 +104,7 @@ def _keras_vis(explanation: Explanation, *, grad_modifier: str | None = "") -> N
             raise UsageError(
                 f"grad_modifier={word!r} changes every gradient before the mean, which a map no longer holds"
             )
-        return _stretched(
-            _zoomed(np.maximum(modify(_plane(explanation, "keras-vis")), 0), _size(explanation)), _EPSILON
-        )
+        return _stretched(_zoomed(np.maximum(modify(_map(explanation, "keras-vis")), 0), _size(explanation)), _EPSILON)
     values = explanation.values
     if explanation.channels:
         return _stretched(modify(values).max(axis=0), _EPSILON)
@@ -114,8 +119,10 @@ def _is_cam(explanation: Explanation) -> bool:
     return explanation.layer is not None and "reduce" not in explanation.parameters
 
 
-def _plane(explanation: Explanation, library: str) -> NDArray[Any]:
-    if explanation.values.ndim != 2 or not _is_cam(explanation):
+def _map(explanation: Explanation, library: str) -> NDArray[Any]:
+    """One number for each position, of as many axes as the input has."""
+    one = _is_cam(explanation) or explanation.method == "full-grad"
+    if explanation.values.ndim != len(explanation.size) or not one:
         raise UsageError(f"{library} makes maps of a layer, such as grad-cam; this is {explanation.method}")
     return explanation.values
 
@@ -133,16 +140,16 @@ def _stretched(values: NDArray[Any], epsilon: float) -> NDArray[Any]:
 
 
 def _nearest(values: NDArray[Any], size: tuple[int, ...]) -> NDArray[Any]:
-    """[C, h, w] at ``size``: the value at floor(position * h / H), as torch's nearest."""
-    rows, columns = (np.arange(full) * have // full for full, have in zip(size, values.shape[1:], strict=True))
-    return values[:, rows[:, None], columns]
+    """[C, *positions] at ``size``: the value at floor(position * h / H) along every axis, as torch's nearest."""
+    picked = [np.arange(full) * have // full for full, have in zip(size, values.shape[1:], strict=True)]
+    return values[(slice(None), *np.ix_(*picked))]
 
 
-def _zoomed(values: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+def _zoomed(values: NDArray[Any], size: tuple[int, ...]) -> NDArray[Any]:
     try:
         from scipy.ndimage import zoom
     except ImportError as error:
-        raise CapabilityError("keras-vis zooms with SciPy: pip install 'seewhy[segment]'") from error
+        raise CapabilityError("this zoom is SciPy's: pip install 'seewhy[segment]'") from error
     return np.asarray(zoom(values, [full / have for full, have in zip(size, values.shape, strict=True)]))
 
 

@@ -210,8 +210,8 @@ def test_save_can_write_the_bare_pictures(make: Any, tmp_path: Path) -> None:
         explanation.save(tmp_path / "b.png", picture="map")
     with pytest.raises(UsageError, match=r"for the overlay alone name it b\.png"):
         explanation.save(tmp_path / "b.svg", picture="overlay")
-    with pytest.raises(UsageError, match=r"'\.gif'.*\.npz"):
-        explanation.save(tmp_path / "b.gif")
+    with pytest.raises(UsageError, match=r"'\.bmp'.*\.npz"):
+        explanation.save(tmp_path / "b.bmp")
     with pytest.raises(UsageError, match="takes no cell"):
         explanation.save(tmp_path / "b.npz", cell=320)
 
