@@ -114,7 +114,10 @@ def _part(chosen: Candidate, module: nn.Module) -> str:
 
 def _given(model: Model, image: Any) -> Tensor:
     """What the user gave, as a batch with its channels first; of pictures, the first and those as large."""
-    if isinstance(image, Tensor) and image.is_floating_point():  # frames and views as well: layers can be listed
+    named = model.inputs is not None and model.inputs.order is not None
+    if (
+        isinstance(image, Tensor) and image.is_floating_point() and not named
+    ):  # frames and views as well: layers can be listed
         one = image.ndim == intake(model.module).axes + 1
         return channels_first(model, image[None] if one else image)
     tensors = [item.tensor for item in read_items(model, image)[0]]

@@ -14,6 +14,7 @@ from seewhy.explanation.picture import (
     pixels,
     titles,
 )
+from seewhy.explanation.video import is_video, montage
 from seewhy.render import PERCENTILE, Cell, Colorbar, grid, grid_pdf, grid_svg
 from seewhy.render import limits as find_limits
 from seewhy.render import relief as draw_relief
@@ -39,20 +40,28 @@ _COARSE = 2
 
 def figure(explanation: Explanation, **options: Any) -> Image.Image:
     """See `Explanation.figure`."""
-    cells, rest = _figure(explanation, **options)
-    return grid([cells], **rest)
+    rows, rest = _rows(explanation, **options)
+    return grid(rows, **rest)
 
 
 def figure_svg(explanation: Explanation, *, dpi: float | None = None, **options: Any) -> str:
     """See `Explanation.figure_svg`."""
-    cells, rest = _figure(explanation, sharper=2, **options)
-    return grid_svg([cells], dpi=dpi, **rest)
+    rows, rest = _rows(explanation, sharper=2, **options)
+    return grid_svg(rows, dpi=dpi, **rest)
 
 
 def figure_pdf(explanation: Explanation, *, dpi: float | None = None, **options: Any) -> bytes:
     """See `Explanation.figure_pdf`."""
-    cells, rest = _figure(explanation, sharper=2, **options)
-    return grid_pdf([cells], dpi=dpi, **rest)
+    rows, rest = _rows(explanation, sharper=2, **options)
+    return grid_pdf(rows, dpi=dpi, **rest)
+
+
+def _rows(explanation: Explanation, *, sharper: int = 1, **options: Any) -> tuple[list[list[Cell]], dict[str, Any]]:
+    """The rows of a figure, and what else `seewhy.render.grid` takes."""
+    if is_video(explanation):
+        return montage(explanation, **options)
+    cells, rest = _figure(explanation, sharper=sharper, **options)
+    return [cells], rest
 
 
 def _figure(

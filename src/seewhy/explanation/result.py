@@ -145,7 +145,8 @@ class Explanation:
         """Frames of a video with the map over them, in one scale of colours: ``frames`` of them, evenly spaced, in
         ``columns``, each ``cell`` pixels wide; ``cmap``, ``opacity``, ``mode`` as in `overlay`. Raises `UsageError` for
         no video."""
-        return video.montage(self, **options)
+        video.check(self)
+        return figure.figure(self, **options)
 
     def part(self, name: str) -> Explanation:
         """The explanation of one of several `inputs` that were explained at once: its values [*size], or [C, *size]
@@ -195,7 +196,7 @@ class Explanation:
     def figure(self, **options: Any) -> Image.Image:
         """Photo and overlay (of a video its `montage`), and the relief of a guided map, titled, with a colorbar;
         options: `overlay`'s, and ``cell`` and ``header``. ``width`` is that of each picture, the same as ``cell``."""
-        return video.montage(self, **options) if video.is_video(self) else figure.figure(self, **options)
+        return figure.figure(self, **options)
 
     def figure_svg(self, **options: Any) -> str:
         """The figure of `figure` as an SVG document; ``dpi`` is how many of its pixels make an inch."""

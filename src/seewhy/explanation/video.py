@@ -11,11 +11,10 @@ import numpy as np
 
 from seewhy.errors import UsageError
 from seewhy.explanation.picture import bar_of, look, overlay, pixels, scale, titles
-from seewhy.render import PERCENTILE, Cell, grid
+from seewhy.render import PERCENTILE, Cell
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from PIL import Image
 
     from seewhy.explanation.result import Explanation
 
@@ -89,8 +88,8 @@ def _looks(explanation: Explanation, indices: list[int], **options: Any) -> tupl
 
 def montage(
     explanation: Explanation, *, frames: int | None = None, columns: int | None = None, cell: int = 200, **options: Any
-) -> Image.Image:
-    """See `Explanation.montage`."""
+) -> tuple[list[list[Cell]], dict[str, Any]]:
+    """The rows of cells of `Explanation.montage`, and what else `seewhy.render.grid` takes."""
     check(explanation)
     count = explanation.size[0]
     shown = min(frames or _SHOWN, count)
@@ -106,7 +105,8 @@ def montage(
     step = columns or min(_COLUMNS, shown)
     rows = [cells[at : at + step] for at in range(0, len(cells), step)]
     bar = bar_of(own[0], look(own[0], most=cell), options.get("cmap"), ends)
-    return grid(rows, cell=cell, header=" · ".join(titles(explanation)), colorbar=bar)
+    said = "; ".join(explanation.notes)
+    return rows, {"cell": cell, "header": " · ".join(titles(explanation)), "footer": said, "colorbar": bar}
 
 
 def _ends(explanation: Explanation, top: float) -> tuple[float, float]:

@@ -153,7 +153,8 @@ def test_pixels_of_frames_are_preprocessed_and_drawn(tmp_path: Path) -> None:
     with Image.open(found.save(tmp_path / "film.gif")) as film:
         assert film.n_frames == 6
         assert film.size == (64, 48)
-    assert found.save(tmp_path / "montage.png").exists()
+    for suffix in ("png", "svg", "pdf"):
+        assert found.save(tmp_path / f"montage.{suffix}").stat().st_size > 1000
     again = seewhy.Explanation.load(found.save(tmp_path / "video.npz"))
     np.testing.assert_array_equal(again.frame(-1).map, found.frame(5).map)
 
@@ -182,3 +183,11 @@ def test_what_cannot_be_is_said_in_a_line(net: Any, tmp_path: Path) -> None:
 
 def _volume() -> nn.Module:
     return nn.Sequential(nn.Conv3d(3, 2, 3), nn.Flatten(), nn.Linear(72, 2)).eval()
+
+
+def test_what_looks_inside_reads_a_video_as_the_network_has_it(net: Any) -> None:
+    model = seewhy.wrap(net, axes="BTCHW")
+    chosen = next(layer for layer in seewhy.layers(model, VIDEOS[:1]) if layer.chosen)
+    assert chosen.grid == (4, 8, 6)
+    with pytest.raises(CapabilityError, match="feature-maps draws grids of two axes; layer 'back'"):
+        seewhy.feature_maps(model, VIDEOS[:1])

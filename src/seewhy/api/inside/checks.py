@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
+from seewhy.api.given.images import own_layout
 from seewhy.api.listing import layers
 from seewhy.core.network.places import INPUT
 from seewhy.errors import CapabilityError, UsageError
@@ -18,7 +19,14 @@ def check_grid(model: Model, x: Tensor, method: str, place: str, shape: tuple[in
     """Refuse an activation of ``shape`` [B, C, *positions] that is no grid of pictures, naming a layer that is."""
     if len(shape) == 4:
         return
-    better = next((layer.name for layer in layers(model, x[:1]) if layer.chosen and len(layer.grid or ()) == 2), None)
+    better = next(
+        (
+            layer.name
+            for layer in layers(model, own_layout(model, x[:1]))
+            if layer.chosen and len(layer.grid or ()) == 2
+        ),
+        None,
+    )
     where = "the input" if place == INPUT else f"layer {place!r}"
     hint = f"take {better!r} (layer={better!r})" if better else "this model has no layer that does"
     raise CapabilityError(
