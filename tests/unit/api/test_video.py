@@ -191,3 +191,13 @@ def test_what_looks_inside_reads_a_video_as_the_network_has_it(net: Any) -> None
     assert chosen.grid == (4, 8, 6)
     with pytest.raises(CapabilityError, match="feature-maps draws grids of two axes; layer 'back'"):
         seewhy.feature_maps(model, VIDEOS[:1])
+
+
+def test_a_frame_that_nothing_reads_is_named() -> None:
+    """VideoMAE takes one frame more than it was made for, and leaves it out of every pair."""
+    model = seewhy.wrap(_transformer("videomae"), axes="BTCHW")
+    found = seewhy.explain(model, torch.randn(1, 5, 3, 32, 32), method="saliency", target=1)
+    assert not found.values[4].any()
+    assert "frame 4 has no part in this map: the network may not read it" in found.notes
+    whole = seewhy.explain(model, torch.randn(1, 4, 3, 32, 32), method="saliency", target=1)
+    assert not any("no part" in note for note in whole.notes)

@@ -14,9 +14,10 @@ from torch import Tensor
 from seewhy._version import __version__
 from seewhy.api.answered.statuses import Finished, ending, status_of
 from seewhy.api.asked.parameters import reduce_channels
-from seewhy.api.given.images import Item
+from seewhy.api.given.images import FRAMES, Item
 from seewhy.core.forward.costs import Spent
 from seewhy.core.layers.verdicts import Proof
+from seewhy.core.network.axis_order import AxisOrder
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.outputs import Outputs, several_rows
 from seewhy.core.network.places import ATTENTION, AUTO, INPUT
@@ -177,7 +178,14 @@ def records(
                 positive=method.card.positive,
                 channels=done.channels,
                 contrast=done.contrast,
-                notes=(*item.notes, *network.warned, *several, *ending(network, done, row), *grid),
+                notes=(
+                    *item.notes,
+                    *_unread(order, item, numbers),
+                    *network.warned,
+                    *several,
+                    *ending(network, done, row),
+                    *grid,
+                ),
                 tensor=values if keep_graph else None,
                 unit=unit,
                 map_unit=_map_unit(method.card, unit, done.place, done.parameters),
@@ -207,6 +215,18 @@ def _of_grid(answer: Answer, target: Target, grids: Mapping[str, Proof]) -> tupl
     if answer.job.outline.place == AUTO and (proof := grids.get(place)):
         notes.append(proof.stepped_back(place))
     return tuple(note for note in notes if note)
+
+
+def _unread(order: AxisOrder | None, item: Item, values: np.ndarray[Any, Any]) -> tuple[str, ...]:
+    """What is to be said of frames whose values, as many as the input's, are all 0 where others are not."""
+    size = tuple(item.tensor.shape[1:])
+    if order is None or order.positions != FRAMES or values.shape[-len(size) :] != size or not values.any():
+        return ()
+    silent = [n for n, frame in enumerate(np.moveaxis(values, -3, 0)) if not frame.any()]
+    if not silent:
+        return ()
+    which = f"frame {silent[0]} has" if len(silent) == 1 else f"frames {', '.join(map(str, silent))} have"
+    return (f"{which} no part in this map: the network may not read {'it' if len(silent) == 1 else 'them'}",)
 
 
 def _inputs(item: Item, values: np.ndarray[Any, Any]) -> dict[str, tuple[int, ...]]:
