@@ -39,7 +39,7 @@ def clip(frames: int, channels: int = 3) -> Tensor:
 
 @pytest.mark.parametrize("frames", [6, 3])
 def test_frames_are_not_read_as_channels(frames: int) -> None:
-    with pytest.raises(CapabilityError, match=r"axis 1 of the input .* does not hold channels.*transpose"):
+    with pytest.raises(CapabilityError, match=r"axis 1 of the input .* does not hold channels.*axes='BTCHW'"):
         seewhy.explain(Video("frames first").eval(), clip(frames), "saliency", 1)
 
 
@@ -56,15 +56,7 @@ def test_channels_of_volumes_are_proved(how: str) -> None:
 
 
 def test_the_hint_works() -> None:
-    class Turned(nn.Module):
-        def __init__(self, model: nn.Module) -> None:
-            super().__init__()
-            self.model = model
-
-        def forward(self, x: Tensor) -> Tensor:
-            return self.model(x.transpose(1, 2))
-
-    found = seewhy.explain(Turned(Video("frames first")).eval(), clip(6).transpose(1, 2), "saliency", 1)
+    found = seewhy.explain(seewhy.wrap(Video("frames first").eval(), axes="BTCHW"), clip(6), "saliency", 1)
     assert found.values.shape == (6, 8, 8)
 
 
@@ -78,7 +70,7 @@ def test_frames_through_a_network_of_pictures() -> None:
             y = self.conv(x.flatten(0, 1)).mean((2, 3))
             return y.view(*x.shape[:2], -1).mean(1)
 
-    with pytest.raises(UsageError, match="frames or views beside them cannot be explained yet"):
+    with pytest.raises(UsageError, match="if the others are frames or views, say which axis is which"):
         seewhy.explain(Segments().eval(), clip(4), "saliency", 1)
 
 

@@ -177,7 +177,7 @@ def test_what_cannot_be_is_said_in_a_line(net: Any, tmp_path: Path) -> None:
         seewhy.explain(model, torch.zeros(3, 32, 24), method="saliency")
     with pytest.raises(UsageError, match="axes='BTCHW'"):
         seewhy.explain(net, VIDEOS[:1], method="saliency")
-    with pytest.raises(CapabilityError, match="does not hold channels"):
+    with pytest.raises(CapabilityError, match="axes='BTCHW', but C does not hold channels"):
         seewhy.explain(seewhy.wrap(_volume(), axes="BTCHW"), torch.zeros(1, 3, 3, 8, 8), method="saliency")
 
 

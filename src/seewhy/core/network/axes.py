@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from seewhy.core.intercept.functions import Call, Interceptor
+from seewhy.core.network.axis_order import CHANNELS
 from seewhy.core.network.borrowed import Network
 from seewhy.errors import CapabilityError
 
@@ -37,7 +38,8 @@ class _Reached(BaseException):
 def check_axes(network: Network, call: Callable[[Tensor], Any], x: Tensor) -> None:
     """Refuse inputs ``x`` [B, C, D, H, W] (or with more axes) of which axis 1 turns out not to hold the channels; note
     on the network where that could not be proved. Raises `CapabilityError`."""
-    if x.ndim < 5:
+    order = None if network.inputs is None else network.inputs.order
+    if x.ndim < 5 or (order is not None and CHANNELS not in order.letters):
         return
     shape, verdict = tuple(x.shape[1:]), "undecided"  # of a function, whose layers nobody sees
     if network.root is not None:
@@ -48,12 +50,16 @@ def check_axes(network: Network, call: Callable[[Tensor], Any], x: Tensor) -> No
     if verdict == "proved":
         return
     if verdict == "undecided":
-        network.note(f"that axis 1 of the input {tuple(x.shape)} holds channels could not be proved; it is read so")
+        if order is None:
+            network.note(f"that axis 1 of the input {tuple(x.shape)} holds channels could not be proved; it is read so")
         return
+    if order is not None:
+        raise CapabilityError(
+            f"axes={order.letters!r}, but {CHANNELS} does not hold channels: {verdict}. Name them anew"
+        )
     raise CapabilityError(
-        f"axis 1 of the input {tuple(x.shape)} does not hold channels: {verdict}. Frames and views cannot be explained "
-        "yet; for a video, wrap the network in a module whose forward(self, x) returns self.model(x.transpose(1, 2)), "
-        "and give it [B, C, T, H, W]"
+        f"axis 1 of the input {tuple(x.shape)} does not hold channels: {verdict}. If it holds frames or views, say so: "
+        "seewhy.wrap(model, axes='BTCHW')"
     )
 
 
