@@ -58,7 +58,9 @@ def test_methods_by_family_and_as_json(say: Any) -> None:
     cams = say("methods", "--family", "cam", "--json").document["methods"]
     assert [card["name"] for card in cams] == [card.name for card in seewhy.methods("cam")]
     (card,) = say("methods", "integrated-gradients", "--json").document["methods"]
-    assert card["parameters"] == {"rule": "adaptive", "steps": None, "max_steps": 128, "tolerance": 0.01}
+    assert card["parameters"] == {
+        "rule": "adaptive", "steps": None, "max_steps": 128, "tolerance": 0.01, "multiply_by_inputs": True,
+    }  # fmt: skip
     assert "baseline" in card["needs"]
     assert card["paper"].startswith("Sundararajan")
 
