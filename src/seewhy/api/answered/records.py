@@ -183,6 +183,7 @@ def records(
                 photo=item.photo,
                 window=item.window,
                 inputs=_inputs(item, numbers),
+                scan=item.scan,
                 views={name: part.view for name, part in item.parts.items() if part.view is not None},
                 colours=_red_first(model, done.colours[row]) if _of_input(done.colours, item) else None,
             )
