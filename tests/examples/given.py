@@ -95,6 +95,9 @@ class Towers(nn.Module):
         return {"logits_per_image": self.see(pixel_values).mean((2, 3)) @ self.words(input_ids).mean(1).T}
 
 
+volume_net: nn.Module = nn.Sequential(
+    nn.Conv3d(1, 4, 3), nn.ReLU(), nn.Conv3d(4, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(4, 2)
+).eval()
 siamese, late_fusion, clip = Siamese().eval(), LateFusion().eval(), Towers().eval()
 first, second = batch[:1], batch[1:]
 prompts: Tensor = torch.tensor([[1, 2, 3], [1, 2, 4]])

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from seewhy.errors import UnknownName, UsageError
-from seewhy.explanation import page
+from seewhy.explanation import nifti, page
 from seewhy.explanation.arrange import arrange, ends, group, looks_of, shared_scales
 from seewhy.explanation.cuts import cuts, flat, is_volume
 from seewhy.explanation.figure import enlarged
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Explanations"]
 
+#: suffixes of files that hold numbers
+_NUMBERS = (".npz", *nifti.SUFFIXES)
 Scale = Literal["shared", "each"]
 #: pixels of a picture in a grid, and in one of more than so many pictures across
 _CELLS, _WIDE = (320, 240), 4
@@ -250,11 +252,11 @@ class Explanations(Sequence[Explanation]):
         if not self._items:
             raise UsageError("an empty collection has nothing to save; explain at least one image")
         folder = Path(folder)
-        numbers = suffix.lower() == ".npz"
+        numbers = suffix.lower() in _NUMBERS
         paths = [folder / f"{stem}{suffix}" for stem in file_stems(self._items)]
         overview = folder / f"grid{'.png' if numbers else suffix}"
         for path in (*paths, overview):
-            check(path, (*SUFFIXES, ".npz"), force=force)
+            check(path, None if numbers else SUFFIXES, force=force)
         own: list[dict[str, Any]] = [{} for _ in paths]
         if scale == "shared" and not numbers:
             own = [{"limits": limits, "shared": True} for limits in self.limits(options.get("percentile", PERCENTILE))]

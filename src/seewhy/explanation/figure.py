@@ -145,6 +145,7 @@ def enlarged(maps: Iterable[tuple[Explanation, tuple[int, int]]], how: str) -> s
     """How the values of coarse maps, each with its size on a picture, became pixels, in words; nothing of maps that are
     about as fine as their pictures."""
     shapes: dict[tuple[int, ...], tuple[int, int]] = {}
+    maps = list(maps)
     for explanation, size in maps:
         whole = explanation.whole
         shapes.setdefault(explanation.values.shape[-2:] if whole is None else whole.shape, size)
@@ -154,7 +155,8 @@ def enlarged(maps: Iterable[tuple[Explanation, tuple[int, int]]], how: str) -> s
         if shape[-2] * _COARSE <= size[0] and shape[-1] * _COARSE <= size[1]
     ]
     told = ", ".join(few[:_SAID]) + ("..." if len(few) > _SAID else "")
-    return f"{told} values, drawn by {how} interpolation" if few else ""
+    before = "trilinear and " if any(explanation.whole is not None for explanation, _ in maps) else ""
+    return f"{told} values, drawn by {before}{how} interpolation" if few else ""
 
 
 def relief_cell(explanation: Explanation, where: Place) -> Cell:

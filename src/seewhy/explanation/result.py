@@ -134,7 +134,8 @@ class Explanation:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
             raise ValueError("an explanation's map is made when asked for; np.asarray(explanation) copies")
-        return self.map.astype(dtype or np.float32, copy=False)
+        made = self.volume if len(self.size) == _VOLUME else self.map
+        return made.astype(dtype or np.float32, copy=False)
 
     def _plane_size(self) -> tuple[int, int]:
         if self.inputs:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import mimetypes
-import warnings
 from collections.abc import Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from seewhy.errors import ImageError, UsageError
+from seewhy.models._quiet import quiet
 from seewhy.models.measured import Measured
 
 if TYPE_CHECKING:
@@ -163,8 +163,7 @@ def _safely(name: str) -> Iterator[None]:
     """Whatever a damaged file makes of a reader is one `ImageError`, without what the reader says of it: its words
     quote the file's, names of people among them."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet():
             yield
     except (ImageError, UsageError):
         raise
@@ -283,9 +282,10 @@ def _measured(stored: NDArray[Any], data: Any, name: str, frame: int = 0) -> Mea
             values = stored.astype(np.float64) * float(1 if slope is None else slope) + float(shift or 0)
         unit = str(_of_frame(data, frame, "PixelValueTransformationSequence", "RescaleType") or "")
         unit = "HU" if unit == "HU" or (not unit and getattr(data, "Modality", "") == "CT") else ""
-        if not np.isfinite(values).all():
+        kept = values.astype(np.float32)
+        if not np.isfinite(kept).all():
             raise ImageError(f"cannot read {name}: values that are NaN or infinite; replace them first")
-        measured = Measured(values.astype(np.float32), unit, inverted=kind == "MONOCHROME1")
+        measured = Measured(kept, unit, inverted=kind == "MONOCHROME1")
         table = getattr(data, "VOILUTSequence", None)
         return _through_table(measured, table[0], data) if table else _windowed(measured, data, frame, values)
 

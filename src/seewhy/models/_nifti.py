@@ -17,6 +17,7 @@ import numpy as np
 
 from seewhy.errors import ImageError, UsageError
 from seewhy.models._dicom import MOST_VOXELS, Places
+from seewhy.models._quiet import quiet
 from seewhy.models.measured import Measured
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ def read_nifti(path: Path, name: str) -> tuple[Measured, Places, list[str]]:
         unit = _MILLIMETRES.get(int(header["xyzt_units"]) & 7, 1.0)
         image = image.slicer[..., *(0,) * (image.ndim - 3)] if image.ndim > 3 else image
         image = library.as_closest_canonical(image) if oriented else image
-        values = np.asarray(image.dataobj, dtype=np.float64)
+        with quiet():
+            values = np.ascontiguousarray(np.asarray(image.dataobj).transpose(2, 1, 0), dtype=np.float32)
     except (ImageError, UsageError):
         raise
     except Exception as error:  # readers of damaged files raise anything, and quote what is in them
@@ -65,7 +67,7 @@ def read_nifti(path: Path, name: str) -> tuple[Measured, Places, list[str]]:
     if not np.isfinite(values).all():
         raise ImageError(f"cannot read {name}: values that are NaN or infinite; replace them first (numpy.nan_to_num)")
     places, notes = _places(np.asarray(image.affine, dtype=np.float64), zooms, unit, oriented=oriented)
-    return _shown(np.ascontiguousarray(values.transpose(2, 1, 0)), header), places, notes
+    return _shown(values, header), places, notes
 
 
 def _places(
@@ -84,12 +86,12 @@ def _places(
     return Places((float(sides[0]), float(sides[1]), float(sides[2]))), notes
 
 
-def _shown(values: NDArray[np.float64], header: Any) -> Measured:
+def _shown(values: NDArray[np.float32], header: Any) -> Measured:
     """The values with the part of them that the file wants shown, or all."""
     low, high = float(header["cal_min"]), float(header["cal_max"])
     if math.isfinite(low) and math.isfinite(high) and low < high:
-        return Measured(values.astype(np.float32), "", low, high, "the file's window")
-    return Measured(values.astype(np.float32), "", float(values.min()), float(values.max()))
+        return Measured(values, "", low, high, "the file's window")
+    return Measured(values, "", float(values.min()), float(values.max()))
 
 
 def _check(path: Path, name: str, nibabel: Any) -> NDArray[np.float64]:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import io
 import re
-import threading
-import warnings
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
@@ -18,12 +15,10 @@ from seewhy.errors import ImageError, UsageError, one_line, reason
 from seewhy.models._dicom import is_dicom, read_picture
 from seewhy.models._missing_files import missing_file
 from seewhy.models._pixels import to_rgb
+from seewhy.models._quiet import quiet
 from seewhy.models._tiff import FIRST_EXPLAINED, read_tags, read_tiff, tags_of, trusted
 from seewhy.models.measured import Measured
 from seewhy.models.volumes import is_scan, read_volume, slice_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 __all__ = ["Photo", "read_image"]
 
@@ -77,7 +72,7 @@ def read_image(source: str | Path | Image.Image | np.ndarray[Any, Any]) -> Photo
         _check_opened(source)
         given = str(getattr(source, "filename", "") or "")
         name = Path(given).name if given else "image"
-        with _quiet():
+        with quiet():
             return _decoded(lambda: _photo(source, name, None), repr(name))
     other: Any = source
     if isinstance(other, str | Path):
@@ -169,7 +164,7 @@ def _read_file(source: str | Path) -> Photo:
         return Photo(
             pixels, path.name, text, tuple(notes), channels=_COLOURS if measured is None else 1, measured=measured
         )
-    with _quiet():
+    with quiet():
         return _decoded(lambda: read_deep() or read(), repr(text), path)
 
 
@@ -247,27 +242,3 @@ class _Strict(io.BytesIO):
         if self.strict and not data and size != 0:
             raise OSError("image file is truncated")
         return data
-
-
-_lock = threading.Lock()
-_readers = 0
-_kept: Any = None
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Pillow's own warnings set aside while any thread reads; the filters return with the last one."""
-    global _readers, _kept
-    with _lock:
-        if _readers == 0:
-            _kept = warnings.catch_warnings()
-            _kept.__enter__()
-            warnings.filterwarnings("ignore", module=r"(PIL|seewhy\.models)\b")
-        _readers += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            _readers -= 1
-            if _readers == 0:
-                _kept.__exit__(None, None, None)

@@ -82,14 +82,14 @@ def is_scan(source: Any) -> bool:
     """
     if not isinstance(source, str | Path):
         return False
-    path = Path(source).expanduser()
     try:
+        path = Path(source).expanduser()
         if path.is_dir():
             return holds_series(path)
         if _nifti.is_nifti(path):
             return path.is_file()
         return _dicom.is_dicom(path) and _dicom.frames_of(path) > 1
-    except (OSError, ValueError):  # a name too long, a NUL in it, a folder that may not be listed: no volume
+    except (OSError, ValueError, RuntimeError):  # a name too long, a NUL in it, nobody's home: no volume
         return False
 
 
@@ -131,4 +131,4 @@ def slice_of(text: str) -> tuple[str, int] | None:
     """The volume and the number that ``scan.nii.gz#12`` means, where there is such a volume and no file of that name;
     None for all else."""
     match = re.fullmatch(r"(.+)#(\d+)", text)
-    return (match[1], int(match[2])) if match and not Path(text).exists() and is_scan(match[1]) else None
+    return (match[1], int(match[2])) if match and is_scan(match[1]) and not Path(text).exists() else None

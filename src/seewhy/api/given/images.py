@@ -45,7 +45,7 @@ class Item:
 
 
 #: axes of a volume
-_DEPTH, _FLAT = "DHW", 2
+_DEPTH = "DHW"
 
 
 def read_items(model: Model, image: Any) -> tuple[list[Item], bool]:
@@ -117,45 +117,43 @@ def _uint8_array(image: Tensor) -> np.ndarray[Any, Any]:
     return np.moveaxis(array, -3, -1) if channels_first else array
 
 
-def _positions(model: Model) -> int | None:
-    """How many axes of positions the network's inputs have, as far as anything says."""
+def _positions(model: Model) -> str | None:
+    """The axes of positions that the network's inputs have, as far as anything says, a letter each."""
     if model.inputs is not None and model.inputs.order is not None:
-        return len(model.inputs.order.positions)
+        return model.inputs.order.positions
     takes = intake(model.module)
-    return takes.axes if takes.told else None
+    return _DEPTH[-takes.axes :] if takes.told else None
 
 
 def _volume(model: Model, given: Any) -> Item:
     """A volume as an input, in the order of the axes that the network has."""
     volume = given if isinstance(given, Volume) else read_volume(given)
     depth, height, width = volume.size
-    if _positions(model) not in (None, len(_DEPTH)):
+    axes = _positions(model)
+    if axes is not None and len(axes) != len(_DEPTH):
         one = f"'{volume.path or volume.name}#{depth // 2}'"
         raise UsageError(
             f"{volume.name!r} is a volume of {depth} slices of {height} x {width}, and {model.name} takes pictures: "
             f"give one slice, such as {one}"
         )
-    order = model.inputs.order if model.inputs is not None else None
-    if order is not None and set(order.positions) == set(_DEPTH):
-        volume = volume.permuted([_DEPTH.index(letter) for letter in order.positions])
+    if axes is not None and sorted(axes) == sorted(_DEPTH):
+        volume = volume.permuted([_DEPTH.index(letter) for letter in axes])
     tensor, seen = model.volume_to_input(volume)
-    notes = [*volume.notes, *([model.assumed] if model.assumed else []), *model.notes]
+    notes = [*volume.notes, *model.notes]
     if isinstance(model.preprocess, Preprocess):
         notes.insert(0, volume.measured.note(model.preprocess.values))
-    return Item(tensor, None, volume.name, True, tuple(dict.fromkeys(notes)), scan=_scan(seen))
-
-
-def _scan(seen: Volume) -> Scan:
-    return Scan(seen.measured.picture(), seen.spacing, seen.affine)
+    return Item(
+        tensor, None, volume.name, True, tuple(notes), scan=Scan(seen.measured.picture(), seen.spacing, seen.affine)
+    )
 
 
 def _picture(model: Model, image: Any, name: str = "") -> Item:
     photo = model.as_bands(image if isinstance(image, Photo) else read_image(image))
-    if _positions(model) not in (None, _FLAT):
-        axes = ", ".join(model.inputs.order.sample if model.inputs and model.inputs.order else _DEPTH)
+    axes = _positions(model)
+    if axes is not None and sorted(axes) == sorted(_DEPTH):
         raise UsageError(
-            f"{photo.name or 'this'!r} is one picture, and {model.name} takes inputs [{axes}]: give a NIfTI file, a "
-            "folder of DICOM slices, or a float array"
+            f"{photo.name or 'this'!r} is one picture, and {model.name} takes inputs [{', '.join(axes)}]: give a NIfTI "
+            "file, a folder of DICOM slices, or a float array"
         )
     tensor, view = model.to_input(photo)
     notes = [*photo.notes, *model.notes]
