@@ -85,18 +85,19 @@ def read_picture(path: Path, name: str) -> tuple[Image.Image, Measured | None, l
 
     Raises `ImageError` for what cannot be read, `UsageError` without pydicom.
     """
-    header = _header(path, name)
-    if (frames := _frames(header)) > 1:
-        raise ImageError(
-            f"cannot read {name} as a picture: it holds {frames} slices; '{path}#{frames // 2}' is the one in "
-            "the middle"
-        )
-    data = _whole(path, name)
-    pixels = _pixels(data, name)
-    if header.SamplesPerPixel > 1 or header.PhotometricInterpretation == "PALETTE COLOR":
-        return _coloured(pixels, data, name), None, []
-    measured = _measured(pixels, data, name)
-    return Image.fromarray(measured.picture()).convert("RGB"), measured, []
+    with _safely(name):
+        header = _header(path, name)
+        if (frames := _frames(header)) > 1:
+            raise ImageError(
+                f"cannot read {name} as a picture: it holds {frames} slices; '{path}#{frames // 2}' is the one in "
+                "the middle"
+            )
+        data = _whole(path, name)
+        pixels = _pixels(data, name)
+        if header.SamplesPerPixel > 1 or header.PhotometricInterpretation == "PALETTE COLOR":
+            return _coloured(pixels, data, name), None, []
+        measured = _measured(pixels, data, name)
+        return Image.fromarray(measured.picture()).convert("RGB"), measured, []
 
 
 def read_series(files: Sequence[Path], name: str) -> tuple[Measured, Places, list[str]]:
@@ -105,20 +106,23 @@ def read_series(files: Sequence[Path], name: str) -> tuple[Measured, Places, lis
 
     Raises `ImageError` for slices that make no volume, each reason in one line, and `UsageError` without pydicom.
     """
-    headers = [_header(path, repr(str(path))) for path in files]
-    several = [path for path, header in zip(files, headers, strict=True) if _frames(header) > 1]
-    if several and len(files) > 1:
-        raise ImageError(f"cannot read {name}: {several[0].name!r} holds a volume by itself; give that file alone")
-    _check_alike(files, headers, name)
-    rows, columns = headers[0].Rows, headers[0].Columns
-    _check_size(len(files) if not several else _frames(headers[0]), rows, columns, name)
-    slices: list[_Slice] = []
-    for path, header in zip(files, headers, strict=True):
-        pixels = _pixels(_whole(path, repr(str(path))), repr(str(path)))
-        frames = pixels if _frames(header) > 1 else pixels[None]
-        slices += [_Slice(path.name, header, n, _measured(frame, header, name, n)) for n, frame in enumerate(frames)]
-    ordered, places, notes = _in_place(slices, name)
-    return _together([each.measured for each in ordered], notes), places, notes
+    with _safely(name):
+        headers = [_header(path, repr(str(path))) for path in files]
+        several = [path for path, header in zip(files, headers, strict=True) if _frames(header) > 1]
+        if several and len(files) > 1:
+            raise ImageError(f"cannot read {name}: {several[0].name!r} holds a volume by itself; give that file alone")
+        _check_alike(files, headers, name)
+        rows, columns = headers[0].Rows, headers[0].Columns
+        _check_size(len(files) if not several else _frames(headers[0]), rows, columns, name)
+        slices: list[_Slice] = []
+        for path, header in zip(files, headers, strict=True):
+            pixels = _pixels(_whole(path, repr(str(path))), repr(str(path)))
+            frames = pixels if _frames(header) > 1 else pixels[None]
+            slices += [
+                _Slice(path.name, header, n, _measured(frame, header, name, n)) for n, frame in enumerate(frames)
+            ]
+        ordered, places, notes = _in_place(slices, name)
+        return _together([each.measured for each in ordered], notes), places, notes
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +169,7 @@ def _safely(name: str) -> Iterator[None]:
     try:
         with quiet():
             yield
-    except (ImageError, UsageError):
+    except (ImageError, UsageError, MemoryError):
         raise
     except Exception as error:
         raise ImageError(f"cannot read {name}: damaged or incomplete DICOM ({type(error).__name__})") from error

@@ -60,7 +60,7 @@ def read_nifti(path: Path, name: str) -> tuple[Measured, Places, list[str]]:
         image = library.as_closest_canonical(image) if oriented else image
         with quiet():
             values = np.ascontiguousarray(np.asarray(image.dataobj).transpose(2, 1, 0), dtype=np.float32)
-    except (ImageError, UsageError):
+    except (ImageError, UsageError, MemoryError):
         raise
     except Exception as error:  # readers of damaged files raise anything, and quote what is in them
         raise ImageError(f"cannot read {name}: damaged or incomplete NIfTI ({type(error).__name__})") from error

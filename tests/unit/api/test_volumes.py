@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -131,6 +132,8 @@ def test_axes_in_the_order_that_the_network_has(net: Dense, sources: dict[str, P
     assert plain.scan is not None
     assert turned.scan is not None
     assert turned.scan.spacing == tuple(plain.scan.sides[n] for n in order)
+    assert plain.scan.affine is not None
+    assert np.array_equal(turned.scan.affine, plain.scan.affine[:, [*order, 3]])  # type: ignore[arg-type]
 
 
 def test_resized_values_and_a_map_that_lies_where_they_lie(
@@ -185,3 +188,31 @@ def test_what_does_not_fit_is_one_line(net: Dense, sources: dict[str, Path], tmp
     (tmp_path / "empty").mkdir()
     with pytest.raises(ImageError, match="it is a folder; give one picture file"):
         seewhy.explain(flat, tmp_path / "empty", "saliency", 0)
+
+
+def test_what_is_not_installed_is_named(
+    net: Dense, sources: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = seewhy.wrap(net, preprocess="unit")
+    explanation = seewhy.explain(model, sources["nifti"], "saliency", 0)
+    picture = write_dicom(tmp_path / "a.dcm", np.zeros((8, 8), dtype=np.int16))
+    for package in ("pydicom", "nibabel"):
+        monkeypatch.setitem(sys.modules, package, None)
+    for package, asked in (
+        ("pydicom", lambda: seewhy.explain(model, sources["series"], "saliency", 0)),
+        ("pydicom", lambda: seewhy.explain("builtin", picture, "saliency", 0)),
+        ("nibabel", lambda: seewhy.explain(model, sources["nifti"], "saliency", 0)),
+        ("nibabel", lambda: explanation.save(tmp_path / "map.nii.gz")),
+    ):
+        with pytest.raises(UsageError, match=rf"takes {package}: pip install 'seewhy\[medical\]'"):
+            asked()
+
+
+def test_several_volumes_and_noisy_ones(net: Dense, sources: dict[str, Path], tmp_path: Path) -> None:
+    model = seewhy.wrap(net, preprocess="unit")
+    both = seewhy.explain_all(model, [sources["series"], sources["nifti"]], ["saliency", "grad-cam"], 0)
+    assert [one.name for one in both] == ["series", "series", "scan.nii.gz", "scan.nii.gz"]
+    assert len(both.save(tmp_path / "numbers", suffix=".nii.gz")) == 5, "a file for each, and the grid"
+    noisy = seewhy.explain(model, sources["series"], "saliency", 0, noise=seewhy.Noise(n=4))
+    assert noisy.scan is not None
+    assert noisy.volume.shape == SIZE

@@ -131,7 +131,8 @@ def _volume(model: Model, given: Any) -> Item:
     depth, height, width = volume.size
     axes = _positions(model)
     if axes is not None and len(axes) != len(_DEPTH):
-        one = f"'{volume.path or volume.name}#{depth // 2}'"
+        where = volume.path or volume.name
+        one = f"'{where}#{depth // 2}'" + (f", or all of them, {where}/*" if Path(where).is_dir() else "")
         raise UsageError(
             f"{volume.name!r} is a volume of {depth} slices of {height} x {width}, and {model.name} takes pictures: "
             f"give one slice, such as {one}"
