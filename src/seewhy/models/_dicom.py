@@ -27,7 +27,17 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["MOST_BYTES", "MOST_VOXELS", "Places", "files_in", "frames_of", "is_dicom", "read_picture", "read_series"]
+__all__ = [
+    "MOST_BYTES",
+    "MOST_VOXELS",
+    "Places",
+    "files_in",
+    "frames_of",
+    "is_dicom",
+    "proportions",
+    "read_picture",
+    "read_series",
+]
 
 #: what one file may hold, and what may become an input: a gigabyte of float32
 MOST_BYTES, MOST_VOXELS = 2 << 30, 1 << 28
@@ -97,7 +107,16 @@ def read_picture(path: Path, name: str) -> tuple[Image.Image, Measured | None, l
         if header.SamplesPerPixel > 1 or header.PhotometricInterpretation == "PALETTE COLOR":
             return _coloured(pixels, data, name), None, []
         measured = _measured(pixels, data, name)
-        return Image.fromarray(measured.picture()).convert("RGB"), measured, []
+        sides = _Slice(path.name, header, 0, measured).pixel_spacing
+        notes = [] if sides is None else proportions(float(sides[0]), float(sides[1]))
+        return Image.fromarray(measured.picture()).convert("RGB"), measured, notes
+
+
+def proportions(high: float, wide: float) -> list[str]:
+    """What is to be said of pixels that are so many millimetres high and wide, where they are drawn as squares."""
+    if abs(high - wide) <= _EVEN * max(high, wide):
+        return []
+    return [f"pixels are {high:.3g} mm high and {wide:.3g} mm wide in the file; the picture shows them as squares"]
 
 
 def read_series(files: Sequence[Path], name: str) -> tuple[Measured, Places, list[str]]:

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from seewhy.errors import ImageError, UsageError, one_line, reason
-from seewhy.models._dicom import is_dicom, read_picture
+from seewhy.models._dicom import is_dicom, proportions, read_picture
 from seewhy.models._missing_files import missing_file
 from seewhy.models._pixels import to_rgb
 from seewhy.models._quiet import quiet
@@ -178,7 +178,8 @@ def _slice(source: str, number: int) -> Photo:
     measured = volume.measured.of(number)
     pixels = Image.fromarray(measured.picture()).convert("RGB")
     name = f"{volume.name}#{number}"
-    return Photo(pixels, name, f"{source}#{number}", volume.notes, channels=1, measured=measured)
+    notes = (*volume.notes, *(proportions(*volume.spacing[1:]) if volume.spacing else ()))
+    return Photo(pixels, name, f"{source}#{number}", notes, channels=1, measured=measured)
 
 
 def _decoded(read: Any, name: str, path: Path | None = None) -> Photo:

@@ -139,6 +139,14 @@ def test_a_series_is_a_volume_in_the_order_of_its_places(tmp_path: Path) -> None
     assert np.array_equal(backwards.measured.values, values[::-1])
 
 
+def test_pixels_that_are_no_squares_are_said(tmp_path: Path) -> None:
+    said = "pixels are 1.5 mm high and 1 mm wide in the file; the picture shows them as squares"
+    assert read_image(write_dicom(tmp_path / "a.dcm", STORED, PixelSpacing=[1.5, 1.0])).notes == (said,)
+    assert read_image(write_dicom(tmp_path / "a.dcm", STORED, PixelSpacing=[1.5, 1.5])).notes == ()
+    folder = write_series(tmp_path / "s", blob((4, 6, 5), (1, 2, 1)))
+    assert read_image(f"{folder}#1").notes == (said,)
+
+
 def test_slices_with_slopes_of_their_own(tmp_path: Path) -> None:
     folder = write_series(tmp_path / "s", 2 * np.floor(blob((4, 6, 5), (1, 2, 1)) / 2))
     before = read_volume(folder).measured.values
