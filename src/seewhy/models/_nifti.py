@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seewhy.errors import ImageError, UsageError
-from seewhy.models._dicom import MOST_VOXELS, Places
 from seewhy.models._quiet import quiet
-from seewhy.models.measured import Measured
+from seewhy.models.measured import MOST_VOXELS, Measured, Places
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from seewhy.errors import ImageError, UsageError, one_line, reason
-from seewhy.models._dicom import is_dicom, proportions, read_picture
+from seewhy.models._dicom import proportions, read_picture
+from seewhy.models._dicom_file import is_dicom
 from seewhy.models._missing_files import missing_file
 from seewhy.models._pixels import to_rgb
 from seewhy.models._quiet import quiet

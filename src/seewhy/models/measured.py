@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["RAW", "Measured", "Values", "check_values"]
+__all__ = ["MOST_VOXELS", "RAW", "Measured", "Places", "Values", "check_values"]
+
+#: values that may become an input: a gigabyte of float32
+MOST_VOXELS = 1 << 28
 
 #: the word for values as they are in the file
 RAW = "raw"
@@ -110,3 +113,12 @@ class Measured:
     def permuted(self, axes: Sequence[int]) -> Measured:
         """With the axes in another order."""
         return replace(self, values=np.ascontiguousarray(self.values.transpose(axes)))
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Where voxels [D, H, W] are: millimetres from one to the next along each axis, and the matrix from an index (d, h,
+    w, 1) to the patient's right, front and head in millimetres; None where the file does not say."""
+
+    spacing: tuple[float, float, float] | None = None
+    affine: NDArray[np.float64] | None = None

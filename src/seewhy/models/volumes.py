@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seewhy.errors import ImageError
-from seewhy.models import _dicom, _nifti
+from seewhy.models import _dicom_file, _nifti
+from seewhy.models._dicom_series import read_series
 from seewhy.models._missing_files import missing_file
 from seewhy.models.measured import Measured
 
@@ -88,7 +89,7 @@ def is_scan(source: Any) -> bool:
             return holds_series(path)
         if _nifti.is_nifti(path):
             return path.is_file()
-        return _dicom.is_dicom(path) and _dicom.frames_of(path) > 1
+        return _dicom_file.is_dicom(path) and _dicom_file.frames_of(path) > 1
     except (OSError, ValueError, RuntimeError):  # a name too long, a NUL in it, nobody's home: no volume
         return False
 
@@ -100,7 +101,7 @@ def holds_series(folder: Path) -> bool:
     except OSError:  # a folder that may not be listed: whoever reads it says so
         return False
     photos = any((mimetypes.guess_type(path.name)[0] or "").startswith("image/") for path in files)
-    return not photos and any(map(_dicom.is_dicom, files))
+    return not photos and any(map(_dicom_file.is_dicom, files))
 
 
 def read_volume(source: str | Path) -> Volume:
@@ -118,12 +119,12 @@ def read_volume(source: str | Path) -> Volume:
     if _nifti.is_nifti(path):
         measured, places, notes = _nifti.read_nifti(path, repr(text))
     else:
-        files = _dicom.files_in(path) if path.is_dir() else [path]
+        files = _dicom_file.files_in(path) if path.is_dir() else [path]
         if not files:
             raise ImageError(
                 f"cannot read {text!r}: no DICOM files in this folder; name one with the slices of a series"
             )
-        measured, places, notes = _dicom.read_series(files, repr(text))
+        measured, places, notes = read_series(files, repr(text))
     return Volume(measured, path.name, text, places.spacing, places.affine, tuple(notes))
 
 
