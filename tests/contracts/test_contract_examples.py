@@ -14,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
+from scans import blob, write_nifti
 from seewhy.models.builtin import weights_file
 
 ROOT = Path(__file__).parents[2]
@@ -63,6 +64,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     exec(TRAINING, own)
     torch.save({"epoch": 3, "model": own["SmallNet"]().state_dict()}, made / "model.pth")
     (made / "log.csv").write_text("epoch,loss,val_loss\n0,1.2,1.3\n1,0.8,1.1\n", encoding="utf-8")
+    write_nifti(made / "scan.nii.gz", blob((10, 12, 8), (5, 6, 4)))
     (made / "classes.txt").write_text("cat\ndog\n", encoding="utf-8")
     for name, code in EXAMPLES.items():
         (made / f"{name}.py").write_text(HEAD + code, encoding="utf-8")

@@ -112,6 +112,9 @@ class Film(nn.Module):
         return each.reshape(*x.shape[:2], -1).mean(1)
 
 
+volume_net: nn.Module = nn.Sequential(
+    nn.Conv3d(1, 4, 3), nn.ReLU(), nn.Conv3d(4, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(4, 2)
+).eval()
 siamese, late_fusion, clip = Siamese().eval(), LateFusion().eval(), Towers().eval()
 video_network = Film().eval()
 frames: Any = np.random.default_rng(0).integers(0, 255, (4, 240, 320, 3), dtype=np.uint8)

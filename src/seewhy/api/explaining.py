@@ -257,7 +257,8 @@ def explain(
 
     ``model``: a `Model` from `seewhy.load` or `seewhy.wrap`, a module, a callable, or a spec such as ``"builtin"``.
     ``image``: a path, PIL image or uint8 array [H, W, 3] (preprocessed by the model), or a float array or tensor
-    [C, H, W] or [B, C, H, W] (already preprocessed, in the model's own layout); a sequence of any, for several.
+    [C, H, W] or [B, C, H, W] (already preprocessed, in the model's own layout); a sequence of any, for several. A NIfTI
+    file and a folder of DICOM slices are volumes, for networks that take them.
     ``method``: names from `seewhy.methods`. ``target``: an index, a label, a `Target`, any callable from the model's
     output to one scalar per sample, ``"all"``, ``"present"``, ``"top-3"``, or None for each image's top class; for
     several images a list gives each its own. ``layer``: dotted names or submodules (``name#k`` for the k-th call);

@@ -60,12 +60,13 @@ def saved(
     """One file for each map, but a single one, a strip, for those of a method that has a map for each layer."""
     from seewhy.explanation import Explanations
     from seewhy.registry import methods
+    from seewhy.report import NUMBERS
 
     def apart(part: Iterable[Explanation]) -> Explanations:
         return Explanations(part, cost=explanations.cost)
 
     layers = [drawn["picture"] == "figure" and methods[one.method].card.by_layer for one in explanations]
-    pictures = [form for form in formats if form != "npz"]
+    pictures = [form for form in formats if form not in NUMBERS]
     if sum(layers) < 2 or not pictures:
         return folder.save(explanations, formats, **drawn)
     rest = apart(one for one, layer in zip(explanations, layers, strict=True) if not layer)
@@ -79,7 +80,10 @@ def saved(
 
 def _numbers(folder: Folder, explanations: Explanations, formats: Sequence[str]) -> list[list[Path]]:
     """The numbers of maps that share a picture, each in a file of its own, where they were asked for."""
-    return folder.save(explanations, ["npz"]) if "npz" in formats else [[]] * len(explanations)
+    from seewhy.report import NUMBERS
+
+    asked = [form for form in formats if form in NUMBERS]
+    return folder.save(explanations, asked) if asked else [[]] * len(explanations)
 
 
 @bundled
@@ -98,9 +102,11 @@ def compare(
 
     [dim]seewhy compare chelsea.png -M grad-cam -M layer-cam -M saliency[/dim]
     """
+    from seewhy.report import NUMBERS
+
     formats, drawn = drawing_of("overlay", format_, drawing)
     drawn.pop("picture")
-    pictures = [form for form in formats if form != "npz"]
+    pictures = [form for form in formats if form not in NUMBERS]
     request = request_of(method or COMPARED, question)
 
     def one_grid(folder: Folder, explanations: Explanations) -> list[list[Path]]:

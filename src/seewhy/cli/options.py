@@ -8,11 +8,11 @@ from typing import Annotated, Any
 import typer
 
 __all__ = [
-    "Arguments", "AsIs", "Backward", "Baseline", "Bgr", "Channels", "Cmap", "Contour", "Contrast", "Device", "Dpi",
-    "Enlarge", "Fill", "Force", "Format", "Frames", "Fuse", "Interpolation", "Json", "LabelFile", "Layers", "Mean",
-    "Methods", "Mode", "ModelSpec", "Noise", "Opacity", "Out", "Photos", "Picture", "Preset", "Quiet", "Range",
+    "Arguments", "AsIs", "Backward", "Bands", "Baseline", "Bgr", "Channels", "Cmap", "Contour", "Contrast", "Device",
+    "Dpi", "Enlarge", "Fill", "Force", "Format", "Frames", "Fuse", "Interpolation", "Json", "LabelFile", "Layers",
+    "Mean", "Methods", "Mode", "ModelSpec", "Noise", "Opacity", "Out", "Photos", "Picture", "Preset", "Quiet", "Range",
     "Reduce", "Resize", "SaveModel", "Scale", "Seed", "Segments", "Set", "Size", "SkipExisting", "Std", "Targets",
-    "TrustPickle", "Weights", "WeightsPart", "Whole", "Width",
+    "TrustPickle", "Values", "Weights", "WeightsPart", "Whole", "Width",
 ]  # fmt: skip
 
 _QUESTION, _PICTURES, _RUN = "The question", "The pictures", "The run"
@@ -131,7 +131,7 @@ Format = Annotated[
     list[str] | None,
     _option(
         "--format", show="KIND", panel=_PICTURES,
-        help="png (the default), jpg, svg, pdf, or npz for the numbers; repeatable.",
+        help="png (the default), jpg, svg, pdf, npz for the numbers, nii.gz for a volume's; repeatable.",
     ),
 ]  # fmt: skip
 Picture = Annotated[
@@ -232,8 +232,12 @@ Preset = Annotated[
     ),
 ]  # fmt: skip
 Size = Annotated[
-    str | None, _option("--size", show="N", panel=_INPUT, help="Of the input: 32, or height x width as in 192x256.")
-]
+    str | None,
+    _option(
+        "--size", show="N", panel=_INPUT,
+        help="Of the input: 32, height x width as in 192x256, of volumes depth first as in 32x64x64.",
+    ),
+]  # fmt: skip
 Resize = Annotated[
     str | None,
     _option(
@@ -259,6 +263,20 @@ Range = Annotated[
     _option(
         "--range", show="TOP", panel=_INPUT,
         help="The largest value of an input before mean and std, which are counted so, too: 255; 1 if left out.",
+    ),
+]  # fmt: skip
+Values = Annotated[
+    str | None,
+    _option(
+        "--values", show="LOW,HIGH", panel=_INPUT,
+        help="Of DICOM and NIfTI files, those that become 0 and 1, as in -1000,400, or raw: instead of their picture.",
+    ),
+]  # fmt: skip
+Bands = Annotated[
+    str | None,
+    _option(
+        "--bands", show="R,G,B", panel=_INPUT,
+        help="Which of more than three bands pictures show, counted from 1, as in 4,3,2.",
     ),
 ]  # fmt: skip
 Whole = Annotated[

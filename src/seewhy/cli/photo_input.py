@@ -35,6 +35,8 @@ class InputOptions:
     channels: o.Channels = None
     bgr: o.Bgr = False
     range: o.Range = None
+    values: o.Values = None
+    bands: o.Bands = None
     whole: o.Whole = None
     as_is: o.AsIs = False
 
@@ -55,7 +57,8 @@ class InputOptions:
         if own is not None and not isinstance(own, Preprocess):
             raise UsageError(f"--{next(iter(self.typed))}: {model.name} makes its inputs by a function of its own")
         if own is None and self.size is None and not self.as_is:
-            raise UsageError(f"--{next(iter(self.typed))}: how large are the inputs of {model.name}? Add --size 224")
+            example = "--size 32x64x64, or --as-is" if _of_volumes(model) else "--size 224"
+            raise UsageError(f"--{next(iter(self.typed))}: how large are the inputs of {model.name}? Add {example}")
         changed = wrap(model, preprocess=self._changed(own, self._channels(model, own)))
         if own is None and self.mean is None and self.std is None and self.range is None:
             return replace(changed, assumed="no --mean and --std were given: pixels go in as numbers from 0 to 1")
@@ -82,6 +85,10 @@ class InputOptions:
         mean, std = self._scale(own, channels)
         order = "bgr" if self.bgr else own.order if channels == own.channels else "rgb"
         changed = replace(own, mean=mean, std=std, channels=channels, order=order)
+        if self.values is not None:
+            changed = replace(changed, values=_values(self.values))
+        if self.bands is not None:
+            changed = replace(changed, bands=_bands(self.bands, channels))
         if self.interpolation is not None:
             changed = replace(changed, interpolation=self.interpolation)
         if self.as_is:
@@ -116,26 +123,62 @@ class InputOptions:
         )
 
 
-def _sized(own: Preprocess, size: tuple[int, int], *, unknown: bool) -> Preprocess:
+def _sized(own: Preprocess, size: tuple[int, ...], *, unknown: bool) -> Preprocess:
     """``own`` for inputs of another size: what comes before the crop grows and shrinks with it."""
     if unknown or own.size is None or own.resize is None:
         return replace(own, size=size, resize=size if own.mode == "crop" else own.resize)
-    down, across = size[0] / own.size[0], size[1] / own.size[1]
+    if len(size) != len(own.size):
+        raise UsageError(
+            f"--size {'x'.join(map(str, size))}: this network's inputs are {'x'.join(map(str, own.size))}, with "
+            f"{len(own.size)} sides"
+        )
+    factors = [new / old for new, old in zip(size, own.size, strict=True)]
     if isinstance(own.resize, int):
-        return replace(own, size=size, resize=max(1, round(own.resize * max(down, across))))
-    return replace(own, size=size, resize=(max(1, round(own.resize[0] * down)), max(1, round(own.resize[1] * across))))
+        return replace(own, size=size, resize=max(1, round(own.resize * max(factors))))
+    box = tuple(max(1, round(side * factor)) for side, factor in zip(own.resize, factors, strict=True))
+    return replace(own, size=size, resize=box)
 
 
-def _pair(option: str, typed: str) -> tuple[int, int]:
-    """``32`` or ``32x48`` as (height, width)."""
-    numbers = re.fullmatch(r"\s*(\d+)\s*(?:[x,]\s*(\d+)\s*)?", typed)
+def _pair(option: str, typed: str) -> tuple[int, ...]:
+    """``32`` or ``32x48`` as (height, width), ``16x32x48`` as (depth, height, width)."""
+    numbers = re.fullmatch(r"\s*(\d+)\s*(?:[x,]\s*(\d+)\s*)?(?:[x,]\s*(\d+)\s*)?", typed)
     if numbers is None:
         raise UsageError(f"{option} {typed}: a number of pixels, or height x width, as in {option} 224 or 192x256")
-    height = int(numbers[1])
-    return height, int(numbers[2] or height)
+    given = [int(number) for number in numbers.groups() if number is not None]
+    return (given[0], given[0]) if len(given) == 1 else tuple(given)
 
 
-def _resize(typed: str) -> int | tuple[int, int] | None:
+def _of_volumes(model: Model) -> bool:
+    from seewhy.models.input_shape import intake
+
+    return intake(model.module).axes == 3
+
+
+def _values(typed: str) -> str | tuple[float, float]:
+    """``raw``, or ``-1000,400`` as (low, high)."""
+    if typed.strip().lower() == "raw":
+        return "raw"
+    try:
+        low, high = (float(part) for part in typed.split(","))
+    except ValueError:
+        raise UsageError(
+            f"--values {typed}: raw, or the values that become 0 and 1, as in --values -1000,400"
+        ) from None
+    return low, high
+
+
+def _bands(typed: str, channels: int) -> tuple[int, int, int]:
+    """``4,3,2``, counted from 1, as (3, 2, 1)."""
+    numbers = [part.strip() for part in typed.split(",")]
+    if len(numbers) != 3 or not all(number.isdigit() and 1 <= int(number) <= channels for number in numbers):
+        raise UsageError(
+            f"--bands {typed}: the three shown as red, green and blue, of 1 to {channels}, as in --bands 4,3,2"
+        )
+    red, green, blue = (int(number) - 1 for number in numbers)
+    return red, green, blue
+
+
+def _resize(typed: str) -> int | tuple[int, ...] | None:
     if typed.strip().lower() in ("none", "no", "0"):
         return None
     pair = _pair("--resize", typed)

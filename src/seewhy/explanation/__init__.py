@@ -10,6 +10,7 @@ from seewhy.explanation.diagnosis import Diagnosis, Finding, GridProof, MethodCh
 from seewhy.explanation.gallery import Gallery, Tile, columns_for
 from seewhy.explanation.parts import CODES, Cost, Guess, Prediction, Status
 from seewhy.explanation.result import Explanation
+from seewhy.explanation.scan import Scan
 from seewhy.explanation.segmentation import Segmentation, graph_cut
 from seewhy.explanation.strip import gallery_strip, together
 
@@ -30,6 +31,7 @@ __all__ = [
     "Head",
     "MethodCheck",
     "Prediction",
+    "Scan",
     "Segmentation",
     "Status",
     "Tile",

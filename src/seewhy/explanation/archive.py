@@ -18,6 +18,7 @@ import numpy as np
 
 from seewhy.errors import UsageError
 from seewhy.explanation.parts import Cost, Guess, Prediction, Status
+from seewhy.explanation.scan import Scan
 from seewhy.render import write_bytes
 
 if TYPE_CHECKING:
@@ -72,6 +73,10 @@ def save(explanation: Explanation, path: str | os.PathLike[str], *, force: bool 
     for name in ("status", "cost", "prediction"):
         value = getattr(explanation, name)
         meta[name] = None if value is None else encode(asdict(value), arrays)
+    if explanation.scan is not None:
+        arrays["scan"] = explanation.scan.voxels
+        meta["spacing"] = encode(explanation.scan.spacing, arrays)
+        meta["affine"] = encode(explanation.scan.affine, arrays)
     meta |= {"format": _FORMAT, "version": _VERSION}
     buffer = io.BytesIO()
     text = np.array(json.dumps(meta, allow_nan=False))
@@ -125,6 +130,9 @@ def _fields(meta: dict[str, Any], arrays: Mapping[str, NDArray[Any]]) -> dict[st
         top = tuple(_record(Guess, guess) for guess in prediction.pop("top"))
         prediction = replace(_record(Prediction, prediction), top=top)
     fields["prediction"] = prediction
+    if "scan" in arrays:
+        spacing, affine = decode(meta["spacing"], arrays), decode(meta["affine"], arrays)
+        fields["scan"] = Scan(arrays["scan"], spacing, affine)
     return fields | {name: arrays.get(name) for name in _ARRAYS} | {"values": arrays["values"]}
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from seewhy.errors import UnknownName, UsageError
-from seewhy.explanation import page
+from seewhy.explanation import nifti, page
 from seewhy.explanation.arrange import arrange, ends, group, looks_of, shared_scales
+from seewhy.explanation.cuts import cuts, flat, is_volume
 from seewhy.explanation.figure import enlarged
 from seewhy.explanation.ground import picture_size, place
 from seewhy.explanation.parts import Cost
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Explanations"]
 
+#: suffixes of files that hold numbers
+_NUMBERS = (".npz", *nifti.SUFFIXES)
 Scale = Literal["shared", "each"]
 #: pixels of a picture in a grid, and in one of more than so many pictures across
 _CELLS, _WIDE = (320, 240), 4
@@ -160,16 +163,17 @@ class Explanations(Sequence[Explanation]):
             raise UsageError(f"a grid of {columns} columns shows nothing; use 1 or more")
         shared = scale == "shared"
         side = width or cell
+        items = flat(self._items, options.pop("at", None))
         cells, bar = arrange(
-            self._items, columns=columns, shared=shared, percentile=percentile, cmap=cmap,
+            items, columns=columns, shared=shared, percentile=percentile, cmap=cmap,
             most=(side or _CELLS[0]) * sharper, enlarge=enlarge, **options,
         )  # fmt: skip
         said = common_notes(self._items)
         said += [self._scales(shared)] if len(self._items) > 1 else []
         wide = max(len(line) for line in cells)
         size = side or _CELLS[wide > _WIDE]
-        sizes = [place(each, picture_size(each, most=size)).map for each in self._items]
-        coarse = enlarged(zip(self._items, sizes, strict=True), enlarge)
+        sizes = [place(each, picture_size(each, most=size)).map for each in items]
+        coarse = enlarged(zip(items, sizes, strict=True), enlarge)
         said += [coarse] if coarse else []
         return cells, {"cell": size, "header": header, "footer": "; ".join(said), "colorbar": bar}
 
@@ -209,7 +213,7 @@ class Explanations(Sequence[Explanation]):
         if not self._items:
             raise UsageError("an empty collection has no strip; explain at least one image")
         side = width or cell
-        cells, rest = strip(self._items, columns=columns, most=2 * side, cmap=cmap, percentile=percentile)
+        cells, rest = strip(flat(self._items), columns=columns, most=2 * side, cmap=cmap, percentile=percentile)
         image = grid(cells, cell=side, **rest)
         if path is not None:
             documents: dict[str, Callable[..., str | bytes]] = {".svg": grid_svg, ".pdf": grid_pdf}
@@ -220,9 +224,11 @@ class Explanations(Sequence[Explanation]):
 
     def limits(self, percentile: float = PERCENTILE) -> list[tuple[float, float]]:
         """What the ends of each one's colours stand for, when all of a (method, layer, contrast) share them."""
-        looks = looks_of(self._items)
-        tops = shared_scales(self._items, looks, percentile)
-        return [ends(seen, tops[group(explanation)]) for explanation, seen in zip(self._items, looks, strict=True)]
+        # the cuts of a volume have all of its values, so that one of them has the limits of all
+        items = [cuts(each)[0] if is_volume(each) else each for each in self._items]
+        looks = looks_of(items)
+        tops = shared_scales(items, looks, percentile)
+        return [ends(seen, tops[group(explanation)]) for explanation, seen in zip(items, looks, strict=True)]
 
     def save(
         self,
@@ -246,11 +252,11 @@ class Explanations(Sequence[Explanation]):
         if not self._items:
             raise UsageError("an empty collection has nothing to save; explain at least one image")
         folder = Path(folder)
-        numbers = suffix.lower() == ".npz"
+        numbers = suffix.lower() in _NUMBERS
         paths = [folder / f"{stem}{suffix}" for stem in file_stems(self._items)]
         overview = folder / f"grid{'.png' if numbers else suffix}"
         for path in (*paths, overview):
-            check(path, (*SUFFIXES, ".npz"), force=force)
+            check(path, None if numbers else SUFFIXES, force=force)
         own: list[dict[str, Any]] = [{} for _ in paths]
         if scale == "shared" and not numbers:
             own = [{"limits": limits, "shared": True} for limits in self.limits(options.get("percentile", PERCENTILE))]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from seewhy.explanation.cuts import is_volume, lies
 from seewhy.explanation.ground import picture_size, under
 from seewhy.explanation.picture import (
     RELIEF,
     bar_of,
+    check_flat,
     faint,
     laid,
     look,
+    of_cuts,
     pixels,
     titles,
 )
@@ -20,7 +24,7 @@ from seewhy.render import limits as find_limits
 from seewhy.render import relief as draw_relief
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from PIL import Image
 
@@ -60,8 +64,7 @@ def _rows(explanation: Explanation, *, sharper: int = 1, **options: Any) -> tupl
     """The rows of a figure, and what else `seewhy.render.grid` takes."""
     if is_video(explanation):
         return montage(explanation, **options)
-    cells, rest = _figure(explanation, sharper=sharper, **options)
-    return [cells], rest
+    return _figure(explanation, sharper=sharper, **options)
 
 
 def _figure(
@@ -76,9 +79,14 @@ def _figure(
     enlarge: str = "bicubic",
     shared: bool = False,
     sharper: int = 1,
+    at: Sequence[int] | None = None,
     **options: Any,
-) -> tuple[list[Cell], dict[str, Any]]:
+) -> tuple[list[list[Cell]], dict[str, Any]]:
     """``sharper`` times the cell's pixels are drawn, where the photo has them: documents are printed larger."""
+    if is_volume(explanation):
+        drawing = {"cmap": cmap, "limits": limits, "percentile": percentile, "enlarge": enlarge, **options}
+        return _of_volume(explanation, at, width or cell or _CELL[0], header, sharper, **drawing)
+    check_flat(at)
     side = width or cell or min(max(_CELL[0], *picture_size(explanation)), _CELL[1])
     seen = look(explanation, most=side * sharper, enlarge=enlarge)
     drawn = pixels(explanation, seen, cmap=cmap, limits=limits, percentile=percentile, **options)
@@ -94,20 +102,69 @@ def _figure(
         "one colour scale for all maps of this method and layer" if shared else "",
         enlarged([(explanation, seen.place.map)], enlarge) if seen.map is not None else "",
     )
-    return cells, {"cell": side, "header": header, "footer": "; ".join(note for note in said if note)}
+    return [cells], {"cell": side, "header": header, "footer": "; ".join(note for note in said if note)}
+
+
+def _of_volume(
+    explanation: Explanation,
+    at: Sequence[int] | None,
+    side: int,
+    header: str,
+    sharper: int,
+    *,
+    cmap: str | None,
+    limits: Limits | None,
+    percentile: float,
+    enlarge: str,
+    shared: bool = False,
+    **options: Any,
+) -> tuple[list[list[Cell]], dict[str, Any]]:
+    """The cuts of a map of a volume, under those of the volume itself, with one scale."""
+    parts, looks, common = of_cuts(explanation, at, limits, percentile, most=side * sharper, enlarge=enlarge)
+    rows = []
+    if explanation.scan is not None:
+        said_of = [(part.name.rpartition(", ")[2], lies(explanation, axis)) for axis, part in enumerate(parts)]
+        rows.append([replace(photo_cell(part), title=words) for part, words in zip(parts, said_of, strict=True)])
+        whose = (
+            f"{explanation.name}, predicted {explanation.prediction}" if explanation.prediction else explanation.name
+        )
+        header = header or whose
+    drawn = [
+        Cell(pixels(part, seen, cmap=cmap, limits=common, **options), note=seen.note)
+        for part, seen in zip(parts, looks, strict=True)
+    ]
+    drawn[0] = replace(drawn[0], title=titles(explanation))
+    rows.append(drawn)
+    sizes = [(part, seen.place.map) for part, seen in zip(parts, looks, strict=True) if seen.map is not None]
+    said = (
+        *explanation.notes,
+        "one colour scale for all maps of this method and layer" if shared else "",
+        enlarged(sizes, enlarge),
+    )
+    return rows, {
+        "cell": side,
+        "header": header,
+        "footer": "; ".join(note for note in said if note),
+        "colorbar": bar_of(parts[0], looks[0], cmap, common, percentile),
+    }
 
 
 def enlarged(maps: Iterable[tuple[Explanation, tuple[int, int]]], how: str) -> str:
     """How the values of coarse maps, each with its size on a picture, became pixels, in words; nothing of maps that are
     about as fine as their pictures."""
-    shapes = {explanation.values.shape[-2:]: size for explanation, size in maps}
+    shapes: dict[tuple[int, ...], tuple[int, int]] = {}
+    maps = list(maps)
+    for explanation, size in maps:
+        whole = explanation.whole
+        shapes.setdefault(explanation.values.shape[-2:] if whole is None else whole.shape, size)
     few = [
-        f"{height}×{width}"
-        for (height, width), size in shapes.items()
-        if height * _COARSE <= size[0] and width * _COARSE <= size[1]
+        "×".join(map(str, shape))
+        for shape, size in shapes.items()
+        if shape[-2] * _COARSE <= size[0] and shape[-1] * _COARSE <= size[1]
     ]
     told = ", ".join(few[:_SAID]) + ("..." if len(few) > _SAID else "")
-    return f"{told} values, drawn by {how} interpolation" if few else ""
+    before = "trilinear and " if any(explanation.whole is not None for explanation, _ in maps) else ""
+    return f"{told} values, drawn by {before}{how} interpolation" if few else ""
 
 
 def relief_cell(explanation: Explanation, where: Place) -> Cell:

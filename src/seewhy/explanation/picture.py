@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
 from seewhy.errors import UsageError
+from seewhy.explanation.cuts import is_volume
 from seewhy.explanation.ground import Place, picture_size, place, under, view_size
 from seewhy.explanation.plain import score_in_words
 from seewhy.render import DIVERGING, PERCENTILE, SEQUENTIAL, Colorbar, Mode, greyed
@@ -29,12 +30,14 @@ __all__ = [
     "RELIEF",
     "Drawable",
     "bar_of",
+    "check_flat",
     "check_relief",
     "drawable",
     "faint",
     "heatmap",
     "laid",
     "look",
+    "of_cuts",
     "overlay",
     "pixels",
     "plot",
@@ -104,12 +107,36 @@ def look(
     if known.size < values.size:
         notes.append(f"{1 - known.size / values.size:.1%} of the map is not finite and not drawn")
     signed = bool(against or (not explanation.positive and known.min() < 0))
-    return Drawable(where, values, signed, "; ".join(notes), explanation._plane())
+    return Drawable(where, values, signed, "; ".join(notes), explanation._scaled_by())
 
 
 def drawable(explanation: Explanation) -> bool:
-    """Whether it has a two-dimensional map."""
-    return len(explanation.size) == 2 and explanation.values.ndim - explanation.channels == 2
+    """Whether it has a two-dimensional map, or one of a volume, of which cuts are drawn."""
+    flat = len(explanation.size) == 2 and explanation.values.ndim - explanation.channels == 2
+    return flat or is_volume(explanation)
+
+
+def of_cuts(
+    explanation: Explanation,
+    at: Sequence[int] | None,
+    limits: Limits | None = None,
+    percentile: float = PERCENTILE,
+    **options: Any,
+) -> tuple[tuple[Explanation, ...], list[Drawable], Limits]:
+    """The cuts of a map of a volume, how each is to be drawn, and where the colours of all of them end; ``options`` are
+    those of `look`."""
+    parts = explanation.cuts(at)
+    looks = [look(part, **options) for part in parts]
+    signed = any(seen.signed for seen in looks)
+    looks = [replace(seen, signed=signed) for seen in looks]
+    drawn = [seen for seen in looks if seen.map is not None]
+    return parts, looks, limits or _ends(drawn[0], None, percentile)[1] if drawn else (0.0, 0.0)
+
+
+def check_flat(at: Sequence[int] | None) -> None:
+    """Refuse a voxel of what is no volume; raises `UsageError`."""
+    if at is not None:
+        raise UsageError(f"at={at!r} is a voxel of a volume, and this is a map of a picture: leave it out")
 
 
 def scale(looks: Sequence[Drawable], percentile: float = PERCENTILE) -> float:
@@ -184,13 +211,35 @@ def overlay(
     width: int | None = None,
     enlarge: str = "bicubic",
     shared: bool = False,
+    at: Sequence[int] | None = None,
     **options: Any,
 ) -> Image.Image:
     """See `Explanation.overlay`."""
+    if is_volume(explanation):
+        ends = {name: options.pop(name) for name in ("limits", "percentile") if name in options}
+        bare = not options.get("photo", True)
+        parts, looks, common = of_cuts(explanation, at, width=width, enlarge=enlarge, bare=bare, **ends)
+        rows = [
+            add_caption(picture, seen.note) if caption and seen.note else picture
+            for part, seen in zip(parts, looks, strict=True)
+            for picture in [pixels(part, seen, limits=common, **options)]
+        ]
+        return _beside(rows)
+    check_flat(at)
     seen = look(explanation, width=width, enlarge=enlarge, bare=not options.get("photo", True))
     drawn = pixels(explanation, seen, **options)
     note = seen.note or (faint(seen, options.get("limits"), options.get("percentile", PERCENTILE)) if shared else "")
     return Image.fromarray(add_caption(drawn, note) if caption and note else drawn)
+
+
+def _beside(pictures: Sequence[NDArray[np.uint8]], gap: int = 8) -> Image.Image:
+    """Pictures of any height side by side on white, their upper edges on one line."""
+    wide = sum(picture.shape[1] for picture in pictures) + gap * (len(pictures) - 1)
+    whole, left = Image.new("RGB", (wide, max(picture.shape[0] for picture in pictures)), "white"), 0
+    for picture in pictures:
+        whole.paste(Image.fromarray(picture), (left, 0))
+        left += picture.shape[1] + gap
+    return whole
 
 
 def heatmap(explanation: Explanation, **options: Any) -> Image.Image:

@@ -73,6 +73,7 @@ def describe(explanation: Explanation) -> dict[str, Any]:
         "prediction": explanation.prediction,
         "size": explanation.size,
         "window": explanation.window,
+        "spacing": None if explanation.scan is None else explanation.scan.spacing,
         "inputs": explanation.inputs,
         "map": {
             "shape": values.shape,

@@ -9,20 +9,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seewhy.errors import UsageError
-from seewhy.explanation import archive, conventions, figure, page, picture, several_inputs, video
+from seewhy.explanation import archive, conventions, figure, nifti, page, picture, several_inputs, video
+from seewhy.explanation import cuts as cutting
 from seewhy.explanation.parts import Cost, Prediction, Status
 from seewhy.explanation.plain import describe
-from seewhy.render import SUFFIXES, check, resize, write, write_bytes
+from seewhy.render import SUFFIXES, check, resize, stretch, write, write_bytes
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
     from PIL import Image
 
+    from seewhy.explanation.scan import Scan
+
 __all__ = ["Explanation"]
+
+#: axes of positions of a volume
+_VOLUME = 3
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -39,6 +45,8 @@ class Explanation:
     ``inputs`` are the shapes [C, *size] of several inputs, by name, whose numbers make one row of ``values``; `part`
     gives each input's own, with its picture of ``views``, which are not saved. ``axes`` are the names of the positions,
     where somebody gave them: ``"THW"`` of a video, whose ``frames`` are what the model saw, uint8 ``[T, H, W, 3]``.
+    ``scan`` is what the model saw of a volume, and where its voxels are: what `cuts` are drawn on; ``whole`` are the
+    values of the volume that a map is a cut of, which decide about its colours. It is not saved.
     ``colours`` are the signed values ``[3, h, w]`` of red, green and blue of a guided map, for `relief`. ``positive``
     maps are drawn without their negative part, which ``values`` keep. ``tensor`` carries a graph where one
     was asked for; it is not saved. Two explanations are equal only if they are the same object. Raises
@@ -75,6 +83,8 @@ class Explanation:
     views: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict, repr=False)
     axes: str = ""
     frames: NDArray[np.uint8] | None = field(default=None, repr=False)
+    scan: Scan | None = None
+    whole: NDArray[Any] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         values = np.asarray(self.values)
@@ -89,6 +99,32 @@ class Explanation:
         for image in (self.image, self.photo):
             if image is not None and (image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3):
                 raise UsageError(f"an explanation's image is uint8 (H, W, 3); got {image.dtype} {image.shape}")
+        if self.scan is not None and self.scan.voxels.shape != self.size:
+            raise UsageError(f"an explanation's scan has its size {self.size}; this one has {self.scan.voxels.shape}")
+
+    @property
+    def volume(self) -> NDArray[np.float32]:
+        """The signed map of a volume at the input's size, float32 ``[D, H, W]``: channels summed, then one trilinear
+        resize.
+
+        Raises `UsageError` if the input or the values have no three spatial axes.
+        """
+        if len(self.size) != _VOLUME:
+            raise UsageError(
+                f"{self.method} of {self.target!r} has no volume: its input has {len(self.size)} spatial axes; .map is "
+                "of pictures"
+            )
+        return _finite32(stretch(self._places(), self.size))
+
+    def cuts(self, at: Sequence[int] | None = None) -> tuple[Explanation, ...]:
+        """Three slices of a map of a volume, as maps of pictures: across depth, height and width, through the voxel
+        ``at`` (d, h, w), or the one with the strongest evidence.
+
+        Each is drawn over its slice of the scan in grey, voxels as long and wide as they are, and, where the file says
+        how it lies, with head or front above or at the left and the patient's right at the left. Raises `UsageError`
+        where there is no `volume`, and for a voxel that is not in it.
+        """
+        return cutting.cuts(self, at)
 
     @property
     def map(self) -> NDArray[np.float32]:
@@ -96,15 +132,13 @@ class Explanation:
 
         Raises `UsageError` if the values have no two spatial axes.
         """
-        # Beyond float32 a value stays the largest there is: infinity would mean that it was never computed.
-        most = float(np.finfo(np.float32).max)
-        full = self._sized(self._plane_size())
-        return np.where(np.isfinite(full), np.clip(full, -most, most), full).astype(np.float32)
+        return _finite32(self._sized(self._plane_size()))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
             raise ValueError("an explanation's map is made when asked for; np.asarray(explanation) copies")
-        return self.map.astype(dtype or np.float32, copy=False)
+        made = self.volume if len(self.size) == _VOLUME else self.map
+        return made.astype(dtype or np.float32, copy=False)
 
     def _plane_size(self) -> tuple[int, int]:
         if self.inputs:
@@ -113,9 +147,10 @@ class Explanation:
                 f"{self.method} of {self.target!r} is of several inputs: .part(name) is of one, of {names}"
             )
         if len(self.size) != 2:
+            instead = ".volume and .cuts()" if len(self.size) == _VOLUME else ".values"
             raise UsageError(
                 f"{self.method} of {self.target!r} has no picture: its input has {len(self.size)} "
-                "spatial axes, a picture has 2; use .values"
+                f"spatial axes, a picture has 2; use {instead}"
             )
         return self.size[0], self.size[1]
 
@@ -127,14 +162,22 @@ class Explanation:
 
     def _plane(self) -> NDArray[Any]:
         """The values as a map, channels summed; raises `UsageError` where they are none."""
-        plane = self.values.sum(axis=0) if self.channels and self.values.ndim else self.values
-        if plane.ndim != 2:
+        return self._places(2)
+
+    def _places(self, axes: int = 3) -> NDArray[Any]:
+        """The values at their places, channels summed; raises `UsageError` where they have not so many axes."""
+        summed = self.values.sum(axis=0) if self.channels and self.values.ndim else self.values
+        if summed.ndim != axes:
             where = f" at layer {self.layer!r}" if self.layer else ""
             raise UsageError(
-                f"{self.method}{where} has values of shape {self.values.shape}, without the 2 spatial "
+                f"{self.method}{where} has values of shape {self.values.shape}, without the {axes} spatial "
                 "axes that a map needs; use .values, or choose a convolutional layer"
             )
-        return plane
+        return summed
+
+    def _scaled_by(self) -> NDArray[Any]:
+        """The values that decide where the colours of the map end."""
+        return self._plane() if self.whole is None else self.whole
 
     def frame(self, index: int) -> Explanation:
         """The explanation of one frame of a video: its values [h, w] (of coarser steps of time, between the two nearest
@@ -173,10 +216,10 @@ class Explanation:
         ``options``: ``mode`` ``"alpha"``, ``"blend"`` or ``"mask"``, ``opacity``, ``cmap``, ``contour``,
         ``limits``, ``percentile`` (see `seewhy.render.overlay`), ``caption`` (default True), ``width`` in pixels,
         ``enlarge`` ``"bicubic"`` (the default), ``"bilinear"`` or ``"gaussian"``: how the few cells of a map become the
-        many pixels of a picture (see `seewhy.render.resize`); values stay as they are. A map that is
-        no answer (no gradient, not finite, zero) is a greyed photo whose caption says so; where there is no
-        positive evidence the negative is drawn, and the caption says so. Raises `UsageError` if there is no
-        two-dimensional map.
+        many pixels of a picture (see `seewhy.render.resize`); values stay as they are. Of a volume its three `cuts`,
+        each ``width`` pixels wide, through the voxel ``at``. A map that is no answer (no gradient, not finite,
+        zero) is a greyed photo whose caption says so; where there is no positive evidence the negative is drawn, and
+        the caption says so. Raises `UsageError` if there is no map of a picture or a volume.
         """
         return picture.overlay(self, **options)
 
@@ -194,8 +237,9 @@ class Explanation:
         return picture.relief(self, width=width)
 
     def figure(self, **options: Any) -> Image.Image:
-        """Photo and overlay (of a video its `montage`), and the relief of a guided map, titled, with a colorbar;
-        options: `overlay`'s, and ``cell`` and ``header``. ``width`` is that of each picture, the same as ``cell``."""
+        """Photo and overlay, and the relief of a guided map, titled, with a colorbar; options: `overlay`'s, and
+        ``cell`` and ``header``. ``width`` is that of each picture, the same as ``cell``. Of a volume its three `cuts`,
+        in grey and under the map; of a video its `montage`."""
         return figure.figure(self, **options)
 
     def figure_svg(self, **options: Any) -> str:
@@ -220,24 +264,26 @@ class Explanation:
         **options: Any,
     ) -> Path:
         """The file written: ``.png``, ``.jpg``, ``.svg``, ``.pdf`` hold a picture, ``.npz`` all but ``tensor`` and
-        ``photo``; ``.gif`` is a video's frames with the map over them, ``duration`` milliseconds each.
+        ``photo``; ``.gif`` is a video's frames with the map over them, ``duration`` milliseconds each; ``.nii`` and
+        ``.nii.gz`` are the `volume` where the input lies (extra ``medical``).
 
         ``picture`` is ``"figure"``, ``"overlay"``, ``"heatmap"`` or ``"relief"`` (an SVG is always the figure);
         ``options`` are that picture's, ``dpi`` how many of its pixels are printed an inch. Raises `UsageError` for
         another suffix, another picture, and for a file that exists unless ``force``.
         """
-        path = check(path, (*SUFFIXES, ".npz", ".gif"), force=force)
+        volume = str(path).lower().endswith(nifti.SUFFIXES)
+        path = check(path, None if volume else (*SUFFIXES, ".npz", ".gif"), force=force)
         suffix = path.suffix.lower()
         if suffix == ".gif":
             return write_bytes(video.film(self, **options), path, force=force)
         makers = {"figure": self.figure, "overlay": self.overlay, "heatmap": self.heatmap, "relief": self.relief}
         if picture not in makers:
             raise UsageError(f"no picture {picture!r} of an explanation; use one of {', '.join(makers)}")
-        if suffix == ".npz":
+        if volume or suffix == ".npz":
             options |= {} if dpi is None else {"dpi": dpi}
             if options:
                 raise UsageError(f"{path} holds numbers: it takes no {', '.join(options)}; name it .png for a picture")
-            return archive.save(self, path, force=force)
+            return nifti.save(self, path, force=force) if volume else archive.save(self, path, force=force)
         if suffix == ".svg":
             if picture != "figure":
                 raise UsageError(f"an SVG holds the figure; for the {picture} alone name it {path.stem}.png")
@@ -269,6 +315,13 @@ class Explanation:
             f"Explanation({self.method!r}, target={self.target!r}, score={self.score:.4g}{layer}{contrast}, "
             f"values={shape} {self.values.dtype}, status={str(self.status)!r})"
         )
+
+
+def _finite32(full: NDArray[Any]) -> NDArray[np.float32]:
+    """In float32, in which what is beyond it stays the largest there is: infinity would mean that it was never
+    computed."""
+    most = float(np.finfo(np.float32).max)
+    return np.where(np.isfinite(full), np.clip(full, -most, most), full).astype(np.float32)
 
 
 def _window(given: Any) -> tuple[float, float, float, float]:

@@ -8,6 +8,7 @@ is not installed, what Pillow is known to read right is left to Pillow, and the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -19,7 +20,10 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from seewhy.errors import ImageError, reason
 from seewhy.models._pixels import DRAWN_ON_WHITE
 
-__all__ = ["Tags", "read_tags", "read_tiff", "tags_of", "trusted"]
+__all__ = ["FIRST_EXPLAINED", "Tags", "drawn_bands", "read_tags", "read_tiff", "tags_of", "trusted"]
+
+#: how a note of several pictures in a file ends
+FIRST_EXPLAINED = "the first is explained"
 
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 #: tag numbers
@@ -138,7 +142,7 @@ def read_tiff(file: IO[bytes], tags: Tags, name: str) -> tuple[Image.Image, list
             raise ImageError(
                 f"cannot read {name}: {_kind(tags)} ({reason(error)}); pip install imagecodecs, or save it uncompressed"
             ) from error
-    more = [f"{pages} pictures in one file: the first is explained"] if pages > 1 else []
+    more = [f"{pages} pictures in one file: {FIRST_EXPLAINED}"] if pages > 1 else []
     values = np.asarray(values)
     if tags.samples > 1 and tags.planar == 2:
         values = np.moveaxis(values, 0, -1)
@@ -180,6 +184,18 @@ def _drawn(values: NDArray[Any], tags: Tags, name: str) -> tuple[Image.Image, li
         layers = Image.frombytes("RGBa", layers.size, layers.tobytes()).convert("RGBA")
     white = Image.new("RGBA", layers.size, (255, 255, 255, 255))
     return Image.alpha_composite(white, layers).convert("RGB"), [*notes, DRAWN_ON_WHITE]
+
+
+def drawn_bands(bands: NDArray[Any], chosen: Sequence[int]) -> tuple[Image.Image, list[str]]:
+    """Three of the channels [H, W, C] as red, green and blue, and how they were scaled.
+
+    >>> drawn_bands(np.array([[[0, 10, 20, 255]]], dtype=np.uint8), (3, 1, 0))[0].getpixel((0, 0))
+    (255, 10, 0)
+    """
+    kind = {"f": _FLOAT, "i": _SIGNED}.get(bands.dtype.kind, _UNSIGNED)
+    tags = Tags((8 * bands.dtype.itemsize,), (kind,), _BLACK_IS_ZERO, 1, bands.shape[2], (), None, 1)
+    shares, notes = _shares(bands[..., list(chosen)], tags)
+    return Image.fromarray(_eight(shares)), notes
 
 
 def _eight(shares: NDArray[np.float64]) -> NDArray[np.uint8]:

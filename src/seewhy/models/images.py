@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import io
 import re
-import threading
-import warnings
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from seewhy.errors import ImageError, UsageError, one_line, reason
+from seewhy.models._dicom import proportions, read_picture
+from seewhy.models._dicom_file import is_dicom
 from seewhy.models._missing_files import missing_file
 from seewhy.models._pixels import to_rgb
-from seewhy.models._tiff import read_tags, read_tiff, tags_of, trusted
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from seewhy.models._quiet import quiet
+from seewhy.models._tiff import FIRST_EXPLAINED, read_tags, read_tiff, tags_of, trusted
+from seewhy.models.measured import Measured
+from seewhy.models.volumes import is_scan, read_volume, slice_of
 
 __all__ = ["Photo", "read_image"]
 
@@ -35,8 +34,9 @@ class Photo:
     """A photo as a person sees it: ``pixels`` upright RGB, what it is called, what was done to it.
 
     ``path`` is None for a picture that came from memory. ``bands`` are all channels of a picture with more than three,
-    [H, W, C] as they are in it. Each of ``notes`` is one sentence about something
-    that the pixels no longer show: scaled 16-bit values, transparency, further frames.
+    [H, W, C] as they are in it; ``channels`` is how many it has. ``measured`` are the values that a file of one value a
+    place (DICOM, a slice of a volume) measures, of which the pixels are a picture. Each of ``notes`` is one
+    sentence about something that the pixels no longer show: scaled 16-bit values, transparency, further frames.
     """
 
     pixels: Image.Image
@@ -44,6 +44,10 @@ class Photo:
     path: str | None = None
     notes: tuple[str, ...] = ()
     bands: np.ndarray[Any, Any] | None = None
+    channels: int = _COLOURS
+    measured: Measured | None = None
+    #: those of the notes that are about how colours were made of bands
+    of_colours: tuple[str, ...] = ()
 
 
 def read_image(source: str | Path | Image.Image | np.ndarray[Any, Any]) -> Photo:
@@ -53,7 +57,8 @@ def read_image(source: str | Path | Image.Image | np.ndarray[Any, Any]) -> Photo
     EXIF rotation is applied, any colour mode becomes RGB, 16-bit values are scaled (65535 becomes 255), TIFFs of more
     than 8 bits are read by tifffile where that is installed, and those that Pillow reads wrongly only then,
     transparent parts are drawn on white, the first of several frames is taken; ``notes`` says which of these
-    happened. Nothing is downloaded. Raises `ImageError` if there is no readable picture, `UsageError` for an
+    happened. DICOM files are shown in their window (extra ``medical``); ``scan.nii.gz#12`` and ``series#12`` are slices
+    of volumes. Nothing is downloaded. Raises `ImageError` if there is no readable picture, `UsageError` for an
     array or object that is no picture: float arrays and tensors are inputs, already preprocessed.
 
     >>> read_image(np.zeros((2, 3), dtype=np.uint8)).pixels.size
@@ -68,7 +73,7 @@ def read_image(source: str | Path | Image.Image | np.ndarray[Any, Any]) -> Photo
         _check_opened(source)
         given = str(getattr(source, "filename", "") or "")
         name = Path(given).name if given else "image"
-        with _quiet():
+        with quiet():
             return _decoded(lambda: _photo(source, name, None), repr(name))
     other: Any = source
     if isinstance(other, str | Path):
@@ -115,9 +120,17 @@ def _read_file(source: str | Path) -> Photo:
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://|data:", text):
         raise ImageError(f"{one_line(text, 80)!r} is an address; nothing is downloaded: save it and give the file")
     path = Path(text).expanduser()
+    if (named := slice_of(text)) is not None:
+        return _slice(*named)
     missing = missing_file(path)
     if missing:
         raise ImageError(f"cannot read {text!r}: {missing}")
+    if is_scan(path):
+        depth, height, width = read_volume(text).size
+        raise ImageError(
+            f"cannot read {text!r} as a picture: it holds {depth} slices of {height} x {width}; '{text}#{depth // 2}' "
+            "is the one in the middle"
+        )
     if not path.is_file():
         kind = "a folder" if path.is_dir() else "no regular file"
         raise ImageError(f"cannot read {text!r}: it is {kind}; give one picture file")
@@ -141,10 +154,33 @@ def _read_file(source: str | Path) -> Photo:
             tags = read_tags(file)
             doubtful = tags if tags is not None and (tags.deep or tags.banded or not trusted(tags)) else None
             decoded = None if doubtful is None else read_tiff(file, doubtful, repr(text))
-        return None if decoded is None else Photo(decoded[0], path.name, text, tuple(decoded[1]), decoded[2])
+        if decoded is None or tags is None:
+            return None
+        notes = tuple(decoded[1])
+        of_colours = tuple(note for note in notes if tags.banded and not note.endswith(FIRST_EXPLAINED))
+        return Photo(decoded[0], path.name, text, notes, decoded[2], tags.samples, of_colours=of_colours)
 
-    with _quiet():
+    if is_dicom(path):
+        pixels, measured, notes = read_picture(path, repr(text))
+        return Photo(
+            pixels, path.name, text, tuple(notes), channels=_COLOURS if measured is None else 1, measured=measured
+        )
+    with quiet():
         return _decoded(lambda: read_deep() or read(), repr(text), path)
+
+
+def _slice(source: str, number: int) -> Photo:
+    """One slice of a volume as a picture."""
+    volume = read_volume(source)
+    if number >= volume.size[0]:
+        raise ImageError(
+            f"cannot read '{source}#{number}': it holds {volume.size[0]} slices, 0 to {volume.size[0] - 1}"
+        )
+    measured = volume.measured.of(number)
+    pixels = Image.fromarray(measured.picture()).convert("RGB")
+    name = f"{volume.name}#{number}"
+    notes = (*volume.notes, *(proportions(*volume.spacing[1:]) if volume.spacing else ()))
+    return Photo(pixels, name, f"{source}#{number}", notes, channels=1, measured=measured)
 
 
 def _decoded(read: Any, name: str, path: Path | None = None) -> Photo:
@@ -188,7 +224,7 @@ def _photo(image: Image.Image, name: str, path: str | None) -> Photo:
         notes.append(f"the EXIF block cannot be read, taken as upright ({reason(error, 80)})")
     pixels, more = to_rgb(image)
     bands = np.array(image) if image.mode in _FOUR else None
-    return Photo(pixels, name, path, (*notes, *more), bands)
+    return Photo(pixels, name, path, (*notes, *more), bands, len(image.getbands()))
 
 
 def _verify_png(image: Image.Image, data: bytes) -> None:
@@ -208,27 +244,3 @@ class _Strict(io.BytesIO):
         if self.strict and not data and size != 0:
             raise OSError("image file is truncated")
         return data
-
-
-_lock = threading.Lock()
-_readers = 0
-_kept: Any = None
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Pillow's own warnings set aside while any thread reads; the filters return with the last one."""
-    global _readers, _kept
-    with _lock:
-        if _readers == 0:
-            _kept = warnings.catch_warnings()
-            _kept.__enter__()
-            warnings.filterwarnings("ignore", module=r"(PIL|seewhy\.models)\b")
-        _readers += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            _readers -= 1
-            if _readers == 0:
-                _kept.__exit__(None, None, None)

@@ -18,6 +18,7 @@ from seewhy.core.network.differentiable_function import DifferentiableFunction
 from seewhy.errors import ModelError, SeewhyError, UnknownName, UsageError, nearest, one_line, reason
 from seewhy.models import builtin, hf_, keras_, onnx_, pt2_, python_, timm_, torchvision_
 from seewhy.models._scheme import ModelRequest, Scheme
+from seewhy.models.input_shape import intake
 from seewhy.models.inputs import Axes, inputs_of
 from seewhy.models.labels import Labels, read_labels
 from seewhy.models.model import Model
@@ -195,6 +196,8 @@ def taken(model: Any) -> Model:
     return load(model) if isinstance(model, str) else wrap(model)
 
 
+#: axes of positions of a network of volumes
+_OF_VOLUMES = 3
 #: what a network of words calls its first input
 _WORDS = ("input_ids", "inputs_embeds", "decoder_input_ids")
 
@@ -228,15 +231,18 @@ def _override(model: Model, labels: Labels | None, preprocess: PreprocessLike | 
         source = f"label file {str(labels)!r}" if isinstance(labels, str | Path) else "labels="
         model = dataclasses.replace(model, labels=read_labels(labels), synonyms=False, labelled_by=source)
     if preprocess is not None:
-        model = dataclasses.replace(model, preprocess=_understood(preprocess, model.preprocess), assumed="")
+        model = dataclasses.replace(model, preprocess=_understood(preprocess, model), assumed="")
     return model
 
 
-def _understood(preprocess: Any, own: Any) -> Preprocess | Callable[[Image.Image], Tensor]:
+def _understood(preprocess: Any, model: Model) -> Preprocess | Callable[[Image.Image], Tensor]:
     """A torchvision transform as our own, so that the exact crop can be shown; a preset at the size of the network's
-    ``own``; others as they are."""
+    own, of a network of volumes at theirs; others as they are."""
     if isinstance(preprocess, str):
-        known = own if isinstance(own, Preprocess) else Preprocess()
+        takes = intake(model.module)
+        if not isinstance(model.preprocess, Preprocess) and takes.axes == _OF_VOLUMES:
+            return Preprocess.preset(preprocess, None, takes.channels or 1)
+        known = model.preprocess if isinstance(model.preprocess, Preprocess) else Preprocess()
         return Preprocess.preset(preprocess, known.size or (224, 224), known.channels)
     if not callable(preprocess):
         raise UsageError(

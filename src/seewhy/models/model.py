@@ -17,7 +17,9 @@ from seewhy.html import pairs
 from seewhy.models import labels as _labels
 from seewhy.models._fingerprint import cached_fingerprint, of_inputs
 from seewhy.models._pixels import DRAWN_ON_WHITE
+from seewhy.models._tiff import drawn_bands
 from seewhy.models.input_shape import check_takes_one
+from seewhy.models.measured import RAW
 from seewhy.models.preprocess import Preprocess
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from seewhy.core.network.inputs import Inputs
     from seewhy.models.images import Photo
+    from seewhy.models.volumes import Volume
 
 __all__ = ["NO_WEIGHTS", "Model"]
 
@@ -128,6 +131,8 @@ class Model:
                 "Python preprocess=; or give a float tensor"
             )
         if isinstance(self.preprocess, Preprocess):
+            if self.preprocess.values is not None:
+                return self._of_values(self.preprocess, photo)
             if self.preprocess.channels in (1, 3):
                 view = self.preprocess.view(photo.pixels)
                 return self.preprocess(photo.pixels), np.array(view.convert("RGB"), dtype=np.uint8)
@@ -149,20 +154,72 @@ class Model:
         resized = photo.pixels.resize((width, height), Image.Resampling.BILINEAR)
         return input.detach().to("cpu", torch.float32), np.array(resized, dtype=np.uint8)
 
+    @staticmethod
+    def _of_values(ours: Preprocess, photo: Photo) -> tuple[Tensor, np.ndarray[Any, np.dtype[np.uint8]]]:
+        """The input of a file's own values, and the picture of those that the network is given."""
+        if photo.measured is None:
+            raise UsageError(
+                f"the preprocessing takes values that a DICOM or NIfTI file measures (values={ours.values!r}), and "
+                f"{photo.name!r} is a picture: leave --values, in Python values=, out"
+            )
+        view = ours.view(Image.fromarray(photo.measured.picture(ours.values)))
+        return ours.of_values(photo.measured), np.array(view.convert("RGB"), dtype=np.uint8)
+
+    def volume_to_input(self, volume: Volume) -> tuple[Tensor, Volume]:
+        """The input of a volume, float32 [C, D, H, W] on the CPU, and what of the volume it is: values from 0 to 1 for
+        pictures, and the places of its own voxels.
+
+        A preprocess that is a function is given the values, float32 [D, H, W]. Raises `UsageError` without a
+        preprocess, or if a function fails or gives something else than one volume's tensor.
+        """
+        if self.preprocess is None:
+            raise UsageError(
+                f"nothing says how a volume becomes an input of {self.name}: --as-is or --size 32x64x64, in Python "
+                'preprocess="unit" or a seewhy.Preprocess; or give a float array [C, D, H, W]'
+            )
+        if isinstance(self.preprocess, Preprocess):
+            return self.preprocess.of_volume(volume)
+        function: Any = self.preprocess
+        try:
+            input: Any = function(volume.measured.values.copy())
+        except Exception as error:
+            raise UsageError(f"the preprocess of {self.name} fails on {volume.name!r}: {reason(error)}") from error
+        if isinstance(input, np.ndarray):
+            input = torch.from_numpy(np.ascontiguousarray(input))
+        if isinstance(input, Tensor) and input.ndim == 5 and input.shape[0] == 1:
+            input = input[0]
+        if not isinstance(input, Tensor) or input.ndim != 4:
+            given = list(input.shape) if isinstance(input, Tensor) else type(input).__name__
+            raise UsageError(f"the preprocess of {self.name} must give a tensor [C, D, H, W] a volume; it gave {given}")
+        # where the function put its voxels nobody knows, unless there are as many as before
+        kept = tuple(input.shape[1:]) == volume.size
+        plain = Preprocess(tuple(input.shape[1:]), None, "squash", (0.0,), (1.0,), channels=1)
+        _, seen = plain.of_volume(volume)
+        seen = seen if kept else replace(seen, affine=None)
+        return input.detach().to("cpu", torch.float32), seen
+
     def as_bands(self, photo: Photo) -> Photo:
-        """``photo`` as a network of bands has it: a fourth channel is one of them, and not how opaque the others are.
-        For other networks as it is."""
-        wanted = self.preprocess.channels if isinstance(self.preprocess, Preprocess) else 0
-        bands = photo.bands
-        if wanted in (0, 1, 3) or bands is None or bands.shape[2] != wanted or bands.dtype != np.uint8:
+        """``photo`` as a network of bands has it: a fourth channel is one of them, and not how opaque the others are,
+        and the preprocessing's ``bands`` are shown. For other networks as it is."""
+        ours, bands = self.preprocess, photo.bands
+        wanted = ours.channels if isinstance(ours, Preprocess) else 0
+        if not isinstance(ours, Preprocess) or wanted in (1, 3) or bands is None or bands.shape[2] != wanted:
             return photo
-        shown = Image.fromarray(np.ascontiguousarray(bands[..., :3] if wanted > 3 else bands[..., :1].repeat(3, 2)))
-        return replace(photo, pixels=shown, notes=tuple(note for note in photo.notes if note != DRAWN_ON_WHITE))
+        chosen = ours.bands or ((0, 1, 2) if wanted > 3 else (0, 0, 0))
+        shown, notes = drawn_bands(bands, chosen)
+        kept = [note for note in photo.notes if note != DRAWN_ON_WHITE and note not in photo.of_colours]
+        if wanted > 3:
+            red, green, blue = (str(n + 1) for n in chosen)
+            notes.append(
+                f"bands {red}, {green} and {blue} of {wanted} are shown as red, green and blue; --bands, in Python "
+                "Preprocess(bands=), shows others"
+            )
+        return replace(photo, pixels=shown, notes=(*kept, *notes))
 
     def _bands(self, photo: Photo) -> np.ndarray[Any, Any]:
         """All channels of a photo, as many as the network takes; raises `UsageError` where there are others."""
         wanted = self.preprocess.channels if isinstance(self.preprocess, Preprocess) else 0
-        has = 3 if photo.bands is None else photo.bands.shape[2]
+        has = photo.channels if photo.bands is None else photo.bands.shape[2]
         if photo.bands is None or has != wanted:
             raise UsageError(
                 f"{self.name} takes {wanted} channels, and {photo.name!r} has {has}; give a picture with that many (a "
@@ -181,11 +238,12 @@ class Model:
         )
 
     def colour_to_input(self, rgb: tuple[float, float, float]) -> Tensor | None:
-        """A colour, three numbers in [0, 1], in input units: float32 [C]; None if the preprocess is not ours.
+        """A colour, three numbers in [0, 1], in input units: float32 [C]; None if the preprocess is not ours,
+        or leaves a file's values as they are.
 
         Raises `UsageError` for a colour outside [0, 1].
         """
-        if not isinstance(self.preprocess, Preprocess):
+        if not isinstance(self.preprocess, Preprocess) or self.preprocess.values == RAW:
             return None
         if len(rgb) != 3 or not all(0 <= part <= 1 for part in rgb):
             raise UsageError(f"a colour is three numbers from 0 to 1, got {one_line(rgb, 60)}")
@@ -198,13 +256,15 @@ class Model:
     def to_image(self, input: Tensor) -> np.ndarray[Any, np.dtype[np.uint8]] | None:
         """The picture an input [C, H, W] stands for: uint8 [H, W, 3], clipped to what can be shown.
 
-        None if the preprocess is not ours or takes another number of channels.
+        None if the preprocess is not ours, takes another number of channels, or leaves a file's values as they are.
         """
         ours = self.preprocess
         if not isinstance(ours, Preprocess) or input.ndim != 3 or input.shape[0] != ours.channels:
             return None
+        if ours.values == RAW:
+            return None
         image = ours.denormalise(input.detach().to("cpu", torch.float32)).nan_to_num(0.0, 1.0, 0.0).clamp(0, 1)
-        image = image if ours.channels in (1, 3) else image[[0, 1, 2] if ours.channels > 3 else [0]]
+        image = image if ours.channels in (1, 3) else image[list(ours.bands or (0, 1, 2)) if ours.channels > 3 else [0]]
         pixels = image.mul(255).round().to(torch.uint8).expand(3, -1, -1).permute(1, 2, 0)
         return np.ascontiguousarray(pixels.numpy())
 

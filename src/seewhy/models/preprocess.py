@@ -13,12 +13,15 @@ from PIL import Image
 
 from seewhy.errors import UnknownName, UsageError
 from seewhy.models._transforms import read_transform
+from seewhy.models.measured import RAW, Measured, Values, check_values
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
+
+    from seewhy.models.volumes import Volume
 
 __all__ = ["Preprocess", "agree"]
 
@@ -62,15 +65,21 @@ class Preprocess:
     the picture is padded with black. ``channels`` 1 takes the luminance, 3 are colours; other numbers are bands, as a
     picture with just as many has them. With ``order`` "bgr" the input's channels, and ``mean`` and ``std`` with them,
     are blue, green, red. Where the crop cannot be exactly in the middle, torchvision rounds to the even number, and
-    with ``floor`` down. Raises `UsageError` for invalid values.
+    with ``floor`` down.
+
+    Of volumes, ``size`` and a box are (depth, height, width), and all else is as for pictures; ``channels`` 3 are three
+    times the same. ``values`` says what of a DICOM or NIfTI file is scaled to [0, 1]: None, the picture of it, as of a
+    photo; (low, high), the values between those; ``"raw"`` leaves them as they are, in the file's units. ``bands`` are
+    the three of more than three channels, counted from 0, that pictures show as red, green and blue, the first three
+    unless said. Raises `UsageError` for invalid values.
 
     >>> one = Preprocess(size=(4, 6), resize=8)
     >>> one(Image.new("RGB", (31, 17), "white")).shape
     torch.Size([3, 4, 6])
     """
 
-    size: tuple[int, int] | None = (224, 224)
-    resize: int | tuple[int, int] | None = 256
+    size: tuple[int, ...] | None = (224, 224)
+    resize: int | tuple[int, ...] | None = 256
     mode: str = "crop"
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
@@ -78,17 +87,28 @@ class Preprocess:
     channels: int = 3
     order: str = "rgb"
     floor: bool = False
+    values: Values = None
+    bands: tuple[int, int, int] | None = None
 
     def __post_init__(self) -> None:
-        pairs = [pair for pair in (self.size, self.resize) if pair is not None and not isinstance(pair, int)]
-        if any(len(pair) != 2 or min(pair) < 1 for pair in pairs):
-            raise UsageError(f"a size is (height, width), both at least 1; got {self.size} and {self.resize}")
+        boxes = [box for box in (self.size, self.resize) if box is not None and not isinstance(box, int)]
+        if any(len(box) not in (2, 3) or min(box) < 1 for box in boxes) or len({len(box) for box in boxes}) > 1:
+            raise UsageError(
+                f"a size is (height, width), of volumes (depth, height, width), all at least 1; got {self.size} and "
+                f"{self.resize}"
+            )
         if isinstance(self.resize, int) and self.resize < 1:
             raise UsageError(f"resize is the shorter side's length, at least 1; got {self.resize}")
         if self.mode not in _MODES:
             raise UsageError(f"no resize mode {self.mode!r}; known: {', '.join(_MODES)}")
         if self.mode == "border" and not isinstance(self.resize, tuple):
             raise UsageError(f"mode 'border' needs resize=(height, width); got {self.resize}")
+        check_values(self.values)
+        if self.bands is not None and (len(self.bands) != 3 or not all(0 <= n < self.channels for n in self.bands)):
+            raise UsageError(
+                f"bands={self.bands}: the three that pictures show as red, green and blue, counted from 0, of "
+                f"{self.channels} channels"
+            )
         if self.interpolation not in _RESAMPLING:
             raise UsageError(f"no interpolation {self.interpolation!r}; known: {', '.join(_RESAMPLING)}")
         if self.channels < 1:
@@ -110,8 +130,9 @@ class Preprocess:
         colour = [round(255 * value) for value in (*mean, *mean, *mean)[:3]]
         return self._seen(image.convert("RGB"), (colour[0], colour[1], colour[2]))
 
-    def _seen(self, image: Image.Image, padding: float | tuple[int, int, int]) -> Image.Image:
-        """The part of a picture of any mode that the network sees, at the input's size."""
+    def _seen(self, image: Image.Image, padding: float | tuple[int, int, int], least: float = 0) -> Image.Image:
+        """The part of a picture of any mode that the network sees, at the input's size; ``least`` is black."""
+        self._check_flat()
         full = self._resized_size(image.height, image.width)
         height, width = self.size or full
         top, left = _offset(full[0], height, self.floor), _offset(full[1], width, self.floor)
@@ -126,7 +147,7 @@ class Preprocess:
             top, left = min(top, 0), min(left, 0)
         else:
             part = image.resize((full[1], full[0]), _RESAMPLING[self.interpolation])
-        black = (0,) * 3 if isinstance(padding, tuple) else 0
+        black = (0,) * 3 if isinstance(padding, tuple) else least
         canvas = Image.new(image.mode, (width, height), padding if self.mode == "border" else black)
         canvas.paste(part, (-left, -top))
         return canvas
@@ -196,6 +217,61 @@ class Preprocess:
         ]
         return self.normalise(torch.from_numpy(np.stack(seen)))
 
+    def of_values(self, measured: Measured) -> Tensor:
+        """The normalised input of the `values` [H, W] of one file, float32 [C, H, W] on the CPU: the same in every
+        channel.
+
+        >>> hounsfield = Preprocess((2, 2), None, "squash", (0.0,), (1.0,), channels=1, values=(-100, 300))
+        >>> hounsfield.of_values(Measured(np.full((8, 8), 100.0, dtype=np.float32))).mean().item()
+        0.5
+        """
+        given = measured.as_given(self.values)
+        image, least = Image.fromarray(given), float(given.min()) if self.values == RAW else 0.0
+        seen = np.array(self._seen(image, least if self.values == RAW else self.mean[0], least), dtype=np.float32)
+        return self.normalise(torch.from_numpy(seen).expand(self._grey(), -1, -1))
+
+    def of_volume(self, volume: Volume) -> tuple[Tensor, Volume]:
+        """The normalised input of one volume, float32 [C, D, H, W] on the CPU, and what of the volume it is: `values`
+        (those shown in pictures) and places of its own voxels.
+
+        Resized as pictures are, axis by axis with the same kernels, those that make smaller smoothed. Raises
+        `UsageError` for a ``size`` of pictures.
+        """
+        if any(isinstance(box, tuple) and len(box) == 2 for box in (self.size, self.resize)):
+            depth, height, width = volume.size
+            raise UsageError(
+                f"{volume.name!r} is a volume of {depth} slices of {height} x {width}, and the preprocessing is for "
+                "pictures: --size 32x64x64, in Python size=(depth, height, width), or --as-is, in Python as_is(), for "
+                "its own voxels"
+            )
+        given = volume.measured.as_given(self.values)
+        full = self._resized_size(*volume.size)
+        size = self.size or full
+        starts = [_offset(n, side, self.floor) for n, side in zip(full, size, strict=True)]
+        raw = self.values == RAW
+        fill = float(given.min()) if raw else self.mean[0] if self.mode == "border" else 0.0
+        grey = seen = _placed(_resampled(given, full, self.interpolation), size, starts, fill)
+        if raw:
+            grey = _placed(_resampled(volume.measured.shares(), full, self.interpolation), size, starts, 0.0)
+        factors = [n / m for n, m in zip(volume.size, full, strict=True)]
+        where = [start * factor for start, factor in zip(starts, factors, strict=True)]
+        picture = Measured(grey)
+        flat = torch.from_numpy(seen.reshape(1, -1, size[-1])).expand(self._grey(), -1, -1)
+        return self.normalise(flat).reshape(-1, *size), volume.resampled(picture, factors, where)
+
+    def _grey(self) -> int:
+        """How many channels an input of one value a place has; raises `UsageError` where they are bands."""
+        if self.channels not in (1, 3):
+            raise UsageError(f"a file of one value a place gives 1 channel, or 3 alike; this takes {self.channels}")
+        return self.channels
+
+    def _check_flat(self) -> None:
+        if any(isinstance(box, tuple) and len(box) == 3 for box in (self.size, self.resize)):
+            raise UsageError(
+                f"the preprocessing is for volumes of {' x '.join(map(str, self.size or ()))}, and this is one picture"
+                ": give a NIfTI file, a folder of DICOM slices, or a float array [C, D, H, W]"
+            )
+
     def normalise(self, image: Tensor) -> Tensor:
         """Values in [0, 1], [..., C, H, W], to input units; same dtype and device."""
         image = self._reordered(image)
@@ -212,18 +288,18 @@ class Preprocess:
     def _column(values: Sequence[float], like: Tensor) -> Tensor:
         return torch.tensor(values, dtype=like.dtype, device=like.device).view(-1, 1, 1)
 
-    def _resized_size(self, height: int, width: int) -> tuple[int, int]:
-        """(height, width) of the resized picture, rounded as the two zoos round it."""
+    def _resized_size(self, *whole: int) -> tuple[int, ...]:
+        """(height, width) of the resized picture, or the sides of a volume, rounded as the two zoos round it."""
         if self.resize is None:
-            return self.size if self.mode == "squash" and self.size is not None else (height, width)
+            return self.size if self.mode == "squash" and self.size is not None else whole
         if self.mode == "squash":
-            return self.resize if isinstance(self.resize, tuple) else (self.resize, self.resize)
+            return self.resize if isinstance(self.resize, tuple) else (self.resize,) * len(whole)
         if isinstance(self.resize, tuple):
             choose = max if self.mode == "border" else min
-            ratio = choose(height / self.resize[0], width / self.resize[1])
-            return max(1, round(height / ratio)), max(1, round(width / ratio))
-        long = int(self.resize * max(height, width) / min(height, width))
-        return (self.resize, long) if height <= width else (long, self.resize)
+            ratio = choose(side / box for side, box in zip(whole, self.resize, strict=True))
+            return tuple(max(1, round(side / ratio)) for side in whole)
+        short, least = self.resize, min(whole)
+        return tuple(short if side == least else int(short * side / least) for side in whole)
 
     def as_is(self) -> Preprocess:
         """The same for pictures that are inputs already: nothing is resized, cropped or padded."""
@@ -253,7 +329,7 @@ class Preprocess:
         return 1 - seen / (height * width)
 
     @classmethod
-    def preset(cls, name: str, size: tuple[int, int] = (224, 224), channels: int = 3) -> Preprocess:
+    def preset(cls, name: str, size: tuple[int, ...] | None = (224, 224), channels: int = 3) -> Preprocess:
         """One of the usual ways, by name: straight to ``size``, then pixels to ``"unit"`` ([0, 1]), ``"signed"`` ([-1,
         1]), ``"bytes"`` ([0, 255]), ``"imagenet"`` (ImageNet's mean and standard deviation) or ``"caffe"`` (bytes
         minus ImageNet's mean, channels blue, green, red).
@@ -308,6 +384,28 @@ class Preprocess:
             interpolation=config["interpolation"],
             channels=channels,
         )
+
+
+def _resampled(values: NDArray[np.float32], size: Sequence[int], how: str) -> NDArray[np.float32]:
+    """A volume [D, H, W] at ``size``, one axis after the other, by the kernels that pictures are resized with."""
+    for axis, length in enumerate(size):
+        if values.shape[axis] != length:
+            first = np.moveaxis(values, axis, 0)
+            rows = Image.fromarray(np.ascontiguousarray(first.reshape(len(first), -1), dtype=np.float32))
+            drawn = np.asarray(rows.resize((rows.width, length), _RESAMPLING[how]))
+            values = np.moveaxis(drawn.reshape(length, *first.shape[1:]), 0, axis)
+    return np.ascontiguousarray(values)
+
+
+def _placed(
+    values: NDArray[np.float32], size: Sequence[int], starts: Sequence[int], fill: float
+) -> NDArray[np.float32]:
+    """The part of ``values`` of ``size`` that begins at ``starts``, with ``fill`` beyond its edges."""
+    canvas = np.full(tuple(size), fill, dtype=np.float32)
+    into = tuple(slice(max(-at, 0), max(-at, 0) + n) for at, n in zip(starts, values.shape, strict=True))
+    part = tuple(slice(max(at, 0), max(at, 0) + n) for at, n in zip(starts, size, strict=True))
+    canvas[into] = values[part]
+    return canvas
 
 
 def _offset(length: int, crop: int, floor: bool) -> int:

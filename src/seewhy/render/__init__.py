@@ -9,7 +9,7 @@ from seewhy.render.figure import Cell, caption, grid, grid_pdf, grid_svg
 from seewhy.render.files import SUFFIXES, check, write, write_bytes
 from seewhy.render.heatmap import MODES, Mode, greyed, heatmap, overlay, relief, side_by_side, tinted
 from seewhy.render.kernels import kernel
-from seewhy.render.scale import ENLARGEMENTS, PERCENTILE, limits, resize
+from seewhy.render.scale import ENLARGEMENTS, PERCENTILE, limits, resize, stretch
 from seewhy.render.sheet import png
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "relief",
     "resize",
     "side_by_side",
+    "stretch",
     "tinted",
     "write",
     "write_bytes",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["ENLARGEMENTS", "PERCENTILE", "limits", "resize"]
+__all__ = ["ENLARGEMENTS", "PERCENTILE", "limits", "resize", "stretch"]
 
 #: how the few cells of a map can become the many pixels of a picture
 ENLARGEMENTS = ("bicubic", "bilinear", "gaussian")
@@ -92,6 +92,26 @@ def resize(
     return np.clip(values, source.min(), source.max()) if smooth else values
 
 
+def stretch(map: NDArray[Any], size: Sequence[int]) -> NDArray[Any]:
+    """``map`` with any number of axes at ``size``, one length for each: linear between the centres of its cells, one
+    axis after the other, as `resize` does by ``"bilinear"``; of three axes trilinear.
+
+    Gives float32, or float64 for a float64 map, always a new array; a value that is not finite makes those NaN that it
+    takes part in. Raises `UsageError` for another number of axes, and where nothing would be left.
+
+    >>> stretch(np.array([[[0.0, 1.0]]]), (1, 1, 4)).tolist()
+    [[[0.0, 0.25, 0.75, 1.0]]]
+    """
+    source = np.asarray(map)
+    if source.ndim != len(size) or 0 in source.shape or min(size, default=0) < 1:
+        raise UsageError(f"a map of shape {source.shape} at size {tuple(size)}: as many axes, none of them empty")
+    values = source.astype(np.float64 if source.dtype == np.float64 else np.float32)
+    with np.errstate(invalid="ignore"):  # infinity times a weight of zero
+        for axis, length in enumerate(size):
+            values = _stretch(values, length, np.arange(length), axis)
+    return values
+
+
 def _weights(have: int, length: int, rows: NDArray[np.intp], how: str) -> NDArray[np.float64]:
     """How much each of ``have`` cells is in each of ``rows`` of ``length`` pixels, [rows, have]; the outer cells go on
     beyond the edge."""
@@ -119,7 +139,5 @@ def _stretch(values: NDArray[Any], length: int, rows: NDArray[np.intp], axis: in
     centre = np.clip((rows + 0.5) * (have / length) - 0.5, 0, have - 1)
     below = np.floor(centre).astype(np.intp)
     above = np.minimum(below + 1, have - 1)
-    weight = (centre - below).astype(values.dtype)
-    if axis == 0:
-        weight = weight[:, None]
+    weight = (centre - below).astype(values.dtype).reshape(-1, *(1,) * (values.ndim - axis - 1))
     return np.asarray(values.take(below, axis) * (1 - weight) + values.take(above, axis) * weight)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from seewhy.explanation.cuts import cuts, is_volume, strongest
 from seewhy.explanation.figure import photo_cell
 from seewhy.explanation.picture import bar_of, drawable, look, pixels, titles
 from seewhy.render import Cell, grid, write
@@ -29,10 +30,13 @@ _WIDE, _HIGH, _GAP = 1800, 6000, 8
 
 
 def strip(explanations: Sequence[Explanation]) -> Image.Image | None:
-    """One photo and its maps, small, side by side; None where none of them is a picture."""
+    """One photo and its maps, small, side by side, of a volume the slice at the strongest place of its first map; None
+    where none of them is a picture."""
     shown = [explanation for explanation in explanations if drawable(explanation)]
     if not shown:
         return None
+    place = strongest(shown[0]) if is_volume(shown[0]) else None
+    shown = [cuts(explanation, place)[0] if is_volume(explanation) else explanation for explanation in shown]
     cells = [photo_cell(shown[0], _CELL * 2)] if shown[0].image is not None else []
     cells += [_cell(explanation) for explanation in shown[: _MOST - len(cells)]]
     return grid([cells], cell=_CELL)

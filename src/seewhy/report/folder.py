@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["FORMATS", "GALLERY_FORMATS", "Folder"]
+__all__ = ["FORMATS", "GALLERY_FORMATS", "NUMBERS", "Folder"]
 
-FORMATS = ("png", "jpg", "svg", "pdf", "npz")
+FORMATS = ("png", "jpg", "svg", "pdf", "npz", "nii", "nii.gz")
+#: those of numbers, and not of a picture
+NUMBERS = ("npz", "nii", "nii.gz")
 #: of pictures of the inside, whose numbers are one array
 GALLERY_FORMATS = ("png", "jpg", "svg", "pdf", "npy")
 #: of a file's name, in bytes: what is left of the 255 that file systems allow is for numbers and suffixes
@@ -83,7 +85,7 @@ class Folder:
         for suffix in formats:
             if suffix not in FORMATS:
                 raise UsageError(f"no format {suffix!r}; one of {', '.join(FORMATS)}")
-        pictured = any(suffix != "npz" for suffix in formats)
+        pictured = any(suffix not in NUMBERS for suffix in formats)
         if pictured:
             _check_drawable(explanations)
         if pictured and options.get("picture") == "relief":
@@ -97,7 +99,8 @@ class Folder:
         for explanation, stem, own_scale in zip(explanations, stems, scales, strict=True):
             paths = self.all_free(stem, formats)
             for path in paths:
-                own: dict[str, Any] = {} if path.suffix == ".npz" else {**own_scale, **options}
+                numbers = path.name.endswith(tuple(f".{suffix}" for suffix in NUMBERS))
+                own: dict[str, Any] = {} if numbers else {**own_scale, **options}
                 if path.suffix == ".svg":
                     own.pop("picture", None)
                 explanation.save(path, force=True, **own)
@@ -164,7 +167,7 @@ def _check_drawable(explanations: Sequence[Explanation]) -> None:
 
 def _stem_of(explanations: Explanations, word: str) -> str:
     """The name of what shows all of one image, after the image and ``word``."""
-    return f"{_slug(Path(explanations[0].name).stem) or 'image'}_{word}"
+    return f"{_slug(_stem(explanations[0].name)) or 'image'}_{word}"
 
 
 def _slug(text: str) -> str:
@@ -174,4 +177,12 @@ def _slug(text: str) -> str:
 
 def _without_suffix(explanation: Explanation) -> Explanation:
     """The same, called ``chelsea`` and not ``chelsea.png``: a file's name has one suffix, its own."""
-    return replace(explanation, name=Path(explanation.name).stem)
+    return replace(explanation, name=_stem(explanation.name))
+
+
+def _stem(name: str) -> str:
+    """A name without its suffix, ``scan`` of ``scan.nii.gz``; of a slice, ``scan-12`` of ``scan.nii.gz#12``."""
+    file, _, number = name.rpartition("#")
+    file, number = (file, number) if file and number.isdigit() else (name, "")
+    stem = Path(file).stem.removesuffix(".nii")
+    return f"{stem}-{number}" if number else stem

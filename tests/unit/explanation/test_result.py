@@ -50,7 +50,7 @@ def test_map_of_enormous_float64_values_stays_finite_and_of_nan_stays_nan(make: 
         (np.zeros((3, 4, 4)), {}, r"shape \(3, 4, 4\)"),
         (np.zeros(10), {"layer": None, "channels": True}, r"grad-cam has values of shape \(10,\)"),
         (np.zeros((4, 4)), {"size": (100,)}, r"its input has 1 spatial axes, a picture has 2; use \.values"),
-        (np.zeros((2, 4, 4)), {"size": (8, 8, 8)}, r"its input has 3 spatial axes"),
+        (np.zeros((2, 2, 4, 4)), {"size": (8, 8, 8, 8)}, r"its input has 4 spatial axes"),
     ],
 )
 def test_values_without_two_axes_have_no_map_or_picture(

@@ -21,8 +21,8 @@ def values(bands: int, dtype: str = "uint8", top: int = 255) -> np.ndarray:
     return np.random.default_rng(bands).integers(0, top + 1, (*SIZE, bands)).astype(dtype)
 
 
-def ways(bands: int, **more: object) -> Preprocess:
-    return Preprocess(SIZE, None, "squash", (0.0,) * bands, (1.0,) * bands, channels=bands, **more)  # type: ignore[arg-type]
+def ways(count: int, **more: object) -> Preprocess:
+    return Preprocess(SIZE, None, "squash", (0.0,) * count, (1.0,) * count, channels=count, **more)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("bands", [4, 5, 13])
@@ -126,7 +126,7 @@ def test_bands_that_became_pages_are_told_of(tmp_path: Path) -> None:
     tifffile = pytest.importorskip("tifffile")
     tifffile.imwrite(tmp_path / "pages.tif", np.moveaxis(values(5), 2, 0), photometric="minisblack")
     model = seewhy.wrap(nn.Conv2d(5, 2, 3), preprocess=ways(5), name="Satellite")
-    with pytest.raises(UsageError, match=r'has 3; .* photometric="minisblack", planarconfig="contig"'):
+    with pytest.raises(UsageError, match=r'has 1; .* photometric="minisblack", planarconfig="contig"'):
         model.to_input(read_image(tmp_path / "pages.tif"))
 
 
@@ -162,3 +162,48 @@ def test_a_crop_that_cuts_much_away_is_said() -> None:
     assert "--whole letterbox" in " ".join(notes)
     whole = seewhy.wrap(net, preprocess=Preprocess((20, 20), 20).whole())
     assert not any("sees the middle" in note for note in seewhy.explain(whole, photo, "saliency", 1).notes)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_the_bands_that_are_shown_can_be_chosen(tmp_path: Path, dtype: str) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    pixels = values(6) if dtype == "uint8" else values(6, "uint16", 60000)
+    pixels = pixels.astype(np.float32) / 60000 if dtype == "float32" else pixels
+    tifffile.imwrite(tmp_path / "six.tif", pixels, photometric="minisblack", planarconfig="contig")
+    net = nn.Sequential(nn.Conv2d(6, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    top = {"uint8": 255, "uint16": 65535, "float32": 1}[dtype]
+    for bands in (None, (5, 3, 0)):
+        model = seewhy.wrap(net, preprocess=ways(6, bands=bands))
+        explanation = seewhy.explain(model, tmp_path / "six.tif", "saliency", 1)
+        wanted = np.rint(pixels[..., list(bands or (0, 1, 2))].astype(np.float64) / top * 255)
+        assert explanation.image is not None
+        assert np.array_equal(explanation.image, wanted)
+        one, two, three = (n + 1 for n in bands or (0, 1, 2))
+        said = [note for note in explanation.notes if "are shown as red, green and blue" in note]
+        assert said
+        assert said[0].startswith(f"bands {one}, {two} and {three} of 6")
+        assert not any("not in the picture" in note for note in explanation.notes)
+        row = torch.from_numpy(np.moveaxis(pixels.astype(np.float32) / top, 2, 0))
+        again = seewhy.explain(model, row, "saliency", 1)
+        assert np.abs(again.image.astype(int) - explanation.image).max() <= 1  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("wrong", [(0, 1), (0, 1, 6), (-1, 0, 1)])
+def test_bands_that_there_are_not(wrong: tuple[int, ...]) -> None:
+    with pytest.raises(UsageError, match=r"bands=.*counted from 0, of 6 channels"):
+        ways(6, bands=wrong)
+
+
+def test_pages_of_planes_are_told_by_what_they_have(tmp_path: Path) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    with tifffile.TiffWriter(tmp_path / "planar.tif") as file:
+        for _ in range(2):
+            file.write(np.moveaxis(values(4), 2, 0), photometric="minisblack", planarconfig="separate")
+    model = seewhy.wrap(nn.Conv2d(5, 2, 3), preprocess=ways(5), name="Satellite")
+    with pytest.raises(UsageError, match=r"takes 5 channels, and 'planar.tif' has 4; .* several pictures"):
+        model.to_input(read_image(tmp_path / "planar.tif"))
+    with tifffile.TiffWriter(tmp_path / "two.tif") as file:
+        for _ in range(3):
+            file.write(np.moveaxis(values(2), 2, 0), photometric="minisblack", planarconfig="separate")
+    with pytest.raises(UsageError, match=r"takes 5 channels, and 'two.tif' has 2"):
+        model.to_input(read_image(tmp_path / "two.tif"))

@@ -12,7 +12,7 @@ from PIL import Image, ImageFile
 
 from seewhy.errors import ImageError, SeewhyError, UsageError
 from seewhy.models import read_image
-from seewhy.models.images import _quiet
+from seewhy.models._quiet import quiet
 
 
 def array(photo):
@@ -123,12 +123,12 @@ def test_warning_filters_come_back_after_threads_that_overlap():
     inside, leave = threading.Event(), threading.Event()
 
     def hold():
-        with _quiet():
+        with quiet():
             inside.set()
             leave.wait(5)
 
     thread = threading.Thread(target=hold)
-    with _quiet():
+    with quiet():
         thread.start()
         assert inside.wait(5)
     assert list(warnings.filters) != before  # the other one still reads

@@ -35,7 +35,9 @@ def test_importing_is_light():
     code = "import sys, seewhy.models; print([n for n in ('timm', 'torchvision', 'safetensors') if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-    assert sorted(models.__all__) == ["Model", "Photo", "Preprocess", "load", "read_image", "wrap"]
+    assert sorted(models.__all__) == [
+        "Model", "Photo", "Preprocess", "Volume", "is_scan", "load", "read_image", "read_volume", "wrap",
+    ]  # fmt: skip
 
 
 # --- the built-in network

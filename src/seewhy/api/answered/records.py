@@ -194,6 +194,7 @@ def records(
                 inputs=_inputs(item, numbers),
                 axes=order.positions if order is not None else "",
                 frames=item.frames,
+                scan=item.scan,
                 views={name: part.view for name, part in item.parts.items() if part.view is not None},
                 colours=_red_first(model, done.colours[row]) if _of_input(done.colours, item) else None,
             )

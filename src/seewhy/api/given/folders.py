@@ -115,7 +115,7 @@ def photos_in(folder: str | Path | Sequence[str | Path], also: Collection[str] =
     if root.is_file():
         return [root]
     known = SUFFIXES | set(also)
-    files = (path for path in root.rglob("*") if path.suffix.lower() in known and path.is_file())
+    files = (path for path in root.rglob("*") if path.name.lower().endswith(tuple(known)) and path.is_file())
     paths = sorted(path for path in files if not is_hidden(path, root))
     if not paths:
         what = "there is no such folder" if not root.exists() else "no image files in it"

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from seewhy.core.network.axis_order import BATCH, CHANNELS, AxisOrder
 from seewhy.errors import UsageError
-from seewhy.models import Model, Photo, Preprocess, read_image
+from seewhy.explanation import Scan
+from seewhy.models import Model, Photo, Preprocess, Volume, is_scan, read_image, read_volume
 from seewhy.models.input_shape import intake
 
 #: the share of a photo that a crop may cut away without a word
@@ -34,7 +35,7 @@ class Item:
     """One image: its input [C, *size], the picture of it (uint8 [H, W, 3]) if there is one, its name and notes; the
     whole photo, where that shows more, and which part of it the picture is, as `Explanation.window`. ``parts`` are the
     inputs of which its row is made, where several are explained at once; ``frames`` the pictures of a video, uint8
-    [T, H, W, 3]."""
+    [T, H, W, 3]; ``scan`` what a volume is drawn on."""
 
     tensor: Tensor
     view: np.ndarray[Any, Any] | None
@@ -45,6 +46,11 @@ class Item:
     window: tuple[float, float, float, float] | None = None
     parts: Mapping[str, Item] = field(default_factory=dict)
     frames: np.ndarray[Any, Any] | None = None
+    scan: Scan | None = None
+
+
+#: axes of a volume
+_DEPTH = "DHW"
 
 
 def read_items(model: Model, image: Any) -> tuple[list[Item], bool]:
@@ -52,8 +58,9 @@ def read_items(model: Model, image: Any) -> tuple[list[Item], bool]:
 
     A path, PIL image or uint8 array (H×W, H×W×1, ×3 or ×4; N×H×W×3 for several) is an image and preprocessed by the
     model; a float array or tensor is an input already, in the model's own layout: [C, H, W] or [B, C, H, W], with the
-    channels last for a network that has them last (Keras). A list or tuple holds any of these. What comes out of here,
-    and all values computed from it, have the channels first.
+    channels last for a network that has them last (Keras). A NIfTI file, a folder of DICOM slices and a DICOM file of
+    several are volumes, for networks that move over three axes. A list or tuple holds any of these. What comes out of
+    here, and all values computed from it, have the channels first.
     Raises `ImageError` for what cannot be read and `UsageError` for what is invalid.
     """
     if model.inputs is not None and len(model.inputs.explained) > 1:
@@ -73,6 +80,8 @@ def read_items(model: Model, image: Any) -> tuple[list[Item], bool]:
         return _videos(model, image, model.inputs.order)
     if isinstance(image, np.ndarray) and image.ndim == 4:
         return list(_kept(_picture(model, one, f"image {n}") for n, one in enumerate(image))), len(image) == 1
+    if isinstance(image, Volume) or is_scan(image):
+        return [_volume(model, image)], True
     if isinstance(image, str | Path | Image.Image | np.ndarray | Photo):
         return [_picture(model, image)], True
     raise UsageError(
@@ -115,10 +124,49 @@ def _uint8_array(image: Tensor) -> np.ndarray[Any, Any]:
     return np.moveaxis(array, -3, -1) if channels_first else array
 
 
+def _positions(model: Model) -> str | None:
+    """The axes of positions that the network's inputs have, as far as anything says, a letter each."""
+    if model.inputs is not None and model.inputs.order is not None:
+        return model.inputs.order.positions
+    takes = intake(model.module)
+    return _DEPTH[-takes.axes :] if takes.told else None
+
+
+def _volume(model: Model, given: Any) -> Item:
+    """A volume as an input, in the order of the axes that the network has."""
+    volume = given if isinstance(given, Volume) else read_volume(given)
+    depth, height, width = volume.size
+    axes = _positions(model)
+    if axes is not None and len(axes) != len(_DEPTH):
+        where = volume.path or volume.name
+        one = f"'{where}#{depth // 2}'" + (f", or all of them, {where}/*" if Path(where).is_dir() else "")
+        raise UsageError(
+            f"{volume.name!r} is a volume of {depth} slices of {height} x {width}, and {model.name} takes pictures: "
+            f"give one slice, such as {one}"
+        )
+    if axes is not None and sorted(axes) == sorted(_DEPTH):
+        volume = volume.permuted([_DEPTH.index(letter) for letter in axes])
+    tensor, seen = model.volume_to_input(volume)
+    notes = [*volume.notes, *model.notes]
+    if isinstance(model.preprocess, Preprocess):
+        notes.insert(0, volume.measured.note(model.preprocess.values))
+    return Item(
+        tensor, None, volume.name, True, tuple(notes), scan=Scan(seen.measured.picture(), seen.spacing, seen.affine)
+    )
+
+
 def _picture(model: Model, image: Any, name: str = "") -> Item:
     photo = model.as_bands(image if isinstance(image, Photo) else read_image(image))
+    axes = _positions(model)
+    if axes is not None and sorted(axes) == sorted(_DEPTH):
+        raise UsageError(
+            f"{photo.name or 'this'!r} is one picture, and {model.name} takes inputs [{', '.join(axes)}]: give a NIfTI "
+            "file, a folder of DICOM slices, or a float array"
+        )
     tensor, view = model.to_input(photo)
     notes = [*photo.notes, *model.notes]
+    if photo.measured is not None and isinstance(model.preprocess, Preprocess):
+        notes.insert(0, photo.measured.note(model.preprocess.values))
     own, window = None, None
     if isinstance(model.preprocess, Preprocess):
         shown, (width, height) = model.preprocess.shown(photo.pixels), photo.pixels.size

@@ -1,5 +1,5 @@
-"""Sources of photos: takes files, folders, patterns and videos as they were typed, gives one photo after the other, to
-be opened when it is its turn; explains nothing."""
+"""Sources of photos: takes files, folders, patterns, series and videos as they were typed, gives one photo after the
+other, to be opened when it is its turn; explains nothing."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from typing import Any
 from seewhy.api.given.folders import is_hidden, photos_in
 from seewhy.errors import ImageError, UsageError, reason
 from seewhy.models import Photo
+from seewhy.models.volumes import SUFFIXES as VOLUMES
+from seewhy.models.volumes import holds_series
 
 __all__ = ["VIDEOS", "Source", "sources"]
 
@@ -43,7 +45,8 @@ class Source:
 
 def sources(words: Sequence[str], frames: int = 8) -> list[Source]:
     """The photos that ``words`` name, in order: files; folders with all that is below them; patterns such as ``*.jpg``
-    and ``**/*.png``, but for what was named before; of films ``frames`` pictures, evenly spaced.
+    and ``**/*.png``, but for what was named before; of films ``frames`` pictures, evenly spaced. A folder with DICOM
+    files of its own is one series, and NIfTI files are volumes.
 
     A word that names nothing, an empty folder and a film that cannot be read are sources, too, whose error is told when
     they are opened. Raises `UsageError` for a film where nothing is installed that reads any.
@@ -64,10 +67,12 @@ def sources(words: Sequence[str], frames: int = 8) -> list[Source]:
 
 
 def _several(path: Path, word: str) -> list[Path] | None:
-    """What a folder or a pattern names; None for what is neither."""
+    """What a folder or a pattern names; None for what is neither, and for a folder that is one series."""
     if path.is_dir():
+        if holds_series(path):
+            return None
         try:
-            return photos_in(path, also=VIDEOS)
+            return photos_in(path, also=VIDEOS | set(VOLUMES))
         except UsageError:
             return []
     if path.exists() or not _PATTERN & set(word):
