@@ -94,7 +94,7 @@ def test_difference_is_not_minus_both() -> None:
 
 _LINEAR = [
     "saliency", "grad-cam", "hires-cam", "cam", "ablation-cam", "input-x-gradient",
-    "occlusion", "feature-ablation", "rise", "shapley-sampling", "lime", "kernel-shap",
+    "occlusion", "feature-ablation", "rise", "d-rise", "shapley-sampling", "lime", "kernel-shap",
 ]  # fmt: skip
 
 

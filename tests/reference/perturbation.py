@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ import torch
 from reference.probing import Probe, bilinear
 
 __all__ = [
+    "d_rise",
     "feature_ablation",
     "hsic",
     "kernel_shap",
@@ -39,10 +40,15 @@ def _uniform(probe: Probe, index: int, family: str, *shape: int) -> np.ndarray:
     return torch.rand(shape, generator=generator, dtype=torch.float64).numpy()
 
 
+def _seen(probe: Probe, visible: np.ndarray) -> torch.Tensor:
+    """The image seen through ``visible`` [H, W], the fill elsewhere."""
+    mask, fill = torch.from_numpy(visible)[None, None], probe.parameters.get("fill", 0.0)
+    return probe.x * mask + fill * (1 - mask)
+
+
 def _score(probe: Probe, visible: np.ndarray) -> float:
     """The score of the image seen through ``visible`` [H, W], the fill elsewhere."""
-    mask, fill = torch.from_numpy(visible)[None, None], probe.parameters.get("fill", 0.0)
-    return probe.score(probe.x * mask + fill * (1 - mask))
+    return probe.score(_seen(probe, visible))
 
 
 def _pair(value: int | Sequence[int]) -> Sequence[int]:
@@ -183,6 +189,16 @@ def _binned(mask: np.ndarray, bins: int) -> np.ndarray:
 
 def rise(probe: Probe) -> np.ndarray:
     """The mean of terms b_i E[g m] + (d_i - b_i g_i) m_i, b_i fitted anew without term i; expectations by enumeration."""
+    return covariance(probe, probe.score)
+
+
+def d_rise(probe: Probe) -> np.ndarray:
+    """The same of a class's score, which is no object; of objects it is compared in ``test_reference_objects.py``."""
+    return covariance(probe, probe.score)
+
+
+def covariance(probe: Probe, score: Callable[[torch.Tensor], float]) -> np.ndarray:
+    """RISE's map of any ``score`` of a picture [1, C, H, W]."""
     size = tuple(probe.x.shape[2:])
     n, cells, p = probe.parameters["n"], probe.parameters["cells"], probe.parameters.get("p", 0.5)
     sides, paired, bins = [math.ceil(each / cells) for each in size], p == 0.5, cells + 1
@@ -193,8 +209,8 @@ def rise(probe: Probe) -> np.ndarray:
         mask = _enlarged(grid, [int(drawn[-2 + a] * sides[a]) for a in range(2)], size)
         away.append(mask - p)
         features.append(np.append(_binned(mask - p, bins), [] if paired else [1.0]))
-        own = _score(probe, mask)
-        scores.append((own - _score(probe, 1 - mask)) / 2 if paired else own - probe.score())
+        own = score(_seen(probe, mask))
+        scores.append((own - score(_seen(probe, 1 - mask))) / 2 if paired else own - score(probe.x))
     covariance, variance = np.zeros((len(features[0]), *size)), 0.0
     shifts = list(itertools.product(range(sides[0]), range(sides[1])))
     for at, cell in itertools.product(shifts, range(cells * cells)):

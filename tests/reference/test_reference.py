@@ -84,6 +84,7 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "occlusion": [{"window": 3, "stride": 2}, {"window": (4, 3), "stride": (3, 1), "fill": 0.4}, {"window": 8}, {}],
     "feature-ablation": [{"segments": _PIECES}, {"segments": _QUARTERS, "fill": -0.5}],
     "rise": [{"n": 24, "cells": 3}, {"n": 17, "cells": 2, "p": 0.3, "seed": 2}, {"n": 40, "cells": 2, "fill": 0.4}],
+    "d-rise": [{"n": 24, "cells": 3}, {"n": 17, "cells": 2, "p": 0.3, "seed": 2}],
     "shapley-sampling": [{"n": 36, "segments": _PIECES}, {"n": 13, "segments": _QUARTERS, "fill": 0.4, "seed": 3}],
     "lime": [
         {"n": 30, "segments": _PIECES},

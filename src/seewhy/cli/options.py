@@ -50,7 +50,8 @@ Targets = Annotated[
     _option(
         "--target", "-t", show="CLASS", panel=_QUESTION,
         help="Class index or label (seewhy labels), CAT vs DOG, P(CAT), top-3, all, present, output 0, "
-        "similar:PHOTO; repeatable. Left out: the top class.",
+        "similar:PHOTO, CAT at 10,20,90,80 (a box), best CAT, region CAT, depth at 40,7; repeatable. Left out: the top "
+        "class, or the surest object.",
     ),
 ]  # fmt: skip
 Layers = Annotated[

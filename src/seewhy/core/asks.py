@@ -129,7 +129,9 @@ class AttentionAt:
 
 @dataclass(frozen=True)
 class Score:
-    """The target's value, [B]."""
+    """The target's value, [B]; that of other ``targets``, one for each image, where they are given."""
+
+    targets: tuple[Target, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,11 @@ GUIDE = (
         "A vision transformer?", ("gradient-attention", "le-grad", "grad-cam"), "tokens and grids are found for you"
     ),
     Advice(
+        "One object of a detector?",
+        ("d-rise", "grad-cam"),
+        "target=Box(...) or Candidate(...); the first takes any detector that can be called",
+    ),
+    Advice(
         "A backbone without classes?",
         ("attention-maps", "principal-components"),
         "or any method with target=Similarity(...): what makes it alike to another picture",

@@ -28,13 +28,16 @@ _FORM = "hf:NAME_OR_DIR"
 _KINDS = {
     "ForImageClassification": "AutoModelForImageClassification",
     "ForSemanticSegmentation": "AutoModelForSemanticSegmentation",
+    "ForObjectDetection": "AutoModelForObjectDetection",
+    "ForDepthEstimation": "AutoModelForDepthEstimation",
 }
 #: of a backbone, which ends in features
 _BACKBONE = "AutoModel"
 
 
 def load(request: ModelRequest) -> Model:
-    """The image classifier, semantic segmentation network or backbone without a head in the directory, in eval mode.
+    """The image classifier, the network for semantic segmentation, detection or depth, or the backbone without a head
+    in the directory, in eval mode.
 
     Weights come from safetensors, or from a pickle that has no code in it. Raises `ModelError` for what cannot be
     read, `UnsafeModel` for a directory that wants code of its own to be run.
@@ -159,8 +162,8 @@ def _builder(library: Any, config: dict[str, Any], settings: Any, spec: str) -> 
     if not several:
         listed = ", ".join(map(str, names)) or "nothing in particular"
         raise ModelError(
-            f"{spec} is {one_line(listed, 80)}; known: ...ForImageClassification, ...ForSemanticSegmentation, and "
-            "...Model of pictures"
+            f"{spec} is {one_line(listed, 80)}; known: ...ForImageClassification, ...ForSemanticSegmentation, "
+            "...ForObjectDetection, ...ForDepthEstimation, and ...Model of pictures"
         )
     return next((class_ for class_ in several if class_.__name__ in names), several[0])
 

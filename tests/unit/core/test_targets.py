@@ -105,7 +105,7 @@ def test_box_is_overlap_times_score() -> None:
 def test_boxes_that_cannot_be() -> None:
     with pytest.raises(TargetError, match="left < right"):
         t.Box((10, 0, 5, 5), 1)
-    with pytest.raises(TargetError, match="boxes, labels and scores"):
+    with pytest.raises(TargetError, match="Box needs detections; this model gives Tensor"):
         _of(t.Box((0, 0, 5, 5), 1))
     with pytest.raises(TargetError, match="finds objects"):
         _of(t.Logit(1), _FOUND)

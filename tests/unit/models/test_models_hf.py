@@ -96,6 +96,40 @@ def test_a_directory(tmp_path: Path, kind: str, capfd: Any) -> None:
     assert all(one.values.shape and np.isfinite(one.values).all() for one in found)
 
 
+def _tiny(kind: str) -> Any:
+    t = transformers
+    small = {"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 16, "patch_size": 8}
+    if kind == "yolos":
+        config = t.YolosConfig(num_hidden_layers=2, image_size=[32, 32], num_detection_tokens=4, **small, **NAMES)
+        return t.YolosForObjectDetection(config), t.YolosImageProcessor(size={"height": 32, "width": 32})
+    config = t.DPTConfig(
+        num_hidden_layers=4, image_size=32, backbone_out_indices=[0, 1, 2, 3], neck_hidden_sizes=[8, 8, 16, 16],
+        fusion_hidden_size=16, **small,
+    )  # fmt: skip
+    return t.DPTForDepthEstimation(config), t.DPTImageProcessor(size={"height": 32, "width": 32})
+
+
+@pytest.mark.parametrize(("kind", "target"), [("yolos", "best hen"), ("dpt", "depth at 10,20")])
+def test_directories_of_detectors_and_of_depth(tmp_path: Path, kind: str, target: str) -> None:
+    with torch.random.fork_rng([]):
+        torch.manual_seed(7)
+        module, processor = _tiny(kind)
+    if kind == "dpt":  # no zeros behind its last rectifier
+        torch.nn.init.ones_(module.head.head[4].bias)
+    module.eval().save_pretrained(tmp_path / "net")
+    processor.save_pretrained(tmp_path / "net")
+    model = seewhy.load(f"hf:{tmp_path / 'net'}")
+    assert model.labels == (("cat", "dog", "hen") if kind == "yolos" else None)
+    x = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        out = module(x)
+    expected = out.predicted_depth[0, 20, 10] if kind == "dpt" else out.logits[0].softmax(1)[:, 2].max()
+    found = seewhy.explain(model, x, method="grad-cam", target=target)
+    assert found.score == pytest.approx(float(expected), abs=1e-6)
+    assert found.target == ("depth at 10, 20" if kind == "dpt" else "best hen")
+    assert found.status.ok
+
+
 def test_a_processor_without_a_counterpart_is_used_itself(tmp_path: Path) -> None:
     save(tmp_path / "net")
     transformers.EfficientNetImageProcessor(size={"height": 32, "width": 32}, rescale_offset=True).save_pretrained(

@@ -40,7 +40,8 @@ def predictions(model: Model, outputs: Outputs, most: int = 5) -> list[Predictio
         logits = outputs.logits.detach()
     except Exception:  # an output that only the user's own target understands has no classes to name
         return [None] * outputs.batch
-    if logits.ndim >= 2 and logits.shape[1] > 1:
+    # of rows, or maps, of scores the second axis is the classes; of a detector's candidates it is not
+    if logits.ndim in (2, len(outputs.size) + 2) and logits.shape[1] > 1:
         model.check_labels(logits.shape[1])
     if logits.ndim != 2 or logits.shape[1] < 2:
         return [None] * outputs.batch

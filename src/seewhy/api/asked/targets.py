@@ -4,7 +4,8 @@ for each picture that something is to be similar to."""
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,8 +15,9 @@ from torch import Tensor
 from seewhy.api.given.embeddings import with_embeddings
 from seewhy.core import targets as t
 from seewhy.core.network.borrowed import Network
-from seewhy.core.network.outputs import Outputs, best
+from seewhy.core.network.outputs import Outputs
 from seewhy.core.network.places import find_place, function_of, split_name
+from seewhy.core.network.proposals import Form, tell
 from seewhy.errors import TargetError, UnknownName, UsageError
 from seewhy.models import Model
 
@@ -37,6 +39,16 @@ _SHARE = re.compile(r"P\((.+)\)")
 
 _SIMILAR = re.compile(r"similar:(.+)")
 
+_EDGE = r"\s*(-?\d+\.?\d*)\s*"
+
+_AT = re.compile(rf"(.+?) at {_EDGE},{_EDGE},{_EDGE},{_EDGE}(?: as (\S+))?")
+
+_ANYWHERE = re.compile(r"best (.+?)(?: as (\S+))?")
+
+_REGION = re.compile(r"region (.+)")
+
+_DEPTH = re.compile(rf"depth(?: at {_EDGE},{_EDGE})?")
+
 
 class Wanted:
     """What is to be explained: parsed once, turned into targets when the scores are known.
@@ -44,7 +56,9 @@ class Wanted:
     ``target`` is None (each image's top class), an index, a label, a `Target`, a callable from the model's output to
     one scalar per sample, ``"all"`` (every class), ``"present"`` (every class with a positive score, for several labels
     at once) or ``"top-k"``. Words also make ``"cat vs dog"`` (a margin), ``"P(cat)"`` (a probability), ``"output 0"``
-    (a regression) and ``"similar:other.jpg"`` (the similarity to another picture). Of a detector the top class is the
+    (a regression), ``"similar:other.jpg"`` (the similarity to another picture), ``"cat at 10,20,90,80"`` (an object;
+    ``"... as yolov8"`` says how the output is read), ``"best cat"`` (its surest candidate), ``"region cat"`` (where it
+    is predicted) and ``"depth at 10,20"``. Of a detector the top class is the
     surest object. For one image, a list explains each of its entries; for several images a list has one entry (or one
     list) per image. ``classless`` stands in for the top class of a model that has none, where nobody looks at a class.
     """
@@ -132,16 +146,32 @@ class Wanted:
                 return t.Output(int(match[1]))
             if match := _SIMILAR.fullmatch(words):
                 return t.Similarity(match[1])
+            if (placed := self._placed(words)) is not None:
+                return placed
         return t.Logit(find(words))
+
+    def _placed(self, words: str) -> t.Target | None:
+        """A target with a place in words; None if they mean none."""
+        find = self._model.find_label
+        if match := _AT.fullmatch(words):
+            left, top, right, bottom = (float(match[n]) for n in (2, 3, 4, 5))
+            return t.Box((left, top, right, bottom), find(match[1]), match[6] or "")
+        if match := _DEPTH.fullmatch(words):
+            return t.Depth(at=None if match[1] is None else (float(match[1]), float(match[2])))
+        if match := _ANYWHERE.fullmatch(words):
+            return t.Candidate(find(match[1]), form=match[2] or "")
+        if match := _REGION.fullmatch(words):
+            return t.Region(None, find(match[1]))
+        return None
 
     def _expand(self, spec: Any, outputs: Outputs, row: int) -> list[t.Target]:
         fixed = self._fixed(spec)
         if fixed is not None:
-            return [_in_range(fixed, outputs)]
+            return [_in_range(fixed, outputs).settled(outputs, row)]
         if spec is None and self._classless is not None and not _has_classes(outputs):
             return [self._classless]
-        if outputs.found is not None:
-            return _objects(outputs.found[row], spec)
+        if (form := _form(outputs)) is not None:
+            return _objects(outputs, form, row, spec)
         logits = outputs.logits.detach()
         if logits.ndim != 2:
             raise TargetError(
@@ -162,7 +192,7 @@ class Wanted:
 
 
 def _has_classes(outputs: Outputs) -> bool:
-    if outputs.found is not None:
+    if _form(outputs) is not None:
         return True
     try:
         return outputs.logits.ndim == 2
@@ -170,12 +200,29 @@ def _has_classes(outputs: Outputs) -> bool:
         return False
 
 
-def _objects(detections: Mapping[str, Tensor], spec: Any) -> list[t.Target]:
+def _form(outputs: Outputs) -> Form | None:
+    """How the output tells of objects, where it proves to; None where it does not."""
+    try:
+        if outputs.found is None and outputs.main.ndim == 2 and outputs.main.shape[1] != 6:
+            return None  # a row of scores, as of nearly every network; six numbers may be an object
+    except TargetError:  # several tensors, none of which is called the score
+        pass
+    try:
+        return tell(outputs)
+    except TargetError:  # the caller is told what a network without a top class wants
+        return None
+
+
+def _objects(outputs: Outputs, form: Form, row: int, spec: Any) -> list[t.Target]:
     """The surest object a detector found, or as many as ``spec`` asks for."""
-    most = len(detections["scores"]) if spec in ("all", _PRESENT) else 1 if spec is None else _top_count(spec)
-    if not len(detections["scores"]):
+    every = spec in ("all", _PRESENT)
+    if every and form not in ("listed", "nms"):
+        raise TargetError(f"target={spec!r}: every candidate of the detector would be one; ask for 'top-5'")
+    count = sys.maxsize if every else 1 if spec is None else _top_count(spec)
+    boxes = t.surest_boxes(outputs, form, row, count)
+    if not boxes:
         raise TargetError("the model finds no object here; name a box: seewhy.targets.Box((10, 20, 90, 80), k=1)")
-    return [t.Box(box, k) for box, k in best(detections, most)]  # type: ignore[arg-type]  # four edges
+    return [box.settled(outputs, row) for box in boxes]
 
 
 def _in_range(target: t.Target, outputs: Outputs) -> t.Target:

@@ -52,7 +52,7 @@ def answer(forward: Forward, ask: asks.Ask, place: str, targets: Sequence[Target
         case asks.Logits():
             value = forward.outputs.logits
         case asks.Score():
-            value = forward.scores(targets)
+            value = forward.scores(ask.targets or targets)
         case _:
             raise CapabilityError(f"nothing answers {type(ask).__name__} on a single forward")
     return value if keep else value.detach()

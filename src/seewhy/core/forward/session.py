@@ -284,7 +284,7 @@ class Session:
         squashes = [] if self.settings.as_given else squashes
         outputs = Outputs(
             raw, x.shape[0], squashes, squashed=head.squashed, size=size, last=network.channels_last,
-            computed_in=network.computes_in(x),
+            computed_in=network.computes_in(x), classes=network.classes,
         )  # fmt: skip
         forward = Forward(outputs, size, demand, tape, leaf, rule, head.linears, bias.terms, attention)
         forward.channels_last, forward.layouts, forward.ask = network.channels_last, self.layouts, self.ask

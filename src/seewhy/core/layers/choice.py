@@ -15,7 +15,7 @@ from seewhy.core.forward.attention import INSTEAD
 from seewhy.core.forward.demand import Demand
 from seewhy.core.forward.result import Forward
 from seewhy.core.forward.session import Session
-from seewhy.core.layers.candidates import CUTS, Candidate, find_candidates, first_like, grids_of, severed
+from seewhy.core.layers.candidates import CUTS, Candidate, Found, find_candidates, first_like, grids_of, severed
 from seewhy.core.layers.input_dependence import reached_instead
 from seewhy.core.layers.proofs import attention_place, prove, rearranged
 from seewhy.core.layers.verdicts import CONTRADICTED, PROVED, UNDECIDED, Proof, undecided
@@ -140,6 +140,44 @@ def choose(session: Session, forward: Forward, asked: Sequence[Sequence[Target]]
         ranked, samples = find_candidates(forward, asked), len(session.x)
     # where the gradient arrives is asked again of what pictures say: of other places, or of those left without some
     wrong: dict[str, Candidate] = {}
+    # and of what stands behind places that are left undecided, such as the tokens of a detector's queries, at which it
+    # arrives though it may arrive at none of the picture's own before them
+    doubted: dict[str, Candidate] = {}
+    first: Candidate | None = None
+    while True:
+        ranked, spent = _settled(session, chooser, forward, asked, ranked, wrong, doubted)
+        samples += spent
+        first = first or next(iter(ranked.candidates), None)
+        best, passed, spent = _picked(session, chooser, forward, ranked, wrong)
+        samples += spent
+        if best is None:
+            raise CapabilityError(
+                _nothing([*_no_places(wrong), *ranked.passed_over, *_unseen(session.network)], severed(forward, asked))
+            )
+        doubted |= {c.name: c for c in passed}
+        before = {c.name: c for c in passed if c.noted.at > best.noted.at}
+        other = find_candidates(forward, asked, {**wrong, **doubted}) if before else None
+        if other is None or not other.candidates:
+            break
+        ranked = other
+    # not only those that are contradicted: whoever reads the map is told of each that was left undecided, too
+    behind = [c.name for c in (*wrong.values(), *doubted.values()) if c.noted.at > best.noted.at]
+    chooser.instead(forward.size, best.name, behind)
+    return Choice(best, ranked.general and (best is first or not ranked.dense), samples)
+
+
+def _settled(
+    session: Session,
+    chooser: Chooser,
+    forward: Forward,
+    asked: Sequence[Sequence[Target]],
+    ranked: Found,
+    wrong: dict[str, Candidate],
+    doubted: Mapping[str, Candidate],
+) -> tuple[Found, int]:
+    """Candidates of which the first is read as pictures say, and samples spent; those that pictures contradict are
+    added to ``wrong``."""
+    samples = 0
     for _ in range(_MOST):
         first = ranked.candidates[:_AT_ONCE]
         samples += prove_places(session, chooser, *_claimed(first))
@@ -148,8 +186,16 @@ def choose(session: Session, forward: Forward, asked: Sequence[Sequence[Target]]
         proof = said.get(first[0].name) if first else None
         if not first or (proof is not None and first[0].name not in wrong and proof.layout == first[0].layouts[0]):
             break
-        ranked = find_candidates(forward, asked, wrong)
-    options = ranked.candidates[:_MOST]
+        ranked = find_candidates(forward, asked, {**wrong, **doubted})
+    return ranked, samples
+
+
+def _picked(
+    session: Session, chooser: Chooser, forward: Forward, ranked: Found, wrong: dict[str, Candidate]
+) -> tuple[Candidate | None, list[Candidate], int]:
+    """The candidate to be taken, None if there is none; those left undecided that it is better than; and samples
+    spent. Those that pictures contradict are added to ``wrong``."""
+    options, samples = ranked.candidates[:_MOST], 0
     spare: list[Candidate] = []
     for start in range(0, len(options), _AT_ONCE):
         some = options[start : start + _AT_ONCE]
@@ -160,16 +206,11 @@ def choose(session: Session, forward: Forward, asked: Sequence[Sequence[Target]]
         wrong |= {c.name: c for c in some if c not in left}
         spare += left
         good = [c for c in left if _verdict(verdicts, c) == PROVED] or [c for c in left if c.seen]
+        if ranked.dense:  # rows of several scales, of which one could be drawn, come behind the map they are made of
+            good.sort(key=lambda c: not c.seen)
         if good or (spare and start + _AT_ONCE >= len(options)):
-            best = (good or spare)[0]
-            # not only those that are contradicted: whoever reads the map is told of each that was left undecided, too
-            doubted = [c for c in spare if good and c not in good]
-            behind = [c.name for c in (*wrong.values(), *doubted) if c.noted.at > best.noted.at]
-            chooser.instead(forward.size, best.name, behind)
-            return Choice(best, ranked.general and (best is options[0] or not ranked.dense), samples)
-    raise CapabilityError(
-        _nothing([*_no_places(wrong), *ranked.passed_over, *_unseen(session.network)], severed(forward, asked))
-    )
+            return (good or spare)[0], [c for c in spare if good and c not in good], samples
+    return None, [], samples
 
 
 def _claimed(

@@ -317,6 +317,13 @@ class Network:
         return max(kinds, key=lambda kind: torch.finfo(kind).eps, default=torch.float64)
 
     @property
+    def classes(self) -> int | None:
+        """How many classes the network's own configuration counts, as Hugging Face's do; None where it has none: an
+        output with one more has a class for nothing."""
+        count = getattr(getattr(self.root, "config", None), "num_labels", None)
+        return count if isinstance(count, int) else None
+
+    @property
     def makeup(self) -> int:
         """What the network is made of, in a number: what is remembered of it holds as long as that is the same."""
         parts = self.parts or ([] if self.root is None else submodules(self.root))

@@ -17,9 +17,10 @@ from torch.utils import _pytree as pytree
 from seewhy.core.intercept.head import Squash
 from seewhy.core.network.layouts import find_layout
 from seewhy.core.network.places import kind_of
+from seewhy.core.network.proposals import listed
 from seewhy.errors import TargetError
 
-__all__ = ["Outputs", "best", "detections", "main_tensor", "owned", "several_rows"]
+__all__ = ["Outputs", "detections", "main_tensor", "owned", "several_rows"]
 
 
 def detections(raw: Any) -> Sequence[Mapping[str, Tensor]] | None:
@@ -31,14 +32,11 @@ def detections(raw: Any) -> Sequence[Mapping[str, Tensor]] | None:
     return None
 
 
-def best(objects: Mapping[str, Tensor], most: int) -> list[tuple[tuple[float, ...], int]]:
-    """The surest ``most`` objects of one image as (box, class), the surest first."""
-    order = objects["scores"].detach().argsort(descending=True)[:most].tolist()
-    return [(tuple(objects["boxes"][n].tolist()), int(objects["labels"][n])) for n in order]
-
-
 #: the keys under which models put the scores, in order of preference
 _KEYS = ("logits", "logits_per_image", "out", "scores", "output", "prediction", "predictions")
+
+
+_OBJECTS = "the model finds objects: what is explained is one of them, e.g. seewhy.targets.Box((10, 20, 90, 80), k=1)"
 
 
 def main_tensor(raw: Any) -> Tensor:
@@ -79,9 +77,7 @@ def _found(raw: Any) -> Tensor:
             "Pass target=lambda output: output[KEY][:, CLASS]"
         )
     if detections(raw) is not None:
-        raise TargetError(
-            "the model finds objects: what is explained is one of them, e.g. seewhy.targets.Box((10, 20, 90, 80), k=1)"
-        )
+        raise TargetError(_OBJECTS)
     if isinstance(raw, Sequence) and not isinstance(raw, str):
         for item in raw:
             if isinstance(item, Tensor | np.ndarray | Sequence | Mapping):
@@ -145,7 +141,8 @@ class Outputs:
     softmax or sigmoid, if the forward ended in one; ``batch`` the number of samples; ``captured`` the layers that
     were, in the order in which they first ran; ``squashed`` whether rows of scores were squashed on the way to the
     output, whatever came then; ``size`` that of the inputs and ``last`` whether the network's own order has channels
-    last, by which classes are told from positions; ``computed_in`` the coarsest type of the input and the weights.
+    last, by which classes are told from positions; ``computed_in`` the coarsest type of the input and the weights;
+    ``classes`` how many the network's own configuration counts, where it has one.
     """
 
     raw: Any
@@ -158,6 +155,7 @@ class Outputs:
     size: tuple[int, ...] = ()
     last: bool = False
     computed_in: torch.dtype | None = None
+    classes: int | None = None
 
     @cached_property
     def main(self) -> Tensor:
@@ -167,7 +165,10 @@ class Outputs:
 
     @cached_property
     def _given(self) -> Tensor:
-        return main_tensor(self.raw)
+        given = main_tensor(self.raw)
+        if given.ndim == 2 and len(given) != self.batch and listed(self):
+            raise TargetError(_OBJECTS)
+        return given
 
     def _row(self, scores: Tensor) -> Tensor:
         """Scores of one sample, with an axis for the sample."""

@@ -185,6 +185,7 @@ def _demand(
     for subscriber in subscribers:
         for want in subscriber.stream.wants:
             if isinstance(want, asks.Score):
+                places |= {name: find(name) for target in want.targets or () for name in target.layers}
                 continue
             name = want.place or subscriber.place
             if name != INPUT:
@@ -218,13 +219,15 @@ def _chunk_answers(
     spent[1] += len(grads) * torch.bincount(torch.tensor(samples), minlength=spent.shape[1])
     answers = []
     for subscriber in subscribers:
-        targets = tuple(subscriber.targets[s] for s in samples)
         values = []
         for want in subscriber.stream.wants:
             if isinstance(want, asks.Gradient):
                 key = subscriber.key(want, samples)
                 values.append(grads[key][want.place or subscriber.place][0])
             else:
-                values.append(answer(forward, want, subscriber.place, targets, keep=keep))
+                several = want.targets if isinstance(want, asks.Score) else None
+                own = asks.Score() if isinstance(want, asks.Score) else want
+                targets = tuple((several or subscriber.targets)[s] for s in samples)
+                values.append(answer(forward, own, subscriber.place, targets, keep=keep))
         answers.append(values)
     return answers

@@ -8,20 +8,25 @@ A target is a value: two equal targets share their backward pass. They add, subt
 
 from __future__ import annotations
 
+from seewhy.core.network.proposals import YoloMaps
 from seewhy.core.targets.base import Combination, Label, Target, scores
 from seewhy.core.targets.classes import Centred, Logit, LogProbability, Margin, Probability
-from seewhy.core.targets.dense import Box, Region
+from seewhy.core.targets.dense import Depth, Region
 from seewhy.core.targets.inside import LayerMean, Neuron, OfLayer
+from seewhy.core.targets.objects import Box, Candidate, Likeness, surest_boxes
 from seewhy.core.targets.whole import Custom, Everything, Output, ReadOut, Similarity
 
 __all__ = [
     "Box",
+    "Candidate",
     "Centred",
     "Combination",
     "Custom",
+    "Depth",
     "Everything",
     "Label",
     "LayerMean",
+    "Likeness",
     "LogProbability",
     "Logit",
     "Margin",
@@ -33,5 +38,7 @@ __all__ = [
     "Region",
     "Similarity",
     "Target",
+    "YoloMaps",
     "scores",
+    "surest_boxes",
 ]

@@ -48,6 +48,18 @@ class Target(ABC):
     def __call__(self, output: Outputs) -> Tensor:
         """The score of every sample, shape [B]."""
 
+    def settled(self, output: Outputs, row: int) -> Target:
+        """The target as it is asked of changed versions of image ``row``: what it takes from the ``output`` for the
+        image itself (the form of a detector's output, a predicted region) is in it.
+
+        Raises `TargetError` where the output has not got what it is about.
+        """
+        return self
+
+    def likeness(self) -> Target:
+        """What D-RISE follows: of an object how alike to it the most similar proposal is; of anything else itself."""
+        return self
+
     def unit(self, output: Outputs) -> str:
         """What the score is counted in: ``"logit"``, ``"probability"``, ``"activation"``...; ``"score"`` where nothing
         is known."""
@@ -113,6 +125,14 @@ class Combination(Target):
         for weight, target in rest:
             total = total + weight * target(output)
         return total
+
+    def settled(self, output: Outputs, row: int) -> Target:
+        """Each of them settled."""
+        return Combination(tuple((weight, target.settled(output, row)) for weight, target in self.terms))
+
+    def likeness(self) -> Target:
+        """The same sum of likenesses."""
+        return Combination(tuple((weight, target.likeness()) for weight, target in self.terms))
 
     def unit(self, output: Outputs) -> str:
         """What all terms are counted in; ``"score"`` where they differ."""

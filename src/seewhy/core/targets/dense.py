@@ -1,9 +1,8 @@
-"""Targets with a place: take maps of class scores or found objects, give the score of a region or a box."""
+"""Targets with a place on a map: take maps of class scores or of depth, give the mean of a region or one point."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from seewhy.errors import TargetError
 if TYPE_CHECKING:
     from seewhy.core.network.outputs import Outputs
 
-__all__ = ["Box", "Region", "overlap"]
+__all__ = ["Depth", "Region"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,11 +25,24 @@ class Region(Target):
 
     Which axis holds the classes is told by the input's size: positions are that, divided by one stride. Where that
     leaves it open (as many classes as rows and columns) it is the order of the network's own library: torch's second,
-    Keras's last. The mask is boolean or a weight per pixel; it is averaged down to the output's size.
+    Keras's last. The mask is boolean or a weight per pixel; it is averaged down to the output's size. ``mask=None`` is
+    where the network itself predicts the class in the picture that is explained (of one class: where its logit is above
+    0), the same places in every changed version of it.
+
+    Raises `TargetError` for a class that there is not, a class that is predicted nowhere, an empty mask.
+
+    >>> import torch, seewhy
+    >>> net = torch.nn.Conv2d(3, 4, 3, padding=1)
+    >>> mask = torch.zeros(8, 8)
+    >>> mask[2:5, 2:5] = 1
+    >>> seewhy.explain(net, torch.rand(1, 3, 8, 8), method="saliency", target=seewhy.targets.Region(mask, 2)).target
+    'class 2 in region'
     """
 
     mask: Any
     k: int
+    #: whether the mask is the network's own prediction
+    predicted: bool = False
 
     @property
     def index(self) -> int | None:
@@ -39,18 +51,32 @@ class Region(Target):
 
     def __call__(self, output: Outputs) -> Tensor:
         """Every sample's score, [B]."""
+        values = self._maps(output)
+        if self.mask is None:
+            raise TargetError("Region(None, k) is where a picture's own prediction has the class: explain a picture")
+        mask = _mask(self.mask, values, "Region")
+        return (values[:, self.k] * mask).sum((1, 2)) / mask.sum()
+
+    def _maps(self, output: Outputs) -> Tensor:
+        """Scores before a final softmax, [B, K, H, W], in which there is the class."""
         values = output.maps
         if values.ndim != 4:
             raise TargetError(f"Region needs an output [B, K, H, W]; this model gives {tuple(output.logits.shape)}")
         if not -values.shape[1] <= self.k < values.shape[1]:
             raise TargetError(f"no class {self.k}: the output has {values.shape[1]}")
-        given = self.mask if isinstance(self.mask, Tensor) else torch.from_numpy(np.array(self.mask, dtype=np.float32))
-        if given.ndim != 2:
-            raise TargetError(f"Region takes a mask [H, W]; got {tuple(given.shape)}")
-        mask = torch.nn.functional.interpolate(given.to(values)[None, None], values.shape[2:], mode="area")[0, 0]
-        if not bool(mask.sum() > 0):
-            raise TargetError("Region with an empty mask: no pixel of it is inside")
-        return (values[:, self.k] * mask).sum((1, 2)) / mask.sum()
+        return values
+
+    def settled(self, output: Outputs, row: int) -> Region:
+        """With the mask that is predicted for image ``row`` in the place of None."""
+        values = self._maps(output)[row].detach()
+        if self.mask is not None:
+            return self
+        k, single = self.k % len(values), len(values) == 1
+        mask = values[0] > 0 if single else values.argmax(0) == k
+        if not bool(mask.any()):
+            top = "" if single else f"; most of it is class {int(values.argmax(0).flatten().mode().values)}"
+            raise TargetError(f"class {k} is predicted nowhere in the picture{top}: name a mask, Region(mask, {k})")
+        return replace(self, mask=mask, predicted=True)
 
     def unit(self, output: Outputs) -> str:
         """What the score is counted in."""
@@ -58,57 +84,71 @@ class Region(Target):
 
     def describe(self, label: Label = unnamed) -> str:
         """The target in words."""
-        return f"{class_name(self.k, label)} in region"
+        where = "where it is predicted" if self.predicted or self.mask is None else "in region"
+        return f"{class_name(self.k, label)} {where}"
 
 
-@dataclass(frozen=True)
-class Box(Target):
-    """How surely an object of class ``k`` is found at ``box``: overlap times score of the detection for which that is
-    most; 0 where none of that class overlaps.
+@dataclass(frozen=True, eq=False)
+class Depth(Target):
+    """Mean of a map of single numbers [B, H, W], [B, 1, H, W] or [B, H, W, 1], as networks for depth give, over a
+    ``mask`` [H, W] (boolean, or a weight per pixel), or its number ``at`` a point (x, y) in pixels of the input; over
+    the whole map where neither is given. Weights are averaged down to the output's size; a point has the number of the
+    cell that it lies in.
 
-    ``box`` is (left, top, right, bottom) in pixels of the input. For detectors that put out, for each image, a mapping
-    with ``boxes`` [N, 4], ``labels`` [N] and ``scores`` [N], as torchvision's do. Overlap is intersection over union;
-    both factors are differentiated. After Petsiuk et al. 2021, D-RISE, arXiv:2006.03204, eq. 3, without its similarity
-    of class scores, which such detectors do not give.
+    Raises `TargetError` for another output, an empty mask, a point outside the picture.
+
+    >>> import torch, seewhy
+    >>> net = torch.nn.Conv2d(3, 1, 3, padding=1)
+    >>> x = torch.rand(1, 3, 8, 8)
+    >>> found = seewhy.explain(net, x, method="saliency", target=seewhy.targets.Depth(at=(3, 2)))
+    >>> found.target, abs(found.score - float(net(x)[0, 0, 2, 3].detach())) < 1e-6
+    ('depth at 3, 2', True)
     """
 
-    box: tuple[float, float, float, float]
-    k: int
+    mask: Any = None
+    at: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        if len(self.box) != 4 or not (self.box[0] < self.box[2] and self.box[1] < self.box[3]):
-            raise TargetError(f"box={self.box}: (left, top, right, bottom) in pixels, left < right and top < bottom")
-        object.__setattr__(self, "box", tuple(float(edge) for edge in self.box))
-
-    @property
-    def index(self) -> int | None:
-        """The class."""
-        return self.k
+        if self.at is not None and (self.mask is not None or len(self.at) != 2):
+            raise TargetError("Depth takes a mask [H, W], or a point at=(x, y) in pixels of the input: one of them")
 
     def __call__(self, output: Outputs) -> Tensor:
         """Every sample's score, [B]."""
-        if output.found is None:
+        values = output.main
+        if values.ndim == 4 and 1 in (values.shape[1], values.shape[3]):
+            values = values.squeeze(1 if values.shape[1] == 1 else 3)
+        if values.ndim != 3:
             raise TargetError(
-                f"Box needs detections, for each image a mapping with boxes, labels and scores; this model gives "
-                f"{type(output.raw).__name__}"
+                f"Depth needs a map of single numbers [B, H, W] or [B, 1, H, W]; this model gives "
+                f"{tuple(output.main.shape)}. For one of several classes there is Region(mask, k)"
             )
-        return torch.stack([self._best(objects) for objects in output.found])
+        if self.at is None:
+            if self.mask is None:
+                return values.mean((1, 2))
+            mask = _mask(self.mask, values, "Depth")
+            return (values * mask).sum((1, 2)) / mask.sum()
+        (x, y), (height, width) = self.at, output.size if len(output.size) == 2 else values.shape[1:]
+        if not (0 <= x < width and 0 <= y < height):
+            raise TargetError(f"at={self.at} is outside the picture of {width} x {height}: (x, y), from 0")
+        return values[:, int(y * values.shape[1] / height), int(x * values.shape[2] / width)]
 
-    def _best(self, objects: Mapping[str, Tensor]) -> Tensor:
-        boxes, scores = objects["boxes"], objects["scores"]
-        values = scores * overlap(boxes, scores.new_tensor(self.box))
-        of_class = values[objects["labels"] == self.k]
-        # nothing of the class: 0, and in the graph of what was found
-        return of_class.max() if len(of_class) else 0 * (scores.sum() + boxes.sum())
+    def unit(self, output: Outputs) -> str:
+        """What the score is counted in."""
+        return output.output_unit
 
     def describe(self, label: Label = unnamed) -> str:
         """The target in words."""
-        return f"{class_name(self.k, label)} at {', '.join(f'{edge:.0f}' for edge in self.box)}"
+        if self.at is not None:
+            return f"depth at {self.at[0]:g}, {self.at[1]:g}"
+        return "mean depth" if self.mask is None else "depth in region"
 
 
-def overlap(boxes: Tensor, box: Tensor) -> Tensor:
-    """Intersection over union of ``boxes`` [N, 4] with one ``box`` [4], [N]."""
-    low, high = torch.maximum(boxes[:, :2], box[:2]), torch.minimum(boxes[:, 2:], box[2:])
-    shared = (high - low).clamp(min=0).prod(1)
-    areas = (boxes[:, 2:] - boxes[:, :2]).prod(1) + (box[2:] - box[:2]).prod()
-    return shared / (areas - shared)
+def _mask(mask: Any, values: Tensor, name: str) -> Tensor:
+    """``mask`` [H, W] averaged to the size of ``values``."""
+    given = mask if isinstance(mask, Tensor) else torch.from_numpy(np.array(mask, dtype=np.float32))
+    if given.ndim != 2:
+        raise TargetError(f"{name} takes a mask [H, W]; got {tuple(given.shape)}")
+    small = torch.nn.functional.interpolate(given.to(values)[None, None], values.shape[-2:], mode="area")[0, 0]
+    if not bool(small.sum() > 0):
+        raise TargetError(f"{name} with an empty mask: no pixel of it is inside")
+    return small
