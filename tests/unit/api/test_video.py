@@ -201,3 +201,22 @@ def test_a_frame_that_nothing_reads_is_named() -> None:
     assert "frame 4 has no part in this map: the network may not read it" in found.notes
     whole = seewhy.explain(model, torch.randn(1, 4, 3, 32, 32), method="saliency", target=1)
     assert not any("no part" in note for note in whole.notes)
+
+
+def test_frames_that_do_not_divide_are_one_line() -> None:
+    class Pairs(nn.Module):
+        """Frames two by two."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(6, 2, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            pairs = x.reshape(len(x), x.shape[1] // 2, 6, *x.shape[3:])
+            return self.conv(pairs.flatten(0, 1)).mean((2, 3)).unflatten(0, (len(x), -1)).mean(1)
+
+    model = seewhy.wrap(Pairs().eval(), axes="BTFHW")
+    assert seewhy.explain(model, torch.randn(1, 4, 3, 8, 8), method="saliency", target=1).status.ok
+    with pytest.raises(CapabilityError, match=r"Pairs was given \(1, 5, 3, 8, 8\).*shape") as raised:
+        seewhy.explain(model, torch.randn(1, 5, 3, 8, 8), method="saliency", target=1)
+    assert "\n" not in str(raised.value)
