@@ -88,7 +88,7 @@ Registers = Annotated[
 
 @bundled
 def features(
-    photos: o.Photos,
+    photos: o.PhotoFiles,
     layer: FeatureLayers = None,
     target: o.Targets = None,
     top: Annotated[int, number("--top", help="The most channels to show.")] = 32,
@@ -171,7 +171,7 @@ def filters(
 
 @bundled
 def factors(
-    photos: o.Photos,
+    photos: o.PhotoFiles,
     layer: FactorLayer = None,
     rank: Annotated[int, number("--rank", help="How many factors.")] = 6,
     format_: Format = None,
@@ -212,7 +212,7 @@ def _together(show: Show, photos: Sequence[str], what: str, make: Callable[[Sequ
 
 @bundled
 def components(
-    photos: o.Photos,
+    photos: o.PhotoFiles,
     layer: FactorLayer = None,
     rank: Annotated[int, number("--rank", help="How many components; the first three are the colours.")] = 3,
     format_: Format = None,
@@ -236,7 +236,7 @@ def components(
 
 @bundled
 def attention(
-    photos: o.Photos,
+    photos: o.PhotoFiles,
     layer: AttentionLayers = None,
     head: Heads = None,
     query: Query = None,

@@ -10,9 +10,9 @@ import typer
 __all__ = [
     "Arguments", "AsIs", "Backward", "Bands", "Baseline", "Bgr", "Channels", "Cmap", "Contour", "Contrast", "Device",
     "Dpi", "Enlarge", "Fill", "Force", "Format", "Frames", "Fuse", "Interpolation", "Json", "LabelFile", "Layers",
-    "Mean", "Methods", "Mode", "ModelSpec", "Noise", "Opacity", "Out", "Photos", "Picture", "Preset", "Quiet", "Range",
-    "Reduce", "Resize", "SaveModel", "Scale", "Seed", "Segments", "Set", "Size", "SkipExisting", "Std", "Targets",
-    "TrustPickle", "Values", "Weights", "WeightsPart", "Whole", "Width",
+    "Mean", "Methods", "Mode", "ModelSpec", "Noise", "Opacity", "Out", "PhotoFiles", "Photos", "Picture", "Preset",
+    "Quiet", "Range", "Reduce", "Resize", "SaveModel", "Scale", "Seed", "Segments", "Set", "Size", "SkipExisting",
+    "Std", "Targets", "TrustPickle", "Values", "Weights", "WeightsPart", "Whole", "Width",
 ]  # fmt: skip
 
 _QUESTION, _PICTURES, _RUN = "The question", "The pictures", "The run"
@@ -28,6 +28,7 @@ Photos = Annotated[
     list[str],
     typer.Argument(metavar="PHOTO", help="Image files, folders, patterns such as '*.jpg', films.", show_default=False),
 ]
+PhotoFiles = Annotated[list[str], typer.Argument(metavar="PHOTO", help="Image files.", show_default=False)]
 Frames = Annotated[
     int, _option("--frames", show="N", panel=_QUESTION, help="Of each film, evenly spaced.", show_default=False)
 ]

@@ -153,7 +153,14 @@ class _Run:
             return False
         # the same photo and the same question: no second copy of its files
         self._folder.replacing(self._record.files(source.stamp))
-        files = self._pictures.save(self._folder, outcome.explanations)
+        before = len(self._folder.given)
+        try:
+            files = self._pictures.save(self._folder, outcome.explanations)
+        except KeyboardInterrupt:  # while some of them lie there already: the next run replaces those
+            begun = [name for name in self._folder.given[before:] if (self._folder.path / name).is_file()]
+            if self._several and begun:
+                self._record.keep(source.stamp, {}, begun)
+            raise
         self._total += outcome.explanations.cost
         document = image_dict(outcome.path, outcome.explanations, files)
         self._images.append(document)

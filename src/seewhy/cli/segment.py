@@ -42,7 +42,7 @@ Resolution = Annotated[
 
 @bundled
 def segment(
-    photos: o.Photos,
+    photos: o.PhotoFiles,
     method: Method = "smooth-grad",
     target: Target = None,
     layer: Layer = None,

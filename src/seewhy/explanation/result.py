@@ -148,6 +148,7 @@ class Explanation:
             )
         if len(self.size) != 2:
             instead = ".volume and .cuts()" if len(self.size) == _VOLUME else ".values"
+            instead = ".frame(n), which is of one frame, or .volume" if video.is_video(self) else instead
             raise UsageError(
                 f"{self.method} of {self.target!r} has no picture: its input has {len(self.size)} "
                 f"spatial axes, a picture has 2; use {instead}"

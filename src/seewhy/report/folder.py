@@ -48,6 +48,8 @@ class Folder:
         self.path, self.force = Path(path), force
         _check_place(self.path)
         self._mine: set[str] = set()
+        #: names that this run has given out, in their order
+        self.given: list[str] = []
         self._earlier: set[str] = set()
 
     def replacing(self, names: Iterable[str]) -> None:
@@ -64,6 +66,7 @@ class Folder:
         while any(self._taken(f"{name}.{suffix}") for suffix in suffixes):
             number += 1
             name = f"{stem}-{number}"
+        self.given += [f"{name}.{suffix}" for suffix in suffixes]
         self._mine |= {f"{name}.{suffix}".casefold() for suffix in suffixes}
         return [self.path / f"{name}.{suffix}" for suffix in suffixes]
 

@@ -220,3 +220,15 @@ def test_frames_that_do_not_divide_are_one_line() -> None:
     with pytest.raises(CapabilityError, match=r"Pairs was given \(1, 5, 3, 8, 8\).*shape") as raised:
         seewhy.explain(model, torch.randn(1, 5, 3, 8, 8), method="saliency", target=1)
     assert "\n" not in str(raised.value)
+
+
+def test_networks_that_move_over_time_take_frames_as_well() -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv3d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(4, 2)).eval()
+    preprocess = seewhy.Preprocess(size=(48, 64), resize=None)
+    found = seewhy.explain(seewhy.wrap(net, axes="BCTHW", preprocess=preprocess), _clip(), method="grad-cam", target=1)
+    assert found.size == (6, 48, 64)
+    assert found.values.shape == (4, 46, 62)
+    assert found.frames is not None
+    with pytest.raises(UsageError, match=r"\.frame\(n\)"):
+        _ = found.map

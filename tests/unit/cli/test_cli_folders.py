@@ -262,6 +262,29 @@ def test_a_photo_that_was_interrupted_half_way_leaves_no_second_copy(
     assert len(written()) == 7
 
 
+def test_a_photo_that_was_interrupted_while_its_files_were_written_leaves_no_second_copy(
+    say: Any, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import seewhy.explanation.result as result
+
+    write, done = result.write, []
+
+    def stops(*given: Any, **named: Any) -> Any:
+        done.append(given)
+        if len(done) == 4:  # the second map of the second photo
+            raise KeyboardInterrupt
+        return write(*given, **named)
+
+    monkeypatch.setattr(result, "write", stops)
+    two = ("-M", "saliency", "-M", "grad-cam")
+    assert say("explain", "photos", *two).code == 130
+    assert len(done) == 4
+    assert len([name for name in written() if name.startswith("b_")]) == 1
+    assert say("explain", "photos", *two, "--skip-existing").code == 0
+    assert not [name for name in written() if name.endswith("-2.png")]
+    assert len(written()) == 7
+
+
 def test_a_name_that_is_no_text_stops_nothing(say: Any, photos: Path) -> None:
     odd = photos / os.fsdecode(b"bad\xff.png")
     try:

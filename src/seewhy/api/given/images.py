@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from seewhy.core.network.axis_order import BATCH, CHANNELS, AxisOrder
+from seewhy.core.network.inputs import Explained, Inputs
 from seewhy.errors import UsageError
 from seewhy.explanation import Scan
 from seewhy.models import Model, Photo, Preprocess, Volume, is_scan, read_image, read_volume
@@ -265,7 +266,7 @@ def _videos(model: Model, pixels: np.ndarray[Any, Any], order: AxisOrder) -> tup
             f"pixels of shape {shape} with axes={order.letters!r}: frames are uint8 [T, H, W, 3] where the axes are "
             "B, T, C, H and W; other inputs are float arrays, preprocessed"
         )
-    alone = replace(model, inputs=None)
+    alone = replace(model, inputs=Inputs((Explained(0, AxisOrder("BCHW")),)))  # of a frame
     videos = pixels if pixels.ndim == 5 else pixels[None]
     items = []
     for n, video in enumerate(videos):
