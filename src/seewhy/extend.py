@@ -44,7 +44,8 @@ show in ``needs``.
 ``Attention()``        every block's attention: ``AttentionMaps``, of [B, heads, N, N] each
 ``AttentionAt(layer)`` one layer's attention: a ``LayerAttention``, of [B, heads, N, N]
 ``Relevance(rules)``   relevance under a ``Composite``: a ``Flow``, with values [B, C, *positions]
-``Multipliers()``      DeepLIFT's, against the baseline: a ``Lift``, of [B, C, *positions]
+``Multipliers()``      DeepLIFT's, against the baseline or one of many: a ``Lift``, of [B, C, *positions]
+``Here()``             the name of the method's own place
 ``BiasMaps()``         gradient times bias of every layer that has one: a list of [B, *positions] or [B]
 ``Stream(...)``        many variants of each image, reduced: what its fold's ``result()`` gives
 ``Progress(...)``      tells how far a long run is; None
@@ -89,6 +90,7 @@ from seewhy.core.asks import (
     Fold,
     Gradient,
     HeadWeights,
+    Here,
     HessianProduct,
     Input,
     Interrupted,
@@ -156,6 +158,7 @@ __all__ = [
     "GaussianNoise",
     "Gradient",
     "HeadWeights",
+    "Here",
     "HessianProduct",
     "Input",
     "Interrupted",
