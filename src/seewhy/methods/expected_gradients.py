@@ -4,16 +4,16 @@ mean of their shares."""
 from __future__ import annotations
 
 from collections.abc import Generator
+from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from seewhy.core.asks import Attribution, Gradient
-from seewhy.core.perturb.estimators import Means, Pairs
+from seewhy.core.perturb.estimators import Pairs
 from seewhy.core.perturb.noise import fingerprint, gaussian
 from seewhy.core.perturb.sources import ChangedInput
-from seewhy.errors import UsageError
+from seewhy.methods._references import Shares, check_pairs, point_between, uniform
 from seewhy.methods._sampling import sampled
 from seewhy.registry import Card, Need, method
 
@@ -65,24 +65,10 @@ def expected_gradients(
     >>> seewhy.explain(net, torch.rand(3, 4, 4), method="expected-gradients", references=others, n=4).values.shape
     (4, 4)
     """
-    if n % 2 or not sigma >= 0:
-        raise UsageError(f"n={n}, sigma={sigma}: draws come in pairs, so n is even, and sigma is 0 or more")
+    check_pairs(n, sigma)
     draws = _Draws(input, bounds, references, sigma, seed)
-
-    def between(samples: Tensor, indices: Tensor) -> Tensor:
-        ends, starts, places = draws(samples, indices // 2)
-        mirrored = torch.where(indices % 2 == 1, 1 - places, places).to(input)
-        return starts + mirrored.reshape(-1, *(1 for _ in input.shape[1:])) * (ends - starts)
-
-    class Shares(Means):
-        """Gradients times the difference that their pair has in common."""
-
-        def add(self, samples: Tensor, indices: Tensor, *answers: Tensor) -> None:
-            ends, starts, _ = draws(samples, indices)
-            super().add(samples, indices, answers[0] * (ends - starts) if multiply_by_inputs else answers[0])
-
-    shares = Pairs(Shares(input.shape[0], tolerance))
-    source = ChangedInput(n, between, ("expected-gradients", sigma, seed, id(references)))
+    shares = Pairs(Shares(input.shape[0], tolerance, draws, multiplied=multiply_by_inputs))
+    source = ChangedInput(n, partial(point_between, draws), ("expected-gradients", sigma, seed, id(references)))
     return (yield from sampled(source, (Gradient(),), shares, first=32))
 
 
@@ -99,12 +85,10 @@ class _Draws:
         """[m, C, *size], [m, C, *size], [m]."""
         keys = [(self.keys[s], i) for s, i in zip(samples.tolist(), numbers.tolist(), strict=True)]
         x, shape = self.x[samples], tuple(self.x.shape[1:])
-        # uniform by way of the normal distribution function: one kind of draw serves all
-        picked = torch.special.ndtr(gaussian(keys, (2,), family="expected-gradients", seed=self.seed).double())
+        picked = uniform(keys, (2,), self.seed)
         if self.references is None:
             low, high = (bound[samples] for bound in self.bounds)
-            drawn = gaussian(keys, shape, family="expected-gradients-reference", seed=self.seed).double()
-            starts = low + (high - low) * torch.special.ndtr(drawn).to(x)
+            starts = low + (high - low) * uniform(keys, shape, self.seed, "-reference").to(x)
         else:
             count = len(self.references)
             starts = self.references[(picked[:, 1] * count).long().clamp(max=count - 1).to(self.references.device)]

@@ -10,12 +10,11 @@ import torch
 from torch import Tensor
 
 from seewhy.core.asks import Activation, Attribution, Gradient, Stream
-from seewhy.core.perturb.estimators import Means, Pairs
+from seewhy.core.perturb.estimators import Pairs
 from seewhy.core.perturb.folds import Gather
-from seewhy.core.perturb.noise import fingerprint, gaussian
+from seewhy.core.perturb.noise import fingerprint
 from seewhy.core.perturb.sources import ChangedInput, EditedLayer, GaussianNoise
-from seewhy.errors import UsageError
-from seewhy.methods._references import noise_references
+from seewhy.methods._references import Shares, check_pairs, noise_references, point_between, uniform
 from seewhy.methods._sampling import sampled
 from seewhy.registry import Card, Need, method
 
@@ -70,8 +69,7 @@ def layer_expected_gradients(
     >>> seewhy.explain(net, torch.rand(3, 8, 8), method="layer-expected-gradients", **asked).values.shape
     (6, 6)
     """
-    if n < 1 or n % 2 or not sigma >= 0:
-        raise UsageError(f"n={n}, sigma={sigma}: draws come in pairs, so n is even, and sigma is 0 or more")
+    check_pairs(n, sigma)
     batch = input.shape[0]
     own = noise_references(input, bounds, n // 2, seed) if references is None else references.to(input)[None]
     count, shared = own.shape[1], references is not None
@@ -88,27 +86,18 @@ def layer_expected_gradients(
     keys = fingerprint(input)
 
     def drawn(samples: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Where paths begin and end, and the first place on them."""
+        """Where paths end and begin, and the first place on them."""
         names = [(keys[s], i) for s, i in zip(samples.tolist(), pairs.tolist(), strict=True)]
-        # uniform by way of the normal distribution function: one kind of draw serves all
-        picked = torch.special.ndtr(gaussian(names, (2,), family="expected-gradients", seed=seed).double())
+        picked = uniform(names, (2,), seed)
         which = (picked[:, 1] * count).long().clamp(max=count - 1).to(starts.device)
         end = ends[samples.to(ends.device), pairs.to(ends.device) if sigma > 0 else 0]
         if shared:
-            return starts[0][which], end, picked[:, 0]
-        return starts[samples.to(starts.device), pairs.to(starts.device)], end, picked[:, 0]
+            return end, starts[0][which], picked[:, 0]
+        return end, starts[samples.to(starts.device), pairs.to(starts.device)], picked[:, 0]
 
     def between(values: Tensor, samples: Tensor, indices: Tensor) -> Tensor:
-        begin, end, places = drawn(samples, indices // 2)
-        mirrored = torch.where(indices.cpu() % 2 == 1, 1 - places, places).to(values)
-        return begin + mirrored.reshape(-1, *(1 for _ in values.shape[1:])) * (end - begin)
+        return point_between(drawn, samples, indices)
 
-    class Shares(Means):
-        """Gradients times the difference that their pair has in common."""
-
-        def add(self, samples: Tensor, indices: Tensor, *answers: Tensor) -> None:
-            begin, end, _ = drawn(samples, indices)
-            super().add(samples, indices, answers[0] * (end - begin) if multiply_by_inputs else answers[0])
-
+    shares = Pairs(Shares(batch, tolerance, drawn, multiplied=multiply_by_inputs))
     name = "expected gradients of a layer", sigma, seed, id(references)
-    return (yield from sampled(EditedLayer(n, name, between), (Gradient(),), Pairs(Shares(batch, tolerance)), first=32))
+    return (yield from sampled(EditedLayer(n, name, between), (Gradient(),), shares, first=32))
