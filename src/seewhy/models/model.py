@@ -139,20 +139,26 @@ class Model:
             bands = self._bands(photo)
             view = self.preprocess.view(self.as_bands(photo).pixels)
             return self.preprocess.of_bands(bands), np.array(view.convert("RGB"), dtype=np.uint8)
-        try:
-            input: Any = self.preprocess(photo.pixels.copy())
-        except Exception as error:
-            raise UsageError(f"the preprocess of {self.name} fails on {photo.name!r}: {reason(error)}") from error
-        if isinstance(input, np.ndarray):
-            input = torch.from_numpy(np.ascontiguousarray(input))
-        if isinstance(input, Tensor) and input.ndim == 4 and input.shape[0] == 1:
-            input = input[0]
-        if not isinstance(input, Tensor) or input.ndim != 3:
-            given = list(input.shape) if isinstance(input, Tensor) else type(input).__name__
-            raise UsageError(f"the preprocess of {self.name} must give a tensor [C, H, W] a picture; it gave {given}")
+        input = self._by_function(photo.pixels.copy(), photo.name, "[C, H, W] a picture", 3)
         height, width = input.shape[1:]
         resized = photo.pixels.resize((width, height), Image.Resampling.BILINEAR)
-        return input.detach().to("cpu", torch.float32), np.array(resized, dtype=np.uint8)
+        return input, np.array(resized, dtype=np.uint8)
+
+    def _by_function(self, pixels: Any, name: str, wanted: str, axes: int) -> Tensor:
+        """What a preprocess that is a function makes of ``pixels``, of so many ``axes``, float32 on the CPU."""
+        function: Any = self.preprocess
+        try:
+            input: Any = function(pixels)
+        except Exception as error:
+            raise UsageError(f"the preprocess of {self.name} fails on {name!r}: {reason(error)}") from error
+        if isinstance(input, np.ndarray):
+            input = torch.from_numpy(np.ascontiguousarray(input))
+        if isinstance(input, Tensor) and input.ndim == axes + 1 and input.shape[0] == 1:
+            input = input[0]
+        if not isinstance(input, Tensor) or input.ndim != axes:
+            given = list(input.shape) if isinstance(input, Tensor) else type(input).__name__
+            raise UsageError(f"the preprocess of {self.name} must give a tensor {wanted}; it gave {given}")
+        return input.detach().to("cpu", torch.float32)
 
     @staticmethod
     def _of_values(ours: Preprocess, photo: Photo) -> tuple[Tensor, np.ndarray[Any, np.dtype[np.uint8]]]:
@@ -179,24 +185,13 @@ class Model:
             )
         if isinstance(self.preprocess, Preprocess):
             return self.preprocess.of_volume(volume)
-        function: Any = self.preprocess
-        try:
-            input: Any = function(volume.measured.values.copy())
-        except Exception as error:
-            raise UsageError(f"the preprocess of {self.name} fails on {volume.name!r}: {reason(error)}") from error
-        if isinstance(input, np.ndarray):
-            input = torch.from_numpy(np.ascontiguousarray(input))
-        if isinstance(input, Tensor) and input.ndim == 5 and input.shape[0] == 1:
-            input = input[0]
-        if not isinstance(input, Tensor) or input.ndim != 4:
-            given = list(input.shape) if isinstance(input, Tensor) else type(input).__name__
-            raise UsageError(f"the preprocess of {self.name} must give a tensor [C, D, H, W] a volume; it gave {given}")
+        input = self._by_function(volume.measured.values.copy(), volume.name, "[C, D, H, W] a volume", 4)
         # where the function put its voxels nobody knows, unless there are as many as before
         kept = tuple(input.shape[1:]) == volume.size
         plain = Preprocess(tuple(input.shape[1:]), None, "squash", (0.0,), (1.0,), channels=1)
         _, seen = plain.of_volume(volume)
         seen = seen if kept else replace(seen, affine=None)
-        return input.detach().to("cpu", torch.float32), seen
+        return input, seen
 
     def as_bands(self, photo: Photo) -> Photo:
         """``photo`` as a network of bands has it: a fourth channel is one of them, and not how opaque the others are,

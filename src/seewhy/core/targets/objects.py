@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -23,8 +24,33 @@ _FITS = 0.5
 Edges = tuple[float, float, float, float]
 
 
+class _Object(Target):
+    """A target that is a score of class ``k``, read off what is proposed in each image."""
+
+    k: int
+    form: Form
+
+    @property
+    def index(self) -> int | None:
+        """The class."""
+        return self.k
+
+    @property
+    def free(self) -> bool:
+        """It reads boxes as well as scores."""
+        return True
+
+    def __call__(self, output: Outputs) -> Tensor:
+        """Every sample's score, [B]."""
+        return torch.stack([self._score(found) for found in proposals(output, self.form or tell(output))])
+
+    @abstractmethod
+    def _score(self, found: Proposals) -> Tensor:
+        """The score in one image."""
+
+
 @dataclass(frozen=True)
-class Box(Target):
+class Box(_Object):
     """How surely an object of class ``k`` is found at ``box``: overlap times score of the detection for which that is
     most; 0 where none of that class overlaps.
 
@@ -52,19 +78,8 @@ class Box(Target):
     def __post_init__(self) -> None:
         object.__setattr__(self, "box", _edges(self.box))
 
-    @property
-    def index(self) -> int | None:
-        """The class."""
-        return self.k
-
-    @property
-    def free(self) -> bool:
-        """It reads boxes as well as scores."""
-        return True
-
-    def __call__(self, output: Outputs) -> Tensor:
-        """Every sample's score, [B]."""
-        return torch.stack([_most(self._values(found), found) for found in _read(output, self.form)])
+    def _score(self, found: Proposals) -> Tensor:
+        return _most(self._values(found), found)
 
     def _values(self, found: Proposals) -> Tensor:
         return found.scores(self.k) * overlap(found.boxes, found.boxes.new_tensor(self.box))
@@ -90,7 +105,7 @@ class Box(Target):
 
 
 @dataclass(frozen=True)
-class Candidate(Target):
+class Candidate(_Object):
     """The score of class ``k`` (times the objectness, where a head has one) of the candidate that fits ``box`` best, by
     intersection over union; of the surest candidate of the class where no box is given.
 
@@ -117,20 +132,6 @@ class Candidate(Target):
     def __post_init__(self) -> None:
         if self.box is not None:
             object.__setattr__(self, "box", _edges(self.box))
-
-    @property
-    def index(self) -> int | None:
-        """The class."""
-        return self.k
-
-    @property
-    def free(self) -> bool:
-        """It reads boxes as well as scores."""
-        return True
-
-    def __call__(self, output: Outputs) -> Tensor:
-        """Every sample's score, [B]."""
-        return torch.stack([self._score(found) for found in _read(output, self.form)])
 
     def _fit(self, found: Proposals) -> Tensor:
         """How well each fits the box, [N]."""
@@ -175,7 +176,7 @@ class Candidate(Target):
 
 
 @dataclass(frozen=True)
-class Likeness(Target):
+class Likeness(_Object):
     """How alike the most similar proposal is to an object (Petsiuk et al. 2021, D-RISE, arXiv:2006.03204, section 3):
     the most, over the proposals, of intersection over union with ``box`` times cosine of its class probabilities with
     ``classes`` [K] times objectness; 0 where nothing is proposed.
@@ -191,20 +192,6 @@ class Likeness(Target):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "box", _edges(self.box))
-
-    @property
-    def index(self) -> int | None:
-        """The class."""
-        return self.k
-
-    @property
-    def free(self) -> bool:
-        """It reads boxes as well as scores."""
-        return True
-
-    def __call__(self, output: Outputs) -> Tensor:
-        """Every sample's score, [B]."""
-        return torch.stack([self._score(found) for found in _read(output, self.form)])
 
     def _score(self, found: Proposals) -> Tensor:
         fit = overlap(found.boxes, found.boxes.new_tensor(self.box))
@@ -242,10 +229,6 @@ def surest_boxes(output: Outputs, form: Form, row: int, most: int) -> list[Box]:
             same = (labels[order] == labels[best]) & (overlap(boxes[order], boxes[best]) > _FITS)
             order = order[~same]
     return kept
-
-
-def _read(output: Outputs, form: Form) -> list[Proposals]:
-    return proposals(output, form or tell(output))
 
 
 def _most(values: Tensor, found: Proposals) -> Tensor:
