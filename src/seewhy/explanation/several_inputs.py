@@ -46,17 +46,15 @@ def part(explanation: Explanation, name: str) -> Explanation:
         return flat[start : start + lengths[at]].reshape(shape)
 
     reduced = _REDUCTIONS.get(str(explanation.parameters.get("reduce")))
-    values = cut(explanation.values)
-    error = explanation.error
-    single = shape[0] == 1
-    if reduced is not None or single:
-        whole = isinstance(error, np.ndarray) and single
-        error = cut(error)[0] if whole and isinstance(error, np.ndarray) else None
-        values = reduced(values) if reduced is not None else values[0]
-    elif isinstance(error, np.ndarray):
-        error = cut(error)
-    else:
-        error = None  # a residual is one of all inputs
+    values, single, whole = cut(explanation.values), shape[0] == 1, explanation.error
+    # a residual is one of all inputs, and errors of several channels are none of what they were reduced to
+    error = cut(whole) if isinstance(whole, np.ndarray) and (reduced is None or single) else None
+    if reduced is not None:
+        values = reduced(values)
+    elif single:
+        values = values[0]
+    if error is not None and single:
+        error = error[0]
     return replace(
         explanation,
         values=values,

@@ -19,7 +19,7 @@ from torch.autograd.graph import GradientEdge
 from seewhy.core.forward.result import Forward, whole
 from seewhy.core.layers.dominators import Paths, Point, point_of
 from seewhy.core.network.capture import Noted, Tape
-from seewhy.core.network.layouts import Layout, claims, find_layout
+from seewhy.core.network.layouts import Layout, claims, find_layout, frames_of
 from seewhy.core.network.places import TAKEN
 from seewhy.core.targets import Target
 from seewhy.errors import TargetError
@@ -106,6 +106,8 @@ class Survey:
 
 def _unfolded(shape: tuple[int, ...], size: Sequence[int], batch: int) -> tuple[int, ...]:
     """The shape of maps with the frames that lie in their batch as an axis of positions; others as they are."""
+    if not frames_of(shape, size, batch):
+        return shape
     layouts = [e for e in claims(shape, size, batch) if e.frames and not e.tokens]
     return (batch, shape[layouts[0].channel], *layouts[0].grid) if layouts else shape
 

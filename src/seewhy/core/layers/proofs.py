@@ -18,15 +18,12 @@ from seewhy.core.layers.reading import decide, in_order, misfit, shifts
 from seewhy.core.layers.stripes import Stripes
 from seewhy.core.layers.verdicts import CONTRADICTED, PROVED, UNDECIDED, Proof, undecided
 from seewhy.core.memory_budget import unmetered
-from seewhy.core.network.layouts import Layout, claims, find_layout
+from seewhy.core.network.layouts import Layout, claims, find_layout, frames_of
 from seewhy.core.network.one_by_one import keep_apart, one_by_one
 from seewhy.core.network.places import ATTENTION, Place
 from seewhy.errors import OutOfMemory, reason
 
 __all__ = ["Proved", "attention_place", "prove", "rearranged"]
-
-#: axes of a batch of videos, whose frames layers may have in their batch
-_VIDEOS = 5
 
 #: numbers of an input that go through at once
 _AT_ONCE = 4 * 2**20
@@ -316,7 +313,7 @@ def _run(
             silent |= places.keys() - gave.keys()
             for name, raw in gave.items():
                 # tokens first: the images are the second axis
-                frames = len(raw) // many if raw.ndim and len(raw) % many == 0 and pictures.ndim == _VIDEOS else 1
+                frames = frames_of(raw.shape, pictures.shape[2:], many) or 1
                 axes[name] = axis = 0 if raw.shape[:1] == (many,) or frames > 1 else 1
                 if raw.ndim > axis and raw.shape[axis] == many * frames:
                     parts[name].append(raw.detach().narrow(axis, 0, len(some) * frames).clone())

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from seewhy.errors import CapabilityError, UsageError
 
-__all__ = ["Layout", "Reshape", "claims", "find_layout"]
+__all__ = ["Layout", "Reshape", "claims", "find_layout", "frames_of"]
 
 #: class, distillation and register tokens that known models put before the grid: 1, 2, 5 and 9 at most
 _MOST_PREFIX = 9
@@ -249,14 +249,23 @@ def claims(
     return list({(e.channel, e.grid, e.prefix, e.axes, e.batch, e.frames, e.order): e for e in whole}.values())
 
 
+def frames_of(shape: Sequence[int], size: Sequence[int], batch: int) -> int:
+    """How many frames of each of ``batch`` inputs of ``size`` the first axis of ``shape`` may hold; 0 where it holds
+    none."""
+    if len(size) != _VIDEO or not shape or shape[0] == batch or shape[0] % batch:
+        return 0
+    frames = shape[0] // batch
+    return frames if _stride((frames,), size[:1]) else 0
+
+
 def _in_frames(
     shape: Sequence[int], size: Sequence[int], batch: int, last: bool, grids: Sequence[tuple[int, ...]]
 ) -> list[Layout]:
     """What something of ``shape`` could be whose batch holds the frames of ``batch`` videos of ``size``."""
-    if not shape or shape[0] % batch or shape[0] == batch or not _stride((shape[0] // batch,), size[:1]):
+    frames = frames_of(shape, size, batch)
+    if not frames:
         return []
     inner = claims(shape, size[1:], shape[0], last, sorted({grid[1:] for grid in grids}, reverse=True))
-    frames = shape[0] // batch
     return [replace(layout, grid=(frames, *layout.grid), frames=frames) for layout in inner if layout.batch == 0]
 
 
