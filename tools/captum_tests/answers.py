@@ -349,6 +349,19 @@ def _distribution(q: Question) -> dict[str, tuple[Any, ...]]:
     return {"references": tuple(one.detach() for one in rows)}
 
 
+def _draws(q: Question) -> tuple[int, dict[str, Any]]:
+    """How many samples there are there, and what is asked here for as sure a mean of them."""
+    n, sigma = q.take("n_samples", 5), q.take("stdevs", 0.0)
+    if any(value > 1e-3 for value in _tuple(sigma)):
+        raise Else("noise of a size in units of the input")
+    return n, {"n": max(2 * n, 200), "tolerance": 1e-9} | _shares(q)
+
+
+def _check_multipliers(q: Question) -> None:
+    if q.take("custom_attribution_func") is not None:
+        raise Else("a function of the multipliers")
+
+
 def _integrated(q: Question) -> Any:
     delta, given = q.take("return_convergence_delta", False), _quadrature(q) | _shares(q)
     if delta and not q.asked.multiplies_by_inputs:
@@ -359,16 +372,14 @@ def _integrated(q: Question) -> Any:
 
 def _deep_lift(q: Question) -> Any:
     delta = q.take("return_convergence_delta", False)
-    if q.take("custom_attribution_func") is not None:
-        raise Else("a function of the multipliers")
+    _check_multipliers(q)
     values, missed = q.at_inputs("deep-lift", reduce="none", by_input=_baselines(q), **_shares(q))
     return q.result(values, missed if delta else None)
 
 
 def _deep_lift_shap(q: Question) -> Any:
     delta = q.take("return_convergence_delta", False)
-    if q.take("custom_attribution_func") is not None:
-        raise Else("a function of the multipliers")
+    _check_multipliers(q)
     references = _distribution(q)
     values, missed = q.at_inputs("deep-shap", reduce="none", by_input=references, **_shares(q))
     return q.result(values, missed.repeat_interleave(len(references["references"][0])) if delta else None)
@@ -376,12 +387,8 @@ def _deep_lift_shap(q: Question) -> Any:
 
 def _gradient_shap(q: Question) -> Any:
     delta = q.take("return_convergence_delta", False)
-    n, sigma = q.take("n_samples", 5), q.take("stdevs", 0.0)
-    if any(value > 1e-3 for value in _tuple(sigma)):
-        raise Else("noise of a size in units of the input")
-    asked = {"n": max(2 * n, 200), "tolerance": 1e-9} | _shares(q)
-    references = _distribution(q)
-    values, _ = q.at_inputs("expected-gradients", reduce="none", by_input=references, **asked)
+    n, draws = _draws(q)
+    values, _ = q.at_inputs("expected-gradients", reduce="none", by_input=_distribution(q), **draws)
     return q.result(values, torch.zeros(n * q.batch) if delta else None)
 
 
@@ -509,8 +516,7 @@ def _at_layer(method: str, *, path: bool = False, rule: bool = True, delta: bool
 def _layer_deep_lift(q: Question) -> Any:
     wanted = q.take("return_convergence_delta", False)
     at_input = bool(q.take("attribute_to_layer_input", False))
-    if q.take("custom_attribution_func") is not None:
-        raise Else("a function of the multipliers")
+    _check_multipliers(q)
     given = {"reduce": "none", "by_input": _baselines(q)} | _shares(q)
     values, missed = q.at_layers("deep-lift", q.asked.layer, at_input, **given)
     return (values, missed) if wanted else values
@@ -519,8 +525,7 @@ def _layer_deep_lift(q: Question) -> Any:
 def _layer_deep_shap(q: Question) -> Any:
     wanted = q.take("return_convergence_delta", False)
     at_input = bool(q.take("attribute_to_layer_input", False))
-    if q.take("custom_attribution_func") is not None:
-        raise Else("a function of the multipliers")
+    _check_multipliers(q)
     references = _distribution(q)
     given = {"reduce": "none", "by_input": references} | _shares(q)
     values, missed = q.at_layers("deep-shap", q.asked.layer, at_input, **given)
@@ -530,10 +535,8 @@ def _layer_deep_shap(q: Question) -> Any:
 def _layer_gradient_shap(q: Question) -> Any:
     wanted = q.take("return_convergence_delta", False)
     at_input = bool(q.take("attribute_to_layer_input", False))
-    n, sigma = q.take("n_samples", 5), q.take("stdevs", 0.0)
-    if any(value > 1e-3 for value in _tuple(sigma)):
-        raise Else("noise of a size in units of the input")
-    given = {"reduce": "none", "by_input": _distribution(q), "n": max(2 * n, 200), "tolerance": 1e-9} | _shares(q)
+    n, draws = _draws(q)
+    given = {"reduce": "none", "by_input": _distribution(q)} | draws
     values, _ = q.at_layers("layer-expected-gradients", q.asked.layer, at_input, **given)
     return (values, torch.zeros(n * q.batch)) if wanted else values
 
@@ -591,10 +594,8 @@ def _neuron_deep_shap(q: Question) -> Any:
 
 
 def _neuron_gradient_shap(q: Question) -> Any:
-    n, sigma = q.take("n_samples", 5), q.take("stdevs", 0.0)
-    if any(value > 1e-3 for value in _tuple(sigma)):
-        raise Else("noise of a size in units of the input")
-    given = {"neuron": _neuron(q), "by_input": _distribution(q), "n": max(2 * n, 200), "tolerance": 1e-9} | _shares(q)
+    _, draws = _draws(q)
+    given = {"neuron": _neuron(q), "by_input": _distribution(q)} | draws
     return q.result(q.at_inputs("expected-gradients", reduce="none", **given)[0])
 
 
