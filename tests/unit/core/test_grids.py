@@ -96,6 +96,28 @@ def test_positions_are_put_where_the_picture_has_them(kind: str, size: tuple[int
     np.testing.assert_allclose(edited.values, ratio * want, atol=1e-4 * np.abs(edited.values).max())
 
 
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize("layer", ["seen", None])
+@pytest.mark.parametrize(
+    "wide",
+    [nn.ReflectionPad2d(1), nn.ZeroPad2d(2), nn.CircularPad2d(2), nn.ReplicationPad2d(1), nn.Upsample(scale_factor=2)],
+    ids=lambda pad: type(pad).__name__,
+)
+def test_a_layer_may_have_more_positions_than_the_picture(wide: nn.Module, layer: str | None, last: bool) -> None:
+    """16 channels of 20 x 24 were read as 24 channels of 16 x 20, which is no wider than a picture of 18 x 22."""
+
+    class Wide(Read):
+        def features(self, x: Tensor) -> Tensor:
+            return wide(self.patch(x).tanh())
+
+    net = _seeded(lambda: Wide(*ARRANGED["channels last, as many as places" if last else "channels first"], patch=1))
+    x = _x(18, 22)
+    found = seewhy.explain(net, x, method="grad-cam", layer=layer, target=1)
+    np.testing.assert_allclose(found.values, _right(net, x), rtol=1e-4, atol=1e-6)
+    # a border is beyond the picture, over which the map is drawn: that is said
+    assert any("seem to lie over" in note for note in found.notes) is not isinstance(wide, nn.Upsample)
+
+
 def test_strides_that_differ_between_axes() -> None:
     """A spectrogram network whose [8, 32, 8] is a grid of 32 x 8 by 8 channels, and looks like 8 x 32 by 8 colours."""
 

@@ -141,12 +141,19 @@ class Layout:
 
 
 def _stride(grid: Sequence[int], size: Sequence[int]) -> bool:
-    """Whether ``grid`` is ``size`` divided by one stride, give or take a border of padding."""
-    if len(grid) != len(size) or any(n > s for n, s in zip(grid, size, strict=True)):
+    """Whether ``grid`` is ``size`` divided by one stride, give or take a border of padding. A layer that is padded, or
+    whose stride is less than one, has more positions than the picture."""
+    if len(grid) != len(size):
         return False
     low = max(s / (n + 1) for n, s in zip(grid, size, strict=True))
     high = min(s / max(n - 1, 0.5) for n, s in zip(grid, size, strict=True))
     return low <= high
+
+
+def _strided(grid: Sequence[int], size: Sequence[int]) -> bool:
+    """Whether ``grid``, of tokens or of frames, is ``size`` divided by one stride: they are no more than the picture's
+    own, which tells them from other numbers that happen to factor so."""
+    return _stride(grid, size) and all(n <= s for n, s in zip(grid, size, strict=True))
 
 
 def _token_grid(count: int, size: Sequence[int]) -> tuple[int, tuple[int, int]] | None:
@@ -233,7 +240,7 @@ def claims(
             layouts += [
                 Layout(channel, grid, tokens=True, prefix=prefix, batch=axis)
                 for grid in grids
-                if len(grid) == 2 and (left := count - math.prod(grid)) >= 0 and _stride(grid, size)
+                if len(grid) == 2 and (left := count - math.prod(grid)) >= 0 and _strided(grid, size)
                 for prefix in sorted({*range(min(left, _MOST_PREFIX) + 1), left})
                 if left <= _MOST_PREFIX or prefix in (0, 1, left)
             ]
@@ -255,7 +262,7 @@ def frames_of(shape: Sequence[int], size: Sequence[int], batch: int) -> int:
     if len(size) != _VIDEO or not shape or shape[0] == batch or shape[0] % batch:
         return 0
     frames = shape[0] // batch
-    return frames if _stride((frames,), size[:1]) else 0
+    return frames if _strided((frames,), size[:1]) else 0
 
 
 def _in_frames(
@@ -310,7 +317,7 @@ def _token_grids(count: int, size: tuple[int, int]) -> list[tuple[int, tuple[int
                 continue
             off = abs(math.log(rows / columns / wanted))
             if off < (_MOST_OBLIQUE if left >= _FEW else 0.5):
-                exact = 0.0 if _stride((rows, columns), size) else 0.1 + off
+                exact = 0.0 if _strided((rows, columns), size) else 0.1 + off
                 others = count - left
                 grids += [(exact + 0.01 * off, others, prefix, (rows, columns)) for prefix in {others, 0}]
     grids.sort(key=lambda entry: (entry[0], entry[1], -entry[2]))
