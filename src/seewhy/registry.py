@@ -82,6 +82,11 @@ class Argument(NamedTuple):
 #: everything that a formula may be handed, by the name of its argument
 ARGUMENTS = {
     "input": Argument(Need.INPUT, "the preprocessed input, [B, C, *size]"),
+    "spread": Argument(
+        Need.INPUT,
+        "the largest minus the smallest value of each input, [B, 1...]; of several, [B, 1, N]",
+        supplied=True,
+    ),
     "activation": Argument(Need.ACTIVATION, "what the layer gives, [B, C, *positions]"),
     "gradient": Argument(Need.GRADIENT, "d score / d activation or input, as large as that"),
     "logits": Argument(Need.LOGITS, "the scores before a final softmax, [B, K]"),

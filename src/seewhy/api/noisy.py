@@ -14,6 +14,7 @@ from torch import Tensor
 from seewhy.api.asked.noise import Noise
 from seewhy.api.asked.plan import Plan
 from seewhy.api.asked.request import Request
+from seewhy.api.asked.supplies import spread_in
 from seewhy.api.asked.targets import Wanted
 from seewhy.api.given.images import Item, own_layout
 from seewhy.core.network.outputs import Outputs
@@ -22,6 +23,7 @@ from seewhy.core.perturb.sources import GaussianNoise
 from seewhy.core.targets import Target
 from seewhy.errors import CapabilityError, UsageError
 from seewhy.explanation import Cost, Explanation, Explanations, Status
+from seewhy.models import Model
 
 __all__ = ["over_noise"]
 
@@ -71,7 +73,7 @@ def _statistics(
     for upto in rounds(noise.n):
         settled.images = [index] * (upto - count)
         try:
-            maps = run(plan, _copies(item, noise, range(count, upto)))
+            maps = run(plan, _copies(plan.model, item, noise, range(count, upto)))
         except KeyboardInterrupt:
             if not all(fold.ready for fold in folds):
                 raise
@@ -120,12 +122,14 @@ class _Settled(Wanted):
         return list(zip(*(self.rows[image] for image in whose), strict=True))
 
 
-def _copies(item: Item, noise: Noise, numbers: Sequence[int]) -> list[Item]:
+def _copies(model: Model, item: Item, noise: Noise, numbers: Sequence[int]) -> list[Item]:
     """The image with noise number 0, 1, 2..."""
     x = item.tensor[None]
     size = noise.sigma if noise.std is None else noise.std
     assert size is not None
-    source = GaussianNoise(noise.n, size, noise.seed, absolute=noise.std is not None)
+    source = GaussianNoise(
+        noise.n, size, noise.seed, absolute=noise.std is not None, spread=spread_in(model, x, [item])
+    )
     drawn = source.inputs(x, torch.zeros(len(numbers), dtype=torch.long), torch.tensor(numbers))
     return [replace(item, tensor=tensor, photo=None) for tensor in drawn]
 

@@ -48,10 +48,11 @@ _PLAIN = (
     ("map_unit", str),
     ("window", tuple | None),
     ("inputs", dict),
+    ("views", dict),
     ("axes", str),
 )
 #: what files of earlier versions do not hold
-_LATER: dict[str, Any] = {"map_unit": "", "window": None, "inputs": {}, "axes": ""}
+_LATER: dict[str, Any] = {"map_unit": "", "window": None, "inputs": {}, "views": {}, "axes": ""}
 # No photo has more pixels; a forged size must not make .map ask for all memory.
 _MOST_PIXELS = 1 << 28
 E = TypeVar("E", bound="Explanation")

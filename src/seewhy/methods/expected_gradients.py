@@ -41,6 +41,7 @@ __all__ = ["expected_gradients"]
 )
 def expected_gradients(
     input: Tensor,
+    spread: Tensor,
     bounds: tuple[Tensor, Tensor],
     references: Tensor | None,
     *,
@@ -66,7 +67,7 @@ def expected_gradients(
     (4, 4)
     """
     check_pairs(n, sigma)
-    draws = _Draws(input, bounds, references, sigma, seed)
+    draws = _Draws(input, sigma * spread, bounds, references, seed)
     shares = Pairs(Shares(input.shape[0], tolerance, draws, multiplied=multiply_by_inputs))
     source = ChangedInput(n, partial(point_between, draws), ("expected-gradients", sigma, seed, id(references)))
     return (yield from sampled(source, (Gradient(),), shares, first=32))
@@ -76,9 +77,9 @@ class _Draws:
     """The ends, starts and places of pairs of draws, from (image, seed, number of the pair) alone."""
 
     def __init__(
-        self, x: Tensor, bounds: tuple[Tensor, Tensor], references: Tensor | None, sigma: float, seed: int
+        self, x: Tensor, noise: Tensor, bounds: tuple[Tensor, Tensor], references: Tensor | None, seed: int
     ) -> None:
-        self.x, self.bounds, self.references, self.sigma, self.seed = x, bounds, references, sigma, seed
+        self.x, self.noise, self.bounds, self.references, self.seed = x, noise, bounds, references, seed
         self.keys = fingerprint(x)
 
     def __call__(self, samples: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -92,8 +93,6 @@ class _Draws:
         else:
             count = len(self.references)
             starts = self.references[(picked[:, 1] * count).long().clamp(max=count - 1).to(self.references.device)]
-        if self.sigma > 0:
-            spread = self.sigma * (x.flatten(1).amax(1) - x.flatten(1).amin(1))
-            noise = gaussian(keys, shape, family="expected-gradients-input", seed=self.seed).to(x)
-            x = x + spread.reshape(-1, *(1 for _ in shape)) * noise
+        if bool(self.noise.any()):
+            x = x + self.noise[samples] * gaussian(keys, shape, family="expected-gradients-input", seed=self.seed).to(x)
         return x, starts, picked[:, 0]

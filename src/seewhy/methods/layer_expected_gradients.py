@@ -44,6 +44,7 @@ __all__ = ["layer_expected_gradients"]
 def layer_expected_gradients(
     input: Tensor,
     activation: Tensor,
+    spread: Tensor,
     bounds: tuple[Tensor, Tensor],
     references: Tensor | None,
     *,
@@ -82,7 +83,9 @@ def layer_expected_gradients(
     (starts,) = yield Stream(known, (Activation(),), Gather(batch, count), first if shared else None)
     ends = activation[:, None]
     if sigma > 0:
-        (ends,) = yield Stream(GaussianNoise(n // 2, sigma, seed), (Activation(),), Gather(batch, n // 2))
+        (ends,) = yield Stream(
+            GaussianNoise(n // 2, sigma, seed, spread=spread), (Activation(),), Gather(batch, n // 2)
+        )
     keys = fingerprint(input)
 
     def drawn(samples: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor, Tensor]:

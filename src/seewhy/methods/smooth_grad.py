@@ -34,7 +34,7 @@ __all__ = ["smooth_grad"]
     )
 )
 def smooth_grad(
-    input: Tensor, *, n: int = 32, sigma: float = 0.15, tolerance: float = 0.05, seed: int = 0
+    input: Tensor, spread: Tensor, *, n: int = 32, sigma: float = 0.15, tolerance: float = 0.05, seed: int = 0
 ) -> Generator[Any, Any, Attribution]:
     """The mean gradient over noisy copies of the image.
 
@@ -47,4 +47,8 @@ def smooth_grad(
     >>> seewhy.explain(net, torch.rand(1, 3, 4, 4), method="smooth-grad", n=4).cost.forwards
     5
     """
-    return (yield from sampled(GaussianNoise(n, sigma, seed), (Gradient(),), Means(input.shape[0], tolerance)))
+    return (
+        yield from sampled(
+            GaussianNoise(n, sigma, seed, spread=spread), (Gradient(),), Means(input.shape[0], tolerance)
+        )
+    )

@@ -34,7 +34,7 @@ __all__ = ["smooth_grad_cam_pp"]
     )
 )
 def smooth_grad_cam_pp(
-    input: Tensor, *, n: int = 32, sigma: float = 0.15, tolerance: float = 0.05, seed: int = 0
+    input: Tensor, spread: Tensor, *, n: int = 32, sigma: float = 0.15, tolerance: float = 0.05, seed: int = 0
 ) -> Generator[Any, Any, Attribution]:
     """The mean Grad-CAM++ map over noisy copies of the image, each with its own activations.
 
@@ -48,4 +48,4 @@ def smooth_grad_cam_pp(
     (6, 6)
     """
     maps = Means(input.shape[0], tolerance, grad_cam_pp)
-    return (yield from sampled(GaussianNoise(n, sigma, seed), (Activation(), Gradient()), maps))
+    return (yield from sampled(GaussianNoise(n, sigma, seed, spread=spread), (Activation(), Gradient()), maps))

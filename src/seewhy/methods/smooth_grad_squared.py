@@ -34,7 +34,7 @@ __all__ = ["smooth_grad_squared"]
     )
 )
 def smooth_grad_squared(
-    input: Tensor, *, n: int = 32, sigma: float = 0.15, tolerance: float = 0.05, seed: int = 0
+    input: Tensor, spread: Tensor, *, n: int = 32, sigma: float = 0.15, tolerance: float = 0.05, seed: int = 0
 ) -> Generator[Any, Any, Attribution]:
     """The mean squared gradient over noisy copies of the image; never negative.
 
@@ -48,4 +48,4 @@ def smooth_grad_squared(
     5
     """
     squares = Means(input.shape[0], tolerance, Tensor.square, skewed=True)
-    return (yield from sampled(GaussianNoise(n, sigma, seed), (Gradient(),), squares))
+    return (yield from sampled(GaussianNoise(n, sigma, seed, spread=spread), (Gradient(),), squares))

@@ -35,7 +35,7 @@ __all__ = ["var_grad"]
     )
 )
 def var_grad(
-    input: Tensor, *, n: int = 32, sigma: float = 0.15, tolerance: float = 0.05, seed: int = 0
+    input: Tensor, spread: Tensor, *, n: int = 32, sigma: float = 0.15, tolerance: float = 0.05, seed: int = 0
 ) -> Generator[Any, Any, Attribution]:
     """The variance of the gradient over noisy copies of the image (unbiased); never negative.
 
@@ -50,4 +50,8 @@ def var_grad(
     """
     if n == 1 and n is not True:
         raise UsageError("var-grad n=1: a variance needs two samples or more, e.g. n=32")
-    return (yield from sampled(GaussianNoise(n, sigma, seed), (Gradient(),), Variances(input.shape[0], tolerance)))
+    return (
+        yield from sampled(
+            GaussianNoise(n, sigma, seed, spread=spread), (Gradient(),), Variances(input.shape[0], tolerance)
+        )
+    )

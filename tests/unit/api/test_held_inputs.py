@@ -244,13 +244,20 @@ def test_more_than_one_input_left() -> None:
 
 @pytest.mark.parametrize(
     ("value", "words"),
-    [(torch.rand(4, 1), r"age=\(4, 1\).*held tensor of one row"), ("old", "held tensor of one row"), (None, "one row")],
-)
+    [(torch.rand(4, 1), r"age=\(4, 1\).*held tensor of one row"), ("old", "held tensor of one row"), (None, "one row"),
+     (torch.tensor([0.4]), "held tensor of one row")],
+)  # fmt: skip
 def test_values_that_the_network_does_not_take(value: Any, words: str) -> None:
     model = seewhy.wrap(seeded(Patient), inputs={"hospital": torch.tensor([1]), "age": value})
     with pytest.raises((UsageError, CapabilityError), match=words) as raised:
         seewhy.explain_all(model, torch.rand(3, 1, 12, 12), method="saliency", target=0)
     assert "\n" not in str(raised.value)
+
+
+def test_a_number_of_a_table_that_is_a_fraction() -> None:
+    model = seewhy.wrap(seeded(Patient), inputs={"hospital": torch.tensor([1.0]), "age": torch.rand(1, 1)})
+    with pytest.raises(CapabilityError, match=r"with hospital=\(1,\), age=\(1, 1\), and raised"):
+        seewhy.explain(model, torch.rand(1, 1, 12, 12), method="saliency", target=0)
 
 
 def test_an_image_of_clip_is_explained_for_a_prompt() -> None:

@@ -103,6 +103,87 @@ def test_pieces_run_through_several_inputs(net: Any) -> None:
                 np.testing.assert_allclose(values, drop, rtol=1e-9, atol=1e-12)
 
 
+class Watched(Both):
+    """Keeps the pictures and the rows that it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.given: dict[str, list[Tensor]] = {"row": [], "picture": []}
+
+    def forward(self, row: Tensor, picture: Tensor, scale: float = 1.0) -> Tensor:
+        self.given["row"].append(row.detach().clone())
+        self.given["picture"].append(picture.detach().clone())
+        return super().forward(row, picture, scale)
+
+
+#: numbers of other sizes: an age beside a picture
+UNLIKE = {"row": 100 * ROWS[:1], "picture": PICTURES[:1]}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"method": "smooth-grad", "n": 400, "sigma": 0.1, "tolerance": 0},
+        {"method": "saliency", "noise": seewhy.Noise(n=400, sigma=0.1, tolerance=0)},
+    ],
+)
+def test_noise_is_a_share_of_the_range_of_each_input(words: dict[str, Any]) -> None:
+    net = Watched().eval().double()
+    seewhy.explain(both(net), UNLIKE, target=1, prepare=False, **words)
+    for name, value in UNLIKE.items():
+        assert spread_of(net.given[name], value) == pytest.approx(0.1 * (value.max() - value.min()).item(), rel=0.2)
+
+
+def spread_of(given: list[Tensor], value: Tensor) -> float:
+    """The standard deviation of noise, by the median of its size: a few forwards are asked for by checks."""
+    noise = (torch.cat(given) - value).flatten(1)
+    return noise[noise.any(1)].abs().median().item() / 0.6745
+
+
+@pytest.mark.parametrize("method", ["expected-gradients", "deep-shap"])
+def test_noise_to_compare_with_stays_in_the_bounds_of_each_input(method: str) -> None:
+    net = Watched().eval().double()
+    seewhy.explain(both(net), UNLIKE, method=method, target=1, n=16, prepare=False)
+    for name, value in UNLIKE.items():
+        given, margin = torch.cat(net.given[name]), 0.01 * (value.max() - value.min())
+        inside = (given >= value.min() - margin) & (given <= value.max() + margin)
+        assert inside.double().mean() > 0.9  # a few forwards are asked for by checks
+
+
+def test_the_noise_of_gradient_shap_is_a_share_of_the_range_of_each_input() -> None:
+    net = Watched().eval().double()
+    words: dict[str, Any] = {"n": 400, "sigma": 0.1, "tolerance": 0, "references": UNLIKE}
+    seewhy.explain(both(net), UNLIKE, method="expected-gradients", target=1, prepare=False, **words)
+    away = spread_of(net.given["picture"], UNLIKE["picture"])
+    assert away < 0.1 * (UNLIKE["picture"].max() - UNLIKE["picture"].min()).item()  # a part of the way to it
+
+
+@pytest.mark.parametrize("word", ["mean", "blur"])
+def test_a_baseline_in_a_word_is_made_of_each_input(net: Any, word: str) -> None:
+    words: dict[str, Any] = {"method": "integrated-gradients", "target": 1, "rule": "gauss-legendre", "steps": 8}
+    found = seewhy.explain_all(both(net), IMAGE, baseline=word, **words)
+    by_name = seewhy.explain_all(both(net), IMAGE, baseline={"row": word, "picture": word}, **words)
+    for one, other in zip(found, by_name, strict=True):
+        np.testing.assert_allclose(one.values, other.values, rtol=1e-9)
+
+
+@pytest.mark.parametrize("segments", [None, "grid", {"row": "grid", "picture": "grid"}])
+def test_pieces_in_a_word_are_of_one_input(net: Any, segments: Any) -> None:
+    if segments is None:
+        pytest.importorskip("skimage")
+    words: dict[str, Any] = {"method": "feature-ablation", "target": 1, "fill": 0.0, "segments": segments}
+    found = seewhy.explain_all(both(net), IMAGE, **words)
+    score = net(ROWS, PICTURES)[:, 1]
+    for n, explanation in enumerate(found):
+        for number in range(3):
+            row = ROWS.clone()
+            row[:, number] = 0
+            drop = (score - net(row, PICTURES)[:, 1])[n].item()
+            assert explanation.part("row").values[number] == pytest.approx(drop, rel=1e-9)
+    with pytest.raises(CapabilityError, match="blur-ig looks at the places of one picture"):
+        seewhy.explain_all(both(net), IMAGE, method="blur-ig", target=1)
+
+
 def test_several_inputs_are_saved_with_their_names(net: Any, tmp_path: Path) -> None:
     found = seewhy.explain(both(net), {n: v[:1] for n, v in IMAGE.items()}, method="saliency", target=1)
     again = seewhy.Explanation.load(found.save(tmp_path / "both.npz"))
@@ -133,6 +214,15 @@ def test_a_pair_of_photos(tmp_path: Path) -> None:
     assert not np.array_equal(left.image, right.image)
     assert left.values.shape == (32, 32)
     left.save(tmp_path / "left.png")
+    again = seewhy.Explanation.load(found.save(tmp_path / "both.npz"))
+    np.testing.assert_array_equal(again.part("right").image, right.image)
+    words: dict[str, Any] = {"method": "integrated-gradients", "target": 0}
+    photos = {"left": chelsea, "right": coffee}
+    black = seewhy.explain(model, photos, baseline="black", **words)  # as for one photo, where nobody says
+    assert black.provenance["baseline"] == "black"
+    np.testing.assert_array_equal(seewhy.explain(model, photos, **words).values, black.values)
+    by_name = seewhy.explain(model, photos, baseline={"left": "black"}, **words)
+    np.testing.assert_allclose(by_name.values, black.values, rtol=1e-6)
 
 
 @pytest.mark.parametrize("prepare", [False, True])

@@ -72,6 +72,11 @@ def _named(model: Model, kind: str, x: Tensor, seed: int, what: str) -> Tensor:
                 f"{what}={kind!r} is a colour before normalisation, which this model's preprocessing does not tell; "
                 f"give a number in input units, e.g. {what}=0.0, or wrap the model with a seewhy Preprocess"
             )
+        if len(colour) != x.shape[1]:
+            raise UsageError(
+                f"{what}={kind!r} is a colour of {len(colour)} channels, and an input has {x.shape[1]}; give a number "
+                f"in input units, e.g. {what}=0.0, for several inputs by name"
+            )
         return colour.to(x).reshape(1, -1, *ones).expand_as(x).clone()
     if kind == "mean":
         return x.flatten(2).mean(2).reshape(*x.shape[:2], *ones).expand_as(x).clone()

@@ -158,7 +158,7 @@ def _check_inputs(network: Network, methods: Sequence[Method]) -> None:
     for method in methods:
         card = method.card
         at_input = card.family == "perturbation" and card.at != "layer" and "segments" not in method.requires
-        if at_input or card.family in ("cam", "attention"):
+        if at_input or card.family in ("cam", "attention") or "max_sigma" in method.parameters:
             one, *others = (explained.key for explained in network.inputs.explained)
             raise CapabilityError(
                 f"{card.name} looks at the places of one picture, and {len(others) + 1} inputs are explained at once: "

@@ -8,12 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from seewhy.api.asked.parameters import baseline_tensor
 from seewhy.api.asked.request import Request
+from seewhy.api.asked.supplies import alone
 from seewhy.api.given.images import Item, own_layout, read_items
+from seewhy.api.given.regions import segments
 from seewhy.core.network.inputs import Explained, Inputs
 from seewhy.errors import UsageError, one_line
 from seewhy.models import Model
@@ -51,13 +54,7 @@ def given_to(model: Model, image: Any, request: Request) -> tuple[Model, list[It
         for of_one in zip(*by_input, strict=True)
     ]
     shaped = replace(model, inputs=inputs.shaped(shapes))
-    wholes = [torch.stack([item.tensor for item in items]) for items in by_input]
-    return shaped, rows, _of_rows(model, inputs, wholes, request)
-
-
-def _alone(model: Model, inputs: Inputs, one: Explained) -> Model:
-    """The model as one of which this input alone is explained: for reading what is given for it."""
-    return replace(model, inputs=Inputs((one,), inputs.held))
+    return shaped, rows, _of_rows(model, inputs, by_input, request)
 
 
 def _by_input(model: Model, inputs: Inputs, image: Any) -> list[list[Item]]:
@@ -72,11 +69,12 @@ def _by_input(model: Model, inputs: Inputs, image: Any) -> list[list[Item]]:
         left = dict(whole)
         for items, one in zip(by_input, inputs.explained, strict=True):
             if one.key not in left:
+                named = ", ".join(map(repr, whole)) or "no inputs"
                 raise UsageError(
-                    f"the image names {', '.join(map(repr, left)) or 'no inputs'}, and {one.key!r} is to be explained, "
-                    "too: give all of them, or hold it, wrap(model, inputs={...})"
+                    f"the image names {named}, and {one.key!r} is to be explained, too: give all of them, or hold it, "
+                    "wrap(model, inputs={...})"
                 )
-            items += read_items(_alone(model, inputs, one), left.pop(one.key))[0]
+            items += read_items(alone(model, one), left.pop(one.key))[0]
         if left:
             known = ", ".join(repr(one.key) for one in inputs.explained)
             raise UsageError(f"the image names {next(iter(left))!r}; the inputs that are explained: {known}")
@@ -95,8 +93,9 @@ def _no_mapping(inputs: Inputs, image: Any) -> UsageError:
     )
 
 
-def _of_rows(model: Model, inputs: Inputs, wholes: list[Tensor], request: Request) -> Request:
+def _of_rows(model: Model, inputs: Inputs, by_input: list[list[Item]], request: Request) -> Request:
     """The request where what it gives for each input by name is one row of all."""
+    wholes = [torch.stack([item.tensor for item in items]) for items in by_input]
 
     def parts(what: str, value: Any) -> list[Any]:
         known = [one.key for one in inputs.explained]
@@ -106,13 +105,18 @@ def _of_rows(model: Model, inputs: Inputs, wholes: list[Tensor], request: Reques
             )
         return [value.get(key) for key in known]
 
+    def left_out(what: str, items: Sequence[Item]) -> str | float:
+        """What an input has that is not named, as it has where nothing is said."""
+        coloured = items[0].pictured and model.colour_to_input((0.0, 0.0, 0.0)) is not None
+        return {"baseline": "black", "fill": "grey"}[what] if coloured else 0.0
+
     def references(what: str, value: Any) -> Any:
         if not isinstance(value, Mapping):
             return value
         kinds = parts(what, value)
         rows = [
-            baseline_tensor(_alone(model, inputs, one), 0.0 if kind is None else kind, x, 0, what)[0]
-            for one, kind, x in zip(inputs.explained, kinds, wholes, strict=True)
+            baseline_tensor(alone(model, one), left_out(what, items) if kind is None else kind, x, 0, what)[0]
+            for one, kind, x, items in zip(inputs.explained, kinds, wholes, by_input, strict=True)
         ]
         return torch.cat([row.flatten(1) for row in rows], 1)[:, None]
 
@@ -120,10 +124,7 @@ def _of_rows(model: Model, inputs: Inputs, wholes: list[Tensor], request: Reques
         if not isinstance(value, Mapping):
             return value
         kinds = zip(inputs.explained, parts("references", value), strict=True)
-        rows = [
-            torch.stack([item.tensor for item in read_items(_alone(model, inputs, one), kind)[0]])
-            for one, kind in kinds
-        ]
+        rows = [torch.stack([item.tensor for item in read_items(alone(model, one), kind)[0]]) for one, kind in kinds]
         if len({len(row) for row in rows}) > 1:
             raise UsageError(f"references= has {[len(row) for row in rows]} of the inputs: as many of each")
         return torch.cat([row.flatten(1) for row in rows], 1)[:, None]
@@ -131,10 +132,17 @@ def _of_rows(model: Model, inputs: Inputs, wholes: list[Tensor], request: Reques
     def pieces(value: Any) -> Any:
         if not isinstance(value, Mapping):
             return value
+        kinds = parts("segments", value)
         labels = [
-            _pieces(one, kind, own_layout(_alone(model, inputs, one), x), x)
-            for one, kind, x in zip(inputs.explained, parts("segments", value), wholes, strict=True)
+            _pieces(one, kind, own_layout(alone(model, one), x), x, items)
+            for one, kind, x, items in zip(inputs.explained, kinds, wholes, by_input, strict=True)
         ]
+        # pieces that are asked for in words are of their input alone, behind all that have numbers of the caller's
+        made = [not isinstance(kind, Tensor | np.ndarray | list | tuple) for kind in kinds]
+        first = max((int(row.max()) + 1 for row, own in zip(labels, made, strict=True) if not own), default=0)
+        for n in (n for n, own in enumerate(made) if own):
+            labels[n] = labels[n] + first
+            first = int(labels[n].max()) + 1
         return torch.cat(labels, 1)
 
     return replace(
@@ -146,12 +154,14 @@ def _of_rows(model: Model, inputs: Inputs, wholes: list[Tensor], request: Reques
     )
 
 
-def _pieces(one: Explained, value: Any, own: Tensor, x: Tensor) -> Tensor:
-    """Pieces of one input, [B, n] in the order of its row, from those in its own axes."""
+def _pieces(one: Explained, value: Any, own: Tensor, x: Tensor, items: Sequence[Item]) -> Tensor:
+    """Pieces of one input, [B, n] in the order of its row, from those in its own axes, or from a word or a number."""
     if value is None:
         raise UsageError(
             f"segments= says nothing of {one.key!r}: pieces are numbered through all inputs, name them all"
         )
+    if isinstance(value, str | int) or callable(value):
+        return segments(value, x, items)[:, None].expand(x.shape).flatten(1)
     labels = torch.as_tensor(value)
     try:
         full = labels.expand(own.shape)

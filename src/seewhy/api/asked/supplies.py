@@ -4,9 +4,10 @@ runs no network."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,12 +15,14 @@ from seewhy.api.asked.parameters import BASELINES, baseline_tensor
 from seewhy.api.asked.request import Request
 from seewhy.api.given.images import Item, read_items
 from seewhy.api.given.regions import regions, segments
+from seewhy.core.network.inputs import Explained, Inputs
 from seewhy.core.perturb.fills import Fill, Inpaint
+from seewhy.core.perturb.sources import spread_of
 from seewhy.errors import UnknownName, UsageError
 from seewhy.models import Model
 from seewhy.registry import ARGUMENTS, Method
 
-__all__ = ["FILLS", "Supplier", "bounds_of"]
+__all__ = ["FILLS", "Supplier", "alone", "bounds_of", "spread_in"]
 
 FILLS = (*BASELINES, "inpaint")
 
@@ -53,21 +56,50 @@ class Supplier:
             self.described["fill"] = asked
             return Inpaint(self.x)
         kind = method.card.fill
-        if asked is None and self.model.colour_to_input((0.5, 0.5, 0.5)) is None and self.items[0].pictured:
+        if asked is None and self.model.colour_to_input((0.5, 0.5, 0.5)) is None:
             kind = "mean"  # colours cannot be told of a preprocess that is a function
         return Fill(self._reference("fill", asked, kind))
 
     def _reference(self, what: str, asked: Any, default: str) -> Tensor:
-        pictured = self.items[0].pictured
-        kind = (default if pictured else "zero") if asked is None else asked
-        key = what, kind if isinstance(kind, str | int | float) else id(kind)
+        key = what, (default if asked is None else asked) if isinstance(asked, str | int | float | None) else id(asked)
         if key not in self._made:
-            self._made[key] = baseline_tensor(self.model, kind, self.x, self.seed, what)
+            self._made[key] = self._new_reference(what, asked, default)
         tensor, self.described[what] = self._made[key]
         return tensor  # type: ignore[no-any-return]
 
+    def _new_reference(self, what: str, asked: Any, default: str) -> tuple[Tensor, str]:
+        def of_one(model: Model, x: Tensor, items: Sequence[Item]) -> tuple[Tensor, str]:
+            kind = (default if items[0].pictured else "zero") if asked is None else asked
+            return baseline_tensor(model, kind, x, self.seed, what)
+
+        if isinstance(asked, Tensor | np.ndarray):  # a row of several inputs already
+            return of_one(self.model, self.x, self.items)
+        each = [of_one(*one) for one in each_alone(self.model, self.x, self.items)]
+        words = list(dict.fromkeys(word for _, word in each))
+        if len(words) > 1:
+            words = [f"{name}: {word}" for name, (_, word) in zip(self.items[0].parts, each, strict=True)]
+        return in_a_row([tensor for tensor, _ in each]), ", ".join(words)
+
     def _segments(self, method: Method) -> Tensor:
-        return self._once("segments", lambda: segments(self.request.segments, self.x, self.items))
+        if isinstance(self.request.segments, Tensor | np.ndarray):
+            return self._once("segments", lambda: segments(self.request.segments, self.x, self.items))
+        return self._once("segments", self._pieces)
+
+    def _pieces(self) -> Tensor:
+        """Pieces of the input; of several, those of each, numbered one input after the other."""
+        rows: list[Tensor] = []
+        first = torch.zeros(len(self.x), 1, dtype=torch.long)
+        for model, x, items in each_alone(self.model, self.x, self.items):
+            labels = segments(self.request.segments, x, items)
+            if model is self.model:
+                return labels
+            row = labels[:, None].expand(x.shape).flatten(1) + first
+            first = row.amax(1, keepdim=True) + 1
+            rows.append(row)
+        return torch.cat(rows, 1)
+
+    def _spread(self, method: Method) -> Tensor:
+        return self._once("spread", lambda: spread_in(self.model, self.x, self.items))
 
     def _regions(self, method: Method) -> Tensor:
         return self._once("regions", lambda: regions(self.request.segments, self.x, self.items))
@@ -100,9 +132,41 @@ class Supplier:
 
     def _bounds(self, method: Method) -> tuple[Tensor, Tensor]:
         if self.request.bounds is None:
-            return bounds_of(self.model, self.x)
+            each = [(bounds_of(model, x), x) for model, x, _ in each_alone(self.model, self.x, self.items)]
+            if len(each) == 1:
+                return each[0][0]
+            low, high = ([ends[n].expand_as(x) for ends, x in each] for n in range(2))
+            return in_a_row(low), in_a_row(high)
         self.described["bounds"] = "given"
         return _given_bounds(self.request.bounds, self.x)
+
+
+def alone(model: Model, one: Explained) -> Model:
+    """The model as one of which this input alone is explained: for what is given of it."""
+    held = {} if model.inputs is None else model.inputs.held
+    return replace(model, inputs=Inputs((replace(one, shape=None),), held))
+
+
+def each_alone(model: Model, x: Tensor, items: Sequence[Item]) -> list[tuple[Model, Tensor, Sequence[Item]]]:
+    """What is explained, input by input: a model of it alone, what it is given of ``x`` [B, C, *size], its items."""
+    inputs = model.inputs
+    if inputs is None or not items[0].parts:
+        return [(model, x, items)]
+    return [
+        (alone(model, one), part, [item.parts[str(one.key)] for item in items])
+        for one, part in zip(inputs.explained, inputs.parts(x), strict=True)
+    ]
+
+
+def in_a_row(each: Sequence[Tensor]) -> Tensor:
+    """One row [B, 1, N] of a tensor [B, C, *size] of each input; that of the only one as it is."""
+    return each[0] if len(each) == 1 else torch.cat([one.flatten(1) for one in each], 1)[:, None]
+
+
+def spread_in(model: Model, x: Tensor, items: Sequence[Item]) -> Tensor:
+    """The largest minus the smallest value of each image, [B, 1...]; of several inputs, of each, [B, 1, N]."""
+    each = [(spread_of(part), part) for _, part, _ in each_alone(model, x, items)]
+    return each[0][0] if len(each) == 1 else in_a_row([spread.expand_as(part) for spread, part in each])
 
 
 def bounds_of(model: Model, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from seewhy.core.network.devices import made_here
-from seewhy.core.network.fitting import does_not_fit, of_input, of_shapes
+from seewhy.core.network.fitting import does_not_fit, of_input, of_kinds, of_shapes
 from seewhy.core.network.foreign import Foreign, program_of
 from seewhy.core.network.inputs import Inputs
 from seewhy.core.network.uncompiled import uncompiled, unrepeated
@@ -395,7 +395,7 @@ class Network:
                         return run(x) if inputs is None else inputs.call(run, x)
                 except (RuntimeError, AssertionError) as error:
                     own = isinstance(error, SeewhyError | torch.OutOfMemoryError)
-                    if inputs is not None and not own and of_shapes(error):
+                    if inputs is not None and not own and (of_shapes(error) or (inputs.held and of_kinds(error))):
                         raise _not_taken(root, x, error, inputs) from error
                     refused[:] = [] if own else [(error, tuple(x.shape))]
                     if own or self.alone or inputs is not None or not _takes_one(root, x, error):

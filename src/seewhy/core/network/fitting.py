@@ -8,10 +8,12 @@ from torch import nn
 
 from seewhy.errors import CapabilityError, reason
 
-__all__ = ["does_not_fit", "of_input", "of_shapes"]
+__all__ = ["does_not_fit", "of_input", "of_kinds", "of_shapes"]
 
 #: what torch says of a forward that was written for another number of inputs
 _OF_SHAPES = ("invalid for input of size", "must match", "shapes cannot be multiplied", "Expected input batch_size")
+#: what torch says of a value of another type, or with another number of axes, than is taken
+_OF_KINDS = ("scalar type", "same dtype", "number of dimensions", "Expected tensor for argument")
 _IMAGE = 4
 
 #: what torch, and what networks' own checks, say of an input of another size or number of channels
@@ -67,3 +69,8 @@ def of_input(error: Exception) -> bool:
 def of_shapes(error: Exception) -> bool:
     """Whether a forward failed because it was written for another number of inputs."""
     return any(words in str(error) for words in _OF_SHAPES)
+
+
+def of_kinds(error: Exception) -> bool:
+    """Whether a forward failed because a value has another type, or other axes, than it takes."""
+    return any(words in str(error) for words in _OF_KINDS)

@@ -90,14 +90,14 @@ class Inputs:
 
     def _arguments(self, x: Tensor) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Arguments by position and by name."""
-        own = [one.own(part) for one, part in zip(self.explained, self._parts(x), strict=True)]
+        own = [one.own(part) for one, part in zip(self.explained, self.parts(x), strict=True)]
         given = {one.key: part if self.batched else part[0] for one, part in zip(self.explained, own, strict=True)}
         given |= {key: self._spread(value, x) for key, value in self.held.items()}
         positional = (given[n] for n in itertools.takewhile(given.__contains__, itertools.count()))
         return tuple(positional), {key: value for key, value in given.items() if isinstance(key, str)}
 
-    def _parts(self, x: Tensor) -> list[Tensor]:
-        """What each explained input is given of ``x``."""
+    def parts(self, x: Tensor) -> list[Tensor]:
+        """What each explained input is given of ``x``, [B, C, *positions] each."""
         if any(one.shape is None for one in self.explained):
             return [x]
         ends = list(itertools.accumulate(one.length for one in self.explained))
@@ -125,7 +125,7 @@ class Inputs:
 
     def shown(self, x: Tensor) -> str:
         """What the network is given for ``x``, in words."""
-        parts = zip(self.explained, self._parts(x), strict=True)
+        parts = zip(self.explained, self.parts(x), strict=True)
         return " and ".join(f"{tuple(one.own(part).shape)} for {one.key!r}" for one, part in parts)
 
     def __str__(self) -> str:

@@ -13,7 +13,16 @@ from seewhy.core.asks import Source
 from seewhy.core.perturb.noise import fingerprint, gaussian
 from seewhy.errors import UsageError
 
-__all__ = ["ChangedInput", "EditedLayer", "GaussianNoise", "MaskedInput", "PlacesOnPath", "Source", "StraightPath"]
+__all__ = [
+    "ChangedInput",
+    "EditedLayer",
+    "GaussianNoise",
+    "MaskedInput",
+    "PlacesOnPath",
+    "Source",
+    "StraightPath",
+    "spread_of",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +69,7 @@ class PlacesOnPath(Source):
 @dataclass(frozen=True, eq=False)
 class GaussianNoise(Source):
     """The input plus Gaussian noise of standard deviation ``sigma`` x (max - min) of each image, or of ``sigma`` itself
-    where that is ``absolute``.
+    where that is ``absolute``. ``spread`` [B, 1...] is max - min where several inputs have their own.
 
     Noise is drawn per image and index from the image's own values, so batching and order never change it.
     """
@@ -68,6 +77,7 @@ class GaussianNoise(Source):
     sigma: float = 0.15
     seed: int = 0
     absolute: bool = False
+    spread: Tensor | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -84,9 +94,16 @@ class GaussianNoise(Source):
         keys = {s: fingerprint(x[s : s + 1])[0] for s in set(samples.tolist())}
         pairs = [(keys[s], i) for s, i in zip(samples.tolist(), indices.tolist(), strict=True)]
         noise = gaussian(pairs, tuple(x.shape[1:]), family="input-noise", seed=self.seed).to(x)
-        flat = x.flatten(1)
-        spread = self.sigma * (torch.ones_like(flat[:, 0]) if self.absolute else flat.amax(1) - flat.amin(1))
-        return x[samples] + spread[samples].reshape(-1, *(1 for _ in x.shape[1:])) * noise
+        if self.absolute:
+            return x[samples] + self.sigma * noise
+        spread = spread_of(x) if self.spread is None else self.spread
+        return x[samples] + self.sigma * spread[samples] * noise
+
+
+def spread_of(x: Tensor) -> Tensor:
+    """The largest minus the smallest value of each image [B, ...], [B, 1...]."""
+    flat = x.flatten(1)
+    return (flat.amax(1) - flat.amin(1)).reshape(-1, *(1 for _ in x.shape[1:]))
 
 
 @dataclass(frozen=True, eq=False)
