@@ -260,6 +260,39 @@ def test_a_number_of_a_table_that_is_a_fraction() -> None:
         seewhy.explain(model, torch.rand(1, 1, 12, 12), method="saliency", target=0)
 
 
+class Sums(nn.Module):
+    """A picture and a row that come together in a sum, in one of several spellings."""
+
+    def __init__(self, join: Any) -> None:
+        super().__init__()
+        self.picture, self.row, self.out, self.join = nn.Conv2d(2, 6, 3), nn.Linear(3, 6), nn.Linear(6, 2), join
+
+    def forward(self, picture: Tensor, row: Tensor) -> Tensor:
+        return self.out(self.join(self.picture(picture).relu().mean((2, 3)), self.row(row).relu()))
+
+
+@pytest.mark.parametrize("composite", ["epsilon", "epsilon-plus", "epsilon-alpha2-beta1", "attn-lrp"])
+@pytest.mark.parametrize(
+    "join",
+    [
+        lambda a, b: a + b, lambda a, b: b + a, lambda a, b: a - b, lambda a, b: b - a, lambda a, b: a.clone().add_(b),
+        lambda a, b: torch.add(b, a, alpha=2), lambda a, b: torch.add(a, b, alpha=2),
+    ],
+)  # fmt: skip
+def test_relevance_of_a_picture_is_the_same_whether_the_other_input_is_held_or_explained(
+    join: Any, composite: str
+) -> None:
+    torch.manual_seed(0)
+    net = Sums(join).eval().double()
+    picture, row = torch.rand(1, 2, 6, 6, dtype=torch.float64), torch.rand(1, 3, dtype=torch.float64)
+    words: dict[str, Any] = {"method": "lrp", "composite": composite, "target": 1, "reduce": "none"}
+    alone = seewhy.explain(seewhy.wrap(net, inputs={"row": row}), picture, **words)
+    axes = {"picture": "BCHW", "row": "BF"}
+    both = seewhy.wrap(net, explained=("picture", "row"), axes=axes)
+    together = seewhy.explain(both, {"picture": picture, "row": row}, **words)
+    np.testing.assert_allclose(alone.values, together.part("picture").values, rtol=1e-6, atol=1e-9)
+
+
 def test_an_image_of_clip_is_explained_for_a_prompt() -> None:
     transformers = pytest.importorskip("transformers")
     size = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}

@@ -134,7 +134,9 @@ class Propagation:
             self.places, self._relevance = wanted, {}
         attentive = ask.composite.attentive
         if attentive not in self._relevance:
-            watch = (AttentiveWatch if attentive else RelevanceWatch)(State(keep=keep))
+            inputs = self.session.network.inputs
+            state = State(keep, inputs is not None and inputs.holds)
+            watch = (AttentiveWatch if attentive else RelevanceWatch)(state)
             forward, event = self._forward(self.session.x, watch, self.places)
             watch.state.notes.clear()
             self._relevance[attentive] = forward, watch, event

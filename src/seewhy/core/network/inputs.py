@@ -117,6 +117,11 @@ class Inputs:
         return pytree.tree_map(spread, value)
 
     @property
+    def holds(self) -> bool:
+        """Whether a tensor is held, of which the network may make others."""
+        return any(isinstance(leaf, Tensor) for leaf in pytree.tree_leaves(dict(self.held)))
+
+    @property
     def opaque(self) -> str:
         """The kind of the first held value that may change without anybody seeing it; '' where all are tensors,
         numbers, words and truths, which are copies."""

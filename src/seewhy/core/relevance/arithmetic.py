@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from seewhy.core.intercept.autograd import Backward, is_live, ruled
 from seewhy.core.intercept.backward_rules import RECTIFIERS, in_place
@@ -23,7 +23,7 @@ from seewhy.core.relevance.composites import Composite
 from seewhy.core.relevance.origins import Note, Notes
 from seewhy.core.relevance.redistribution import share_sum
 
-__all__ = ["Arithmetic", "Ledger", "State", "of_both", "written_back"]
+__all__ = ["Arithmetic", "Ledger", "State", "of_both", "weight_in", "written_back"]
 
 
 @dataclass
@@ -47,9 +47,11 @@ class Ledger:
 @dataclass
 class State:
     """What the calls of one forward share. ``active`` is None where the backward pass is to be the gradient; ``keep``
-    keeps graphs to gates and constants as well, for differentiable maps."""
+    keeps graphs to gates and constants as well, for differentiable maps. ``held``: constants may be made of inputs that
+    are held, and are terms of sums like any other."""
 
     keep: bool = False
+    held: bool = False
     active: tuple[Composite, Ledger] | None = None
     notes: Notes = field(default_factory=Notes)
 
@@ -114,8 +116,26 @@ class Arithmetic:
         return proceed(call)
 
     def _past(self, call: Call, constant: Any, known: Note, first: bool) -> Backward:
-        """The way back past a constant; ``first``: it is the second argument."""
-        return self.state.passes
+        """The way back past a constant; ``first``: it is the second argument. What may be made of a held input takes
+        its share of a sum, as it would were it explained."""
+        name = call.name.strip("_")
+        fixed = not isinstance(constant, Tensor) or constant.ndim == 0 or isinstance(constant, nn.Parameter)
+        if not self.state.held or fixed or known.way is not None or name not in (*SUMS, "rsub"):
+            return self.state.passes
+        weight, function = weight_in(call, first), of_both(call)
+
+        def back(relevance: Tensor, tensors: Sequence[Any]) -> Any:
+            if self.state.active is None:
+                return None
+            composite, ledger = self.state.active
+            live, other = tensors
+            term = weight * live
+            rest = (function(live, other) if first else function(other, live)) - term
+            shares, taken = share_sum((term, rest), relevance, composite.epsilon, positive=composite.positive)
+            ledger.book(None, taken)
+            return shares[0], None
+
+        return back
 
     def _with_constant(self, function: Any, a: Any, b: Any, live: tuple[bool, bool], back: Backward) -> Tensor:
         """Relevance passes by the constant; its own gradient is wanted for differentiable maps only. Of a clone: such
@@ -175,6 +195,14 @@ def _noted(state: State, tail: Step) -> Backward:
         return state.passes(relevance, tensors)
 
     return back
+
+
+def weight_in(call: Call, first: bool) -> float:
+    """What a sum or difference counts its first argument with, or else its second."""
+    name = call.name.strip("_")
+    if (name == "rsub") == first:
+        return float(call.kwargs.get("alpha", 1)) * (1 if name == "add" else -1)
+    return 1.0
 
 
 def of_both(call: Call) -> Callable[..., Tensor]:

@@ -32,7 +32,7 @@ from torch import Tensor
 from seewhy.core.intercept.attention import AttentionWatch
 from seewhy.core.intercept.autograd import Backward, is_live, ruled
 from seewhy.core.intercept.functions import SUMS, Call, Handler, Interceptor
-from seewhy.core.relevance.arithmetic import Arithmetic, of_both, written_back
+from seewhy.core.relevance.arithmetic import Arithmetic, of_both, weight_in, written_back
 from seewhy.core.relevance.linear import WEIGHTED, argument, pool_again
 from seewhy.core.relevance.origins import Note
 from seewhy.core.relevance.redistribution import share_normalised, share_product, share_shifted, share_softmax
@@ -92,8 +92,7 @@ class _Signals(Arithmetic):
         # what is still the input, or the size of something, is as a whole: constants give it its scale
         if name not in (*SUMS, "rsub") or number or known.way is not None or known.gate:
             return self.state.passes
-        sign = -1.0 if (name == "rsub") == first and name != "add" else 1.0
-        function = of_both(call)
+        weight, function = weight_in(call, first), of_both(call)
 
         def back(relevance: Tensor, tensors: Sequence[Any]) -> Any:
             if self.state.active is None:
@@ -101,7 +100,7 @@ class _Signals(Arithmetic):
             composite, ledger = self.state.active
             live, other = tensors
             z = function(live, other) if first else function(other, live)
-            shares = share_shifted(sign * live, z, relevance, composite.epsilon)
+            shares = share_shifted(weight * live, z, relevance, composite.epsilon)
             ledger.book(shares.bias, shares.stabiliser)
             return shares.values.sum_to_size(live.shape), None
 
