@@ -43,7 +43,8 @@ def is_dicom(path: Path) -> bool:
         return False
     if path.suffix.lower() in _SUFFIXES:
         return True
-    if mimetypes.guess_type(path.name)[0] is not None:  # a folder of photos is not opened file by file
+    kind = mimetypes.guess_type(path.name)[0] or ""
+    if kind.startswith(("image/", "video/")):  # a folder of photos is not opened file by file
         return False
     try:
         with path.open("rb") as file:

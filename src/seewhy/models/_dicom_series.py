@@ -86,15 +86,26 @@ def _check_alike(files: Sequence[Path], headers: Sequence[Any], name: str) -> No
     """Refuse files that are not slices of one series."""
     series: dict[str, list[str]] = {}
     sizes: dict[str, list[str]] = {}
+    spacings: dict[str, list[str]] = {}
+    kinds: dict[str, list[str]] = {}
     for path, header in zip(files, headers, strict=True):
         series.setdefault(str(getattr(header, "SeriesInstanceUID", "")), []).append(path.name)
         sizes.setdefault(f"{header.Rows} x {header.Columns}", []).append(path.name)
+        if (sides := pixel_spacing(header, 0)) is not None:
+            spacings.setdefault(f"{sides[0]:.3g} x {sides[1]:.3g} mm", []).append(path.name)
+        inverted = getattr(header, "PhotometricInterpretation", "") == "MONOCHROME1"
+        kinds.setdefault("low values bright" if inverted else "low values dark", []).append(path.name)
     if len(series) > 1:
         told = " and ".join(f"{len(names)} ({names[0]!r}...)" for names in list(series.values())[:2])
         raise ImageError(f"cannot read {name}: it holds {len(series)} series, of {told} files; a folder for each")
-    if len(sizes) > 1:
-        told = " and ".join(f"{size} ({names[0]!r})" for size, names in list(sizes.items())[:2])
-        raise ImageError(f"cannot read {name}: slices of {len(sizes)} sizes, {told}; keep those of one size")
+    for what, those, found in (
+        ("sizes", "size", sizes),
+        ("sizes of pixels", "size of pixels", spacings),
+        ("kinds", "kind", kinds),
+    ):
+        if len(found) > 1:
+            told = " and ".join(f"{one} ({names[0]!r})" for one, names in list(found.items())[:2])
+            raise ImageError(f"cannot read {name}: slices of {len(found)} {what}, {told}; keep those of one {those}")
 
 
 def _in_place(slices: list[_Slice], name: str) -> tuple[list[_Slice], Places, list[str]]:
@@ -135,6 +146,13 @@ def _in_place(slices: list[_Slice], name: str) -> tuple[list[_Slice], Places, li
         )
     if inside is None or not spacing > 0:
         return ordered, Places(), [*notes, _UNKNOWN]
+    straight = known[order[0]] + np.arange(len(slices))[:, None] * step
+    aside = np.stack([known[n] for n in order]) - straight
+    aside -= (aside @ normal)[:, None] * normal
+    if (most := float(np.linalg.norm(aside, axis=1).max())) > float(inside.min()):
+        notes.append(
+            f"slices are shifted against each other, by up to {most:.3g} mm; they are drawn one behind the other"
+        )
     affine = np.eye(4)
     columns = (step, direction[1] * inside[0], direction[0] * inside[1])
     affine[:3, :3] = np.stack(columns, 1) * _TO_RAS[:, None]

@@ -202,6 +202,31 @@ def test_a_missing_slice_is_said(tmp_path: Path) -> None:
     assert "slices are 2.5 to 5 mm apart (is one missing?)" in read_volume(folder).notes[0]
 
 
+def test_a_slice_beside_the_others_is_said(tmp_path: Path) -> None:
+    folder = write_series(tmp_path / "s", blob((9, 6, 5), (4, 2, 1)))
+    assert not read_volume(folder).notes
+    path = folder / "im003.dcm"
+    data = pydicom.dcmread(path)
+    data.ImagePositionPatient = [float(data.ImagePositionPatient[0]) + 9, *data.ImagePositionPatient[1:]]
+    data.save_as(path)
+    assert "slices are shifted against each other, by up to 9 mm" in read_volume(folder).notes[0]
+
+
+def test_slices_are_known_by_what_they_begin_with_whatever_their_names_end_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some systems take names that end in a number for pages of manuals: names of slices mostly do."""
+    import mimetypes
+
+    monkeypatch.setattr(
+        mimetypes, "guess_type", lambda name: ("application/x-troff-man" if name[-1] in "12" else None, None)
+    )
+    folder = write_series(tmp_path / "s", blob((5, 6, 5), (2, 2, 1)))
+    for n, path in enumerate(sorted(folder.iterdir())):
+        path.rename(folder / f"IM.{n}")
+    assert read_volume(folder).size == (5, 6, 5)
+
+
 def spoiled(tmp_path: Path, what: str) -> Path:
     """A folder or a file with one thing that is wrong."""
     folder = write_series(tmp_path / "s", blob((4, 6, 5), (1, 2, 1)))
@@ -215,6 +240,10 @@ def spoiled(tmp_path: Path, what: str) -> Path:
         data.ImageOrientationPatient = [1, 0, 0, 0, 0, 1]
     elif what == "twice":
         data.ImagePositionPatient = pydicom.dcmread(folder / "im002.dcm").ImagePositionPatient
+    elif what == "spacings":
+        data.PixelSpacing = [3.0, 1.0]
+    elif what == "inverted":
+        data.PhotometricInterpretation = "MONOCHROME1"
     elif what == "no pixels":
         del data.PixelData
     elif what == "no picture":
@@ -236,13 +265,15 @@ def spoiled(tmp_path: Path, what: str) -> Path:
         path.write_bytes(path.read_bytes()[:300])
     if what == "other":
         path.write_bytes(PERSON.encode() * 200)
-    return folder if what in ("sizes", "series", "directions", "twice") else path
+    return folder if what in ("sizes", "spacings", "inverted", "series", "directions", "twice") else path
 
 
 @pytest.mark.parametrize(
     ("what", "words"),
     [
         ("sizes", r"slices of 2 sizes, 6 x 5 \('im000.dcm'\) and 3 x 3 \('im001.dcm'\)"),
+        ("spacings", r"slices of 2 sizes of pixels, 1.5 x 1 mm \('im000.dcm'\) and 3 x 1 mm \('im001.dcm'\)"),
+        ("inverted", r"slices of 2 kinds, low values dark \('im000.dcm'\) and low values bright \('im001.dcm'\)"),
         ("series", r"it holds 2 series, of 3 \('im000.dcm'...\) and 1 \('im001.dcm'...\) files; a folder for each"),
         ("directions", r"slices that are not parallel"),
         ("twice", r"two slices at one place"),
