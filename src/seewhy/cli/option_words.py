@@ -22,7 +22,7 @@ _PYTHON = ("reshape", "memory", "references", "bounds", "differentiable")
 #: an argument as errors name it: a word, and its value if it has one; not where it is typed already
 _NAMED = re.compile(
     r"(?<!in Python )(?<!\(Python: )(?<!--set )(?<!--set ')(?<![\w.\-(])(\()?([a-z]\w*)="
-    r"(\[[^\]]*\]|'[^']*'|\"[^\"]*\"|[\w.+-]+)?(?!=)"
+    r"(\[[^\]]*\]|\([^()]*\)|'[^']*'|\"[^\"]*\"|[\w.+-]+)?(?!=)"
 )
 
 
@@ -36,6 +36,8 @@ def in_options(line: str, own: Collection[str] = ()) -> str:
     '--order size: one of evidence, index'
     >>> in_options("--set 'steps=x': steps is a whole number, as in --set steps=10")
     "--set 'steps=x': steps is a whole number, as in --set steps=10"
+    >>> in_options("values=(5.0, 5.0): the smaller one first, as in values=(-1000, 400)", ["values"])
+    '--values 5,5: the smaller one first, as in --values -1000,400'
     >>> in_options("say how to read it with reshape=")
     'say how to read it with reshape= in Python'
     """
@@ -57,6 +59,8 @@ def _words(value: str) -> list[str]:
         meant = ast.literal_eval(value)
     except (ValueError, SyntaxError):
         return [value]
+    if isinstance(meant, tuple):
+        return [",".join(f"{word:g}" if isinstance(word, int | float) else str(word) for word in meant)]
     return [str(word) for word in meant] if isinstance(meant, list) else [str(meant)]
 
 

@@ -74,7 +74,8 @@ def _found(raw: Any) -> Tensor:
             return next(iter(tensors.values()))
         raise TargetError(
             f"the model returns {type(raw).__name__} with keys {', '.join(map(str, raw))}: which one is the score? "
-            "Pass target=lambda output: output[KEY][:, CLASS]"
+            "A function takes it, in Python target=lambda output: output[KEY][:, CLASS]; without classes, what it "
+            "finds similar to another picture is explained, target='similar:PHOTO'"
         )
     if detections(raw) is not None:
         raise TargetError(_OBJECTS)
