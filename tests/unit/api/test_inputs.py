@@ -285,6 +285,44 @@ def test_axes_in_any_order(axes: str) -> None:
         assert one.status.code == other.status.code
 
 
+@pytest.mark.parametrize("axes", ["BCHW", "BHWC", "CHW"])
+def test_pictures_are_taken_whatever_the_order_of_the_axes(axes: str) -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+    turned = {"BCHW": lambda x: x, "BHWC": lambda x: x.permute(0, 3, 1, 2), "CHW": lambda x: x[None]}[axes]
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    words: dict[str, Any] = {"preprocess": seewhy.Preprocess(size=(8, 12))}
+    model = seewhy.wrap(Turned(net, turned, axes == "CHW"), axes=axes, **words)
+    for image in (pixels, np.stack([pixels, pixels])):
+        found = seewhy.explain_all(model, image, method="saliency", target=1)
+        plain = seewhy.explain_all(seewhy.wrap(net, **words), image, method="saliency", target=1)
+        assert len(found) == len(plain)
+        np.testing.assert_allclose(found[-1].values, plain[-1].values, rtol=1e-5, atol=1e-9)
+
+
+class Turned(nn.Module):
+    """A network of pictures that lie otherwise, one at a time if it is ``alone``."""
+
+    def __init__(self, net: nn.Module, turned: Any, alone: bool) -> None:
+        super().__init__()
+        self.net, self.turned, self.alone = net, turned, alone
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.net(self.turned(x))
+        return out[0] if self.alone else out
+
+
+@pytest.mark.parametrize(
+    ("axes", "words"), [("BCWH", r"takes inputs of \[W, H\]"), ("BTCHW", r"frames as a uint8 array \[T, H, W, 3\]")]
+)
+def test_a_picture_for_inputs_that_are_none_is_told_what_they_are(axes: str, words: str) -> None:
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    model = seewhy.wrap(net, axes=axes, preprocess=seewhy.Preprocess(size=(8, 8)))
+    photo = Path(seewhy.__file__).parent / "photos" / "chelsea.png"
+    with pytest.raises(UsageError, match=words):
+        seewhy.explain(model, photo, method="saliency", target=1)
+
+
 def test_a_network_that_takes_one_sample_at_a_time() -> None:
     """It never sees a batch, whatever is asked."""
 

@@ -52,6 +52,9 @@ class Item:
 
 #: axes of a volume
 _DEPTH = "DHW"
+#: axes of a picture, as they lie in it, and how many they are
+_PLANE = "HW"
+_FLAT = 2
 
 
 def read_items(model: Model, image: Any) -> tuple[list[Item], bool]:
@@ -77,8 +80,9 @@ def read_items(model: Model, image: Any) -> tuple[list[Item], bool]:
         return _inputs(model, image)
     if isinstance(image, Tensor):
         image = _uint8_array(image)
-    if isinstance(image, np.ndarray) and model.inputs is not None and model.inputs.order is not None:
-        return _videos(model, image, model.inputs.order)
+    order = None if model.inputs is None else model.inputs.order
+    if isinstance(image, np.ndarray) and order is not None and len(order.positions) != _FLAT:
+        return _videos(model, image, order)
     if isinstance(image, np.ndarray) and image.ndim == 4:
         return list(_kept(_picture(model, one, f"image {n}") for n, one in enumerate(image))), len(image) == 1
     if isinstance(image, Volume) or is_scan(image):
@@ -163,6 +167,13 @@ def _picture(model: Model, image: Any, name: str = "") -> Item:
         raise UsageError(
             f"{photo.name or 'this'!r} is one picture, and {model.name} takes inputs [{', '.join(axes)}]: give a NIfTI "
             "file, a folder of DICOM slices, or a float array"
+        )
+    order = None if model.inputs is None else model.inputs.order
+    if order is not None and (len(order.positions) != _FLAT or order.positions == _PLANE[::-1]):
+        frames = "frames as a uint8 array [T, H, W, 3], or " if order.positions == FRAMES else ""
+        raise UsageError(
+            f"{photo.name or 'this'!r} is one picture, [H, W], and {model.name} takes inputs of "
+            f"[{', '.join(order.positions)}], axes={order.letters!r}: give {frames}a float array as it takes it"
         )
     tensor, view = model.to_input(photo)
     notes = [*photo.notes, *model.notes]
