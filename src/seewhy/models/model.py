@@ -209,7 +209,9 @@ class Model:
                 f"bands {red}, {green} and {blue} of {wanted} are shown as red, green and blue; --bands, in Python "
                 "Preprocess(bands=), shows others"
             )
-        return replace(photo, pixels=shown, notes=(*kept, *notes))
+            if bands.dtype.kind in "iu" and bands.dtype.itemsize > 1:  # whatever the picture is scaled by
+                notes.append(f"the network is given shares of {np.iinfo(bands.dtype).max}, before mean and std")
+        return replace(photo, pixels=shown, notes=tuple(dict.fromkeys((*kept, *notes))))
 
     def _bands(self, photo: Photo) -> np.ndarray[Any, Any]:
         """All channels of a photo, as many as the network takes; raises `UsageError` where there are others."""

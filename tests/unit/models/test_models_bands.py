@@ -47,6 +47,21 @@ def test_every_band_arrives_as_it_is_in_the_file(tmp_path: Path, bands: int, kin
     assert view.shape == (*SIZE, 3)
 
 
+@pytest.mark.parametrize("alpha", [False, True])
+def test_what_the_network_is_given_of_16_bits_is_said_beside_how_the_picture_is_scaled(
+    tmp_path: Path, alpha: bool
+) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    pixels = values(4, "uint16", 4000)
+    more = {"photometric": "rgb", "extrasamples": ["unassalpha"]} if alpha else {"photometric": "minisblack"}
+    tifffile.imwrite(tmp_path / "b.tif", pixels, planarconfig="contig", **more)
+    net = nn.Sequential(nn.Conv2d(4, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    found = seewhy.explain(seewhy.wrap(net, preprocess=ways(4)), tmp_path / "b.tif", method="saliency")
+    np.testing.assert_allclose(found.input, np.moveaxis(pixels / 65535, 2, 0), atol=1e-6)
+    assert "the network is given shares of 65535, before mean and std" in found.notes
+    assert len(set(found.notes)) == len(found.notes)
+
+
 def test_a_png_with_four_channels_is_a_picture_or_four_bands(tmp_path: Path) -> None:
     pixels = values(4)
     Image.fromarray(pixels).save(tmp_path / "four.png")
