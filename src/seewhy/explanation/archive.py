@@ -48,11 +48,10 @@ _PLAIN = (
     ("map_unit", str),
     ("window", tuple | None),
     ("inputs", dict),
-    ("views", dict),
     ("axes", str),
 )
 #: what files of earlier versions do not hold
-_LATER: dict[str, Any] = {"map_unit": "", "window": None, "inputs": {}, "views": {}, "axes": ""}
+_LATER: dict[str, Any] = {"map_unit": "", "window": None, "inputs": {}, "axes": ""}
 # No photo has more pixels; a forged size must not make .map ask for all memory.
 _MOST_PIXELS = 1 << 28
 E = TypeVar("E", bound="Explanation")
@@ -78,6 +77,7 @@ def save(explanation: Explanation, path: str | os.PathLike[str], *, force: bool 
         arrays["scan"] = explanation.scan.voxels
         meta["spacing"] = encode(explanation.scan.spacing, arrays)
         meta["affine"] = encode(explanation.scan.affine, arrays)
+    meta["views"] = encode({name: _flat(seen) for name, seen in explanation.views.items()}, arrays)
     meta |= {"format": _FORMAT, "version": _VERSION}
     buffer = io.BytesIO()
     text = np.array(json.dumps(meta, allow_nan=False))
@@ -134,7 +134,27 @@ def _fields(meta: dict[str, Any], arrays: Mapping[str, NDArray[Any]]) -> dict[st
     if "scan" in arrays:
         spacing, affine = decode(meta["spacing"], arrays), decode(meta["affine"], arrays)
         fields["scan"] = Scan(arrays["scan"], spacing, affine)
+    views = decode(meta.get("views", {"$pairs": []}), arrays)
+    fields["views"] = {str(name): _seen(held) for name, held in views.items()}
     return fields | {name: arrays.get(name) for name in _ARRAYS} | {"values": arrays["values"]}
+
+
+def _flat(seen: Mapping[str, Any]) -> dict[str, Any]:
+    """What one of several inputs is drawn on, as `encode` takes it; the whole photo is left out, as of one input."""
+    held = {name: value for name, value in seen.items() if value is not None and name != "photo"}
+    if (scan := held.pop("scan", None)) is not None:
+        held |= {"voxels": scan.voxels, "spacing": scan.spacing, "affine": scan.affine}
+    return held
+
+
+def _seen(held: dict[str, Any]) -> dict[str, Any]:
+    """What `_flat` was given."""
+    if "voxels" in held:
+        held["scan"] = Scan(held.pop("voxels"), held.pop("spacing"), held.pop("affine"))
+    kinds = {"image": np.ndarray, "frames": np.ndarray, "window": tuple, "axes": str, "scan": Scan}
+    if any(not isinstance(value, kinds.get(name, ())) for name, value in held.items()):
+        raise ValueError(f"its views have {', '.join(held)}")
+    return held
 
 
 def _record(kind: type[R], held: Mapping[str, Any]) -> R:

@@ -43,7 +43,7 @@ class Explanation:
     and bottom in fractions of its width and height, beyond 0 and 1 where it was padded; ``photo`` the whole photo,
     where ``image`` shows less of it: what pictures are drawn on. It is not saved.
     ``inputs`` are the shapes [C, *size] of several inputs, by name, whose numbers make one row of ``values``; `part`
-    gives each input's own, with its picture of ``views``, which are not saved. ``axes`` are the names of the positions,
+    gives each input's own, drawn on what ``views`` has of it. ``axes`` are the names of the positions,
     where somebody gave them: ``"THW"`` of a video, whose ``frames`` are what the model saw, uint8 ``[T, H, W, 3]``.
     ``scan`` is what the model saw of a volume, and where its voxels are: what `cuts` are drawn on; ``whole`` are the
     values of the volume that a map is a cut of, which decide about its colours. It is not saved.
@@ -80,7 +80,7 @@ class Explanation:
     window: tuple[float, float, float, float] | None = None
     colours: NDArray[Any] | None = field(default=None, repr=False)
     inputs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    views: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict, repr=False)
+    views: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     axes: str = ""
     frames: NDArray[np.uint8] | None = field(default=None, repr=False)
     scan: Scan | None = None

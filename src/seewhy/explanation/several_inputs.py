@@ -62,9 +62,9 @@ def part(explanation: Explanation, name: str) -> Explanation:
         size=shape[1:],
         channels=values.ndim == len(shape),
         input=None if explanation.input is None else cut(explanation.input),
-        image=explanation.views.get(name),
         inputs={},
         views={},
+        **{"image": None, **explanation.views.get(name, {})},
         name=f"{explanation.name} {name}".strip(),
         tensor=None,
     )

@@ -184,6 +184,56 @@ def test_pieces_in_a_word_are_of_one_input(net: Any, segments: Any) -> None:
         seewhy.explain_all(both(net), IMAGE, method="blur-ig", target=1)
 
 
+class Pooled(nn.Module):
+    """A mean over all that is no channel, and a row."""
+
+    def __init__(self, convolution: nn.Module) -> None:
+        super().__init__()
+        self.convolution, self.row = convolution, nn.Linear(3, 4)
+
+    def forward(self, seen: Tensor, row: Tensor) -> Tensor:
+        frames = isinstance(self.convolution, nn.Conv2d)
+        hidden = self.convolution(seen.flatten(0, 1) if frames else seen).relu().flatten(2).mean(2)
+        out: Tensor = (hidden.unflatten(0, (len(seen), -1)).mean(1) if frames else hidden) + self.row(row)
+        return out
+
+
+def test_a_volume_beside_a_row_lies_where_its_file_lies(tmp_path: Path) -> None:
+    nibabel = pytest.importorskip("nibabel")
+    values = np.random.default_rng(0).random((5, 6, 7)).astype(np.float32)
+    affine = np.array([[-1.0, 0, 0, 40], [0, 1.5, 0, -30], [0, 0, 2.5, 10], [0, 0, 0, 1]])
+    nibabel.save(nibabel.Nifti1Image(values, affine), tmp_path / "scan.nii.gz")
+    look = seewhy.Preprocess(None, None, mean=(0.0,), std=(1.0,), channels=1, values="raw")
+    words: dict[str, Any] = {"method": "saliency", "target": 1}
+    row, net = ROWS[:1].float(), Pooled(nn.Conv3d(1, 4, 3))
+    axes = {"seen": "BCDHW", "row": "BF"}
+    model = seewhy.wrap(net, explained=("seen", "row"), axes=axes, preprocess=look)
+    found = seewhy.explain(model, {"seen": tmp_path / "scan.nii.gz", "row": row}, **words)
+    again = seewhy.Explanation.load(found.save(tmp_path / "found.npz"))
+    of_one = seewhy.wrap(net, inputs={"row": row}, axes="BCDHW", preprocess=look)
+    alone = seewhy.explain(of_one, tmp_path / "scan.nii.gz", **words)
+    expected = nibabel.load(alone.save(tmp_path / "alone.nii.gz"))
+    for n, one in enumerate((found, again)):
+        made = nibabel.load(one.part("seen").save(tmp_path / f"{n}.nii.gz"))
+        np.testing.assert_allclose(made.affine, expected.affine)
+        np.testing.assert_allclose(made.get_fdata(), expected.get_fdata(), rtol=1e-5, atol=1e-9)
+        one.part("seen").save(tmp_path / f"{n}.png")
+
+
+def test_a_video_beside_a_row_has_its_frames(tmp_path: Path) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (4, 12, 12, 3), dtype=np.uint8)
+    look, axes = seewhy.Preprocess(size=(12, 12), resize=None), {"seen": "BTCHW", "row": "BF"}
+    model = seewhy.wrap(Pooled(nn.Conv2d(3, 4, 3)), explained=("seen", "row"), axes=axes, preprocess=look)
+    found = seewhy.explain(model, {"seen": frames, "row": ROWS[:1].float()}, method="saliency", target=1)
+    again = seewhy.Explanation.load(found.save(tmp_path / "found.npz"))
+    for n, one in enumerate((found, again)):
+        part = one.part("seen")
+        np.testing.assert_array_equal(part.frames, frames)
+        assert part.frame(2).values.shape == (12, 12)
+        part.save(tmp_path / f"{n}.gif")
+    assert found.part("row").frames is None
+
+
 def test_several_inputs_are_saved_with_their_names(net: Any, tmp_path: Path) -> None:
     found = seewhy.explain(both(net), {n: v[:1] for n, v in IMAGE.items()}, method="saliency", target=1)
     again = seewhy.Explanation.load(found.save(tmp_path / "both.npz"))

@@ -196,7 +196,7 @@ def records(
                 axes=order.positions if order is not None else "",
                 frames=item.frames,
                 scan=item.scan,
-                views={name: part.view for name, part in item.parts.items() if part.view is not None},
+                views=_views(model, item),
                 colours=_red_first(model, done.colours[row]) if _of_input(done.colours, item) else None,
             )
         )
@@ -235,6 +235,23 @@ def _inputs(item: Item, values: np.ndarray[Any, Any]) -> dict[str, tuple[int, ..
     """The shapes of several inputs that make the row of which ``values`` are; none for values of something else."""
     shapes = {name: tuple(part.tensor.shape) for name, part in item.parts.items()}
     return shapes if values.size == item.tensor.numel() and values.shape[-1:] == item.tensor.shape[-1:] else {}
+
+
+def _views(model: Model, item: Item) -> dict[str, dict[str, Any]]:
+    """What the map of each of several inputs is drawn on, as fields of its explanation."""
+    explained = () if model.inputs is None else model.inputs.explained
+    axes = {str(one.key): "" if one.order is None else one.order.positions for one in explained}
+    return {
+        name: {
+            "image": part.view,
+            "photo": part.photo,
+            "window": part.window,
+            "frames": part.frames,
+            "scan": part.scan,
+            "axes": axes.get(name, ""),
+        }
+        for name, part in item.parts.items()
+    }
 
 
 def _of_input(colours: Tensor | None, item: Item) -> TypeGuard[Tensor]:

@@ -15,7 +15,7 @@ from torch import Tensor
 from seewhy.api.asked.parameters import baseline_tensor
 from seewhy.api.asked.request import Request
 from seewhy.api.asked.supplies import alone
-from seewhy.api.given.images import Item, own_layout, read_items
+from seewhy.api.given.images import Item, kept, own_layout, read_items
 from seewhy.api.given.regions import segments
 from seewhy.core.network.inputs import Explained, Inputs
 from seewhy.errors import UsageError, one_line
@@ -78,6 +78,7 @@ def _by_input(model: Model, inputs: Inputs, image: Any) -> list[list[Item]]:
         if left:
             known = ", ".join(repr(one.key) for one in inputs.explained)
             raise UsageError(f"the image names {next(iter(left))!r}; the inputs that are explained: {known}")
+    by_input = [list(kept(items)) for items in by_input]
     counts = [len(items) for items in by_input]
     if len(set(counts)) > 1:
         told = ", ".join(f"{n} for {one.key!r}" for n, one in zip(counts, inputs.explained, strict=True))

@@ -28,7 +28,7 @@ _PHOTOS, _SMALL = 512 * 2**20, 640
 #: the names of a video's positions
 FRAMES = "THW"
 
-__all__ = ["FRAMES", "Item", "channels_first", "own_layout", "read_items", "same_shape"]
+__all__ = ["FRAMES", "Item", "channels_first", "kept", "own_layout", "read_items", "same_shape"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +73,7 @@ def read_items(model: Model, image: Any) -> tuple[list[Item], bool]:
     if isinstance(image, list | tuple):
         if not image:
             raise UsageError("no images: the sequence given is empty")
-        return list(_kept(item for one in image for item in read_items(model, one)[0])), False
+        return list(kept(item for one in image for item in read_items(model, one)[0])), False
     if isinstance(image, Tensor):
         _check_dense(image)
     if isinstance(image, Tensor | np.ndarray) and _is_float(image):
@@ -84,7 +84,7 @@ def read_items(model: Model, image: Any) -> tuple[list[Item], bool]:
     if isinstance(image, np.ndarray) and order is not None and len(order.positions) != _FLAT:
         return _videos(model, image, order)
     if isinstance(image, np.ndarray) and image.ndim == 4:
-        return list(_kept(_picture(model, one, f"image {n}") for n, one in enumerate(image))), len(image) == 1
+        return list(kept(_picture(model, one, f"image {n}") for n, one in enumerate(image))), len(image) == 1
     if isinstance(image, Volume) or is_scan(image):
         return [_volume(model, image)], True
     if isinstance(image, str | Path | Image.Image | np.ndarray | Photo):
@@ -95,7 +95,7 @@ def read_items(model: Model, image: Any) -> tuple[list[Item], bool]:
     )
 
 
-def _kept(items: Iterable[Item]) -> Iterator[Item]:
+def kept(items: Iterable[Item]) -> Iterator[Item]:
     """``items``, with the photos' own pixels as long as there is room for them."""
     used = 0
     for item in items:
