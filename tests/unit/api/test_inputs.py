@@ -158,6 +158,20 @@ def test_the_noise_of_gradient_shap_is_a_share_of_the_range_of_each_input() -> N
     assert away < 0.1 * (UNLIKE["picture"].max() - UNLIKE["picture"].min()).item()  # a part of the way to it
 
 
+def test_references_are_mappings_one_or_several(net: Any) -> None:
+    words: dict[str, Any] = {"method": "deep-shap", "target": 1}
+    each = [{name: value[n : n + 1] for name, value in IMAGE.items()} for n in range(2)]
+    for one, other in zip(
+        seewhy.explain_all(both(net), IMAGE, references=IMAGE, **words),
+        seewhy.explain_all(both(net), IMAGE, references=each, **words),
+        strict=True,
+    ):
+        np.testing.assert_allclose(one.values, other.values, rtol=1e-9)
+    for references in ({"row": ROWS}, [each[0], {"row": ROWS[:1]}]):
+        with pytest.raises(UsageError, match="references= says nothing of 'picture'"):
+            seewhy.explain_all(both(net), IMAGE, references=references, **words)
+
+
 @pytest.mark.parametrize("word", ["mean", "blur"])
 def test_a_baseline_in_a_word_is_made_of_each_input(net: Any, word: str) -> None:
     words: dict[str, Any] = {"method": "integrated-gradients", "target": 1, "rule": "gauss-legendre", "steps": 8}

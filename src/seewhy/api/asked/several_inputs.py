@@ -122,8 +122,12 @@ def _of_rows(model: Model, inputs: Inputs, by_input: list[list[Item]], request: 
         return torch.cat([row.flatten(1) for row in rows], 1)[:, None]
 
     def others(value: Any) -> Any:
+        if isinstance(value, list | tuple) and value and all(isinstance(one, Mapping) for one in value):
+            value = {key: [one.get(key) for one in value] for key in dict.fromkeys(key for one in value for key in one)}
         if not isinstance(value, Mapping):
             return value
+        if left := [one.key for one in inputs.explained if _nothing(value.get(one.key))]:
+            raise UsageError(f"references= says nothing of {left[0]!r}: each is of all inputs that are explained")
         kinds = zip(inputs.explained, parts("references", value), strict=True)
         rows = [torch.stack([item.tensor for item in read_items(alone(model, one), kind)[0]]) for one, kind in kinds]
         if len({len(row) for row in rows}) > 1:
@@ -153,6 +157,10 @@ def _of_rows(model: Model, inputs: Inputs, by_input: list[list[Item]], request: 
         segments=pieces(request.segments),
         references=others(request.references),
     )
+
+
+def _nothing(value: Any) -> bool:
+    return value is None or (isinstance(value, list) and any(one is None for one in value))
 
 
 def _pieces(one: Explained, value: Any, own: Tensor, x: Tensor, items: Sequence[Item]) -> Tensor:
