@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["measured_of", "pixel_spacing", "proportions", "read_picture"]
+__all__ = ["in_colour", "measured_of", "pixel_spacing", "proportions", "read_picture"]
 
 #: part of a side of a pixel that may be rounding
 _EVEN = 0.01
@@ -36,26 +36,40 @@ def pixel_spacing(data: Any, frame: int) -> NDArray[np.float64] | None:
     return given if given is not None and (given > 0).all() else None
 
 
-def read_picture(path: Path, name: str) -> tuple[Image.Image, Measured | None, list[str]]:
-    """The picture in a file: 8-bit RGB; the values that it was made of, where it is grey; notes.
+def in_colour(path: Path) -> bool:
+    """Whether a file's pictures are in colour: no slices of a volume."""
+    return _of_colours(header_of(path, repr(str(path))))
+
+
+def read_picture(path: Path, name: str, frame: int | None = None) -> tuple[Image.Image, Measured | None, list[str]]:
+    """The picture in a file, or the one of number ``frame``: 8-bit RGB; the values that it was made of, where it is
+    grey; notes.
 
     Raises `ImageError` for what cannot be read, `UsageError` without pydicom.
     """
     with safely(name):
         header = header_of(path, name)
-        if (frames := frames_in(header)) > 1:
+        frames = frames_in(header)
+        if frame is not None and frame >= frames:
+            raise ImageError(f"cannot read {name}: it holds {frames} slices, 0 to {frames - 1}")
+        if frame is None and frames > 1:
             raise ImageError(
                 f"cannot read {name} as a picture: it holds {frames} slices; '{path}#{frames // 2}' is the one in "
                 "the middle"
             )
         data = whole(path, name)
         pixels = pixels_of(data, name)
-        if header.SamplesPerPixel > 1 or header.PhotometricInterpretation == "PALETTE COLOR":
+        pixels = pixels[frame or 0] if frames > 1 else pixels
+        if _of_colours(header):
             return _coloured(pixels, data, name), None, []
-        measured = measured_of(pixels, data, name)
-        sides = pixel_spacing(header, 0)
+        measured = measured_of(pixels, data, name, frame or 0)
+        sides = pixel_spacing(header, frame or 0)
         notes = [] if sides is None else proportions(float(sides[0]), float(sides[1]))
         return Image.fromarray(measured.picture()).convert("RGB"), measured, notes
+
+
+def _of_colours(header: Any) -> bool:
+    return header.SamplesPerPixel > 1 or getattr(header, "PhotometricInterpretation", "") == "PALETTE COLOR"
 
 
 def proportions(high: float, wide: float) -> list[str]:
@@ -84,7 +98,9 @@ def measured_of(stored: NDArray[Any], data: Any, name: str, frame: int = 0) -> M
     """The values of one frame [H, W], rescaled, and their window."""
     pydicom = library()
     if stored.ndim != 2:
-        raise ImageError(f"cannot read {name} as a volume: its slices are in colour; give each as a picture")
+        raise ImageError(
+            f"cannot read {name} as a volume: its slices are in colour; give one as a picture, such as {name[:-1]}#0'"
+        )
     kind = str(getattr(data, "PhotometricInterpretation", "MONOCHROME2"))
     if not kind.startswith("MONOCHROME"):
         raise ImageError(f"cannot read {name}: one sample a pixel of kind {kind}; save it as MONOCHROME2 first")

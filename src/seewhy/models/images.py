@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from seewhy.errors import ImageError, UsageError, one_line, reason
-from seewhy.models._dicom import proportions, read_picture
+from seewhy.models._dicom import in_colour, proportions, read_picture
 from seewhy.models._dicom_file import is_dicom
 from seewhy.models._missing_files import missing_file
 from seewhy.models._pixels import to_rgb
@@ -170,7 +170,11 @@ def _read_file(source: str | Path) -> Photo:
 
 
 def _slice(source: str, number: int) -> Photo:
-    """One slice of a volume as a picture."""
+    """One slice of a volume as a picture, or one of several pictures in colour."""
+    path = Path(source).expanduser()
+    if path.is_file() and is_dicom(path) and in_colour(path):
+        picture, _, said = read_picture(path, f"'{source}#{number}'", number)
+        return Photo(picture, f"{path.name}#{number}", f"{source}#{number}", tuple(said), channels=_COLOURS)
     volume = read_volume(source)
     if number >= volume.size[0]:
         raise ImageError(

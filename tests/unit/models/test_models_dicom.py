@@ -202,6 +202,20 @@ def test_a_missing_slice_is_said(tmp_path: Path) -> None:
     assert "slices are 2.5 to 5 mm apart (is one missing?)" in read_volume(folder).notes[0]
 
 
+def test_one_of_several_pictures_in_colour(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 6, 5, 3), dtype=np.uint8)
+    path = write_dicom(tmp_path / "film.dcm", pixels[0])
+    data = pydicom.dcmread(path)
+    data.NumberOfFrames, data.PixelData = 4, pixels.tobytes()
+    data.save_as(path)
+    np.testing.assert_array_equal(np.asarray(read_image(f"{path}#2").pixels), pixels[2])
+    with pytest.raises(ImageError, match="it holds 4 slices, 0 to 3"):
+        read_image(f"{path}#4")
+    for read in (read_image, read_volume):
+        with pytest.raises(ImageError, match=r"in colour; give one as a picture, such as .*film\.dcm#0'"):
+            read(path)
+
+
 def test_a_slice_beside_the_others_is_said(tmp_path: Path) -> None:
     folder = write_series(tmp_path / "s", blob((9, 6, 5), (4, 2, 1)))
     assert not read_volume(folder).notes
