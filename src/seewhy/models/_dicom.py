@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from seewhy.models._held import Held
+
 __all__ = ["in_colour", "measured_of", "pixel_spacing", "proportions", "read_picture"]
 
 #: part of a side of a pixel that may be rounding
@@ -41,7 +43,9 @@ def in_colour(path: Path) -> bool:
     return _of_colours(header_of(path, repr(str(path))))
 
 
-def read_picture(path: Path, name: str, frame: int | None = None) -> tuple[Image.Image, Measured | None, list[str]]:
+def read_picture(
+    path: Path | Held, name: str, frame: int | None = None
+) -> tuple[Image.Image, Measured | None, list[str]]:
     """The picture in a file, or the one of number ``frame``: 8-bit RGB; the values that it was made of, where it is
     grey; notes.
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from seewhy.models._held import Held
+
 __all__ = [
     "check_size", "files_in", "frames_in", "frames_of", "header_of", "is_dicom", "library", "of_frame", "pixels_of",
     "safely", "vector", "whole",
@@ -37,7 +39,7 @@ _SUFFIXES = (".dcm", ".dicom")
 _LISTING = "DICOMDIR"
 
 
-def is_dicom(path: Path) -> bool:
+def is_dicom(path: Path | Held) -> bool:
     """Whether a file calls itself one, by its name or by its first bytes."""
     if path.name.upper() == _LISTING or not path.is_file():
         return False
@@ -85,25 +87,35 @@ def safely(name: str) -> Iterator[None]:
         raise ImageError(f"cannot read {name}: damaged or incomplete DICOM ({type(error).__name__})") from error
 
 
-def header_of(path: Path, name: str) -> Any:
+def header_of(path: Path | Held, name: str) -> Any:
     """What a file says of its picture, checked, before any pixel is read."""
     pydicom = library()
     if (size := path.stat().st_size) > MOST_BYTES:
         raise ImageError(f"cannot read {name}: {size / 2**30:.1f} GiB; DICOM files up to {MOST_BYTES >> 30} GiB are")
     with safely(name):
+        meta = None
         with path.open("rb") as file:
-            told = file.read(_MAGIC_AT + len(_MAGIC))[_MAGIC_AT:] == _MAGIC
-        meta = pydicom.filereader.read_file_meta_info(path) if told else None
+            if file.read(_MAGIC_AT + len(_MAGIC))[_MAGIC_AT:] == _MAGIC:
+                # group 2 stands there uncompressed, in explicit form, whatever follows it
+                meta = pydicom.filereader.read_dataset(
+                    file, False, True, stop_when=lambda tag, vr, length: tag.group > 2
+                )
         if getattr(
             getattr(meta, "TransferSyntaxUID", None), "is_deflated", False
         ):  # unpacked whole before anything of it can be looked at
             raise ImageError(f"cannot read {name}: a deflated DICOM file; save it uncompressed (dcmconv +te)")
-        header = pydicom.dcmread(path, stop_before_pixels=True, force=path.suffix.lower() in _SUFFIXES)
+        header = _parsed(path, stop_before_pixels=True)
         shape = [getattr(header, word, None) for word in ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated")]
         if not all(isinstance(number, int) and number > 0 for number in shape):
             raise ImageError(f"cannot read {name}: this DICOM file holds no picture (no rows, columns and bits)")
         check_size(frames_in(header), header.Rows, header.Columns, name)
     return header
+
+
+def _parsed(path: Path | Held, **words: bool) -> Any:
+    """What pydicom makes of a file; of one without a mark where its name says that it is one."""
+    with path.open("rb") as file:
+        return library().dcmread(file, force=path.suffix.lower() in _SUFFIXES, **words)
 
 
 def check_size(frames: int, rows: int, columns: int, name: str) -> None:
@@ -120,11 +132,11 @@ def frames_in(header: Any) -> int:
     return max(1, int(getattr(header, "NumberOfFrames", None) or 1))
 
 
-def whole(path: Path, name: str) -> Any:
+def whole(path: Path | Held, name: str) -> Any:
     """The file with its pixels, if something can decode them."""
     pydicom = library()
     with safely(name):
-        data = pydicom.dcmread(path, force=path.suffix.lower() in _SUFFIXES)
+        data = _parsed(path)
         if not any(word in data for word in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
             raise ImageError(f"cannot read {name}: this DICOM file holds no picture (no pixel data)")
         syntax = getattr(data.file_meta, "TransferSyntaxUID", None)

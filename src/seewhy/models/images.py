@@ -1,4 +1,4 @@
-"""Takes a path, a picture or an array, gives an upright RGB photo with notes; never downloads."""
+"""Takes a path, the bytes of a file, a picture or an array, gives an upright RGB photo with notes; never downloads."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from seewhy.errors import ImageError, UsageError, one_line, reason
 from seewhy.models._dicom import in_colour, proportions, read_picture
 from seewhy.models._dicom_file import is_dicom
+from seewhy.models._held import Held
 from seewhy.models._missing_files import missing_file
 from seewhy.models._pixels import to_rgb
 from seewhy.models._quiet import quiet
@@ -21,7 +22,10 @@ from seewhy.models._tiff import FIRST_EXPLAINED, read_tags, read_tiff, tags_of, 
 from seewhy.models.measured import Measured
 from seewhy.models.volumes import is_scan, read_volume, slice_of
 
-__all__ = ["Photo", "read_image"]
+__all__ = ["SUFFIXES", "Photo", "read_image", "read_image_bytes"]
+
+#: what photos' names end in
+SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"))
 
 _ORIENTATION = 0x0112
 _COLOURS = 3
@@ -85,6 +89,20 @@ def read_image(source: str | Path | Image.Image | np.ndarray[Any, Any]) -> Photo
     )
 
 
+def read_image_bytes(data: bytes, name: str) -> Photo:
+    """The photo in the bytes of a file, read as `read_image` reads the file itself.
+
+    ``name`` is what the file is called, by which errors call it and formats without a mark are known; the photo has its
+    last part as ``name`` and no ``path``. Raises `ImageError` if the bytes are no readable picture.
+
+    >>> file = io.BytesIO()
+    >>> Image.new("RGB", (3, 2)).save(file, "png")
+    >>> read_image_bytes(file.getvalue(), "cats/1.png").pixels.size
+    (3, 2)
+    """
+    return _read(Held(data, name), name, None)
+
+
 def _check_opened(image: Image.Image) -> None:
     """Refuse a TIFF in hand that Pillow has read, or will read, wrongly."""
     directory = getattr(image, "tag_v2", None)
@@ -135,18 +153,24 @@ def _read_file(source: str | Path) -> Photo:
         kind = "a folder" if path.is_dir() else "no regular file"
         raise ImageError(f"cannot read {text!r}: it is {kind}; give one picture file")
 
+    return _read(path, text, text)
+
+
+def _read(path: Path | Held, text: str, given: str | None) -> Photo:
+    """The photo in a file, on a disk or in memory."""
+
     def read() -> Photo:
         if path.stat().st_size == 0:
             raise ImageError(f"cannot read {text!r}: the file is empty (0 bytes)")
         # Somebody may have told Pillow to shrug at missing data; a half-grey picture must not be explained.
         lenient = ImageFile.LOAD_TRUNCATED_IMAGES
-        with _Strict(path.read_bytes()) if lenient else path.open("rb") as file, Image.open(file) as image:
+        with _Strict(_bytes(path)) if lenient else path.open("rb") as file, Image.open(file) as image:
             if isinstance(file, _Strict):
                 _verify_png(image, file.getvalue())
                 file.strict = True
                 image.load()
                 file.strict = False
-            return _photo(image, path.name, text)
+            return _photo(image, path.name, given)
 
     def read_deep() -> Photo | None:
         """What a TIFF that Pillow may read wrongly shows; None for all else, and for what Pillow reads right."""
@@ -158,15 +182,20 @@ def _read_file(source: str | Path) -> Photo:
             return None
         notes = tuple(decoded[1])
         of_colours = tuple(note for note in notes if tags.banded and not note.endswith(FIRST_EXPLAINED))
-        return Photo(decoded[0], path.name, text, notes, decoded[2], tags.samples, of_colours=of_colours)
+        return Photo(decoded[0], path.name, given, notes, decoded[2], tags.samples, of_colours=of_colours)
 
     if is_dicom(path):
         pixels, measured, notes = read_picture(path, repr(text))
         return Photo(
-            pixels, path.name, text, tuple(notes), channels=_COLOURS if measured is None else 1, measured=measured
+            pixels, path.name, given, tuple(notes), channels=_COLOURS if measured is None else 1, measured=measured
         )
     with quiet():
         return _decoded(lambda: read_deep() or read(), repr(text), path)
+
+
+def _bytes(path: Path | Held) -> bytes:
+    with path.open("rb") as file:
+        return file.read()
 
 
 def _slice(source: str, number: int) -> Photo:
@@ -187,7 +216,7 @@ def _slice(source: str, number: int) -> Photo:
     return Photo(pixels, name, f"{source}#{number}", notes, channels=1, measured=measured)
 
 
-def _decoded(read: Any, name: str, path: Path | None = None) -> Photo:
+def _decoded(read: Any, name: str, path: Path | Held | None = None) -> Photo:
     """What ``read`` gives; whatever a decoder raises becomes one `ImageError`."""
     try:
         photo: Photo = read()
