@@ -18,14 +18,12 @@ from seewhy.core.targets import Target
 from seewhy.errors import ImageError, UnknownName, UsageError
 from seewhy.explanation import Tile
 from seewhy.models import Model
+from seewhy.models.images import SUFFIXES
+from seewhy.runs.sources.names import FILES, LABELS, column_of, is_hidden
 
-__all__ = ["SUFFIXES", "Labelled", "is_hidden", "labelled", "photos_in", "strongest"]
+__all__ = ["Labelled", "labelled", "photos_in", "strongest"]
 
 _TABLE = "labels.csv"
-
-#: what the columns of a table with a header are called
-_FILES = ("file", "file_name", "filename", "path", "image", "image_path", "name", "id")
-_LABELS = ("label", "labels", "class", "target", "category", "truth", "class_id")
 
 
 @dataclass(frozen=True)
@@ -86,9 +84,8 @@ def _from_table(model: Model, root: Path, table: Path) -> list[Labelled]:
 
 def _header(row: Sequence[str]) -> tuple[int, int] | None:
     """The columns of files and of labels, where ``row`` names them."""
-    names = [cell.strip().lower().replace(" ", "_") for cell in row]
-    files, labels = ([n for n, name in enumerate(names) if name in known] for known in (_FILES, _LABELS))
-    return (files[0], labels[0]) if files and labels and files[0] != labels[0] else None
+    file, label = column_of(row, FILES), column_of(row, LABELS)
+    return (file, label) if file is not None and label is not None and file != label else None
 
 
 def _class_of(model: Model, name: str, where: str) -> int:
@@ -100,10 +97,6 @@ def _class_of(model: Model, name: str, where: str) -> int:
             hint = f"a class is a whole number or a label{f': {float(name):.0f}' if whole else ''}"
             raise UsageError(f"{where}: {name!r} is no class; {hint}") from error
         raise UsageError(f"{where} is no class of the model: {error}") from error
-
-
-#: what photos' names end in
-SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"))
 
 
 def photos_in(folder: str | Path | Sequence[str | Path], also: Collection[str] = ()) -> list[Path]:
@@ -121,12 +114,6 @@ def photos_in(folder: str | Path | Sequence[str | Path], also: Collection[str] =
         what = "there is no such folder" if not root.exists() else "no image files in it"
         raise UsageError(f"folder {str(root)!r}: {what}; name one with .png, .jpg or .webp files")
     return paths
-
-
-def is_hidden(path: Path, root: Path) -> bool:
-    """Whether a file below ``root`` is none that somebody put there to be seen: it, or a folder on the way, begins with
-    a dot, or is what an archive of macOS keeps beside its files."""
-    return any(part.startswith(".") or part == "__MACOSX" for part in path.relative_to(root).parts)
 
 
 def strongest(

@@ -9,16 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from seewhy.api.given.folders import is_hidden, photos_in
-from seewhy.errors import ImageError, UsageError, reason
-from seewhy.models import Photo
+from seewhy.api.given.folders import photos_in
+from seewhy.errors import ImageError, UsageError
+from seewhy.models.films import SUFFIXES as FILMS
+from seewhy.models.films import Film, evenly
 from seewhy.models.volumes import SUFFIXES as VOLUMES
 from seewhy.models.volumes import holds_series
+from seewhy.runs.sources.names import is_hidden
 
-__all__ = ["VIDEOS", "Source", "sources"]
-
-#: suffixes of films, which take PyAV to be read
-VIDEOS = frozenset((".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg"))
+__all__ = ["Source", "sources"]
 
 #: what makes a word a pattern
 _PATTERN = frozenset("*?[")
@@ -72,7 +71,7 @@ def _several(path: Path, word: str) -> list[Path] | None:
         if holds_series(path):
             return None
         try:
-            return photos_in(path, also=VIDEOS | set(VOLUMES))
+            return photos_in(path, also=FILMS | set(VOLUMES))
         except UsageError:
             return []
     if path.exists() or not _PATTERN & set(word):
@@ -83,7 +82,7 @@ def _several(path: Path, word: str) -> list[Path] | None:
 
 
 def _opened(path: Path, word: str, frames: int) -> list[Source]:
-    film = path.suffix.lower() in VIDEOS and path.is_file()
+    film = path.suffix.lower() in FILMS and path.is_file()
     return _frames(path, word, frames) if film else [Source(word, path, lambda: word)]
 
 
@@ -96,30 +95,9 @@ def _failing(word: str, why: str) -> Source:
 
 def _frames(path: Path, word: str, count: int) -> list[Source]:
     """The frames of a film, evenly spaced, the first one in the middle of the first of ``count`` equal parts."""
+    film = Film(path, word)
     try:
-        import av
-    except ImportError:
-        raise UsageError(f"{word!r} is a film: pip install 'seewhy[video]', or save its frames as pictures") from None
-    try:
-        with av.open(str(path)) as film:
-            stream = film.streams.video[0]
-            total = stream.frames or sum(1 for _ in film.decode(stream))
-    except (av.error.FFmpegError, IndexError, OSError) as error:
-        return [_failing(word, f"cannot read the film {word!r}: {reason(error, 100)}")]
-    numbers = dict.fromkeys((2 * n + 1) * total // (2 * count) for n in range(count))
-    return [Source(f"{word}#{at}", path, partial(_frame, path, at, word)) for at in numbers]
-
-
-def _frame(path: Path, at: int, word: str) -> Photo:
-    """The frame of a number, from 0, as a photo."""
-    import av
-
-    try:
-        with av.open(str(path)) as film:
-            frame = next((f for n, f in enumerate(film.decode(film.streams.video[0])) if n == at), None)
-    except (av.error.FFmpegError, OSError) as error:
-        raise ImageError(f"cannot read frame {at} of {word!r}: {reason(error, 100)}") from error
-    if frame is None:
-        raise ImageError(f"cannot read frame {at} of {word!r}: the film ends before")
-    pixels: Any = frame
-    return Photo(pixels.to_image(), f"{path.stem}-{at}{path.suffix}", f"{word}#{at}")
+        total = film.count()
+    except ImageError as error:
+        return [_failing(word, str(error))]
+    return [Source(f"{word}#{at}", path, partial(film.frame, at)) for at in evenly(total, count)]
