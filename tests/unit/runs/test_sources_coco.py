@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import pickle
 import random
@@ -13,7 +14,8 @@ import pytest
 from picture_files import colour_of, write_png
 from seewhy.errors import UsageError
 from seewhy.models import read_image
-from seewhy.runs.sources import open_source
+from seewhy.runs.sources import json_lists, open_source
+from seewhy.runs.sources.json_lists import BEGINS, items_of
 
 
 def coco(path: Path, told: Any) -> str:
@@ -118,9 +120,67 @@ def test_bad_files_are_one_line(tmp_path: Path, told: Any, said: str) -> None:
 
 
 def test_what_is_no_json(tmp_path: Path) -> None:
-    for data in (b"{", b"\xff\xfe\xff", b"[" * 200_000):
+    for data in (b"{", b"", b"\xff\xfe\xff", b'{"images": ' + b"[" * 200_000, b'{"images": []} x', b'{"images": [{]}'):
         (tmp_path / "a.json").write_bytes(data)
         with pytest.raises(UsageError, match="no JSON"):
             list(open_source(str(tmp_path / "a.json")).entries())
     with pytest.raises(UsageError, match="images='nowhere': there is no such folder"):
         open_source(str(tmp_path / "a.json"), images="nowhere")
+
+
+VALUES = [
+    None,
+    True,
+    -1.5e-7,
+    0,
+    12,
+    "",
+    'a "b" \\ \n é 😀',
+    [],
+    {},
+    [1, [2, {"x": [3, "]}"]}]],
+    {"a": {"b": [None]}},
+    "x" * 50,
+    1234567890,
+]
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3, 7, 64, 1 << 20])
+@pytest.mark.parametrize("indent", [None, 1])
+def test_lists_are_those_of_json(chunk: int, indent: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_lists, "_CHUNK", chunk)
+    draw = random.Random(0)
+    for _ in range(30):
+        told = {
+            key: draw.choice([draw.choices(VALUES, k=draw.randrange(6)), draw.choice(VALUES)])
+            for key in ("a", "b", "c", "dé")
+        }
+        data = json.dumps(told, indent=indent, ensure_ascii=draw.random() < 0.5).encode()
+        lists = draw.choice([["a"], ["a", "dé"], []])
+        found: dict[str, Any] = {}
+        for key, item in items_of(io.BytesIO(data), lists):
+            if item is BEGINS:
+                found[key] = []
+            else:
+                found[key].append(item)
+        assert found == {key: told[key] for key in lists if isinstance(told[key], list)}
+        at = draw.randrange(1, len(data))
+        for broken in (data[:at], data[:at] + b"\x01" + data[at:], data + b","):
+            try:
+                json.loads(broken)
+            except ValueError:
+                with pytest.raises(ValueError):
+                    list(items_of(io.BytesIO(broken), lists))
+
+
+@pytest.mark.parametrize("data", [b"[1, 2]", b"3", b"12 ", b'"x"'])
+def test_a_top_that_is_no_object_has_no_lists(data: bytes) -> None:
+    assert list(items_of(io.BytesIO(data), ["a"])) == []
+
+
+def test_what_does_not_end_is_not_read_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_lists, "_CHUNK", 16)
+    monkeypatch.setattr(json_lists, "_MOST", 100)
+    file = io.BytesIO(b'{"a": ["' + b"x" * 100_000)
+    with pytest.raises(ValueError, match="a value of more than 0 MiB, or one that does not end"):
+        list(items_of(file, ["a"]))
