@@ -53,6 +53,11 @@ class Film:
             stream = film.streams.video[0]
             return sum(1 for packet in film.demux(stream) if packet.size and not packet.is_discard)
 
+    def close(self) -> None:
+        """Let the decoder and its frames go; whoever asks again has them made anew."""
+        with self._lock:
+            self._forget()
+
     def frame(self, number: int) -> Photo:
         """One frame, turned as the film says. Raises `ImageError`."""
         with self._lock:

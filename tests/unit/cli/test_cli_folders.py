@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from seewhy.cli import console
+from seewhy.models.films import Film
 
 QUICK = ("-M", "saliency")
 
@@ -212,7 +213,7 @@ def test_lines_of_a_record_that_mean_nothing_are_passed_over(say: Any, photos: P
     assert outside.read_bytes() == b"mine"
 
 
-def test_frames_of_a_film(say: Any, work: Path) -> None:
+def test_frames_of_a_film(say: Any, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     av = pytest.importorskip("av")
     with av.open(str(work / "clip.mp4"), "w") as film:
         stream = film.add_stream("mpeg4", rate=10)
@@ -227,7 +228,10 @@ def test_frames_of_a_film(say: Any, work: Path) -> None:
         (file,) = image["explanations"][0]["files"]
         seen = np.load(file)["image"]
         assert abs(float(seen.mean()) - 20 * n) < 6
+    closed: list[str] = []
+    monkeypatch.setattr(Film, "close", lambda self: closed.append(self.word))
     assert len(named(say("explain", "clip.mp4", "--frames", "99", *QUICK, "--json"))) == 12
+    assert closed == ["clip.mp4"]
     assert "--frames 0" in say("explain", "clip.mp4", "--frames", "0", *QUICK).complaint
     (work / "broken.mp4").write_bytes(b"no film")
     assert "cannot read the film 'broken.mp4'" in say("explain", "broken.mp4", *QUICK, "--quiet").complaint

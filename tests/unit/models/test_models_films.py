@@ -61,6 +61,14 @@ def test_asked_in_order_each_frame_is_decoded_once(clip: Path, monkeypatch: pyte
     assert len(opened) == 2  # it has gone by
 
 
+def test_a_film_that_is_closed_opens_again(clip: Path) -> None:
+    film = Film(clip, "clip.mp4")
+    film.frame(5)
+    film.close()
+    assert (film._frames, len(film._recent)) == (None, 0)
+    assert level(film.frame(4)) == 4
+
+
 def test_few_large_frames_are_kept(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(films, "_KEPT", 3 * 64 * 48 * 2)
     film = Film(clip, "clip.mp4")

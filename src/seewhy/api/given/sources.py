@@ -11,6 +11,7 @@ from typing import Any
 
 from seewhy.api.given.folders import photos_in
 from seewhy.errors import ImageError, UsageError
+from seewhy.models import Photo
 from seewhy.models.films import SUFFIXES as FILMS
 from seewhy.models.films import Film, evenly
 from seewhy.models.volumes import SUFFIXES as VOLUMES
@@ -100,4 +101,12 @@ def _frames(path: Path, word: str, count: int) -> list[Source]:
         total = film.count()
     except ImageError as error:
         return [_failing(word, str(error))]
-    return [Source(f"{word}#{at}", path, partial(film.frame, at)) for at in evenly(total, count)]
+    numbers = evenly(total, count)
+
+    def opened(at: int) -> Photo:
+        photo = film.frame(at)
+        if at == numbers[-1]:  # of many films, those that are done would keep their decoders
+            film.close()
+        return photo
+
+    return [Source(f"{word}#{at}", path, partial(opened, at)) for at in numbers]
