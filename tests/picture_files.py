@@ -32,12 +32,12 @@ def write_png(path: Path, number: int) -> Path:
     return path
 
 
-def write_film(path: Path, frames: int) -> Path:
+def write_film(path: Path, frames: int, codec: str = "mpeg4", rate: int = 10) -> Path:
     """A film of 64 x 48 whose frames are each 10 levels brighter on their left, and all black on their right."""
     import av
 
     with av.open(str(path), "w") as film:
-        stream = film.add_stream("mpeg4", rate=10, bit_rate=2_000_000)
+        stream = film.add_stream(codec, rate=rate, bit_rate=2_000_000)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         for n in range(frames):
             pixels = np.zeros((48, 64, 3), np.uint8)

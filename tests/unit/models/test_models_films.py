@@ -41,6 +41,20 @@ def test_frames_in_any_order(clip: Path) -> None:
     assert level(film.frame(3)) == 3  # and it goes on
 
 
+@pytest.mark.parametrize(
+    ("codec", "suffix"),
+    [("libx264", ".mp4"), ("libx264", ".mkv"), ("mpeg4", ".avi"), ("libvpx-vp9", ".webm"), ("mpeg1video", ".mpg")],
+)
+def test_as_many_frames_are_counted_as_are_decoded(tmp_path: Path, codec: str, suffix: str) -> None:
+    try:
+        clip = write_film(tmp_path / f"clip{suffix}", 24, codec, rate=25)
+    except av.error.FFmpegError as error:
+        pytest.skip(f"{codec} is not there: {error}")
+    film = Film(clip, clip.name)
+    assert film.count() == 24
+    assert abs(level(film.frame(23)) - 23) <= 1
+
+
 def test_frames_are_pyav_s_own(clip: Path) -> None:
     with av.open(str(clip)) as container:
         theirs = [frame.to_ndarray(format="rgb24") for frame in container.decode(container.streams.video[0])]

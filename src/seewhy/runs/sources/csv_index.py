@@ -88,7 +88,7 @@ def find_columns(spec: str, header: Sequence[str], asked: Mapping[str, str]) -> 
     for role, known in ROLES.items():
         if role in asked:
             if asked[role] not in header:
-                raise UnknownName("column", asked[role], header, f"they are {', '.join(header)[:200]}", f" in {spec!r}")
+                raise UnknownName("column", asked[role], header, ", ".join(header)[:200], f" in {spec!r}")
             found[role] = list(header).index(asked[role])
         elif (at := column_of(header, known)) is not None and at not in found.values():
             found[role] = at

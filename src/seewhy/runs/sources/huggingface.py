@@ -126,7 +126,7 @@ class SavedDataset(Keeps):
         header = list(features)
         for name in self._asked.values():
             if name not in header:
-                raise UnknownName("column", name, header, f"they are {', '.join(header)[:200]}", f" in {self.spec!r}")
+                raise UnknownName("column", name, header, ", ".join(header)[:200], f" in {self.spec!r}")
         pictures = [name for name, feature in features.items() if isinstance(feature, datasets.Image)]
         found = dict(self._asked)
         if "image" in found and found["image"] not in pictures:
