@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from seewhy.api.asked.noise import Noise
     from seewhy.api.attacking import attack, attack_all
     from seewhy.api.boundaries import boundary
+    from seewhy.api.data_sets.running import run
     from seewhy.api.doctoring import diagnose
     from seewhy.api.evaluating import Evaluation, Mistake, evaluate_model
     from seewhy.api.given.training_logs import training_curves
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from seewhy.metrics import Classification
     from seewhy.models import Model, Preprocess
     from seewhy.registry import Card
+    from seewhy.runs.opened import Run, open_run
 
 __all__ = [
     "Attack",
@@ -79,6 +81,7 @@ __all__ = [
     "Prediction",
     "Preparation",
     "Preprocess",
+    "Run",
     "Segmentation",
     "Status",
     "Tile",
@@ -103,8 +106,10 @@ __all__ = [
     "load",
     "maximise",
     "methods",
+    "open_run",
     "prepare",
     "principal_components",
+    "run",
     "segment",
     "segment_all",
     "targets",
@@ -135,6 +140,7 @@ _HOMES = {
     "Prediction": "seewhy.explanation",
     "Preparation": "seewhy.api.preparing",
     "Preprocess": "seewhy.models",
+    "Run": "seewhy.runs.opened",
     "Segmentation": "seewhy.explanation",
     "Status": "seewhy.explanation",
     "Tile": "seewhy.explanation",
@@ -157,8 +163,10 @@ _HOMES = {
     "load": "seewhy.api",
     "maximise": "seewhy.api.inside.visualisation",
     "methods": "seewhy.methods",
+    "open_run": "seewhy.runs.opened",
     "prepare": "seewhy.api.preparing",
     "principal_components": "seewhy.api.inside.components",
+    "run": "seewhy.api.data_sets.running",
     "segment": "seewhy.api.segmenting",
     "segment_all": "seewhy.api.segmenting",
     "targets": "seewhy.core.targets",

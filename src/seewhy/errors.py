@@ -10,6 +10,7 @@
     ├── ModelError                   3   the model cannot be loaded
     │   └── UnsafeModel              3   it would run code from the file
     ├── ImageError                   4   the image cannot be read
+    ├── StoreError                   5   the place of results cannot be read or written
     └── OutOfMemory (MemoryError)    1   not even one sample fits
 """
 
@@ -24,6 +25,7 @@ __all__ = [
     "ModelError",
     "OutOfMemory",
     "SeewhyError",
+    "StoreError",
     "TargetError",
     "UnknownName",
     "UnsafeModel",
@@ -100,6 +102,13 @@ class ImageError(SeewhyError):
     """The image cannot be read."""
 
     exit_code = 4
+
+
+class StoreError(SeewhyError):
+    """The place where results go cannot be read or written: it is full, or not ours to write, or what lies there is
+    damaged."""
+
+    exit_code = 5
 
 
 class OutOfMemory(SeewhyError, MemoryError):

@@ -71,13 +71,14 @@ class Batch:
 
 @dataclass(frozen=True, eq=False)
 class Done:
-    """What is left to know of a `Batch` that is done: its images, what it cost, whether it was interrupted, and where
-    its values come from."""
+    """What is left to know of a `Batch` that is done: its images, what it cost, whether it was interrupted, where its
+    values come from, and how many images like these fit into memory, where that was measured."""
 
     indices: tuple[int, ...]
     spent: Spent
     interrupted: bool
     origin: Mapping[str, Any]
+    room: int | None = None
 
 
 def batches(
@@ -113,7 +114,7 @@ def _each(
             if not chunk.done:
                 continue
             lost = None
-            yield done, result
+            yield replace(done, room=budget.size), result
             if done.interrupted:
                 return
 
@@ -131,6 +132,9 @@ def _budget(plan: Plan, item: Item, count: int) -> Budget:
         return budget
     if plan.settings.differentiable or count == 1:
         budget.size = count
+        return budget
+    if plan.settings.together is not None:
+        budget.size = min(plan.settings.together, count)
         return budget
     if plan.settings.prepare is False or plan.settings.doubt:
         return budget  # together as far as there is memory: bit for bit the model itself

@@ -41,7 +41,7 @@ def _version(asked: bool) -> None:
 
 @app.callback(
     epilog="Exit codes: 0 done, 1 finished with failed photos, 2 usage, 3 unsafe or unloadable model, "
-    "4 no photo could be read, 130 interrupted."
+    "4 no photo could be read, 5 results cannot be written, 130 interrupted."
 )
 def _root(
     version: bool = typer.Option(
@@ -55,6 +55,7 @@ def _root(
 
 
 app.command("demo")(commands.demo)
+app.command("run")(commands.run)
 app.command("explain")(commands.explain)
 app.command("compare")(commands.compare)
 app.command("features")(commands.features)

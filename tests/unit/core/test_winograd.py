@@ -12,7 +12,7 @@ from seewhy.core.compile.building import Build, Steps
 from seewhy.core.compile.export import export
 from seewhy.core.compile.measuring import best_steps
 from seewhy.core.compile.onednn import FUSED
-from seewhy.core.compile.winograd import by_tiles, pays, tile_bias, tile_weight
+from seewhy.core.compile.winograd import by_tiles, decided, pays, tile_bias, tile_weight
 from seewhy.core.memory_budget import Meter
 
 pytestmark = pytest.mark.skipif(FUSED is None, reason="this torch has no oneDNN")
@@ -64,9 +64,9 @@ def ticks(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
         return passed[0]
 
     monkeypatch.setattr(winograd.time, "perf_counter", clock)
-    pays.cache_clear()
+    decided.clear()
     yield lasts
-    pays.cache_clear()
+    decided.clear()
 
 
 @pytest.mark.parametrize(("tiles", "better"), [(0.5, True), (0.99, False), (5.0, False)])

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
@@ -88,6 +89,19 @@ class Wanted:
         # labels and types are checked now, before anything is computed
         for spec in {id(s): s for row in self._asked for s in row}.values():
             self._fixed(spec)
+
+    def of_each(self, images: int) -> Wanted:
+        """The targets of the first image for each of so many."""
+        return self._with(self._asked[:1] * images)
+
+    def of_classes(self, classes: Sequence[int]) -> Wanted:
+        """A class for each image instead."""
+        return self._with([[k] for k in classes])
+
+    def _with(self, asked: list[list[Any]]) -> Wanted:
+        other = copy(self)
+        other._asked = asked
+        return other
 
     @property
     def layers(self) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from seewhy.core.network.axis_order import BATCH, CHANNELS, AxisOrder
 from seewhy.core.network.inputs import Explained, Inputs
 from seewhy.errors import UsageError
 from seewhy.explanation import Scan
-from seewhy.models import Model, Photo, Preprocess, Volume, is_scan, read_image, read_volume
+from seewhy.models import Model, Photo, Preprocess, Volume, is_scan, read_image, read_image_bytes, read_volume
 from seewhy.models.input_shape import intake
 
 #: the share of a photo that a crop may cut away without a word
@@ -28,7 +28,7 @@ _PHOTOS, _SMALL = 512 * 2**20, 640
 #: the names of a video's positions
 FRAMES = "THW"
 
-__all__ = ["FRAMES", "Item", "channels_first", "kept", "own_layout", "read_items", "same_shape"]
+__all__ = ["FRAMES", "Item", "channels_first", "kept", "own_layout", "read_items", "read_lean", "same_shape"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,11 +187,39 @@ def _picture(model: Model, image: Any, name: str = "") -> Item:
         window = left / width, top / height, right / width, bottom / height
         lost = model.preprocess.lost(height, width)
         if lost > _LITTLE:
-            notes.append(
-                f"the model sees the middle {1 - lost:.0%} of this photo; --whole letterbox, in Python "
-                "preprocess.whole(), shows it all"
-            )
+            notes.append(_seen(lost))
     return Item(tensor, view, photo.name or name, True, tuple(notes), own, window)
+
+
+def read_lean(model: Model, given: bytes | Path | Photo, name: str) -> Item:
+    """One picture, or volume, as an input alone, without what only drawings of it need.
+
+    ``given`` is a file, what is in one, or a picture. Raises `ImageError` for what cannot be read, and `UsageError` for
+    what is invalid.
+    """
+    if isinstance(given, Path) and is_scan(given):
+        return replace(_volume(model, given), scan=None)
+    photo = model.as_bands(_photo(given, name))
+    ours, odd = model.preprocess, photo.measured is not None or photo.bands is not None
+    if odd or not isinstance(ours, Preprocess) or ours.channels not in (1, 3):
+        return replace(_picture(model, photo, name), view=None, photo=None)
+    height, width = photo.pixels.height, photo.pixels.width
+    lost = ours.lost(height, width)
+    notes = [*photo.notes, *model.notes, *([_seen(lost)] if lost > _LITTLE else [])]
+    return Item(ours(photo.pixels), None, name, True, tuple(notes))
+
+
+def _photo(given: bytes | Path | Photo, name: str) -> Photo:
+    if isinstance(given, bytes):
+        return read_image_bytes(given, name)
+    return read_image(given) if isinstance(given, Path) else given
+
+
+def _seen(lost: float) -> str:
+    return (
+        f"the model sees the middle {1 - lost:.0%} of this photo; --whole letterbox, in Python preprocess.whole(), "
+        "shows it all"
+    )
 
 
 def _inputs(model: Model, values: Tensor | np.ndarray[Any, Any]) -> tuple[list[Item], bool]:

@@ -32,7 +32,7 @@ from seewhy.core.forward.session import DoesNotRun, no_error_of_ours
 from seewhy.core.network.borrowed import Network
 from seewhy.errors import CapabilityError, SeewhyError, reason
 
-__all__ = ["PRICE", "PreparedShape", "Preparer", "known_pieces"]
+__all__ = ["PRICE", "PreparedShape", "Preparer", "impose", "known_pieces", "prepared_shape"]
 
 #: what exporting, building and measuring take: seconds, and passes of one sample besides; preparing pays from there on
 PRICE, PASSES = 3.0, 40
@@ -47,6 +47,8 @@ _STREAM = 64
 _TOGETHER = 32
 
 T = TypeVar("T")
+
+_AllSteps = dict[tuple[str, bool], Steps | None]
 
 #: finds the steps worth their while for scores or gradients, of one image or of several
 Measure = Callable[[str, bool], Steps | None]
@@ -161,8 +163,24 @@ _guard = threading.Lock()
 def known_pieces(network: Network, x: Tensor, *, gradients: bool) -> Pieces | None:
     """How many samples like ``x`` [C, *size] at a time go through ``network`` fastest, as far as an earlier call has
     prepared it."""
-    known = _prepared.get(network.key, {}).get(_key(x)) if network.root is not None else None
+    known = prepared_shape(network, x)
     return None if known is None else known.pieces.get(_kind(gradients=gradients))
+
+
+def prepared_shape(network: Network, x: Tensor) -> PreparedShape | None:
+    """What an earlier call has prepared of ``network`` for inputs like ``x`` [C, *size]."""
+    return _prepared.get(network.key, {}).get(_key(x)) if network.root is not None else None
+
+
+#: what is not to be measured, since somebody says what came of it: steps and pieces
+_imposed: WeakKeyDictionary[Any, dict[Hashable, tuple[_AllSteps, dict[str, Pieces]]]] = WeakKeyDictionary()
+
+
+def impose(network: Network, x: Tensor, steps: _AllSteps, pieces: dict[str, Pieces]) -> None:
+    """Have programs of ``network`` for inputs like ``x`` [C, *size] take these ``steps`` and go in these ``pieces``, as
+    far as they are said; what was prepared before is forgotten."""
+    _imposed.setdefault(network.key, {})[_key(x)] = steps, pieces
+    _prepared.get(network.key, {}).pop(_key(x), None)
 
 
 class Preparer:
@@ -356,6 +374,12 @@ class Preparer:
         prepared = self._found
         assert prepared is not None
         assert prepared.build is not None
+        said, pieces = _imposed.get(self._network.key, {}).get(self._key, ({}, {}))
+        known = (kind, single) if (kind, single) in said else (kind, False)  # what does for several does for one
+        if known in said:
+            prepared.pieces |= {kind: pieces[kind]} if kind in pieces else {}
+            prepared.record[f"{kind}, one image" if single else kind] = {"taken over": "from an earlier measurement"}
+            return said[known]
         began = time.perf_counter()
         x = self._x[:1].expand(1 if single else 2, *self._x.shape[1:]).contiguous()
         try:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -186,12 +185,23 @@ def _from_products(products: Tensor, y: Tensor, axis: int) -> None:
             to.add_(rest.narrow(axis, 0, reach))
 
 
-@lru_cache(maxsize=4096)
+#: what `pays` has found, by its arguments
+decided: dict[tuple[int, int, tuple[int, int, int], int], bool] = {}
+
+
 def pays(out: int, inner: int, out_shape: tuple[int, int, int], threads: int) -> bool:
     """Whether tiles are faster for ``inner`` to ``out`` channels and maps of ``out_shape`` [B, H, W] on so many
     ``threads``, measured once."""
     if min(out, inner) < _FEW or min(out_shape[1:]) < _SIDE:
         return False
+    key = out, inner, out_shape, threads
+    if key not in decided:
+        decided[key] = _faster(out, inner, out_shape)
+    return decided[key]
+
+
+def _faster(out: int, inner: int, out_shape: tuple[int, int, int]) -> bool:
+    """Whether tiles are faster, measured now."""
     x = torch.ones(out_shape[0], inner, *out_shape[1:]).contiguous(memory_format=torch.channels_last)
     weight, how = torch.ones(out, inner, 3, 3), Numbers((1, 1))
     tiles, packed = tile_weight(weight, out_shape[1:]), pack(weight, tuple(x.shape), how)

@@ -46,6 +46,8 @@ class Settings:
     alone: bool = False
     #: whether a softmax or sigmoid that ends the network is left where it is, and its output explained as it is given
     as_given: bool = False
+    #: how many images go through the network together, where that is settled: it decides how sums are rounded
+    together: int | None = None
 
     def budget(self, most: int = 32, first: int = 4) -> Budget:
         """How many samples go together: at most ``most``, ``first`` of them before it is known what each takes."""

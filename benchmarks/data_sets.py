@@ -1,0 +1,198 @@
+"""``python -m benchmarks.data_sets PHOTOS``: JPEGs on disk to Grad-CAM maps on disk, by a plain pytorch-grad-cam loop,
+by a good loop written by hand, by ``seewhy.run``, and, as a ceiling, decoding and the bare prepared forward alone; in
+turn, each time in a process of its own. Prints pictures a second as Markdown, and peak memory over what the model
+takes.
+
+What is timed begins when libraries are imported and the network is there."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+import seewhy
+from benchmarks.networks import subject
+
+_BATCH = 16
+_OURS = seewhy.Preprocess(size=(224, 224), resize=256)
+
+
+def _plain(network: str, files: Sequence[Path], out: Path) -> Callable[[], None]:
+    """pytorch-grad-cam as its README has it, with its own preprocessing, in batches."""
+    from pytorch_grad_cam import GradCAM
+    from pytorch_grad_cam.utils.image import preprocess_image
+
+    known = subject(network)
+    layers = [known.model.module.get_submodule(known.layer)]
+
+    def run() -> None:
+        with GradCAM(model=known.model.module, target_layers=layers) as cam:
+            for start in range(0, len(files), _BATCH):
+                inputs = []
+                for path in files[start : start + _BATCH]:
+                    picture = Image.open(path).convert("RGB").resize((224, 224))
+                    inputs.append(preprocess_image(np.float32(picture) / 255, list(_OURS.mean), list(_OURS.std)))
+                np.save(out / f"{start}.npy", cam(input_tensor=torch.cat(inputs), targets=None))
+
+    return run
+
+
+class _Photos(torch.utils.data.Dataset[Tensor]):
+    """Photos as torchvision's weights want them."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        from torchvision import transforms
+
+        self._files = files
+        self._transform = transforms.Compose(
+            [
+                transforms.Resize(256),
+                transforms.CenterCrop(224),
+                transforms.ToTensor(),
+                transforms.Normalize(_OURS.mean, _OURS.std),
+            ]
+        )
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __getitem__(self, number: int) -> Tensor:
+        tensor: Tensor = self._transform(Image.open(self._files[number]).convert("RGB"))
+        return tensor
+
+
+def _by_hand(network: str, files: Sequence[Path], out: Path) -> Callable[[], None]:
+    """A DataLoader with workers, the network channels last, Captum's Grad-CAM of the top class."""
+    from captum.attr import LayerGradCam
+
+    known = subject(network)
+    module = known.model.module.to(memory_format=torch.channels_last)
+    loader = torch.utils.data.DataLoader(_Photos(files), batch_size=_BATCH, num_workers=2)
+
+    def run() -> None:
+        cam = LayerGradCam(module, module.get_submodule(known.layer))
+        for number, batch in enumerate(loader):
+            x = batch.contiguous(memory_format=torch.channels_last)
+            with torch.no_grad():
+                classes = module(x).argmax(1)
+            np.save(out / f"{number}.npy", cam.attribute(x, classes).detach().numpy())
+
+    return run
+
+
+def _ours(network: str, files: Sequence[Path], out: Path) -> Callable[[], None]:
+    known = subject(network)
+    model = replace(known.model, preprocess=_OURS)
+
+    def run() -> None:
+        seewhy.run(model, files[0].parent, out, "grad-cam", layer=known.layer, prepare=True)
+
+    return run
+
+
+def _ceiling(network: str, files: Sequence[Path], out: Path) -> Callable[[], None]:
+    """Decoding in threads, beside the forward of the prepared network in its best pieces; nothing is explained."""
+    known = subject(network)
+    model = replace(known.model, preprocess=_OURS)
+    module = seewhy.prepare(model, torch.rand(2, 3, 224, 224), gradients=False).module
+    assert isinstance(module, nn.Module)
+
+    def read(path: Path) -> Tensor:
+        return _OURS(Image.open(path).convert("RGB"))
+
+    def inputs(pool: ThreadPoolExecutor) -> Iterator[Tensor]:
+        waiting: deque[Future[Tensor]] = deque()
+        for path in files:
+            waiting.append(pool.submit(read, path))
+            if len(waiting) > 2 * _BATCH:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+    def run() -> None:
+        some: list[Tensor] = []
+        with ThreadPoolExecutor(2) as pool, torch.inference_mode():
+            for tensor in inputs(pool):
+                some.append(tensor)
+                if len(some) == _BATCH:
+                    module(torch.stack(some))
+                    some.clear()
+            if some:
+                module(torch.stack(some))
+
+    return run
+
+
+ARMS: dict[str, Callable[[str, Sequence[Path], Path], Callable[[], None]]] = {
+    "pytorch-grad-cam, plain": _plain, "by hand, Captum": _by_hand, "seewhy run": _ours, "decode + forward": _ceiling,
+}  # fmt: skip
+
+
+def _one(arm: str, network: str, folder: Path) -> None:
+    """Time one arm once, and print what it took as JSON."""
+    files = sorted(folder.iterdir())
+    with tempfile.TemporaryDirectory() as out:
+        run = ARMS[arm](network, files, Path(out))
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        began = time.perf_counter()
+        run()
+        seconds = time.perf_counter() - began
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(json.dumps({"seconds": seconds, "over": (peak - before) / 1024}))
+
+
+def main() -> None:
+    """Time all arms in turn."""
+    words = argparse.ArgumentParser(prog="python -m benchmarks.data_sets", description=__doc__)
+    words.add_argument("photos", type=Path, help="a folder of JPEGs")
+    words.add_argument("--times", type=int, default=5, help="how often each photo is taken")
+    words.add_argument("--rounds", type=int, default=3)
+    words.add_argument("--networks", nargs="*", default=["mobilenet_v2", "resnet50"])
+    words.add_argument("--arms", nargs="*", default=list(ARMS))
+    words.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
+    asked = words.parse_args()
+    if asked.one:
+        arm, network = asked.one
+        _one(arm, network, asked.photos)
+        return
+    photos = sorted(path for path in asked.photos.iterdir() if path.suffix.lower() in (".jpg", ".jpeg"))
+    with tempfile.TemporaryDirectory() as folder:
+        for n in range(asked.times):
+            for path in photos:
+                (Path(folder) / f"{n}-{path.name}").write_bytes(path.read_bytes())
+        count = asked.times * len(photos)
+        for network in asked.networks:
+            taken: dict[str, list[dict[str, Any]]] = {arm: [] for arm in asked.arms}
+            for _ in range(asked.rounds):
+                for arm in asked.arms:
+                    line = [sys.executable, "-m", "benchmarks.data_sets", folder, "--one", arm, network]
+                    done = subprocess.run(line, check=True, capture_output=True, text=True)
+                    taken[arm].append(json.loads(done.stdout.splitlines()[-1]))
+                    print(network, arm, taken[arm][-1], file=sys.stderr, flush=True)
+            print(f"\n{network}, {count} photos | a second | seewhy is | MiB over the model\n---|---|---|---")
+            ours = statistics.median(each["seconds"] for each in taken.get("seewhy run", [{"seconds": float("nan")}]))
+            for arm, each in taken.items():
+                seconds = statistics.median(one["seconds"] for one in each)
+                over = statistics.median(one["over"] for one in each)
+                print(f"{arm} | {count / seconds:.1f} | {seconds / ours:.2f}x | {over:.0f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Whole data sets: takes a model, a source of pictures and a question, gives runs that anybody can go on with."""

@@ -1,0 +1,378 @@
+"""Running: takes a model, a source of pictures and what is asked, gives a folder of maps with an index, done unit by
+unit and gone on with by the same call."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, fields, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from seewhy.api.asked.noise import noise_of
+from seewhy.api.asked.request import Request
+from seewhy.api.data_sets.asker import Asker
+from seewhy.api.data_sets.question import question_of
+from seewhy.api.waiting import Progress, watched
+from seewhy.core.forward.settings import Settings, when
+from seewhy.core.memory_budget import DEFAULT_BYTES
+from seewhy.errors import UsageError
+from seewhy.models import Model
+from seewhy.models.loader import taken
+from seewhy.runs.listing import Listing, digest_of, write_listing
+from seewhy.runs.manifest import FILE, Manifest
+from seewhy.runs.opened import Run, open_run
+from seewhy.runs.reading import Opened, read_ahead
+from seewhy.runs.results import DTYPES
+from seewhy.runs.sources import Source, open_source
+from seewhy.runs.store import LocalStore, Store, store_at
+from seewhy.runs.units import Units
+from seewhy.runs.work import Stop, Work, work_through
+
+__all__ = ["UNIT", "Begun", "Estimate", "begin", "run"]
+
+#: entries of a unit
+UNIT = 64
+
+#: pictures that everything is tried on first, and entries among which they are looked for
+_WARM, _TRIED = 4, 256
+
+#: how many images go through the network together at most, and before that is measured
+_TOGETHER, _AT_FIRST = 16, 2
+
+#: pictures from which on preparing pays in any run
+_MANY = 200
+
+
+def run(
+    model: Model | nn.Module | Callable[[Tensor], Any] | str,
+    source: str | Path,
+    out: str | Path,
+    method: str | Sequence[str] = "grad-cam",
+    target: Any = None,
+    layer: str | nn.Module | Sequence[str | nn.Module] | None = None,
+    *,
+    dtype: str = "float32",
+    unit: int = UNIT,
+    units: range | None = None,
+    retry_failed: bool = False,
+    max_hours: float | None = None,
+    readers: int = 2,
+    columns: Mapping[str, str] | None = None,
+    table: str | Path | None = None,
+    images: str | Path | None = None,
+    frames: int | None = None,
+    every: int | None = None,
+    prepare: bool | str = "auto",
+    memory: int | None = None,
+    executor: str = "local",
+    ray_address: str | None = None,
+    stop: Stop | None = None,
+    progress: Progress | None = None,
+    **asked: Any,
+) -> Run:
+    """Maps for a whole data set, kept in ``out`` with an index: a `Run`, which gives them by row.
+
+    ``source`` is a folder (its sub-folders are classes), a CSV or Parquet table, WebDataset shards, a directory of
+    Hugging Face ``datasets``, a COCO file or a film; it and ``out`` are paths or URLs that fsspec knows; ``columns``,
+    ``table``, ``images``, ``frames`` and ``every`` say more of it (docs/sources.md). ``model``,
+    ``method``, ``target``, ``layer`` and all that is ``asked`` besides are as in `seewhy.explain`; ``target="truth"``
+    is each picture's own class.
+
+    Pictures are done ``unit`` at a time. A unit is written whole or not at all, so that the same call goes on where an
+    earlier one ended, however that was; several processes may run it at once, and ``units=range(a, b)`` takes a share.
+    A picture that cannot be read is a row with the reason; ``retry_failed`` does units with such rows again. The run
+    ends early, after a unit, when ``max_hours`` are over or ``stop`` says so. ``readers`` threads read ahead.
+    ``executor="ray"`` has workers of Ray do the units, on the cluster at ``ray_address`` or in processes of this
+    machine.
+
+    Maps are at the resolution they were computed in, ``"float32"`` or ``"float16"``. Their bytes are the same
+    whatever was interrupted, whoever did which unit: what decides them (threads, pieces, steps of prepared programs,
+    `docs/prepared.md`) is measured once, kept in the run's manifest, and taken over by whoever goes on. ``prepare`` is
+    settled once, too: ``"auto"`` prepares for 200 pictures and more that go in at one size.
+
+    Raises `UsageError` for a source without pictures, for a run of something else in ``out`` (it says what differs) and
+    for what `explain` refuses; `StoreError` where ``out`` is full or cannot be written.
+
+    >>> import tempfile, numpy as np, seewhy
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> photos, out = Path(tempfile.mkdtemp()), Path(tempfile.mkdtemp()) / "maps"
+    >>> for n in range(3):
+    ...     Image.fromarray(np.full((40, 40, 3), 80 * n, np.uint8)).save(photos / f"{n}.png")
+    >>> maps = seewhy.run("builtin", photos, out, "saliency")
+    >>> len(maps), maps[2].values.shape
+    (3, (224, 224))
+    """
+    settings = Settings(memory=memory, prepare=when(prepare))
+    of_source = {"columns": columns, "table": table, "images": images, "frames": frames, "every": every}
+    told = {
+        name: value if name != "table" and name != "images" else str(value)
+        for name, value in of_source.items()
+        if value is not None
+    }
+    request = _request(method, target, layer, asked, settings)
+    begun = begin(taken(model), source, out, request, dtype=dtype, unit=unit, told=told)
+    ends = stop or Stop()
+    if max_hours is not None:
+        ends.deadline = min(ends.deadline, time.monotonic() + 3600 * max_hours)
+    elsewhere = None
+    if executor == "ray":
+        elsewhere = cluster(lambda: taken(model), source, out, request, dtype, unit, told, readers, ray_address)
+    elif executor != "local" or ray_address is not None:
+        raise UsageError(f"executor={executor!r}: 'local' or 'ray', which may have a ray_address=")
+    begun.work(units, ends, watched(progress), retry_failed=retry_failed, readers=readers, elsewhere=elsewhere)
+    return open_run(out)
+
+
+def _check(dtype: str, unit: int) -> None:
+    if dtype not in DTYPES:
+        raise UsageError(f"dtype={dtype!r}: maps are kept as {' or '.join(DTYPES)}")
+    if not isinstance(unit, int) or unit < 1:
+        raise UsageError(f"unit={unit!r}: how many pictures are done at a time, at least 1")
+
+
+def _request(method: Any, target: Any, layer: Any, asked: Mapping[str, Any], settings: Settings) -> Request:
+    """What `explain` would have been asked, words of its own apart from the methods' parameters."""
+    words = {field.name for field in fields(Request)} - {"parameters", "settings"}
+    own = {name: value for name, value in asked.items() if name in words}
+    others = {name: value for name, value in asked.items() if name not in words and name != "reshape"}
+    own["noise"] = noise_of(own.get("noise"))
+    settings = replace(settings, reshape=asked.get("reshape"))
+    return Request(method=method, target=target, layer=layer, parameters=others, settings=settings, **own)
+
+
+#: does units somewhere else: their numbers, when to end, who is told of pictures, threads of a worker
+Elsewhere = Callable[[Sequence[int], Stop, Callable[[int], None], int], Any]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run will take: ``pictures`` that are left of ``count``, ``seconds``, ``bytes``, and passes, samples sent
+    forward and backward, of which one picture took so many; measured on the first pictures."""
+
+    count: int
+    pictures: int
+    units: int
+    forwards: int
+    backwards: int
+    seconds: float
+    bytes: int
+
+
+@dataclass(frozen=True, eq=False)
+class Begun:
+    """A run that has a manifest: whoever comes goes on with it."""
+
+    asker: Asker
+    store: Store
+    source: Source
+    manifest: Manifest
+    first: Sequence[Opened]
+
+    @contextmanager
+    def _pinned(self) -> Iterator[None]:
+        """As many threads as the run has everywhere."""
+        before = torch.get_num_threads()
+        torch.set_num_threads(self.manifest.taken["threads"])
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+    def work(
+        self,
+        share: range | None,
+        ends: Stop,
+        progress: Progress,
+        *,
+        retry_failed: bool = False,
+        readers: int = 2,
+        elsewhere: Elsewhere | None = None,
+    ) -> None:
+        """Do the units that are not done, in order, or those of a ``share`` of them; here, or ``elsewhere``."""
+        units = Units(self.store)
+        numbers = _share(share, self.manifest.units)
+        if retry_failed:
+            for number in sorted(units.done() & set(numbers)):
+                if units.marker(number).failed:
+                    units.undo(number)
+        known = units.done() & set(numbers)
+        pictures = sum(map(self._pictures, numbers))
+        done = sum(map(self._pictures, known))
+        progress("pictures", done, pictures)
+
+        def tell(entries: int) -> None:
+            nonlocal done
+            done += entries
+            progress("pictures", done, pictures)
+
+        left = [number for number in numbers if number not in known]
+        if elsewhere is not None and left:
+            elsewhere(left, ends, tell, self.manifest.taken["threads"])
+        else:
+            self.do(left, ends, tell, readers)
+        if isinstance(self.store, LocalStore):
+            self.store.tidy()
+
+    def do(self, numbers: Sequence[int], ends: Stop, tell: Callable[[int], None], readers: int) -> None:
+        """Do units in this process."""
+        work = Work(
+            self.store, self.manifest, Listing(self.store), self.source, self.asker.read, self.asker.explain,
+            self.manifest.asked["dtype"], readers,
+        )  # fmt: skip
+        with self._pinned():
+            work_through(work, numbers, ends, lambda marker: tell(marker.entries))
+
+    def _pictures(self, unit: int) -> int:
+        start, stop = self.manifest.bounds(unit)
+        return stop - start
+
+    def estimate(self, share: range | None = None) -> Estimate:
+        """What is left to do, by what the first pictures take now."""
+        known = Units(self.store).done()
+        numbers = [number for number in _share(share, self.manifest.units) if number not in known]
+        pictures = sum(map(self._pictures, numbers))
+        if not self.first:
+            return Estimate(self.manifest.count, pictures, len(numbers), 0, 0, 0.0, 0)
+        began = time.perf_counter()
+        again = [self.asker.read(each.entry, self.source.read(each.entry)) for each in self.first]
+        read = time.perf_counter() - began
+        with self._pinned():
+            began = time.perf_counter()
+            done = self.asker.explain([replace(e, input=item) for e, item in zip(self.first, again, strict=True)])
+            took = max(time.perf_counter() - began, read)  # pictures are read meanwhile
+        each = pictures / len(self.first)
+        results = [result for one in done for result in one.results]
+        width = np.dtype(self.manifest.asked["dtype"]).itemsize
+        return Estimate(
+            self.manifest.count,
+            pictures,
+            len(numbers),
+            round(each * sum(result.columns["forwards"] for result in results)),
+            round(each * sum(result.columns["backwards"] for result in results)),
+            each * took,
+            round(each * sum(result.values.size for result in results) * width),
+        )
+
+
+def _share(share: range | None, units: int) -> range:
+    if share is None:
+        return range(units)
+    if share.start < 0 or share.stop > units or share.start >= share.stop:
+        raise UsageError(f"units={share.start}:{share.stop}: this run has {units}, 0:{units}")
+    return share
+
+
+def begin(
+    model: Model,
+    source: str | Path,
+    out: str | Path,
+    request: Request,
+    *,
+    dtype: str = "float32",
+    unit: int = UNIT,
+    told: Mapping[str, Any] | None = None,
+) -> Begun:
+    """The run in ``out``, begun now if there is none; with everything that was measured taken over if there is.
+    ``told`` is what `seewhy.runs.sources.open_source` takes beside the source.
+
+    Raises `UsageError` for what is invalid, a run of something else among it, and `StoreError`.
+    """
+    _check(dtype, unit)
+    store, found = store_at(out), open_source(str(source), **(told or {}))
+    settings = replace(request.settings, memory=request.settings.memory or DEFAULT_BYTES)
+    return _begun(model, replace(request, settings=settings), store, found, dtype, unit)
+
+
+def cluster(
+    load: Callable[[], Model],
+    source: str | Path,
+    out: str | Path,
+    request: Request,
+    dtype: str,
+    unit: int,
+    told: Mapping[str, Any],
+    readers: int,
+    address: str | None,
+) -> Elsewhere:
+    """What has a run's units done by workers of Ray, each of which ``load`` gives a model."""
+    from seewhy.runs.ray_ import Worker, on_ray
+
+    def worker() -> Worker:
+        begun = begin(load(), source, out, request, dtype=dtype, unit=unit, told=told)
+
+        def do(numbers: Sequence[int]) -> int:
+            begun.do(numbers, Stop(), lambda entries: None, readers)
+            return sum(map(begun._pictures, numbers))
+
+        return do
+
+    return lambda numbers, ends, tell, threads: on_ray(worker, numbers, ends, tell, threads=threads, address=address)
+
+
+def _begun(model: Model, request: Request, store: Store, source: Source, dtype: str, unit: int) -> Begun:
+    earlier = Manifest.of(store) if store.size(FILE) >= 0 else None
+    listed = write_listing(source, store) if earlier is None else digest_of(source)
+    sized = Asker(model, replace(request, settings=replace(request.settings, prepare=False))).one_size
+    auto = sized and listed.count >= _MANY
+    prepare = auto if request.settings.prepare == "auto" else request.settings.prepare
+    if prepare and not sized:
+        raise UsageError(
+            f"prepare={prepare!r}: pictures of many sizes go into this model, and programs of a network are measured "
+            "for one: leave it out, or give a size (--size)"
+        )
+    asker = Asker(model, replace(request, settings=replace(request.settings, prepare=prepare)))
+    asked = question_of(asker.plan) | {
+        "pictures": listed.digest,
+        "dtype": dtype,
+        "prepare": str(prepare),
+        "memory": request.settings.memory,
+    }
+    mine = Manifest(listed.count, unit, asked, {})
+    if earlier is not None:
+        mine.check(earlier, store.place)
+        return Begun(asker, store, source, earlier, _warm(asker, source, Listing(store), earlier.taken)[1])
+    measured, first = _warm(asker, source, Listing(store), None)
+    measured |= {"source": source.spec, "kind": source.kind}
+    manifest = replace(mine, taken=measured).begin(store)
+    if manifest.taken != measured:  # somebody began the same at the same time, and was first
+        _warm(asker, source, Listing(store), manifest.taken)
+    return Begun(asker, store, source, manifest, first)
+
+
+def _warm(
+    asker: Asker, source: Source, listing: Listing, known: Mapping[str, Any] | None
+) -> tuple[dict[str, Any], list[Opened]]:
+    """Ask the question of the first pictures, so that everything that is found out once (the layer, what its grid is,
+    programs) is found out on the same ones in every process; gives what was measured, which is what is ``known`` where
+    somebody has measured it (threads, steps of programs, how many images go together), and those pictures.
+
+    Raises what is wrong with the question.
+    """
+    first = list(enumerate(listing.between(0, _TRIED)))
+    before = torch.get_num_threads()
+    with closing(read_ahead(first, source, asker.read, threads=1, ahead=1)) as opened:
+        some = list(islice((each for each in opened if not each.reason), _WARM))
+    if known is not None:
+        torch.set_num_threads(known["threads"])
+        if some:
+            asker.take_over(some[0].input, known["choices"])
+    try:
+        asker.going(known["together"] if known is not None else _AT_FIRST)
+        asker.explain(some)
+        if known is not None:
+            return dict(known), some
+        together = asker.room(some, _TOGETHER)
+        asker.going(together)
+        asker.explain(some)  # in batches as they will be: programs may be others for one image than for several
+        choices = asker.choices(some[0].input) if some else {}
+        return {"threads": before, "choices": choices, "together": together}, some
+    finally:
+        torch.set_num_threads(before)

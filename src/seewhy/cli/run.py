@@ -1,0 +1,203 @@
+"""``seewhy run``: takes a data set and a question, gives a folder of maps with an index, and words on how far it is."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from seewhy.cli import options as o
+from seewhy.cli.bundles import ModelOptions, QuestionOptions, bundled
+from seewhy.cli.console import bars, complain, quiet_warnings
+from seewhy.cli.photo_run import INTERRUPTED
+from seewhy.cli.show import as_json
+from seewhy.cli.words import request_of
+from seewhy.errors import ImageError, UsageError
+
+if TYPE_CHECKING:
+    from seewhy.api.data_sets.running import Begun, Estimate
+    from seewhy.runs.opened import Run
+
+__all__ = ["run"]
+
+#: rows without a map that are told one by one
+_SAID = 5
+
+
+@bundled
+def run(
+    data: Annotated[
+        str,
+        typer.Argument(metavar="SOURCE", help="A folder, a CSV or Parquet table, shards, a COCO file...; or a URL."),
+    ],
+    method: o.Methods = None,
+    *,
+    question: QuestionOptions,
+    fuse: o.Fuse = None,
+    source: ModelOptions,
+    out: Annotated[
+        str, typer.Option("--out", "-o", metavar="DEST", help="Where the run lies, a folder or a URL; made if missing.")
+    ],
+    dtype: Annotated[
+        str, typer.Option("--dtype", metavar="TYPE", help="What maps are kept as: float32 or float16.")
+    ] = "float32",
+    column: Annotated[
+        list[str] | None,
+        typer.Option("--column", metavar="WHAT=NAME", help="A column of a table: image=file, label=class, group=site."),
+    ] = None,
+    table: Annotated[
+        str | None, typer.Option("--table", metavar="FILE", help="A list of a folder's pictures and classes.")
+    ] = None,
+    images: Annotated[
+        str | None, typer.Option("--images", metavar="FOLDER", help="Where a COCO file's pictures are.")
+    ] = None,
+    frames: Annotated[
+        int | None, typer.Option("--frames", metavar="N", help="Of a film so many frames, evenly spaced.")
+    ] = None,
+    every: Annotated[int | None, typer.Option("--every", metavar="N", help="Of a film each N-th frame.")] = None,
+    unit: Annotated[int, typer.Option("--unit", metavar="N", help="Pictures that are done at a time.")] = 64,
+    units: Annotated[
+        str | None, typer.Option("--units", metavar="A:B", help="A share of the units, for several machines.")
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Do units again that hold pictures without a map.")
+    ] = False,
+    max_hours: Annotated[
+        float | None, typer.Option("--max-hours", metavar="H", help="End after the unit in which this time is over.")
+    ] = None,
+    readers: Annotated[int, typer.Option("--readers", metavar="N", help="Threads that read ahead.")] = 2,
+    executor: Annotated[
+        str, typer.Option("--executor", metavar="NAME", help="Who does the units: local, or ray.")
+    ] = "local",
+    ray_address: Annotated[
+        str | None, typer.Option("--ray-address", metavar="ADDRESS", help="A cluster; one is begun here without.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what it would take, and write nothing.")] = False,
+    json: o.Json = False,
+    quiet: o.Quiet = False,
+) -> int:
+    """Explain a whole data set: maps and an index in one folder, gone on with by the same command.
+
+    [dim]seewhy run photos --out maps -M grad-cam --model torchvision:resnet50[/dim]
+    """
+    from seewhy.api.data_sets.running import begin, cluster
+    from seewhy.runs.manifest import FILE
+    from seewhy.runs.opened import open_run
+    from seewhy.runs.store import store_at
+    from seewhy.runs.work import Stop
+
+    request = request_of(method or ["grad-cam"], question, fuse)
+    share, stop = _share(units), Stop()
+    of_source = {"columns": _columns(column), "table": table, "images": images, "frames": frames, "every": every}
+    told = {name: value for name, value in of_source.items() if value is not None}
+    if max_hours is not None:
+        stop.deadline = time.monotonic() + 3600 * max_hours
+    with quiet_warnings(quiet), bars(quiet) as bar, tempfile.TemporaryDirectory() as nowhere:
+        place = nowhere if dry_run and store_at(out).size(FILE) < 0 else out
+        begun = begin(source.load(), data, place, request, dtype=dtype, unit=unit, told=told)
+        for note in begun.source.notes:
+            complain(note)
+        if dry_run:
+            return _told(begun, begun.estimate(share), json=json)
+        elsewhere = None
+        if executor == "ray":
+            elsewhere = cluster(source.load, data, out, request, dtype, unit, told, readers, ray_address)
+        elif executor != "local" or ray_address is not None:
+            raise UsageError(f"--executor {executor}: local or ray, which may have a --ray-address")
+        begun.work(share, stop, bar, retry_failed=retry_failed, readers=readers, elsewhere=elsewhere)
+    made = open_run(out)
+    if json:
+        as_json(_document(made, stop.why))
+    elif not quiet:
+        typer.echo(_words(made))
+    for row in _failed(made) if made.failed and not quiet else ():
+        complain(row)
+    if stop.why:
+        complain(f"ended early, {stop.why}: the same command goes on at unit {_next(made)} of {made.manifest.units}")
+        return INTERRUPTED
+    if made.failed:
+        return ImageError.exit_code if made.failed == made.manifest.count else 1
+    return 0
+
+
+def _share(typed: str | None) -> range | None:
+    if typed is None:
+        return None
+    start, colon, stop = typed.partition(":")
+    if not (colon and start.isdecimal() and stop.isdecimal()):
+        raise UsageError(f"--units {typed}: the first and the one behind the last, counted from 0, as in --units 0:100")
+    return range(int(start), int(stop))
+
+
+def _columns(typed: list[str] | None) -> Mapping[str, str] | None:
+    pairs = [word.partition("=") for word in typed or []]
+    for what, equals, name in pairs:
+        if not (equals and what and name):
+            raise UsageError(f"--column {what}: what it holds and its name, as in --column image=file")
+    return {what: name for what, _, name in pairs} or None
+
+
+def _told(begun: Begun, takes: Estimate, *, json: bool) -> int:
+    """Tell what a run would take."""
+    if json:
+        as_json(vars(takes) | {"units_of_run": begun.manifest.units})
+        return 0
+    typer.echo(
+        f"{takes.count:,} pictures, {takes.count - takes.pictures:,} of them done; {takes.pictures:,} to do in "
+        f"{takes.units:,} units: about {_time(takes.seconds)}, {takes.forwards:,} samples forward, "
+        f"{takes.backwards:,} backward, {_bytes(takes.bytes)} of maps"
+    )
+    return 0
+
+
+def _time(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"
+
+
+def _bytes(count: float) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"
+
+
+def _words(made: Run) -> str:
+    done = sum(marker.entries for marker in made.markers)
+    lines = [f"{made.place}: {len(made) - made.failed:,} maps of {done - made.failed:,} pictures"]
+    if made.failed:
+        lines[0] += f", {made.failed:,} without one"
+    if not made.complete:
+        lines[0] += f"; {len(made.markers)} of {made.manifest.units} units"
+    return "\n".join(lines)
+
+
+def _failed(made: Run) -> list[str]:
+    """The first pictures that have no map, each with the reason."""
+    table = made.table(["path", "status", "reason"]).to_pylist()
+    failed = [row for row in table if row["status"] == "failed"]
+    more = [f"and {len(failed) - _SAID:,} more: their rows have the status 'failed'"] if len(failed) > _SAID else []
+    return [*(row["reason"] for row in failed[:_SAID]), *more]
+
+
+def _next(made: Run) -> int:
+    done = {marker.unit for marker in made.markers}
+    return next((number for number in range(made.manifest.units) if number not in done), made.manifest.units)
+
+
+def _document(made: Run, ended: str) -> dict[str, Any]:
+    return {
+        "run": made.place,
+        "complete": made.complete,
+        "pictures": made.manifest.count,
+        "units": made.manifest.units,
+        "units_done": len(made.markers),
+        "rows": len(made),
+        "failed": made.failed,
+        "ended": ended or None,
+    }

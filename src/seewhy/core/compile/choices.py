@@ -1,0 +1,48 @@
+"""Choices by measurement as plain values: takes what was found fastest for a network on one machine, has it hold
+elsewhere without measuring, so that other processes compute the same bits; measures nothing itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import astuple
+from typing import Any
+
+from torch import Tensor
+
+from seewhy.core.compile.building import Steps
+from seewhy.core.compile.measuring import Pieces
+from seewhy.core.compile.programs import impose, prepared_shape
+from seewhy.core.compile.winograd import decided
+from seewhy.core.network.borrowed import Network
+
+__all__ = ["choices_of", "take_over"]
+
+_ALONE = "one image"
+
+
+def choices_of(network: Network, x: Tensor) -> dict[str, Any]:
+    """What was measured of ``network`` for inputs like ``x`` [C, *size], as JSON holds it; nothing where no program
+    stands for it: steps of programs, how many samples go together, which convolutions are computed by tiles."""
+    shape = prepared_shape(network, x)
+    if shape is None or shape.build is None:
+        return {}
+    steps = {
+        f"{kind}, {_ALONE}" if single else kind: None if each is None else list(astuple(each))
+        for (kind, single), each in shape.steps.items()
+    }
+    pieces = {kind: [each.samples, each.each] for kind, each in shape.pieces.items()}
+    tiles = [[*channels, list(size), threads, yes] for (*channels, size, threads), yes in sorted(decided.items())]
+    return {"steps": steps, "pieces": pieces, "tiles": tiles}
+
+
+def take_over(network: Network, x: Tensor, choices: Mapping[str, Any]) -> None:
+    """Have ``choices`` hold for ``network`` and inputs like ``x`` from now on, in the place of measurements."""
+    if not choices:
+        return
+    for out, inner, size, threads, yes in choices["tiles"]:
+        decided[out, inner, (size[0], size[1], size[2]), threads] = yes
+    steps = {
+        (name.removesuffix(f", {_ALONE}"), name.endswith(_ALONE)): None if given is None else Steps(*given)
+        for name, given in choices["steps"].items()
+    }
+    impose(network, x, steps, {kind: Pieces(*given) for kind, given in choices["pieces"].items()})

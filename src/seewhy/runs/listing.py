@@ -1,0 +1,111 @@
+"""The listing of a run: takes the entries of a source, gives them by number from a file beside the results, and a hash
+by which a source is known again; holds a few thousand of them at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from seewhy.errors import StoreError, UsageError
+from seewhy.runs.parquet import arrow_of
+from seewhy.runs.sources import Entry, Source
+from seewhy.runs.store import Store
+
+__all__ = ["FILE", "Listed", "Listing", "digest_of", "write_listing"]
+
+FILE = "listing.parquet"
+
+#: entries that are held at a time
+_GROUP = 8192
+#: groups that are kept after they were read
+_KEPT = 4
+
+
+@dataclass(frozen=True)
+class Listed:
+    """How many entries a source has, and 32 hexadecimal digits of them all, names, classes, groups and sizes."""
+
+    count: int
+    digest: str
+
+
+def digest_of(source: Source) -> Listed:
+    """What a source lists now; raises `UsageError` for an empty one."""
+    return _passed(source, None)
+
+
+def write_listing(source: Source, store: Store) -> Listed:
+    """List a source, beside the results; raises `UsageError` for an empty one."""
+    arrow, parquet = arrow_of()
+    schema = arrow.schema(
+        [
+            ("name", arrow.string()),
+            ("labels", arrow.list_(arrow.string())),
+            ("group", arrow.string()),
+            ("at", arrow.string()),
+            ("size", arrow.int64()),
+        ]
+    )
+    with tempfile.TemporaryFile() as file:
+        with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
+
+            def keep(entries: list[Entry]) -> None:
+                columns = [[getattr(entry, name) for entry in entries] for name in schema.names]
+                writer.write_table(arrow.table(columns, schema=schema))
+
+            listed = _passed(source, keep)
+        file.seek(0)
+        store.write(FILE, file.read())
+    return listed
+
+
+def _passed(source: Source, keep: Any) -> Listed:
+    """Go through all entries once, some of them at a time."""
+    hashed, count, some = hashlib.blake2b(digest_size=16), 0, list[Entry]()
+    for entry in source.entries():
+        hashed.update(json.dumps([entry.name, entry.labels, entry.group, entry.at, entry.size]).encode())
+        count += 1
+        if keep is not None:
+            some.append(entry)
+            if len(some) == _GROUP:
+                keep(some)
+                some.clear()
+    if some:
+        keep(some)
+    if not count:
+        notes = f" ({'; '.join(source.notes)})" if source.notes else ""
+        raise UsageError(f"{source.spec!r} holds no pictures{notes}: name a folder, a table, shards or a film of some")
+    return Listed(count, hashed.hexdigest())
+
+
+class Listing:
+    """Entries by number, read from where a run has them."""
+
+    def __init__(self, store: Store) -> None:
+        _, parquet = arrow_of()
+        path = store.path(FILE)
+        if path is not None and not path.is_file():
+            raise StoreError(f"no file {FILE!r} in {store.place}: this is no run, or one whose listing is gone")
+        self._file = parquet.ParquetFile(path if path is not None else io.BytesIO(store.read(FILE)))
+        self._group = lru_cache(_KEPT)(self._read)
+
+    def __len__(self) -> int:
+        return int(self._file.metadata.num_rows)
+
+    def _read(self, number: int) -> list[Entry]:
+        columns = self._file.read_row_group(number).to_pydict()
+        rows = zip(*(columns[name] for name in ("name", "labels", "group", "at", "size")), strict=True)
+        return [Entry(name, tuple(labels), group, at, size) for name, labels, group, at, size in rows]
+
+    def __getitem__(self, number: int) -> Entry:
+        return self._group(number // _GROUP)[number % _GROUP]
+
+    def between(self, start: int, stop: int) -> Iterator[Entry]:
+        """The entries from ``start`` to ``stop``, which is none of them."""
+        return (self[number] for number in range(start, min(stop, len(self))))

@@ -1,0 +1,188 @@
+"""A run that was made: takes where it lies, gives its maps by row, as arrays, explanations and tables; computes
+nothing, and reads no more than is asked for."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seewhy.errors import StoreError, UsageError
+from seewhy.explanation import Cost, Explanation, Guess, Prediction, Status
+from seewhy.registry import methods as registry
+from seewhy.runs.manifest import Manifest
+from seewhy.runs.parquet import arrow_of
+from seewhy.runs.store import Store, store_at
+from seewhy.runs.units import MAPS, Marker, Units
+
+__all__ = ["Run", "open_run"]
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """The maps of a data set, by row of the index: an explanation each, or why a picture has none.
+
+    Units that are not done are left out; `complete` says whether there are any. Rows are in the order of the listing.
+    """
+
+    store: Store
+    manifest: Manifest
+    markers: tuple[Marker, ...]
+
+    @property
+    def place(self) -> str:
+        """Where it lies."""
+        return self.store.place
+
+    @property
+    def complete(self) -> bool:
+        """Whether all units are done."""
+        return len(self.markers) == self.manifest.units
+
+    @property
+    def failed(self) -> int:
+        """How many pictures have no explanation."""
+        return sum(marker.failed for marker in self.markers)
+
+    def __len__(self) -> int:
+        return sum(marker.rows for marker in self.markers)
+
+    def __iter__(self) -> Iterator[Explanation]:
+        """The explanations, unit by unit; pictures without one are passed over."""
+        for n, status in enumerate(self.table(["status"]).column("status").to_pylist()):
+            if status != "failed":
+                yield self[n]
+
+    def table(self, columns: list[str] | None = None) -> Any:
+        """The index, as a pyarrow Table: see `seewhy.runs.results.schema`. Raises `StoreError` for damaged parts."""
+        arrow, parquet = arrow_of()
+        parts = []
+        for marker in self.markers:
+            try:
+                parts.append(parquet.read_table(io.BytesIO(self.store.read(marker.index)), columns=columns))
+            except arrow.ArrowInvalid as error:
+                raise StoreError(f"{marker.index} in {self.place} is damaged: {error}") from error
+        return arrow.concat_tables(parts) if parts else _empty(columns)
+
+    def to_pandas(self) -> Any:
+        """The index, as a pandas DataFrame. Raises `UsageError` where pandas is missing."""
+        try:
+            return self.table().to_pandas()
+        except ImportError:
+            raise UsageError(
+                "a DataFrame takes pandas: pip install pandas; table() gives the same by pyarrow"
+            ) from None
+
+    def row(self, number: int) -> dict[str, Any]:
+        """One row of the index. Raises `UsageError` for a number that there is not."""
+        marker, at = self._where(number)
+        row: dict[str, Any] = self._part(marker)[at]
+        return row
+
+    def map(self, number: int) -> NDArray[np.float32]:
+        """The values of one map, float32. Raises `UsageError` for a picture without one."""
+        return self._map(self.row(number), number)
+
+    def _map(self, row: dict[str, Any], number: int) -> NDArray[np.float32]:
+        if row["status"] == "failed":
+            raise UsageError(f"row {number} has no map: {row['reason']}")
+        name = f"{MAPS}/{row['shard']}"
+        path = self.store.path(name)
+        try:
+            if path is not None:
+                from safetensors import safe_open
+
+                with safe_open(path, framework="numpy") as file:
+                    kept = file.get_tensor(row["key"])
+            else:
+                from safetensors.numpy import load
+
+                kept = load(self.store.read(name))[row["key"]]
+        except ImportError:
+            raise UsageError("runs keep maps in safetensors: pip install 'seewhy[data]'") from None
+        except StoreError:
+            raise
+        except Exception as error:  # safetensors has one error of its own for all damage
+            raise StoreError(f"{name} in {self.place} is damaged: {error}") from error
+        values: NDArray[np.float32] = kept.astype(np.float32) * np.float32(row["scale"])
+        return values
+
+    def __getitem__(self, number: int) -> Explanation:
+        """One explanation, without its picture. Raises `UsageError` for a row without one."""
+        row = self.row(number)
+        values = self._map(row, number)
+        prediction = None
+        if row["prediction"] is not None:
+            guess = Guess(row["prediction"], row["prediction_label"], row["probability"], float("nan"))
+            prediction = Prediction(guess.index, guess.label, guess.probability, (guess,))
+        return Explanation(
+            values=values,
+            size=tuple(row["size"]),
+            method=row["method"],
+            target=row["target"],
+            target_index=row["target_index"],
+            score=row["score"],
+            prediction=prediction,
+            layer=row["layer"],
+            parameters=dict(self.manifest.asked["asked"]["parameters"]),
+            status=Status(row["status"], row["reason"] or ""),
+            error=None,
+            cost=Cost(row["forwards"], row["backwards"]),
+            provenance={"run": self.place, "digest": row["digest"], **self.manifest.asked["model"]},
+            input=None,
+            image=None,
+            name=row["path"],
+            channels=row["channels"],
+            positive=registry[row["method"]].card.positive if row["method"] in registry else False,
+            notes=tuple(row["notes"]),
+            unit=row["unit"],
+            map_unit=row["map_unit"],
+        )
+
+    @cached_property
+    def _starts(self) -> NDArray[np.int64]:
+        return np.cumsum([0, *(marker.rows for marker in self.markers)])
+
+    def _where(self, number: int) -> tuple[Marker, int]:
+        count = len(self)
+        if not isinstance(number, int) or not -count <= number < count:
+            raise UsageError(f"no row {number}: this run has {count} so far, 0 to {count - 1}")
+        number %= count
+        unit = int(np.searchsorted(self._starts, number, side="right")) - 1
+        return self.markers[unit], number - int(self._starts[unit])
+
+    def _part(self, marker: Marker) -> list[dict[str, Any]]:
+        if self._kept.get("unit") != marker.unit:
+            _, parquet = arrow_of()
+            rows = parquet.read_table(io.BytesIO(self.store.read(marker.index))).to_pylist()
+            self._kept.update(unit=marker.unit, rows=rows)
+        kept: list[dict[str, Any]] = self._kept["rows"]
+        return kept
+
+    @cached_property
+    def _kept(self) -> dict[str, Any]:
+        """The part of the index that was read last."""
+        return {}
+
+    def __repr__(self) -> str:
+        state = "complete" if self.complete else f"{len(self.markers)} of {self.manifest.units} units"
+        return f"Run({self.place!r}, {len(self)} rows, {state})"
+
+
+def _empty(columns: list[str] | None) -> Any:
+    from seewhy.runs.results import schema
+
+    table = schema().empty_table()
+    return table if columns is None else table.select(columns)
+
+
+def open_run(place: str | PathLike[str]) -> Run:
+    """The run at a path or a URL, as far as it is done. Raises `StoreError` where there is none."""
+    store = store_at(place)
+    return Run(store, Manifest.of(store), tuple(Units(store).markers()))

@@ -1,0 +1,68 @@
+"""Reading ahead: takes entries and what makes an input of each, gives them in their order, some of them read in threads
+while others are computed; a picture that cannot be read is a reason in words."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seewhy.errors import ImageError, UsageError
+from seewhy.models import Photo
+from seewhy.runs.sources import Entry, Source
+
+__all__ = ["Opened", "read_ahead"]
+
+Open = Callable[[Entry, bytes | Path | Photo], Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """One entry as it was read: its number, its input, the SHA-256 of its file; the ``reason`` where there is none."""
+
+    row: int
+    entry: Entry
+    input: Any = None
+    digest: str = ""
+    reason: str = ""
+
+
+def read_ahead(
+    entries: Iterable[tuple[int, Entry]], source: Source, open_: Open, *, threads: int, ahead: int
+) -> Generator[Opened]:
+    """``entries`` with their inputs, in order; up to ``ahead`` of them are read, or being read, by ``threads`` while
+    whoever asked is at work."""
+
+    def opened(row: int, entry: Entry) -> Opened:
+        try:
+            raw = source.read(entry)
+            digest = _digest(raw)
+            return Opened(row, entry, open_(entry, raw), digest)
+        except (ImageError, UsageError) as error:
+            return Opened(row, entry, reason=str(error))
+        except OSError as error:  # a file that went meanwhile, a store that does not answer
+            return Opened(row, entry, reason=f"cannot read {entry.name!r}: {error}")
+
+    waiting: deque[Future[Opened]] = deque()
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="seewhy-reader")
+    try:
+        for row, entry in entries:
+            waiting.append(pool.submit(opened, row, entry))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _digest(raw: bytes | Path | Photo) -> str:
+    """The SHA-256 of a file, or of the pixels of a picture without one."""
+    if isinstance(raw, Path):
+        with raw.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    return hashlib.sha256(raw if isinstance(raw, bytes) else raw.pixels.tobytes()).hexdigest()

@@ -1,0 +1,322 @@
+"""Runs over data sets: what is written, that it counts only when it is whole, and that whoever goes on gets the same."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+import seewhy
+from seewhy.errors import StoreError, UsageError
+from seewhy.models import Model
+from seewhy.runs.results import index_bytes, map_bytes, schema
+from seewhy.runs.store import LocalStore, store_at
+from seewhy.runs.units import Units
+from seewhy.runs.work import Stop
+
+pq = pytest.importorskip("pyarrow.parquet")
+
+_UNIT = 4
+
+
+@pytest.fixture
+def model() -> Model:
+    with torch.random.fork_rng([]):
+        torch.manual_seed(1)
+        net = nn.Sequential(
+            nn.Conv2d(3, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(), nn.Conv2d(6, 8, 3, 2), nn.ReLU(),
+            nn.Flatten(), nn.Linear(8 * 7 * 7, 3),
+        )  # fmt: skip
+    sized = seewhy.Preprocess((16, 16), None, "squash", (0.5,) * 3, (0.5,) * 3)
+    return seewhy.wrap(net.eval(), preprocess=sized, labels=["cat", "dog", "owl"])
+
+
+def _photos(folder: Path, count: int = 11) -> Path:
+    rng = np.random.default_rng(3)
+    for n in range(count):
+        path = folder / ("cat", "dog", "owl")[n % 3] / f"{n:02d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (20 + n, 24, 3), dtype=np.uint8)).save(path)
+    return folder
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    return _photos(tmp_path / "photos")
+
+
+def _content(place: Path) -> dict[str, str]:
+    """What decides a run's results: maps and index, by name."""
+    files = sorted([*(place / "maps").glob("*"), *(place / "index").glob("*")])
+    return {f"{path.parent.name}/{path.name}": hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@pytest.mark.parametrize("prepare", [False, True])
+def test_maps_are_those_of_explain(model: Model, photos: Path, tmp_path: Path, prepare: bool) -> None:
+    methods = ["saliency", "grad-cam", "rise"]
+    run = seewhy.run(model, photos, tmp_path / "out", methods, unit=_UNIT, prepare=prepare, n=16)
+    assert run.complete
+    assert len(run) == 33
+    assert run.failed == 0
+    names = sorted(path.relative_to(photos).as_posix() for path in photos.rglob("*.png"))
+    right = [
+        each for name in names for each in seewhy.explain_all(model, str(photos / name), methods, prepare=False, n=16)
+    ]
+    for found, own in zip(run, right, strict=True):
+        np.testing.assert_allclose(found.values, own.values, rtol=1e-4, atol=1e-5 * np.abs(own.values).max())
+        assert (found.method, found.target, found.layer, found.unit) == (own.method, own.target, own.layer, own.unit)
+        assert (found.size, str(found.status), found.map_unit) == (own.size, str(own.status), own.map_unit)
+        assert found.score == pytest.approx(own.score, rel=1e-5)
+        assert (found.cost.forwards, found.cost.backwards) == (own.cost.forwards, own.cost.backwards)
+    table = run.table().to_pylist()
+    assert [row["path"] for row in table[::3]] == names
+    assert [row["truth"] for row in table[::3]] == [("cat", "dog", "owl").index(name[:3]) for name in names]
+    files = [photos / name for name in names]
+    assert [row["digest"] for row in table[::3]] == [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
+
+
+def test_targets_may_be_each_ones_own_class(model: Model, photos: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (9, 9)).save(photos / "stray.png")
+    run = seewhy.run(model, photos, tmp_path / "out", "grad-cam", "truth", unit=_UNIT, prepare=False)
+    rows = run.table().to_pylist()
+    assert [row["target_index"] for row in rows] == [*(row["truth"] for row in rows[:-1]), None]
+    assert run.failed == 1
+    assert "'stray.png' has no class" in rows[-1]["reason"]
+
+
+@pytest.mark.parametrize("prepare", [False, True])
+def test_whoever_goes_on_gets_the_same_bytes(model: Model, photos: Path, tmp_path: Path, prepare: bool) -> None:
+    asked: dict[str, Any] = {"method": ["grad-cam", "saliency"], "unit": _UNIT, "prepare": prepare}
+    whole = seewhy.run(model, photos, tmp_path / "whole", **asked)
+    again = seewhy.wrap(model.module, preprocess=model.preprocess, labels=list(model.labels or ()))
+    part = seewhy.run(again, photos, tmp_path / "part", units=range(2, 3), **asked)
+    assert len(part.markers) == 1
+    assert not part.complete
+    assert "1 of 3 units" in repr(part)
+    stop = Stop("enough")
+    assert len(seewhy.run(again, photos, tmp_path / "part", stop=stop, **asked).markers) == 1
+    # what one process has measured, the others take over
+    (tmp_path / "part" / "manifest.json").write_bytes((tmp_path / "whole" / "manifest.json").read_bytes())
+    Units(LocalStore(tmp_path / "part")).undo(2)
+    assert seewhy.run(again, photos, tmp_path / "part", **asked).complete
+    assert _content(tmp_path / "whole") == _content(tmp_path / "part")
+    assert len(whole) == 22
+
+
+def test_what_is_not_whole_does_not_count(model: Model, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    asked: dict[str, Any] = {"unit": _UNIT, "prepare": False}
+    seewhy.run(model, photos, out, **asked)
+    right = _content(out)
+    unit = Units(LocalStore(out))
+    (out / "done" / "000001.json").unlink()  # killed between the index and the marker
+    assert unit.done() == {0, 2}
+    assert len(seewhy.open_run(out)) == 7
+    assert seewhy.run(model, photos, out, **asked).complete
+    assert _content(out) == right
+    assert all(map(unit.sound, unit.markers()))
+    (out / unit.marker(1).maps).write_bytes(b"half")
+    assert [unit.sound(marker) for marker in unit.markers()] == [True, False, True]
+    with pytest.raises(StoreError, match=r"maps/000001-.*damaged"):
+        seewhy.open_run(out).map(5)
+    assert not (out / "tmp").exists()
+
+
+def test_two_that_do_one_unit_leave_one(model: Model, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run = seewhy.run(model, photos, out, unit=_UNIT, prepare=False)
+    right, units = _content(out), Units(LocalStore(out))
+    first = units.marker(0)
+    from seewhy.runs.results import EntryDone
+    from seewhy.runs.sources import Entry
+
+    late = units.publish(0, [EntryDone(0, Entry("other.png"), reason="another machine")], "float32")
+    assert late == first
+    assert _content(out) == right
+    assert len(seewhy.open_run(out)) == len(run)
+
+
+def test_pictures_that_cannot_be_read_are_rows(model: Model, photos: Path, tmp_path: Path) -> None:
+    broken, out = photos / "cat" / "00.png", tmp_path / "out"
+    whole = broken.read_bytes()
+    broken.write_bytes(whole[: len(whole) // 2])
+    run = seewhy.run(model, photos, out, unit=_UNIT, prepare=False)
+    assert run.failed == 1
+    assert len(run) == 11
+    assert len(list(run)) == 10
+    row = run.row(0)
+    assert (row["status"], row["method"], row["shard"]) == ("failed", None, None)
+    assert "00.png" in row["reason"]
+    with pytest.raises(UsageError, match=r"row 0 has no map: cannot read"):
+        run.map(0)
+    broken.write_bytes(whole)
+    with pytest.raises(UsageError, match=r"holds another run: pictures was"):
+        seewhy.run(model, photos, out, unit=_UNIT, prepare=False)
+
+
+def test_failed_ones_are_tried_again(
+    model: Model, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from seewhy.api.data_sets.asker import Asker
+    from seewhy.errors import ImageError
+
+    read, out = Asker.read, tmp_path / "out"
+
+    def flaky(self: Asker, entry: Any, raw: Any) -> Any:
+        if entry.name == "dog/01.png":
+            raise ImageError("the store did not answer")
+        return read(self, entry, raw)
+
+    monkeypatch.setattr(Asker, "read", flaky)
+    run = seewhy.run(model, photos, out, unit=_UNIT, prepare=False)
+    assert run.failed == 1
+    monkeypatch.setattr(Asker, "read", read)
+    assert seewhy.run(model, photos, out, unit=_UNIT, prepare=False).failed == 1
+    assert seewhy.run(model, photos, out, unit=_UNIT, prepare=False, retry_failed=True).failed == 0
+    right = seewhy.run(model, photos, tmp_path / "right", unit=_UNIT, prepare=False)
+    assert right.complete
+    assert _content(out) == _content(tmp_path / "right")
+
+
+def test_another_question_is_refused_with_what_differs(model: Model, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    seewhy.run(model, photos, out, "rise", unit=_UNIT, prepare=False, n=8)
+    for asked, words in (
+        ({"n": 9}, r"asked.parameters.n was 8, is 9"),
+        ({"n": 8, "dtype": "float16"}, r"dtype was float32, is float16"),
+        ({"n": 8, "unit": 5}, r"unit was 4, is 5"),
+        ({"n": 8, "target": "dog"}, r"asked.target was None, is dog"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            seewhy.run(model, photos, out, **{"method": "rise", "unit": _UNIT, "prepare": False, **asked})
+    with torch.no_grad():
+        model.module[0].weight[0, 0, 0, 0] += 1
+    with pytest.raises(UsageError, match=r"model.fingerprint was \w{16}, is \w{16}"):
+        seewhy.run(model, photos, out, "rise", unit=_UNIT, prepare=False, n=8)
+    Image.new("RGB", (9, 9)).save(photos / "new.png")
+    with pytest.raises(UsageError, match=r"count was 11, is 12"):
+        seewhy.run(model, photos, out, "rise", unit=_UNIT, prepare=False, n=8)
+
+
+def test_half_precision_says_how_far_it_is_off(model: Model, photos: Path, tmp_path: Path) -> None:
+    full = seewhy.run(model, photos, tmp_path / "full", "saliency", unit=_UNIT, prepare=False)
+    half = seewhy.run(model, photos, tmp_path / "half", "saliency", unit=_UNIT, prepare=False, dtype="float16")
+    for n in range(len(full)):
+        gap = np.abs(full.map(n).astype(np.float64) - half.map(n)).max()
+        assert 0 < gap <= half.row(n)["rounding"] * (1 + 1e-6)
+        assert gap <= np.abs(full.map(n)).max() * 2**-11
+        assert full.row(n)["rounding"] == 0
+
+
+def test_strided_and_tiny_maps_are_kept() -> None:
+    from safetensors.numpy import load
+
+    from seewhy.runs.results import EntryDone, Result
+    from seewhy.runs.sources import Entry
+
+    values = np.arange(24, dtype=np.float32).reshape(4, 6).T[::2] * np.float32(1e-30)
+    done = [EntryDone(7, Entry("a.png"), results=[Result(values, {"method": "m", "status": "ok"})])]
+    for dtype, off in (("float32", 0.0), ("float16", 24e-30 * 2**-11)):
+        data, columns = map_bytes(done, dtype)
+        kept = load(data)["7/0"].astype(np.float64) * columns[0]["scale"]
+        assert np.abs(kept - values).max() <= off
+    assert pq.read_table(__import__("io").BytesIO(index_bytes(done, columns, "s"))).schema.equals(schema())
+
+
+_CHILD = """
+import sys, torch, seewhy
+from torch import nn
+torch.manual_seed(0)
+net = nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Flatten(), nn.Linear(6 * 14 * 14, 3)).eval()
+model = seewhy.wrap(net, preprocess=seewhy.Preprocess((16, 16), None, "squash", (0.5,) * 3, (0.5,) * 3))
+seewhy.run(model, sys.argv[1], sys.argv[2], ["saliency", "grad-cam"], layer=None, unit=2, prepare=False, target=1)
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
+    photos = _photos(tmp_path / "photos", 40)
+
+    def start(out: Path) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-c", _CHILD, str(photos), str(out)], env=os.environ)
+
+    whole = start(tmp_path / "whole")
+    assert whole.wait() == 0
+    out, killed = tmp_path / "out", 0
+    for after in (0, 1, 3, 8):  # units that are done when it dies
+        child = start(out)
+        while child.poll() is None and len(list((out / "done").glob("*.json"))) <= after:
+            time.sleep(0.002)
+        child.send_signal(signal.SIGKILL)
+        killed += child.wait() == -signal.SIGKILL
+    assert killed == 4
+    assert start(out).wait() == 0
+    assert _content(out) == _content(tmp_path / "whole")
+    assert [row["row"] for row in seewhy.open_run(out).table(["row"]).to_pylist()] == [n // 2 for n in range(80)]
+
+
+def test_no_room_left_is_one_line_and_loses_nothing(
+    model: Model, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import errno
+
+    out, right = tmp_path / "out", seewhy.run(model, photos, tmp_path / "right", unit=_UNIT, prepare=False)
+    flush, room = os.fsync, [10]
+
+    def full(handle: int) -> None:
+        room[0] -= 1
+        if room[0] < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        flush(handle)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StoreError, match=r"cannot write '.*' in .*out: there is no room left"):
+        seewhy.run(model, photos, out, unit=_UNIT, prepare=False)
+    assert 0 < len(seewhy.open_run(out)) < len(right)
+    assert not list((out / "tmp").iterdir())
+    room[0] = 1000
+    assert seewhy.run(model, photos, out, unit=_UNIT, prepare=False).complete
+    assert _content(out) == _content(tmp_path / "right")
+
+
+@pytest.mark.parametrize("place", ["memory://runs/{}", "{}"])
+def test_a_store_gives_files_that_are_whole(place: str, tmp_path: Path) -> None:
+    store = store_at(place.format(tmp_path.name if "://" in place else tmp_path / "s"))
+    assert store.names("a") == []
+    assert store.size("a/x") == -1
+    store.write("a/x", b"12")
+    assert store.create("a/y", b"1")
+    assert not store.create("a/y", b"2")
+    assert (store.read("a/x"), store.read("a/y"), store.names("a"), store.size("a/x")) == (b"12", b"1", ["x", "y"], 2)
+    store.remove("a/x")
+    store.remove("a/x")
+    with pytest.raises(StoreError, match=r"no file 'a/x' in"):
+        store.read("a/x")
+
+
+def test_runs_may_lie_elsewhere(model: Model, photos: Path, tmp_path: Path) -> None:
+    place = f"memory://{tmp_path.name}/run"
+    run = seewhy.run(model, photos, place, unit=_UNIT, prepare=False)
+    own = seewhy.run(model, photos, tmp_path / "own", unit=_UNIT, prepare=False)
+    assert run.table().equals(own.table())
+    for n in range(len(own)):
+        np.testing.assert_array_equal(run.map(n), own.map(n))
+
+
+def test_a_file_is_no_place_for_a_run(model: Model, photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match=r"is a file; results go into a folder"):
+        seewhy.run(model, photos, tmp_path / "file")
+    with pytest.raises(StoreError, match=r"no run in .*nothing: there is no manifest.json"):
+        seewhy.open_run(tmp_path / "nothing")
