@@ -107,9 +107,9 @@ class Film:
         av = _library(self.word)
         try:
             file = self._source() if callable(self._source) else str(self._source)
-            with av.open(file) as film:
+            with av.open(file, metadata_errors="replace") as film:
                 yield film
-        except (av.error.FFmpegError, IndexError, OSError) as error:
+        except (av.error.FFmpegError, IndexError, OSError, ValueError) as error:
             raise ImageError(f"cannot read the film {self.word!r}: {reason(error, 100)}") from error
 
 

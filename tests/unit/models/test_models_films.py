@@ -109,6 +109,15 @@ def test_frames_are_turned_as_the_film_says(clip: Path, tmp_path: Path, turn: in
     assert np.array_equal(np.asarray(found), np.asarray(plain.transpose(operation)))
 
 
+def test_words_of_another_alphabet_in_a_film_are_no_matter(clip: Path, tmp_path: Path) -> None:
+    data = clip.read_bytes()
+    assert b"Lavf" in data  # what wrote it
+    (other := tmp_path / "other.mp4").write_bytes(data.replace(b"Lavf", b"\xe9avf"))
+    with pytest.raises(UnicodeDecodeError):
+        av.open(str(other))
+    assert Film(other, "other.mp4").count() == 24
+
+
 def test_what_is_no_film(tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.mp4").write_bytes(b"no film")
     for number in (lambda film: film.count(), lambda film: film.frame(0)):

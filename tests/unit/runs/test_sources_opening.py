@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import random
 import subprocess
 import sys
 import zipfile
@@ -231,3 +232,32 @@ def test_listing_imports_no_library_that_it_does_not_need(tmp_path: Path) -> Non
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
     assert set(done.stdout.split()) <= {"fsspec"}  # which torch imports where it is there
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.json", "s-0.tar", "a.parquet"])
+def test_flipped_bytes_are_listed_or_refused_in_one_line(tmp_path: Path, name: str) -> None:
+    filled(tmp_path)
+    if name == "a.parquet":
+        pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+        pq.write_table(pa.table({"image": [png(n) for n in range(4)], "label": [1, 2, 3, 4]}), tmp_path / name)
+    path, draw, refused = tmp_path / name, random.Random(0), 0
+    whole, said = path.read_bytes(), list[str]()
+    for _ in range(60):
+        data = bytearray(whole)
+        for _ in range(draw.choice((1, 2, 8))):
+            data[draw.randrange(len(data))] = draw.randrange(256)
+        path.write_bytes(data[: draw.randrange(len(data))] if draw.random() < 0.3 else data)
+        try:
+            source = open_source(str(path))
+            for entry in source.entries():
+                assert not entry.name.startswith("/")
+                assert ".." not in entry.name.split("/")
+                try:
+                    source.read(entry)
+                except ImageError as error:
+                    said.append(str(error))
+        except UsageError as error:
+            refused += 1
+            said.append(str(error))
+    assert 0 < refused < 60
+    assert not any("\n" in words for words in said)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -56,31 +57,34 @@ class SavedDataset(Keeps):
     def entries(self) -> Iterator[Entry]:
         """All of them. Raises `UsageError` for a directory that cannot be read, or has no pictures."""
         self._left = left = LeftOut()
-        data = self._loaded()
-        columns = self._columns(data.features)
-        image, others = columns["image"], {role: name for role, name in columns.items() if role != "image"}
-        names = _class_names(data.features.get(others.get("label")))
-        number, none = 0, True
-        for batch in data.select_columns(list(dict.fromkeys(columns.values()))).with_format("arrow").iter(_ROWS):
-            cells = _cells(batch.column(image))
-            labels, groups = (
-                batch.column(others[role]).to_pylist() if role in others else None for role in ("label", "group")
-            )
-            for n, (empty, path) in enumerate(cells):
-                row = number + n
+        none = True
+        with self._spoken():
+            for row, (empty, path), labels, group in self._rows():
                 if empty:
                     left.add("rows without a picture", f"row {row}")
                     continue
                 none = False
-                yield Entry(
-                    numbered(row, path or ""),
-                    words_of(labels[n], names) if labels else (),
-                    "; ".join(words_of(groups[n])) if groups else "",
-                    f"row {row}",
-                )
-            number += batch.num_rows
+                yield Entry(numbered(row, path or ""), labels, group, f"row {row}")
         if none:
             raise UsageError(f"{self.spec!r} holds no pictures")
+
+    def _rows(self) -> Iterator[tuple[int, tuple[bool, str | None], tuple[str, ...], str]]:
+        """Of each row its number, whether it has no picture and the path of that, classes and group."""
+        data = self._loaded()
+        columns = self._columns(data.features)
+        label, group = columns.get("label"), columns.get("group")
+        names = _class_names(data.features[label]) if label else None
+        number = 0
+        for batch in data.select_columns(list(dict.fromkeys(columns.values()))).with_format("arrow").iter(_ROWS):
+            labels, groups = (batch.column(name).to_pylist() if name else None for name in (label, group))
+            for n, cell in enumerate(_cells(batch.column(columns["image"]))):
+                yield (
+                    number + n,
+                    cell,
+                    words_of(labels[n], names) if labels else (),
+                    "; ".join(words_of(groups[n])) if groups else "",
+                )
+            number += batch.num_rows
 
     def read(self, entry: Entry) -> bytes | Path:
         """The bytes of the file, or the file. Raises `ImageError`."""
@@ -88,7 +92,7 @@ class SavedDataset(Keeps):
         data, image = self.once("pictures", self._pictures)
         try:
             value = data[number][image]
-        except (IndexError, OSError, ValueError) as error:
+        except Exception as error:  # of damaged rows pyarrow raises anything, SystemError among it
             raise ImageError(f"cannot read row {number} of {self.spec!r}: {reason(error)}") from error
         return picture_of(value, Place("."), f"row {number} of {self.spec!r}")
 
@@ -106,7 +110,7 @@ class SavedDataset(Keeps):
             import datasets
         except ImportError:
             raise UsageError(f"{self.spec!r} is a directory of datasets: pip install 'seewhy[datasets]'") from None
-        try:
+        with self._spoken():
             # of no rows it writes no file, which it does not read back
             if not json.loads(Path(self._place.path, "state.json").read_bytes())["_data_files"]:
                 raise UsageError(f"{self.spec!r} holds no pictures")
@@ -114,11 +118,17 @@ class SavedDataset(Keeps):
             for name, feature in data.features.items():
                 if isinstance(feature, datasets.Image):
                     data = data.cast_column(name, datasets.Image(decode=False))
+        return data
+
+    @contextmanager
+    def _spoken(self) -> Iterator[None]:
+        """Whatever datasets and pyarrow raise of a damaged directory, which is anything, becomes one `UsageError`."""
+        try:
+            yield
         except UsageError:
             raise
-        except Exception as error:  # of a damaged directory datasets and pyarrow raise anything
+        except Exception as error:
             raise UsageError(f"cannot read the directory {self.spec!r} of datasets: {reason(error)}") from error
-        return data
 
     def _columns(self, features: Mapping[str, Any]) -> dict[str, str]:
         import datasets
