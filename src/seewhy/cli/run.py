@@ -69,6 +69,14 @@ def run(
         float | None, typer.Option("--max-hours", metavar="H", help="End after the unit in which this time is over.")
     ] = None,
     readers: Annotated[int, typer.Option("--readers", metavar="N", help="Threads that read ahead.")] = 2,
+    draft: Annotated[
+        bool,
+        typer.Option(
+            "--draft/--no-draft",
+            help="Decode large JPEGs at a fraction of their size, if none of "
+            "the first ones is called something else then.",
+        ),
+    ] = True,
     executor: Annotated[
         str, typer.Option("--executor", metavar="NAME", help="Who does the units: local, or ray.")
     ] = "local",
@@ -97,14 +105,14 @@ def run(
         stop.deadline = time.monotonic() + 3600 * max_hours
     with quiet_warnings(quiet), bars(quiet) as bar, tempfile.TemporaryDirectory() as nowhere:
         place = nowhere if dry_run and store_at(out).size(FILE) < 0 else out
-        begun = begin(source.load(), data, place, request, dtype=dtype, unit=unit, told=told)
+        begun = begin(source.load(), data, place, request, dtype=dtype, unit=unit, draft=draft, told=told)
         for note in begun.source.notes:
             complain(note)
         if dry_run:
             return _told(begun, begun.estimate(share), json=json)
         elsewhere = None
         if executor == "ray":
-            elsewhere = cluster(source.load, data, out, request, dtype, unit, told, readers, ray_address)
+            elsewhere = cluster(source.load, data, out, request, dtype, unit, told, readers, ray_address, draft)
         elif executor != "local" or ray_address is not None:
             raise UsageError(f"--executor {executor}: local or ray, which may have a --ray-address")
         begun.work(share, stop, bar, retry_failed=retry_failed, readers=readers, elsewhere=elsewhere)

@@ -301,6 +301,16 @@ class Preprocess:
         short, least = self.resize, min(whole)
         return tuple(short if side == least else int(short * side / least) for side in whole)
 
+    def coarsest(self, height: int, width: int) -> tuple[int, int]:
+        """The least size, twice the resized picture's on each side, at which a picture of that size may be decoded
+        instead, nearly without a difference; its own where it is smaller than that.
+
+        >>> Preprocess(size=(224, 224), resize=256).coarsest(3000, 4000)
+        (512, 682)
+        """
+        rows, columns = self._resized_size(height, width)
+        return min(2 * rows, height), min(2 * columns, width)
+
     def as_is(self) -> Preprocess:
         """The same for pictures that are inputs already: nothing is resized, cropped or padded."""
         return replace(self, size=None, resize=None, mode="crop")

@@ -320,3 +320,61 @@ def test_a_file_is_no_place_for_a_run(model: Model, photos: Path, tmp_path: Path
         seewhy.run(model, photos, tmp_path / "file")
     with pytest.raises(StoreError, match=r"no run in .*nothing: there is no manifest.json"):
         seewhy.open_run(tmp_path / "nothing")
+
+
+def _large(folder: Path) -> Path:
+    """JPEGs that are many times the input's size."""
+    folder.mkdir()
+    rng = np.random.default_rng(5)
+    for n in range(5):
+        coarse = Image.fromarray(rng.integers(0, 256, (5, 6, 3), dtype=np.uint8)).resize((240, 200))
+        coarse.save(folder / f"{n}.jpg", quality=95, exif=_turned() if n == 4 else b"")
+    return folder
+
+
+def _turned() -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return exif
+
+
+def test_large_jpegs_are_decoded_small(model: Model, tmp_path: Path) -> None:
+    from seewhy.models import read_image
+
+    photos = _large(tmp_path / "photos")
+    ours = model.preprocess
+    assert isinstance(ours, seewhy.Preprocess)
+    for path in photos.iterdir():
+        whole, small = read_image(path), read_image(path, ours.coarsest)
+        turned = path.name == "4.jpg"
+        assert whole.pixels.size == ((200, 240) if turned else (240, 200))
+        assert small.pixels.size == ((50, 60) if turned else (60, 50))  # a quarter: an eighth would be less than 32
+        apart = ours(whole.pixels) - ours(small.pixels)
+        assert float(apart.square().mean().sqrt() / ours(whole.pixels).std()) < 0.05
+    run = seewhy.run(model, photos, tmp_path / "draft", "saliency", 1, unit=_UNIT, prepare=False)
+    fine = seewhy.run(model, photos, tmp_path / "fine", "saliency", 1, unit=_UNIT, prepare=False, draft=False)
+    assert run.manifest.taken["draft"]
+    assert 0 < run.manifest.taken["draft_moves"] < 0.05
+    assert not fine.manifest.taken["draft"]
+    for n in range(5):
+        own = seewhy.explain(model, str(photos / f"{n}.jpg"), "saliency", 1, prepare=False)
+        np.testing.assert_allclose(fine.map(n), own.values, rtol=1e-5, atol=1e-7)
+        assert 0 < abs(run[n].score - own.score) < 0.02
+
+
+def test_what_changes_an_answer_is_not_decoded_small(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from seewhy.api.data_sets.asker import Asker
+
+    counted = iter(range(2))
+    monkeypatch.setattr(Asker, "_answers", lambda self, items: [next(counted)] * len(items))
+    run = seewhy.run(model, _large(tmp_path / "photos"), tmp_path / "out", unit=_UNIT, prepare=False)
+    assert not run.manifest.taken["draft"]
+    assert run.manifest.taken["draft_moves"] > 0
+
+
+def test_small_pictures_prove_nothing_of_large_ones(model: Model, photos: Path, tmp_path: Path) -> None:
+    run = seewhy.run(model, photos, tmp_path / "out", unit=_UNIT, prepare=False)
+    assert not run.manifest.taken["draft"]
+    assert run.manifest.taken["draft_moves"] == 0

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from seewhy.api.answered.predictions import predict_items
 from seewhy.api.asked.plan import Plan
 from seewhy.api.asked.request import Request
 from seewhy.api.explaining import batches, run_plan
@@ -18,7 +19,7 @@ from seewhy.explanation import Explanation
 from seewhy.models import Model, Photo, Preprocess
 from seewhy.runs.reading import Opened
 from seewhy.runs.results import EntryDone, Result
-from seewhy.runs.sources import Entry
+from seewhy.runs.sources import Entry, Source
 
 __all__ = ["TRUTH", "Asker"]
 
@@ -35,6 +36,8 @@ class Asker:
         #: with a class in the place of each picture's own, which is not known before it is read
         self.plan = Plan.make(model, replace(request, target=0) if self._truth else request)
         self.request = request
+        #: whether large JPEGs are decoded at a fraction of their size
+        self.draft = False
         self._classes: dict[str, int | None] = {}
 
     @property
@@ -45,7 +48,7 @@ class Asker:
 
     def read(self, entry: Entry, raw: bytes | Path | Photo) -> Item:
         """The input of one picture, without what only drawings need. Raises `ImageError`, `UsageError`."""
-        return read_lean(self.model, raw, entry.name)
+        return read_lean(self.model, raw, entry.name, coarse=self.draft)
 
     def explain(self, opened: Sequence[Opened]) -> list[EntryDone]:
         """What is found of each input."""
@@ -75,6 +78,21 @@ class Asker:
     def going(self, together: int) -> None:
         """Have so many images go through the network together from now on."""
         self.plan = replace(self.plan, settings=replace(self.plan.settings, together=together))
+
+    def try_draft(self, opened: Sequence[Opened], source: Source) -> float:
+        """Decode large JPEGs at a fraction of their size from now on, if that changes none of the top classes of those
+        among ``opened``; gives how far it moves their inputs, as a share of their own spread. It stays as it is for a
+        network without classes, and where none of the pictures is large."""
+        self.draft = True
+        again = [self.read(each.entry, source.read(each.entry)) for each in opened]
+        moved = [_moved(each.input, other) for each, other in zip(opened, again, strict=True)]
+        fine = self._answers([each.input for each in opened])
+        self.draft = max(moved, default=0.0) > 0 and None not in fine and fine == self._answers(again)
+        return max(moved, default=0.0)
+
+    def _answers(self, items: Sequence[Item]) -> list[int | None]:
+        """The top class of each, None where the network has none."""
+        return [None if each.prediction is None else each.prediction.index for each in predict_items(self.model, items)]
 
     def room(self, opened: Sequence[Opened], most: int) -> int:
         """How many images like these fit into memory together, up to ``most``: measured, of a question that was asked
@@ -109,6 +127,13 @@ class Asker:
     def take_over(self, item: Item, choices: dict[str, Any]) -> None:
         """Have what was measured elsewhere hold here."""
         take_over(self.plan.network, self.plan.network.like(item.tensor), choices)
+
+
+def _moved(one: Item, other: Item) -> float:
+    """The root mean square of the difference of two inputs, as a share of the first one's standard deviation."""
+    if one.tensor.shape != other.tensor.shape:
+        return float("inf")
+    return float((one.tensor - other.tensor).square().mean().sqrt() / one.tensor.std().clamp(min=1e-12))
 
 
 def _result(explanation: Explanation) -> Result:

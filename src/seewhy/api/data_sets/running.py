@@ -69,6 +69,7 @@ def run(
     images: str | Path | None = None,
     frames: int | None = None,
     every: int | None = None,
+    draft: bool = True,
     prepare: bool | str = "auto",
     memory: int | None = None,
     executor: str = "local",
@@ -91,6 +92,9 @@ def run(
     ends early, after a unit, when ``max_hours`` are over or ``stop`` says so. ``readers`` threads read ahead.
     ``executor="ray"`` has workers of Ray do the units, on the cluster at ``ray_address`` or in processes of this
     machine.
+
+    JPEGs that are twice as large as the input needs, or more, are decoded at a half, a quarter or an eighth of their
+    size (``draft``), if that changes none of the first pictures' top classes; the manifest says how far inputs move.
 
     Maps are at the resolution they were computed in, ``"float32"`` or ``"float16"``. Their bytes are the same
     whatever was interrupted, whoever did which unit: what decides them (threads, pieces, steps of prepared programs,
@@ -118,13 +122,13 @@ def run(
         if value is not None
     }
     request = _request(method, target, layer, asked, settings)
-    begun = begin(taken(model), source, out, request, dtype=dtype, unit=unit, told=told)
+    begun = begin(taken(model), source, out, request, dtype=dtype, unit=unit, draft=draft, told=told)
     ends = stop or Stop()
     if max_hours is not None:
         ends.deadline = min(ends.deadline, time.monotonic() + 3600 * max_hours)
     elsewhere = None
     if executor == "ray":
-        elsewhere = cluster(lambda: taken(model), source, out, request, dtype, unit, told, readers, ray_address)
+        elsewhere = cluster(lambda: taken(model), source, out, request, dtype, unit, told, readers, ray_address, draft)
     elif executor != "local" or ray_address is not None:
         raise UsageError(f"executor={executor!r}: 'local' or 'ray', which may have a ray_address=")
     begun.work(units, ends, watched(progress), retry_failed=retry_failed, readers=readers, elsewhere=elsewhere)
@@ -278,6 +282,7 @@ def begin(
     *,
     dtype: str = "float32",
     unit: int = UNIT,
+    draft: bool = True,
     told: Mapping[str, Any] | None = None,
 ) -> Begun:
     """The run in ``out``, begun now if there is none; with everything that was measured taken over if there is.
@@ -288,7 +293,7 @@ def begin(
     _check(dtype, unit)
     store, found = store_at(out), open_source(str(source), **(told or {}))
     settings = replace(request.settings, memory=request.settings.memory or DEFAULT_BYTES)
-    return _begun(model, replace(request, settings=settings), store, found, dtype, unit)
+    return _begun(model, replace(request, settings=settings), store, found, dtype, unit, draft=draft)
 
 
 def cluster(
@@ -301,12 +306,13 @@ def cluster(
     told: Mapping[str, Any],
     readers: int,
     address: str | None,
+    draft: bool,
 ) -> Elsewhere:
     """What has a run's units done by workers of Ray, each of which ``load`` gives a model."""
     from seewhy.runs.ray_ import Worker, on_ray
 
     def worker() -> Worker:
-        begun = begin(load(), source, out, request, dtype=dtype, unit=unit, told=told)
+        begun = begin(load(), source, out, request, dtype=dtype, unit=unit, draft=draft, told=told)
 
         def do(numbers: Sequence[int]) -> int:
             begun.do(numbers, Stop(), lambda entries: None, readers)
@@ -317,7 +323,9 @@ def cluster(
     return lambda numbers, ends, tell, threads: on_ray(worker, numbers, ends, tell, threads=threads, address=address)
 
 
-def _begun(model: Model, request: Request, store: Store, source: Source, dtype: str, unit: int) -> Begun:
+def _begun(
+    model: Model, request: Request, store: Store, source: Source, dtype: str, unit: int, *, draft: bool
+) -> Begun:
     earlier = Manifest.of(store) if store.size(FILE) >= 0 else None
     listed = write_listing(source, store) if earlier is None else digest_of(source)
     sized = Asker(model, replace(request, settings=replace(request.settings, prepare=False))).one_size
@@ -334,12 +342,13 @@ def _begun(model: Model, request: Request, store: Store, source: Source, dtype: 
         "dtype": dtype,
         "prepare": str(prepare),
         "memory": request.settings.memory,
+        "draft": draft,
     }
     mine = Manifest(listed.count, unit, asked, {})
     if earlier is not None:
         mine.check(earlier, store.place)
         return Begun(asker, store, source, earlier, _warm(asker, source, Listing(store), earlier.taken)[1])
-    measured, first = _warm(asker, source, Listing(store), None)
+    measured, first = _warm(asker, source, Listing(store), None, draft=draft)
     measured |= {"source": source.spec, "kind": source.kind}
     manifest = replace(mine, taken=measured).begin(store)
     if manifest.taken != measured:  # somebody began the same at the same time, and was first
@@ -348,7 +357,7 @@ def _begun(model: Model, request: Request, store: Store, source: Source, dtype: 
 
 
 def _warm(
-    asker: Asker, source: Source, listing: Listing, known: Mapping[str, Any] | None
+    asker: Asker, source: Source, listing: Listing, known: Mapping[str, Any] | None, *, draft: bool = False
 ) -> tuple[dict[str, Any], list[Opened]]:
     """Ask the question of the first pictures, so that everything that is found out once (the layer, what its grid is,
     programs) is found out on the same ones in every process; gives what was measured, which is what is ``known`` where
@@ -362,9 +371,11 @@ def _warm(
         some = list(islice((each for each in opened if not each.reason), _WARM))
     if known is not None:
         torch.set_num_threads(known["threads"])
+        asker.draft = known["draft"]
         if some:
             asker.take_over(some[0].input, known["choices"])
     try:
+        moved = asker.try_draft(some, source) if draft else 0.0
         asker.going(known["together"] if known is not None else _AT_FIRST)
         asker.explain(some)
         if known is not None:
@@ -373,6 +384,7 @@ def _warm(
         asker.going(together)
         asker.explain(some)  # in batches as they will be: programs may be others for one image than for several
         choices = asker.choices(some[0].input) if some else {}
-        return {"threads": before, "choices": choices, "together": together}, some
+        found = {"threads": before, "choices": choices, "together": together}
+        return found | {"draft": asker.draft, "draft_moves": moved}, some
     finally:
         torch.set_num_threads(before)

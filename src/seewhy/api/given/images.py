@@ -18,6 +18,7 @@ from seewhy.core.network.inputs import Explained, Inputs
 from seewhy.errors import UsageError
 from seewhy.explanation import Scan
 from seewhy.models import Model, Photo, Preprocess, Volume, is_scan, read_image, read_image_bytes, read_volume
+from seewhy.models.images import Coarse
 from seewhy.models.input_shape import intake
 
 #: the share of a photo that a crop may cut away without a word
@@ -191,16 +192,19 @@ def _picture(model: Model, image: Any, name: str = "") -> Item:
     return Item(tensor, view, photo.name or name, True, tuple(notes), own, window)
 
 
-def read_lean(model: Model, given: bytes | Path | Photo, name: str) -> Item:
+def read_lean(model: Model, given: bytes | Path | Photo, name: str, *, coarse: bool = False) -> Item:
     """One picture, or volume, as an input alone, without what only drawings of it need.
 
-    ``given`` is a file, what is in one, or a picture. Raises `ImageError` for what cannot be read, and `UsageError` for
+    ``given`` is a file, what is in one, or a picture; ``coarse`` has large JPEGs decoded at a fraction of their size,
+    which is nearly the same (`Preprocess.coarsest`). Raises `ImageError` for what cannot be read, and `UsageError` for
     what is invalid.
     """
     if isinstance(given, Path) and is_scan(given):
         return replace(_volume(model, given), scan=None)
-    photo = model.as_bands(_photo(given, name))
-    ours, odd = model.preprocess, photo.measured is not None or photo.bands is not None
+    ours = model.preprocess
+    least = ours.coarsest if coarse and isinstance(ours, Preprocess) else None
+    photo = model.as_bands(_photo(given, name, least))
+    odd = photo.measured is not None or photo.bands is not None
     if odd or not isinstance(ours, Preprocess) or ours.channels not in (1, 3):
         return replace(_picture(model, photo, name), view=None, photo=None)
     height, width = photo.pixels.height, photo.pixels.width
@@ -209,10 +213,10 @@ def read_lean(model: Model, given: bytes | Path | Photo, name: str) -> Item:
     return Item(ours(photo.pixels), None, name, True, tuple(notes))
 
 
-def _photo(given: bytes | Path | Photo, name: str) -> Photo:
+def _photo(given: bytes | Path | Photo, name: str, coarse: Coarse | None) -> Photo:
     if isinstance(given, bytes):
-        return read_image_bytes(given, name)
-    return read_image(given) if isinstance(given, Path) else given
+        return read_image_bytes(given, name, coarse)
+    return read_image(given, coarse) if isinstance(given, Path) else given
 
 
 def _seen(lost: float) -> str:
