@@ -13,8 +13,9 @@ from seewhy.runs.work import Stop
 
 __all__ = ["Worker", "on_ray"]
 
-#: nothing is told to anybody, and no page is served, unless the environment asks for it; Ray reads this on import
-_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DATA_DISABLE_PROGRESS_BARS": "1", "RAY_DEDUP_LOGS": "1"}
+#: nothing is told to anybody unless the environment asks for it, and workers run like other processes (they would give
+#: way to everything else on the machine); Ray reads this on import
+_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DATA_DISABLE_PROGRESS_BARS": "1", "RAY_worker_niceness": "0"}
 
 
 #: units that a worker is given at a time, at most: it reads ahead from one to the next

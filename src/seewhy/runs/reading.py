@@ -9,13 +9,16 @@ from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from seewhy.errors import ImageError, UsageError
 from seewhy.models import Photo
 from seewhy.runs.sources import Entry, Source
 
-__all__ = ["Opened", "read_ahead"]
+__all__ = ["Opened", "in_order", "read_ahead"]
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 Open = Callable[[Entry, bytes | Path | Photo], Any]
 
@@ -31,13 +34,29 @@ class Opened:
     reason: str = ""
 
 
+def in_order(items: Iterable[T], do: Callable[[T], R], *, threads: int, ahead: int) -> Generator[R]:
+    """What ``do`` makes of each of ``items``, in their order; up to ``ahead`` of them are done, or being done, by
+    ``threads`` while whoever asked is at work. What ``do`` raises is raised where its result would have come."""
+    waiting: deque[Future[R]] = deque()
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="seewhy-reader")
+    try:
+        for item in items:
+            waiting.append(pool.submit(do, item))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
 def read_ahead(
     entries: Iterable[tuple[int, Entry]], source: Source, open_: Open, *, threads: int, ahead: int
 ) -> Generator[Opened]:
-    """``entries`` with their inputs, in order; up to ``ahead`` of them are read, or being read, by ``threads`` while
-    whoever asked is at work."""
+    """``entries`` with their inputs, in order, read ahead."""
 
-    def opened(row: int, entry: Entry) -> Opened:
+    def opened(numbered: tuple[int, Entry]) -> Opened:
+        row, entry = numbered
         try:
             raw = source.read(entry)
             digest = _digest(raw)
@@ -47,17 +66,7 @@ def read_ahead(
         except OSError as error:  # a file that went meanwhile, a store that does not answer
             return Opened(row, entry, reason=f"cannot read {entry.name!r}: {error}")
 
-    waiting: deque[Future[Opened]] = deque()
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="seewhy-reader")
-    try:
-        for row, entry in entries:
-            waiting.append(pool.submit(opened, row, entry))
-            if len(waiting) > ahead:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    return in_order(entries, opened, threads=threads, ahead=ahead)
 
 
 def _digest(raw: bytes | Path | Photo) -> str:

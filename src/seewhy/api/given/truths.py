@@ -4,7 +4,9 @@ truths; runs no network."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,12 @@ from seewhy.api.given.folders import labelled
 from seewhy.api.given.images import Item, read_items
 from seewhy.errors import ImageError, UsageError
 from seewhy.models import Model
+from seewhy.runs.reading import in_order
 
 __all__ = ["Known", "known_truths"]
 
-#: photos read before they are answered: pictures are large, numbers are not
-_AT_ONCE = 64
+#: photos read before they are answered: pictures are large, numbers are not; and threads that read them
+_AT_ONCE, _READERS = 64, 2
 
 
 @dataclass
@@ -33,25 +36,32 @@ class Known:
     def batches(self) -> Iterator[tuple[list[Item], list[str], list[int]]]:
         """Inputs with their names and classes, a few at a time. Raises `UsageError` at the end if there were none."""
         some = 0
-        for start in range(0, len(self.source), _AT_ONCE):
-            items, names, true = list[Item](), list[str](), list[int]()
-            several = zip(self.source[start:][:_AT_ONCE], self.truths[start:], strict=False)
-            for number, (one, truth) in enumerate(several, start):
-                try:
-                    (item,), _ = read_items(self.model, one)
-                except ImageError as error:
-                    self.failed.append(str(error))
-                    continue
-                items.append(item)
-                names.append(str(one) if isinstance(one, str | Path) else item.name or f"image {number}")
-                true.append(truth)
-            if items:
-                yield items, names, true
-            some += len(items)
-            if self.progress is not None:
-                self.progress("photos", min(start + _AT_ONCE, len(self.source)), len(self.source))
+        with closing(in_order(self.source, self._read, threads=_READERS, ahead=_AT_ONCE)) as read:
+            for start in range(0, len(self.source), _AT_ONCE):
+                items, names, true = list[Item](), list[str](), list[int]()
+                for number, item in enumerate(islice(read, _AT_ONCE), start):
+                    if isinstance(item, ImageError):
+                        self.failed.append(str(item))
+                        continue
+                    one = self.source[number]
+                    items.append(item)
+                    names.append(str(one) if isinstance(one, str | Path) else item.name or f"image {number}")
+                    true.append(self.truths[number])
+                if items:
+                    yield items, names, true
+                some += len(items)
+                if self.progress is not None:
+                    self.progress("photos", min(start + _AT_ONCE, len(self.source)), len(self.source))
         if not some:
             raise UsageError(f"none of the {len(self.source)} photos can be read")
+
+    def _read(self, one: Any) -> Item | ImageError:
+        """One image, or why it cannot be read."""
+        try:
+            (item,), _ = read_items(self.model, one)
+        except ImageError as error:
+            return error
+        return item
 
 
 def known_truths(
