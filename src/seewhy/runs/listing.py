@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Self
 
 from seewhy.errors import StoreError, UsageError
 from seewhy.runs.parquet import arrow_of
@@ -85,7 +85,7 @@ def _passed(source: Source, keep: Any) -> Listed:
 
 
 class Listing:
-    """Entries by number, read from where a run has them."""
+    """Entries by number, read from where a run has them, as long as the context lasts."""
 
     def __init__(self, store: Store) -> None:
         _, parquet = arrow_of()
@@ -94,6 +94,12 @@ class Listing:
             raise StoreError(f"no file {FILE!r} in {store.place}: this is no run, or one whose listing is gone")
         self._file = parquet.ParquetFile(path if path is not None else io.BytesIO(store.read(FILE)))
         self._group = lru_cache(_KEPT)(self._read)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._file.close()
 
     def __len__(self) -> int:
         return int(self._file.metadata.num_rows)

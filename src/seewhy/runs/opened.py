@@ -79,6 +79,22 @@ class Run:
                 "a DataFrame takes pandas: pip install pandas; table() gives the same by pyarrow"
             ) from None
 
+    def to_datasets(self) -> Any:
+        """The index with the maps, as a Hugging Face `datasets.Dataset`: a column ``map`` beside those of the index,
+        float32, flat (``shape`` says how it is to be laid), None where there is none. Held in memory.
+
+        Raises `UsageError` where datasets is missing.
+        """
+        try:
+            import datasets
+        except ImportError:
+            raise UsageError("a Dataset takes datasets: pip install 'seewhy[datasets]'") from None
+        arrow, _ = arrow_of()
+        table = self.table()
+        status = table.column("status").to_pylist()
+        maps = [None if each == "failed" else self.map(n).ravel() for n, each in enumerate(status)]
+        return datasets.Dataset(table.append_column("map", arrow.array(maps, arrow.list_(arrow.float32()))))
+
     def row(self, number: int) -> dict[str, Any]:
         """One row of the index. Raises `UsageError` for a number that there is not."""
         marker, at = self._where(number)

@@ -378,3 +378,56 @@ def test_small_pictures_prove_nothing_of_large_ones(model: Model, photos: Path, 
     run = seewhy.run(model, photos, tmp_path / "out", unit=_UNIT, prepare=False)
     assert not run.manifest.taken["draft"]
     assert run.manifest.taken["draft_moves"] == 0
+
+
+def test_results_open_elsewhere(model: Model, photos: Path, tmp_path: Path) -> None:
+    (photos / "dog" / "broken.png").write_bytes(b"no picture")
+    out = tmp_path / "out"
+    run = seewhy.run(model, photos, out, ["grad-cam", "saliency"], unit=_UNIT, prepare=False)
+    rows = run.table().to_pylist()
+    frame = pytest.importorskip("pandas") and run.to_pandas()
+    assert frame.groupby("method")["score"].count().to_dict() == {"grad-cam": 11, "saliency": 11}
+    duckdb = pytest.importorskip("duckdb")
+    read = f"SELECT status, count(*) FROM read_parquet('{out}/index/*.parquet') GROUP BY status ORDER BY status"
+    assert duckdb.sql(read).fetchall() == [("failed", 1), ("ok", 22)]
+    pytest.importorskip("datasets")
+    data = run.to_datasets()
+    assert len(data) == len(rows) == 23
+    for n, each in enumerate(data):
+        if each["status"] == "failed":
+            assert each["map"] is None
+        else:
+            np.testing.assert_array_equal(np.float32(each["map"]).reshape(each["shape"]), run.map(n))
+
+
+@pytest.mark.slow
+def test_two_at_once_do_no_harm(tmp_path: Path) -> None:
+    photos, out = _photos(tmp_path / "photos", 40), tmp_path / "out"
+    children = [
+        subprocess.Popen([sys.executable, "-c", _CHILD, str(photos), str(place)])
+        for place in (tmp_path / "alone", out, out)
+    ]
+    assert [child.wait() for child in children] == [0, 0, 0]
+    assert _content(out) == _content(tmp_path / "alone")
+    assert len(seewhy.open_run(out)) == 80
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="a small disk is made by root alone")
+def test_a_full_disk(model: Model, photos: Path, tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(small)], check=False).returncode:
+        pytest.skip("nothing may be mounted here")
+    try:
+        with pytest.raises(StoreError, match=r"cannot write '.*' in .*small/run: there is no room left"):
+            seewhy.run(model, photos, small / "run", "saliency", unit=2, prepare=False, reduce="none")
+        done = Units(LocalStore(small / "run"))
+        assert all(map(done.sound, done.markers()))
+        subprocess.run(["mount", "-o", "remount,size=4m", str(small)], check=True)
+        run = seewhy.run(model, photos, small / "run", "saliency", unit=2, prepare=False, reduce="none")
+        assert run.complete
+        right = seewhy.run(model, photos, tmp_path / "right", "saliency", unit=2, prepare=False, reduce="none")
+        assert len(right) == len(run)
+        assert _content(small / "run") == _content(tmp_path / "right")
+    finally:
+        subprocess.run(["umount", str(small)], check=True)

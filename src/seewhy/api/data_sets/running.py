@@ -227,11 +227,11 @@ class Begun:
 
     def do(self, numbers: Sequence[int], ends: Stop, tell: Callable[[int], None], readers: int) -> None:
         """Do units in this process."""
-        work = Work(
-            self.store, self.manifest, Listing(self.store), self.source, self.asker.read, self.asker.explain,
-            self.manifest.asked["dtype"], readers,
-        )  # fmt: skip
-        with self._pinned():
+        with self._pinned(), Listing(self.store) as listing:
+            work = Work(
+                self.store, self.manifest, listing, self.source, self.asker.read, self.asker.explain,
+                self.manifest.asked["dtype"], readers,
+            )  # fmt: skip
             work_through(work, numbers, ends, lambda marker: tell(marker.entries))
 
     def _pictures(self, unit: int) -> int:
@@ -347,17 +347,17 @@ def _begun(
     mine = Manifest(listed.count, unit, asked, {})
     if earlier is not None:
         mine.check(earlier, store.place)
-        return Begun(asker, store, source, earlier, _warm(asker, source, Listing(store), earlier.taken)[1])
-    measured, first = _warm(asker, source, Listing(store), None, draft=draft)
+        return Begun(asker, store, source, earlier, _warm(asker, source, store, earlier.taken)[1])
+    measured, first = _warm(asker, source, store, None, draft=draft)
     measured |= {"source": source.spec, "kind": source.kind}
     manifest = replace(mine, taken=measured).begin(store)
     if manifest.taken != measured:  # somebody began the same at the same time, and was first
-        _warm(asker, source, Listing(store), manifest.taken)
+        _warm(asker, source, store, manifest.taken)
     return Begun(asker, store, source, manifest, first)
 
 
 def _warm(
-    asker: Asker, source: Source, listing: Listing, known: Mapping[str, Any] | None, *, draft: bool = False
+    asker: Asker, source: Source, store: Store, known: Mapping[str, Any] | None, *, draft: bool = False
 ) -> tuple[dict[str, Any], list[Opened]]:
     """Ask the question of the first pictures, so that everything that is found out once (the layer, what its grid is,
     programs) is found out on the same ones in every process; gives what was measured, which is what is ``known`` where
@@ -365,7 +365,8 @@ def _warm(
 
     Raises what is wrong with the question.
     """
-    first = list(enumerate(listing.between(0, _TRIED)))
+    with Listing(store) as listing:
+        first = list(enumerate(listing.between(0, _TRIED)))
     before = torch.get_num_threads()
     with closing(read_ahead(first, source, asker.read, threads=1, ahead=1)) as opened:
         some = list(islice((each for each in opened if not each.reason), _WARM))
