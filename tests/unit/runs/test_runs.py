@@ -430,4 +430,34 @@ def test_a_full_disk(model: Model, photos: Path, tmp_path: Path) -> None:
         assert len(right) == len(run)
         assert _content(small / "run") == _content(tmp_path / "right")
     finally:
-        subprocess.run(["umount", str(small)], check=True)
+        subprocess.run(["umount", "--lazy", str(small)], check=True)
+
+
+def test_every_size_is_looked_at_in_each_unit(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the first picture of a size says of a layer would else depend on which units a process has done before."""
+    from seewhy.core.layers import choice
+
+    with torch.random.fork_rng([]):
+        torch.manual_seed(2)
+        net = nn.Sequential(
+            nn.Conv2d(3, 6, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 3)
+        ).eval()
+    model = seewhy.wrap(net, preprocess=seewhy.Preprocess((9, 9), None, "squash", (0.5,) * 3, (0.5,) * 3).as_is())
+    proved, keep = list[tuple[int, ...]](), choice.Chooser.keep
+
+    def counted(self: Any, size: tuple[int, ...], proofs: Any) -> None:
+        proved.append(size)
+        keep(self, size, proofs)
+
+    monkeypatch.setattr(choice.Chooser, "keep", counted)
+    whole = seewhy.run(model, photos, tmp_path / "whole", unit=_UNIT)
+    assert whole.manifest.asked["prepare"] == "False"
+    assert [row["size"] for row in whole.table(["size"]).to_pylist()] == [
+        [20 + n, 24] for n in (0, 3, 6, 9, 1, 4, 7, 10, 2, 5, 8)
+    ]
+    at_first = len(proved)
+    assert seewhy.run(model, photos, tmp_path / "part", unit=_UNIT, units=range(1, 2)).failed == 0
+    assert len(proved) - at_first > 4  # those of the first pictures, and all of this unit
+    assert set(_content(tmp_path / "part").items()) < set(_content(tmp_path / "whole").items())
+    with pytest.raises(UsageError, match=r"pictures of many sizes go into this model"):
+        seewhy.run(model, photos, tmp_path / "other", unit=_UNIT, prepare=True)

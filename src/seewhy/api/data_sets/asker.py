@@ -14,6 +14,7 @@ from seewhy.api.asked.request import Request
 from seewhy.api.explaining import batches, run_plan
 from seewhy.api.given.images import Item, read_lean
 from seewhy.core.compile.choices import choices_of, take_over
+from seewhy.core.layers.choice import forget
 from seewhy.errors import UnknownName, UsageError
 from seewhy.explanation import Explanation
 from seewhy.models import Model, Photo, Preprocess
@@ -52,6 +53,8 @@ class Asker:
 
     def explain(self, opened: Sequence[Opened]) -> list[EntryDone]:
         """What is found of each input."""
+        if not self.one_size:  # each size is looked at by its first picture: of this unit, whoever does it
+            forget(self.plan.network)
         truths = [self._class_of(each.entry) for each in opened]
         known = [n for n, truth in enumerate(truths) if truth is not None or not self._truth]
         wanted = self.plan.wanted.of_each(len(known))

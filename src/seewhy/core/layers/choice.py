@@ -33,6 +33,7 @@ __all__ = [
     "check_positions",
     "check_reached",
     "choose",
+    "forget",
     "proofs_of",
     "prove_places",
     "prove_tokens",
@@ -49,6 +50,12 @@ def proofs_of(network: Network, size: tuple[int, ...]) -> dict[str, Proof | None
     """What pictures of this size have said of places of ``network``, as long as it has the same parts; None for a place
     without a grid."""
     return {} if network.root is None else _known(network, _state(network, network.makeup, size))
+
+
+def forget(network: Network) -> None:
+    """Let pictures say anew where ``network`` is to be looked at, and what the grids there are."""
+    _chosen.pop(network.key, None)
+    _proofs.pop(network.key, None)
 
 
 def _known(network: Network, state: tuple[object, ...]) -> dict[str, Proof | None]:
