@@ -178,9 +178,11 @@ _imposed: WeakKeyDictionary[Any, dict[Hashable, tuple[_AllSteps, dict[str, Piece
 
 def impose(network: Network, x: Tensor, steps: _AllSteps, pieces: dict[str, Pieces]) -> None:
     """Have programs of ``network`` for inputs like ``x`` [C, *size] take these ``steps`` and go in these ``pieces``, as
-    far as they are said; what was prepared before is forgotten."""
+    far as they are said; what was prepared otherwise before is forgotten."""
     _imposed.setdefault(network.key, {})[_key(x)] = steps, pieces
-    _prepared.get(network.key, {}).pop(_key(x), None)
+    known = prepared_shape(network, x)
+    if known is not None and (known.steps, known.pieces) != (steps, pieces):
+        del _prepared[network.key][_key(x)]
 
 
 class Preparer:
