@@ -39,10 +39,11 @@ def take_over(network: Network, x: Tensor, choices: Mapping[str, Any]) -> None:
     """Have ``choices`` hold for ``network`` and inputs like ``x`` from now on, in the place of measurements."""
     if not choices:
         return
-    for out, inner, size, threads, yes in choices["tiles"]:
-        decided[out, inner, (size[0], size[1], size[2]), threads] = yes
+    tiles = {(out, inner, (b, h, w), threads): yes for out, inner, (b, h, w), threads, yes in choices["tiles"]}
+    anew = any(decided.get(key, yes) != yes for key, yes in tiles.items())
+    decided.update(tiles)
     steps = {
         (name.removesuffix(f", {_ALONE}"), name.endswith(_ALONE)): None if given is None else Steps(*given)
         for name, given in choices["steps"].items()
     }
-    impose(network, x, steps, {kind: Pieces(*given) for kind, given in choices["pieces"].items()})
+    impose(network, x, steps, {kind: Pieces(*given) for kind, given in choices["pieces"].items()}, anew=anew)

@@ -176,12 +176,12 @@ def prepared_shape(network: Network, x: Tensor) -> PreparedShape | None:
 _imposed: WeakKeyDictionary[Any, dict[Hashable, tuple[_AllSteps, dict[str, Pieces]]]] = WeakKeyDictionary()
 
 
-def impose(network: Network, x: Tensor, steps: _AllSteps, pieces: dict[str, Pieces]) -> None:
+def impose(network: Network, x: Tensor, steps: _AllSteps, pieces: dict[str, Pieces], *, anew: bool) -> None:
     """Have programs of ``network`` for inputs like ``x`` [C, *size] take these ``steps`` and go in these ``pieces``, as
-    far as they are said; what was prepared otherwise before is forgotten."""
+    far as they are said; what was prepared otherwise before is forgotten, and with ``anew`` whatever was."""
     _imposed.setdefault(network.key, {})[_key(x)] = steps, pieces
     known = prepared_shape(network, x)
-    if known is not None and (known.steps, known.pieces) != (steps, pieces):
+    if known is not None and (anew or (known.steps, known.pieces) != (steps, pieces)):
         del _prepared[network.key][_key(x)]
 
 
