@@ -168,21 +168,21 @@ def kernel_shap(probe: Probe) -> np.ndarray:
 
 def _enlarged(grid: np.ndarray, at: Sequence[int], size: Sequence[int]) -> np.ndarray:
     """A grid enlarged to cells + 1 cells of the image's, cut out at ``at``."""
-    sides = [math.ceil(n / len(grid)) for n in size]
-    large = bilinear(grid, *((len(grid) + 1) * side for side in sides))
+    sides = [math.ceil(n / cells) for n, cells in zip(size, grid.shape, strict=True)]
+    large = bilinear(grid, *((cells + 1) * side for cells, side in zip(grid.shape, sides, strict=True)))
     return large[at[0] : at[0] + size[0], at[1] : at[1] + size[1]]
 
 
-def _binned(mask: np.ndarray, bins: int) -> np.ndarray:
-    """Means over ``bins`` stretches a side, which overlap where they do not divide the image."""
-    height, width = mask.shape
+def _binned(mask: np.ndarray, bins: Sequence[int]) -> np.ndarray:
+    """Means over ``bins`` stretches of each axis, which overlap where they do not divide the image."""
+    (height, width), (down, across) = mask.shape, bins
     return np.array(
         [
             mask[
-                i * height // bins : -(-(i + 1) * height // bins), j * width // bins : -(-(j + 1) * width // bins)
+                i * height // down : -(-(i + 1) * height // down), j * width // across : -(-(j + 1) * width // across)
             ].mean()
-            for i in range(bins)
-            for j in range(bins)
+            for i in range(down)
+            for j in range(across)
         ]
     )
 
@@ -200,12 +200,13 @@ def d_rise(probe: Probe) -> np.ndarray:
 def covariance(probe: Probe, score: Callable[[torch.Tensor], float]) -> np.ndarray:
     """RISE's map of any ``score`` of a picture [1, C, H, W]."""
     size = tuple(probe.x.shape[2:])
-    n, cells, p = probe.parameters["n"], probe.parameters["cells"], probe.parameters.get("p", 0.5)
-    sides, paired, bins = [math.ceil(each / cells) for each in size], p == 0.5, cells + 1
+    n, cells, p = probe.parameters["n"], _pair(probe.parameters["cells"]), probe.parameters.get("p", 0.5)
+    sides, paired = [math.ceil(each / k) for each, k in zip(size, cells, strict=True)], p == 0.5
+    places, bins = math.prod(cells), [k + 1 for k in cells]
     features, away, scores = [], [], []
     for index in range(n // 2 if paired else n):
-        drawn = _uniform(probe, index, "rise", cells * cells + 2)
-        grid = (drawn[:-2] < p).astype(float).reshape(cells, cells)
+        drawn = _uniform(probe, index, "rise", places + 2)
+        grid = (drawn[:-2] < p).astype(float).reshape(cells)
         mask = _enlarged(grid, [int(drawn[-2 + a] * sides[a]) for a in range(2)], size)
         away.append(mask - p)
         features.append(np.append(_binned(mask - p, bins), [] if paired else [1.0]))
@@ -213,12 +214,12 @@ def covariance(probe: Probe, score: Callable[[torch.Tensor], float]) -> np.ndarr
         scores.append((own - score(_seen(probe, 1 - mask))) / 2 if paired else own - score(probe.x))
     covariance, variance = np.zeros((len(features[0]), *size)), 0.0
     shifts = list(itertools.product(range(sides[0]), range(sides[1])))
-    for at, cell in itertools.product(shifts, range(cells * cells)):
-        alone = _enlarged(np.eye(cells * cells)[cell].reshape(cells, cells), at, size)
+    for at, cell in itertools.product(shifts, range(places)):
+        alone = _enlarged(np.eye(places)[cell].reshape(cells), at, size)
         pooled = _binned(alone, bins)
-        covariance[: bins**2] += p * (1 - p) * pooled[:, None, None] * alone / len(shifts)
+        covariance[: math.prod(bins)] += p * (1 - p) * pooled[:, None, None] * alone / len(shifts)
         variance += p * (1 - p) * (pooled**2).mean() / len(shifts)
-    penalty = np.diag([10 * variance] * bins**2 + ([] if paired else [1e-9]))
+    penalty = np.diag([10 * variance] * math.prod(bins) + ([] if paired else [1e-9]))
     total = np.zeros(size)
     for i in range(len(scores)):
         rest = [k for k in range(len(scores)) if k != i]
@@ -230,18 +231,19 @@ def covariance(probe: Probe, score: Callable[[torch.Tensor], float]) -> np.ndarr
 
 def _blocks(cells: np.ndarray, size: Sequence[int]) -> np.ndarray:
     """Every pixel has its cell's value."""
-    side = len(cells)
-    return np.array([[cells[y * side // size[0], x * side // size[1]] for x in range(size[1])] for y in range(size[0])])
+    down, across = cells.shape
+    rows = [[cells[y * down // size[0], x * across // size[1]] for x in range(size[1])] for y in range(size[0])]
+    return np.array(rows)
 
 
 def sobol(probe: Probe) -> np.ndarray:
     """Jansen's numerators and the variance of A and B, replicates pooled."""
-    size, cells = tuple(probe.x.shape[2:]), probe.parameters["cells"]
-    places = cells * cells
+    size, cells = tuple(probe.x.shape[2:]), _pair(probe.parameters["cells"])
+    places = math.prod(cells)
     squares, values = [[] for _ in range(places)], []
 
     def of(visible: np.ndarray) -> float:
-        return _score(probe, _blocks(visible.reshape(cells, cells), size))
+        return _score(probe, _blocks(visible.reshape(cells), size))
 
     for replicate in range(probe.parameters["n"] // (4 * (places + 2))):
         engine = torch.quasirandom.SobolEngine(2 * places, scramble=True, seed=_state(probe, replicate, "sobol"))
@@ -253,23 +255,23 @@ def sobol(probe: Probe) -> np.ndarray:
                 mixed[j] = b[j]
                 squares[j].append((values[-2] - of(mixed)) ** 2)
     indices = np.array([np.mean(each) / 2 for each in squares]) / np.var(values, ddof=1)
-    return bilinear(indices.reshape(cells, cells), *size)
+    return bilinear(indices.reshape(cells), *size)
 
 
 def hsic(probe: Probe) -> np.ndarray:
     """The unbiased estimator with both kernel matrices written out."""
-    size, cells, n = tuple(probe.x.shape[2:]), probe.parameters["cells"], probe.parameters["n"]
+    size, cells, n = tuple(probe.x.shape[2:]), _pair(probe.parameters["cells"]), probe.parameters["n"]
     shown = []
     for block in range(math.ceil(n / 20)):
-        drawn = _uniform(probe, block, "hsic", 20, cells * cells)
+        drawn = _uniform(probe, block, "hsic", 20, math.prod(cells))
         ranks = np.argsort(drawn, axis=0, kind="stable")
         shown += list((ranks < 10).astype(float))
     shown = shown[:n]
-    scores = [_score(probe, _blocks(z.reshape(cells, cells), size)) for z in shown]
+    scores = [_score(probe, _blocks(z.reshape(cells), size)) for z in shown]
     apart = sorted(abs(a - b) for a, b in itertools.combinations(scores, 2))
     width = apart[(len(apart) - 1) // 2]
     found = []
-    for j in range(cells * cells):
+    for j in range(math.prod(cells)):
         k, kernel = np.zeros((n, n)), np.zeros((n, n))
         for a, b in itertools.permutations(range(n), 2):
             k[a, b] = 0.5 if shown[a][j] == shown[b][j] else -0.5
@@ -277,7 +279,7 @@ def hsic(probe: Probe) -> np.ndarray:
         ones = np.ones(n)
         value = np.trace(k @ kernel) + (ones @ k @ ones) * (ones @ kernel @ ones) / ((n - 1) * (n - 2))
         found.append((value - 2 / (n - 2) * (ones @ k @ kernel @ ones)) / (n * (n - 3)))
-    return bilinear(np.array(found).reshape(cells, cells), *size)
+    return bilinear(np.array(found).reshape(cells), *size)
 
 
 def unit_ablation(probe: Probe) -> np.ndarray:

@@ -83,7 +83,11 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     ],
     "occlusion": [{"window": 3, "stride": 2}, {"window": (4, 3), "stride": (3, 1), "fill": 0.4}, {"window": 8}, {}],
     "feature-ablation": [{"segments": _PIECES}, {"segments": _QUARTERS, "fill": -0.5}],
-    "rise": [{"n": 24, "cells": 3}, {"n": 17, "cells": 2, "p": 0.3, "seed": 2}, {"n": 40, "cells": 2, "fill": 0.4}],
+    "rise": [
+        {"n": 24, "cells": 3},
+        {"n": 17, "cells": (2, 3), "p": 0.3, "seed": 2},
+        {"n": 40, "cells": 2, "fill": 0.4},
+    ],
     "d-rise": [{"n": 24, "cells": 3}, {"n": 17, "cells": 2, "p": 0.3, "seed": 2}],
     "shapley-sampling": [{"n": 36, "segments": _PIECES}, {"n": 13, "segments": _QUARTERS, "fill": 0.4, "seed": 3}],
     "lime": [
@@ -91,8 +95,8 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"n": 12, "segments": _QUARTERS, "kernel_width": 0.5, "alpha": 0.1, "seed": 3},
     ],
     "kernel-shap": [{"n": 31, "segments": _PIECES}, {"n": 40, "segments": _QUARTERS}],
-    "sobol": [{"n": 60, "cells": 2}, {"n": 48, "cells": 2, "fill": 0.4, "seed": 2}],
-    "hsic": [{"n": 50, "cells": 2}, {"n": 19, "cells": 3, "fill": 0.4, "seed": 2}],
+    "sobol": [{"n": 64, "cells": (3, 2)}, {"n": 48, "cells": 2, "fill": 0.4, "seed": 2}],
+    "hsic": [{"n": 50, "cells": (2, 3)}, {"n": 19, "cells": 3, "fill": 0.4, "seed": 2}],
     "attention-rollout": [{}, {"heads": "max"}, {"heads": "min"}],
     "lrp": [
         {},

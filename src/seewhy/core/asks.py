@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from torch import Tensor
 
@@ -287,7 +287,8 @@ class Attribution:
     are for maps that are 0 everywhere: whether the score changes with the place, and whether anything there is not 0;
     of an attack ``moves`` says whether there ever was a way up.
     ``evidence`` [B, C] is what each channel of the values says about the target, in score units. ``arrays`` are further
-    numbers by name, a row for each image, for whoever made the job.
+    numbers by name, a row for each image, for whoever made the job. ``taken`` are parameters as they were taken where
+    they depend on the input.
     """
 
     values: Tensor
@@ -301,3 +302,4 @@ class Attribution:
     moves: Tensor | None = None
     holds: Tensor | None = None
     arrays: Mapping[str, Tensor] = field(default_factory=dict)
+    taken: Mapping[str, Any] = field(default_factory=dict)

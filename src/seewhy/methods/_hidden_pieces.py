@@ -23,10 +23,11 @@ __all__ = [
     "all_hidden",
     "cell_map",
     "cell_masks",
-    "check_cells",
+    "grid_of",
     "paint",
     "piece_counts",
     "piece_masks",
+    "told",
     "unknown",
 ]
 
@@ -132,10 +133,28 @@ def paint(values: Tensor, labels: Tensor) -> Tensor:
     return values[labels.to(values.device)]
 
 
-def check_cells(cells: int, size: Sequence[int]) -> None:
-    """Raises `UsageError` for a number of cells a side that does not fit an image of ``size``."""
-    if isinstance(cells, bool) or not isinstance(cells, int) or not 1 <= cells <= min(size):
-        raise UsageError(f"cells={cells!r}: a whole number from 1 to {min(size)} for an input of size {tuple(size)}")
+def grid_of(cells: int | Sequence[int] | None, usual: int, size: Sequence[int]) -> tuple[int, ...]:
+    """How many cells each axis of an image of ``size`` is cut into: one number for all or one for each; left out, the
+    ``usual`` number, or as many as a shorter axis has. Raises `UsageError` for numbers that do not fit.
+
+    >>> grid_of(None, 7, (4, 32, 32)), grid_of(3, 7, (4, 32, 32))
+    ((4, 7, 7), (3, 3, 3))
+    """
+    if cells is None:
+        return tuple(min(usual, n) for n in size)
+    given = tuple(cells) if isinstance(cells, list | tuple) else (cells,) * len(size)
+    whole = all(isinstance(n, int) and not isinstance(n, bool) for n in given)
+    if len(given) != len(size) or not whole or not all(1 <= n <= most for n, most in zip(given, size, strict=True)):
+        each = f", or one for each axis, cells={tuple(min(usual, n) for n in size)}" if len(set(size)) > 1 else ""
+        raise UsageError(
+            f"cells={cells!r}: a whole number from 1 to {min(size)} for an input of size {tuple(size)}{each}"
+        )
+    return given
+
+
+def told(grid: tuple[int, ...]) -> dict[str, int | tuple[int, ...]]:
+    """A grid as the parameter that asks for it."""
+    return {"cells": grid[0] if len(set(grid)) == 1 else grid}
 
 
 def cell_masks(cells: Tensor, size: Sequence[int]) -> Tensor:
@@ -145,9 +164,9 @@ def cell_masks(cells: Tensor, size: Sequence[int]) -> Tensor:
     return cells[:, None]
 
 
-def cell_map(cells: Tensor, side: int, size: Sequence[int]) -> Tensor:
-    """One number a cell [N, side ** axes], between the cells' centres linear, [N, *size]."""
-    return upsample(cells.reshape(-1, 1, *(side for _ in size)), size)[:, 0]
+def cell_map(cells: Tensor, grid: Sequence[int], size: Sequence[int]) -> Tensor:
+    """One number a cell [N, cells of the ``grid``], between the cells' centres linear, [N, *size]."""
+    return upsample(cells.reshape(-1, 1, *grid), tuple(size))[:, 0]
 
 
 def unknown(like: Tensor) -> Tensor:

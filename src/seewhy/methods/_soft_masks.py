@@ -3,6 +3,7 @@ never sees a score."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -16,26 +17,27 @@ __all__ = ["SoftMasks"]
 
 
 class SoftMasks:
-    """Grids of ``cells`` a side, visible with probability ``p``, enlarged linearly to cells + 1 cells and cut out at a
-    random place (Petsiuk et al. 2018, section 3.2). ``paired`` masks 2k and 2k + 1 are each other's complement.
+    """Grids of ``cells`` along each axis, visible with probability ``p``, enlarged linearly to cells + 1 cells and cut
+    out at a random place (Petsiuk et al. 2018, section 3.2). ``paired`` masks 2k and 2k + 1 are each other's
+    complement.
 
-    A feature is the mean of mask - p over one of (cells + 1) bins a side.
+    A feature is the mean of mask - p over one of (cells + 1) bins of each axis.
     """
 
-    def __init__(self, draws: Draws, size: Sequence[int], cells: int, p: float, paired: bool) -> None:
-        self._draws, self._size, self._cells, self._p, self._paired = draws, tuple(size), cells, p, paired
-        self._sides = [-(-n // cells) for n in size]
+    def __init__(self, draws: Draws, size: Sequence[int], cells: Sequence[int], p: float, paired: bool) -> None:
+        self._draws, self._size, self._cells, self._p, self._paired = draws, tuple(size), tuple(cells), p, paired
+        self._sides = [-(-n // k) for n, k in zip(size, cells, strict=True)]
         #: how each axis is enlarged, [(cells + 1) * side, cells]
-        self._large = [_enlarging(cells, (cells + 1) * side) for side in self._sides]
-        self._bins = [_binning(n, min(cells + 1, n)) for n in size]
+        self._large = [_enlarging(k, (k + 1) * side) for k, side in zip(cells, self._sides, strict=True)]
+        self._bins = [_binning(n, min(k + 1, n)) for n, k in zip(size, cells, strict=True)]
 
     def __call__(self, samples: Tensor, indices: Tensor) -> Tensor:
         """Masks [m, 1, *size] in [0, 1], float64."""
         axes = len(self._size)
         masks = []
         for sample, index in zip(samples.tolist(), indices.tolist(), strict=True):
-            drawn = self._draws.uniform(sample, index // 2 if self._paired else index, self._cells**axes + axes)
-            mask = (drawn[:-axes] < self._p).to(torch.float64).reshape(*(self._cells,) * axes)
+            drawn = self._draws.uniform(sample, index // 2 if self._paired else index, math.prod(self._cells) + axes)
+            mask = (drawn[:-axes] < self._p).to(torch.float64).reshape(self._cells)
             if self._paired and index % 2:
                 mask = 1 - mask
             for large, side, n, place in zip(self._large, self._sides, self._size, drawn[-axes:].tolist(), strict=True):

@@ -4,6 +4,7 @@ asks for scores under random soft masks; keeps no mask."""
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from seewhy.core.perturb.estimators import student
 from seewhy.core.perturb.fills import Fill
 from seewhy.core.perturb.sources import ChangedInput
 from seewhy.errors import UsageError
-from seewhy.methods._hidden_pieces import Draws, KeptScores, check_cells
+from seewhy.methods._hidden_pieces import Draws, KeptScores, grid_of, told
 from seewhy.methods._sampling import sampled
 from seewhy.methods._soft_masks import SoftMasks
 
@@ -33,28 +34,31 @@ def covariance(
     want: Score,
     *,
     n: int,
-    cells: int,
+    cells: int | Sequence[int] | None,
+    usual: int,
     p: float,
     tolerance: float,
     seed: int,
 ) -> Generator[Any, Any, Attribution]:
     """Cov(S, M) / E[M] of the score S that is asked for as ``want``, whose value on the image itself is ``score`` [B];
-    values [B, *size]. See `seewhy.methods.rise.rise`, which says what the numbers are and what is refused."""
+    values [B, *size]. ``usual`` is how many cells are cut of each axis where nothing is said. See
+    `seewhy.methods.rise.rise`, which says what the numbers are and what is refused."""
     size = tuple(input.shape[2:])
-    check_cells(cells, size)
+    grid = grid_of(cells, usual, size)
     if isinstance(p, bool) or not isinstance(p, int | float) or not 0 < p < 1:
         raise UsageError(f"p={p!r}: the probability that a cell is visible lies between 0 and 1, e.g. p=0.5")
     count = ChangedInput(n).count  # refuses what is no positive whole number
     if count < 4:
         raise UsageError(f"n={n}: a covariance and its error need 4 forwards or more, e.g. n=1000")
     paired = p == 0.5
-    masks = SoftMasks(Draws(input, "rise", seed), size, cells, p, paired)
+    masks = SoftMasks(Draws(input, "rise", seed), size, grid, p, paired)
     source = ChangedInput(
         count - count % 2 if paired else count,
         lambda samples, indices: fill(input, samples, masks(samples, indices)),
-        ("rise", cells, p, seed, fill.key),
+        ("rise", grid, p, seed, fill.key),
     )
-    return (yield from sampled(source, (want,), _Covariance(score, size, masks, p, tolerance), "forwards", 64))
+    found = yield from sampled(source, (want,), _Covariance(score, size, masks, p, tolerance), "forwards", 64)
+    return replace(found, taken=told(grid))
 
 
 class _Covariance(KeptScores):

@@ -3,7 +3,7 @@ soft masks, gives each pixel's covariance with that; keeps no mask."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -40,7 +40,7 @@ def d_rise(
     fill: Fill,
     *,
     n: int = 5000,
-    cells: int = 16,
+    cells: int | Sequence[int] | None = None,
     p: float = 0.5,
     tolerance: float = 0.05,
     seed: int = 0,
@@ -53,8 +53,9 @@ def d_rise(
     cosine of class probabilities, and objectness (1 minus the share of no object in DETR; where a head gives none, its
     greatest class score, and where it tells one class only, that class and its score). The paper's map, the sum of
     masks weighted with their scores, is n E[M] times this one plus the same number everywhere. Masks, estimator,
-    standard errors and seeds are those of `rise`, with the paper's 16 cells and 5000 masks at most; with equal
-    parameters the two share every forward. Any other target is followed by its own score. Raises what `rise` does.
+    standard errors and seeds are those of `rise`, with the paper's 16 cells (or as many as a shorter axis has) and 5000
+    masks at most; with equal parameters the two share every forward. Any other target is followed by its own score.
+    Raises what `rise` does.
 
     >>> import torch, seewhy
     >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 6, 4, stride=4), torch.nn.Sigmoid(), torch.nn.Flatten(2))
@@ -66,4 +67,6 @@ def d_rise(
     targets = yield Targets()
     want = Score(tuple(target.likeness() for target in targets))
     score = yield want
-    return (yield from covariance(input, score, fill, want, n=n, cells=cells, p=p, tolerance=tolerance, seed=seed))
+    return (
+        yield from covariance(input, score, fill, want, n=n, cells=cells, usual=16, p=p, tolerance=tolerance, seed=seed)
+    )

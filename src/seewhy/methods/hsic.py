@@ -3,7 +3,9 @@ visibility and the score depend on each other; has no sign."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,7 +16,7 @@ from seewhy.core.perturb.estimators import student
 from seewhy.core.perturb.fills import Fill
 from seewhy.core.perturb.sources import ChangedInput
 from seewhy.errors import UsageError
-from seewhy.methods._hidden_pieces import Draws, KeptScores, cell_map, cell_masks, check_cells, unknown
+from seewhy.methods._hidden_pieces import Draws, KeptScores, cell_map, cell_masks, grid_of, told, unknown
 from seewhy.methods._sampling import sampled
 from seewhy.registry import Card, Need, method
 
@@ -50,18 +52,19 @@ def hsic(
     fill: Fill,
     *,
     n: int = 1500,
-    cells: int = 7,
+    cells: int | Sequence[int] | None = None,
     tolerance: float = 0.1,
     seed: int = 0,
 ) -> Generator[Any, Any, Attribution]:
     """The Hilbert-Schmidt independence criterion between each cell's visibility and the score.
 
-    ``input`` [B, C, *size] with one to three axes, ``score`` [B]; values [B, *size], 0 where nothing depends. Each
-    cell of a grid of ``cells`` a side is visible or not, in Latin hypercubes of 20 masks that show it in 10. The
-    kernel on the score is Gaussian, as wide as the median distance of two scores. The estimator is the unbiased one,
-    and may fall below 0; the standard error, which is returned, is a jackknife over up to 20 groups of masks. The
-    grid of values is enlarged linearly. ``n`` counts forwards; fewer are made once the standard error is under
-    ``tolerance`` of the map's range. Raises `UsageError` for a budget under 4, and for cells that do not fit.
+    ``input`` [B, C, *size] with one to three axes, ``score`` [B]; values [B, *size], 0 where nothing depends. Each cell
+    of a grid of ``cells`` along each axis (one number or one for each; left out, 7, or as many as a shorter axis has)
+    is visible or not, in Latin hypercubes of 20 masks that show it in 10. The kernel on the score is Gaussian, as wide
+    as the median distance of two scores. The estimator is the unbiased one, and may fall below 0; the standard error,
+    which is returned, is a jackknife over up to 20 groups of masks. The grid of values is enlarged linearly. ``n``
+    counts forwards; fewer are made once the standard error is under ``tolerance`` of the map's range. Raises
+    `UsageError` for a budget under 4, and for cells that do not fit.
 
     >>> import torch, seewhy
     >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 2))
@@ -70,18 +73,18 @@ def hsic(
     ((4, 4), 61)
     """
     size = tuple(input.shape[2:])
-    check_cells(cells, size)
+    grid = grid_of(cells, 7, size)
     if ChangedInput(n).count < 4:
         raise UsageError(f"n={n}: the unbiased estimator needs 4 forwards or more, e.g. n=500")
-    design = _Hypercubes(Draws(input, "hsic", seed), cells ** len(size))
+    design = _Hypercubes(Draws(input, "hsic", seed), math.prod(grid))
 
     def hidden(samples: Tensor, indices: Tensor) -> Tensor:
         rows = [design(s, i) for s, i in zip(samples.tolist(), indices.tolist(), strict=True)]
-        return fill(input, samples, cell_masks(torch.stack(rows).reshape(-1, *(cells for _ in size)), size))
+        return fill(input, samples, cell_masks(torch.stack(rows).reshape(-1, *grid), size))
 
-    fold = _Dependence(score, size, design, cells, tolerance)
-    source = ChangedInput(n, hidden, ("hsic", cells, seed, fill.key))
-    return (yield from sampled(source, (Score(),), fold, "forwards", 5 * _BLOCK))
+    fold = _Dependence(score, size, design, grid, tolerance)
+    source = ChangedInput(n, hidden, ("hsic", grid, seed, fill.key))
+    return replace((yield from sampled(source, (Score(),), fold, "forwards", 5 * _BLOCK)), taken=told(grid))
 
 
 class _Hypercubes:
@@ -92,7 +95,7 @@ class _Hypercubes:
         self._blocks: dict[tuple[int, int], Tensor] = {}
 
     def __call__(self, sample: int, index: int) -> Tensor:
-        """Which cells are visible [cells ** axes], float64."""
+        """Which cells are visible [cells], float64."""
         which, row = divmod(index, _BLOCK)
         if (sample, which) not in self._blocks:
             order = self._draws.uniform(sample, which, _BLOCK, self._places).argsort(dim=0, stable=True)
@@ -103,9 +106,11 @@ class _Hypercubes:
 class _Dependence(KeptScores):
     """The unbiased HSIC of every cell, and its jackknife error."""
 
-    def __init__(self, score: Tensor, size: Sequence[int], design: _Hypercubes, cells: int, tolerance: float) -> None:
+    def __init__(
+        self, score: Tensor, size: Sequence[int], design: _Hypercubes, grid: Sequence[int], tolerance: float
+    ) -> None:
         super().__init__(score, size, tolerance)
-        self._design, self._cells = design, cells
+        self._design, self._grid = design, tuple(grid)
 
     def least(self, sample: int) -> int:
         """What the estimator's denominator takes."""
@@ -117,10 +122,10 @@ class _Dependence(KeptScores):
         blocks = -(-len(drops) // _BLOCK)
         groups = min(blocks, _GROUPS)
         whole, without = _unbiased(signs, drops, torch.arange(len(drops)) // _BLOCK * groups // blocks)
-        values = cell_map(whole[None], self._cells, self.size)[0]
+        values = cell_map(whole[None], self._grid, self.size)[0]
         if groups < _FEWEST:
             return values, unknown(values.detach())
-        maps = cell_map((without - without.mean(0)).detach(), self._cells, self.size)
+        maps = cell_map((without - without.mean(0)).detach(), self._grid, self.size)
         error = (maps.square().sum(0) * ((groups - 1) / groups)).sqrt()
         return values, error * student(torch.tensor(float(groups - 1)))
 

@@ -3,7 +3,9 @@ of the score's variance; has no sign."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,7 +17,7 @@ from seewhy.core.perturb.estimators import student
 from seewhy.core.perturb.fills import Fill
 from seewhy.core.perturb.sources import ChangedInput
 from seewhy.errors import UsageError
-from seewhy.methods._hidden_pieces import Draws, KeptScores, cell_map, cell_masks, check_cells, unknown
+from seewhy.methods._hidden_pieces import Draws, KeptScores, cell_map, cell_masks, grid_of, told, unknown
 from seewhy.methods._sampling import sampled
 from seewhy.registry import Card, Need, method
 
@@ -48,20 +50,21 @@ def sobol(
     fill: Fill,
     *,
     n: int = 4224,
-    cells: int = 8,
+    cells: int | Sequence[int] | None = None,
     tolerance: float = 0.1,
     seed: int = 0,
 ) -> Generator[Any, Any, Attribution]:
     """Each cell's total Sobol index: the share of the score's variance that would stay if only that cell varied.
 
-    ``input`` [B, C, *size] with one to three axes, ``score`` [B]; values [B, *size], from 0, in shares of the
-    variance (they add up to more than 1 where cells interact). Masks give every cell of a grid of ``cells`` a side a
-    visibility in [0, 1]; a pixel has its cell's. They come from scrambled Sobol sequences in replicates of 4 points,
-    randomised anew for each: numerators (Jansen's) and the variance (of A and B) are averaged over all, and the
-    standard error of their quotient, which is returned, comes from the replicates. The grid of indices is enlarged
-    linearly. ``n`` counts forwards, of which whole replicates are used (2112 are the 32 points for 8 cells of the
-    paper); fewer are made once the standard error is under ``tolerance`` of the map's range. Raises `UsageError` for
-    a budget under 2 replicates, and for cells that do not fit.
+    ``input`` [B, C, *size] with one to three axes, ``score`` [B]; values [B, *size], from 0, in shares of the variance
+    (they add up to more than 1 where cells interact). Masks give every cell of a grid of ``cells`` along each axis (one
+    number or one for each; left out, 8, or as many as a shorter axis has) a visibility in [0, 1]; a pixel has its
+    cell's. They come from scrambled Sobol sequences in replicates of 4 points, randomised anew for each: numerators
+    (Jansen's) and the variance (of A and B) are averaged over all, and the standard error of their quotient, which is
+    returned, comes from the replicates. The grid of indices is enlarged linearly. ``n`` counts forwards, of which whole
+    replicates are used (2112 are the 32 points for 8 cells of the paper); fewer are made once the standard error is
+    under ``tolerance`` of the map's range. Raises `UsageError` for a budget under 2 replicates, and for cells that do
+    not fit.
 
     >>> import torch, seewhy
     >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 2))
@@ -70,24 +73,24 @@ def sobol(
     ((4, 4), 97, True)
     """
     size = tuple(input.shape[2:])
-    check_cells(cells, size)
-    places = cells ** len(size)
+    grid = grid_of(cells, 8, size)
+    places = math.prod(grid)
     replicate = _POINTS * (places + 2)
     count = ChangedInput(n).count // replicate * replicate
     if count < 2 * replicate:
         raise UsageError(
-            f"n={n}: a replicate takes {replicate} forwards with cells={cells}, and two are needed; "
+            f"n={n}: a replicate takes {replicate} forwards with cells={told(grid)['cells']}, and two are needed; "
             f"n={2 * replicate} or more, or fewer cells"
         )
     design = _Design(Draws(input, "sobol", seed), places)
 
     def hidden(samples: Tensor, indices: Tensor) -> Tensor:
         rows = [design(s, i) for s, i in zip(samples.tolist(), indices.tolist(), strict=True)]
-        return fill(input, samples, cell_masks(torch.stack(rows).reshape(-1, *(cells for _ in size)), size))
+        return fill(input, samples, cell_masks(torch.stack(rows).reshape(-1, *grid), size))
 
-    fold = _Jansen(score, size, cells, tolerance)
-    source = ChangedInput(count, hidden, ("sobol", cells, seed, fill.key))
-    return (yield from sampled(source, (Score(),), fold, "forwards", 4 * replicate))
+    fold = _Jansen(score, size, grid, tolerance)
+    source = ChangedInput(count, hidden, ("sobol", grid, seed, fill.key))
+    return replace((yield from sampled(source, (Score(),), fold, "forwards", 4 * replicate)), taken=told(grid))
 
 
 class _Design:
@@ -98,7 +101,7 @@ class _Design:
         self._points: dict[tuple[int, int], Tensor] = {}
 
     def __call__(self, sample: int, index: int) -> Tensor:
-        """Visibilities [cells ** axes] in [0, 1], float64."""
+        """Visibilities [cells] in [0, 1], float64."""
         which, index = divmod(index, _POINTS * (self._places + 2))
         block, point = divmod(index, _POINTS)
         if (sample, which) not in self._points:
@@ -118,10 +121,10 @@ class _Design:
 class _Jansen(KeptScores):
     """Jansen's quotient over all replicates, its error from their residuals (the delta method)."""
 
-    def __init__(self, score: Tensor, size: Sequence[int], cells: int, tolerance: float) -> None:
+    def __init__(self, score: Tensor, size: Sequence[int], grid: Sequence[int], tolerance: float) -> None:
         super().__init__(score, size, tolerance)
-        self._cells = cells
-        self._replicate = _POINTS * (int(cells ** len(self.size)) + 2)
+        self._grid = tuple(grid)
+        self._replicate = _POINTS * (math.prod(grid) + 2)
 
     def least(self, sample: int) -> int:
         """One replicate."""
@@ -143,10 +146,10 @@ class _Jansen(KeptScores):
             nothing = torch.zeros(self.size, dtype=torch.float64)
             return nothing + 0 * mean, nothing
         indices = tops.mean(0) / mean
-        values = cell_map(indices[None], self._cells, self.size)[0]
+        values = cell_map(indices[None], self._grid, self.size)[0]
         if number < 2:
             return values, unknown(values.detach())
         residuals = ((tops - indices * below[:, None]) / mean).detach()
-        maps = cell_map(residuals, self._cells, self.size)
+        maps = cell_map(residuals, self._grid, self.size)
         error = (maps.square().sum(0) / (number * (number - 1))).sqrt()
         return values, error * student(torch.tensor(float(number - 1)))

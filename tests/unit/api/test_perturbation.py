@@ -285,3 +285,23 @@ def test_enumeration_is_for_few_pieces_or_on_request() -> None:
     assert exact.cost.forwards == 512
     assert not exact.error.any()
     assert np.abs(loose.values - exact.values).max() < 0.5 * np.ptp(exact.values)
+
+
+@pytest.mark.parametrize(
+    ("name", "usual", "n"), [("rise", 7, 40), ("d-rise", 16, 40), ("sobol", 8, 1800), ("hsic", 7, 40)]
+)
+def test_cells_that_nobody_names_fit_axes_of_any_length(name: str, usual: int, n: int) -> None:
+    """Three frames of 9 x 20: as many cells as there are frames, which the parameters say; the map is the one of just
+    those cells."""
+    net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 9 * 20, 1, bias=False)).double()
+    x = torch.rand(1, 1, 3, 9, 20, dtype=torch.float64)
+    cells = (3, min(usual, 9), min(usual, 20))
+    given: dict[str, Any] = {"target": lambda out: out[:, 0], "n": n}
+    found = seewhy.explain(net, x, method=name, **given)
+    assert found.parameters["cells"] == cells
+    np.testing.assert_array_equal(found.values, seewhy.explain(net, x, method=name, cells=cells, **given).values)
+    assert seewhy.explain(net, x, method=name, cells=[2, 2, 2], **given).parameters["cells"] == 2
+    with pytest.raises(
+        UsageError, match=rf"cells=4: a whole number from 1 to 3 .*one for each axis, cells=\(3, {cells[1]}"
+    ):
+        seewhy.explain(net, x, method=name, cells=4, **given)

@@ -83,7 +83,7 @@ def finish(
     card = answer.job.outline.method.card
     raw = answer.attribution.values if values is None else values
     error = answer.attribution.error
-    parameters = dict(answer.job.parameters)
+    parameters = {**answer.job.parameters, **answer.attribution.taken}
     if (rule := answer.job.outline.rule) not in ("none", answer.job.outline.method.card.rule):
         parameters["backward_rule"] = rule  # asked for, and no part of the method itself
     channels = False
