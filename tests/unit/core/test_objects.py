@@ -83,7 +83,8 @@ def test_the_form_is_told_by_the_output_or_not_at_all(form: str) -> None:
     with torch.no_grad():
         output = _outputs(detector(form)(picture()))
     if form in _TOLD:
-        with pytest.raises(TargetError, match="which no known form of them fits: say which it is, form='yolov8'"):
+        likely = r"form=seewhy.targets.YoloMaps\(anchors=...\) or one of 'detr'"  # two maps, and no anchors of three
+        with pytest.raises(TargetError, match=f"which no known form of them fits: say which it is, {likely}"):
             tell(output)
         return
     assert tell(output) == form
@@ -211,6 +212,71 @@ def test_forms_that_do_not_prove_themselves() -> None:
         t.YoloMaps(rule="yolov4")
     with pytest.raises(TargetError, match="pairs for each map"):
         t.YoloMaps(anchors=((1, 2), (3, 4)))  # type: ignore[arg-type]
+
+
+_ROWS = {
+    "logits": lambda rows: torch.cat([rows[:, :4], rows[:, 4:].logit()], 1),
+    "outside": lambda rows: torch.cat([rows[:, :2] - 500, rows[:, 2:]], 1),
+    "inside out": lambda rows: torch.cat([rows[:, :2], -rows[:, 2:4], rows[:, 4:]], 1),
+    "edges": lambda rows: torch.cat([rows[:, :4], 0.5 * rows[:, 4:5], (rows[:, 5:6] > 0.5).to(rows)], 1).mT,
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "form", "words"),
+    [
+        (
+            None,
+            "yolov5",
+            r"finds scores from 0\.\d+ to \d\d\.?\d* \(they are from 0 to 1\) in .*: they fit form='yolov8'",
+        ),
+        (
+            "logits",
+            "yolov8",
+            r"finds scores from -\d.* no form fits; if those are logits, wrap the model so that .* sigmoid",
+        ),
+        ("outside", "yolov8", "finds no box that has an area and its centre in the picture in .*: no form fits"),
+        ("inside out", "yolov8", "finds no box that has an area and its centre in the picture in .*: no form fits"),
+        ("edges", "yolov8", "finds scores from .* they fit form='yolov5'"),
+    ],
+)
+def test_a_form_that_the_numbers_cannot_have_is_not_believed(change: str | None, form: str, words: str) -> None:
+    """Whoever names it; said with what was found, and what the numbers fit."""
+    net = detector("yolov8") if change is None else _Changed("yolov8", _ROWS[change])
+    for target in (t.Box((0, 0, 30, 20), 1, form), t.Candidate(1, form=form), t.Likeness((0, 0, 30, 20), 1, (), form)):
+        with pytest.raises(TargetError, match=f"^form='{form}' {words}") as raised:
+            seewhy.explain(net, picture(), method="saliency", target=target)
+        assert "\n" not in str(raised.value)
+
+
+def test_rows_that_fill_up_a_table_are_no_wrong_form() -> None:
+    """Exported suppression fills tables up with -1; a score that is no number is for the map's status to tell."""
+    net = _Changed("nms", lambda rows: torch.cat([torch.stack(rows), -torch.ones(1, 4, 6).to(rows[0])], 1))
+    assert seewhy.explain(net, picture(), method="saliency", target=t.Candidate(1, form="nms")).status.ok
+    net = _Changed("yolov8", lambda rows: rows * torch.nan)
+    with pytest.raises(TargetError, match="no candidate of class 1"):
+        seewhy.explain(net, picture(), method="saliency", target=t.Candidate(1, form="yolov8"))
+
+
+@pytest.mark.parametrize("target", [None, 1, "top-2"])
+def test_maps_that_may_be_a_detectors_are_told_how_to_be_read(target: Any) -> None:
+    """With YOLOv5's three anchors by name, with others by their own."""
+    heads = nn.ModuleList(nn.Conv2d(3, 24, side, side) for side in (8, 16, 32)).double()
+
+    class Heads(nn.Module):
+        def __init__(self, some: int) -> None:
+            super().__init__()
+            self.heads = heads[:some]
+
+        def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+            return [head(x) for head in self.heads]
+
+    for some, form in ((3, "form='yolov5-maps'"), (2, r"form=seewhy.targets.YoloMaps\(anchors=...\)")):
+        with pytest.raises(
+            TargetError, match=rf"gives {some} maps, .*if it is a detector, .*Candidate\(1, {form}\)"
+        ) as raised:
+            seewhy.explain_all(Heads(some), torch.rand(1, 3, 64, 64).double(), method="saliency", target=target)
+        assert "\n" not in str(raised.value)
 
 
 def test_a_row_of_scores_is_no_object() -> None:

@@ -18,7 +18,7 @@ from seewhy.core import targets as t
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.outputs import Outputs
 from seewhy.core.network.places import find_place, function_of, split_name
-from seewhy.core.network.proposals import Form, tell
+from seewhy.core.network.proposals import Form, as_maps, tell
 from seewhy.errors import TargetError, UnknownName, UsageError
 from seewhy.models import Model
 
@@ -188,6 +188,7 @@ class Wanted:
             return _objects(outputs, form, row, spec)
         logits = outputs.logits.detach()
         if logits.ndim != 2:
+            _check_no_maps(outputs)
             raise TargetError(
                 f"the model's output has shape {tuple(logits.shape)}, so there is no top class; name a target, e.g. "
                 "seewhy.targets.Region(mask, k) for a segmentation output"
@@ -242,9 +243,22 @@ def _objects(outputs: Outputs, form: Form, row: int, spec: Any) -> list[t.Target
 def _in_range(target: t.Target, outputs: Outputs) -> t.Target:
     """A class target with its index from 0, checked against the output."""
     if isinstance(target, _CLASSES):
+        if outputs.logits.ndim != 2:
+            _check_no_maps(outputs)
         target(outputs)
         return replace(target, k=target.k % outputs.logits.shape[1])
     return target
+
+
+def _check_no_maps(outputs: Outputs) -> None:
+    """Refuse a class of an output that may be a detector's maps, by what names an object in them."""
+    if form := as_maps(outputs):
+        shapes = " and ".join(str(tuple(each.shape)) for each in outputs.raw)
+        raise TargetError(
+            f"the model gives {len(outputs.raw)} maps, {shapes}, and no row of classes: if it is a detector, name an "
+            f"object, such as 'best 1 as yolov5-maps', in Python seewhy.targets.Candidate(1, {form}); if it segments, "
+            "seewhy.targets.Region(mask, k)"
+        )
 
 
 def _depends(spec: Any) -> bool:

@@ -14,7 +14,19 @@ from torch import Tensor
 from seewhy.core.network.places import elements, has_places
 from seewhy.errors import TargetError, nearest
 
-__all__ = ["FORMS", "YOLO_V5", "Form", "Proposals", "YoloMaps", "listed", "overlap", "proposals", "tell"]
+__all__ = [
+    "FORMS",
+    "YOLO_V5",
+    "Form",
+    "Proposals",
+    "YoloMaps",
+    "as_maps",
+    "listed",
+    "overlap",
+    "proposals",
+    "tell",
+    "told",
+]
 
 #: the forms of outputs by name, and what each is
 FORMS = {
@@ -190,10 +202,74 @@ def tell(output: Output) -> Form:
             f"the model gives {found} and does not say how many classes it has: form='detr' if the last class is no "
             "object (softmax), form='deformable-detr' if there is no such class (sigmoid)"
         )
+    likely = as_maps(output) or "form='yolov8'"
+    others = (form for form in FORMS if form != "listed" and f"'{form}'" not in likely)
     raise TargetError(
         f"Box needs detections; this model gives {found}, which no known form of them fits: say which it is, "
-        "form='yolov8' or one of " + ", ".join(f"'{form}'" for form in FORMS if form not in ("listed", "yolov8"))
+        f"{likely} or one of " + ", ".join(f"'{form}'" for form in others)
     )
+
+
+def told(output: Output, form: Form, row: int) -> Form:
+    """``form`` as a caller says it, or what the output proves to be where that is ''.
+
+    Raises `TargetError` for a form that the numbers of image ``row`` cannot have, with what was found and what they
+    fit: scores that are none, no box at all, and numbers that prove to be of another form.
+    """
+    if not form:
+        return tell(output)
+    found = proposals(output, form)[row]
+    # its records name what they hold; maps become scores and boxes whatever their numbers are
+    if not isinstance(form, str) or form in ("listed", "yolov5-maps") or not len(found.boxes):
+        return form
+    if _plausible(found, output.size):
+        return form
+    fitting = [f"form={other!r}" for other in FORMS if other != form and _fits(output, other)]
+    wrong = _wrong(found, output.size)
+    if not wrong and not fitting:
+        return form
+    advice = f"they fit {' or '.join(fitting)}" if fitting else "no form fits"
+    if not fitting and wrong.startswith("scores"):
+        advice += "; if those are logits, wrap the model so that it gives their sigmoid"
+    raise TargetError(f"form={form!r} finds {wrong or 'no boxes of this picture'} in {_words(output.raw)}: {advice}")
+
+
+def _wrong(found: Proposals, size: Sequence[int]) -> str:
+    """In words what of the numbers can be no detection's, whatever a head is trained to; '' for nothing. Numbers that
+    are not finite are told by a map's status."""
+    rows = slice(None) if found.labels is None else found.labels >= 0  # rows that fill up a table have no class
+    scores = torch.cat(
+        [part[rows].detach().flatten() for part in (found.objectness, found.classes) if part is not None]
+    )
+    boxes = found.boxes[rows].detach()
+    if not len(boxes) or not bool(scores.isfinite().all()) or not bool(boxes.isfinite().all()):
+        return ""
+    low, high = (float(end) for end in torch.aminmax(scores))
+    if low < 0 or high > 1:
+        return f"scores from {low:.3g} to {high:.3g} (they are from 0 to 1)"
+    limit = boxes.new_tensor([size[1], size[0]] if len(size) == 2 else [torch.inf] * 2)
+    centres, sides = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
+    inside = (centres >= 0).all(1) & (centres <= limit).all(1) & (sides > 0).all(1)
+    return "" if bool(inside.any()) else "no box that has an area and its centre in the picture"
+
+
+def as_maps(output: Output) -> str:
+    """What to type where an output may be a detector's maps, one for each stride: any list of maps could be, so that
+    it proves nothing; '' where it cannot be."""
+    raw = _tensors(output.raw)
+    if not isinstance(raw, list) or len(raw) < 2 or len(output.size) != 2:
+        return ""
+    if not all(isinstance(each, Tensor) and each.ndim in (4, 5) for each in raw):
+        return ""
+    grids = [tuple(each.shape[-2:] if each.ndim == 4 else each.shape[2:4]) for each in raw]
+    if len(set(grids)) != len(grids) or not all(
+        each[0] <= output.size[0] and each[1] <= output.size[1] for each in grids
+    ):
+        return ""
+    try:
+        return "" if _decoded(output, YoloMaps()) is None else "form='yolov5-maps'"
+    except TargetError:  # as many maps as nobody's anchors are for
+        return "form=seewhy.targets.YoloMaps(anchors=...)"
 
 
 def _fits(output: Output, form: str) -> bool:

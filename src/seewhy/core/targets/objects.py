@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from seewhy.core.network.proposals import Form, Proposals, overlap, proposals, tell
+from seewhy.core.network.proposals import Form, Proposals, overlap, proposals, tell, told
 from seewhy.core.targets.base import Label, Target, class_name, unnamed
 from seewhy.errors import TargetError
 
@@ -86,7 +86,7 @@ class Box(_Object):
 
     def settled(self, output: Outputs, row: int) -> Box:
         """With the form told, and the class probabilities of what is found in image ``row``."""
-        form = self.form or tell(output)
+        form = told(output, self.form, row)
         found = _some(proposals(output, form)[row])
         values = self._values(found).detach()
         if not bool(values.max() > 0):
@@ -149,7 +149,7 @@ class Candidate(_Object):
 
     def settled(self, output: Outputs, row: int) -> Candidate:
         """With the form told, and box and class probabilities of the candidate in image ``row``."""
-        form = self.form or tell(output)
+        form = told(output, self.form, row)
         found = _some(proposals(output, form)[row])
         scores = found.scores(self.k).detach()
         best = int(scores.argmax() if self.box is None else self._fit(found).argmax())
@@ -199,7 +199,7 @@ class Likeness(_Object):
 
     def settled(self, output: Outputs, row: int) -> Likeness:
         """With the form told."""
-        return replace(self, form=self.form or tell(output))
+        return replace(self, form=told(output, self.form, row))
 
     def unit(self, output: Outputs) -> str:
         """What the score is counted in."""
