@@ -353,3 +353,68 @@ def test_an_embedding_is_explained() -> None:
     score = torch.cosine_similarity(net(leaf), wanted[None]).sum()
     (gradient,) = torch.autograd.grad(score, leaf)
     assert found.values == pytest.approx(gradient[0].numpy(), abs=1e-6)
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_regions_of_volumes(last: bool) -> None:
+    """Scores [B, K, D, H, W], or with the classes last; by loops, of a mask, one twice as fine, and the prediction."""
+    rows = torch.rand(2, 3, 2, 4, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    mask = np.zeros((2, 4, 5), dtype=bool)
+    mask[1, 2:, 1] = mask[0, 0, 4] = True
+    inside = [(1, 2, 1), (1, 3, 1), (0, 0, 4)]
+    expected = [sum(float(rows[b, 2][at]) for at in inside) / 3 for b in range(2)]
+    given = Outputs(rows.movedim(1, -1) if last else rows, 2, size=(2, 4, 5), last=last)
+    assert t.Region(mask, 2)(given).tolist() == pytest.approx(expected, abs=1e-12)
+    fine = mask.repeat(2, 0).repeat(2, 1).repeat(2, 2)
+    assert t.Region(fine, 2)(given).tolist() == pytest.approx(expected, abs=1e-12)
+    predicted = t.Region(None, 1).settled(given, 1)
+    tops = [at for at in np.ndindex(2, 4, 5) if all(rows[1, 1][at] >= rows[1, k][at] for k in range(3))]
+    wanted = sum(float(rows[1, 1][at]) for at in tops) / len(tops)
+    assert float(predicted(given)[1]) == pytest.approx(wanted, abs=1e-12)
+    with pytest.raises(TargetError, match=r"takes a mask \[D, H, W\]; got \(4, 5\)"):
+        t.Region(mask[0], 2)(given)
+
+
+def test_regions_of_videos() -> None:
+    """[B, K, T, H, W], and [B, T, K, H, W] of networks that have the frames first; frames that are fewer than those of
+    the input, with a stride of their own."""
+    rows = torch.rand(1, 3, 8, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    mask = np.zeros((8, 4, 4))
+    mask[5, 1, 2] = 1
+    expected = [float(rows[0, 1, 5, 1, 2])]
+    for given in (rows, rows.movedim(1, 2)):
+        assert t.Region(mask, 1)(Outputs(given, 1, size=(8, 4, 4))).tolist() == expected
+    few = Outputs(rows[:, :2], 1, size=(8, 16, 16))  # not two frames of eight classes
+    assert t.Region(mask, 1)(few).tolist() == expected
+
+
+def test_maps_of_numbers_of_volumes() -> None:
+    rows = torch.rand(1, 1, 2, 4, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    mask = np.zeros((2, 4, 5), dtype=bool)
+    mask[1, 3, 1:3] = True
+    for given in (rows, rows[:, 0], rows.movedim(1, -1)):
+        output = Outputs(given, 1, size=(4, 8, 10))
+        assert t.Depth()(output).tolist() == pytest.approx([float(rows.mean())], abs=1e-12)
+        assert t.Depth(mask)(output).tolist() == pytest.approx([float(rows[0, 0, 1, 3, 1:3].sum()) / 2], abs=1e-12)
+        assert t.Depth(at=(4, 7, 1))(output).tolist() == [float(rows[0, 0, 0, 3, 2])]  # column, row, slice
+    with pytest.raises(TargetError, match=r"at=\(4, 7\) for a map of 2 x 4 x 5: \(x, y, slice or frame\)"):
+        t.Depth(at=(4, 7))(output)
+    with pytest.raises(TargetError, match=r"at=\(4, 7, 4\) is outside the picture of 10 x 8 x 4"):
+        t.Depth(at=(4, 7, 4))(output)
+    assert t.Depth(at=(4, 7, 1)).describe() == "depth at 4, 7, 1"
+
+
+def test_a_network_that_segments_volumes() -> None:
+    net = nn.Conv3d(1, 3, 3, padding=1).double()
+    x = torch.rand(1, 1, 4, 6, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    mask = torch.zeros(4, 6, 8)
+    mask[1, 2:4, 3:6] = 1
+    found, named = seewhy.explain_all(net, x, "saliency", [t.Region(mask, 1), "region 1"], reduce="none")
+    leaf = x.clone().requires_grad_()
+    scores = net(leaf)
+    (slope,) = torch.autograd.grad((scores[0, 1] * mask).sum() / 6, leaf)
+    np.testing.assert_allclose(found.values, slope[0].numpy(), atol=1e-12)
+    inside = scores[0].argmax(0) == 1
+    assert named.score == pytest.approx(float(scores[0, 1][inside].detach().mean()), abs=1e-12)
+    single = nn.Conv3d(1, 1, 3, padding=1).double()
+    assert seewhy.explain(single, x, "saliency", "depth at 3,2,1").score == float(single(x)[0, 0, 1, 2, 3].detach())

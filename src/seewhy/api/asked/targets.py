@@ -48,7 +48,7 @@ _ANYWHERE = re.compile(r"best (.+?)(?: as (\S+))?")
 
 _REGION = re.compile(r"region (.+)")
 
-_DEPTH = re.compile(rf"depth(?: at {_EDGE},{_EDGE})?")
+_DEPTH = re.compile(rf"depth(?: at {_EDGE},{_EDGE}(?:,{_EDGE})?)?")
 
 
 class Wanted:
@@ -171,7 +171,8 @@ class Wanted:
             left, top, right, bottom = (float(match[n]) for n in (2, 3, 4, 5))
             return t.Box((left, top, right, bottom), find(match[1]), match[6] or "")
         if match := _DEPTH.fullmatch(words):
-            return t.Depth(at=None if match[1] is None else (float(match[1]), float(match[2])))
+            point = tuple(float(place) for place in match.groups() if place is not None)
+            return t.Depth(at=point or None)
         if match := _ANYWHERE.fullmatch(words):
             return t.Candidate(find(match[1]), form=match[2] or "")
         if match := _REGION.fullmatch(words):

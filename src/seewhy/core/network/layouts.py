@@ -16,7 +16,7 @@ from torch import Tensor
 
 from seewhy.errors import CapabilityError, UsageError
 
-__all__ = ["Layout", "Reshape", "claims", "find_layout", "frames_of"]
+__all__ = ["Layout", "Reshape", "claims", "find_layout", "frames_of", "map_layout"]
 
 #: class, distillation and register tokens that known models put before the grid: 1, 2, 5 and 9 at most
 _MOST_PREFIX = 9
@@ -209,6 +209,32 @@ def find_layout(
     if len(inner) == 2:  # a sequence that is no grid: channels last, as transformers and LSTMs have them
         return Layout(2, inner[:1])
     return Layout(len(inner), inner[:-1]) if last else Layout(1, inner[1:])
+
+
+def map_layout(shape: Sequence[int], size: Sequence[int], last: bool = False) -> Layout:
+    """The layout of an output of ``shape`` [B, ...] that has scores for every position of an input of ``size``: as
+    `find_layout` has it, but for networks of frames, whose classes may stand behind the frames. Where one order alone
+    has just the input's positions, it is that.
+
+    >>> map_layout((1, 8, 2, 16, 16), (8, 16, 16)).channel, map_layout((1, 2, 8, 4, 4), (8, 16, 16)).channel
+    (2, 1)
+    """
+    usual = find_layout(shape, size, last=last)
+    if len(size) != _VIDEO or len(shape) != _VIDEO + 2:
+        return usual
+    others = [
+        Layout(axis, (*shape[1:axis], *shape[axis + 1 :])) for axis in range(1, len(shape)) if axis != usual.channel
+    ]
+    exact = [layout for layout in (usual, *others) if tuple(layout.grid) == tuple(size)]
+    if exact:
+        return exact[0]
+    # frames and rows have strides of their own, which are whole
+    whole = [
+        layout
+        for layout in (usual, *others)
+        if all(n <= s and s % n == 0 for n, s in zip(layout.grid, size, strict=True))
+    ]
+    return whole[0] if whole and usual not in whole and not _stride(usual.grid, size) else usual
 
 
 def claims(

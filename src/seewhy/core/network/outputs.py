@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from seewhy.core.intercept.head import Squash
-from seewhy.core.network.layouts import find_layout
+from seewhy.core.network.layouts import map_layout
 from seewhy.core.network.places import kind_of
 from seewhy.core.network.proposals import listed
 from seewhy.errors import TargetError
@@ -249,7 +249,7 @@ class Outputs:
     def _classes_second(self, values: Tensor) -> Tensor:
         if not self.size or values.ndim != len(self.size) + 2:
             return values
-        return find_layout(values.shape, self.size, last=self.last).canonical(values)
+        return map_layout(values.shape, self.size, last=self.last).canonical(values)
 
     @cached_property
     def probabilities(self) -> Tensor:

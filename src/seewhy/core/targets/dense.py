@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Depth", "Region"]
 
+#: axes of a picture's positions
+_PICTURE = 2
+
 
 @dataclass(frozen=True, eq=False)
 class Region(Target):
     """Mean score of class ``k`` over a ``mask`` [H, W] (segmentation output [B, K, H, W] or [B, H, W, K]), before a
-    final softmax or sigmoid.
+    final softmax or sigmoid. Of volumes and videos it is [D, H, W] and [T, H, W], and the output has that axis, too.
 
     Which axis holds the classes is told by the input's size: positions are that, divided by one stride. Where that
     leaves it open (as many classes as rows and columns) it is the order of the network's own library: torch's second,
@@ -55,13 +58,14 @@ class Region(Target):
         if self.mask is None:
             raise TargetError("Region(None, k) is where a picture's own prediction has the class: explain a picture")
         mask = _mask(self.mask, values, "Region")
-        return (values[:, self.k] * mask).sum((1, 2)) / mask.sum()
+        return (values[:, self.k] * mask).flatten(1).sum(1) / mask.sum()
 
     def _maps(self, output: Outputs) -> Tensor:
-        """Scores before a final softmax, [B, K, H, W], in which there is the class."""
+        """Scores before a final softmax, [B, K, *positions], in which there is the class."""
         values = output.maps
-        if values.ndim != 4:
-            raise TargetError(f"Region needs an output [B, K, H, W]; this model gives {tuple(output.logits.shape)}")
+        if values.ndim not in (_PICTURE + 2, len(output.size or "HW") + 2):
+            wanted = ", ".join(_letters(len(output.size or "HW")))
+            raise TargetError(f"Region needs an output [B, K, {wanted}]; this model gives {tuple(output.logits.shape)}")
         if not -values.shape[1] <= self.k < values.shape[1]:
             raise TargetError(f"no class {self.k}: the output has {values.shape[1]}")
         return values
@@ -93,7 +97,7 @@ class Depth(Target):
     """Mean of a map of single numbers [B, H, W], [B, 1, H, W] or [B, H, W, 1], as networks for depth give, over a
     ``mask`` [H, W] (boolean, or a weight per pixel), or its number ``at`` a point (x, y) in pixels of the input; over
     the whole map where neither is given. Weights are averaged down to the output's size; a point has the number of the
-    cell that it lies in.
+    cell that it lies in. Of volumes and videos masks are [D, H, W] and [T, H, W], and points (x, y, slice or frame).
 
     Raises `TargetError` for another output, an empty mask, a point outside the picture.
 
@@ -106,31 +110,31 @@ class Depth(Target):
     """
 
     mask: Any = None
-    at: tuple[float, float] | None = None
+    at: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
-        if self.at is not None and (self.mask is not None or len(self.at) != 2):
+        if self.at is not None and (self.mask is not None or len(self.at) not in (2, 3)):
             raise TargetError("Depth takes a mask [H, W], or a point at=(x, y) in pixels of the input: one of them")
 
     def __call__(self, output: Outputs) -> Tensor:
         """Every sample's score, [B]."""
-        values = output.main
-        if values.ndim == 4 and 1 in (values.shape[1], values.shape[3]):
-            values = values.squeeze(1 if values.shape[1] == 1 else 3)
-        if values.ndim != 3:
-            raise TargetError(
-                f"Depth needs a map of single numbers [B, H, W] or [B, 1, H, W]; this model gives "
-                f"{tuple(output.main.shape)}. For one of several classes there is Region(mask, k)"
-            )
+        values = _single(output)
         if self.at is None:
             if self.mask is None:
-                return values.mean((1, 2))
+                return values.flatten(1).mean(1)
             mask = _mask(self.mask, values, "Depth")
-            return (values * mask).sum((1, 2)) / mask.sum()
-        (x, y), (height, width) = self.at, output.size if len(output.size) == 2 else values.shape[1:]
-        if not (0 <= x < width and 0 <= y < height):
-            raise TargetError(f"at={self.at} is outside the picture of {width} x {height}: (x, y), from 0")
-        return values[:, int(y * values.shape[1] / height), int(x * values.shape[2] / width)]
+            return (values * mask).flatten(1).sum(1) / mask.sum()
+        grid = values.shape[1:]
+        size = output.size if len(output.size) == len(grid) else tuple(grid)
+        point = self.at[::-1]  # the axis of columns comes first in words, and last in tensors
+        axes = "(x, y)" if len(size) == _PICTURE else "(x, y, slice or frame)"
+        if len(point) != len(size):
+            raise TargetError(f"at={self.at} for a map of {' x '.join(map(str, grid))}: {axes}, in pixels of the input")
+        if not all(0 <= place < n for place, n in zip(point, size, strict=True)):
+            raise TargetError(
+                f"at={self.at} is outside the picture of {' x '.join(map(str, size[::-1]))}: {axes}, from 0"
+            )
+        return values[:, *(int(place * n / of) for place, n, of in zip(point, grid, size, strict=True))]
 
     def unit(self, output: Outputs) -> str:
         """What the score is counted in."""
@@ -139,16 +143,43 @@ class Depth(Target):
     def describe(self, label: Label = unnamed) -> str:
         """The target in words."""
         if self.at is not None:
-            return f"depth at {self.at[0]:g}, {self.at[1]:g}"
+            return "depth at " + ", ".join(f"{place:g}" for place in self.at)
         return "mean depth" if self.mask is None else "depth in region"
 
 
+def _single(output: Outputs) -> Tensor:
+    """A map of single numbers, [B, *positions]."""
+    values, axes = output.main, len(output.size) or _PICTURE
+    if (
+        values.ndim == _PICTURE + 2
+        and axes > _PICTURE
+        and 1 in (values.shape[1], values.shape[-1])
+        and 1 not in output.size
+    ):
+        axes = _PICTURE  # one map of a whole video
+    if values.ndim == axes + 2 and 1 in (values.shape[1], values.shape[-1]):
+        values = values.squeeze(1 if values.shape[1] == 1 else -1)
+    if values.ndim != axes + 1 or values.ndim < _PICTURE + 1:
+        positions = ", ".join(_letters(axes))
+        raise TargetError(
+            f"Depth needs a map of single numbers [B, {positions}] or [B, 1, {positions}]; this model gives "
+            f"{tuple(output.main.shape)}. For one of several classes there is Region(mask, k)"
+        )
+    return values
+
+
+def _letters(axes: int) -> str:
+    """What so many axes of positions are called."""
+    return "DHW"[-axes:] if axes > 1 else "L"
+
+
 def _mask(mask: Any, values: Tensor, name: str) -> Tensor:
-    """``mask`` [H, W] averaged to the size of ``values``."""
+    """``mask`` averaged to the positions of ``values`` [B, *positions] or [B, K, *positions]."""
     given = mask if isinstance(mask, Tensor) else torch.from_numpy(np.array(mask, dtype=np.float32))
-    if given.ndim != 2:
-        raise TargetError(f"{name} takes a mask [H, W]; got {tuple(given.shape)}")
-    small = torch.nn.functional.interpolate(given.to(values)[None, None], values.shape[-2:], mode="area")[0, 0]
+    axes = values.ndim - (2 if name == "Region" else 1)
+    if given.ndim != axes:
+        raise TargetError(f"{name} takes a mask [{', '.join(_letters(axes))}]; got {tuple(given.shape)}")
+    small = torch.nn.functional.interpolate(given.to(values)[None, None], values.shape[-axes:], mode="area")[0, 0]
     if not bool(small.sum() > 0):
         raise TargetError(f"{name} with an empty mask: no pixel of it is inside")
     return small
