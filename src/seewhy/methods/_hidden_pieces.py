@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -142,7 +143,7 @@ def grid_of(cells: int | Sequence[int] | None, usual: int, size: Sequence[int]) 
     """
     if cells is None:
         return tuple(min(usual, n) for n in size)
-    given = tuple(cells) if isinstance(cells, list | tuple) else (cells,) * len(size)
+    given: tuple[Any, ...] = tuple(cells) if isinstance(cells, list | tuple) else (cells,) * len(size)
     whole = all(isinstance(n, int) and not isinstance(n, bool) for n in given)
     if len(given) != len(size) or not whole or not all(1 <= n <= most for n, most in zip(given, size, strict=True)):
         each = f", or one for each axis, cells={tuple(min(usual, n) for n in size)}" if len(set(size)) > 1 else ""

@@ -293,6 +293,85 @@ def test_relevance_of_a_picture_is_the_same_whether_the_other_input_is_held_or_e
     np.testing.assert_allclose(alone.values, together.part("picture").values, rtol=1e-6, atol=1e-9)
 
 
+class Film(nn.Module):
+    """A convolution whose channels a row scales and shifts, or a class by its number."""
+
+    def __init__(self, join: Any) -> None:
+        super().__init__()
+        self.conv, self.scale, self.shift, self.out = (
+            nn.Conv2d(2, 4, 3),
+            nn.Linear(3, 4),
+            nn.Linear(3, 4),
+            nn.Linear(4, 2),
+        )
+        self.kinds, self.join = nn.Embedding(5, 3), join
+        self.register_buffer("mean", torch.rand(4, 1, 1))
+        self.register_buffer("wide", 0.5 + torch.rand(4, 1, 1))
+
+    def forward(self, picture: Tensor, row: Tensor) -> Tensor:
+        row = row if row.is_floating_point() else self.kinds(row)
+        scale, shift = self.scale(row)[:, :, None, None], self.shift(row)[:, :, None, None]
+        normed = (self.conv(picture) - self.mean) / self.wide
+        return self.out(self.join(normed, scale, shift).relu().mean((2, 3)))
+
+
+def _film(join: Any) -> tuple[Film, Tensor, Tensor]:
+    torch.manual_seed(0)
+    net = Film(join).eval().double()
+    return net, torch.rand(1, 2, 6, 6, dtype=torch.float64), torch.rand(1, 3, dtype=torch.float64)
+
+
+@pytest.mark.parametrize(
+    "composite",
+    ["epsilon", "epsilon-plus", "epsilon-alpha2-beta1", "epsilon-plus-flat", "epsilon-gamma-box", "attn-lrp"],
+)
+@pytest.mark.parametrize(
+    "join",
+    [
+        lambda z, a, b: z * a + b, lambda z, a, b: a * z, lambda z, a, b: z.clone().mul_(a).add_(b), lambda z, a, b: z + b,
+        lambda z, a, b: z * a.sigmoid() + b, lambda z, a, b: z.relu() * a.sigmoid().expand_as(z),
+    ],
+)  # fmt: skip
+def test_relevance_past_a_held_factor_is_that_of_a_signal(join: Any, composite: str) -> None:
+    """It is none of the layer's weights, as the numbers of a norm are, which stay part of it."""
+    net, picture, row = _film(join)
+    words: dict[str, Any] = {"method": "lrp", "composite": composite, "target": 1, "reduce": "none"}
+    words |= {"bounds": (0.0, 1.0)} if composite.endswith("box") else {}
+    alone = seewhy.explain(seewhy.wrap(net, inputs={"row": row}), picture, **words)
+    both = seewhy.wrap(net, explained=("picture", "row"), axes={"picture": "BCHW", "row": "BF"})
+    together = seewhy.explain(both, {"picture": picture, "row": row}, **words)
+    assert np.abs(alone.values).max() > 1e-4
+    np.testing.assert_allclose(alone.values, together.part("picture").values, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["row", "number"])
+def test_relevance_past_a_held_factor_by_loops(kind: str) -> None:
+    """Epsilon-plus: positive products of a convolution that has its own norm taken in, and no more; a sum's shares by
+    its terms."""
+    net, picture, row = _film(lambda z, a, b: z * a + b)
+    given = row if kind == "row" else torch.tensor([2])
+    found = seewhy.explain(
+        seewhy.wrap(net, inputs={"row": given}), picture, "lrp", target=1, composite="epsilon-plus", reduce="none"
+    )
+    with torch.no_grad():
+        features = row if kind == "row" else net.kinds(given)
+        scale, shift = net.scale(features)[0].tolist(), net.shift(features)[0].tolist()
+        z = ((net.conv(picture) - net.mean) / net.wide)[0]
+    weight = (net.conv.weight / net.wide[:, None]).tolist()
+    bias = ((net.conv.bias - net.mean[:, 0, 0]) / net.wide[:, 0, 0]).tolist()
+    x, out = picture[0].tolist(), net.out.weight[1].tolist()
+    shown = [[[max(float(z[c, i, j]) * scale[c] + shift[c], 0) for j in range(4)] for i in range(4)] for c in range(4)]
+    expected = np.zeros((2, 6, 6))
+    for c, i, j in np.ndindex(4, 4, 4):
+        # all of a score is shared out by products, its bias apart, and a mean by its values; a sum by its terms
+        arrived = out[c] * shown[c][i][j] / 16
+        arrived *= float(z[c, i, j]) * scale[c] / (float(z[c, i, j]) * scale[c] + shift[c])
+        parts = {(d, u, v): max(x[d][i + u][j + v] * weight[c][d][u][v], 0.0) for d, u, v in np.ndindex(2, 3, 3)}
+        for (d, u, v), part in parts.items():
+            expected[d, i + u, j + v] += arrived * part / (sum(parts.values()) + max(bias[c], 0.0))
+    np.testing.assert_allclose(found.values, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
+
+
 def test_an_image_of_clip_is_explained_for_a_prompt() -> None:
     transformers = pytest.importorskip("transformers")
     size = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}

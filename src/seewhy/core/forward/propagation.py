@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +25,7 @@ from seewhy.core.relevance.arithmetic import Ledger, State
 from seewhy.core.relevance.attention import AttentiveWatch
 from seewhy.core.relevance.composites import Composite
 from seewhy.core.relevance.coverage import refuse, uncovered
+from seewhy.core.relevance.held import Held
 from seewhy.core.relevance.rescale import DifferenceWatch
 from seewhy.core.relevance.watch import RelevanceWatch
 from seewhy.core.targets import Target
@@ -135,7 +137,8 @@ class Propagation:
         attentive = ask.composite.attentive
         if attentive not in self._relevance:
             inputs = self.session.network.inputs
-            state = State(keep, inputs is not None and inputs.holds)
+            held = [] if inputs is None else inputs.tensors
+            state = State(keep, Held(held) if held else None)
             watch = (AttentiveWatch if attentive else RelevanceWatch)(state)
             forward, event = self._forward(self.session.x, watch, self.places)
             watch.state.notes.clear()
@@ -172,7 +175,9 @@ class Propagation:
                 watch.begin()
             return self.session.call(given)
 
-        forward = self.session.eager(x, demand, call)
+        held = watch.state.held if isinstance(watch, RelevanceWatch) else None
+        with nullcontext() if held is None else held:
+            forward = self.session.eager(x, demand, call)
         return forward, Event(len(x) * forward.runs, 0, time.perf_counter() - began)
 
 

@@ -117,9 +117,9 @@ class Inputs:
         return pytree.tree_map(spread, value)
 
     @property
-    def holds(self) -> bool:
-        """Whether a tensor is held, of which the network may make others."""
-        return any(isinstance(leaf, Tensor) for leaf in pytree.tree_leaves(dict(self.held)))
+    def tensors(self) -> list[Tensor]:
+        """The tensors that are held, of which the network may make others."""
+        return [leaf for leaf in pytree.tree_leaves(dict(self.held)) if isinstance(leaf, Tensor)]
 
     @property
     def opaque(self) -> str:

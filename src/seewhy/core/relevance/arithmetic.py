@@ -2,7 +2,8 @@
 relevance by them; never changes a value.
 
 A sum of two activations shares in proportion to their values. In a product the signal takes all: the larger factor, or
-the one that is not a gate. Constants pass. What is left as it is (quotients by an activation, products of two
+the one that is not a gate. Constants pass; what is made of an input that is held is none, and meets the rules that it
+would meet were it explained. What is left as it is (quotients by an activation, products of two
 signals) shows in the graph and is refused there.
 """
 
@@ -13,13 +14,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from seewhy.core.intercept.autograd import Backward, is_live, ruled
 from seewhy.core.intercept.backward_rules import RECTIFIERS, in_place
 from seewhy.core.intercept.functions import SUMS, Call
 from seewhy.core.relevance.canonization import Step
 from seewhy.core.relevance.composites import Composite
+from seewhy.core.relevance.held import Held
 from seewhy.core.relevance.origins import Note, Notes
 from seewhy.core.relevance.redistribution import share_sum
 
@@ -47,13 +49,17 @@ class Ledger:
 @dataclass
 class State:
     """What the calls of one forward share. ``active`` is None where the backward pass is to be the gradient; ``keep``
-    keeps graphs to gates and constants as well, for differentiable maps. ``held``: constants may be made of inputs that
-    are held, and are terms of sums like any other."""
+    keeps graphs to gates and constants as well, for differentiable maps. ``held`` knows what is made of inputs that are
+    held, where there are any."""
 
     keep: bool = False
-    held: bool = False
+    held: Held | None = None
     active: tuple[Composite, Ledger] | None = None
     notes: Notes = field(default_factory=Notes)
+
+    def of_held(self, constant: Any) -> bool:
+        """Whether a constant comes of an input that is held, and not of the network alone."""
+        return self.held is not None and self.held.has(constant)
 
     def passes(self, relevance: Tensor, tensors: Sequence[Any]) -> Any:
         """A backward pass that hands relevance on to the first tensor as it is."""
@@ -100,10 +106,11 @@ class Arithmetic:
         constant = b if live[0] else a
         order = (lambda t: function(t, constant)) if live[0] else (lambda t: function(constant, t))
         taken = None
-        if known.layer is not None and not call.kwargs.keys() & {"alpha", "rounding_mode"}:
+        own = not self.state.of_held(constant)
+        if own and known.layer is not None and not call.kwargs.keys() & {"alpha", "rounding_mode"}:
             taken = known.layer.taking(name, constant, a if live[0] else b, live[0])
         if taken is None or taken.tail is None:
-            back = self._past(call, constant, known, live[0])
+            back = self._past(call, constant, known, live[0]) if own else self._beside(call, a, b, live[0])
         else:
             back = _noted(self.state, taken.tail)
         out = written_back(call, a, lambda at: self._with_constant(function, at, b, live, back))
@@ -116,12 +123,18 @@ class Arithmetic:
         return proceed(call)
 
     def _past(self, call: Call, constant: Any, known: Note, first: bool) -> Backward:
-        """The way back past a constant; ``first``: it is the second argument. What may be made of a held input takes
-        its share of a sum, as it would were it explained."""
+        """The way back past a constant of the network's own; ``first``: it is the second argument."""
+        return self.state.passes
+
+    def _beside(self, call: Call, a: Tensor, b: Tensor, first: bool) -> Backward:
+        """The way back past what is made of a held input, as it would be were that explained; ``first``: it is the
+        second argument."""
         name = call.name.strip("_")
-        fixed = not isinstance(constant, Tensor) or constant.ndim == 0 or isinstance(constant, nn.Parameter)
-        if not self.state.held or fixed or known.way is not None or name not in (*SUMS, "rsub"):
-            return self.state.passes
+        if name not in (*SUMS, "rsub"):
+            if "div" in name:  # what is divided carries, whatever it is divided by
+                return self.state.passes
+            signal = self._signal(a, b)
+            return self._beside_signal if signal is None else self._beside_gate(signal == (0 if first else 1))
         weight, function = weight_in(call, first), of_both(call)
 
         def back(relevance: Tensor, tensors: Sequence[Any]) -> Any:
@@ -136,6 +149,18 @@ class Arithmetic:
             return shares[0], None
 
         return back
+
+    def _beside_signal(self, relevance: Tensor, tensors: Sequence[Any]) -> Any:
+        """Past another signal, of which this rule knows nothing: all is the explained one's."""
+        return self.state.passes(relevance, tensors)
+
+    def _beside_gate(self, carries: bool) -> Backward:
+        """Past a product of which one factor takes all: the explained one, if that ``carries``."""
+
+        def nothing(relevance: Tensor, tensors: Sequence[Any]) -> Any:
+            return None if self.state.active is None else (torch.zeros_like(tensors[0]), *(None for _ in tensors[1:]))
+
+        return self.state.passes if carries else nothing
 
     def _with_constant(self, function: Any, a: Any, b: Any, live: tuple[bool, bool], back: Backward) -> Tensor:
         """Relevance passes by the constant; its own gradient is wanted for differentiable maps only. Of a clone: such

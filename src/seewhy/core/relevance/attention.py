@@ -86,6 +86,10 @@ class _Signals(Arithmetic):
 
         return written_back(call, a, lambda at: ruled(function, back, at, b))
 
+    def _beside_signal(self, relevance: Tensor, tensors: Sequence[Any]) -> Any:
+        """Half is the other's, as of any product of two signals."""
+        return self.state.passes(0.5 * relevance, tensors)
+
     def _past(self, call: Call, constant: Any, known: Note, first: bool) -> Backward:
         name = call.name.strip("_")
         number = not isinstance(constant, Tensor) or constant.ndim == 0

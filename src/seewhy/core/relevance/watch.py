@@ -209,7 +209,10 @@ class RelevanceWatch:
     def _activation(self, call: Call, proceed: Callable[[Call], Any]) -> Any:
         z = call.args[0] if call.args else call.kwargs["input"]
         if not self._recorded(z):
-            return proceed(call)
+            out = proceed(call)
+            if call.name.rstrip("_") in self.gates and self.state.of_held(z):
+                self.state.notes.put(out, Note(gate=True))
+            return out
         function, known = out_of_place(call), self.state.notes.of(z)
         out = written_back(call, z, lambda at: ruled(function, self.state.passes, at))
         if call.name.rstrip("_") in self.gates:

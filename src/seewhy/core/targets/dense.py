@@ -134,7 +134,8 @@ class Depth(Target):
             raise TargetError(
                 f"at={self.at} is outside the picture of {' x '.join(map(str, size[::-1]))}: {axes}, from 0"
             )
-        return values[:, *(int(place * n / of) for place, n, of in zip(point, grid, size, strict=True))]
+        cell = tuple(int(place * n / of) for place, n, of in zip(point, grid, size, strict=True))
+        return values[(slice(None), *cell)]
 
     def unit(self, output: Outputs) -> str:
         """What the score is counted in."""
