@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["read_series"]
+__all__ = ["NoVolume", "read_series"]
 
 #: part of a step between slices that may be rounding
 _EVEN = 0.01
@@ -57,6 +57,10 @@ def read_series(files: Sequence[Path], name: str) -> tuple[Measured, Places, lis
             ]
         ordered, places, notes = _in_place(slices, name)
         return _together([each.measured for each in ordered], notes), places, notes
+
+
+class NoVolume(ImageError):
+    """Slices can be read, one by one, and make no volume."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,9 +122,9 @@ def _in_place(slices: list[_Slice], name: str) -> tuple[list[_Slice], Places, li
         return _by_number(slices, inside)
     for each in slices:
         if each.direction is None or np.abs(each.direction - direction).max() > _PARALLEL:
-            raise ImageError(
-                f"cannot read {name}: slices that are not parallel, {first.name!r} and {each.name!r}; keep those of "
-                "one direction"
+            raise NoVolume(
+                f"cannot read {name}: slices that are not parallel, {_told(first, each, name)}; keep those of one "
+                "direction"
             )
     normal = np.cross(direction[0], direction[1])
     along = np.array([float(position @ normal) for position in known])
@@ -132,9 +136,10 @@ def _in_place(slices: list[_Slice], name: str) -> tuple[list[_Slice], Places, li
     else:
         twice = int(steps.argmin())
         if steps[twice] <= _EVEN * max(float(np.median(steps)), 1e-6):
-            raise ImageError(
-                f"cannot read {name}: two slices at one place, {ordered[twice].name!r} and {ordered[twice + 1].name!r}"
-                ": several times or echoes in one series; keep one of each"
+            both = _told(ordered[twice], ordered[twice + 1], name)
+            raise NoVolume(
+                f"cannot read {name}: two slices at one place, {both}: several times or echoes in one series; keep one "
+                "of each"
             )
         step = (known[order[-1]] - known[order[0]]) / (len(slices) - 1)
         spacing = float(np.linalg.norm(step))
@@ -158,6 +163,13 @@ def _in_place(slices: list[_Slice], name: str) -> tuple[list[_Slice], Places, li
     affine[:3, :3] = np.stack(columns, 1) * _TO_RAS[:, None]
     affine[:3, 3] = known[order[0]] * _TO_RAS
     return ordered, Places((spacing, float(inside[0]), float(inside[1])), affine), notes
+
+
+def _told(one: _Slice, other: _Slice, name: str) -> str:
+    """Two slices by the names of their files, or by what each is called as a picture where they are of one file."""
+    if one.name != other.name:
+        return f"{one.name!r} and {other.name!r}"
+    return f"{name[:-1]}#{one.frame}' and {name[:-1]}#{other.frame}'"
 
 
 def _by_number(slices: list[_Slice], inside: NDArray[np.float64] | None) -> tuple[list[_Slice], Places, list[str]]:

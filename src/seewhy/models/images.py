@@ -15,6 +15,7 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from seewhy.errors import ImageError, UsageError, one_line, reason
 from seewhy.models._dicom import in_colour, proportions, read_picture
 from seewhy.models._dicom_file import is_dicom
+from seewhy.models._dicom_series import NoVolume
 from seewhy.models._held import Held
 from seewhy.models._missing_files import missing_file
 from seewhy.models._pixels import to_rgb
@@ -222,7 +223,15 @@ def _slice(source: str, number: int) -> Photo:
     if path.is_file() and is_dicom(path) and in_colour(path):
         picture, _, said = read_picture(path, f"'{source}#{number}'", number)
         return Photo(picture, f"{path.name}#{number}", f"{source}#{number}", tuple(said), channels=_COLOURS)
-    volume = read_volume(source)
+    try:
+        volume = read_volume(source)
+    except NoVolume as error:
+        if not path.is_file():
+            raise
+        # the frames of one file are its own whether or not they make a volume; they are counted as they lie in it
+        picture, measured, said = read_picture(path, f"'{source}#{number}'", number)
+        said.append(f"the file's frames make no volume ({str(error).partition(': ')[2]}): this is frame {number} in it")
+        return Photo(picture, f"{path.name}#{number}", f"{source}#{number}", tuple(said), channels=1, measured=measured)
     if number >= volume.size[0]:
         raise ImageError(
             f"cannot read '{source}#{number}': it holds {volume.size[0]} slices, 0 to {volume.size[0] - 1}"

@@ -186,6 +186,32 @@ def test_frames_of_one_file(tmp_path: Path) -> None:
     assert volume.spacing == (3.0, 2.0, 2.0)
 
 
+@pytest.mark.parametrize("what", ["twice", "directions"])
+def test_one_frame_of_a_file_whose_frames_make_no_volume(tmp_path: Path, what: str) -> None:
+    """It is that of its number in the file, with its own values, and says so; all together are refused with what to
+    type."""
+    stored = np.random.default_rng(0).integers(0, 4000, (3, 6, 7), dtype=np.uint16)
+    groups = []
+    for n in range(3):
+        place, plane, frame = pydicom.Dataset(), pydicom.Dataset(), pydicom.Dataset()
+        place.ImagePositionPatient = [0, 0, (9, 3, 9)[n] if what == "twice" else 3 * n]
+        plane.ImageOrientationPatient = [1, 0, 0, 0, 1, 0] if what == "twice" or n else [0, 1, 0, 0, 0, 1]
+        frame.PlanePositionSequence, frame.PlaneOrientationSequence = [place], [plane]
+        groups.append(frame)
+    path = write_dicom(tmp_path / "a.dcm", stored, PerFrameFunctionalGroupsSequence=groups, RescaleSlope=2)
+    said = {"twice": "two slices at one place", "directions": "slices that are not parallel"}[what]
+    other = {"twice": 2, "directions": 1}[what]
+    with pytest.raises(ImageError, match=rf"{said}, '.*a.dcm#0' and '.*a.dcm#{other}'"):
+        read_volume(path)
+    for n in range(3):
+        photo = read_image(f"{path}#{n}")
+        assert photo.measured is not None
+        np.testing.assert_array_equal(photo.measured.values, 2.0 * stored[n])
+        assert any(f"make no volume ({said}" in note and f"frame {n} in it" in note for note in photo.notes)
+    with pytest.raises(ImageError, match="it holds 3 slices, 0 to 2"):
+        read_image(f"{path}#3")
+
+
 def test_no_places_no_spacing_is_said(tmp_path: Path) -> None:
     folder = write_series(tmp_path / "s", blob((4, 6, 5), (1, 2, 1)), ImagePositionPatient=None, PixelSpacing=None)
     volume = read_volume(folder)
