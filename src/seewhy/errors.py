@@ -6,7 +6,9 @@
     ├── UsageError (ValueError)      2   an invalid word or value
     │   ├── UnknownName (KeyError)   2   no such method, layer, label, model, parameter
     │   ├── TargetError              2   the target does not fit the model's output
-    │   └── CapabilityError          2   the model cannot do what the method needs
+    │   ├── CapabilityError          2   the model cannot do what the method needs
+    │   └── UnfitImage               2   another kind of image than the model takes
+    │       └── AbsentTarget         2   what is asked for is not in this image (and a TargetError)
     ├── ModelError                   3   the model cannot be loaded
     │   └── UnsafeModel              3   it would run code from the file
     ├── ImageError                   4   the image cannot be read
@@ -20,6 +22,7 @@ import difflib
 from collections.abc import Iterable
 
 __all__ = [
+    "AbsentTarget",
     "CapabilityError",
     "ImageError",
     "ModelError",
@@ -27,6 +30,7 @@ __all__ = [
     "SeewhyError",
     "StoreError",
     "TargetError",
+    "UnfitImage",
     "UnknownName",
     "UnsafeModel",
     "UsageError",
@@ -86,6 +90,14 @@ class TargetError(UsageError):
 
 class CapabilityError(UsageError):
     """The model cannot do what the method needs; found out before anything was computed where possible."""
+
+
+class UnfitImage(UsageError):
+    """The image can be read, and is of another kind than the model takes; others may fit."""
+
+
+class AbsentTarget(TargetError, UnfitImage):
+    """What is asked for is not in this image; it may be in others."""
 
 
 class ModelError(SeewhyError):

@@ -27,7 +27,7 @@ from seewhy.api.waiting import watched
 from seewhy.core.forward.settings import Settings
 from seewhy.core.layers.candidates import CUTS
 from seewhy.core.targets import LogProbability, Target
-from seewhy.errors import CapabilityError, ImageError, TargetError, UsageError
+from seewhy.errors import CapabilityError, ImageError, TargetError, UnfitImage, UsageError
 from seewhy.explanation import Attack, Cost, Explanation, Status
 from seewhy.models import Model, Preprocess
 from seewhy.models.loader import taken
@@ -370,7 +370,7 @@ def robustness(
         try:
             items += read_items(wrapped, photo.path)[0]
             truths.append(photo.truth)
-        except ImageError as error:
+        except (ImageError, UnfitImage) as error:
             failed.append(str(error))
     if not items:
         raise UsageError(f"none of the {len(photos)} photos in {folder} can be read")

@@ -37,7 +37,7 @@ from seewhy.core.schedule.engine import Engine
 from seewhy.core.schedule.jobs import Job, Outcome, Outline
 from seewhy.core.schedule.needs import recorded_from_input
 from seewhy.core.targets import LayerMean, Target
-from seewhy.errors import CapabilityError, ImageError, OutOfMemory, UsageError
+from seewhy.errors import CapabilityError, ImageError, OutOfMemory, UnfitImage, UsageError
 from seewhy.explanation import Cost, Explanation, Explanations
 from seewhy.models import Model
 from seewhy.models.loader import taken
@@ -401,16 +401,18 @@ def _explanations(plan: Plan, batch: Batch) -> list[list[Explanation]]:
 
 @dataclass(frozen=True)
 class PhotoOutcome:
-    """One photo: its explanations, or in words why it has none."""
+    """One photo: its explanations, or in words why it has none, and what the command line ends with for that."""
 
     path: str
     explanations: Explanations | None
     reason: str = ""
+    code: int = 0
 
 
 def explain_photos(model: Model, photos: Iterable[str | Path | Source], request: Request) -> Iterator[PhotoOutcome]:
-    """Explain photos one after the other, each opened when it is its turn; one that is unreadable, or too large for the
-    memory, is passed over with its reason.
+    """Explain photos one after the other, each opened when it is its turn; one that is unreadable, of
+    another kind than the model takes, without what is asked for, or too large for the memory, is passed over with its
+    reason.
 
     Everything that concerns the question rather than a photo (an unknown method, layer or label) raises before the
     first photo is read.
@@ -422,7 +424,7 @@ def explain_photos(model: Model, photos: Iterable[str | Path | Source], request:
         try:
             items, _ = read_items(model, name if source is None else source.open())
             explanations = run_plan(plan, items, partial=True)
-        except (ImageError, OutOfMemory) as error:
-            yield PhotoOutcome(name, None, str(error))
+        except (ImageError, UnfitImage, OutOfMemory) as error:
+            yield PhotoOutcome(name, None, str(error), error.exit_code)
             continue
         yield PhotoOutcome(name, explanations)

@@ -12,7 +12,7 @@ import typer
 from seewhy.cli import options as o
 from seewhy.cli.bundles import ModelOptions, OutputOptions, bundled
 from seewhy.cli.galleries import Format, Show, number, showing
-from seewhy.errors import ImageError, OutOfMemory, UsageError
+from seewhy.errors import ImageError, OutOfMemory, UnfitImage, UsageError
 
 if TYPE_CHECKING:
     from seewhy.explanation import Gallery
@@ -112,7 +112,7 @@ def features(
                     show.model, photo, list(dict.fromkeys(layer or [])) or None,
                     list(dict.fromkeys(target or [])) or None, top=top, order=order, scale=scale,
                 )  # fmt: skip
-            except (ImageError, OutOfMemory) as error:
+            except (ImageError, UnfitImage, OutOfMemory) as error:
                 show.lose(photo, str(error))
                 continue
             for gallery in galleries:

@@ -105,6 +105,7 @@ class _Run:
         self._sheet = ContactSheet(folder)
         self._images: list[dict[str, Any]] = []
         self._failed: list[dict[str, str]] = []
+        self._codes: set[int] = set()
         self._total = Cost()
         self._several = False
         self._in_part = 0
@@ -138,7 +139,9 @@ class _Run:
         if stopped:
             return INTERRUPTED
         if self._failed:
-            return 1 if self._images else ImageError.exit_code
+            if self._images:
+                return 1
+            return self._codes.pop() if len(self._codes) == 1 else ImageError.exit_code
         return 0
 
     def _explained(self, source: Source, outcome: PhotoOutcome) -> bool:
@@ -148,6 +151,7 @@ class _Run:
 
         if outcome.explanations is None:
             self._failed.append({"image": outcome.path, "reason": outcome.reason})
+            self._codes.add(outcome.code)
             with self._bar.aside():
                 complain(in_options(outcome.reason))
             return False

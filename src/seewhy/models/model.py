@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.foreign import Foreign
-from seewhy.errors import UsageError, one_line, reason
+from seewhy.errors import UnfitImage, UsageError, one_line, reason
 from seewhy.html import pairs
 from seewhy.models import labels as _labels
 from seewhy.models._fingerprint import cached_fingerprint, of_inputs
@@ -150,7 +150,7 @@ class Model:
         try:
             input: Any = function(pixels)
         except Exception as error:
-            raise UsageError(f"the preprocess of {self.name} fails on {name!r}: {reason(error)}") from error
+            raise UnfitImage(f"the preprocess of {self.name} fails on {name!r}: {reason(error)}") from error
         if isinstance(input, np.ndarray):
             input = torch.from_numpy(np.ascontiguousarray(input))
         if isinstance(input, Tensor) and input.ndim == axes + 1 and input.shape[0] == 1:
@@ -164,7 +164,7 @@ class Model:
     def _of_values(ours: Preprocess, photo: Photo) -> tuple[Tensor, np.ndarray[Any, np.dtype[np.uint8]]]:
         """The input of a file's own values, and the picture of those that the network is given."""
         if photo.measured is None:
-            raise UsageError(
+            raise UnfitImage(
                 f"the preprocessing takes values that a DICOM or NIfTI file measures (values={ours.values!r}), and "
                 f"{photo.name!r} is a picture: leave --values, in Python values=, out"
             )
@@ -218,7 +218,7 @@ class Model:
         wanted = self.preprocess.channels if isinstance(self.preprocess, Preprocess) else 0
         has = photo.channels if photo.bands is None else photo.bands.shape[2]
         if photo.bands is None or has != wanted:
-            raise UsageError(
+            raise UnfitImage(
                 f"{self.name} takes {wanted} channels, and {photo.name!r} has {has}; give a picture with that many (a "
                 f"TIFF of bands, a PNG with four){self._pages(photo)}"
             )

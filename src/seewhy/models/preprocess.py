@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from seewhy.errors import UnknownName, UsageError
+from seewhy.errors import UnfitImage, UnknownName, UsageError
 from seewhy.models._transforms import read_transform
 from seewhy.models.measured import RAW, Measured, Values, check_values
 
@@ -239,7 +239,7 @@ class Preprocess:
         """
         if any(isinstance(box, tuple) and len(box) == 2 for box in (self.size, self.resize)):
             depth, height, width = volume.size
-            raise UsageError(
+            raise UnfitImage(
                 f"{volume.name!r} is a volume of {depth} slices of {height} x {width}, and the preprocessing is for "
                 "pictures: --size 32x64x64, in Python size=(depth, height, width), or --as-is, in Python as_is(), for "
                 "its own voxels"
@@ -267,7 +267,7 @@ class Preprocess:
 
     def _check_flat(self) -> None:
         if any(isinstance(box, tuple) and len(box) == 3 for box in (self.size, self.resize)):
-            raise UsageError(
+            raise UnfitImage(
                 f"the preprocessing is for volumes of {' x '.join(map(str, self.size or ()))}, and this is one picture"
                 ": give a NIfTI file, a folder of DICOM slices, or a float array [C, D, H, W]"
             )

@@ -33,6 +33,13 @@ def flat():
         return nn.Sequential(
             nn.Conv2d(1, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)
         ).eval()
+
+
+def segmenting():
+    net = nn.Conv2d(1, 1, 1).eval()
+    nn.init.ones_(net.weight)
+    nn.init.constant_(net.bias, -0.5)
+    return net
 """
 VALUES = 2 * np.floor(blob((8, 12, 10), (5, 3, 6)) / 2)
 
@@ -105,3 +112,36 @@ def test_what_does_not_fit_is_one_line(ask: Any, words: tuple[str, ...], net: st
     done = ask(*words, "-M", "saliency", net=net)
     assert done.code in (2, 4)
     assert re.search(said, " ".join(done.err.split())), done.err
+
+
+def test_a_file_of_another_kind_is_passed_over_with_its_reason(ask: Any) -> None:
+    """The others go on, whatever stands first; alone it is told as before. A wrong question is told before any of them."""
+    import json
+
+    for words, net, lost in (
+        (("scan.nii.gz", "a.dcm"), "flat", r"volume of 8 slices"), (("a.dcm", "scan.nii.gz"), "small", "is one picture"),
+    ):  # fmt: skip
+        done = ask(*words, "--as-is", "-M", "saliency", "--json", "--out", "o", net=net)
+        assert done.code == 1, done.err
+        told = json.loads(done.out)
+        assert [each["image"] for each in told["images"]] == [words[1]]
+        assert [each["image"] for each in told["failed"]] == [words[0]]
+        assert lost in told["failed"][0]["reason"]
+    alone = ask("scan.nii.gz", "--as-is", "-M", "saliency", "--json", "--out", "o", net="flat")
+    assert alone.code == 2
+    assert json.loads(alone.out)["failed"][0]["image"] == "scan.nii.gz"
+    wrong = ask("scan.nii.gz", "a.dcm", "--as-is", "-M", "salience", "--json", "--out", "o", net="flat")
+    assert (wrong.code, wrong.out) == (2, "")
+
+
+def test_what_one_picture_has_not_the_next_may_have(ask: Any, scans: Path) -> None:
+    import json
+
+    for name, value in (("dark.dcm", 0), ("bright.dcm", 200)):
+        write_dicom(scans / name, np.full((12, 10), value, np.int16), WindowCenter=100, WindowWidth=200)
+    words = ("dark.dcm", "bright.dcm", "--as-is", "-M", "saliency", "--target", "region 0", "--json", "--out", "o")
+    done = ask(*words, net="segmenting")
+    assert done.code == 1, done.err
+    told = json.loads(done.out)
+    assert [each["image"] for each in told["images"]] == ["bright.dcm"]
+    assert "class 0 is predicted nowhere in the picture" in told["failed"][0]["reason"]

@@ -19,7 +19,7 @@ from seewhy.core.network.borrowed import Network
 from seewhy.core.network.outputs import Outputs
 from seewhy.core.network.places import find_place, function_of, split_name
 from seewhy.core.network.proposals import Form, as_maps, tell
-from seewhy.errors import TargetError, UnknownName, UsageError
+from seewhy.errors import AbsentTarget, TargetError, UnknownName, UsageError
 from seewhy.models import Model
 
 __all__ = ["Wanted", "aim", "check_contrast", "competitors"]
@@ -237,7 +237,7 @@ def _objects(outputs: Outputs, form: Form, row: int, spec: Any) -> list[t.Target
     count = sys.maxsize if every else 1 if spec is None else _top_count(spec)
     boxes = t.surest_boxes(outputs, form, row, count)
     if not boxes:
-        raise TargetError("the model finds no object here; name a box: seewhy.targets.Box((10, 20, 90, 80), k=1)")
+        raise AbsentTarget("the model finds no object here; name a box: seewhy.targets.Box((10, 20, 90, 80), k=1)")
     return [box.settled(outputs, row) for box in boxes]
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from seewhy.core.network.axis_order import BATCH, CHANNELS, AxisOrder
 from seewhy.core.network.inputs import Explained, Inputs
-from seewhy.errors import UsageError
+from seewhy.errors import UnfitImage, UsageError
 from seewhy.explanation import Scan
 from seewhy.models import Model, Photo, Preprocess, Volume, is_scan, read_image, read_image_bytes, read_volume
 from seewhy.models.images import Coarse
@@ -146,7 +146,7 @@ def _volume(model: Model, given: Any) -> Item:
     if axes is not None and len(axes) != len(_DEPTH):
         where = volume.path or volume.name
         one = f"'{where}#{depth // 2}'" + (f", or all of them, {where}/*" if Path(where).is_dir() else "")
-        raise UsageError(
+        raise UnfitImage(
             f"{volume.name!r} is a volume of {depth} slices of {height} x {width}, and {model.name} takes pictures: "
             f"give one slice, such as {one}"
         )
@@ -165,14 +165,14 @@ def _picture(model: Model, image: Any, name: str = "") -> Item:
     photo = model.as_bands(image if isinstance(image, Photo) else read_image(image))
     axes = _positions(model)
     if axes is not None and sorted(axes) == sorted(_DEPTH):
-        raise UsageError(
+        raise UnfitImage(
             f"{photo.name or 'this'!r} is one picture, and {model.name} takes inputs [{', '.join(axes)}]: give a NIfTI "
             "file, a folder of DICOM slices, or a float array"
         )
     order = None if model.inputs is None else model.inputs.order
     if order is not None and (len(order.positions) != _FLAT or order.positions == _PLANE[::-1]):
         frames = "frames as a uint8 array [T, H, W, 3], or " if order.positions == FRAMES else ""
-        raise UsageError(
+        raise UnfitImage(
             f"{photo.name or 'this'!r} is one picture, [H, W], and {model.name} takes inputs of "
             f"[{', '.join(order.positions)}], axes={order.letters!r}: give {frames}a float array as it takes it"
         )

@@ -12,7 +12,7 @@ from typing import Any
 
 from seewhy.api.given.folders import labelled
 from seewhy.api.given.images import Item, read_items
-from seewhy.errors import ImageError, UsageError
+from seewhy.errors import ImageError, UnfitImage, UsageError
 from seewhy.models import Model
 from seewhy.runs.reading import in_order
 
@@ -40,7 +40,7 @@ class Known:
             for start in range(0, len(self.source), _AT_ONCE):
                 items, names, true = list[Item](), list[str](), list[int]()
                 for number, item in enumerate(islice(read, _AT_ONCE), start):
-                    if isinstance(item, ImageError):
+                    if isinstance(item, ImageError | UnfitImage):
                         self.failed.append(str(item))
                         continue
                     one = self.source[number]
@@ -55,11 +55,11 @@ class Known:
         if not some:
             raise UsageError(f"none of the {len(self.source)} photos can be read")
 
-    def _read(self, one: Any) -> Item | ImageError:
+    def _read(self, one: Any) -> Item | ImageError | UnfitImage:
         """One image, or why it cannot be read."""
         try:
             (item,), _ = read_items(self.model, one)
-        except ImageError as error:
+        except (ImageError, UnfitImage) as error:
             return error
         return item
 

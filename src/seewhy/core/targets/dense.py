@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from seewhy.core.targets.base import Label, Target, class_name, unnamed
-from seewhy.errors import TargetError
+from seewhy.errors import AbsentTarget, TargetError
 
 if TYPE_CHECKING:
     from seewhy.core.network.outputs import Outputs
@@ -79,7 +79,7 @@ class Region(Target):
         mask = values[0] > 0 if single else values.argmax(0) == k
         if not bool(mask.any()):
             top = "" if single else f"; most of it is class {int(values.argmax(0).flatten().mode().values)}"
-            raise TargetError(f"class {k} is predicted nowhere in the picture{top}: name a mask, Region(mask, {k})")
+            raise AbsentTarget(f"class {k} is predicted nowhere in the picture{top}: name a mask, Region(mask, {k})")
         return replace(self, mask=mask, predicted=True)
 
     def unit(self, output: Outputs) -> str:
@@ -125,17 +125,18 @@ class Depth(Target):
             mask = _mask(self.mask, values, "Depth")
             return (values * mask).flatten(1).sum(1) / mask.sum()
         grid = values.shape[1:]
-        size = output.size if len(output.size) == len(grid) else tuple(grid)
+        size = tuple(output.size if len(output.size) == len(grid) else grid)
         point = self.at[::-1]  # the axis of columns comes first in words, and last in tensors
         axes = "(x, y)" if len(size) == _PICTURE else "(x, y, slice or frame)"
         if len(point) != len(size):
             raise TargetError(f"at={self.at} for a map of {' x '.join(map(str, grid))}: {axes}, in pixels of the input")
         if not all(0 <= place < n for place, n in zip(point, size, strict=True)):
-            raise TargetError(
+            raise AbsentTarget(
                 f"at={self.at} is outside the picture of {' x '.join(map(str, size[::-1]))}: {axes}, from 0"
             )
-        cell = tuple(int(place * n / of) for place, n, of in zip(point, grid, size, strict=True))
-        return values[(slice(None), *cell)]
+        for place, n, of in zip(point, grid, size, strict=True):  # axis by axis: each takes the next one away
+            values = values[:, int(place * n / of)]
+        return values
 
     def unit(self, output: Outputs) -> str:
         """What the score is counted in."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from seewhy.core.network.proposals import Form, Proposals, overlap, proposals, tell, told
 from seewhy.core.targets.base import Label, Target, class_name, unnamed
-from seewhy.errors import TargetError
+from seewhy.errors import AbsentTarget, TargetError
 
 if TYPE_CHECKING:
     from seewhy.core.network.outputs import Outputs
@@ -90,7 +90,7 @@ class Box(_Object):
         found = _some(proposals(output, form)[row])
         values = self._values(found).detach()
         if not bool(values.max() > 0):
-            raise TargetError(
+            raise AbsentTarget(
                 f"no candidate of class {self.k} overlaps {_words(self.box)}: {_nearest(found, self.box)}"
             )
         return replace(self, form=form, seen=_classes_of(found, int(values.argmax()), self.k))
@@ -154,12 +154,12 @@ class Candidate(_Object):
         scores = found.scores(self.k).detach()
         best = int(scores.argmax() if self.box is None else self._fit(found).argmax())
         if self.box is not None and not float(self._fit(found)[best]) >= _FITS:
-            raise TargetError(
+            raise AbsentTarget(
                 f"no candidate{'' if found.labels is None else f' of class {self.k}'} fits {_words(self.box)}, with an "
                 f"overlap of {_FITS} or more: {_nearest(found, self.box)}"
             )
         if not bool(scores[best] > 0):
-            raise TargetError(f"no candidate of class {self.k}: {_nearest(found, None)}")
+            raise AbsentTarget(f"no candidate of class {self.k}: {_nearest(found, None)}")
         left, top, right, bottom = found.boxes[best].tolist()
         return replace(self, form=form, seen=((left, top, right, bottom), _classes_of(found, best, self.k)))
 
@@ -239,7 +239,7 @@ def _most(values: Tensor, found: Proposals) -> Tensor:
 def _some(found: Proposals) -> Proposals:
     """What is proposed, refused where that is nothing."""
     if not len(found.boxes):
-        raise TargetError(
+        raise AbsentTarget(
             "the model proposes no object at all in this picture: lower its own threshold of scores, or take "
             "another picture"
         )
