@@ -190,6 +190,17 @@ def test_what_does_not_fit_is_one_line(net: Dense, sources: dict[str, Path], tmp
         seewhy.explain(flat, tmp_path / "empty", "saliency", 0)
 
 
+@pytest.mark.parametrize(("axes", "named"), [("BCTHW", "BCDHW"), ("BCXYZ", "BCDHW"), ("BCHWT", "BCHWD")])
+def test_slices_are_not_taken_for_frames(net: Dense, sources: dict[str, Path], axes: str, named: str) -> None:
+    """Where the caller's axes are none of a volume's, nothing says which of them its slices are."""
+    with pytest.raises(UsageError, match=rf"is a volume, \[D, H, W\], and .*, axes='{axes}': .* as in axes='{named}'"):
+        seewhy.explain(seewhy.wrap(net, preprocess="unit", axes=axes), sources["nifti"], "saliency", 0)
+    model = seewhy.wrap(net, preprocess="unit", axes=named)
+    depth, height, width = SIZE
+    sides = {"D": depth, "H": height, "W": width}
+    assert seewhy.explain(model, sources["nifti"], "saliency", 0).size == tuple(sides[letter] for letter in named[2:])
+
+
 def test_what_is_not_installed_is_named(
     net: Dense, sources: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

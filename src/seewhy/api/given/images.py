@@ -29,7 +29,10 @@ _PHOTOS, _SMALL = 512 * 2**20, 640
 #: the names of a video's positions
 FRAMES = "THW"
 
-__all__ = ["FRAMES", "Item", "channels_first", "kept", "own_layout", "read_items", "read_lean", "same_shape"]
+__all__ = [
+    "FRAMES", "Item", "channels_first", "check_one_explained", "kept", "own_layout", "read_items", "read_lean",
+    "same_shape",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,9 +71,7 @@ def read_items(model: Model, image: Any) -> tuple[list[Item], bool]:
     here, and all values computed from it, have the channels first.
     Raises `ImageError` for what cannot be read and `UsageError` for what is invalid.
     """
-    if model.inputs is not None and len(model.inputs.explained) > 1:
-        names = " and ".join(repr(one.key) for one in model.inputs.explained)
-        raise UsageError(f"{names} are explained at once, which explain and explain_all can: here hold all but one")
+    check_one_explained(model)
     if isinstance(image, list | tuple):
         if not image:
             raise UsageError("no images: the sequence given is empty")
@@ -94,6 +95,13 @@ def read_items(model: Model, image: Any) -> tuple[list[Item], bool]:
         f"image is {type(image).__name__}; give a path, PIL image or uint8 array (preprocessed for you), a float array "
         "or tensor (an input already), or a list of them"
     )
+
+
+def check_one_explained(model: Model) -> None:
+    """Refuse, by `UsageError`, a model of which several inputs are explained at once where one is read, or made up."""
+    if model.inputs is not None and len(model.inputs.explained) > 1:
+        names = " and ".join(repr(one.key) for one in model.inputs.explained)
+        raise UsageError(f"{names} are explained at once, which explain and explain_all can: here hold all but one")
 
 
 def kept(items: Iterable[Item]) -> Iterator[Item]:
@@ -150,7 +158,17 @@ def _volume(model: Model, given: Any) -> Item:
             f"{volume.name!r} is a volume of {depth} slices of {height} x {width}, and {model.name} takes pictures: "
             f"give one slice, such as {one}"
         )
-    if axes is not None and sorted(axes) == sorted(_DEPTH):
+    if axes is not None and sorted(axes) != sorted(_DEPTH):
+        missing = iter(letter for letter in _DEPTH if letter not in axes)
+        order = model.inputs.order if model.inputs is not None else None
+        letters = axes if order is None else order.letters
+        named = "".join(next(missing) if c in axes and c not in _DEPTH else c for c in letters)
+        raise UnfitImage(
+            f"{volume.name!r} is a volume, [D, H, W], and {model.name} takes inputs of [{', '.join(axes)}], "
+            f"axes={letters!r}: where slices, rows and columns go is not said; name them, as in axes={named!r}, or "
+            "give a float array as it takes it"
+        )
+    if axes is not None:
         volume = volume.permuted([_DEPTH.index(letter) for letter in axes])
     tensor, seen = model.volume_to_input(volume)
     notes = [*volume.notes, *model.notes]
