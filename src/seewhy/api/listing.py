@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 import seewhy.methods  # noqa: F401 - every method registers itself on import
-from seewhy.api.given.images import channels_first, read_items
+from seewhy.api.given.images import channels_first, check_one_explained, read_items
+from seewhy.api.given.rows import in_rows
 from seewhy.core.forward.demand import Demand
 from seewhy.core.forward.result import Forward
 from seewhy.core.forward.session import Session
@@ -66,7 +67,9 @@ def layers(model: Model | nn.Module | Callable[[Tensor], Any] | str, input: Any 
     marked.
 
     ``input`` is what the forward is run on: an image or several, or a float tensor, as for `seewhy.explain`; without
-    it noise of the model's own input size (224 if it has none). Raises `CapabilityError` for a plain callable.
+    it noise of the model's own input size (224 if it has none). Of a model of which several inputs are explained it is
+    a mapping of them, as for `seewhy.explain`; no layer is chosen then, since a map of one lies on one picture. Raises
+    `CapabilityError` for a plain callable, and `UsageError` where one of several inputs is missing.
 
     >>> import torch, seewhy
     >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1))
@@ -74,14 +77,23 @@ def layers(model: Model | nn.Module | Callable[[Tensor], Any] | str, input: Any 
     [('0', (6, 6), False), ('1', (6, 6), True), ('2', (1, 1), False)]
     """
     wrapped = taken(model)
+    keys = [] if wrapped.inputs is None else [one.key for one in wrapped.inputs.explained]
+    several = len(keys) > 1
+    if several and input is None:
+        form = ", ".join(f"{key!r}: ..." for key in keys)
+        raise UsageError(f"several inputs are explained at once, and none is given: seewhy.layers(model, {{{form}}})")
+    if several:
+        wrapped, _, rows = in_rows(wrapped, input)
+        x = rows[0].tensor[None]
+    else:
+        x = _noise(wrapped) if input is None else _given(wrapped, input)
     network = wrapped.network()
-    root = network.module
-    x = network.like(_noise(wrapped) if input is None else _given(wrapped, input))
+    root, x = network.module, network.like(x)
     with network.borrowed() as call:
         with guessing(x, "give it one that it takes: seewhy.layers(model, x)") if input is None else nullcontext():
             session = Session(network, call, x)
             forward = session.run(x, Demand(survey=True))
-        chosen = _best(session, forward)
+        chosen = None if several else _best(session, forward)
     given_out = [noted for noted in reversed(forward.tape.noted) if noted.element != TAKEN and not noted.function]
     shapes = {noted.module: tuple(noted.tensor.shape) for noted in given_out}
     shapes |= {seen.name: seen.shape for seen in forward.tape.seen}
@@ -158,6 +170,7 @@ def _noise(model: Model) -> Tensor:
 def blank(model: Model, size: tuple[int, ...] | None = None) -> Tensor:
     """An empty input [1, C, *size], of the model's own size and channels where it says, else as its first convolution
     tells (3 x 224 x 224 where there is none)."""
+    check_one_explained(model)
     ours = model.preprocess if isinstance(model.preprocess, Preprocess) else None
     channels, *own = intake(model.module).example
     if ours is not None:

@@ -471,7 +471,7 @@ def test_places_of_one_picture_are_not_looked_for_in_several_inputs(net: Any) ->
     with pytest.raises(CapabilityError, match="occlusion looks at the places of one picture, and 2 inputs"):
         seewhy.explain_all(both(net), IMAGE, method="occlusion", target=0)
     with pytest.raises(UsageError, match="explained at once, which explain and explain_all can"):
-        seewhy.layers(both(net), IMAGE)
+        seewhy.feature_maps(both(net), IMAGE)
 
 
 def test_channels_that_contradict_the_first_layer() -> None:
@@ -479,3 +479,31 @@ def test_channels_that_contradict_the_first_layer() -> None:
     net(torch.zeros(1, 3, 8, 6))
     with pytest.raises(UsageError, match="has 8 channels; the first layer of this model takes 3"):
         seewhy.explain(seewhy.wrap(net, axes="BHCW"), torch.randn(1, 3, 8, 6), method="saliency")
+
+
+class _Two(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.back, self.out = nn.Conv2d(3, 4, 3), nn.Linear(4, 2)
+
+    def forward(self, left: Tensor, right: Tensor) -> Tensor:
+        return self.out(self.back(left).relu().mean((2, 3)) - right.mean((2, 3)).sum(1, keepdim=True))
+
+
+def test_layers_of_a_network_of_which_several_inputs_are_explained() -> None:
+    """Their shapes, of what is given for each by name; without that one line, from whatever makes inputs up."""
+    model = seewhy.wrap(_Two().eval(), explained=("left", "right"))
+    x = {"left": torch.rand(1, 3, 8, 8), "right": torch.rand(1, 3, 8, 8)}
+    listed = seewhy.layers(model, x)
+    seen: dict[str, tuple[int, ...]] = {}
+    for name, part in model.module.named_modules():
+        if name:
+            part.register_forward_hook(lambda part, args, out, name=name: seen.update({name: tuple(out.shape)}))
+    model.module(**x)
+    assert {each.name: each.shape for each in listed if each.shape is not None} == seen
+    assert not any(each.chosen for each in listed)
+    with pytest.raises(UsageError, match=r"none is given: seewhy.layers\(model, {'left': ..., 'right': ...}\)"):
+        seewhy.layers(model)
+    for call in (lambda: seewhy.diagnose(model), lambda: seewhy.maximise(model, 1)):
+        with pytest.raises(UsageError, match=r"'left' and 'right' are explained at once.*hold all but one"):
+            call()

@@ -4,7 +4,7 @@ runs no network."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,14 +15,14 @@ from seewhy.api.asked.parameters import BASELINES, baseline_tensor
 from seewhy.api.asked.request import Request
 from seewhy.api.given.images import Item, read_items
 from seewhy.api.given.regions import regions, segments
-from seewhy.core.network.inputs import Explained, Inputs
+from seewhy.api.given.rows import alone
 from seewhy.core.perturb.fills import Fill, Inpaint
 from seewhy.core.perturb.sources import spread_of
 from seewhy.errors import UnknownName, UsageError
 from seewhy.models import Model
 from seewhy.registry import ARGUMENTS, Method
 
-__all__ = ["FILLS", "Supplier", "alone", "bounds_of", "spread_in"]
+__all__ = ["FILLS", "Supplier", "bounds_of", "spread_in"]
 
 FILLS = (*BASELINES, "inpaint")
 
@@ -139,12 +139,6 @@ class Supplier:
             return in_a_row(low), in_a_row(high)
         self.described["bounds"] = "given"
         return _given_bounds(self.request.bounds, self.x)
-
-
-def alone(model: Model, one: Explained) -> Model:
-    """The model as one of which this input alone is explained: for what is given of it."""
-    held = {} if model.inputs is None else model.inputs.held
-    return replace(model, inputs=Inputs((replace(one, shape=None),), held))
 
 
 def each_alone(model: Model, x: Tensor, items: Sequence[Item]) -> list[tuple[Model, Tensor, Sequence[Item]]]:
