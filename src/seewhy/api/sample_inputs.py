@@ -3,56 +3,78 @@ network."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
 import torch
 from torch import nn
 
-from seewhy.api.given.images import Item, read_items
+from seewhy.api.given.images import Item, check_one_explained, read_items
 from seewhy.api.listing import blank
+from seewhy.errors import UnfitImage
 from seewhy.models import Model, Preprocess
 
 __all__ = ["probes"]
 
 _PHOTOS = ("chelsea.png", "coffee.png")
+#: frames of a video of which only their size is known
+_FRAMES = 8
 #: channels that a photo can have
 _PICTURED = (1, 3)
 
 
 def probes(model: Model, image: Any = None) -> list[Item]:
     """The input that a model is tried on, and another one: ``image`` and its mirror image, or photos that come along,
-    or noise where nothing says how a photo becomes the input.
+    or noise where nothing says how a photo becomes the input, and where a photo is none (volumes, frames).
 
     >>> import torch, seewhy
     >>> probes(seewhy.wrap(torch.nn.Conv2d(3, 4, 3)))[0].tensor.shape
     torch.Size([3, 224, 224])
     """
+    check_one_explained(model)
     if image is not None:
-        items, _ = read_items(model, image)
-        first = items[0]
-    elif (ours := model.preprocess) and isinstance(ours, Preprocess) and ours.channels in _PICTURED:
-        with resources.as_file(resources.files("seewhy.photos") / _PHOTOS[0]) as path:
-            first = read_items(model, path)[0][0]
+        first = read_items(model, image)[0][0]
+    elif photos := _photos(model):
+        return photos
     else:
         with torch.random.fork_rng([]):
             torch.default_generator.manual_seed(0)
             first = Item(torch.rand(_shape(model)), None, "noise", False)
-    if first.pictured and image is None:
-        with resources.as_file(resources.files("seewhy.photos") / _PHOTOS[1]) as path:
-            return [first, read_items(model, path)[0][0]]
     mirrored = first.tensor.flip(-1) * 0.7
     return [first, Item(mirrored, None, "the same, mirrored and fainter", False)]
 
 
+def _photos(model: Model) -> list[Item]:
+    """The photos that come along, as inputs; none where a photo is no input of the network's kind."""
+    ours = model.preprocess
+    if not isinstance(ours, Preprocess) or ours.channels not in _PICTURED:
+        return []
+    items = []
+    for name in _PHOTOS:
+        with resources.as_file(resources.files("seewhy.photos") / name) as path:
+            try:
+                items += read_items(model, path)[0]
+            except UnfitImage:  # it takes volumes, frames, or what a scanner measured
+                return []
+    return items
+
+
 def _shape(model: Model) -> tuple[int, ...]:
     """Of an input, as far as the preprocessing or the first layer says: its channels, or the length of a flat one."""
+    order = None if model.inputs is None else model.inputs.order
+
+    def in_frames(size: Sequence[int]) -> tuple[int, ...]:
+        more = 0 if order is None else len(order.positions) - len(size)
+        return (*(_FRAMES for _ in range(more)), *size)
+
     if isinstance(model.preprocess, Preprocess) and model.preprocess.size is not None:
-        return (model.preprocess.channels, *model.preprocess.size)
+        return (model.preprocess.channels, *in_frames(model.preprocess.size))
     parts = list(model.module.modules()) if isinstance(model.module, nn.Module) else []
     kinds = (nn.modules.conv._ConvNd, nn.Linear)
     first = next((part for part in parts if isinstance(part, kinds)), None)
     if isinstance(first, nn.Linear):
         side = round((first.in_features / 3) ** 0.5)
         return (3, side, side) if 3 * side * side == first.in_features else (first.in_features,)
-    return tuple(blank(model).shape[1:])
+    channels, *size = blank(model).shape[1:]
+    return (channels, *in_frames(size))

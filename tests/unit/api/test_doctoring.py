@@ -346,3 +346,23 @@ def test_an_output_without_scores_is_not_said_to_have_no_gradient() -> None:
     found = seewhy.diagnose(_ready(_Changed(lambda s: s.to_sparse())), methods=[])
     assert "no-gradient" not in found.codes()
     assert "no-class-scores" in found.codes()
+
+
+class _Frames(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.look, self.out = nn.Conv2d(3, 4, 3, stride=2), nn.Linear(4, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        rows = self.look(x.flatten(0, 1)).relu().mean((2, 3)).unflatten(0, tuple(x.shape[:2]))
+        return self.out(rows.mean(1))
+
+
+@pytest.mark.parametrize("size", [(32, 32), None])
+def test_a_network_of_frames_is_tried_on_frames(size: tuple[int, int] | None) -> None:
+    preprocess = None if size is None else seewhy.Preprocess(size, None, "squash", (0.0,) * 3, (1.0,) * 3)
+    model = seewhy.wrap(_Frames().eval(), axes="BTCHW", preprocess=preprocess)
+    found = seewhy.diagnose(model, methods=["saliency"])
+    assert [check.works for check in found.methods] == [True]
+    assert "(1, 3, 8, 32, 32)" in found.facts["input"] or size is None
+    assert "does-not-run" not in found.codes()

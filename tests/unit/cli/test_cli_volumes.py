@@ -145,3 +145,13 @@ def test_what_one_picture_has_not_the_next_may_have(ask: Any, scans: Path) -> No
     told = json.loads(done.out)
     assert [each["image"] for each in told["images"]] == ["bright.dcm"]
     assert "class 0 is predicted nowhere in the picture" in told["failed"][0]["reason"]
+
+
+def test_the_doctor_of_a_network_of_volumes_needs_no_photo(say: Any, scans: Path) -> None:
+    import json
+
+    for given in (("--as-is",), ("--size", "8x12x10")):
+        done = say("doctor", "--model", "python:seewhy_own_scans:small", *given, "-M", "saliency", "--json", model=None)
+        told = json.loads(done.out)
+        assert [each["works"] for each in told["methods"]] == [True], done.err
+        assert ("(1, 1, 8, 12, 10)" if len(given) > 1 else "(1, 1, 16, 64, 64)") in told["facts"]["input"]
