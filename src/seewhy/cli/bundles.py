@@ -113,7 +113,7 @@ def _check_model(typed: str) -> None:
 class PhotoOptions:
     """Which photos, and which of them anew."""
 
-    frames: o.Frames = 8
+    frames: o.Frames = None
     skip_existing: o.SkipExisting = False
 
 

@@ -30,7 +30,7 @@ Photos = Annotated[
 ]
 PhotoFiles = Annotated[list[str], typer.Argument(metavar="PHOTO", help="Image files.", show_default=False)]
 Frames = Annotated[
-    int, _option("--frames", show="N", panel=_QUESTION, help="Of each film, evenly spaced.", show_default=False)
+    int | None, _option("--frames", show="N", panel=_QUESTION, help="Of each film and animation, evenly spaced.")
 ]
 SkipExisting = Annotated[
     bool,

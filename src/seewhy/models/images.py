@@ -24,7 +24,7 @@ from seewhy.models._tiff import FIRST_EXPLAINED, read_tags, read_tiff, tags_of, 
 from seewhy.models.measured import Measured
 from seewhy.models.volumes import is_scan, read_volume, slice_of
 
-__all__ = ["SUFFIXES", "Coarse", "Photo", "read_image", "read_image_bytes"]
+__all__ = ["SUFFIXES", "Coarse", "Photo", "frames_in", "read_frame", "read_image", "read_image_bytes"]
 
 #: what photos' names end in
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"))
@@ -35,6 +35,8 @@ _LYING = (5, 6, 7, 8)
 _COLOURS = 3
 #: modes of Pillow's with four channels
 _FOUR = ("RGBA", "RGBX", "CMYK")
+#: formats of which several pictures are frames of one animation
+_MOVING = {"GIF", "WEBP", "PNG", "AVIF"}
 
 
 @dataclass(frozen=True)
@@ -217,6 +219,27 @@ def _bytes(path: Path | Held) -> bytes:
         return file.read()
 
 
+def frames_in(path: Path) -> int:
+    """How many frames an animated picture has; 1 for any other file, whether or not it can be read."""
+    try:
+        with quiet(), Image.open(path) as image:
+            return int(getattr(image, "n_frames", 1)) if image.format in _MOVING else 1
+    except Exception:  # whatever decoders raise of damaged files: whoever reads the picture says what is wrong
+        return 1
+
+
+def read_frame(path: Path, at: int, source: str) -> Photo:
+    """One frame of an animated picture, by its number from 0. Raises `ImageError` for what cannot be read."""
+
+    def read() -> Photo:
+        with path.open("rb") as file, Image.open(file) as image:
+            image.seek(at)
+            return _photo(image, f"{path.stem}-{at}{path.suffix}", f"{source}#{at}")
+
+    with quiet():
+        return _decoded(read, f"frame {at} of {source!r}", path)
+
+
 def _slice(source: str, number: int) -> Photo:
     """One slice of a volume as a picture, or one of several pictures in colour."""
     path = Path(source).expanduser()
@@ -272,7 +295,7 @@ def _photo(image: Image.Image, name: str, path: str | None) -> Photo:
     notes = []
     frames = getattr(image, "n_frames", 1)
     if frames > 1:
-        moving = image.format in {"GIF", "WEBP", "PNG", "AVIF"}
+        moving = image.format in _MOVING
         what = "animated, {} frames" if moving else "{} pictures in one file"
         here = image.tell()  # a picture in hand may stand at a later frame: that one was meant
         notes.append(f"{what.format(frames)}: {f'number {here + 1}' if here else 'the first'} is explained")

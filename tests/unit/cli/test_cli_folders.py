@@ -237,6 +237,25 @@ def test_frames_of_a_film(say: Any, work: Path, monkeypatch: pytest.MonkeyPatch)
     assert "cannot read the film 'broken.mp4'" in say("explain", "broken.mp4", *QUICK, "--quiet").complaint
 
 
+@pytest.mark.parametrize("kind", ["gif", "webp", "png"])
+def test_frames_of_an_animated_picture(say: Any, work: Path, kind: str) -> None:
+    """Those of their numbers where some are asked for; else the first, which is said."""
+    frames = [Image.new("RGB", (64, 48), (20 * n, 20 * n, 20 * n)) for n in range(12)]
+    frames[0].save(
+        work / f"clip.{kind}", save_all=True, append_images=frames[1:], **({"lossless": True} if kind == "webp" else {})
+    )
+    said = say("explain", f"clip.{kind}", "--frames", "3", *QUICK, "--format", "npz", "--json")
+    assert named(said) == [f"clip.{kind}#{n}" for n in (2, 6, 10)]
+    for image, n in zip(said.document["images"], (2, 6, 10), strict=True):
+        (file,) = image["explanations"][0]["files"]
+        assert abs(float(np.load(file)["image"].mean()) - 20 * n) < 6
+    alone = say("explain", f"clip.{kind}", *QUICK, "--json")
+    assert named(alone) == [f"clip.{kind}"]
+    assert "12 frames: the first is explained" in alone.out
+    frames[0].save(work / f"still.{kind}")
+    assert named(say("explain", f"still.{kind}", "--frames", "3", *QUICK, "--json")) == [f"still.{kind}"]
+
+
 def test_without_a_terminal_progress_is_plain_lines(say: Any, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(console, "EVERY", 0.0)
     said = say("explain", "photos", *QUICK, "--json")

@@ -14,6 +14,7 @@ from seewhy.errors import ImageError, UsageError
 from seewhy.models import Photo
 from seewhy.models.films import SUFFIXES as FILMS
 from seewhy.models.films import Film, evenly
+from seewhy.models.images import frames_in, read_frame
 from seewhy.models.volumes import SUFFIXES as VOLUMES
 from seewhy.models.volumes import holds_series
 from seewhy.runs.sources.names import is_hidden
@@ -43,15 +44,20 @@ class Source:
         return f"{self.path.absolute()}{self.name.removeprefix(str(self.path))}", known.st_size, known.st_mtime_ns
 
 
-def sources(words: Sequence[str], frames: int = 8) -> list[Source]:
+#: frames of a film where nobody says how many
+_FRAMES = 8
+
+
+def sources(words: Sequence[str], frames: int | None = None) -> list[Source]:
     """The photos that ``words`` name, in order: files; folders with all that is below them; patterns such as ``*.jpg``
-    and ``**/*.png``, but for what was named before; of films ``frames`` pictures, evenly spaced. A folder with DICOM
-    files of its own is one series, and NIfTI files are volumes.
+    and ``**/*.png``, but for what was named before; of films ``frames`` pictures, evenly spaced, 8 unless given; of
+    animated pictures as many where it is given, else the first. A folder with DICOM files of its own is one series, and
+    NIfTI files are volumes.
 
     A word that names nothing, an empty folder and a film that cannot be read are sources, too, whose error is told when
     they are opened. Raises `UsageError` for a film where nothing is installed that reads any.
     """
-    if frames < 1:
+    if frames is not None and frames < 1:
         raise UsageError(f"--frames {frames}: at least one of each film")
     found: list[Source] = []
     for word in words:
@@ -82,9 +88,12 @@ def _several(path: Path, word: str) -> list[Path] | None:
     return sorted(match for match in matches if match.is_file() and not is_hidden(match, root))
 
 
-def _opened(path: Path, word: str, frames: int) -> list[Source]:
-    film = path.suffix.lower() in FILMS and path.is_file()
-    return _frames(path, word, frames) if film else [Source(word, path, lambda: word)]
+def _opened(path: Path, word: str, frames: int | None) -> list[Source]:
+    if path.suffix.lower() in FILMS and path.is_file():
+        return _frames(path, word, _FRAMES if frames is None else frames)
+    if frames is not None and path.is_file() and (total := frames_in(path)) > 1:
+        return [Source(f"{word}#{at}", path, partial(read_frame, path, at, word)) for at in evenly(total, frames)]
+    return [Source(word, path, lambda: word)]
 
 
 def _failing(word: str, why: str) -> Source:
