@@ -58,7 +58,10 @@ def d_rise(
     Raises what `rise` does.
 
     >>> import torch, seewhy
-    >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 6, 4, stride=4), torch.nn.Sigmoid(), torch.nn.Flatten(2))
+    >>> class Head(torch.nn.Sequential):
+    ...     def forward(self, x):
+    ...         return super().forward(x) * torch.tensor([8.0] * 4 + [1.0] * 2)[:, None]  # boxes in pixels
+    >>> net = Head(torch.nn.Conv2d(3, 6, 4, stride=4), torch.nn.Sigmoid(), torch.nn.Flatten(2))  # [B, 4 + 2, N]
     >>> target = seewhy.targets.Candidate(1, form="yolov8")
     >>> e = seewhy.explain(net, torch.rand(1, 3, 16, 16), method="d-rise", target=target, n=64, cells=3)
     >>> e.values.shape, e.cost.forwards

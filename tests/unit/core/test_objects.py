@@ -218,6 +218,7 @@ _ROWS = {
     "logits": lambda rows: torch.cat([rows[:, :4], rows[:, 4:].logit()], 1),
     "outside": lambda rows: torch.cat([rows[:, :2] - 500, rows[:, 2:]], 1),
     "inside out": lambda rows: torch.cat([rows[:, :2], -rows[:, 2:4], rows[:, 4:]], 1),
+    "shares": lambda rows: torch.cat([rows[:, :4] / 40, rows[:, 4:]], 1),
     "edges": lambda rows: torch.cat([rows[:, :4], 0.5 * rows[:, 4:5], (rows[:, 5:6] > 0.5).to(rows)], 1).mT,
 }
 
@@ -237,6 +238,11 @@ _ROWS = {
         ),
         ("outside", "yolov8", "finds no box that has an area and its centre in the picture in .*: no form fits"),
         ("inside out", "yolov8", "finds no box that has an area and its centre in the picture in .*: no form fits"),
+        (
+            "shares",
+            "yolov8",
+            r"finds boxes that all end within 0\.\d+ pixels .* if those are shares of the picture, wrap",
+        ),
         ("edges", "yolov8", "finds scores from .* they fit form='yolov5'"),
     ],
 )

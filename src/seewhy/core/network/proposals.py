@@ -39,6 +39,8 @@ FORMS = {
     "nms": "[n, 6], [B, n, 6] or a list of [n, 6] after non-maximum suppression: edges, score, class",
 }
 
+#: boxes that all end within so many pixels are shares of the picture, or none
+_TINY = 2
 #: anchors of YOLOv5's three maps in pixels: width, height
 YOLO_V5 = (
     ((10.0, 13.0), (16.0, 30.0), (33.0, 23.0)),
@@ -231,6 +233,8 @@ def told(output: Output, form: Form, row: int) -> Form:
     advice = f"they fit {' or '.join(fitting)}" if fitting else "no form fits"
     if not fitting and wrong.startswith("scores"):
         advice += "; if those are logits, wrap the model so that it gives their sigmoid"
+    if not fitting and wrong.startswith("boxes"):
+        advice += "; if those are shares of the picture, wrap the model so that it gives pixels"
     raise TargetError(f"form={form!r} finds {wrong or 'no boxes of this picture'} in {_words(output.raw)}: {advice}")
 
 
@@ -250,7 +254,10 @@ def _wrong(found: Proposals, size: Sequence[int]) -> str:
     limit = boxes.new_tensor([size[1], size[0]] if len(size) == 2 else [torch.inf] * 2)
     centres, sides = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
     inside = (centres >= 0).all(1) & (centres <= limit).all(1) & (sides > 0).all(1)
-    return "" if bool(inside.any()) else "no box that has an area and its centre in the picture"
+    if not bool(inside.any()):
+        return "no box that has an area and its centre in the picture"
+    most = float(boxes.max())
+    return "" if most > _TINY else f"boxes that all end within {most:.2g} pixels"
 
 
 def as_maps(output: Output) -> str:
@@ -301,9 +308,8 @@ def _plausible(found: Proposals, size: Sequence[int]) -> bool:
     limit = boxes.new_tensor([size[1], size[0]])
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     sides = boxes[:, 2:] - boxes[:, :2]
-    # boxes that all lie within one pixel are shares of the picture, or no boxes
     within = bool((centres >= 0).all()) and bool((centres <= limit).all()) and bool((sides > 0).all())
-    return within and float(boxes.max()) > 2
+    return within and float(boxes.max()) > _TINY
 
 
 def _named(raw: Any, name: str) -> Tensor | None:

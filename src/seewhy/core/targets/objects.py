@@ -63,10 +63,13 @@ class Box(_Object):
     picture in which no candidate of the class overlaps the box: the nearest one is named.
 
     >>> import torch, seewhy
-    >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 6, 4, stride=4), torch.nn.Sigmoid(), torch.nn.Flatten(2))
-    >>> target = seewhy.targets.Box((0, 0, 2, 2), k=1, form="yolov8")  # [B, 4 + 2, N]
+    >>> class Head(torch.nn.Sequential):
+    ...     def forward(self, x):
+    ...         return super().forward(x) * torch.tensor([8.0] * 4 + [1.0] * 2)[:, None]  # boxes in pixels
+    >>> net = Head(torch.nn.Conv2d(3, 6, 4, stride=4), torch.nn.Sigmoid(), torch.nn.Flatten(2))  # [B, 4 + 2, N]
+    >>> target = seewhy.targets.Box((2, 2, 6, 6), k=1, form="yolov8")
     >>> seewhy.explain(net, torch.rand(1, 3, 16, 16), method="saliency", target=target).target
-    'class 1 at 0, 0, 2, 2'
+    'class 1 at 2, 2, 6, 6'
     """
 
     box: Edges
@@ -116,7 +119,10 @@ class Candidate(_Object):
     Raises `TargetError` as `Box` does, and for a picture in which the best candidate overlaps the box by less than 0.5.
 
     >>> import torch, seewhy
-    >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 6, 4, stride=4), torch.nn.Sigmoid(), torch.nn.Flatten(2))
+    >>> class Head(torch.nn.Sequential):
+    ...     def forward(self, x):
+    ...         return super().forward(x) * torch.tensor([8.0] * 4 + [1.0] * 2)[:, None]  # boxes in pixels
+    >>> net = Head(torch.nn.Conv2d(3, 6, 4, stride=4), torch.nn.Sigmoid(), torch.nn.Flatten(2))  # [B, 4 + 2, N]
     >>> x = torch.rand(1, 3, 16, 16)
     >>> found = seewhy.explain(net, x, method="saliency", target=seewhy.targets.Candidate(1, form="yolov8"))
     >>> abs(found.score - float(net(x)[0, 5].max())) < 1e-6
