@@ -372,6 +372,45 @@ def test_relevance_past_a_held_factor_by_loops(kind: str) -> None:
     np.testing.assert_allclose(found.values, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
 
 
+class Masked(nn.Module):
+    """Tokens that a held mask keeps from each other, and that held places turn."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.out = nn.Conv2d(2, 4, 2, 2), nn.Linear(4, 2)
+
+    def forward(self, picture: Tensor, mask: Tensor, places: Tensor) -> Tensor:
+        tokens = self.embed(picture).flatten(2).mT * places[..., None].cos()
+        hidden = torch.zeros(mask.shape, dtype=tokens.dtype).masked_fill(~mask, -torch.inf)
+        weights = (tokens @ tokens.mT + hidden[:, None]).softmax(-1)
+        return self.out((weights @ tokens).mean(1))
+
+
+def test_held_masks_and_places_are_no_signals() -> None:
+    """Whole numbers cannot be explained: what is made of them scales, as a network's own tables of places do, and takes
+    its share of no infinite sum."""
+    torch.manual_seed(0)
+    net = Masked().eval().double()
+    picture = torch.rand(1, 2, 6, 6, dtype=torch.float64)
+    mask, places = torch.arange(9)[None] != 4, torch.arange(9)[None]
+
+    class Own(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = net
+
+        def forward(self, picture: Tensor) -> Tensor:
+            return self.net(picture, mask.expand(len(picture), -1), places.expand(len(picture), -1))
+
+    words: dict[str, Any] = {"method": "lrp", "composite": "attn-lrp", "target": 1, "reduce": "none"}
+    found = seewhy.explain(seewhy.wrap(net, inputs={"mask": mask, "places": places}), picture, **words)
+    expected = seewhy.explain(Own().eval(), picture, **words)
+    assert np.isfinite(found.values).all()
+    assert np.abs(expected.values).max() > 1e-4
+    np.testing.assert_allclose(found.values, expected.values, rtol=1e-9, atol=1e-12)
+    assert found.notes[-1] == expected.notes[-1]
+
+
 def test_an_image_of_clip_is_explained_for_a_prompt() -> None:
     transformers = pytest.importorskip("transformers")
     size = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}

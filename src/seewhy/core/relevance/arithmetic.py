@@ -134,7 +134,9 @@ class Arithmetic:
             if "div" in name:  # what is divided carries, whatever it is divided by
                 return self.state.passes
             signal = self._signal(a, b)
-            return self._beside_signal if signal is None else self._beside_gate(signal == (0 if first else 1))
+            if signal is None:
+                return self._beside_signal(b if first else a)
+            return self._beside_gate(signal == (0 if first else 1))
         weight, function = weight_in(call, first), of_both(call)
 
         def back(relevance: Tensor, tensors: Sequence[Any]) -> Any:
@@ -144,15 +146,16 @@ class Arithmetic:
             live, other = tensors
             term = weight * live
             rest = (function(live, other) if first else function(other, live)) - term
+            rest = rest.masked_fill(~rest.isfinite(), 0.0)  # what a mask hides: nothing arrives there
             shares, taken = share_sum((term, rest), relevance, composite.epsilon, positive=composite.positive)
             ledger.book(None, taken)
             return shares[0], None
 
         return back
 
-    def _beside_signal(self, relevance: Tensor, tensors: Sequence[Any]) -> Any:
-        """Past another signal, of which this rule knows nothing: all is the explained one's."""
-        return self.state.passes(relevance, tensors)
+    def _beside_signal(self, other: Tensor) -> Backward:
+        """Past a product with another signal, of which these rules know nothing: all is the explained one's."""
+        return self.state.passes
 
     def _beside_gate(self, carries: bool) -> Backward:
         """Past a product of which one factor takes all: the explained one, if that ``carries``."""

@@ -86,9 +86,16 @@ class _Signals(Arithmetic):
 
         return written_back(call, a, lambda at: ruled(function, back, at, b))
 
-    def _beside_signal(self, relevance: Tensor, tensors: Sequence[Any]) -> Any:
-        """Half is the other's, as of any product of two signals."""
-        return self.state.passes(0.5 * relevance, tensors)
+    def _beside(self, call: Call, a: Tensor, b: Tensor, first: bool) -> Backward:
+        if call.name.strip("_") in (*SUMS, "rsub"):
+            return self._shifted(call, first)
+        return super()._beside(call, a, b, first)
+
+    def _beside_signal(self, other: Tensor) -> Backward:
+        """Half is the other's, as of any product of two signals; masks and places are none."""
+        if self.state.held is None or not self.state.held.explainable(other):
+            return self.state.passes
+        return lambda relevance, tensors: self.state.passes(0.5 * relevance, tensors)
 
     def _past(self, call: Call, constant: Any, known: Note, first: bool) -> Backward:
         name = call.name.strip("_")
@@ -96,6 +103,10 @@ class _Signals(Arithmetic):
         # what is still the input, or the size of something, is as a whole: constants give it its scale
         if name not in (*SUMS, "rsub") or number or known.way is not None or known.gate:
             return self.state.passes
+        return self._shifted(call, first)
+
+    def _shifted(self, call: Call, first: bool) -> Backward:
+        """The way back past what takes its share of a sum."""
         weight, function = weight_in(call, first), of_both(call)
 
         def back(relevance: Tensor, tensors: Sequence[Any]) -> Any:
