@@ -36,7 +36,7 @@ def test_importing_is_light():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
     assert sorted(models.__all__) == [
-        "Model", "Photo", "Preprocess", "Volume", "is_scan", "load", "read_image", "read_volume", "wrap",
+        "Model", "Photo", "Preprocess", "Volume", "is_scan", "load", "read_image", "read_image_bytes", "read_volume", "wrap",
     ]  # fmt: skip
 
 
