@@ -14,7 +14,7 @@ import pytest
 __all__ = ["Slowness"]
 
 #: the functions whose tests take longer than this together, in seconds
-LIMIT = 0.25
+LIMIT = 0.15
 LISTED = Path(__file__).with_name("slow.txt")
 
 

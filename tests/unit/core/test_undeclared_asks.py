@@ -145,6 +145,6 @@ def test_an_argument_that_nothing_fills_is_refused_when_it_is_registered() -> No
         return weights
 
     with pytest.raises(
-        UsageError, match=r"^method 'trial': nothing fills argument 'weights'; known: input, activation"
+        UsageError, match=r"^method 'trial': nothing fills argument 'weights'; known: input, spread, activation"
     ):
         method(_BARE)(formula)
