@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, Self
 
 from seewhy.errors import StoreError, UsageError
-from seewhy.runs.parquet import arrow_of
+from seewhy.runs.arrow import arrow_of
 from seewhy.runs.sources import Entry, Source
 from seewhy.runs.store import Store
 

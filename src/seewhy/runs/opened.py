@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from seewhy.errors import StoreError, UsageError
 from seewhy.explanation import Cost, Explanation, Guess, Prediction, Status
 from seewhy.registry import methods as registry
+from seewhy.runs.arrow import arrow_of
 from seewhy.runs.manifest import Manifest
-from seewhy.runs.parquet import arrow_of
 from seewhy.runs.store import Store, store_at
 from seewhy.runs.units import MAPS, Marker, Units
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seewhy.errors import UsageError
-from seewhy.runs.parquet import arrow_of
+from seewhy.runs.arrow import arrow_of
 from seewhy.runs.sources import Entry
 
 __all__ = ["DTYPES", "EntryDone", "Result", "index_bytes", "map_bytes", "schema"]

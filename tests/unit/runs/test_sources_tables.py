@@ -135,7 +135,7 @@ def test_missing_files_are_told_of_and_all_missing_is_an_error(photos: Path) -> 
 
 
 def test_a_list_that_jumps_between_many_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seewhy.runs.sources.listing._HELD", 3)
+    monkeypatch.setattr("seewhy.runs.sources.listed_files._HELD", 3)
     looks: list[str] = []
     look = listing._There._look
     monkeypatch.setattr(listing._There, "_look", lambda self, folder: (looks.append(folder), look(self, folder))[1])

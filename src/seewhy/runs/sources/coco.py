@@ -8,7 +8,7 @@ from typing import Any
 
 from seewhy.errors import UsageError, reason
 from seewhy.runs.sources.json_lists import BEGINS, items_of
-from seewhy.runs.sources.listing import ListedFiles, Row
+from seewhy.runs.sources.listed_files import ListedFiles, Row
 
 __all__ = ["Coco"]
 

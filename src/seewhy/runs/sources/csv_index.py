@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NoReturn
 
 from seewhy.errors import UnknownName, UsageError, reason
-from seewhy.runs.sources.listing import ListedFiles, Row
+from seewhy.runs.sources.listed_files import ListedFiles, Row
 from seewhy.runs.sources.names import FILES, GROUPS, LABELS, column_of, is_picture, suffix_of
 from seewhy.runs.sources.place import Place
 

@@ -16,7 +16,7 @@ from seewhy.errors import ImageError, UsageError, reason
 from seewhy.runs.sources.base import Entry
 from seewhy.runs.sources.csv_index import find_columns
 from seewhy.runs.sources.kept import Keeps
-from seewhy.runs.sources.listing import ListedFiles, Row
+from seewhy.runs.sources.listed_files import ListedFiles, Row
 from seewhy.runs.sources.notes import LeftOut
 from seewhy.runs.sources.place import MOST_BYTES, Place
 
