@@ -17,9 +17,7 @@ from seewhy.runs.arrow import arrow_of
 from seewhy.runs.sources import Entry, Source
 from seewhy.runs.store import Store
 
-__all__ = ["FILE", "Listed", "Listing", "digest_of", "write_listing"]
-
-FILE = "listing.parquet"
+__all__ = ["Listed", "Listing", "digest_of", "write_listing"]
 
 #: entries that are held at a time
 _GROUP = 8192
@@ -41,7 +39,8 @@ def digest_of(source: Source) -> Listed:
 
 
 def write_listing(source: Source, store: Store) -> Listed:
-    """List a source, beside the results; raises `UsageError` for an empty one."""
+    """List a source, beside the results, in a file that is named by what it lists: one that was made of the same source
+    at another time, when it held other pictures, stays what it is. Raises `UsageError` for an empty source."""
     arrow, parquet = arrow_of()
     schema = arrow.schema(
         [
@@ -61,7 +60,7 @@ def write_listing(source: Source, store: Store) -> Listed:
 
             listed = _passed(source, keep)
         file.seek(0)
-        store.write(FILE, file.read())
+        store.write(_file(listed.digest), file.read())
     return listed
 
 
@@ -87,12 +86,13 @@ def _passed(source: Source, keep: Any) -> Listed:
 class Listing:
     """Entries by number, read from where a run has them, as long as the context lasts."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, digest: str) -> None:
         _, parquet = arrow_of()
-        path = store.path(FILE)
+        name = _file(digest)
+        path = store.path(name)
         if path is not None and not path.is_file():
-            raise StoreError(f"no file {FILE!r} in {store.place}: this is no run, or one whose listing is gone")
-        self._file = parquet.ParquetFile(path if path is not None else io.BytesIO(store.read(FILE)))
+            raise StoreError(f"no file {name!r} in {store.place}: this is no run, or one whose listing is gone")
+        self._file = parquet.ParquetFile(path if path is not None else io.BytesIO(store.read(name)))
         self._group = lru_cache(_KEPT)(self._read)
 
     def __enter__(self) -> Self:
@@ -115,3 +115,8 @@ class Listing:
     def between(self, start: int, stop: int) -> Iterator[Entry]:
         """The entries from ``start`` to ``stop``, which is none of them."""
         return (self[number] for number in range(start, min(stop, len(self))))
+
+
+def _file(digest: str) -> str:
+    """What the listing of pictures with this digest is called."""
+    return f"listing-{digest[:16]}.parquet"

@@ -461,3 +461,35 @@ def test_every_size_is_looked_at_in_each_unit(photos: Path, tmp_path: Path, monk
     assert set(_content(tmp_path / "part").items()) < set(_content(tmp_path / "whole").items())
     with pytest.raises(UsageError, match=r"pictures of many sizes go into this model"):
         seewhy.run(model, photos, tmp_path / "other", unit=_UNIT, prepare=True)
+
+
+def test_pictures_that_come_meanwhile_change_no_run(
+    model: Model, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two begin at once, and a picture comes between: whoever was first goes on with the pictures that it has listed."""
+    from seewhy.runs.manifest import Manifest
+
+    out, begin, late = tmp_path / "out", Manifest.begin, list[str]()
+
+    def begun(self: Manifest, store: Any) -> Manifest:
+        first = begin(self, store)
+        if not late:
+            late.append("00-new.png")
+            Image.new("RGB", (9, 9)).save(photos / late[0])
+            from seewhy.runs.listing import write_listing
+            from seewhy.runs.sources import open_source
+
+            write_listing(open_source(str(photos)), store)
+        return first
+
+    monkeypatch.setattr(Manifest, "begin", begun)
+    run = seewhy.run(model, photos, out, unit=_UNIT, prepare=False)
+    assert late
+    assert "00-new.png" not in run.table(["path"]).column("path").to_pylist()
+    assert len(run) == 11
+
+
+def test_a_wrong_question_lists_nothing(model: Model, photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no method 'gradcam'; nearest: 'grad-cam'"):
+        seewhy.run(model, photos, tmp_path / "out", "gradcam")
+    assert not (tmp_path / "out").exists()

@@ -30,7 +30,7 @@ from seewhy.runs.manifest import FILE, Manifest
 from seewhy.runs.opened import Run, open_run
 from seewhy.runs.reading import Opened, read_ahead
 from seewhy.runs.results import DTYPES
-from seewhy.runs.sources import Source, open_source
+from seewhy.runs.sources import Entry, Source, open_source
 from seewhy.runs.store import LocalStore, Store, store_at
 from seewhy.runs.units import Units
 from seewhy.runs.work import Stop, Work, work_through
@@ -227,7 +227,7 @@ class Begun:
 
     def do(self, numbers: Sequence[int], ends: Stop, tell: Callable[[int], None], readers: int) -> None:
         """Do units in this process."""
-        with self._pinned(), Listing(self.store) as listing:
+        with self._pinned(), Listing(self.store, self.manifest.asked["pictures"]) as listing:
             work = Work(
                 self.store, self.manifest, listing, self.source, self.asker.read, self.asker.explain,
                 self.manifest.asked["dtype"], readers,
@@ -326,9 +326,10 @@ def cluster(
 def _begun(
     model: Model, request: Request, store: Store, source: Source, dtype: str, unit: int, *, draft: bool
 ) -> Begun:
+    # what is wrong with the question is said before a million pictures are listed
+    sized = Asker(model, replace(request, settings=replace(request.settings, prepare=False))).one_size
     earlier = Manifest.of(store) if store.size(FILE) >= 0 else None
     listed = write_listing(source, store) if earlier is None else digest_of(source)
-    sized = Asker(model, replace(request, settings=replace(request.settings, prepare=False))).one_size
     auto = sized and listed.count >= _MANY
     prepare = auto if request.settings.prepare == "auto" else request.settings.prepare
     if prepare and not sized:
@@ -347,17 +348,25 @@ def _begun(
     mine = Manifest(listed.count, unit, asked, {})
     if earlier is not None:
         mine.check(earlier, store.place)
-        return Begun(asker, store, source, earlier, _warm(asker, source, store, earlier.taken)[1])
-    measured, first = _warm(asker, source, store, None, draft=draft)
+    with Listing(store, listed.digest) as listing:
+        first = list(enumerate(listing.between(0, _TRIED)))
+    if earlier is not None:
+        return Begun(asker, store, source, earlier, _warm(asker, source, first, earlier.taken)[1])
+    measured, tried = _warm(asker, source, first, None, draft=draft)
     measured |= {"source": source.spec, "kind": source.kind}
     manifest = replace(mine, taken=measured).begin(store)
     if manifest.taken != measured:  # somebody began the same at the same time, and was first
-        _warm(asker, source, store, manifest.taken)
-    return Begun(asker, store, source, manifest, first)
+        _warm(asker, source, first, manifest.taken)
+    return Begun(asker, store, source, manifest, tried)
 
 
 def _warm(
-    asker: Asker, source: Source, store: Store, known: Mapping[str, Any] | None, *, draft: bool = False
+    asker: Asker,
+    source: Source,
+    first: Sequence[tuple[int, Entry]],
+    known: Mapping[str, Any] | None,
+    *,
+    draft: bool = False,
 ) -> tuple[dict[str, Any], list[Opened]]:
     """Ask the question of the first pictures, so that everything that is found out once (the layer, what its grid is,
     programs) is found out on the same ones in every process; gives what was measured, which is what is ``known`` where
@@ -365,8 +374,6 @@ def _warm(
 
     Raises what is wrong with the question.
     """
-    with Listing(store) as listing:
-        first = list(enumerate(listing.between(0, _TRIED)))
     before = torch.get_num_threads()
     with closing(read_ahead(first, source, asker.read, threads=1, ahead=1)) as opened:
         some = list(islice((each for each in opened if not each.reason), _WARM))
