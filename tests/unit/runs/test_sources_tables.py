@@ -18,7 +18,7 @@ import pytest
 from picture_files import colour_of, png, write_png
 from seewhy.errors import ImageError, UsageError
 from seewhy.models import read_image, read_image_bytes
-from seewhy.runs.sources import Entry, listing, open_source
+from seewhy.runs.sources import Entry, listed_files, open_source
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -137,8 +137,10 @@ def test_missing_files_are_told_of_and_all_missing_is_an_error(photos: Path) -> 
 def test_a_list_that_jumps_between_many_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("seewhy.runs.sources.listed_files._HELD", 3)
     looks: list[str] = []
-    look = listing._There._look
-    monkeypatch.setattr(listing._There, "_look", lambda self, folder: (looks.append(folder), look(self, folder))[1])
+    look = listed_files._There._look
+    monkeypatch.setattr(
+        listed_files._There, "_look", lambda self, folder: (looks.append(folder), look(self, folder))[1]
+    )
     rows = [f"{n % 5}/{n}.png" for n in range(20)]
     for n, name in enumerate(rows):
         if n % 7:
