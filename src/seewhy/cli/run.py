@@ -91,7 +91,7 @@ def run(
 
     [dim]seewhy run photos --out maps -M grad-cam --model torchvision:resnet50[/dim]
     """
-    from seewhy.api.data_sets.running import begin, cluster
+    from seewhy.api.data_sets.running import begin, elsewhere_of
     from seewhy.runs.manifest import FILE
     from seewhy.runs.opened import open_run
     from seewhy.runs.store import store_at
@@ -105,16 +105,16 @@ def run(
         stop.deadline = time.monotonic() + 3600 * max_hours
     with quiet_warnings(quiet), bars(quiet) as bar, tempfile.TemporaryDirectory() as nowhere:
         place = nowhere if dry_run and store_at(out).size(FILE) < 0 else out
-        begun = begin(source.load(), data, place, request, dtype=dtype, unit=unit, draft=draft, told=told)
+
+        def start() -> Begun:
+            return begin(source.load(), data, place, request, dtype=dtype, unit=unit, draft=draft, told=told)
+
+        elsewhere = elsewhere_of(executor, ray_address, start, readers)
+        begun = start()
         for note in begun.source.notes:
             complain(note)
         if dry_run:
             return _told(begun, begun.estimate(share), json=json)
-        elsewhere = None
-        if executor == "ray":
-            elsewhere = cluster(source.load, data, out, request, dtype, unit, told, readers, ray_address, draft)
-        elif executor != "local" or ray_address is not None:
-            raise UsageError(f"--executor {executor}: local or ray, which may have a --ray-address")
         begun.work(share, stop, bar, retry_failed=retry_failed, readers=readers, elsewhere=elsewhere)
     made = open_run(out)
     if json:

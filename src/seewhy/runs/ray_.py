@@ -47,7 +47,7 @@ class _Actor:
                 entries = self._worker(numbers)
             except SeewhyError as raised:
                 error = _told(raised)
-        return {"units": [numbers], "error": [error], "entries": [entries]}
+        return {"error": [error], "entries": [entries]}
 
 
 def _told(error: SeewhyError) -> str:
@@ -62,14 +62,13 @@ def on_ray(
     *,
     threads: int,
     address: str | None = None,
-) -> list[int]:
+) -> None:
     """Have units done by as many workers as there is room for, of ``threads`` each, on the cluster at ``address`` or,
-    if none is named, in processes of this machine that end with the call; gives the numbers that were left when
-    ``stop`` said so. ``tell`` is called with numbers of pictures that are done.
+    if none is named, in processes of this machine that end with the call; until ``stop`` says so. ``tell`` is called
+    with numbers of pictures that are done.
 
     Raises what a worker raised, and `UsageError` where Ray is missing or nobody answers.
     """
-    left = set(numbers)
     with _connected(address) as ray:
         cpus = int(ray.cluster_resources().get("CPU", 1))
         workers = max(1, min(cpus // threads, len(numbers)))
@@ -84,11 +83,9 @@ def on_ray(
         for row in results.iter_rows():
             if row["error"]:
                 raise _raised(row["error"])
-            left -= set(map(int, row["units"]))
             tell(int(row["entries"]))
             if stop:
                 break
-    return sorted(left)
 
 
 def _raised(told: str) -> SeewhyError:

@@ -16,8 +16,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Protocol
 
 from seewhy.errors import StoreError, UsageError, reason
+from seewhy.runs.sources.place import Place
 
-__all__ = ["LocalStore", "RemoteStore", "Store", "store_at"]
+__all__ = ["LocalStore", "RemoteStore", "Store", "host", "store_at"]
 
 #: where files are that are not whole yet; nothing in there counts
 PARTS = "tmp"
@@ -53,22 +54,11 @@ class Store(Protocol):
 def store_at(place: str | os.PathLike[str]) -> Store:
     """The store at a path or a URL; nothing is made yet.
 
-    Raises `UsageError` for a path that is a file, and where fsspec, which URLs take, is missing.
+    Raises `UsageError` for a path that is a file, a URL that nothing installed opens, and where fsspec is missing.
     """
     text = os.fspath(place)
-    if "://" not in text:
-        return LocalStore(Path(text).expanduser())
-    try:
-        import fsspec
-    except ImportError:
-        raise UsageError(
-            f"{text!r} is a URL: pip install 'seewhy[data]', and what its store takes (s3fs, gcsfs)"
-        ) from None
-    try:
-        system, root = fsspec.core.url_to_fs(text)
-    except (ImportError, ValueError) as error:
-        raise UsageError(f"no store at {text!r}: {reason(error)}") from error
-    return RemoteStore(text, system, root)
+    found = Place.of(text)  # a URL of this machine's own files is a path: they are renamed when they are whole
+    return LocalStore(Path(found.path)) if found.local else RemoteStore(text, found.store, found.path)
 
 
 @contextmanager
@@ -147,9 +137,9 @@ class LocalStore:
     def tidy(self) -> None:
         """Forget what was never finished: the parts of processes of this machine that are no more."""
         for path in (self.root / PARTS).glob("*") if (self.root / PARTS).is_dir() else ():
-            host, _, rest = path.name.partition("+")
+            machine, _, rest = path.name.partition("+")
             number = rest.partition("+")[0]
-            if host == _host() and number.isdigit() and not _alive(int(number)):
+            if machine == host() and number.isdigit() and not _alive(int(number)):
                 path.unlink(missing_ok=True)
         with suppress(OSError):  # somebody is at work in there, or there is none
             (self.root / PARTS).rmdir()
@@ -162,7 +152,7 @@ class LocalStore:
     @contextmanager
     def _part(self, data: bytes) -> Iterator[Path]:
         """``data`` on the disk under a name that nobody reads, gone in the end."""
-        part = self.root / PARTS / f"{_host()}+{os.getpid()}+{secrets.token_hex(8)}"
+        part = self.root / PARTS / f"{host()}+{os.getpid()}+{secrets.token_hex(8)}"
         try:
             with _opened(part) as file:
                 file.write(data)
@@ -239,7 +229,8 @@ def _opened(part: Path) -> BinaryIO:
                 raise
 
 
-def _host() -> str:
+def host() -> str:
+    """This machine's name, as a part of a file's."""
     return "".join(c if c.isalnum() or c in "-." else "-" for c in os.uname().nodename)
 
 

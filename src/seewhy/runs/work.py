@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -22,7 +21,7 @@ from seewhy.runs.manifest import Manifest
 from seewhy.runs.reading import Open, Opened, read_ahead
 from seewhy.runs.results import EntryDone
 from seewhy.runs.sources import Source
-from seewhy.runs.store import Store
+from seewhy.runs.store import Store, host
 from seewhy.runs.units import Marker, Units
 
 __all__ = ["INTERRUPTED", "Explain", "Ledger", "Stop", "Work", "interruptible", "work_through"]
@@ -124,9 +123,9 @@ class Work:
 
 def work_through(
     work: Work, numbers: Sequence[int], stop: Stop, tell: Callable[[Marker], None] = lambda marker: None
-) -> list[int]:
-    """Do the units of these numbers, but for those that are done; gives the numbers that were left when ``stop`` said
-    so. ``tell`` is called with each one's marker.
+) -> None:
+    """Do the units of these numbers, but for those that are done, until ``stop`` says so. ``tell`` is called with each
+    one's marker.
 
     What is wrong with one picture is told in its rows. Raises what is wrong with the question, with the store, or with
     the memory: the unit it happened in is not done then, those before it are.
@@ -136,9 +135,9 @@ def work_through(
     waiting = [number for number in numbers if number not in known]
     with interruptible(stop), closing(work.entries(waiting)) as opened:
         try:
-            for n, number in enumerate(waiting):
+            for number in waiting:
                 if stop:
-                    return waiting[n:]
+                    break
                 began = time.perf_counter()
                 start, end = work.manifest.bounds(number)
                 read = list(islice(opened, end - start))
@@ -148,7 +147,6 @@ def work_through(
                 tell(marker)
         finally:
             ledger.write()
-    return []
 
 
 def explained(read: Sequence[Opened], explain: Explain) -> list[EntryDone]:
@@ -179,5 +177,4 @@ def _alone(each: Opened, explain: Explain) -> EntryDone:
 
 def _who() -> str:
     """This process, at this time, as a file's name."""
-    host = "".join(c if c.isalnum() or c in "-." else "-" for c in socket.gethostname())
-    return f"{host}-{os.getpid()}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
+    return f"{host()}-{os.getpid()}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"

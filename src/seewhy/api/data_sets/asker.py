@@ -36,7 +36,6 @@ class Asker:
         self._truth = request.target == TRUTH
         #: with a class in the place of each picture's own, which is not known before it is read
         self.plan = Plan.make(model, replace(request, target=0) if self._truth else request)
-        self.request = request
         #: whether large JPEGs are decoded at a fraction of their size
         self.draft = False
         self._classes: dict[str, int | None] = {}
@@ -78,9 +77,9 @@ class Asker:
             for n, (each, truth) in enumerate(zip(opened, truths, strict=True))
         ]
 
-    def going(self, together: int) -> None:
-        """Have so many images go through the network together from now on."""
-        self.plan = replace(self.plan, settings=replace(self.plan.settings, together=together))
+    def run_by(self, **settings: Any) -> None:
+        """Ask by these `Settings` from now on: ``prepare=``, or how many images go ``together=``."""
+        self.plan = replace(self.plan, settings=replace(self.plan.settings, **settings))
 
     def try_draft(self, opened: Sequence[Opened], source: Source) -> float:
         """Decode large JPEGs at a fraction of their size from now on, if that changes none of the top classes of those

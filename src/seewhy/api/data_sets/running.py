@@ -35,7 +35,7 @@ from seewhy.runs.store import LocalStore, Store, store_at
 from seewhy.runs.units import Units
 from seewhy.runs.work import Stop, Work, work_through
 
-__all__ = ["UNIT", "Begun", "Estimate", "begin", "run"]
+__all__ = ["UNIT", "Begun", "Estimate", "begin", "elsewhere_of", "run"]
 
 #: entries of a unit
 UNIT = 64
@@ -117,20 +117,18 @@ def run(
     settings = Settings(memory=memory, prepare=when(prepare))
     of_source = {"columns": columns, "table": table, "images": images, "frames": frames, "every": every}
     told = {
-        name: value if name != "table" and name != "images" else str(value)
-        for name, value in of_source.items()
-        if value is not None
+        name: str(value) if isinstance(value, Path) else value for name, value in of_source.items() if value is not None
     }
     request = _request(method, target, layer, asked, settings)
-    begun = begin(taken(model), source, out, request, dtype=dtype, unit=unit, draft=draft, told=told)
+
+    def start() -> Begun:
+        return begin(taken(model), source, out, request, dtype=dtype, unit=unit, draft=draft, told=told)
+
+    elsewhere = elsewhere_of(executor, ray_address, start, readers)
+    begun = start()
     ends = stop or Stop()
     if max_hours is not None:
         ends.deadline = min(ends.deadline, time.monotonic() + 3600 * max_hours)
-    elsewhere = None
-    if executor == "ray":
-        elsewhere = cluster(lambda: taken(model), source, out, request, dtype, unit, told, readers, ray_address, draft)
-    elif executor != "local" or ray_address is not None:
-        raise UsageError(f"executor={executor!r}: 'local' or 'ray', which may have a ray_address=")
     begun.work(units, ends, watched(progress), retry_failed=retry_failed, readers=readers, elsewhere=elsewhere)
     return open_run(out)
 
@@ -296,23 +294,17 @@ def begin(
     return _begun(model, replace(request, settings=settings), store, found, dtype, unit, draft=draft)
 
 
-def cluster(
-    load: Callable[[], Model],
-    source: str | Path,
-    out: str | Path,
-    request: Request,
-    dtype: str,
-    unit: int,
-    told: Mapping[str, Any],
-    readers: int,
-    address: str | None,
-    draft: bool,
-) -> Elsewhere:
-    """What has a run's units done by workers of Ray, each of which ``load`` gives a model."""
+def elsewhere_of(executor: str, address: str | None, start: Callable[[], Begun], readers: int) -> Elsewhere | None:
+    """What has a run's units done by workers of Ray, on the cluster at ``address``, each of which ``start`` begins the
+    run for; None where this process does them. Raises `UsageError` for another ``executor``."""
+    if executor == "local" and address is None:
+        return None
+    if executor != "ray":
+        raise UsageError(f"executor={executor!r}: 'local' or 'ray', which may have a ray_address=")
     from seewhy.runs.ray_ import Worker, on_ray
 
     def worker() -> Worker:
-        begun = begin(load(), source, out, request, dtype=dtype, unit=unit, draft=draft, told=told)
+        begun = start()
 
         def do(numbers: Sequence[int]) -> int:
             begun.do(numbers, Stop(), lambda entries: None, readers)
@@ -326,18 +318,17 @@ def cluster(
 def _begun(
     model: Model, request: Request, store: Store, source: Source, dtype: str, unit: int, *, draft: bool
 ) -> Begun:
-    # what is wrong with the question is said before a million pictures are listed
-    sized = Asker(model, replace(request, settings=replace(request.settings, prepare=False))).one_size
+    asker = Asker(model, request)  # what is wrong with the question is said before a million pictures are listed
     earlier = Manifest.of(store) if store.size(FILE) >= 0 else None
     listed = write_listing(source, store) if earlier is None else digest_of(source)
-    auto = sized and listed.count >= _MANY
+    auto = asker.one_size and listed.count >= _MANY
     prepare = auto if request.settings.prepare == "auto" else request.settings.prepare
-    if prepare and not sized:
+    if prepare and not asker.one_size:
         raise UsageError(
             f"prepare={prepare!r}: pictures of many sizes go into this model, and programs of a network are measured "
             "for one: leave it out, or give a size (--size)"
         )
-    asker = Asker(model, replace(request, settings=replace(request.settings, prepare=prepare)))
+    asker.run_by(prepare=prepare)
     asked = question_of(asker.plan) | {
         "pictures": listed.digest,
         "dtype": dtype,
@@ -384,12 +375,12 @@ def _warm(
             asker.take_over(some[0].input, known["choices"])
     try:
         moved = asker.try_draft(some, source) if draft else 0.0
-        asker.going(known["together"] if known is not None else _AT_FIRST)
+        asker.run_by(together=known["together"] if known is not None else _AT_FIRST)
         asker.explain(some)
         if known is not None:
             return dict(known), some
         together = asker.room(some, _TOGETHER)
-        asker.going(together)
+        asker.run_by(together=together)
         asker.explain(some)  # in batches as they will be: programs may be others for one image than for several
         choices = asker.choices(some[0].input) if some else {}
         found = {"threads": before, "choices": choices, "together": together}

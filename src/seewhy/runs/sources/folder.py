@@ -11,13 +11,13 @@ from seewhy.errors import UsageError
 from seewhy.models.films import SUFFIXES as FILMS
 from seewhy.runs.sources.base import Entry
 from seewhy.runs.sources.names import is_hidden_name, is_picture, suffix_of
-from seewhy.runs.sources.notes import LeftOut
+from seewhy.runs.sources.notes import LeftOut, Tells
 from seewhy.runs.sources.place import Listed, Place
 
 __all__ = ["Folder", "Picture", "pictures_below"]
 
 
-class Folder:
+class Folder(Tells):
     """The pictures in a folder and below it, in the order of their paths. The first sub-folder on the way is the class,
     the others are the group. Links are followed, but not in a circle."""
 
@@ -26,11 +26,6 @@ class Folder:
     def __init__(self, spec: str, place: Place) -> None:
         self.spec, self._place = spec, place
         self._left = LeftOut()
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What was left out, in words."""
-        return self._left.sentences()
 
     def entries(self) -> Iterator[Entry]:
         """All of them. Raises `UsageError` where there are none."""

@@ -14,7 +14,7 @@ from seewhy.runs.sources.base import Entry
 from seewhy.runs.sources.csv_index import ROLES
 from seewhy.runs.sources.kept import Keeps
 from seewhy.runs.sources.names import column_of
-from seewhy.runs.sources.notes import LeftOut
+from seewhy.runs.sources.notes import LeftOut, Tells
 from seewhy.runs.sources.parquet import numbered, picture_of, words_of
 from seewhy.runs.sources.place import Place
 
@@ -24,7 +24,7 @@ __all__ = ["SavedDataset"]
 _ROWS = 1024
 
 
-class SavedDataset(Keeps):
+class SavedDataset(Tells, Keeps):
     """The rows of a data set saved by ``save_to_disk``, with its image feature as bytes or path.
 
     They are called by their numbers, from 0, and the name of the file that they were; classes are names, where the
@@ -48,11 +48,6 @@ class SavedDataset(Keeps):
                 if splits
                 else f"{spec!r} says that it holds splits, and has none"
             )
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What was left out, in words."""
-        return self._left.sentences()
 
     def entries(self) -> Iterator[Entry]:
         """All of them. Raises `UsageError` for a directory that cannot be read, or has no pictures."""

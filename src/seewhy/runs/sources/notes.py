@@ -6,7 +6,7 @@ from array import array
 
 import numpy as np
 
-__all__ = ["LeftOut", "Names"]
+__all__ = ["LeftOut", "Names", "Tells"]
 
 
 class LeftOut:
@@ -29,6 +29,17 @@ class LeftOut:
         ("no pictures by their names: 1 left out, the first 'a.txt'",)
         """
         return tuple(f"{why}: {count} left out, the first {first!r}" for why, (count, first) in self._found.items())
+
+
+class Tells:
+    """A source that tells what its last listing has left out."""
+
+    _left: LeftOut
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was left out, in words."""
+        return self._left.sentences()
 
 
 class Names:

@@ -17,7 +17,7 @@ from seewhy.runs.sources.base import Entry
 from seewhy.runs.sources.csv_index import find_columns
 from seewhy.runs.sources.kept import Keeps
 from seewhy.runs.sources.listed_files import ListedFiles, Row
-from seewhy.runs.sources.notes import LeftOut
+from seewhy.runs.sources.notes import LeftOut, Tells
 from seewhy.runs.sources.place import MOST_BYTES, Place
 
 __all__ = ["ParquetIndex", "ParquetPictures", "numbered", "open_parquet", "words_of"]
@@ -131,7 +131,7 @@ class ParquetIndex(ListedFiles):
         return (row._replace(path="") if row.path == _NOTHING else row for row in self._table.rows())
 
 
-class ParquetPictures(Keeps):
+class ParquetPictures(Tells, Keeps):
     """Pictures in a Parquet file, as the bytes of their files; or, where a row has none, in the file that it names.
 
     They are called by their rows, from 0, and the name of the file that they were.
@@ -143,11 +143,6 @@ class ParquetPictures(Keeps):
         super().__init__()
         self.spec, self._root, self._table = spec, root, table
         self._left = LeftOut()
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What was left out, in words."""
-        return self._left.sentences()
 
     def entries(self) -> Iterator[Entry]:
         """All of them. Raises `UsageError` where there are none."""

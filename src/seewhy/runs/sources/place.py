@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
-from seewhy.errors import ImageError, UsageError, reason
+from seewhy.errors import ImageError, SeewhyError, UsageError, reason
 from seewhy.models._missing_files import missing_file
 
 __all__ = ["MOST_BYTES", "Listed", "Place", "is_pattern"]
@@ -176,7 +176,7 @@ class Place:
         """The file as `Source.read` gives it: its path, or its bytes. Raises `ImageError`."""
         if self.local:
             return Path(self.path)
-        with _unread(self.word):
+        with _spoken(self.word, ImageError):
             size = int(self.store.size(self.path) or 0)
             if size > MOST_BYTES:
                 raise ImageError(_too_large(self.word, size))
@@ -186,7 +186,7 @@ class Place:
         """So many bytes from ``start`` on; ``word`` is what errors call them. Raises `ImageError`."""
         if size > MOST_BYTES:
             raise ImageError(_too_large(word, size))
-        with _unread(word):
+        with _spoken(word, ImageError):
             if self.local:
                 with self.open() as file:
                     file.seek(start)
@@ -221,22 +221,11 @@ def _too_large(word: str, size: int) -> str:
 
 
 @contextmanager
-def _spoken(word: str) -> Iterator[None]:
-    """Whatever a store's driver raises becomes one `UsageError`."""
+def _spoken(word: str, kind: type[SeewhyError] = UsageError) -> Iterator[None]:
+    """Whatever a store's driver raises becomes one error of a ``kind``: of one picture `ImageError`."""
     try:
         yield
-    except UsageError:
+    except kind:
         raise
     except Exception as error:  # each driver has errors of its own
-        raise UsageError(f"cannot read {word!r}: {reason(error)}") from error
-
-
-@contextmanager
-def _unread(word: str) -> Iterator[None]:
-    """The same of one picture: one `ImageError`."""
-    try:
-        yield
-    except ImageError:
-        raise
-    except Exception as error:  # each driver has errors of its own
-        raise ImageError(f"cannot read {word!r}: {reason(error)}") from error
+        raise kind(f"cannot read {word!r}: {reason(error)}") from error
