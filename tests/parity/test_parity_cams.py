@@ -157,18 +157,37 @@ def test_shapley_cam(network: str, seed: int) -> None:
     differ(found, ours(case.net, x, "grad-cam", k, case.early), 1e-4)
 
 
+def _masked_scores(net: nn.Module, layer: str, x: Tensor, k: list[int]) -> np.ndarray:
+    """Each image's score as it is black, then seen through each channel of a layer as large as itself."""
+    kept: list[Tensor] = []
+    with torch.no_grad():
+        with contextlib.closing(_Taken(net.get_submodule(layer), kept)):
+            net(x.clone())
+        low, high = kept[0].amin((2, 3), keepdim=True), kept[0].amax((2, 3), keepdim=True)
+        masks = ((kept[0] - low) / (high - low).clamp(min=1e-12)).unbind(1)
+        seen = [net(x * mask[:, None])[range(len(k)), k] for mask in (torch.zeros_like(masks[0]), *masks)]
+    return torch.stack(seen, 1).numpy()
+
+
 @each_seed
 def test_score_cam(seed: int) -> None:
     """To 1e-5 with both at a layer as large as the image, where masks need no upsampling.
 
     Elsewhere conventions part: the paper and we upsample (bilinear, corners not aligned), then scale to [0, 1];
     torchcam scales first; pytorch-grad-cam aligns corners. Both leave out the baseline's score, which softmax cancels.
+    An image whose score no mask changes (its masked copies leave every last unit dead) has a map of 0 here, and the
+    mean activation there: the softmax of equal scores.
     """
     case, x = make("conv-bn-relu", seed), image(seed)
     k = targets_for(x, seed)
     found = ours(case.net, x, "score-cam", k, case.early)
-    agree(found, _grad_cam_library("ScoreCAM", case.net, case.early, x, k), 1e-5)
-    agree(np.maximum(found, 0), _torchcam("ScoreCAM", case.net, case.early, x, k), 1e-5)
+    theirs = _grad_cam_library("ScoreCAM", case.net, case.early, x, k)
+    same = [np.ptp(row) <= 1e-9 for row in _masked_scores(case.net, case.early, x, k)]
+    for row in np.flatnonzero(same):
+        assert not found[row].any()
+    heard = np.flatnonzero(np.logical_not(same))
+    agree(found[heard], theirs[heard], 1e-5)
+    agree(np.maximum(found, 0)[heard], _torchcam("ScoreCAM", case.net, case.early, x, k)[heard], 1e-5)
     coarse = ours(case.net, x, "score-cam", k, case.layer)
     differ(coarse, _grad_cam_library("ScoreCAM", case.net, case.layer, x, k), 1e-7)
 
