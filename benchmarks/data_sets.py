@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 import seewhy
 from benchmarks.networks import subject
-from seewhy.runs.work import Stop
+from seewhy.runs.walking import Stop
 
 _BATCH = 16
 

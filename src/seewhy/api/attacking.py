@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,17 +21,19 @@ from seewhy.api.asked.plan import Plan
 from seewhy.api.asked.request import Request
 from seewhy.api.asked.supplies import bounds_of
 from seewhy.api.explaining import run_plan
-from seewhy.api.given.folders import labelled
 from seewhy.api.given.images import Item, read_items
+from seewhy.api.given.photos import asked_of
+from seewhy.api.given.truths import Seen, known_truths
 from seewhy.api.waiting import watched
 from seewhy.core.forward.settings import Settings
 from seewhy.core.layers.candidates import CUTS
 from seewhy.core.targets import LogProbability, Target
-from seewhy.errors import CapabilityError, ImageError, TargetError, UnfitImage, UsageError
+from seewhy.errors import CapabilityError, TargetError, UsageError
 from seewhy.explanation import Attack, Cost, Explanation, Status
 from seewhy.models import Model, Preprocess
 from seewhy.models.loader import taken
 from seewhy.registry import methods as registry
+from seewhy.runs.record import Record
 
 __all__ = ["Curve", "Goal", "Point", "attack", "attack_all", "attack_items", "robustness"]
 
@@ -339,70 +341,85 @@ class Curve:
 
 def robustness(
     model: Any,
-    folder: str | Path,
+    source: str | Path,
     epsilons: Sequence[float] = (1, 2, 4, 8),
     *,
     method: str = "pgd",
-    labels: str | Path | None = None,
+    columns: Mapping[str, str] | None = None,
+    table: str | Path | None = None,
+    images: str | Path | None = None,
+    keep: str | Path | None = None,
     memory: int | None = None,
     progress: Callable[[str, int, int], None] | None = None,
     **parameters: Any,
 ) -> Curve:
-    """Accuracy on the photos of ``folder`` against the size of an attack, judged on pictures of 8 bits.
+    """Accuracy on the photos of ``source`` against the size of an attack, judged on pictures of 8 bits.
 
-    True classes come from sub-folders or a table (``labels``, see `seewhy.api.given.folders`); where nobody said, from
-    the model's answer before the attack. A photo that falls at one epsilon counts as fallen at every larger one: the
-    smaller ball lies in the larger. An answer of NaN is never right. ``method`` and ``parameters`` as for
-    `seewhy.attack`. Raises `UsageError` for epsilons that are none and a folder that mixes photos with and without a
-    class, `CapabilityError` where no photo has a gradient to attack by: such a network stands still, and proves
-    nothing.
+    ``source``, ``columns``, ``table``, ``images`` and ``keep`` as for `seewhy.evaluate_model`; where nobody says what
+    the photos show, right is the model's answer before the attack. A photo that falls at one epsilon counts as fallen
+    at every larger one: the smaller ball lies in the larger. An answer of NaN is never right. ``method`` and
+    ``parameters`` as for `seewhy.attack`. Raises `UsageError` for epsilons that are none and a source that mixes photos
+    with and without a class, `CapabilityError` where no photo has a gradient to attack by: such a network stands still,
+    and proves nothing.
     """
     sizes = sorted(set(epsilons))
     if not sizes or not all(isinstance(e, int | float) and 0 < e <= 255 for e in sizes):
         raise UsageError(f"epsilons={list(epsilons)}: levels above 0, at most 255, e.g. 1,2,4,8")
     wrapped = taken(model)
-    photos = labelled(wrapped, folder, labels)
-    known = [photo for photo in photos if photo.truth is not None]
-    if known and len(known) != len(photos):
-        raise UsageError(f"{len(known)} of {len(photos)} photos in {folder} have a class and the others none; give all")
-    items, truths, failed = list[Item](), list[int | None](), list[str]()
-    for photo in photos:
-        try:
-            items += read_items(wrapped, photo.path)[0]
-            truths.append(photo.truth)
-        except (ImageError, UnfitImage) as error:
-            failed.append(str(error))
-    if not items:
-        raise UsageError(f"none of the {len(photos)} photos in {folder} can be read")
-    said = predict_items(wrapped, items, memory=memory, progress=progress)
-    right = [scored.index if truth is None else truth for scored, truth in zip(said, truths, strict=True)]
-    standing = [n for n, scored in enumerate(said) if scored.answered and scored.index == right[n]]
+    told = {"columns": columns, "table": table, "images": images}
+    known = known_truths(wrapped, source, None, told, "robustness", watched(progress), needed=False)
+    record = None
+    if keep is not None:
+        asked = asked_of(wrapped, "robustness", method=method, epsilons=sizes, parameters=parameters)
+        record = Record(Path(keep), asked)
+    found = known.look(
+        lambda seen: _stands(wrapped, seen, sizes, method, memory, parameters), at_once=_BATCH, record=record
+    )
+    each = [one.found for one in found]
+    attacked = [one for one in each if one["stood"] is not None]
+    unmoved = sum(one["unmoved"] for one in attacked)
+    if attacked and unmoved == len(attacked):
+        raise CapabilityError(
+            f"{method} finds no gradient at the pixels of any photo: the network rounds, or cuts the graph "
+            f"({CUTS}), so that it stands still says nothing; see seewhy doctor"
+        )
+    points = [
+        Point(float(size), sum(one["stood"] >= number for one in attacked), len(each))
+        for number, size in enumerate([0, *sizes])
+    ]
+    notes = (f"{unmoved} photos have no gradient at their pixels: they count as they answer",) if unmoved else ()
+    truth = "labels" if known.told else "own answers"
+    return Curve(method, tuple(points), truth, tuple(known.failed), (*known.notes, *notes))
+
+
+def _stands(
+    model: Model,
+    seen: Sequence[Seen],
+    sizes: Sequence[float],
+    method: str,
+    memory: int | None,
+    parameters: Mapping[str, Any],
+) -> list[dict[str, Any]]:
+    """How many of ``sizes`` each photo stood, in their order, None for one that is answered wrong without an attack;
+    and whether one of those found no gradient."""
+    said = predict_items(model, [each.item for each in seen], memory=memory)
+    right = [scored.index if each.truth is None else each.truth for each, scored in zip(seen, said, strict=True)]
+    found: list[dict[str, Any]] = [
+        {"stood": 0 if scored.answered and scored.index == truth else None, "unmoved": False}
+        for scored, truth in zip(said, right, strict=True)
+    ]
+    standing = [n for n, one in enumerate(found) if one["stood"] is not None]
+    given = dict(parameters)
     if "stop" in registry[method].parameters and said[0].probabilities is not None:
         # a class with a smaller share than 1 / K leads no more; one unit further survives the rounding to 8 bits
-        parameters.setdefault("stop", math.log(len(said[0].probabilities)) + 1)
-    points = [Point(0.0, len(standing), len(items))]
-    unmoved: set[int] = set()
-    for number, size in enumerate(sizes):
-        left = []
-        for start in range(0, len(standing), _BATCH):
-            batch = standing[start : start + _BATCH]
-            attacks = attack_items(
-                wrapped, [items[n] for n in batch], method=method, target=[right[n] for n in batch], memory=memory,
-                epsilon=size, **parameters,
-            )  # fmt: skip
-            left += [n for n, outcome in zip(batch, attacks, strict=True) if not outcome.success]
-            unmoved |= {n for n, outcome in zip(batch, attacks, strict=True) if outcome.status.code == "zero-gradient"}
-            if progress is not None:
-                progress(f"{method}, epsilon {size:g}", start + len(batch), len(standing))
-        if standing and len(unmoved) == len(standing) and not number:
-            raise CapabilityError(
-                f"{method} finds no gradient at the pixels of any photo: the network rounds, or cuts the graph "
-                f"({CUTS}), so that it stands still says nothing; see seewhy doctor"
-            )
-        standing = left
-        points.append(Point(float(size), len(standing), len(items)))
-        if not standing and number + 1 < len(sizes):
-            points += [Point(float(e), 0, len(items)) for e in sizes[number + 1 :]]
+        given.setdefault("stop", math.log(len(said[0].probabilities)) + 1)
+    for size in sizes:
+        if not standing:
             break
-    notes = (f"{len(unmoved)} photos have no gradient at their pixels: they count as they answer",) if unmoved else ()
-    return Curve(method, tuple(points), "labels" if known else "own answers", tuple(failed), notes)
+        items, classes = [seen[n].item for n in standing], [right[n] for n in standing]
+        attacks = attack_items(model, items, method=method, target=classes, memory=memory, epsilon=size, **given)
+        for n, outcome in zip(standing, attacks, strict=True):
+            found[n]["unmoved"] |= outcome.status.code == "zero-gradient"
+            found[n]["stood"] += not outcome.success
+        standing = [n for n, outcome in zip(standing, attacks, strict=True) if not outcome.success]
+    return found

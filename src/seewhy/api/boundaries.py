@@ -3,7 +3,7 @@ two dimensions, and which class it has where; explains no single photo."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from seewhy.api.answered.predictions import read_each
 from seewhy.api.answered.records import predictions, provenance
 from seewhy.api.given.images import Item, own_layout
-from seewhy.api.given.truths import known_truths
+from seewhy.api.given.truths import Seen, known_truths
 from seewhy.api.listing import layers
 from seewhy.api.waiting import watched
 from seewhy.core.forward.answers import last_linear
@@ -46,10 +46,12 @@ _ROUNDING = 1e-3
 
 def boundary(
     model: Model | nn.Module | str,
-    images: Any,
+    source: Any,
     truths: Sequence[int | str] | None = None,
     *,
-    labels: str | Path | None = None,
+    columns: Mapping[str, str] | None = None,
+    table: str | Path | None = None,
+    images: str | Path | None = None,
     layer: str | nn.Module | None = None,
     projection: str = "pca",
     regions: str = "head",
@@ -61,8 +63,9 @@ def boundary(
     """Where a classifier draws its lines: photos of known classes in two dimensions, as its last layer but one has
     them, over the class that it has there; the surest mistakes beside them.
 
-    ``model``, ``images``, ``truths`` and ``labels`` as for `seewhy.evaluate_model`. The features of a photo are what
-    the linear layer reads that gives the scores, or what ``layer`` gives, its mean over positions. ``projection`` is
+    ``model``, ``source``, ``truths``, ``columns``, ``table`` and ``images`` as for `seewhy.evaluate_model`. The
+    features of a photo are what the linear layer reads that gives the scores, or what ``layer`` gives, its mean over
+    positions. ``projection`` is
     ``"pca"`` (the plane through their mean along the first two principal components, in their own units) or ``"umap"``
     (extra ``umap``; drawn by chance, from ``seed``). A plane is coloured by what the model's own linear layer says of
     the features that stand there (``regions="head"``), or by the commonest answer of the five nearest photos
@@ -94,18 +97,25 @@ def boundary(
         umap_class()  # said before photos are read
     wrapped = taken(model)
     name = None if layer is None else _found(wrapped, layer)
-    known = known_truths(wrapped, images, truths, labels, "boundary", watched(progress))
+    told = {"columns": columns, "table": table, "images": images}
+    known = known_truths(wrapped, source, truths, told, "boundary", watched(progress))
     read, names, true = _Read(worst), list[str](), list[int]()
     lost = list[str]()
-    for items, called_so, truths_of_them in known.batches():
+
+    def take(seen: list[Seen]) -> list[None]:
+        items = [each.item for each in seen]
         rows = read_each(wrapped, items, lambda session, _: _rows(wrapped, session, name), memory=memory)
-        for item, called, truth, row in zip(items, called_so, truths_of_them, rows, strict=True):
+        for each, row in zip(seen, rows, strict=True):
             if not (np.isfinite(row.features).all() and np.isfinite(row.shares).all()):
-                lost.append(f"{called}: the model gives numbers that are none (NaN or infinity)")
+                lost.append(f"{each.name}: the model gives numbers that are none (NaN or infinity)")
                 continue
-            read.take(item, truth, row)
-            names.append(called)
-            true.append(truth)
+            assert each.truth is not None  # known_truths has asked for one of each
+            read.take(each.item, each.truth, row)
+            names.append(each.name)
+            true.append(each.truth)
+        return [None] * len(seen)
+
+    known.look(take)
     if not names:
         raise UsageError(f"the model gives none of the {len(lost)} photos finite numbers; see: seewhy doctor")
     classification(true, np.stack(read.shares))  # says whether the model has such classes

@@ -6,7 +6,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,19 +14,21 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from seewhy.api.answered.predictions import predict_items
+from seewhy.api.answered.predictions import Scored, predict_items
+from seewhy.api.given.photos import asked_of
 from seewhy.api.given.training_logs import training_curves
-from seewhy.api.given.truths import known_truths
+from seewhy.api.given.truths import Seen, known_truths
 from seewhy.api.waiting import watched
 from seewhy.errors import CapabilityError, TargetError
 from seewhy.explanation import Curves
 from seewhy.explanation.plain import plain
 from seewhy.html import pairs, picture, table
-from seewhy.metrics import NO_ANSWER, Classification, classification
+from seewhy.metrics import NO_ANSWER, Answer, Classification, answer, counted
 from seewhy.models import Model
 from seewhy.models.loader import taken
 from seewhy.render import SUFFIXES, check, embedded, side_by_side, write, write_bytes
 from seewhy.render.plots import matrix, matrix_side
+from seewhy.runs.record import Record
 
 __all__ = ["Evaluation", "Mistake", "evaluate_model"]
 
@@ -45,7 +47,8 @@ class Mistake:
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     """A model on photos of known classes: ``numbers`` (the confusion matrix and all that follows from it), every
-    mistake, the surest first, the photos that could not be read, and the training's ``curves``, if a log was given."""
+    mistake, the surest first, the photos that could not be read, the training's ``curves``, if a log was given, and
+    ``notes`` on what the source left out."""
 
     numbers: Classification
     mistakes: tuple[Mistake, ...]
@@ -53,6 +56,7 @@ class Evaluation:
     model: str
     failed: tuple[str, ...] = ()
     curves: Curves | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def accuracy(self) -> float:
@@ -96,6 +100,7 @@ class Evaluation:
             {"model": self.model, **numbers, "classes": self.table(), "mixed_up": confused, "mistakes": mistakes}
         )
         rest = {"confusion": self.numbers.confusion.tolist(), "failed": list(self.failed)}
+        rest["notes"] = list(self.notes)
         return summary | rest | ({} if self.curves is None else {"curves": self.curves.to_dict()})
 
     def _repr_html_(self) -> str:
@@ -132,22 +137,32 @@ class Evaluation:
 
 def evaluate_model(
     model: Any,
-    images: Any,
+    source: Any,
     truths: Sequence[int | str] | None = None,
     *,
-    labels: str | Path | None = None,
+    columns: Mapping[str, str] | None = None,
+    table: str | Path | None = None,
+    images: str | Path | None = None,
     curves: str | Path | Curves | None = None,
+    keep: str | Path | None = None,
     memory: int | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Evaluation:
     """How often a model is right on photos of known classes: confusion matrix, and numbers for every class.
 
-    ``model`` as for `seewhy.explain`. ``images`` is a folder, whose sub-folders name the classes or which has a table
-    ``labels.csv`` (``labels`` names another), or any images that `seewhy.explain` takes, with ``truths`` [N], class
-    numbers or labels. Photos that cannot be read are left out and named; those to which the model answers NaN are
-    wrong, and called "no answer". ``curves``, a training's log (see `seewhy.training_curves`), is drawn beside the
-    matrix. Raises `UsageError` for photos without a class, `TargetError` for models without a
-    row of class scores.
+    ``model`` as for `seewhy.explain`. ``source`` is any that `seewhy.run` takes and that says classes, told more of by
+    ``columns``, ``table`` and ``images`` as there (docs/sources.md): a folder, whose sub-folders name the classes or
+    which has a table ``labels.csv``, a CSV or Parquet table, shards...; or any images that `seewhy.explain` takes, with
+    ``truths`` [N], class numbers or labels. Photos that cannot be read are left out and named; those to which the model
+    answers NaN are wrong, and called "no answer". ``curves``, a training's log (see `seewhy.training_curves`), is drawn
+    beside the matrix.
+
+    Photos are read while others are answered, and only numbers are held. With ``keep``, a folder, answers are kept in
+    it as they come: after an interruption (it ends when those under way are kept), or whatever else ended it, the same
+    call goes on where it was. A call that has come to its end is made anew by the next.
+
+    Raises `UsageError` for photos without a class, `TargetError` for models without a row of class scores,
+    `StoreError` where answers cannot be kept.
 
     >>> import torch, seewhy
     >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 2))
@@ -156,26 +171,40 @@ def evaluate_model(
     """
     log = training_curves(curves) if isinstance(curves, str | Path) else curves
     wrapped = taken(model)
-    known = known_truths(wrapped, images, truths, labels, "evaluate_model", watched(progress))
-    names, true, rows = list[str](), list[int](), list[Any]()
-    for items, called_so, truths_of_them in known.batches():
-        names += called_so
-        true += truths_of_them
-        for scored in predict_items(wrapped, items, memory=memory):
-            if scored.probabilities is None:
-                raise TargetError("the model's output is no row of class scores, so nothing can be right or wrong")
-            rows.append(scored.probabilities.double().numpy())
-    shares = np.stack(rows)
-    numbers = classification(true, shares)
-    said = np.where(np.isfinite(shares).all(1), np.nan_to_num(shares).argmax(1), NO_ANSWER)
+    told = {"columns": columns, "table": table, "images": images}
+    known = known_truths(wrapped, source, truths, told, "evaluate_model", watched(progress))
+
+    def look(seen: list[Seen]) -> list[dict[str, Any]]:
+        scored = predict_items(wrapped, [each.item for each in seen], memory=memory)
+        return [_told(each.truth, one) for each, one in zip(seen, scored, strict=True)]
+
+    found = known.look(look, record=None if keep is None else Record(Path(keep), asked_of(wrapped, "evaluate-model")))
+    true = [each.truth for each in found if each.truth is not None]
+    answers = [_answer(each.found) for each in found]
+    numbers = counted(true, answers)
     mistakes = [
-        Mistake(name, truth, int(answer), float(row[answer]) if answer != NO_ANSWER else float("nan"))
-        for name, truth, answer, row in zip(names, true, said, shares, strict=True)
-        if truth != answer
+        Mistake(each.name, truth, answer.said, answer.sure)
+        for each, truth, answer in zip(found, true, answers, strict=True)
+        if truth != answer.said
     ]
     mistakes.sort(key=lambda mistake: -math.inf if math.isnan(mistake.probability) else -mistake.probability)
     called = tuple(_called(wrapped, index) for index in numbers.classes)
-    return Evaluation(numbers, tuple(mistakes), called, wrapped.spec or wrapped.name, tuple(known.failed), log)
+    return Evaluation(
+        numbers, tuple(mistakes), called, wrapped.spec or wrapped.name, tuple(known.failed), log, known.notes
+    )
+
+
+def _told(truth: int | None, scored: Scored) -> dict[str, Any]:
+    """An answer as JSON holds it, which has no NaN."""
+    if scored.probabilities is None:
+        raise TargetError("the model's output is no row of class scores, so nothing can be right or wrong")
+    assert truth is not None  # every photo has one, or there is nothing to count
+    one = answer(truth, scored.probabilities.double().numpy())
+    return {"said": one.said, "sure": None if math.isnan(one.sure) else one.sure, "among": one.among}
+
+
+def _answer(told: Mapping[str, Any]) -> Answer:
+    return Answer(told["said"], math.nan if told["sure"] is None else told["sure"], told["among"])
 
 
 def _called(model: Model, index: int) -> str:

@@ -4,9 +4,8 @@ through the network together, as many at a time as fit into memory."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -20,8 +19,7 @@ from seewhy.api.asked.plan import Plan, of_the_output
 from seewhy.api.asked.request import Request
 from seewhy.api.asked.several_inputs import given_to
 from seewhy.api.asked.supplies import Supplier
-from seewhy.api.given.images import Item, own_layout, read_items, same_shape
-from seewhy.api.given.sources import Source
+from seewhy.api.given.images import Item, own_layout, same_shape
 from seewhy.api.noisy import over_noise
 from seewhy.api.waiting import watched
 from seewhy.core.compile.programs import known_pieces
@@ -37,7 +35,7 @@ from seewhy.core.schedule.engine import Engine
 from seewhy.core.schedule.jobs import Job, Outcome, Outline
 from seewhy.core.schedule.needs import recorded_from_input
 from seewhy.core.targets import LayerMean, Target
-from seewhy.errors import CapabilityError, ImageError, OutOfMemory, UnfitImage, UsageError
+from seewhy.errors import CapabilityError, UsageError
 from seewhy.explanation import Cost, Explanation, Explanations
 from seewhy.models import Model
 from seewhy.models.loader import taken
@@ -45,12 +43,10 @@ from seewhy.models.loader import taken
 __all__ = [
     "Batch",
     "Done",
-    "PhotoOutcome",
     "Progress",
     "batches",
     "explain",
     "explain_all",
-    "explain_photos",
     "run_plan",
 ]
 
@@ -397,34 +393,3 @@ def _explanations(plan: Plan, batch: Batch) -> list[list[Explanation]]:
         for finished in done
     ]
     return [list(row) for row in zip(*columns, strict=True)]
-
-
-@dataclass(frozen=True)
-class PhotoOutcome:
-    """One photo: its explanations, or in words why it has none, and what the command line ends with for that."""
-
-    path: str
-    explanations: Explanations | None
-    reason: str = ""
-    code: int = 0
-
-
-def explain_photos(model: Model, photos: Iterable[str | Path | Source], request: Request) -> Iterator[PhotoOutcome]:
-    """Explain photos one after the other, each opened when it is its turn; one that is unreadable, of
-    another kind than the model takes, without what is asked for, or too large for the memory, is passed over with its
-    reason.
-
-    Everything that concerns the question rather than a photo (an unknown method, layer or label) raises before the
-    first photo is read.
-    """
-    plan = Plan.make(model, request)
-    for photo in photos:
-        source = photo if isinstance(photo, Source) else None
-        name = str(photo) if source is None else source.name
-        try:
-            items, _ = read_items(model, name if source is None else source.open())
-            explanations = run_plan(plan, items, partial=True)
-        except (ImageError, UnfitImage, OutOfMemory) as error:
-            yield PhotoOutcome(name, None, str(error), error.exit_code)
-            continue
-        yield PhotoOutcome(name, explanations)

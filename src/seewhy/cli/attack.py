@@ -1,23 +1,32 @@
-"""``seewhy attack``: takes photos and a goal, gives changed photos, or a curve of accuracy over a folder."""
+"""``seewhy attack``: takes photos and a goal, gives changed photos, or a curve of accuracy over a data set."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from seewhy.cli import options as o
-from seewhy.cli.bundles import ModelOptions, OutputOptions, bundled
+from seewhy.cli.bundles import DataOptions, ModelOptions, OutputOptions, PhotoOptions, bundled
 from seewhy.cli.console import bars, complain, quiet_warnings
-from seewhy.cli.galleries import Show, showing
+from seewhy.cli.galleries import gallery_dict, gallery_lines
 from seewhy.cli.option_words import in_options
 from seewhy.cli.pairs import settings_of
+from seewhy.cli.photo_run import Asking, run
 from seewhy.cli.show import as_json
-from seewhy.errors import CapabilityError, ImageError, UsageError
+from seewhy.errors import CapabilityError, UsageError
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from seewhy.api.attacking import Curve
+    from seewhy.api.given.images import Item
+    from seewhy.cli.console import Bars
+    from seewhy.explanation import Attack
+    from seewhy.models import Model
+    from seewhy.report import Folder
 
 __all__ = ["attack"]
 
@@ -54,14 +63,14 @@ Curve_ = Annotated[
     str | None,
     typer.Option(
         "--curve", metavar="N,N...", rich_help_panel=_PANEL,
-        help="Instead: accuracy over a folder at these epsilons; sub-folders or labels.csv name the classes.",
+        help="Instead: accuracy over a data set at these epsilons; sub-folders or a table name the classes.",
     ),
 ]  # fmt: skip
 
 
 @bundled
 def attack(
-    photos: Annotated[list[str], typer.Argument(metavar="PHOTO", help="Image files, or one folder with --curve.")],
+    photos: o.Photos,
     method: Method = "pgd",
     epsilon: Epsilon = 8.0,
     steps: StepCount = None,
@@ -72,13 +81,15 @@ def attack(
     seed: o.Seed = None,
     set_: o.Set = None,
     *,
+    given: PhotoOptions,
+    pictures: DataOptions,
     source: ModelOptions,
     output: OutputOptions,
 ) -> int:
     """Change photos by a few levels of 255 until the model answers otherwise.
 
     Writes the changed picture (explain it with --as-is), the change amplified, and all beside the maps before and
-    after.
+    after. The same command goes on where one that was interrupted ended.
 
     [dim]seewhy attack chelsea.png --method pgd --epsilon 4[/dim]
     """
@@ -87,63 +98,87 @@ def attack(
 
     defaults = methods[method].parameters
     said = {"epsilon": epsilon, "steps": steps, "seed": seed}
-    given = {name: value for name, value in said.items() if value is not None and name in defaults}
-    given |= settings_of(set_ or [], defaults)
+    asked = {name: value for name, value in said.items() if value is not None and name in defaults}
+    asked |= settings_of(set_ or [], defaults)
     if curve is not None:
         if target is not None or towards is not None:
             raise UsageError("--curve counts right answers: --target and --towards have no meaning there")
-        return _curve(photos, curve, method, given, source, output)
-    with showing(source, output, None) as show:
-        for done, photo in enumerate(photos, 1):
-            _attack(show, photo, method, target, towards, None if maps == "none" else maps, given)
-            if len(photos) > 1:
-                show.bar("photos", done, len(photos))
-            if show.stopped:
-                break
-    return show.code
+        return _curve(photos, curve, method, asked, pictures, source, output)
+    pictures.refuse_any("--curve")
+    words = {"method": method, "target": target, "towards": towards, "maps": None if maps == "none" else maps}
+    return run(photos, given, source, output, _asking({**words, **asked}))
 
 
-def _attack(
-    show: Show,
-    photo: str,
-    method: str,
-    target: str | None,
-    towards: str | None,
-    maps: str | None,
-    given: dict[str, Any],
-) -> None:
-    from seewhy.api.attacking import attack as attack_
+def _asking(asked: dict[str, Any]) -> Asking:
+    def ask(model: Model, progress: Bars) -> Callable[[list[Item]], _Attacked]:
+        from seewhy.api.attacking import attack_items
 
-    try:
-        attacked = attack_(
-            show.model, photo, method=method, target=target, towards=towards, maps=maps, progress=show.bar, **given
-        )
-    except ImageError as error:
-        show.lose(photo, str(error))
-        return
-    words = (Path(photo).stem, attacked.goal, method)
-    stem = show.folder.stem(words)
-    early = [
-        show.folder.save_pixels(attacked.adversarial, f"{stem}_attacked"),
-        show.folder.save_pixels(attacked.amplified, f"{stem}_change-x{attacked.amplification}"),
-    ]
-    show.keep(attacked.gallery(), words, early, attacked.in_words(), image=photo, attack=attacked.to_dict())
+        def attacked(items: list[Item]) -> _Attacked:
+            (made,) = attack_items(model, items, progress=progress, partial=True, **asked)
+            return _Attacked(made)
+
+        return attacked
+
+    return Asking(ask, asked, "attacked")
+
+
+class _Attacked:
+    """One photo's attack."""
+
+    def __init__(self, attack: Attack) -> None:
+        self._attack = attack
+        self.cost, self.interrupted = attack.cost, attack.status.code == "unfinished"
+        self._files: list[Path] = []
+
+    def save(self, folder: Folder) -> list[Path]:
+        """See `Answer`."""
+        one = self._attack
+        words = (Path(one.name).stem, one.goal, one.method)
+        stem = folder.stem(words)
+        early = [
+            folder.save_pixels(one.adversarial, f"{stem}_attacked"),
+            folder.save_pixels(one.amplified, f"{stem}_change-x{one.amplification}"),
+        ]
+        self._files = [*folder.save_gallery(one.gallery(), words, ["png"]), *early]
+        return self._files
+
+    def document(self, name: str) -> dict[str, Any]:
+        """See `Answer`."""
+        return {"image": name, "attack": self._attack.to_dict(), **gallery_dict(self._attack.gallery(), self._files)}
+
+    def lines(self, name: str) -> list[str]:
+        """See `Answer`."""
+        return gallery_lines(self._attack.gallery(), self._files, self._attack.in_words())
+
+    def strip(self) -> Image.Image | None:
+        """See `Answer`."""
+        from seewhy.report import tiles_strip
+
+        return tiles_strip(self._attack.gallery())
 
 
 def _curve(
-    photos: list[str], typed: str, method: str, given: dict[str, Any], source: ModelOptions, output: OutputOptions
+    photos: list[str],
+    typed: str,
+    method: str,
+    asked: dict[str, Any],
+    pictures: DataOptions,
+    source: ModelOptions,
+    output: OutputOptions,
 ) -> int:
     from seewhy.api.attacking import robustness
 
     if len(photos) != 1:
-        raise UsageError(f"--curve takes one folder; got {len(photos)} names")
+        raise UsageError(f"--curve takes one folder, table or other source; got {len(photos)} names")
     try:
         sizes = [float(size) for size in typed.split(",")]
     except ValueError:
         raise UsageError(f"--curve {typed}: epsilons with commas between, as in --curve 1,2,4,8") from None
-    given.pop("epsilon", None)
+    asked.pop("epsilon", None)
     with quiet_warnings(output.quiet), bars(output.quiet) as bar:
-        measured = robustness(source.load(), photos[0], sizes, method=method, progress=bar, **given)
+        measured = robustness(
+            source.load(), photos[0], sizes, method=method, keep=output.out, progress=bar, **pictures.told, **asked
+        )
     for reason in (*measured.failed, *measured.notes):
         complain(in_options(reason))
     path = _drawn(measured, output)

@@ -1,4 +1,4 @@
-"""``seewhy boundary``: takes a folder of photos with their classes, gives a chart of where a model draws its lines."""
+"""``seewhy boundary``: takes a data set with its classes, gives a chart of where a model draws its lines."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from seewhy.cli.bundles import ModelOptions, OutputOptions, bundled
+from seewhy.cli import options as o
+from seewhy.cli.bundles import DataOptions, ModelOptions, OutputOptions, bundled
 from seewhy.cli.console import bars, complain, quiet_warnings
-from seewhy.cli.evaluate import Truths
 from seewhy.cli.show import as_json
 from seewhy.errors import UsageError, nearest, on_a_line
 
@@ -57,8 +57,7 @@ Kind = Annotated[
 
 @bundled
 def boundary(
-    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="Photos, in a sub-folder for each class.")],
-    truths: Truths = None,
+    data: o.Data,
     layer: Layer = None,
     projection: Projection = "pca",
     regions: Regions = "head",
@@ -66,6 +65,7 @@ def boundary(
     worst: Worst = 8,
     format_: Kind = None,
     *,
+    pictures: DataOptions,
     source: ModelOptions,
     output: OutputOptions,
 ) -> int:
@@ -87,8 +87,8 @@ def boundary(
     files = Folder(output.out, force=output.force)
     with quiet_warnings(output.quiet), bars(output.quiet) as bar:
         found = boundary_of(
-            source.load(), folder, labels=truths, layer=layer, projection=projection, regions=regions,
-            worst=worst, seed=seed, progress=bar,
+            source.load(), data, layer=layer, projection=projection, regions=regions, worst=worst, seed=seed,
+            progress=bar, **pictures.told,
         )  # fmt: skip
         paths = [found.save(path, force=True) for path in files.all_free("boundary", [*kinds, "csv"])]
     for reason in found.failed:

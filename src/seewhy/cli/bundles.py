@@ -19,7 +19,15 @@ from seewhy.errors import UnknownName, UsageError
 if TYPE_CHECKING:
     from seewhy.models import Model
 
-__all__ = ["DrawingOptions", "ModelOptions", "OutputOptions", "PhotoOptions", "QuestionOptions", "bundled"]
+__all__ = [
+    "DataOptions",
+    "DrawingOptions",
+    "ModelOptions",
+    "OutputOptions",
+    "PhotoOptions",
+    "QuestionOptions",
+    "bundled",
+]
 
 
 @dataclass(frozen=True)
@@ -115,6 +123,31 @@ class PhotoOptions:
 
     frames: o.Frames = None
     skip_existing: o.SkipExisting = False
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """What a source of pictures is told, beside where it is."""
+
+    column: o.Column = None
+    table: o.Table = None
+    images: o.ImagesFolder = None
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """The same as functions take it. Raises `UsageError`."""
+        pairs = [word.partition("=") for word in self.column or []]
+        for what, equals, name in pairs:
+            if not (equals and what and name):
+                raise UsageError(f"--column {what}: what it holds and its name, as in --column image=file")
+        columns = {what: name for what, _, name in pairs} or None
+        return {"columns": columns, "table": self.table, "images": self.images}
+
+    def refuse_any(self, option: str) -> None:
+        """Raise `UsageError` for what only means something with another ``option``."""
+        for name, value in vars(self).items():
+            if value is not None:
+                raise UsageError(f"--{name} tells of a data set, which {option} takes: write {option} as well")
 
 
 @dataclass(frozen=True)

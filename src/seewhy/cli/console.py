@@ -11,9 +11,19 @@ from contextlib import contextmanager
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
-__all__ = ["EVERY", "Bars", "bars", "complain", "quiet_warnings"]
+__all__ = ["EVERY", "Bars", "bars", "complain", "duration", "quiet_warnings"]
 
 #: seconds between two lines of progress where there is no terminal
 EVERY = 10.0
@@ -22,6 +32,25 @@ EVERY = 10.0
 def complain(message: str) -> None:
     """One line on stderr, whatever a library put into its text."""
     typer.echo(f"seewhy: {' '.join(message.split())}", err=True)
+
+
+def duration(seconds: float) -> str:
+    """How long something takes, for people.
+
+    >>> duration(90), duration(600), duration(86400)
+    ('90 s', '10 minutes', '24.0 hours')
+    """
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"
+
+
+class _Rate(ProgressColumn):
+    """How many a second."""
+
+    def render(self, task: Task) -> Text:
+        """See `ProgressColumn`."""
+        return Text("" if not task.speed else f"{task.speed:.3g}/s", style="progress.data.speed")
 
 
 class Bars:
@@ -33,16 +62,17 @@ class Bars:
         self._tasks: dict[str, TaskID] = {}
         self._quiet = quiet
         self._began = self._told = time.monotonic()
-        #: what is not through yet, the outermost first
+        #: what is not through yet, the outermost first; and when each was first told of, and how much was done then
         self._under_way: dict[str, str] = {}
+        self._first: dict[str, tuple[float, int]] = {}
 
     def __call__(self, what: str, done: int, total: int) -> None:
         """Show that ``done`` of ``total`` of ``what`` are through."""
         if self._progress is None:
             now = time.monotonic()
-            self._under_way[what] = f"{what}: {done} of {total}"
+            self._under_way[what] = f"{what}: {done} of {total}{self._pace(what, now, done, total)}"
             if done >= total:
-                del self._under_way[what]
+                del self._under_way[what], self._first[what]
             if not self._quiet and now - self._told >= EVERY and done < total:
                 self._told = now
                 complain(f"{', '.join(self._under_way.values())} after {now - self._began:.0f} s")
@@ -50,6 +80,15 @@ class Bars:
         if what not in self._tasks:
             self._tasks[what] = self._progress.add_task(what, total=total)
         self._progress.update(self._tasks[what], completed=done, total=total, visible=done < total)
+
+    def _pace(self, what: str, now: float, done: int, total: int) -> str:
+        """How fast it goes, and how long it still will, once that can be said."""
+        since, before = self._first.setdefault(what, (now, done))
+        if now <= since or done <= before:
+            return ""
+        each = (now - since) / (done - before)
+        rate = f"{1 / each:.3g} a second" if each < 1 else f"{each:.3g} s each"
+        return f" ({rate}, about {duration(each * (total - done))} left)"
 
     @contextmanager
     def aside(self) -> Iterator[None]:
@@ -70,7 +109,8 @@ def bars(quiet: bool) -> Iterator[Bars]:
     if quiet or not sys.stderr.isatty():
         yield Bars(None, quiet=quiet)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    left = TimeRemainingColumn()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), left)
     # stdout is data: it never passes through the bar, which would wrap it and send it to stderr
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, redirect_stdout=False) as progress:

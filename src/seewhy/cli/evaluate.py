@@ -1,5 +1,4 @@
-"""``seewhy evaluate-model``: takes a folder of photos with their classes, gives how often a model is right, and where
-not."""
+"""``seewhy evaluate-model``: takes a data set with its classes, gives how often a model is right, and where not."""
 
 from __future__ import annotations
 
@@ -9,19 +8,15 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from seewhy.cli.bundles import ModelOptions, OutputOptions, bundled
+from seewhy.cli import options as o
+from seewhy.cli.bundles import DataOptions, ModelOptions, OutputOptions, bundled
 from seewhy.cli.console import bars, complain, quiet_warnings
 from seewhy.cli.option_words import in_options
 from seewhy.cli.show import as_json
 from seewhy.cli.tables import console, table
 from seewhy.errors import CapabilityError
 
-__all__ = ["Truths", "evaluate_model"]
-
-Truths = Annotated[
-    str | None,
-    typer.Option("--truths", metavar="FILE", help="A table with lines file,label instead of sub-folders."),
-]
+__all__ = ["evaluate_model"]
 
 #: rows of the table of classes that are printed; the CSV has all
 _SHOWN = 40
@@ -29,8 +24,7 @@ _SHOWN = 40
 
 @bundled
 def evaluate_model(
-    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="Photos, in a sub-folder for each class.")],
-    truths: Truths = None,
+    data: o.Data,
     curves: Annotated[
         str | None,
         typer.Option(
@@ -40,12 +34,14 @@ def evaluate_model(
         ),
     ] = None,
     *,
+    pictures: DataOptions,
     source: ModelOptions,
     output: OutputOptions,
 ) -> int:
     """Count how often a model is right: accuracy, precision and recall of each class, confusion matrix.
 
-    Writes the matrix as a picture and the classes as CSV; --json has every mistake.
+    Writes the matrix as a picture and the classes as CSV; --json has every mistake. The same command goes on where one
+    that was interrupted ended.
 
     [dim]seewhy evaluate-model photos --model torchvision:resnet50[/dim]
     """
@@ -54,8 +50,8 @@ def evaluate_model(
 
     files = Folder(output.out, force=output.force)
     with quiet_warnings(output.quiet), bars(output.quiet) as bar:
-        evaluation = evaluate(source.load(), folder, labels=truths, curves=curves, progress=bar)
-    for reason in evaluation.failed:
+        evaluation = evaluate(source.load(), data, curves=curves, keep=output.out, progress=bar, **pictures.told)
+    for reason in (*evaluation.notes, *evaluation.failed):
         complain(in_options(reason))
     if evaluation.curves is not None and not output.quiet:
         for note in evaluation.curves.notes:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seewhy.cli import options as o
 from seewhy.cli.bundles import DrawingOptions, ModelOptions, OutputOptions, PhotoOptions, QuestionOptions, bundled
-from seewhy.cli.photo_run import Pictures, run
+from seewhy.cli.photo_run import Asking, run
+from seewhy.cli.show import image_dict, image_lines
 from seewhy.cli.words import drawing_of, request_of
 
 if TYPE_CHECKING:
+    from PIL import Image
+
+    from seewhy.api.asked.request import Request
+    from seewhy.api.given.images import Item
+    from seewhy.cli.console import Bars
     from seewhy.explanation import Explanation, Explanations
+    from seewhy.models import Model
     from seewhy.report import Folder
 
 __all__ = ["COMPARED", "compare", "explain"]
@@ -50,8 +57,54 @@ def explain(
     def one_each(folder: Folder, explanations: Explanations) -> list[list[Path]]:
         return saved(folder, explanations, formats, drawn)
 
-    request = replace(request, output=True)
-    return run(photos, given, source, output, request, Pictures(one_each, {"formats": formats, **drawn}))
+    told = {"formats": formats, **drawn}
+    return run(photos, given, source, output, _asking(replace(request, output=True), one_each, told))
+
+
+def _asking(
+    request: Request, save: Callable[[Folder, Explanations], Sequence[Sequence[Path]]], drawn: Mapping[str, Any]
+) -> Asking:
+    """A request of every photo; ``save`` writes its explanations and gives each one's files, as ``drawn`` says."""
+
+    def ask(model: Model, progress: Bars) -> Callable[[list[Item]], _Explained]:
+        from seewhy.api.asked.plan import Plan
+        from seewhy.api.explaining import run_plan
+
+        plan = Plan.make(model, replace(request, settings=replace(request.settings, progress=progress)))
+        return lambda items: _Explained(run_plan(plan, items, partial=True), save)
+
+    asked = {name: value for name, value in vars(request).items() if name != "settings"}
+    return Asking(ask, {"asked": asked, "drawn": dict(drawn)}, "explained")
+
+
+class _Explained:
+    """One photo's explanations."""
+
+    def __init__(
+        self, explanations: Explanations, save: Callable[[Folder, Explanations], Sequence[Sequence[Path]]]
+    ) -> None:
+        self._explanations, self._save = explanations, save
+        self.cost, self.interrupted = explanations.cost, explanations.interrupted
+        self._files: Sequence[Sequence[Path]] = ()
+
+    def save(self, folder: Folder) -> list[Path]:
+        """See `Answer`."""
+        self._files = self._save(folder, self._explanations)
+        return [path for own in self._files for path in own]
+
+    def document(self, name: str) -> dict[str, Any]:
+        """See `Answer`."""
+        return image_dict(name, self._explanations, self._files)
+
+    def lines(self, name: str) -> list[str]:
+        """See `Answer`."""
+        return image_lines(name, self._explanations, self._files)
+
+    def strip(self) -> Image.Image | None:
+        """See `Answer`."""
+        from seewhy.report import strip
+
+        return strip(self._explanations)
 
 
 def saved(
@@ -116,7 +169,7 @@ def compare(
         return [own + shared for own in _numbers(folder, explanations, formats)]
 
     told = {"compared": True, "formats": formats, **drawn}
-    return run(photos, given, source, output, request, Pictures(one_grid, told))
+    return run(photos, given, source, output, _asking(request, one_grid, told))
 
 
 def _wide(explanations: Explanations) -> int:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from seewhy.models import Model
     from seewhy.report import Folder
 
-__all__ = ["Format", "Show", "formats_of", "number", "showing"]
+__all__ = ["Format", "Show", "formats_of", "gallery_dict", "gallery_lines", "number", "showing"]
 
 Format = Annotated[
     list[str] | None,
@@ -45,6 +45,19 @@ def formats_of(typed: Sequence[str] | None) -> list[str]:
     return kinds
 
 
+def gallery_dict(gallery: Gallery, files: Sequence[Path]) -> dict[str, Any]:
+    """What JSON says of a gallery that was saved in ``files``."""
+    return {**gallery.to_dict(), "cost": cost_dict(gallery.cost), "files": [str(path) for path in files]}
+
+
+def gallery_lines(gallery: Gallery, files: Sequence[Path], numbers: str = "") -> list[str]:
+    """The same for people, with its ``numbers`` in a line."""
+    state = "" if gallery.status.ok else f"  [{gallery.status}]"
+    lines = [f"{gallery.title}{state}", *([f"  {numbers}"] if numbers else [])]
+    lines += [*(f"  note: {note}" for note in gallery.notes), *(f"    {file}" for file in files)]
+    return [on_a_line(line) for line in lines]
+
+
 @dataclass
 class Show:
     """One run: the model, the folder, the progress bars, and what was made and lost so far."""
@@ -63,16 +76,12 @@ class Show:
     ) -> None:
         """Save a gallery under a name made of ``words`` and tell of it, with its ``numbers`` in a line; ``early`` are
         files written on the way."""
-        files = [str(path) for path in (*self.folder.save_gallery(gallery, words, self.formats), *early)]
-        cost = cost_dict(gallery.cost)
-        self.made.append({**more, **gallery.to_dict(), "cost": cost, "files": files})
+        files = [*self.folder.save_gallery(gallery, words, self.formats), *early]
+        self.made.append({**more, **gallery_dict(gallery, files)})
         self.stopped = self.stopped or gallery.status.code == "unfinished"
         if not self.json:
-            state = "" if gallery.status.ok else f"  [{gallery.status}]"
-            lines = [f"{gallery.title}{state}", *([f"  {numbers}"] if numbers else [])]
-            lines += [*(f"  note: {n}" for n in gallery.notes), *(f"    {f}" for f in files)]
             with self.bar.aside():
-                typer.echo("\n".join(on_a_line(line) for line in lines))
+                typer.echo("\n".join(gallery_lines(gallery, files, numbers)))
 
     def lose(self, photo: str, reason: str) -> None:
         """Tell of a photo that gave nothing."""

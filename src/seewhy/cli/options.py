@@ -32,6 +32,19 @@ PhotoFiles = Annotated[list[str], typer.Argument(metavar="PHOTO", help="Image fi
 Frames = Annotated[
     int | None, _option("--frames", show="N", panel=_QUESTION, help="Of each film and animation, evenly spaced.")
 ]
+Data = Annotated[
+    str, typer.Argument(metavar="SOURCE", help="A folder, a CSV or Parquet table, shards, a COCO file...; or a URL.")
+]
+Column = Annotated[
+    list[str] | None,
+    typer.Option("--column", metavar="WHAT=NAME", help="A column of a table: image=file, label=class, group=site."),
+]
+Table = Annotated[
+    str | None, typer.Option("--table", metavar="FILE", help="A list of a folder's pictures and classes.")
+]
+ImagesFolder = Annotated[
+    str | None, typer.Option("--images", metavar="FOLDER", help="Where a COCO file's pictures are.")
+]
 SkipExisting = Annotated[
     bool,
     _option(

@@ -1,46 +1,72 @@
-"""One run: takes photos, a model and a question, gives files, words on stdout and an exit code; computes nothing
-itself."""
+"""One run: takes photos, a model and what is asked of each, gives files, words on stdout and an exit code; computes
+nothing itself. The same command goes on where one that was ended stopped."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import typer
 
-from seewhy._version import __version__
 from seewhy.cli.bundles import ModelOptions, OutputOptions, PhotoOptions
 from seewhy.cli.console import Bars, bars, complain, quiet_warnings
 from seewhy.cli.option_words import in_options
-from seewhy.cli.show import as_json, cost_dict, image_dict, image_lines
+from seewhy.cli.show import as_json, cost_dict
 from seewhy.errors import ImageError, UsageError
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from seewhy.api.asked.request import Request
-    from seewhy.api.explaining import PhotoOutcome
+    from seewhy.api.given.images import Item
+    from seewhy.api.given.photos import Answered
     from seewhy.api.given.sources import Source
-    from seewhy.explanation import Explanations
+    from seewhy.explanation import Cost
     from seewhy.models import Model
     from seewhy.report import Folder
 
-__all__ = ["INTERRUPTED", "Pictures", "run"]
+__all__ = ["INTERRUPTED", "Answer", "Asking", "run"]
 
 #: what a shell expects of a program that Ctrl-C ended
 INTERRUPTED = 130
 
 
-@dataclass(frozen=True)
-class Pictures:
-    """What becomes of a photo's explanations: ``save`` writes them into the folder and gives each one's files, as
-    ``drawn`` says."""
+class Answer(Protocol):
+    """What was found of one photo."""
 
-    save: Callable[[Folder, Explanations], Sequence[Sequence[Path]]]
-    drawn: Mapping[str, Any]
+    @property
+    def cost(self) -> Cost:
+        """What it took."""
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether it is a part of what was asked."""
+
+    def save(self, folder: Folder) -> Sequence[Path]:
+        """Write its files."""
+
+    def document(self, name: str) -> dict[str, Any]:
+        """What JSON says of it, with the files that were saved."""
+
+    def lines(self, name: str) -> list[str]:
+        """The same for people."""
+
+    def strip(self) -> Image.Image | None:
+        """A small picture, for a contact sheet."""
+
+
+@dataclass(frozen=True)
+class Asking:
+    """What is asked of every photo: ``ask`` takes the model and whom to tell how far it is, raises what is wrong with
+    the question, and gives what finds the answer for a photo's inputs; ``told`` is everything besides the model and the
+    photo that files depend on; ``done`` is how a photo that has its answer is spoken of."""
+
+    ask: Callable[[Model, Bars], Callable[[list[Item]], Answer]]
+    told: Mapping[str, Any]
+    done: str
 
 
 def run(
@@ -48,10 +74,9 @@ def run(
     given: PhotoOptions,
     source: ModelOptions,
     output: OutputOptions,
-    request: Request,
-    pictures: Pictures,
+    asking: Asking,
 ) -> int:
-    """Explain, save and tell; gives the exit code."""
+    """Ask, save and tell; gives the exit code."""
     from seewhy.api.given.sources import sources
     from seewhy.report import Folder
 
@@ -59,10 +84,9 @@ def run(
     folder = Folder(output.out, force=output.force)
     found = sources(photos, given.frames)
     with quiet_warnings(output.quiet), bars(output.quiet) as bar:
-        request = replace(request, settings=replace(request.settings, progress=bar))
-        under_way = _Run(source.load(), folder, request, pictures, bar, output)
+        under_way = _Run(source.load(), folder, asking, bar, output)
         try:
-            return under_way.all(found, skip=given.skip_existing)
+            return under_way.all(found, lot=repr([*photos]), skip=given.skip_existing)
         except BaseException:
             under_way.end()
             raise
@@ -93,15 +117,15 @@ _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?")
 class _Run:
     """One run: what was made and lost so far."""
 
-    def __init__(
-        self, model: Model, folder: Folder, request: Request, pictures: Pictures, bar: Bars, output: OutputOptions
-    ) -> None:
+    def __init__(self, model: Model, folder: Folder, asking: Asking, bar: Bars, output: OutputOptions) -> None:
+        from seewhy.api.given.photos import asked_of
         from seewhy.explanation import Cost
-        from seewhy.report import ContactSheet, Record
+        from seewhy.report import ContactSheet
+        from seewhy.runs.record import Record
 
-        self._model, self._folder, self._request, self._pictures = model, folder, request, pictures
+        self._model, self._folder, self._asking = model, folder, asking
         self._bar, self._output = bar, output
-        self._record = Record(folder.path, _question(model, request, pictures.drawn))
+        self._record = Record(folder.path, asked_of(model, asking.done, **asking.told))
         self._sheet = ContactSheet(folder)
         self._images: list[dict[str, Any]] = []
         self._failed: list[dict[str, str]] = []
@@ -111,30 +135,32 @@ class _Run:
         self._in_part = 0
         self._pages_before: list[str] = []
 
-    def all(self, found: Sequence[Source], *, skip: bool) -> int:
-        """Explain what was found, but for what is there already where that is to be skipped."""
-        from seewhy.api.explaining import explain_photos
+    def all(self, found: Sequence[Source], *, lot: str, skip: bool) -> int:
+        """Ask of what was found by the words ``lot``, but for what is there already where that is to be skipped, or
+        was made by a run of the same words that did not come to its end."""
+        from seewhy.api.given.photos import each_photo
 
+        goes_on = self._record.unfinished(lot) and not self._output.force
+        skip = skip or goes_on
         self._several = len(found) > 1 or skip
         self._pages_before = self._record.files(_SHEET) if self._several else []
         self._folder.replacing(self._pages_before)
         kept = {source.name: entry for source in found if skip and (entry := self._whole(source)) is not None}
-        outcomes = explain_photos(self._model, [source for source in found if source.name not in kept], self._request)
-        stopped = False
-        for n, source in enumerate(found, 1):
-            if source.name in kept:
-                self._keep(source, kept[source.name])
-            else:
-                stopped = self._explained(source, next(outcomes))
-                if stopped:
-                    break
-            if len(found) > 1:
-                self._bar("photos", n, len(found))
+        if goes_on and kept and not self._output.quiet:
+            complain(f"{len(kept)} of {len(found)} photos were done when an earlier run ended; --force has all anew")
+        ask = self._asking.ask(self._model, self._bar)
+        if self._several:
+            self._record.begin(lot)
+        waiting = [source for source in found if source.name not in kept]
+        with closing(each_photo(self._model, waiting, ask)) as answers:
+            stopped = self._each(found, kept, answers)
         if not stopped:  # fewer pages than there were: those that are left show what is no longer so
             self._sheet.finish()
             for name in self._earlier_pages():
                 (self._folder.path / name).unlink(missing_ok=True)
             self._pages_before = []
+            if self._several:
+                self._record.end(lot)
         self._tell()
         if stopped:
             return INTERRUPTED
@@ -144,59 +170,75 @@ class _Run:
             return self._codes.pop() if len(self._codes) == 1 else ImageError.exit_code
         return 0
 
-    def _explained(self, source: Source, outcome: PhotoOutcome) -> bool:
+    def _each(
+        self, found: Sequence[Source], kept: Mapping[str, dict[str, Any]], answers: Iterator[Answered[Answer]]
+    ) -> bool:
+        """Keep or save and tell of one photo after the other; gives whether that was interrupted."""
+        for n, source in enumerate(found, 1):
+            if source.name in kept:
+                self._keep(source, kept[source.name])
+            elif self._answered(source, next(answers)):
+                return True
+            if len(found) > 1:
+                self._bar("photos", n, len(found))
+        return False
+
+    def _answered(self, source: Source, answered: Answered[Answer]) -> bool:
         """Save and tell of one photo; gives whether it was interrupted."""
         from seewhy.render import write
-        from seewhy.report import strip
 
-        if outcome.explanations is None:
-            self._failed.append({"image": outcome.path, "reason": outcome.reason})
-            self._codes.add(outcome.code)
+        answer = answered.answer
+        if answer is None:
+            self._failed.append({"image": source.name, "reason": answered.reason})
+            self._codes.add(answered.code)
             with self._bar.aside():
-                complain(in_options(outcome.reason))
+                complain(in_options(answered.reason))
             return False
         # the same photo and the same question: no second copy of its files
         self._folder.replacing(self._record.files(source.stamp))
         before = len(self._folder.given)
         try:
-            files = self._pictures.save(self._folder, outcome.explanations)
+            files = answer.save(self._folder)
         except KeyboardInterrupt:  # while some of them lie there already: the next run replaces those
             begun = [name for name in self._folder.given[before:] if (self._folder.path / name).is_file()]
             if self._several and begun:
                 self._record.keep(source.stamp, {}, begun)
             raise
-        self._total += outcome.explanations.cost
-        document = image_dict(outcome.path, outcome.explanations, files)
+        self._total += answer.cost
+        document = answer.document(source.name)
         self._images.append(document)
         if not self._output.json:
-            self._say("\n".join(image_lines(outcome.path, outcome.explanations, files)))
-        names = sorted({path.name for own in files for path in own})
-        if outcome.explanations.interrupted:
+            self._say("\n".join(answer.lines(source.name)))
+        names = sorted({path.name for path in files})
+        if answer.interrupted:
             self._in_part += 1
             if self._several:
                 self._record.keep(source.stamp, {}, names)  # of a part, which the next run replaces
             return True
         if self._several:
-            self._record.keep(source.stamp, document, names)
-            if (picture := strip(outcome.explanations)) is not None:
+            if (picture := answer.strip()) is not None:
                 self._add(picture)
                 write(picture, self._record.small(source.stamp), force=True)
+            self._record.keep(source.stamp, document | {_DRAWN: picture is not None}, names)
         return False
 
     def _whole(self, source: Source) -> dict[str, Any] | None:
         """What an earlier run of the same question made of a photo, if all of it is there still."""
-        drawn = self._record.small(source.stamp).is_file()
-        return self._record.whole(source.stamp) if drawn else None
+        whole = self._record.whole(source.stamp)
+        lost = whole is not None and whole.get(_DRAWN) and not self._record.small(source.stamp).is_file()
+        return None if lost else whole
 
     def _keep(self, source: Source, document: Mapping[str, Any]) -> None:
         """Tell of a photo that was done before."""
         import PIL.Image
 
-        self._images.append({**document, "skipped": True})
+        told = {name: value for name, value in document.items() if name != _DRAWN}
+        self._images.append({**told, "skipped": True})
         if not self._output.json:
             self._say(f"{source.name}: done before, kept")
-        with PIL.Image.open(self._record.small(source.stamp)) as small:
-            self._add(small.convert("RGB"))
+        if document.get(_DRAWN):
+            with PIL.Image.open(self._record.small(source.stamp)) as small:
+                self._add(small.convert("RGB"))
 
     def _add(self, strip: Image.Image) -> None:
         """Put a photo's strip on the contact sheet; pages are known to the record as soon as they are written."""
@@ -235,7 +277,7 @@ class _Run:
     def _complain(self, pages: Sequence[str]) -> None:
         kept = sum("skipped" in image for image in self._images)
         done = len(self._images) - kept - self._in_part
-        words = [f"{done} photo{'' if done == 1 else 's'} explained"]
+        words = [f"{done} photo{'' if done == 1 else 's'} {self._asking.done}"]
         words += [f"{self._in_part} in part"] if self._in_part else []
         words += [f"{kept} kept"] if kept else []
         words += [f"{len(self._failed)} failed"] if self._failed else []
@@ -248,20 +290,5 @@ class _Run:
             typer.echo(text)
 
 
-#: what the record knows contact sheets by
-_SHEET = ("contact sheet",)
-
-
-def _question(model: Model, request: Request, drawn: Mapping[str, Any]) -> str:
-    """Everything besides the photo that its files depend on."""
-    from seewhy.report import question_of
-
-    asked = {name: value for name, value in vars(request).items() if name != "settings"}
-    return question_of(
-        {
-            "asked": asked,
-            "drawn": dict(drawn),
-            "model": [model.spec, model.name, model.weights, model.fingerprint(), repr(model.preprocess), model.labels],
-            "seewhy": __version__,
-        }
-    )
+#: what the record knows contact sheets by, and what it notes of a photo of which there is a small picture
+_SHEET, _DRAWN = ("contact sheet",), "drawn"

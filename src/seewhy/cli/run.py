@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from seewhy.cli import options as o
-from seewhy.cli.bundles import ModelOptions, QuestionOptions, bundled
-from seewhy.cli.console import bars, complain, quiet_warnings
+from seewhy.cli.bundles import DataOptions, ModelOptions, QuestionOptions, bundled
+from seewhy.cli.console import bars, complain, duration, quiet_warnings
 from seewhy.cli.photo_run import INTERRUPTED
 from seewhy.cli.show import as_json
 from seewhy.cli.words import request_of
@@ -29,14 +28,12 @@ _SAID = 5
 
 @bundled
 def run(
-    data: Annotated[
-        str,
-        typer.Argument(metavar="SOURCE", help="A folder, a CSV or Parquet table, shards, a COCO file...; or a URL."),
-    ],
+    data: o.Data,
     method: o.Methods = None,
     *,
     question: QuestionOptions,
     fuse: o.Fuse = None,
+    pictures: DataOptions,
     source: ModelOptions,
     out: Annotated[
         str, typer.Option("--out", "-o", metavar="DEST", help="Where the run lies, a folder or a URL; made if missing.")
@@ -44,16 +41,6 @@ def run(
     dtype: Annotated[
         str, typer.Option("--dtype", metavar="TYPE", help="What maps are kept as: float32 or float16.")
     ] = "float32",
-    column: Annotated[
-        list[str] | None,
-        typer.Option("--column", metavar="WHAT=NAME", help="A column of a table: image=file, label=class, group=site."),
-    ] = None,
-    table: Annotated[
-        str | None, typer.Option("--table", metavar="FILE", help="A list of a folder's pictures and classes.")
-    ] = None,
-    images: Annotated[
-        str | None, typer.Option("--images", metavar="FOLDER", help="Where a COCO file's pictures are.")
-    ] = None,
     frames: Annotated[
         int | None, typer.Option("--frames", metavar="N", help="Of a film so many frames, evenly spaced.")
     ] = None,
@@ -95,12 +82,11 @@ def run(
     from seewhy.runs.manifest import FILE
     from seewhy.runs.opened import open_run
     from seewhy.runs.store import store_at
-    from seewhy.runs.work import Stop
+    from seewhy.runs.walking import Stop
 
     request = request_of(method or ["grad-cam"], question, fuse)
     share, stop = _share(units), Stop()
-    of_source = {"columns": _columns(column), "table": table, "images": images, "frames": frames, "every": every}
-    told = {name: value for name, value in of_source.items() if value is not None}
+    told = {**pictures.told, "frames": frames, "every": every}
     if max_hours is not None:
         stop.deadline = time.monotonic() + 3600 * max_hours
     with quiet_warnings(quiet), bars(quiet) as bar, tempfile.TemporaryDirectory() as nowhere:
@@ -140,14 +126,6 @@ def _share(typed: str | None) -> range | None:
     return range(int(start), int(stop))
 
 
-def _columns(typed: list[str] | None) -> Mapping[str, str] | None:
-    pairs = [word.partition("=") for word in typed or []]
-    for what, equals, name in pairs:
-        if not (equals and what and name):
-            raise UsageError(f"--column {what}: what it holds and its name, as in --column image=file")
-    return {what: name for what, _, name in pairs} or None
-
-
 def _told(begun: Begun, takes: Estimate, *, json: bool) -> int:
     """Tell what a run would take."""
     if json:
@@ -155,16 +133,10 @@ def _told(begun: Begun, takes: Estimate, *, json: bool) -> int:
         return 0
     typer.echo(
         f"{takes.count:,} pictures, {takes.count - takes.pictures:,} of them done; {takes.pictures:,} to do in "
-        f"{takes.units:,} units: about {_time(takes.seconds)}, {takes.forwards:,} samples forward, "
+        f"{takes.units:,} units: about {duration(takes.seconds)}, {takes.forwards:,} samples forward, "
         f"{takes.backwards:,} backward, {_bytes(takes.bytes)} of maps"
     )
     return 0
-
-
-def _time(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"
 
 
 def _bytes(count: float) -> str:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from seewhy.errors import UsageError
 
-__all__ = ["NO_ANSWER", "ClassScore", "Classification", "classification"]
+__all__ = ["NO_ANSWER", "Answer", "ClassScore", "Classification", "answer", "classification", "counted"]
 
 #: the class of an image to which the model gave numbers that are none (NaN)
 NO_ANSWER = -1
@@ -107,6 +107,53 @@ class Classification:
         return [(self.classes[i], self.classes[j], int(wrong[i, j])) for i, j in pairs if wrong[i, j]]
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What is left to know of a model's answer to one image: the class it ``said`` (`NO_ANSWER` for NaN), how ``sure``
+    it was, 0 to 1 (NaN without an answer), and whether the true class is ``among`` the five surest, None where the
+    model has no more than five."""
+
+    said: int
+    sure: float
+    among: bool | None
+
+
+def answer(truth: int, probabilities: NDArray[Any]) -> Answer:
+    """The answer that ``probabilities`` [K] give to an image of class ``truth``: the largest; the first of several.
+
+    Raises `UsageError` for a class that the model does not have.
+    """
+    shares = np.asarray(probabilities, dtype=np.float64)
+    if not 0 <= truth < len(shares):
+        raise UsageError(f"true class {truth}: the model has 0 to {len(shares) - 1}")
+    many = len(shares) > _TOP
+    if not np.isfinite(shares).all():
+        return Answer(NO_ANSWER, float("nan"), False if many else None)
+    said = int(shares.argmax())
+    best = np.argsort(-shares, kind="stable")[:_TOP]
+    return Answer(said, float(shares[said]), bool((best == truth).any()) if many else None)
+
+
+def counted(truths: Sequence[int], answers: Sequence[Answer]) -> Classification:
+    """Everything about a classifier's answers to images of the classes ``truths``. Raises `UsageError` for none."""
+    if not answers or len(truths) != len(answers):
+        raise UsageError(f"{len(truths)} truths and {len(answers)} answers: one of each for each image, at least one")
+    true, said = np.array(truths, dtype=np.int64), np.array([each.said for each in answers], dtype=np.int64)
+    classes = np.unique(np.concatenate([true, said]))
+    confusion = np.zeros((len(classes), len(classes)), dtype=np.int64)
+    np.add.at(confusion, (np.searchsorted(classes, true), np.searchsorted(classes, said)), 1)
+    answered = said != NO_ANSWER
+    sure = np.array([each.sure for each in answers])[answered]
+    among = [each.among for each in answers]
+    return Classification(
+        tuple(int(index) for index in classes),
+        confusion,
+        float("nan") if None in among else float(np.mean([bool(one) for one in among])),
+        float(sure.mean()) if len(sure) else float("nan"),
+        _calibration_error(sure, (said == true)[answered]) if len(sure) else float("nan"),
+    )
+
+
 def classification(truths: Sequence[int], probabilities: NDArray[Any]) -> Classification:
     """Everything about answers of a classifier.
 
@@ -118,27 +165,10 @@ def classification(truths: Sequence[int], probabilities: NDArray[Any]) -> Classi
     >>> numbers.confusion.tolist(), round(numbers.accuracy, 3)
     ([[1, 1], [0, 1]], 0.667)
     """
-    shares, true = np.asarray(probabilities, dtype=np.float64), np.asarray(truths, dtype=np.int64)
-    if shares.ndim != 2 or true.shape != shares.shape[:1] or not len(true):
-        raise UsageError(f"truths {true.shape} and probabilities {shares.shape}: one class and one row for each image")
-    if true.min() < 0 or true.max() >= shares.shape[1]:
-        raise UsageError(f"true classes from {true.min()} to {true.max()}; the model has 0 to {shares.shape[1] - 1}")
-    answered = np.asarray(np.isfinite(shares).all(1))
-    answers = np.where(answered, np.nan_to_num(shares).argmax(1), NO_ANSWER)
-    classes = np.unique(np.concatenate([true, answers]))
-    place = {int(index): n for n, index in enumerate(classes)}
-    confusion = np.zeros((len(classes), len(classes)), dtype=np.int64)
-    for t, a in zip(true.tolist(), answers.tolist(), strict=True):
-        confusion[place[t], place[a]] += 1
-    best = np.argsort(-shares, axis=1, kind="stable")[:, :_TOP]
-    sure = shares[answered].max(1)
-    return Classification(
-        tuple(int(index) for index in classes),
-        confusion,
-        float(((best == true[:, None]).any(1) & answered).mean()) if shares.shape[1] > _TOP else float("nan"),
-        float(sure.mean()) if len(sure) else float("nan"),
-        _calibration_error(sure, (answers == true)[answered]) if len(sure) else float("nan"),
-    )
+    shares = np.asarray(probabilities)
+    if shares.ndim != 2 or len(truths) != len(shares):
+        raise UsageError(f"{len(truths)} truths and probabilities {shares.shape}: one class and one row for each image")
+    return counted(truths, [answer(int(truth), row) for truth, row in zip(truths, shares, strict=True)])
 
 
 def _calibration_error(sure: NDArray[np.float64], right: NDArray[np.bool_]) -> float:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from seewhy.report.contact import ContactSheet, strip
+from seewhy.report.contact import ContactSheet, strip, tiles_strip
 from seewhy.report.folder import FORMATS, GALLERY_FORMATS, NUMBERS, Folder
-from seewhy.report.record import Record, question_of
 
-__all__ = ["FORMATS", "GALLERY_FORMATS", "NUMBERS", "ContactSheet", "Folder", "Record", "question_of", "strip"]
+__all__ = ["FORMATS", "GALLERY_FORMATS", "NUMBERS", "ContactSheet", "Folder", "strip", "tiles_strip"]

@@ -16,10 +16,10 @@ from seewhy.render import Cell, grid, write
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from seewhy.explanation import Explanation
+    from seewhy.explanation import Explanation, Gallery
     from seewhy.report.folder import Folder
 
-__all__ = ["ContactSheet", "strip"]
+__all__ = ["ContactSheet", "strip", "tiles_strip"]
 
 #: pixels of a small picture
 _CELL = 144
@@ -40,6 +40,11 @@ def strip(explanations: Sequence[Explanation]) -> Image.Image | None:
     cells = [photo_cell(shown[0], _CELL * 2)] if shown[0].image is not None else []
     cells += [_cell(explanation) for explanation in shown[: _MOST - len(cells)]]
     return grid([cells], cell=_CELL)
+
+
+def tiles_strip(gallery: Gallery) -> Image.Image:
+    """The tiles of a gallery, small, side by side."""
+    return grid([[Cell(tile.pixels, tile.title[:2], bar=tile.bar) for tile in gallery.tiles[:_MOST]]], cell=_CELL)
 
 
 def _cell(explanation: Explanation) -> Cell:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from seewhy.errors import SeewhyError, UsageError
-from seewhy.runs.work import Stop
+from seewhy.runs.walking import Stop
 
 __all__ = ["Worker", "on_ray"]
 

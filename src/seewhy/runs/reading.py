@@ -51,15 +51,21 @@ def in_order(items: Iterable[T], do: Callable[[T], R], *, threads: int, ahead: i
 
 
 def read_ahead(
-    entries: Iterable[tuple[int, Entry]], source: Source, open_: Open, *, threads: int, ahead: int
+    entries: Iterable[tuple[int, Entry]],
+    source: Source,
+    open_: Open,
+    *,
+    threads: int,
+    ahead: int,
+    digests: bool = True,
 ) -> Generator[Opened]:
-    """``entries`` with their inputs, in order, read ahead."""
+    """``entries`` with their inputs, in order, read ahead; with ``digests`` of their files, or none."""
 
     def opened(numbered: tuple[int, Entry]) -> Opened:
         row, entry = numbered
         try:
             raw = source.read(entry)
-            digest = _digest(raw)
+            digest = _digest(raw) if digests else ""
             return Opened(row, entry, open_(entry, raw), digest)
         except (ImageError, UsageError) as error:
             return Opened(row, entry, reason=str(error))

@@ -1,38 +1,32 @@
-"""Working through units: takes a run and which of its units are to be done, does those one after the other while the
-next pictures are read; given what makes an input of a picture and what explains inputs, knows no method."""
+"""Working through units: takes a run and which of its units are to be done, has those explained one after the other and
+written; given what makes an input of a picture and what explains inputs, knows no method."""
 
 from __future__ import annotations
 
 import json
 import os
-import signal
-import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import islice
-from typing import Any, Protocol
+from typing import Protocol
 
 from seewhy.errors import OutOfMemory, SeewhyError
 from seewhy.runs.listing import Listing
 from seewhy.runs.manifest import Manifest
-from seewhy.runs.reading import Open, Opened, read_ahead
+from seewhy.runs.reading import Open, Opened
 from seewhy.runs.results import EntryDone
-from seewhy.runs.sources import Source
+from seewhy.runs.sources import Entry, Source
 from seewhy.runs.store import Store, host
 from seewhy.runs.units import Marker, Units
+from seewhy.runs.walking import Stop, walk
 
-__all__ = ["INTERRUPTED", "Explain", "Ledger", "Stop", "Work", "interruptible", "work_through"]
+__all__ = ["Explain", "Ledger", "Work", "work_through"]
 
 #: seconds between two times that a ledger is written
 _EVERY = 30.0
 
 LEDGER = "ledger"
-
-#: why a run ended that somebody has interrupted
-INTERRUPTED = "it was interrupted"
 
 
 class Explain(Protocol):
@@ -40,39 +34,6 @@ class Explain(Protocol):
 
     def __call__(self, opened: Sequence[Opened]) -> list[EntryDone]:
         """What was found of each of ``opened``."""
-
-
-@dataclass
-class Stop:
-    """Whether a run is to end after the unit that it is at, and why, in words."""
-
-    why: str = ""
-    deadline: float = float("inf")
-
-    def __bool__(self) -> bool:
-        if not self.why and time.monotonic() > self.deadline:
-            self.why = "the time given is over"
-        return bool(self.why)
-
-
-@contextmanager
-def interruptible(stop: Stop) -> Iterator[None]:
-    """An interruption (Ctrl-C) ends the run after the unit that it is at, a second one at once; in a thread that gets
-    none, and where somebody else sees to them, nothing changes."""
-    ours = threading.current_thread() is threading.main_thread()
-    if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield
-        return
-
-    def once(number: int, frame: Any) -> None:
-        stop.why = INTERRUPTED
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    signal.signal(signal.SIGINT, once)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass
@@ -112,13 +73,9 @@ class Work:
     dtype: str
     threads: int = 2
 
-    def entries(self, numbers: Iterable[int]) -> Generator[Opened]:
-        """The inputs of units, read ahead."""
-        rows = (row for number in numbers for row in range(*self.manifest.bounds(number)))
-        return read_ahead(
-            ((row, self.listing[row]) for row in rows),
-            self.source, self.open, threads=self.threads, ahead=self.manifest.unit,
-        )  # fmt: skip
+    def rows(self, number: int) -> list[tuple[int, Entry]]:
+        """The entries of one unit, with their numbers."""
+        return [(row, self.listing[row]) for row in range(*self.manifest.bounds(number))]
 
 
 def work_through(
@@ -133,20 +90,20 @@ def work_through(
     units, ledger = Units(work.store), Ledger(work.store)
     known = units.done()
     waiting = [number for number in numbers if number not in known]
-    with interruptible(stop), closing(work.entries(waiting)) as opened:
-        try:
-            for number in waiting:
-                if stop:
-                    break
-                began = time.perf_counter()
-                start, end = work.manifest.bounds(number)
-                read = list(islice(opened, end - start))
-                waited = time.perf_counter() - began
-                marker = units.publish(number, explained(read, work.explain), work.dtype)
-                ledger.note(marker, time.perf_counter() - began, waited)
-                tell(marker)
-        finally:
-            ledger.write()
+    began = time.perf_counter()
+
+    def do(number: int, read: Sequence[Opened], waited: float) -> None:
+        nonlocal began
+        marker = units.publish(number, explained(read, work.explain), work.dtype)
+        ledger.note(marker, time.perf_counter() - began, waited)
+        tell(marker)
+        began = time.perf_counter()
+
+    groups = ((number, work.rows(number)) for number in waiting)
+    try:
+        walk(groups, work.source, work.open, do, stop, threads=work.threads, ahead=work.manifest.unit)
+    finally:
+        ledger.write()
 
 
 def explained(read: Sequence[Opened], explain: Explain) -> list[EntryDone]:

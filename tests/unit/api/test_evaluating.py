@@ -14,7 +14,6 @@ from PIL import Image
 from torch import nn
 
 import seewhy
-from seewhy.api.given.folders import labelled
 from seewhy.errors import TargetError, UsageError
 from seewhy.metrics import classification
 from seewhy.models import Preprocess
@@ -103,7 +102,7 @@ def test_tables_of_other_people_say_which_column_is_which(tmp_path: Path, header
     [
         (
             "red/a.png,red\nred/f.png,red\nred/a.png,red\n",
-            r"line 3: .*a.png is in line 1 as well; a photo has one line",
+            r"lists 'red/a.png' twice, in line 1 and line 3",
         ),
         ("red/a.png,2.0\n", r"line 1: '2.0' is no class; a class is a whole number or a label: 2$"),
         ("file,label\n\nred/a.png,1.5\n", r"line 3: '1.5' is no class; a class is a whole number or a label$"),
@@ -135,7 +134,7 @@ def test_a_table_instead_of_folders(tmp_path: Path) -> None:
     found = seewhy.evaluate_model(_model(), tmp_path)
     assert (found.numbers.count, found.accuracy) == (3, 1.0)
     (tmp_path / "other.csv").write_text("red/a.png,blue\n")
-    assert seewhy.evaluate_model(_model(), tmp_path, labels=tmp_path / "other.csv").accuracy == 0
+    assert seewhy.evaluate_model(_model(), tmp_path, table=tmp_path / "other.csv").accuracy == 0
 
 
 def test_images_in_hand() -> None:
@@ -197,7 +196,7 @@ def test_what_cannot_be_meant(tmp_path: Path) -> None:
     with pytest.raises(TargetError, match="no row of class scores"):
         seewhy.evaluate_model(nn.Sequential(nn.Flatten(), nn.Linear(12, 1)), torch.rand(1, 3, 2, 2), [0])
     table = tmp_path / "photos" / "labels.csv"
-    for text, words in (("", "is empty"), ("a.png", "a line is file,label"), ("no.png,red", "no file")):
+    for text, words in (("", "lists no pictures"), ("rad/a.png", "1 of 1 photos"), ("no.png,red", "none of the files")):
         table.write_text(text)
         with pytest.raises(UsageError, match=words):
-            labelled(_model(), root)
+            seewhy.evaluate_model(_model(), root)

@@ -153,19 +153,67 @@ def interrupt_the_second(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(explaining, "run_plan", second_is_interrupted)
 
 
+@pytest.mark.parametrize("again", [(), ("--skip-existing",)])
 def test_a_run_that_was_interrupted_goes_on_where_it_ended(
-    say: Any, photos: Path, monkeypatch: pytest.MonkeyPatch
+    say: Any, photos: Path, monkeypatch: pytest.MonkeyPatch, again: tuple[str, ...]
 ) -> None:
     interrupt_the_second(monkeypatch)
     said = say("explain", "photos", *QUICK)
     assert said.code == 130
     assert "contact sheet: " in said.err
     first = written()
-    said = say("explain", "photos", *QUICK, "--skip-existing", "--json")
+    said = say("explain", "photos", *QUICK, *again, "--json")
     assert said.code == 0
+    assert "1 of 3 photos were done when an earlier run ended; --force has all anew" in said.err
     assert [image.get("skipped", False) for image in said.document["images"]] == [True, False, False]
     assert written() > first - {"contact.png"}
     assert sum("contact" in name for name in written()) == 1
+
+
+@pytest.mark.parametrize("kind", ["finished", "other photos", "another question", "forced"])
+def test_what_did_not_end_is_another_lot_or_question(
+    say: Any, photos: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Only the same words about the same photos go on; what has come to its end is made anew."""
+    with monkeypatch.context() as patched:
+        interrupt_the_second(patched)
+        assert say("explain", "photos", *QUICK).code == 130
+    words = {"other photos": ("photos/a.jpg", "photos/b.png"), "another question": ("photos", "--target", "hen")}
+    if kind == "finished":
+        assert say("explain", "photos", *QUICK).code == 0
+    more = ("--force",) if kind == "forced" else ()
+    said = say("explain", *words.get(kind, ("photos",)), *QUICK, *more, "--json")
+    assert said.code == 0
+    assert not any(image.get("skipped") for image in said.document["images"])
+    if kind == "other photos":  # the lot that was ended waits on
+        assert say("explain", "photos", *QUICK, "--json").document["images"][0]["skipped"]
+
+
+def test_attacks_go_on_where_they_ended(say: Any, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import seewhy.api.attacking as attacking
+
+    quick = ("--method", "fgsm", "--maps", "saliency")
+    whole = say("attack", "photos", *quick, "--out", "whole", "--json")
+    assert whole.code == 0, whole.err
+    assert [Path(page).name for page in whole.document["contact"]] == ["contact.png"]
+    attack_items, done = attacking.attack_items, []
+
+    def second_is_interrupted(*given: Any, **named: Any) -> Any:
+        done.append(given)
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        return attack_items(*given, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(attacking, "attack_items", second_is_interrupted)
+        assert say("attack", "photos", *quick).code == 130
+    said = say("attack", "photos", *quick, "--json")
+    assert [image.get("skipped", False) for image in said.document["images"]] == [True, False, False]
+    names = {path.name for path in Path("whole").iterdir()} - {".seewhy"}
+    assert {path.name for path in Path("seewhy-out").iterdir()} - {".seewhy"} == names
+    for name in names - {"contact.png"}:
+        assert Path("whole", name).read_bytes() == Path("seewhy-out", name).read_bytes()
+    assert "--table tells of a data set" in say("attack", "photos", "--table", "x.csv").complaint
 
 
 @pytest.mark.parametrize("again", [(), ("--skip-existing",)])

@@ -39,7 +39,7 @@ def truths(say: Any, work: Path) -> Path:
 def test_attack_writes_a_picture_that_can_be_explained_again(say: Any, work: Path) -> None:
     said = say("attack", "a.png", "--epsilon", "12", "--steps", "6", "--json")
     assert (said.code, said.err) == (0, "")
-    (made,) = said.document["galleries"]
+    (made,) = said.document["images"]
     figure, attacked, change = made["files"]
     assert attacked.endswith("_attacked.png")
     assert "_change-x" in change

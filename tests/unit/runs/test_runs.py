@@ -23,7 +23,7 @@ from seewhy.models import Model
 from seewhy.runs.results import index_bytes, map_bytes, schema
 from seewhy.runs.store import LocalStore, store_at
 from seewhy.runs.units import Units
-from seewhy.runs.work import Stop
+from seewhy.runs.walking import Stop
 
 pq = pytest.importorskip("pyarrow.parquet")
 

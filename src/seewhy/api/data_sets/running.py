@@ -33,7 +33,8 @@ from seewhy.runs.results import DTYPES
 from seewhy.runs.sources import Entry, Source, open_source
 from seewhy.runs.store import LocalStore, Store, store_at
 from seewhy.runs.units import Units
-from seewhy.runs.work import Stop, Work, work_through
+from seewhy.runs.walking import Stop
+from seewhy.runs.work import Work, work_through
 
 __all__ = ["UNIT", "Begun", "Estimate", "begin", "elsewhere_of", "run"]
 
@@ -115,10 +116,7 @@ def run(
     (3, (224, 224))
     """
     settings = Settings(memory=memory, prepare=when(prepare))
-    of_source = {"columns": columns, "table": table, "images": images, "frames": frames, "every": every}
-    told = {
-        name: str(value) if isinstance(value, Path) else value for name, value in of_source.items() if value is not None
-    }
+    told = {"columns": columns, "table": table, "images": images, "frames": frames, "every": every}
     request = _request(method, target, layer, asked, settings)
 
     def start() -> Begun:
@@ -289,7 +287,7 @@ def begin(
     Raises `UsageError` for what is invalid, a run of something else among it, and `StoreError`.
     """
     _check(dtype, unit)
-    store, found = store_at(out), open_source(str(source), **(told or {}))
+    store, found = store_at(out), open_source(source, **(told or {}))
     settings = replace(request.settings, memory=request.settings.memory or DEFAULT_BYTES)
     return _begun(model, replace(request, settings=settings), store, found, dtype, unit, draft=draft)
 

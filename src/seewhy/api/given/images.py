@@ -31,7 +31,7 @@ FRAMES = "THW"
 
 __all__ = [
     "FRAMES", "Item", "channels_first", "check_one_explained", "kept", "own_layout", "read_items", "read_lean",
-    "same_shape",
+    "read_one", "same_shape",
 ]  # fmt: skip
 
 
@@ -208,6 +208,17 @@ def _picture(model: Model, image: Any, name: str = "") -> Item:
         if lost > _LITTLE:
             notes.append(_seen(lost))
     return Item(tensor, view, photo.name or name, True, tuple(notes), own, window)
+
+
+def read_one(model: Model, given: Any, name: str) -> Item:
+    """One image as `read_items` gives it, of what is in a file called ``name``, of a file, or of anything else. Raises
+    what `read_items` does, and `UsageError` for several."""
+    if isinstance(given, bytes):
+        given = read_image_bytes(given, name)
+    items, _ = read_items(model, str(given) if isinstance(given, Path) else given)
+    if len(items) != 1:
+        raise UsageError(f"{name!r} is {len(items)} images; give each by itself")
+    return items[0]
 
 
 def read_lean(model: Model, given: bytes | Path | Photo, name: str, *, coarse: bool = False) -> Item:

@@ -1,97 +1,198 @@
-"""Photos and their true classes: takes a folder, or images with classes, gives inputs a few at a time, with names and
-truths; runs no network."""
+"""Photos and their true classes: takes a source of pictures, or images with classes, has a few at a time looked at
+while the next are read, and gives what was found of each; runs no network."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from seewhy.api.given.folders import labelled
-from seewhy.api.given.images import Item, read_items
-from seewhy.errors import ImageError, UnfitImage, UsageError
+from seewhy.api.given.images import Item, read_one
+from seewhy.errors import UnknownName, UsageError
 from seewhy.models import Model
-from seewhy.runs.reading import in_order
+from seewhy.runs.reading import Opened
+from seewhy.runs.record import Record
+from seewhy.runs.sources import Entry, Source, open_source
+from seewhy.runs.walking import Stop, walk
 
-__all__ = ["Known", "known_truths"]
+__all__ = ["Found", "Known", "Seen", "known_truths"]
 
-#: photos read before they are answered: pictures are large, numbers are not; and threads that read them
-_AT_ONCE, _READERS = 64, 2
+T = TypeVar("T")
+
+#: photos that are looked at together, and threads that read them
+AT_ONCE, _READERS = 64, 2
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """One photo that was read: what it is called, its true class (None where nobody said), its input."""
+
+    name: str
+    truth: int | None
+    item: Item
+
+
+@dataclass(frozen=True, eq=False)
+class Found(Generic[T]):
+    """What was found of one photo, by its name and true class."""
+
+    name: str
+    truth: int | None
+    found: T
 
 
 @dataclass
 class Known:
-    """Images and their true classes, read as `batches` are asked for; ``failed`` says which could not be read, and
-    why."""
+    """Pictures, and what class each is of: ``count`` of them, ``told`` of these with a class; ``failed`` says which
+    could not be read, and why, once they were looked at."""
 
     model: Model
-    source: Sequence[Any]
-    truths: Sequence[int]
+    source: Source
+    truth_of: Callable[[Entry], int | None]
+    count: int
+    told: int
     progress: Callable[[str, int, int], None] | None = None
     failed: list[str] = field(default_factory=list)
 
-    def batches(self) -> Iterator[tuple[list[Item], list[str], list[int]]]:
-        """Inputs with their names and classes, a few at a time. Raises `UsageError` at the end if there were none."""
-        some = 0
-        with closing(in_order(self.source, self._read, threads=_READERS, ahead=_AT_ONCE)) as read:
-            for start in range(0, len(self.source), _AT_ONCE):
-                items, names, true = list[Item](), list[str](), list[int]()
-                for number, item in enumerate(islice(read, _AT_ONCE), start):
-                    if isinstance(item, ImageError | UnfitImage):
-                        self.failed.append(str(item))
-                        continue
-                    one = self.source[number]
-                    items.append(item)
-                    names.append(str(one) if isinstance(one, str | Path) else item.name or f"image {number}")
-                    true.append(self.truths[number])
-                if items:
-                    yield items, names, true
-                some += len(items)
-                if self.progress is not None:
-                    self.progress("photos", min(start + _AT_ONCE, len(self.source)), len(self.source))
-        if not some:
-            raise UsageError(f"none of the {len(self.source)} photos can be read")
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the source left out, in words."""
+        return tuple(self.source.notes)
 
-    def _read(self, one: Any) -> Item | ImageError | UnfitImage:
-        """One image, or why it cannot be read."""
-        try:
-            (item,), _ = read_items(self.model, one)
-        except (ImageError, UnfitImage) as error:
-            return error
-        return item
+    def look(
+        self, look: Callable[[list[Seen]], Sequence[T]], *, at_once: int = AT_ONCE, record: Record | None = None
+    ) -> list[Found[T]]:
+        """What ``look`` finds of each, ``at_once`` at a time, in the order of the source.
+
+        With a ``record`` what is found, plain JSON then, is kept as it comes, and what it holds of an earlier look that
+        was ended is not looked for again; an interruption is raised once those under way are kept. Raises `UsageError`
+        if none can be read.
+        """
+        found, failed = dict[int, Found[T]](), dict[int, str]()
+        stop = Stop()
+        before = record if record is not None and record.unfinished(self.source.spec) else None
+
+        def waiting() -> Iterator[tuple[int, Entry]]:
+            for row, entry in enumerate(self.source.entries()):
+                earlier = None if before is None else before.whole(self._stamp(entry))
+                if earlier is None:
+                    yield row, entry
+                else:
+                    found[row] = Found(earlier["name"], earlier["truth"], earlier["found"])
+
+        def do(_: object, opened: Sequence[Opened], waited: float) -> None:
+            failed.update((each.row, each.reason) for each in opened if each.reason)
+            whole = [each for each in opened if not each.reason]
+            seen = [each.input for each in whole]
+            for each, one, what in zip(whole, seen, look(seen) if seen else (), strict=True):
+                found[each.row] = Found(one.name, one.truth, what)
+                if record is not None:
+                    record.keep(self._stamp(each.entry), {"name": one.name, "truth": one.truth, "found": what}, ())
+            if self.progress is not None:
+                self.progress("photos", len(found) + len(failed), self.count)
+
+        if record is not None:
+            record.begin(self.source.spec)
+        rows = waiting()
+        groups = ((None, some) for some in iter(lambda: list(islice(rows, at_once)), []))
+        walk(groups, self.source, self._open, do, stop, threads=_READERS, ahead=at_once, digests=False)
+        if stop:
+            raise KeyboardInterrupt(f"{len(found)} of {self.count} photos are done")
+        if record is not None:
+            record.end(self.source.spec)
+        self.failed = [failed[row] for row in sorted(failed)]
+        if not found:
+            raise UsageError(f"none of the {self.count} photos can be read: {self.failed[0]}")
+        return [found[row] for row in sorted(found)]
+
+    def _open(self, entry: Entry, raw: Any) -> Seen:
+        item = read_one(self.model, raw, entry.name)
+        own = entry.name if isinstance(raw, bytes) else item.name or entry.name
+        return Seen(str(raw) if isinstance(raw, str | Path) else own, self.truth_of(entry), item)
+
+    def _stamp(self, entry: Entry) -> list[Any]:
+        """A picture, and its file's length and time where it has one here: another under the same name has others."""
+        for folder in (Path(self.source.spec), Path(self.source.spec).parent):
+            if (path := folder / entry.name).is_file():
+                known = path.stat()
+                return [str(path.absolute()), known.st_size, known.st_mtime_ns]
+        return [str(Path(self.source.spec).absolute()), entry.name, entry.at, entry.size]
+
+
+class _Given:
+    """Images that a caller has, as a source."""
+
+    kind = "images"
+    notes: tuple[str, ...] = ()
+
+    def __init__(self, images: Sequence[Any]) -> None:
+        self.spec, self._images = "images", images
+
+    def entries(self) -> Iterator[Entry]:
+        """See `Source`."""
+        for number, one in enumerate(self._images):
+            yield Entry(str(one) if isinstance(one, str | Path) else f"image {number}", at=str(number))
+
+    def read(self, entry: Entry) -> Any:
+        """The image, whatever it is."""
+        return self._images[int(entry.at)]
 
 
 def known_truths(
     model: Model,
     images: Any,
     truths: Sequence[int | str] | None,
-    table: str | Path | None,
+    told: Mapping[str, Any],
     call: str,
     progress: Callable[[str, int, int], None] | None = None,
+    *,
+    needed: bool = True,
 ) -> Known:
-    """A folder, whose sub-folders name the classes or which has a ``table``, or ``images`` with ``truths``, numbers or
-    labels; ``call`` is who asks. Raises `UsageError` for photos without a class."""
-    if truths is None:
-        if not isinstance(images, str | Path):
-            raise UsageError(f"{call} needs the true classes: truths=[...], or a folder with one for each class")
-        known, source = _folder(model, images, table)
-    else:
-        source = list(images) if not isinstance(images, str | Path) else [images]
+    """A source of pictures that says of which class each is, ``told`` as `open_source` is, or ``images`` with
+    ``truths``, numbers or labels; ``call`` is who asks, and whether a class is ``needed``.
+
+    Raises `UsageError` for photos without a class, `UnknownName` for a class that the model does not have.
+    """
+    if truths is not None:
+        given = list(images) if not isinstance(images, str | Path) else [images]
         known = [model.find_label(label) if isinstance(label, str) else int(label) for label in truths]
-        if len(known) != len(source):
-            raise UsageError(f"{len(known)} truths for {len(source)} images: one for each")
-    return Known(model, source, known, progress)
-
-
-def _folder(model: Model, folder: str | Path, table: str | Path | None) -> tuple[list[int], list[Any]]:
-    photos = labelled(model, folder, table)
-    known = [photo.truth for photo in photos if photo.truth is not None]
-    if len(known) != len(photos):
+        if len(known) != len(given):
+            raise UsageError(f"{len(known)} truths for {len(given)} images: one for each")
+        return Known(model, _Given(given), lambda entry: known[int(entry.at)], len(given), len(given), progress)
+    if not isinstance(images, str | Path):
+        raise UsageError(f"{call} needs the true classes: truths=[...], or a source that says them, a folder for each")
+    source = open_source(images, **told)
+    classes: dict[tuple[str, ...], int | None] = {}
+    count = with_one = 0
+    for entry in source.entries():
+        if entry.labels not in classes:
+            classes[entry.labels] = _class_of(model, source, entry)
+        count += 1
+        with_one += classes[entry.labels] is not None
+    if with_one not in (count,) if needed else with_one not in (0, count):
         raise UsageError(
-            f"{len(photos) - len(known)} of {len(photos)} photos in {folder} have no class: sort them into a "
-            "sub-folder for each class, or write labels.csv with a line file,label for each"
+            f"{count - with_one} of {count} photos in {str(images)!r} have no class: sort them into a sub-folder for "
+            "each class, or write labels.csv with a line file,label for each"
         )
-    return known, [photo.path for photo in photos]
+    return Known(model, source, lambda entry: classes[entry.labels], count, with_one, progress)
+
+
+def _class_of(model: Model, source: Source, entry: Entry) -> int | None:
+    """The class that a source says; raises `UnknownName` or `UsageError` for one that the model does not have."""
+    if not entry.labels:
+        return None
+    where = f"{source.spec!r}, {entry.at or repr(entry.name)}"
+    if len(entry.labels) > 1:
+        raise UsageError(f"{where}: of {len(entry.labels)} classes, {', '.join(entry.labels):.80}; give one for each")
+    (name,) = entry.labels
+    try:
+        return model.find_label(name)
+    except (UnknownName, UsageError) as error:
+        if re.fullmatch(r"-?\d*\.\d+|-?\d+\.|nan", name):  # 3.0 and nan are what tables of numbers write
+            whole = name != "nan" and float(name).is_integer()
+            hint = f"a class is a whole number or a label{f': {float(name):.0f}' if whole else ''}"
+            raise UsageError(f"{where}: {name!r} is no class; {hint}") from error
+        raise UsageError(f"{where}: {name!r} is no class of the model: {error}") from error

@@ -1,5 +1,8 @@
 """Large JSON files: takes one whose top is an object, gives the items of its lists, one after the other; never holds
-more of the file than an item and what was read with it."""
+more of the file than an item and what was read with it.
+
+A reader of its own: packages that read JSON piece by piece keep the path to where they are in words, and of a file that
+is nested deeply their memory grows with the square of its length."""
 
 from __future__ import annotations
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import os
 import posixpath
 import re
 from collections.abc import Mapping
+from os import PathLike
 from typing import Any
 
 from seewhy.errors import UnknownName, UsageError
@@ -45,11 +47,11 @@ _SHARDS = 1_000_000
 
 
 def open_source(
-    spec: str,
+    spec: str | PathLike[str],
     *,
     columns: Mapping[str, str] | None = None,
-    table: str | None = None,
-    images: str | None = None,
+    table: str | PathLike[str] | None = None,
+    images: str | PathLike[str] | None = None,
     frames: int | None = None,
     every: int | None = None,
 ) -> Source:
@@ -74,6 +76,7 @@ def open_source(
     >>> entry.name, entry.labels
     ('cats/1.png', ('cats',))
     """
+    spec, table, images = os.fspath(spec), *(None if word is None else os.fspath(word) for word in (table, images))
     given = {"columns": columns, "table": table, "images": images, "frames": frames, "every": every}
     _check(spec, given)
     named = dict(columns or {})

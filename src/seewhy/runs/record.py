@@ -1,14 +1,17 @@
-"""A record beside the files: takes what a photo was asked and which files came of it, gives that back to a later run of
-the same question; a line for each photo, written when its files are."""
+"""A record of photos: takes what a photo was asked and what came of it, gives that back to a later call that asks the
+same; a line for each photo, written when its files are."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from seewhy.errors import StoreError, reason
 
 __all__ = ["FILE", "HIDDEN", "Record", "question_of"]
 
@@ -24,11 +27,13 @@ def question_of(asked: Mapping[str, Any]) -> str:
 
 @dataclass
 class Record:
-    """What lies in ``folder`` of one ``question``: by the stamp of a photo, its entry as it was kept, with the files of
-    its explanations, which are there still."""
+    """What is known in ``folder`` of one ``question``: by the stamp of a photo, its entry as it was kept, with the
+    files that came of it, which are there still; and of which lots of photos somebody began to ask, and did not come to
+    the end."""
 
     folder: Path
     question: str
+    _under_way: set[str] = field(default_factory=set)
     _known: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -38,11 +43,28 @@ class Record:
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
                 entry = json.loads(line)
-                stamp, question = _key(entry["stamp"]), entry["question"]
-            except (ValueError, KeyError, TypeError):  # a line that was cut short, or somebody's own
+                question, lot = entry["question"], entry.get("lot")
+                stamp = _key(entry["stamp"]) if lot is None else ""
+            except (ValueError, KeyError, TypeError, AttributeError):  # a line that was cut short, or somebody's own
                 continue
-            if question == self.question:
+            if question != self.question:
+                continue
+            if lot is None:
                 self._known[stamp] = entry
+            else:
+                (self._under_way.add if entry.get("under way") else self._under_way.discard)(str(lot))
+
+    def unfinished(self, lot: str) -> bool:
+        """Whether whoever asked of that lot of photos last did not come to the end."""
+        return lot in self._under_way
+
+    def begin(self, lot: str) -> None:
+        """Note that somebody begins to ask of a lot of photos, by any name, and will `end`."""
+        self._add({"question": self.question, "lot": lot, "under way": True})
+
+    def end(self, lot: str) -> None:
+        """Note that all of the lot was asked of."""
+        self._add({"question": self.question, "lot": lot, "under way": False})
 
     def files(self, stamp: Sequence[Any]) -> list[str]:
         """The names of the files that came of a photo and are as they were written; those of an entry that somebody
@@ -68,9 +90,20 @@ class Record:
         written = {name: self._written(name) for name in files}
         entry = {"stamp": list(stamp), "question": self.question, "files": written, "document": dict(document)}
         self._known[_key(stamp)] = entry
-        (self.folder / HIDDEN).mkdir(exist_ok=True)
-        with (self.folder / HIDDEN / FILE).open("a", encoding="utf-8") as record:
-            record.write(json.dumps(entry, default=str) + "\n")  # in ASCII: names of files may be no text
+        self._add(entry)
+
+    def _add(self, entry: Mapping[str, Any]) -> None:
+        """Write a line. Raises `StoreError`."""
+        path = self.folder / HIDDEN / FILE
+        line = json.dumps(entry, default=str).encode() + b"\n"  # in ASCII: names of files may be no text
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("ab+") as record:
+                if record.seek(0, os.SEEK_END) and (record.seek(-1, os.SEEK_END), record.read(1))[1] != b"\n":
+                    line = b"\n" + line  # whoever wrote last was ended within a line
+                record.write(line)
+        except OSError as error:
+            raise StoreError(f"cannot write {str(path)!r}: {reason(error, 160)}") from error
 
     def _written(self, name: str) -> list[int]:
         """Length and time of a file, by which it is known again; nothing of one that is gone."""
