@@ -228,6 +228,15 @@ def frames_in(path: Path) -> int:
         return 1
 
 
+def pixels_of(file: Path | bytes) -> int:
+    """How many pixels a picture has, by the first bytes of its file; 0 where those do not say."""
+    try:
+        with quiet(), Image.open(file if isinstance(file, Path) else io.BytesIO(file)) as image:
+            return image.width * image.height
+    except Exception:  # as above
+        return 0
+
+
 def read_frame(path: Path, at: int, source: str) -> Photo:
     """One frame of an animated picture, by its number from 0. Raises `ImageError` for what cannot be read."""
 

@@ -17,7 +17,7 @@ from seewhy.runs.arrow import arrow_of
 from seewhy.runs.sources import Entry, Source
 from seewhy.runs.store import Store
 
-__all__ = ["Listed", "Listing", "digest_of", "write_listing"]
+__all__ = ["Listed", "Listing", "digest_of", "is_listed", "write_listing"]
 
 #: entries that are held at a time
 _GROUP = 8192
@@ -81,6 +81,11 @@ def _passed(source: Source, keep: Any) -> Listed:
         notes = f" ({'; '.join(source.notes)})" if source.notes else ""
         raise UsageError(f"{source.spec!r} holds no pictures{notes}: name a folder, a table, shards or a film of some")
     return Listed(count, hashed.hexdigest())
+
+
+def is_listed(store: Store, digest: str) -> bool:
+    """Whether a listing with this digest lies beside the results."""
+    return store.size(_file(digest)) >= 0
 
 
 class Listing:

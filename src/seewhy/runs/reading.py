@@ -7,12 +7,15 @@ import hashlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any, TypeVar
 
 from seewhy.errors import ImageError, UsageError
 from seewhy.models import Photo
+from seewhy.models.images import pixels_of
 from seewhy.runs.sources import Entry, Source
 
 __all__ = ["Opened", "in_order", "read_ahead"]
@@ -50,6 +53,18 @@ def in_order(items: Iterable[T], do: Callable[[T], R], *, threads: int, ahead: i
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+#: pixels from which on no more than one picture is decoded at a time
+_LARGE = 2**26
+
+_one_large = Lock()
+
+
+def _room(raw: Any) -> AbstractContextManager[Any]:
+    """Room to decode a picture: pictures of hundreds of megabytes wait for each other, whoever reads them."""
+    large = isinstance(raw, Path | bytes) and pixels_of(raw) > _LARGE
+    return _one_large if large else nullcontext()
+
+
 def read_ahead(
     entries: Iterable[tuple[int, Entry]],
     source: Source,
@@ -66,7 +81,8 @@ def read_ahead(
         try:
             raw = source.read(entry)
             digest = _digest(raw) if digests else ""
-            return Opened(row, entry, open_(entry, raw), digest)
+            with _room(raw):
+                return Opened(row, entry, open_(entry, raw), digest)
         except (ImageError, UsageError) as error:
             return Opened(row, entry, reason=str(error))
         except OSError as error:  # a file that went meanwhile, a store that does not answer

@@ -493,3 +493,42 @@ def test_a_wrong_question_lists_nothing(model: Model, photos: Path, tmp_path: Pa
     with pytest.raises(UsageError, match=r"no method 'gradcam'; nearest: 'grad-cam'"):
         seewhy.run(model, photos, tmp_path / "out", "gradcam")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_listing_that_is_gone_is_made_again(model: Model, photos: Path, tmp_path: Path) -> None:
+    whole = seewhy.run(model, photos, tmp_path / "out", "saliency", unit=_UNIT, prepare=False)
+    kept = _content(tmp_path / "out")
+    (listing,) = (tmp_path / "out").glob("listing-*.parquet")
+    listing.unlink()
+    Units(whole.store).undo(1)
+    assert seewhy.run(model, photos, tmp_path / "out", "saliency", unit=_UNIT, prepare=False).complete
+    assert _content(tmp_path / "out") == kept
+    assert listing.is_file()
+
+
+def test_very_large_pictures_are_decoded_one_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import threading
+
+    import seewhy.runs.reading as reading
+    from seewhy.runs.sources import open_source
+
+    monkeypatch.setattr(reading, "_LARGE", 1000)
+    for n in range(8):
+        Image.new("RGB", (50, 50) if n < 6 else (5, 5)).save(tmp_path / f"{n}.png")
+    large, most, lock = 0, 0, threading.Lock()
+
+    def opens(entry: Any, raw: Any) -> str:
+        nonlocal large, most
+        is_large = entry.name < "6"
+        with lock:
+            large += is_large
+            most = max(most, large)
+        time.sleep(0.01)
+        with lock:
+            large -= is_large
+        return str(entry.name)
+
+    source = open_source(tmp_path)
+    read = list(reading.read_ahead(enumerate(source.entries()), source, opens, threads=4, ahead=8))
+    assert [each.input for each in read] == [f"{n}.png" for n in range(8)]
+    assert most == 1

@@ -25,7 +25,7 @@ from seewhy.core.memory_budget import DEFAULT_BYTES
 from seewhy.errors import UsageError
 from seewhy.models import Model
 from seewhy.models.loader import taken
-from seewhy.runs.listing import Listing, digest_of, write_listing
+from seewhy.runs.listing import Listing, digest_of, is_listed, write_listing
 from seewhy.runs.manifest import FILE, Manifest
 from seewhy.runs.opened import Run, open_run
 from seewhy.runs.reading import Opened, read_ahead
@@ -318,7 +318,8 @@ def _begun(
 ) -> Begun:
     asker = Asker(model, request)  # what is wrong with the question is said before a million pictures are listed
     earlier = Manifest.of(store) if store.size(FILE) >= 0 else None
-    listed = write_listing(source, store) if earlier is None else digest_of(source)
+    known = earlier is not None and is_listed(store, str(earlier.asked["pictures"]))
+    listed = digest_of(source) if known else write_listing(source, store)
     auto = asker.one_size and listed.count >= _MANY
     prepare = auto if request.settings.prepare == "auto" else request.settings.prepare
     if prepare and not asker.one_size:
