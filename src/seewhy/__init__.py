@@ -16,7 +16,7 @@ from seewhy import errors
 from seewhy._version import __version__
 
 if TYPE_CHECKING:
-    from seewhy import extend
+    from seewhy import extend, metrics
     from seewhy.api import explain, explain_all, explain_batches, load, wrap
     from seewhy.api.asked.noise import Noise
     from seewhy.api.attacking import attack, attack_all
@@ -106,6 +106,7 @@ __all__ = [
     "load",
     "maximise",
     "methods",
+    "metrics",
     "open_run",
     "prepare",
     "principal_components",
@@ -163,6 +164,7 @@ _HOMES = {
     "load": "seewhy.api",
     "maximise": "seewhy.api.inside.visualisation",
     "methods": "seewhy.methods",
+    "metrics": "seewhy.metrics",
     "open_run": "seewhy.runs.opened",
     "prepare": "seewhy.api.preparing",
     "principal_components": "seewhy.api.inside.components",

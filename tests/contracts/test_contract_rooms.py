@@ -71,6 +71,7 @@ PUBLIC = [
     "load",
     "maximise",
     "methods",
+    "metrics",
     "open_run",
     "prepare",
     "principal_components",

@@ -14,7 +14,6 @@ import numpy as np
 from seewhy.errors import CapabilityError, UsageError
 from seewhy.explanation.plain import plain
 from seewhy.html import pairs, picture
-from seewhy.metrics import NEIGHBOURS, voted
 from seewhy.render import SUFFIXES, check, embedded, write, write_bytes
 from seewhy.render.plots import document, drawn
 from seewhy.render.scatter import OTHER, Beside, scatter
@@ -104,7 +103,11 @@ class Boundary:
     def called(self, points: NDArray[Any]) -> NDArray[np.int64]:
         """The class that the plane has at each of ``points`` [M, 2]: what the linear layer says of the features that
         stand there, or the commonest answer of the five nearest photos."""
-        return voted(points, self.points, self.answers) if self.head is None else self.head.called(points)
+        if self.head is not None:
+            return self.head.called(points)
+        from seewhy.metrics.planes import voted  # metrics of maps load torch, which nobody needs who opens a result
+
+        return voted(points, self.points, self.answers)
 
     @property
     def region_rule(self) -> str:
@@ -158,6 +161,8 @@ class Boundary:
                 f"stands there, which is the model's answer for {self.agreement:.1%} of the photos."
             )
         else:
+            from seewhy.metrics.planes import NEIGHBOURS
+
             words += f"Colours of the plane: the commonest answer of the {NEIGHBOURS} nearest photos."
             words += " Distances mean nothing." if self.shares is None else ""
         return words + (" Grey: a class that no photo shows or was called." if others else "")

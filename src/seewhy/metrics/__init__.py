@@ -1,13 +1,36 @@
-"""Measures: take answers, maps and truths, give numbers; never run a model and never draw."""
+"""Measures: take answers, maps and truths, give numbers; never draw, and run a model by what they ask alone.
+
+A metric of a map is one file with a formula and a card, like a method. It is called with maps and functions,
+``seewhy.metrics.deletion(predict, image, map)``, so that it judges anybody's maps; `metrics` is the table of all.
+"""
 
 from __future__ import annotations
 
+from seewhy.metrics._metric import Judged, Measure, Metric, MetricCard, metric, metrics
+from seewhy.metrics.average_drop import average_drop
+from seewhy.metrics.average_gain import average_gain
+from seewhy.metrics.average_increase import average_increase
 from seewhy.metrics.classification import NO_ANSWER, Answer, Classification, ClassScore, answer, classification, counted
-from seewhy.metrics.localisation import relevance_mass, relevance_rank
+from seewhy.metrics.deletion import deletion
+from seewhy.metrics.energy_pointing import energy_pointing
+from seewhy.metrics.entropy import entropy
+from seewhy.metrics.faithfulness_correlation import faithfulness_correlation
+from seewhy.metrics.gini import gini
+from seewhy.metrics.infidelity import infidelity
+from seewhy.metrics.insertion import insertion
+from seewhy.metrics.iou import iou
+from seewhy.metrics.pixel_flipping import pixel_flipping
 from seewhy.metrics.planes import NEIGHBOURS, Plane, principal_plane, umap, umap_class, voted
-from seewhy.metrics.sparseness import gini
+from seewhy.metrics.pointing import pointing
+from seewhy.metrics.relevance_mass import relevance_mass
+from seewhy.metrics.relevance_rank import relevance_rank
+from seewhy.metrics.road import road
+from seewhy.metrics.srg import srg
 
 __all__ = [
-    "NEIGHBOURS", "NO_ANSWER", "Answer", "ClassScore", "Classification", "Plane", "answer", "classification", "counted",
-    "gini", "principal_plane", "relevance_mass", "relevance_rank", "umap", "umap_class", "voted",
+    "NEIGHBOURS", "NO_ANSWER", "Answer", "ClassScore", "Classification", "Judged", "Measure", "Metric",
+    "MetricCard", "Plane", "answer", "average_drop", "average_gain", "average_increase", "classification",
+    "counted", "deletion", "energy_pointing", "entropy", "faithfulness_correlation", "gini", "infidelity",
+    "insertion", "iou", "metric", "metrics", "pixel_flipping", "pointing", "principal_plane", "relevance_mass",
+    "relevance_rank", "road", "srg", "umap", "umap_class", "voted",
 ]  # fmt: skip

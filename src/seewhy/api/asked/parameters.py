@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from seewhy.api.asked.request import Request
 from seewhy.api.given.images import channels_first, own_layout
+from seewhy.core.perturb.fills import blurred, mean_colour
 from seewhy.core.perturb.noise import fingerprint, gaussian
 from seewhy.errors import UnknownName, UsageError
 from seewhy.models import Model
@@ -79,29 +79,14 @@ def _named(model: Model, kind: str, x: Tensor, seed: int, what: str) -> Tensor:
             )
         return colour.to(x).reshape(1, -1, *ones).expand_as(x).clone()
     if kind == "mean":
-        return x.flatten(2).mean(2).reshape(*x.shape[:2], *ones).expand_as(x).clone()
+        return mean_colour(x).clone()
     if kind == "noise":
         keys = [(key, 0) for key in fingerprint(x)]
         normal = gaussian(keys, tuple(x.shape[1:]), family="baseline", seed=seed).to(x)
         low, high = x.flatten(1).amin(1), x.flatten(1).amax(1)
         uniform: Tensor = torch.special.ndtr(normal)
         return low.reshape(-1, 1, *ones) + (high - low).reshape(-1, 1, *ones) * uniform
-    return _blur(x)
-
-
-def _blur(x: Tensor) -> Tensor:
-    """Gaussian blur, one axis after the other, edges repeated."""
-    for axis in range(2, x.ndim):
-        n = x.shape[axis]
-        sigma = max(n / 10, 1.0)
-        reach = min(int(3 * sigma), max(n - 1, 0))
-        offsets = torch.arange(-reach, reach + 1, dtype=torch.float64)
-        kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
-        kernel = (kernel / kernel.sum()).to(x)
-        rows = x.movedim(axis, -1)
-        flat = F.pad(rows.reshape(-1, 1, n), (reach, reach), mode="replicate")
-        x = F.conv1d(flat, kernel[None, None]).reshape(rows.shape).movedim(-1, axis)
-    return x.contiguous()
+    return blurred(x)
 
 
 def reduce_channels(values: Tensor, how: str) -> Tensor:

@@ -6,11 +6,12 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from seewhy.errors import CapabilityError
 
-__all__ = ["Fill", "Inpaint"]
+__all__ = ["Fill", "Inpaint", "blurred", "mean_colour"]
 
 #: the range that a channel is scaled to for OpenCV: its rounding is then far below what can be seen
 _LEVELS = 2.0**16
@@ -81,3 +82,23 @@ class Inpaint(Fill):
         for mask, first, last in zip(visible, lo.tolist(), hi.tolist(), strict=True):
             mask[(slice(None), *(slice(a, b + 1) for a, b in zip(first, last, strict=True)))] = 0
         return self(x, samples, visible)
+
+
+def mean_colour(x: Tensor) -> Tensor:
+    """Each input's own mean of each channel, [B, C, *size]."""
+    return x.flatten(2).mean(2).reshape(*x.shape[:2], *(1 for _ in x.shape[2:])).expand_as(x)
+
+
+def blurred(x: Tensor) -> Tensor:
+    """Each input [B, C, *size] through a Gaussian of a tenth of its size, one axis after the other, edges repeated."""
+    for axis in range(2, x.ndim):
+        n = x.shape[axis]
+        sigma = max(n / 10, 1.0)
+        reach = min(int(3 * sigma), max(n - 1, 0))
+        offsets = torch.arange(-reach, reach + 1, dtype=torch.float64)
+        kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
+        kernel = (kernel / kernel.sum()).to(x)
+        rows = x.movedim(axis, -1)
+        flat = F.pad(rows.reshape(-1, 1, n), (reach, reach), mode="replicate")
+        x = F.conv1d(flat, kernel[None, None]).reshape(rows.shape).movedim(-1, axis)
+    return x.contiguous()

@@ -1,0 +1,123 @@
+"""Metrics of maps against Quantus, Captum and pytorch-grad-cam, where they measure the same under matched settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from parity.seeds import SEEDS
+from seewhy import metrics as m
+from seewhy.core.perturb.imputation import Imputed
+from seewhy.core.perturb.noise import fingerprint, gaussian
+from seewhy.core.perturb.sources import spread_of
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries' own
+
+SIZE = 10
+each_seed = pytest.mark.parametrize("seed", SEEDS)
+
+
+def _made(seed: int, channels: int = 1) -> tuple[nn.Module, Tensor, Tensor, list[int]]:
+    """A network, images, positive maps and targets."""
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed)
+        net = nn.Sequential(
+            nn.Conv2d(channels, 4, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(4 * SIZE**2, 3)
+        ).double()
+        x = torch.rand(3, channels, SIZE, SIZE, dtype=torch.float64)
+        maps = torch.rand(3, SIZE, SIZE, dtype=torch.float64)
+    return net.eval(), x, maps, [(seed + n) % 3 for n in range(3)]
+
+
+def _predict(net: nn.Module, k: int) -> Any:
+    return lambda x: net(x).detach()[:, k]
+
+
+@each_seed
+def test_curves_of_pixel_flipping(seed: int) -> None:
+    """Quantus leaves the first point out, and sums what is left by trapezoids of width 1: its areas depend on the number
+    of steps. The curves are ours to 1e-6."""
+    quantus = pytest.importorskip("quantus")
+    net, x, maps, k = _made(seed)
+    flipping = quantus.PixelFlipping(
+        features_in_step=SIZE**2 // 20, perturb_baseline=0.25, normalise=False, disable_warnings=True
+    )
+    theirs = np.array(
+        flipping(model=net.float(), x_batch=x.float().numpy(), y_batch=np.array(k), a_batch=maps.float().numpy()[:, None],
+                 softmax=False, device="cpu")
+    )  # fmt: skip
+    net = net.double()
+    for n in range(3):
+        (own,) = m.deletion.measures(_predict(net, k[n]), x[n], maps[n], fill=0.25, steps=20)
+        np.testing.assert_allclose(theirs[n], own.arrays["curve"][1:], atol=1e-5)
+        assert own.value == pytest.approx(
+            (np.trapezoid(theirs[n]) + (own.arrays["curve"][:2].sum() / 2)) / 20, abs=1e-5
+        )
+
+
+@each_seed
+def test_where_evidence_lies_and_how_much_of_it(seed: int) -> None:
+    quantus = pytest.importorskip("quantus")
+    net, x, maps, k = _made(seed)
+    masks = torch.rand(3, SIZE, SIZE, generator=torch.Generator().manual_seed(seed)) > 0.5
+    given = {"model": net, "x_batch": x.numpy(), "y_batch": np.array(k), "device": "cpu"}
+    loud = {"normalise": False, "disable_warnings": True}
+    for ours, theirs in (
+        (m.relevance_mass, quantus.RelevanceMassAccuracy), (m.relevance_rank, quantus.RelevanceRankAccuracy),
+        (m.pointing, quantus.PointingGame),
+    ):  # fmt: skip
+        found = theirs(**loud)(a_batch=maps.numpy()[:, None].copy(), s_batch=masks.numpy()[:, None], **given)
+        np.testing.assert_allclose(np.array(found, dtype=float), ours(maps, masks), atol=1e-9)
+    sparse = quantus.Sparseness(**loud)(a_batch=maps.numpy()[:, None].copy(), **given)
+    np.testing.assert_allclose(sparse, m.gini(maps), atol=1e-6)  # they add 1e-7
+    nats = quantus.Complexity(**loud)(a_batch=maps.numpy()[:, None].copy(), **given)
+    np.testing.assert_allclose(nats, m.entropy(maps) * np.log(SIZE**2), atol=1e-6)
+
+
+@each_seed
+def test_infidelity_is_captums_for_the_same_noise(seed: int) -> None:
+    captum = pytest.importorskip("captum.metrics")
+    net, x, maps, k = _made(seed, 3)
+    sigma, count = 0.2, 16
+    noise = torch.stack(
+        [
+            sigma * spread_of(x)[b] * gaussian([(key, i) for i in range(count)], tuple(x.shape[1:]), family="infidelity", seed=0)
+            for b, key in enumerate(fingerprint(x))
+        ]
+    )  # fmt: skip
+
+    def perturbed(inputs: Tensor) -> tuple[Tensor, Tensor]:
+        flat = noise.to(inputs).flatten(0, 1)  # Captum repeats each image in a row
+        return flat, inputs - flat
+
+    theirs = captum.infidelity(
+        net, perturbed, x, maps[:, None].expand_as(x), target=k, n_perturb_samples=count, normalize=False
+    )
+    ours = [m.infidelity(_predict(net, k[n]), x[n], maps[n], n=count, sigma=sigma) for n in range(3)]
+    np.testing.assert_allclose(ours, theirs.detach(), rtol=1e-6)
+
+
+@each_seed
+def test_imputation_and_road_are_pytorch_grad_cams(seed: int) -> None:
+    """Its ROADCombined halves the difference, and takes shares by percentiles, which shift by a pixel."""
+    road = pytest.importorskip("pytorch_grad_cam.metrics.road")
+    net, x, maps, k = _made(seed, 3)
+    theirs = road.NoisyLinearImputer(noise=0)
+    gaps = []
+    for share in (0.25, 0.5, 0.75):
+        scores = []
+        for values in (maps, -maps):
+            gone = values[0].flatten().argsort(descending=True)[: round(share * SIZE**2)]
+            visible = torch.ones(SIZE**2)
+            visible[gone] = 0
+            visible = visible.reshape(SIZE, SIZE)
+            own = Imputed(x, 0.0)(x, torch.tensor([0]), visible[None, None])[0]
+            other = theirs(x[0].float(), visible)
+            np.testing.assert_allclose(own, other, atol=1e-5)
+            scores.append(float(net(other[None].double())[0, k[0]]))
+        gaps.append(scores[1] - scores[0])
+    assert m.road(_predict(net, k[0]), x[0], maps[0], steps=4, noise=0.0) == pytest.approx(np.mean(gaps), abs=1e-5)
