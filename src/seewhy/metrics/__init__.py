@@ -6,7 +6,7 @@ A metric of a map is one file with a formula and a card, like a method. It is ca
 
 from __future__ import annotations
 
-from seewhy.metrics._metric import Judged, Measure, Metric, MetricCard, metric, metrics
+from seewhy.metrics._metric import Measure, Metric, MetricCard, metric, metrics
 from seewhy.metrics.average_drop import average_drop
 from seewhy.metrics.average_gain import average_gain
 from seewhy.metrics.average_increase import average_increase
@@ -28,7 +28,7 @@ from seewhy.metrics.road import road
 from seewhy.metrics.srg import srg
 
 __all__ = [
-    "NEIGHBOURS", "NO_ANSWER", "Answer", "ClassScore", "Classification", "Judged", "Measure", "Metric",
+    "NEIGHBOURS", "NO_ANSWER", "Answer", "ClassScore", "Classification", "Measure", "Metric",
     "MetricCard", "Plane", "answer", "average_drop", "average_gain", "average_increase", "classification",
     "counted", "deletion", "energy_pointing", "entropy", "faithfulness_correlation", "gini", "infidelity",
     "insertion", "iou", "metric", "metrics", "pixel_flipping", "pointing", "principal_plane", "relevance_mass",

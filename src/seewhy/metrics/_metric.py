@@ -6,6 +6,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seewhy.core.asks import Input, Score, Stream, Supplied
+from seewhy.core.asks import Attribution, Input, Score, Stream, Supplied
 from seewhy.core.perturb.fills import Fill
 from seewhy.errors import UsageError
 from seewhy.html import pairs
+from seewhy.registry import Card, Method, Need
 from seewhy.tables import Registry
 
-__all__ = ["GIVEN", "Judged", "Measure", "Metric", "MetricCard", "metric", "metrics"]
+__all__ = ["GIVEN", "Measure", "Metric", "MetricCard", "metric", "metrics"]
 
 #: what a formula may be handed, by the name of its argument
 GIVEN = {
@@ -31,6 +33,9 @@ GIVEN = {
     "mask": "where the object is, [B, *size], true or false",
     "fill": "what takes the place of what is hidden: a `seewhy.core.perturb.fills.Fill`",
 }
+
+#: what an engine answers by itself
+_ASKS: dict[str, Any] = {"input": Input(), "score": Score()}
 
 #: axes of a picture
 _PLANE = 2
@@ -68,14 +73,6 @@ class MetricCard:
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
-    """What a formula may give instead of bare numbers [B]: these, and what they were made of, a row for each image."""
-
-    values: Tensor
-    arrays: Mapping[str, Tensor] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, eq=False)
 class Measure:
     """One map's number, NaN where it has none, for the ``reason``; ``arrays`` are what it was made of (curves)."""
 
@@ -107,6 +104,23 @@ class Metric:
     def streams(self) -> bool:
         """Whether it asks for scores of changed images."""
         return inspect.isgeneratorfunction(self.formula) or "score" in self.requires
+
+    @cached_property
+    def method(self) -> Method:
+        """The formula as an engine runs it, beside those of methods: on a batch of images, each with its map, so that
+        metrics share passes with each other. Maps are supplied as ``values``, and what hides things as ``fill``."""
+        asked = tuple(_ASKS.get(name, Supplied(name)) for name in self.requires)
+
+        def formula(**parameters: Any) -> Generator[Any, Any, Any]:
+            found = self.formula(*(yield asked), **parameters)
+            return (yield from found) if isinstance(found, Generator) else found
+
+        card = self.card
+        own = Card(
+            name=card.name, family="metric", paper=card.paper, formula=card.formula, cost=card.cost, call="evaluate",
+            needs=frozenset({Need.INPUT, Need.SCORE, Need.STREAM}), at="input", fill=card.fill,
+        )  # fmt: skip
+        return Method(own, formula, self.parameters, (), self.summary)
 
     @property
     def takes(self) -> tuple[str, ...]:
@@ -156,9 +170,9 @@ class Metric:
             found = _answered(found, supplies)
         return self.told(found, why)
 
-    def told(self, found: Tensor | Judged, why: Sequence[str] | None = None) -> list[Measure]:
-        """``found`` as measures, without a number where there is a reason ``why`` not."""
-        judged = found if isinstance(found, Judged) else Judged(found)
+    def told(self, found: Tensor | Attribution, why: Sequence[str] | None = None) -> list[Measure]:
+        """``found`` [B] as measures, without a number where there is a reason ``why`` not."""
+        judged = found if isinstance(found, Attribution) else Attribution(found)
         numbers = judged.values.detach().double().tolist()
         arrays = {name: rows.detach().double().cpu().numpy() for name, rows in judged.arrays.items()}
         measures = []
@@ -190,7 +204,8 @@ def metric(card: MetricCard) -> Callable[[Callable[..., Any]], Metric]:
 
     Positional arguments are those of `GIVEN`, keyword-only ones are parameters and need defaults. A formula that wants
     scores of changed images is a generator: it yields streams (`seewhy.core.asks`) and receives what they amount to, so
-    that an engine can run those of many metrics together.
+    that an engine can run those of many metrics together. It gives numbers [B], or an `Attribution` of these with
+    ``arrays`` of what they are made of.
     """
 
     def register(formula: Callable[..., Any]) -> Metric:

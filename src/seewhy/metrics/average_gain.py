@@ -8,9 +8,10 @@ from typing import Any
 
 from torch import Tensor
 
+from seewhy.core.asks import Attribution
 from seewhy.core.perturb.fills import Fill
 from seewhy.metrics._masked import seen_through
-from seewhy.metrics._metric import Judged, MetricCard, metric
+from seewhy.metrics._metric import MetricCard, metric
 
 __all__ = ["average_gain"]
 
@@ -29,7 +30,7 @@ __all__ = ["average_gain"]
         constant=True,
     )
 )
-def average_gain(input: Tensor, score: Tensor, values: Tensor, fill: Fill) -> Generator[Any, Any, Judged]:
+def average_gain(input: Tensor, score: Tensor, values: Tensor, fill: Fill) -> Generator[Any, Any, Attribution]:
     """The share of what was missing to certainty that is gained when only what the map shows is left.
 
     ``input`` [B, C, *size], ``score`` [B] probabilities, ``values`` [B, *size]; a number from 0 to 1 for each map, and
@@ -43,4 +44,4 @@ def average_gain(input: Tensor, score: Tensor, values: Tensor, fill: Fill) -> Ge
     """
     seen = yield from seen_through(input, values, fill)
     score = score.to(seen)
-    return Judged((seen - score).clamp(min=0) / (1 - score), {"seen": seen})
+    return Attribution((seen - score).clamp(min=0) / (1 - score), arrays={"seen": seen})

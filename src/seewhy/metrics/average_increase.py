@@ -8,9 +8,10 @@ from typing import Any
 
 from torch import Tensor
 
+from seewhy.core.asks import Attribution
 from seewhy.core.perturb.fills import Fill
 from seewhy.metrics._masked import seen_through
-from seewhy.metrics._metric import Judged, MetricCard, metric
+from seewhy.metrics._metric import MetricCard, metric
 
 __all__ = ["average_increase"]
 
@@ -29,7 +30,7 @@ __all__ = ["average_increase"]
         constant=True,
     )
 )
-def average_increase(input: Tensor, score: Tensor, values: Tensor, fill: Fill) -> Generator[Any, Any, Judged]:
+def average_increase(input: Tensor, score: Tensor, values: Tensor, fill: Fill) -> Generator[Any, Any, Attribution]:
     """Whether the probability rises when only what the map shows is left, 1 or 0.
 
     ``input`` [B, C, *size], ``score`` [B] probabilities, ``values`` [B, *size]; a number from 0 to 1 for each map, and
@@ -43,4 +44,4 @@ def average_increase(input: Tensor, score: Tensor, values: Tensor, fill: Fill) -
     """
     seen = yield from seen_through(input, values, fill)
     score = score.to(seen)
-    return Judged((seen > score).to(score), {"seen": seen})
+    return Attribution((seen > score).to(score), arrays={"seen": seen})

@@ -7,9 +7,10 @@ from typing import Any
 
 from torch import Tensor
 
+from seewhy.core.asks import Attribution
 from seewhy.core.perturb.fills import Fill
 from seewhy.metrics._curves import area, curve
-from seewhy.metrics._metric import Judged, MetricCard, metric
+from seewhy.metrics._metric import MetricCard, metric
 
 __all__ = ["deletion"]
 
@@ -33,7 +34,7 @@ __all__ = ["deletion"]
 )
 def deletion(
     input: Tensor, score: Tensor, values: Tensor, fill: Fill, *, steps: int = 100, seed: int = 0
-) -> Generator[Any, Any, Judged]:
+) -> Generator[Any, Any, Attribution]:
     """The area under the score while the places of a map go, the strongest first.
 
     ``input`` [B, C, *size], ``score`` [B], ``values`` [B, *size]; a number for each map, in score units, and the
@@ -46,4 +47,4 @@ def deletion(
     2.0
     """
     scores = yield from curve(input, score, values, fill, steps=steps, seed=seed)
-    return Judged(area(scores), {"curve": scores})
+    return Attribution(area(scores), arrays={"curve": scores})

@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seewhy.core.asks import Score, Stream
+from seewhy.core.asks import Attribution, Score, Stream
 from seewhy.core.perturb.fills import Fill
 from seewhy.core.perturb.folds import Collect
 from seewhy.core.perturb.noise import fingerprint, uniform
 from seewhy.core.perturb.sources import ChangedInput
 from seewhy.errors import UsageError
-from seewhy.metrics._metric import Judged, MetricCard, metric
+from seewhy.metrics._metric import MetricCard, metric
 
 __all__ = ["faithfulness_correlation"]
 
@@ -35,7 +35,7 @@ __all__ = ["faithfulness_correlation"]
 )
 def faithfulness_correlation(
     input: Tensor, score: Tensor, values: Tensor, fill: Fill, *, n: int = 100, size: int = 224, seed: int = 0
-) -> Generator[Any, Any, Judged]:
+) -> Generator[Any, Any, Attribution]:
     """The correlation of a map's sum over random sets of places with the fall of the score without them.
 
     ``input`` [B, C, *size], ``score`` [B], ``values`` [B, *size]; a number from -1 to 1 for each map, NaN where either
@@ -72,7 +72,7 @@ def faithfulness_correlation(
     for b in range(len(input)):
         for i in range(n):
             sums[b, i] = values[b].double().cpu()[chosen(torch.tensor([b]), torch.tensor([i]))[0]].sum()
-    return Judged(_pearson(sums, falls), {"sums": sums, "falls": falls})
+    return Attribution(_pearson(sums, falls), arrays={"sums": sums, "falls": falls})
 
 
 def _pearson(one: Tensor, other: Tensor) -> Tensor:

@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seewhy.core.asks import Score, Stream
+from seewhy.core.asks import Attribution, Score, Stream
 from seewhy.core.perturb.folds import Collect
 from seewhy.core.perturb.noise import fingerprint, gaussian
 from seewhy.core.perturb.sources import ChangedInput, spread_of
 from seewhy.errors import UsageError
-from seewhy.metrics._metric import Judged, MetricCard, metric
+from seewhy.metrics._metric import MetricCard, metric
 
 __all__ = ["infidelity"]
 
@@ -36,7 +36,7 @@ __all__ = ["infidelity"]
 )
 def infidelity(
     input: Tensor, score: Tensor, values: Tensor, *, n: int = 64, sigma: float = 0.1, seed: int = 0
-) -> Generator[Any, Any, Judged]:
+) -> Generator[Any, Any, Attribution]:
     """The mean square of what a map misses of the fall of the score under Gaussian noise.
 
     ``input`` [B, C, *size], ``score`` [B], ``values`` [B, *size] in score units per input unit; a number for each map,
@@ -72,4 +72,4 @@ def infidelity(
     missed = (told - falls).square().mean(1)
     scale = (told * falls).sum(1) / told.square().sum(1).clamp(min=1e-300)
     best = (scale[:, None] * told - falls).square().mean(1)
-    return Judged(missed, {"scale": scale, "infidelity_at_scale": best})
+    return Attribution(missed, arrays={"scale": scale, "infidelity_at_scale": best})

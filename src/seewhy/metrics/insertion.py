@@ -8,9 +8,10 @@ from typing import Any
 
 from torch import Tensor
 
+from seewhy.core.asks import Attribution
 from seewhy.core.perturb.fills import Fill
 from seewhy.metrics._curves import area, curve
-from seewhy.metrics._metric import Judged, MetricCard, metric
+from seewhy.metrics._metric import MetricCard, metric
 
 __all__ = ["insertion"]
 
@@ -34,7 +35,7 @@ __all__ = ["insertion"]
 )
 def insertion(
     input: Tensor, score: Tensor, values: Tensor, fill: Fill, *, steps: int = 100, seed: int = 0
-) -> Generator[Any, Any, Judged]:
+) -> Generator[Any, Any, Attribution]:
     """The area under the score while the places of a map appear out of a blur, the strongest first.
 
     ``input`` [B, C, *size], ``score`` [B], ``values`` [B, *size]; a number for each map, in score units, and the
@@ -48,4 +49,4 @@ def insertion(
     """
     scores = yield from curve(input, score, values, fill, steps=steps, seed=seed, weakest_first=True)
     appearing = scores.flip(1)
-    return Judged(area(appearing), {"curve": appearing})
+    return Attribution(area(appearing), arrays={"curve": appearing})

@@ -9,14 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seewhy.core.asks import Score, Stream
+from seewhy.core.asks import Attribution, Score, Stream
 from seewhy.core.perturb.fills import Fill
 from seewhy.core.perturb.folds import Collect
 from seewhy.core.perturb.noise import fingerprint
 from seewhy.core.perturb.sources import ChangedInput
 from seewhy.errors import UsageError
 from seewhy.metrics._curves import ranks
-from seewhy.metrics._metric import Judged, MetricCard, metric
+from seewhy.metrics._metric import MetricCard, metric
 
 __all__ = ["pixel_flipping"]
 
@@ -37,7 +37,7 @@ __all__ = ["pixel_flipping"]
 )
 def pixel_flipping(
     input: Tensor, score: Tensor, values: Tensor, fill: Fill, *, patch: int = 9, steps: int = 100, seed: int = 0
-) -> Generator[Any, Any, Judged]:
+) -> Generator[Any, Any, Attribution]:
     """How far the score falls on average while the ``steps`` strongest patches of ``patch`` pixels go, one by one.
 
     ``input`` [B, C, *size], ``score`` [B], ``values`` [B, *size]; a number for each map, in score units, and the
@@ -69,7 +69,7 @@ def pixel_flipping(
     source = ChangedInput(last, hidden, ("patches", tuple(fingerprint(place.double().flatten(1))), fill.key))
     scores = yield Stream(source, (Score(),), Collect(len(input), last))
     whole = torch.cat([score[:, None].to(scores), scores], 1)
-    return Judged((score[:, None].to(whole) - whole).double().mean(1), {"curve": whole})
+    return Attribution((score[:, None].to(whole) - whole).double().mean(1), arrays={"curve": whole})
 
 
 def _numbers(size: torch.Size, patch: int) -> Tensor:

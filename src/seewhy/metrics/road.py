@@ -8,10 +8,11 @@ from typing import Any
 
 from torch import Tensor
 
+from seewhy.core.asks import Attribution
 from seewhy.core.perturb.imputation import Imputed
 from seewhy.errors import UsageError
 from seewhy.metrics._curves import along, fractions
-from seewhy.metrics._metric import Judged, MetricCard, metric
+from seewhy.metrics._metric import MetricCard, metric
 
 __all__ = ["road"]
 
@@ -31,7 +32,7 @@ __all__ = ["road"]
 )
 def road(
     input: Tensor, values: Tensor, *, steps: int = 10, noise: float = 0.01, seed: int = 0
-) -> Generator[Any, Any, Judged]:
+) -> Generator[Any, Any, Attribution]:
     """By how much more the score is where the weakest places were imputed than where the strongest were.
 
     The mean over the shares 1 / steps, ..., 1 - 1 / steps. ``input`` [B, C, H, W], ``values`` [B, H, W]; a number for
@@ -51,4 +52,4 @@ def road(
     shares = fractions(steps)[1:-1]
     first = yield from along(input, values, fill, shares, seed=seed)
     last = yield from along(input, values, fill, shares, seed=seed, weakest_first=True)
-    return Judged((last - first).double().mean(1), {"weakest_first": last, "strongest_first": first})
+    return Attribution((last - first).double().mean(1), arrays={"weakest_first": last, "strongest_first": first})

@@ -8,9 +8,10 @@ from typing import Any
 
 from torch import Tensor
 
+from seewhy.core.asks import Attribution
 from seewhy.core.perturb.fills import Fill
 from seewhy.metrics._curves import area, curve
-from seewhy.metrics._metric import Judged, MetricCard, metric
+from seewhy.metrics._metric import MetricCard, metric
 
 __all__ = ["srg"]
 
@@ -31,7 +32,7 @@ __all__ = ["srg"]
 )
 def srg(
     input: Tensor, score: Tensor, values: Tensor, fill: Fill, *, steps: int = 50, seed: int = 0
-) -> Generator[Any, Any, Judged]:
+) -> Generator[Any, Any, Attribution]:
     """The area under the score while the weakest places go first, minus that while the strongest do.
 
     ``input`` [B, C, *size], ``score`` [B], ``values`` [B, *size]; a number for each map, in score units, and both
@@ -44,4 +45,4 @@ def srg(
     """
     first = yield from curve(input, score, values, fill, steps=steps, seed=seed)
     last = yield from curve(input, score, values, fill, steps=steps, seed=seed, weakest_first=True)
-    return Judged(area(last) - area(first), {"weakest_first": last, "strongest_first": first})
+    return Attribution(area(last) - area(first), arrays={"weakest_first": last, "strongest_first": first})
