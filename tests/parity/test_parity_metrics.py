@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from parity.seeds import SEEDS
 from seewhy import metrics as m
 from seewhy.core.perturb.imputation import Imputed
-from seewhy.core.perturb.noise import fingerprint, gaussian
+from seewhy.core.perturb.noise import fingerprint, gaussian, uniform
 from seewhy.core.perturb.sources import spread_of
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries' own
@@ -121,3 +121,38 @@ def test_imputation_and_road_are_pytorch_grad_cams(seed: int) -> None:
             scores.append(float(net(other[None].double())[0, k[0]]))
         gaps.append(scores[1] - scores[0])
     assert m.road(_predict(net, k[0]), x[0], maps[0], steps=4, noise=0.0) == pytest.approx(np.mean(gaps), abs=1e-5)
+
+
+@each_seed
+def test_sensitivity_is_captums_for_the_same_noise(seed: int) -> None:
+    captum = pytest.importorskip("captum.metrics")
+    net, x, _, k = _made(seed, 3)
+    radius, count = 0.05, 6
+    drawn = torch.stack(
+        [
+            uniform([(key, i) for i in range(count)], tuple(x.shape[1:]), family="sensitivity", seed=0)
+            for key in fingerprint(x)
+        ]
+    )
+    calls = iter(range(count))
+
+    def gradients(inputs: Any, **given: Any) -> Tensor:
+        leaf = (inputs[0] if isinstance(inputs, tuple) else inputs).detach().clone().requires_grad_()
+        with torch.enable_grad():  # Captum's own methods do the same
+            (found,) = torch.autograd.grad(net(leaf)[range(len(leaf)), k].sum(), leaf)
+        return found
+
+    def perturbed(inputs: Any, radius: float = radius) -> Any:
+        x = inputs[0] if isinstance(inputs, tuple) else inputs
+        return (x + radius * (2 * drawn[:, next(calls)].to(x) - 1),)
+
+    theirs = captum.sensitivity_max(
+        lambda inputs: (gradients(inputs),),  # of a bare tensor it compares all images with the first one's map
+        x,
+        perturb_func=perturbed,
+        perturb_radius=radius,
+        n_perturb_samples=count,
+        max_examples_per_batch=3,
+    )
+    ours = m.max_sensitivity(gradients, x, n=count, radius=radius)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6)

@@ -31,8 +31,13 @@ GIVEN = {
     "score": "their scores, [B]",
     "values": "their maps, [B, *size]",
     "mask": "where the object is, [B, *size], true or false",
+    "others": "other maps of the same images, [B, n, *size]",
+    "noisy": "maps of noisy copies of the same images, [B, n, *size]",
     "fill": "what takes the place of what is hidden: a `seewhy.core.perturb.fills.Fill`",
 }
+
+#: what nobody gives by hand
+_MADE = ("predict", "score", "fill")
 
 #: what an engine answers by itself
 _ASKS: dict[str, Any] = {"input": Input(), "score": Score()}
@@ -126,8 +131,7 @@ class Metric:
     def takes(self) -> tuple[str, ...]:
         """What it is called with, in order."""
         first = ("predict",) if self.streams else ()
-        rest = tuple(name for name in ("explain", "input", "values", "mask") if name in self.requires)
-        return (*first, *rest)
+        return (*first, *(name for name in GIVEN if name in self.requires and name not in _MADE))
 
     def __call__(self, *given: Any, fill: Any = None, **parameters: Any) -> Any:
         """The number of one map, a float; of several, an array [B]. NaN where a map has none."""
@@ -314,8 +318,9 @@ def _read(given: Mapping[str, Any], called: str) -> tuple[dict[str, Any], bool]:
         what, count, size = "a map", 1 if alone else len(first), tuple(first.shape if alone else first.shape[1:])
     for name, rows in tensors.items():
         rows = rows[None] if alone else rows
-        if rows.shape != (count, *size):
-            own = "map" if name == "values" else "mask"
+        several = name in ("others", "noisy")
+        if rows.ndim != 1 + several + len(size) or (len(rows), *rows.shape[1 + several :]) != (count, *size):
+            own = {"values": "map", "mask": "mask"}.get(name, f"row of {name}")
             raise UsageError(
                 f"{called}: a {own} of {tuple(rows.shape[1:])} and {what} of {size}, {len(rows)} for {count}: give one "
                 f"{own} for each, of its size (Explanation.map)"

@@ -15,6 +15,7 @@ from seewhy.core.perturb.folds import Collect
 from seewhy.core.perturb.noise import fingerprint, uniform
 from seewhy.core.perturb.sources import ChangedInput
 from seewhy.errors import UsageError
+from seewhy.metrics._likeness import pearson
 from seewhy.metrics._metric import MetricCard, metric
 
 __all__ = ["faithfulness_correlation"]
@@ -72,10 +73,4 @@ def faithfulness_correlation(
     for b in range(len(input)):
         for i in range(n):
             sums[b, i] = values[b].double().cpu()[chosen(torch.tensor([b]), torch.tensor([i]))[0]].sum()
-    return Attribution(_pearson(sums, falls), arrays={"sums": sums, "falls": falls})
-
-
-def _pearson(one: Tensor, other: Tensor) -> Tensor:
-    one, other = one - one.mean(1, keepdim=True), other - other.mean(1, keepdim=True)
-    size = one.square().sum(1).sqrt() * other.square().sum(1).sqrt()
-    return torch.where(size > 0, (one * other).sum(1) / size.clamp(min=1e-300), torch.full_like(size, torch.nan))
+    return Attribution(pearson(sums, falls), arrays={"sums": sums, "falls": falls})
