@@ -2,8 +2,9 @@
 # captum 0.9.0, torch 2.14.1: `captum.metrics.sensitivity_max` with an explanation function of one's own that returns a
 # tensor [N, C, H, W], as its documentation allows ("a tensor or tuple of tensors"). The maps before the change are gone
 # through one by one, as if they were the parts of a tuple: of a batch, every image is compared with the first image's
-# map, and divided by a length that mixes all maps. Where maps have as many channels as there are images (three photos in colour) no error is raised. Captum's own
-# methods give tuples and are not concerned. In a tuple of one the same maps have the right numbers.
+# map, and divided by a length that mixes all maps. Where maps have as many channels as there are images (three photos in
+# colour) no error is raised. Captum's own methods give tuples and are not concerned. In a tuple of one the same maps have
+# the right numbers.
 #
 # Seen, of three images, the map being the image itself, changes of 0.01 at each pixel:
 #   alone: 0.1 0.02 0.01

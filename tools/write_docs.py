@@ -1,7 +1,7 @@
-"""Writes docs/methods.md from the cards: run it after adding or changing a method.
+"""Writes docs/methods.md and docs/metrics.md from the cards: run it after adding or changing a method or a metric.
 
-python tools/write_docs.py                       # rewrite the page
-python tools/write_docs.py --check               # exit 1 if the page is out of date
+python tools/write_docs.py                       # rewrite the pages
+python tools/write_docs.py --check               # exit 1 if one is out of date
 python tools/write_docs.py --package seewhy-toy  # print the cards that a package adds; the page has none of them
 """
 
@@ -13,9 +13,11 @@ from pathlib import Path
 
 import seewhy.methods  # noqa: F401 - fills the registry
 from seewhy.methods._guide import GUIDE
+from seewhy.metrics import Metric, metrics
 from seewhy.registry import FAMILIES, Method, methods
 
 PAGE = Path(__file__).parent.parent / "docs" / "methods.md"
+METRICS = PAGE.with_name("metrics.md")
 
 TITLES = {
     "gradient": "Gradients",
@@ -104,6 +106,51 @@ def entry(method: Method) -> str:
     return "\n".join([*lines, ""])
 
 
+MEASURES = """# Metrics
+
+Numbers about maps, from their cards; this page is written by `python tools/write_docs.py`. M is a map, x the image, S
+the score that is explained, p a probability. A metric is called with maps and functions, so that it judges anybody's
+maps:
+
+```python
+from seewhy import metrics
+
+def predict(x: torch.Tensor) -> torch.Tensor:
+    return module(x)[:, 1]
+
+drawn = torch.rand(2, 32, 32)  # a map of each image of the batch
+metrics.srg(predict, batch, drawn)  # a number each
+print(metrics.srg.card.better, metrics.srg.measures(predict, batch, drawn)[0].arrays["weakest_first"][:3])
+```
+
+A map of another size than its image is refused; one that holds NaN, or is the same everywhere where that says nothing,
+has no number, NaN, and `measures` says why. A map has the same number alone and in any company. A number alone says
+little: hold it against those of maps that know no network (`seewhy.metrics.controls`): random ones with the map's own
+values and spectrum, an edge map, a bump in the middle.
+"""
+
+
+def measures() -> str:
+    """The whole page of metrics."""
+    rows = [
+        f"| [{m.name}](#{m.name}) | {m.card.use} | {m.card.better or 'neither way'} | {m.card.range} | {m.card.cost} |"
+        for m in metrics
+    ]
+    head = ["| metric | what it tells | better | range | cost |", "|---|---|---|---|---|", *rows, ""]
+    return "\n".join([MEASURES, *head, *map(measure, metrics)])
+
+
+def measure(metric: Metric) -> str:
+    """One metric's section."""
+    card = metric.card
+    parameters = ", ".join(f"`{name}={value!r}`" for name, value in metric.parameters.items()) or "none of its own"
+    called = f"seewhy.metrics.{metric.name.replace('-', '_')}({', '.join(metric.takes)})"
+    lines = [f"### {metric.name}", "", metric.summary, "", f"- formula: `{card.formula}`", f"- source: {card.paper}"]
+    lines += [f"- called: `{called}`; parameters: {parameters}"]
+    lines += [f"- counted in: {card.unit.format(score='the unit of the score')}"] if card.unit else []
+    return "\n".join([*lines, *(f"- fooled: {words}" for words in card.fooled), ""])
+
+
 def cards(package: str) -> str:
     """The sections of the methods that ``package`` adds; '' if it adds none."""
     return "\n".join(entry(each) for each in methods if methods.package(each.name).partition(" ")[0] == package)
@@ -121,11 +168,11 @@ def main() -> int:
             sys.exit(f"no package {asked.package!r} adds methods to seewhy. List them: seewhy methods --json")
         print(found, end="")
         return 0
-    text = page()
-    if not asked.check:
-        PAGE.write_text(text, encoding="utf-8")
-    elif PAGE.read_text(encoding="utf-8") != text:
-        sys.exit("docs/methods.md is out of date; write it: python tools/write_docs.py")
+    for path, text in ((PAGE, page()), (METRICS, measures())):
+        if not asked.check:
+            path.write_text(text, encoding="utf-8")
+        elif path.read_text(encoding="utf-8") != text:
+            sys.exit(f"docs/{path.name} is out of date; write it: python tools/write_docs.py")
     return 0
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tools.write_docs import PAGE, page
+from tools.write_docs import METRICS, PAGE, measures, page
 from torch import nn
 
 import seewhy
@@ -238,6 +238,7 @@ def test_an_unknown_name_suggests_the_nearest() -> None:
 
 def test_the_page_of_methods_is_what_the_cards_say() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(), "write it: python tools/write_docs.py"
+    assert METRICS.read_text(encoding="utf-8") == measures(), "write it: python tools/write_docs.py"
 
 
 def test_the_guide_names_methods_that_exist() -> None:

@@ -73,6 +73,7 @@ app.command("bench")(commands.bench)
 app.command("layers")(commands.layers)
 app.command("labels")(commands.labels)
 app.command("methods")(commands.methods)
+app.command("metrics")(commands.metrics)
 
 
 def run(argv: Sequence[str] | None = None) -> int:

@@ -12,10 +12,12 @@ from seewhy.cli.explain import compare, explain
 from seewhy.cli.inside import attention, components, factors, features, filters
 from seewhy.cli.lists import labels, layers, methods
 from seewhy.cli.maximise import maximise
+from seewhy.cli.metrics import metrics
 from seewhy.cli.run import run
 from seewhy.cli.segment import segment
 
 __all__ = [
     "attack", "attention", "bench", "boundary", "compare", "components", "demo", "doctor", "evaluate_model", "explain",
-    "factors", "features", "filters", "labels", "layers", "maximise", "methods", "run", "segment",
+    "factors", "features", "filters", "labels", "layers", "maximise", "methods", "metrics",
+    "run", "segment",
 ]  # fmt: skip
