@@ -3,9 +3,11 @@ when whoever asked was ended."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -200,6 +202,61 @@ def test_a_photo_that_changed_is_looked_at_again(
         seewhy.evaluate_model(model, photos, keep=keep)
     Image.new("RGB", (9, 9), (0, 0, 250)).save(sorted(photos.rglob("*.png"))[0])
     assert seewhy.evaluate_model(model, photos, keep=keep).to_dict() == seewhy.evaluate_model(model, photos).to_dict()
+
+
+def _shard(path: Path, seed: int) -> Path:
+    """Nine pictures without compression: another seed has other pixels at the same places."""
+    rng = np.random.default_rng(seed)
+    with tarfile.open(path, "w") as shard:
+        for n in range(9):
+            picture = io.BytesIO()
+            Image.fromarray(rng.integers(0, 255, (9, 9, 3), dtype=np.uint8)).save(picture, "BMP")
+            for name, data in ((f"{n}.bmp", picture.getvalue()), (f"{n}.cls", str(n % 3).encode())):
+                member = tarfile.TarInfo(name)
+                member.size = len(data)
+                shard.addfile(member, io.BytesIO(data))
+    return path
+
+
+def _listed_elsewhere(folder: Path, seed: int) -> Path:
+    """A table whose photos lie beside its folder."""
+    rng = np.random.default_rng(seed)
+    for path in (folder / "lists", folder / "scans"):
+        path.mkdir(exist_ok=True)
+    for n in range(9):
+        Image.fromarray(rng.integers(0, 255, (9, 9, 3), dtype=np.uint8)).save(folder / "scans" / f"{n}.png")
+    rows = "".join(f"../scans/{n}.png,{n % 3}\n" for n in range(9)) + "here.png,0\n"
+    Image.new("RGB", (9, 9)).save(folder / "lists" / "here.png")
+    (folder / "lists" / "all.csv").write_text(f"file,label\n{rows}")
+    return folder / "lists" / "all.csv"
+
+
+def _other_labels(folder: Path, seed: int) -> Path:
+    """The same photos of other classes."""
+    folder.joinpath("flat").mkdir(exist_ok=True)
+    for n in range(9):
+        if not (path := folder / "flat" / f"{n}.png").exists():
+            Image.new("RGB", (9, 9), (20 * n, 90, 90)).save(path)
+    (folder / "flat" / "labels.csv").write_text("".join(f"{n}.png,{(n + seed) % 3}\n" for n in range(9)))
+    return folder / "flat"
+
+
+@pytest.mark.parametrize("kind", ["shard", "table", "labels", "in hand"])
+def test_nothing_is_taken_over_of_other_pictures_or_classes(
+    model: seewhy.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    def ask(seed: int, **given: Any) -> Any:
+        if kind == "in hand":
+            images = torch.rand(9, 3, 8, 8, generator=torch.Generator().manual_seed(seed))
+            return seewhy.evaluate_model(model, images, [0, 1, 2] * 3, **given).to_dict()
+        make = {"table": _listed_elsewhere, "labels": _other_labels}.get(kind)
+        source = _shard(tmp_path / "all.tar", seed) if make is None else make(tmp_path, seed)
+        return seewhy.evaluate_model(model, source, **given).to_dict()
+
+    _Ends(monkeypatch, "interrupted")
+    with pytest.raises(KeyboardInterrupt):
+        ask(0, keep=tmp_path / "kept")
+    assert ask(1, keep=tmp_path / "kept") == ask(1)
 
 
 def test_any_source_that_says_classes_is_evaluated(model: seewhy.Model, photos: Path, tmp_path: Path) -> None:

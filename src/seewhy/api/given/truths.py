@@ -3,6 +3,7 @@ while the next are read, and gives what was found of each; runs no network."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,9 +11,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+import numpy as np
+from torch import Tensor
+
 from seewhy.api.given.images import Item, read_one
 from seewhy.errors import UnknownName, UsageError
-from seewhy.models import Model
+from seewhy.models import Model, Photo
 from seewhy.runs.reading import Opened
 from seewhy.runs.record import Record
 from seewhy.runs.sources import Entry, Source, open_source
@@ -68,37 +72,39 @@ class Known:
         """What ``look`` finds of each, ``at_once`` at a time, in the order of the source.
 
         With a ``record`` what is found, plain JSON then, is kept as it comes, and what it holds of an earlier look that
-        was ended is not looked for again; an interruption is raised once those under way are kept. Raises `UsageError`
-        if none can be read.
+        was ended, at the same picture of the same class, is not looked for again; an interruption is raised once those
+        under way are kept. Raises `UsageError` if none can be read.
         """
         found, failed = dict[int, Found[T]](), dict[int, str]()
         stop = Stop()
         before = record if record is not None and record.unfinished(self.source.spec) else None
 
-        def waiting() -> Iterator[tuple[int, Entry]]:
-            for row, entry in enumerate(self.source.entries()):
-                earlier = None if before is None else before.whole(self._stamp(entry))
-                if earlier is None:
-                    yield row, entry
-                else:
-                    found[row] = Found(earlier["name"], earlier["truth"], earlier["found"])
+        def opened(entry: Entry, raw: Any) -> _Read:
+            stamp = None if record is None else _stamp(entry, raw, self.truth_of(entry))
+            known = None if before is None or stamp is None else before.whole(stamp)
+            return _Read(stamp, self._open(entry, raw) if known is None else None, known or {})
 
-        def do(_: object, opened: Sequence[Opened], waited: float) -> None:
-            failed.update((each.row, each.reason) for each in opened if each.reason)
-            whole = [each for each in opened if not each.reason]
-            seen = [each.input for each in whole]
-            for each, one, what in zip(whole, seen, look(seen) if seen else (), strict=True):
-                found[each.row] = Found(one.name, one.truth, what)
-                if record is not None:
-                    record.keep(self._stamp(each.entry), {"name": one.name, "truth": one.truth, "found": what}, ())
+        def do(_: object, some: Sequence[Opened], waited: float) -> None:
+            failed.update((each.row, each.reason) for each in some if each.reason)
+            read: list[tuple[int, _Read]] = [(each.row, each.input) for each in some if not each.reason]
+            for row, one in read:
+                if one.seen is None:
+                    found[row] = Found(one.before["name"], one.before["truth"], one.before["found"])
+            anew = [(row, one.stamp, one.seen) for row, one in read if one.seen is not None]
+            answers = look([seen for _, _, seen in anew]) if anew else ()
+            for (row, stamp, seen), what in zip(anew, answers, strict=True):
+                found[row] = Found(seen.name, seen.truth, what)
+                if record is not None and stamp is not None:
+                    record.keep(stamp, {"name": seen.name, "truth": seen.truth, "found": what}, ())
             if self.progress is not None:
                 self.progress("photos", len(found) + len(failed), self.count)
 
         if record is not None:
             record.begin(self.source.spec)
-        rows = waiting()
+        # those that are known go through as well, so that groups are those of a look that nothing has ended
+        rows = enumerate(self.source.entries())
         groups = ((None, some) for some in iter(lambda: list(islice(rows, at_once)), []))
-        walk(groups, self.source, self._open, do, stop, threads=_READERS, ahead=at_once, digests=False)
+        walk(groups, self.source, opened, do, stop, threads=_READERS, ahead=at_once, digests=False)
         if stop:
             raise KeyboardInterrupt(f"{len(found)} of {self.count} photos are done")
         if record is not None:
@@ -113,13 +119,37 @@ class Known:
         own = entry.name if isinstance(raw, bytes) else item.name or entry.name
         return Seen(str(raw) if isinstance(raw, str | Path) else own, self.truth_of(entry), item)
 
-    def _stamp(self, entry: Entry) -> list[Any]:
-        """A picture, and its file's length and time where it has one here: another under the same name has others."""
-        for folder in (Path(self.source.spec), Path(self.source.spec).parent):
-            if (path := folder / entry.name).is_file():
-                known = path.stat()
-                return [str(path.absolute()), known.st_size, known.st_mtime_ns]
-        return [str(Path(self.source.spec).absolute()), entry.name, entry.at, entry.size]
+
+@dataclass(frozen=True, eq=False)
+class _Read:
+    """One photo that was read: by what a record knows it again, None for nothing; and its input, or what was found of
+    it ``before``."""
+
+    stamp: list[Any] | None
+    seen: Seen | None
+    before: Mapping[str, Any]
+
+
+def _stamp(entry: Entry, raw: Any, truth: int | None) -> list[Any] | None:
+    """A picture by its name and class, and by its file's path, length and time; where it has no file of its own (in a
+    shard, a table, a film, in hand) by what is in it. None for what has neither, which is always looked at."""
+    if isinstance(raw, str | Path):
+        path = Path(raw)
+        if not path.is_file():
+            return None
+        known = path.stat()
+        return [str(path.absolute()), known.st_size, known.st_mtime_ns, truth]
+    if isinstance(raw, bytes):
+        return [entry.name, hashlib.sha256(raw).hexdigest(), truth]
+    held = raw
+    if isinstance(raw, Photo) and raw.bands is None and raw.measured is None:  # a frame of a film
+        held = np.asarray(raw.pixels)
+    elif isinstance(raw, Tensor):
+        held = raw.detach().cpu().double().numpy()
+    if not isinstance(held, np.ndarray) or held.dtype.hasobject:
+        return None
+    kind = str(getattr(raw, "dtype", held.dtype))
+    return [entry.name, kind, [*held.shape], hashlib.sha256(held.tobytes()).hexdigest(), truth]
 
 
 class _Given:
