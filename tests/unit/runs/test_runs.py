@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from torch import nn
 import seewhy
 from seewhy.errors import StoreError, UsageError
 from seewhy.models import Model
+from seewhy.runs.opened import Run
 from seewhy.runs.results import index_bytes, map_bytes, schema
 from seewhy.runs.store import LocalStore, store_at
 from seewhy.runs.units import Units
@@ -207,6 +210,60 @@ def test_another_question_is_refused_with_what_differs(model: Model, photos: Pat
     Image.new("RGB", (9, 9)).save(photos / "new.png")
     with pytest.raises(UsageError, match=r"count was 11, is 12"):
         seewhy.run(model, photos, out, "rise", unit=_UNIT, prepare=False, n=8)
+
+
+class _Of:
+    """A class's score."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def __call__(self, scores: torch.Tensor) -> torch.Tensor:
+        return scores[:, self._number]
+
+    def score(self, scores: torch.Tensor) -> torch.Tensor:
+        return self(scores)
+
+
+def _pick(scores: torch.Tensor, number: int = 0) -> torch.Tensor:
+    return scores[:, number]
+
+
+_PICKED: dict[str, Callable[[int], Any]] = {
+    "closure": lambda number: lambda scores: scores[:, number],
+    "default": lambda number: lambda scores, of=number: scores[:, of],
+    "partial": lambda number: partial(_pick, number=number),
+    "object": _Of,
+    "method": lambda number: _Of(number).score,
+    "within": lambda number: {"a": [lambda scores: _pick(scores, number)]},
+    "many": lambda number: [torch.arange(2000).eq(1000 + number)] * 65,
+}
+
+
+@pytest.mark.parametrize("kind", _PICKED)
+def test_code_is_told_with_what_it_was_made_with(kind: str) -> None:
+    from seewhy.api.data_sets.question import told
+
+    first, same, other = (told(_PICKED[kind](number), nn.Identity()) for number in (0, 0, 1))
+    assert first == same != other
+
+
+def test_another_target_of_the_same_code_is_another_question(model: Model, photos: Path, tmp_path: Path) -> None:
+    def ask(number: int) -> Run:
+        picked = _PICKED["closure"](number)
+        return seewhy.run(model, photos, tmp_path / "out", "saliency", target=picked, unit=_UNIT, prepare=False)
+
+    assert ask(0).complete
+    assert ask(0).complete
+    with pytest.raises(UsageError, match=r"asked.target"):
+        ask(1)
+
+    def itself(scores: torch.Tensor, depth: int = 0) -> torch.Tensor:
+        return scores if depth else itself(scores, 1)
+
+    from seewhy.api.data_sets.question import told
+
+    assert told(itself, None) == told(itself, None)
 
 
 def test_half_precision_says_how_far_it_is_off(model: Model, photos: Path, tmp_path: Path) -> None:
