@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -50,7 +49,10 @@ def run(
         str | None, typer.Option("--units", metavar="A:B", help="A share of the units, for several machines.")
     ] = None,
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Do units again that hold pictures without a map.")
+        bool,
+        typer.Option(
+            "--retry-failed", help="Do units again that hold pictures without a map, or whose files are damaged."
+        ),
     ] = False,
     max_hours: Annotated[
         float | None, typer.Option("--max-hours", metavar="H", help="End after the unit in which this time is over.")
@@ -88,7 +90,7 @@ def run(
     share, stop = _share(units), Stop()
     told = {**pictures.told, "frames": frames, "every": every}
     if max_hours is not None:
-        stop.deadline = time.monotonic() + 3600 * max_hours
+        stop.within(max_hours)
     with quiet_warnings(quiet), bars(quiet) as bar, tempfile.TemporaryDirectory() as nowhere:
         place = nowhere if dry_run and store_at(out).size(FILE) < 0 else out
 

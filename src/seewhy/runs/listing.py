@@ -8,16 +8,18 @@ import io
 import json
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import zip_longest
 from typing import Any, Self
 
-from seewhy.errors import StoreError, UsageError
+from seewhy.errors import StoreError, UsageError, one_line
 from seewhy.runs.arrow import arrow_of
 from seewhy.runs.sources import Entry, Source
 from seewhy.runs.store import Store
 
-__all__ = ["Listed", "Listing", "digest_of", "is_listed", "write_listing"]
+__all__ = ["Listed", "Listing", "digest_of", "first_other", "is_listed", "write_listing"]
 
 #: entries that are held at a time
 _GROUP = 8192
@@ -84,8 +86,27 @@ def _passed(source: Source, keep: Any) -> Listed:
 
 
 def is_listed(store: Store, digest: str) -> bool:
-    """Whether a listing with this digest lies beside the results."""
-    return store.size(_file(digest)) >= 0
+    """Whether a listing with this digest lies beside the results, and can be opened."""
+    if store.size(_file(digest)) < 0:
+        return False
+    try:
+        with Listing(store, digest):
+            return True
+    except StoreError:
+        return False
+
+
+def first_other(store: Store, digest: str, source: Source) -> str:
+    """In words the first entry of a listing that a source no longer has as it was."""
+    with Listing(store, digest) as listing:
+        for number, (old, new) in enumerate(zip_longest(listing.between(0, len(listing)), source.entries())):
+            if old is None or new is None or old.name != new.name:
+                was, now = (one and repr(one.name) for one in (old, new))
+                return f"number {number} was {was or 'not there'}, is {now or 'not there'}"
+            for name in ("labels", "group", "size", "at"):
+                if (was := getattr(old, name)) != (now := getattr(new, name)):
+                    return f"{old.name!r}: {name} was {one_line(was, 60)}, is {one_line(now, 60)}"
+    return ""
 
 
 class Listing:
@@ -97,7 +118,9 @@ class Listing:
         path = store.path(name)
         if path is not None and not path.is_file():
             raise StoreError(f"no file {name!r} in {store.place}: this is no run, or one whose listing is gone")
-        self._file = parquet.ParquetFile(path if path is not None else io.BytesIO(store.read(name)))
+        self._word = f"{name} in {store.place}"
+        with self._whole():
+            self._file = parquet.ParquetFile(path if path is not None else io.BytesIO(store.read(name)))
         self._group = lru_cache(_KEPT)(self._read)
 
     def __enter__(self) -> Self:
@@ -109,8 +132,18 @@ class Listing:
     def __len__(self) -> int:
         return int(self._file.metadata.num_rows)
 
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError) as error:  # pyarrow's own are kinds of these
+            raise StoreError(
+                f"{self._word} is damaged ({one_line(error, 100)}): delete it, and the same command lists anew"
+            ) from error
+
     def _read(self, number: int) -> list[Entry]:
-        columns = self._file.read_row_group(number).to_pydict()
+        with self._whole():
+            columns = self._file.read_row_group(number).to_pydict()
         rows = zip(*(columns[name] for name in ("name", "labels", "group", "at", "size")), strict=True)
         return [Entry(name, tuple(labels), group, at, size) for name, labels, group, at, size in rows]
 

@@ -58,12 +58,14 @@ class Manifest:
         self.check(earlier, store.place)
         return earlier
 
-    def check(self, earlier: Manifest, place: str) -> None:
-        """Raise `UsageError` where what is asked now is not what ``earlier`` was asked."""
+    def check(self, earlier: Manifest, place: str, first: str = "") -> None:
+        """Raise `UsageError` where what is asked now is not what ``earlier`` was asked; ``first`` says which is the
+        first picture that is another one."""
         mine = {"count": self.count, "unit": self.unit, **plain(self.asked)}
         theirs = {"count": earlier.count, "unit": earlier.unit, **earlier.asked}
         differing = list(_differing(mine, theirs))
         if differing:
+            differing = [f"{one}: {first}" if first and one.startswith("pictures ") else one for one in differing]
             more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
             raise UsageError(
                 f"{place} holds another run: {'; '.join(differing[:3])}{more}. Ask the same to go on with it, or name "

@@ -3,7 +3,9 @@ nothing, and reads no more than is asked for."""
 
 from __future__ import annotations
 
+import hashlib
 import io
+import operator
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,13 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seewhy.errors import StoreError, UsageError
+from seewhy.errors import StoreError, UnknownName, UsageError
 from seewhy.explanation import Cost, Explanation, Guess, Prediction, Status
 from seewhy.registry import methods as registry
 from seewhy.runs.arrow import arrow_of
 from seewhy.runs.manifest import Manifest
+from seewhy.runs.results import schema
 from seewhy.runs.store import Store, store_at
-from seewhy.runs.units import MAPS, Marker, Units
+from seewhy.runs.units import MAPS, Marker, Units, damaged
 
 __all__ = ["Run", "open_run"]
 
@@ -60,15 +63,24 @@ class Run:
                 yield self[n]
 
     def table(self, columns: list[str] | None = None) -> Any:
-        """The index, as a pyarrow Table: see `seewhy.runs.results.schema`. Raises `StoreError` for damaged parts."""
-        arrow, parquet = arrow_of()
-        parts = []
-        for marker in self.markers:
-            try:
-                parts.append(parquet.read_table(io.BytesIO(self.store.read(marker.index)), columns=columns))
-            except arrow.ArrowInvalid as error:
-                raise StoreError(f"{marker.index} in {self.place} is damaged: {error}") from error
-        return arrow.concat_tables(parts) if parts else _empty(columns)
+        """The index, as a pyarrow Table: see `seewhy.runs.results.schema`. Raises `StoreError` for damaged parts,
+        `UnknownName` for a column that there is not."""
+        arrow, _ = arrow_of()
+        if unknown := [name for name in columns or () if name not in schema().names]:
+            raise UnknownName("column", unknown[0], schema().names, ", ".join(schema().names))
+        parts = [self._index(marker, columns) for marker in self.markers]
+        return arrow.concat_tables(parts) if parts else schema().empty_table().select(columns or schema().names)
+
+    def _index(self, marker: Marker, columns: list[str] | None = None) -> Any:
+        """A unit's part of the index. Raises `StoreError` for one that is not what was written."""
+        _, parquet = arrow_of()
+        data = self.store.read(marker.index)
+        try:
+            if hashlib.sha256(data).hexdigest() != marker.index_sha256:
+                raise ValueError("it is not what was written")
+            return parquet.read_table(io.BytesIO(data), columns=columns)
+        except (OSError, ValueError) as error:  # pyarrow's own are kinds of these
+            raise damaged(self.store, marker.index, marker.unit, error) from error
 
     def to_pandas(self) -> Any:
         """The index, as a pandas DataFrame. Raises `UsageError` where pandas is missing."""
@@ -125,7 +137,7 @@ class Run:
         except StoreError:
             raise
         except Exception as error:  # safetensors has one error of its own for all damage
-            raise StoreError(f"{name} in {self.place} is damaged: {error}") from error
+            raise damaged(self.store, name, int(row["shard"].partition("-")[0]), error) from error
         values: NDArray[np.float32] = kept.astype(np.float32) * np.float32(row["scale"])
         return values
 
@@ -167,17 +179,20 @@ class Run:
 
     def _where(self, number: int) -> tuple[Marker, int]:
         count = len(self)
-        if not isinstance(number, int) or not -count <= number < count:
-            raise UsageError(f"no row {number}: this run has {count} so far, 0 to {count - 1}")
-        number %= count
+        try:
+            asked = operator.index(number)
+        except TypeError:
+            raise UsageError(f"no row {number!r}: rows are asked for one by one, by their numbers") from None
+        if not -count <= asked < count:
+            so_far = "" if self.complete else " so far"
+            raise UsageError(f"no row {number}: this run has {count}{so_far}" + f", 0 to {count - 1}" * (count > 0))
+        number = asked % count
         unit = int(np.searchsorted(self._starts, number, side="right")) - 1
         return self.markers[unit], number - int(self._starts[unit])
 
     def _part(self, marker: Marker) -> list[dict[str, Any]]:
         if self._kept.get("unit") != marker.unit:
-            _, parquet = arrow_of()
-            rows = parquet.read_table(io.BytesIO(self.store.read(marker.index))).to_pylist()
-            self._kept.update(unit=marker.unit, rows=rows)
+            self._kept.update(unit=marker.unit, rows=self._index(marker).to_pylist())
         kept: list[dict[str, Any]] = self._kept["rows"]
         return kept
 
@@ -189,13 +204,6 @@ class Run:
     def __repr__(self) -> str:
         state = "complete" if self.complete else f"{len(self.markers)} of {self.manifest.units} units"
         return f"Run({self.place!r}, {len(self)} rows, {state})"
-
-
-def _empty(columns: list[str] | None) -> Any:
-    from seewhy.runs.results import schema
-
-    table = schema().empty_table()
-    return table if columns is None else table.select(columns)
 
 
 def open_run(place: str | PathLike[str]) -> Run:

@@ -86,7 +86,7 @@ def read_ahead(
         except (ImageError, UsageError) as error:
             return Opened(row, entry, reason=str(error))
         except OSError as error:  # a file that went meanwhile, a store that does not answer
-            return Opened(row, entry, reason=f"cannot read {entry.name!r}: {error}")
+            return Opened(row, entry, reason=f"cannot read {entry.name!r}: {error.strerror or error}")
 
     return in_order(entries, opened, threads=threads, ahead=ahead)
 

@@ -57,6 +57,8 @@ def store_at(place: str | os.PathLike[str]) -> Store:
     Raises `UsageError` for a path that is a file, a URL that nothing installed opens, and where fsspec is missing.
     """
     text = os.fspath(place)
+    if not text:
+        raise UsageError("'' is no place for results: name a folder, or a URL")
     found = Place.of(text)  # a URL of this machine's own files is a path: they are renamed when they are whole
     return LocalStore(Path(found.path)) if found.local else RemoteStore(text, found.store, found.path)
 
@@ -81,13 +83,15 @@ class LocalStore:
 
     def __init__(self, root: Path) -> None:
         self.root, self.place = root, str(root)
-        if root.exists() and not root.is_dir():
-            raise UsageError(f"{str(root)!r} is a file; results go into a folder: name another one")
+        file = next((path for path in (root, *root.parents) if path.is_file()), None)
+        if file is not None:
+            raise UsageError(f"{str(file)!r} is a file; results go into a folder: name another one")
 
     def names(self, folder: str) -> list[str]:
         """See `Store`."""
         path = self.root / folder
-        return sorted(entry.name for entry in os.scandir(path) if entry.is_file()) if path.is_dir() else []
+        with _told(self.place, folder, "list"):
+            return sorted(entry.name for entry in os.scandir(path) if entry.is_file()) if path.is_dir() else []
 
     def read(self, name: str) -> bytes:
         """See `Store`."""
@@ -96,10 +100,11 @@ class LocalStore:
 
     def size(self, name: str) -> int:
         """See `Store`."""
-        try:
-            return (self.root / name).stat().st_size
-        except FileNotFoundError:
-            return -1
+        with _told(self.place, name, "read"):
+            try:
+                return (self.root / name).stat().st_size
+            except FileNotFoundError:
+                return -1
 
     def write(self, name: str, data: bytes) -> None:
         """See `Store`."""

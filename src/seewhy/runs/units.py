@@ -11,15 +11,15 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from seewhy.errors import StoreError
+from seewhy.errors import StoreError, one_line
 from seewhy.runs.results import EntryDone, index_bytes, map_bytes
 from seewhy.runs.store import Store
 
-__all__ = ["INDEX", "MAPS", "Marker", "Units"]
+__all__ = ["INDEX", "MAPS", "Marker", "Units", "damaged"]
 
 #: folders of a run
 MAPS, INDEX, DONE = "maps", "index", "done"
@@ -54,15 +54,19 @@ class Units:
         names = (re.fullmatch(r"(\d+)\.json", name) for name in self._store.names(DONE))
         return {int(match[1]) for match in names if match is not None}
 
+    def lost(self, done: Collection[int]) -> list[int]:
+        """Those of units that are ``done`` of which a file is no longer there."""
+        there = {f"{folder}/{name}" for folder in (MAPS, INDEX) for name in self._store.names(folder)}
+        markers = map(self.marker, sorted(done))
+        return [marker.unit for marker in markers if not {marker.maps, marker.index} <= there]
+
     def marker(self, number: int) -> Marker:
         """What one that is done consists of. Raises `StoreError` for a damaged one."""
         name = _marker(number)
         try:
             return Marker(**json.loads(self._store.read(name)))
         except (ValueError, TypeError) as error:
-            raise StoreError(
-                f"{name} in {self._store.place} is damaged: delete it, and the same command does that unit again"
-            ) from error
+            raise damaged(self._store, name, number, error) from error
 
     def markers(self) -> Iterator[Marker]:
         """Those of all that are done, in their order."""
@@ -101,6 +105,14 @@ class Units:
             if self._store.size(name) < 0 or hashlib.sha256(self._store.read(name)).hexdigest() != sha256:
                 return False
         return True
+
+
+def damaged(store: Store, name: str, number: int, error: object) -> StoreError:
+    """What is said of a file of a unit that cannot be read, and what to do."""
+    return StoreError(
+        f"{name} in {store.place} is damaged ({one_line(error, 100)}): delete {_marker(number)} there, and the same "
+        "command does that unit again"
+    )
 
 
 def _marker(number: int) -> str:

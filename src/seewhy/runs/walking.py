@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from seewhy.errors import UsageError
 from seewhy.runs.reading import Open, Opened, read_ahead
 from seewhy.runs.sources import Entry, Source
 
@@ -29,6 +30,12 @@ class Stop:
 
     why: str = ""
     deadline: float = float("inf")
+
+    def within(self, hours: float) -> None:
+        """End when so many hours are over. Raises `UsageError` for what is no time."""
+        if not hours >= 0:  # nor for NaN
+            raise UsageError(f"max_hours={hours}: hours until the run ends, e.g. 8")
+        self.deadline = min(self.deadline, time.monotonic() + 3600 * hours)
 
     def __bool__(self) -> bool:
         if not self.why and time.monotonic() > self.deadline:

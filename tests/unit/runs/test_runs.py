@@ -136,6 +136,41 @@ def test_what_is_not_whole_does_not_count(model: Model, photos: Path, tmp_path: 
     assert not (out / "tmp").exists()
 
 
+def _harm(path: Path, how: str) -> None:
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    path.unlink()
+    if how != "gone":
+        path.write_bytes(whole[:middle] if how == "short" else whole[:middle] + b"\xff\x00" + whole[middle + 2 :])
+
+
+@pytest.mark.parametrize("how", ["gone", "short", "other"])
+@pytest.mark.parametrize("part", ["maps", "index", "listing"])
+def test_files_that_are_gone_or_damaged(model: Model, photos: Path, tmp_path: Path, part: str, how: str) -> None:
+    out, asked = tmp_path / "out", {"unit": _UNIT, "prepare": False}
+    run = seewhy.run(model, photos, out, "saliency", **asked)
+    right = _content(out)
+    path = next(out.glob("listing-*")) if part == "listing" else out / getattr(run.markers[1], part)
+    _harm(path, how)
+    if part == "index":
+        for ask in (Run.table, lambda opened: opened.row(5), lambda opened: opened[5]):
+            with pytest.raises(StoreError, match=r"index/000001-" if how == "gone" else r"damaged .*done/000001.json"):
+                ask(seewhy.open_run(out))
+    if part == "maps" and how != "other":
+        with pytest.raises(StoreError, match=r"damaged .*: delete done/000001.json there"):
+            seewhy.open_run(out).map(5)
+    asked["retry_failed"] = how != "gone"
+    assert seewhy.run(model, photos, out, "saliency", **asked).complete
+    assert _content(out) == right
+
+
+def test_units_without_a_manifest_are_nobodys(model: Model, photos: Path, tmp_path: Path) -> None:
+    seewhy.run(model, photos, tmp_path, "saliency", unit=_UNIT, prepare=False)
+    (tmp_path / "manifest.json").unlink()
+    with pytest.raises(StoreError, match=r"holds units of a run without its manifest.json"):
+        seewhy.run(model, photos, tmp_path, "grad-cam", unit=_UNIT, prepare=False)
+
+
 def test_two_that_do_one_unit_leave_one(model: Model, photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run = seewhy.run(model, photos, out, unit=_UNIT, prepare=False)
@@ -369,6 +404,42 @@ def test_runs_may_lie_elsewhere(model: Model, photos: Path, tmp_path: Path) -> N
     assert run.table().equals(own.table())
     for n in range(len(own)):
         np.testing.assert_array_equal(run.map(n), own.map(n))
+
+
+def test_what_is_no_number_is_refused_before_anything_is_written(model: Model, photos: Path, tmp_path: Path) -> None:
+    for asked in ({"readers": 0}, {"max_hours": float("nan")}, {"max_hours": -1}):
+        with pytest.raises(UsageError, match=f"{next(iter(asked))}="):
+            seewhy.run(model, photos, tmp_path / "out", "saliency", **asked)
+    assert not (tmp_path / "out").exists()
+
+
+def test_rows_and_columns_that_there_are_not(model: Model, photos: Path, tmp_path: Path) -> None:
+    run = seewhy.run(model, photos, tmp_path / "out", "saliency", unit=_UNIT, prepare=False)
+    assert run.row(np.int64(2)) == run.row(2)
+    for number, words in ((11, "no row 11: this run has 11, 0 to 10"), (slice(2), r"no row slice.*one by one")):
+        with pytest.raises(UsageError, match=words):
+            run.row(number)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="no column 'scores'; nearest: 'score'"):
+        run.table(["scores"])
+
+
+def test_what_became_of_the_pictures_is_said(model: Model, photos: Path, tmp_path: Path) -> None:
+    def ask() -> Run:
+        return seewhy.run(model, photos, tmp_path / "out", "saliency", unit=_UNIT, prepare=False)
+
+    ask()
+    (first, second, *_) = sorted(photos.rglob("*.png"))
+    whole, name = first.read_bytes(), first.relative_to(photos).as_posix()
+    first.write_bytes(whole + b"x")
+    with pytest.raises(UsageError, match=rf"pictures was .*'{name}': size was {len(whole)}, is {len(whole) + 1}"):
+        ask()
+    first.unlink()
+    with pytest.raises(UsageError, match=rf"number 0 was '{name}', is '{second.relative_to(photos).as_posix()}'"):
+        ask()
+    first.write_bytes(whole)
+    Image.new("RGB", (9, 9)).save(photos / "zz.png")
+    with pytest.raises(UsageError, match=r"number 11 was not there, is 'zz.png'"):
+        ask()
 
 
 def test_a_file_is_no_place_for_a_run(model: Model, photos: Path, tmp_path: Path) -> None:

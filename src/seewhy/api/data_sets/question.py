@@ -98,7 +98,8 @@ def told(value: Any, network: Any, within: tuple[int, ...] = ()) -> Any:
         name = f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', type(value).__qualname__)}"
         made = _made_with(value)
         return f"{name} {_hash(inner(made))}" if made else name
-    if type(value).__repr__ is object.__repr__ and hasattr(value, "__dict__"):  # which says where in memory it is
+    own_words = any("__repr__" in vars(kind) for kind in type(value).__mro__[:-1])
+    if not own_words and hasattr(value, "__dict__"):  # which says where in memory it is
         return {"kind": type(value).__qualname__, **inner(vars(value))}
     return str(value)
 

@@ -22,10 +22,10 @@ from seewhy.api.data_sets.question import question_of
 from seewhy.api.waiting import Progress, watched
 from seewhy.core.forward.settings import Settings, when
 from seewhy.core.memory_budget import DEFAULT_BYTES
-from seewhy.errors import UsageError
+from seewhy.errors import StoreError, UsageError
 from seewhy.models import Model
 from seewhy.models.loader import taken
-from seewhy.runs.listing import Listing, digest_of, is_listed, write_listing
+from seewhy.runs.listing import Listing, digest_of, first_other, is_listed, write_listing
 from seewhy.runs.manifest import FILE, Manifest
 from seewhy.runs.opened import Run, open_run
 from seewhy.runs.reading import Opened, read_ahead
@@ -89,7 +89,8 @@ def run(
 
     Pictures are done ``unit`` at a time. A unit is written whole or not at all, so that the same call goes on where an
     earlier one ended, however that was; several processes may run it at once, and ``units=range(a, b)`` takes a share.
-    A picture that cannot be read is a row with the reason; ``retry_failed`` does units with such rows again. The run
+    A picture that cannot be read is a row with the reason; ``retry_failed`` does units with such rows again, and those
+    whose files are not what was written (all are read and compared). Units whose files are gone are done anew. The run
     ends early, after a unit, when ``max_hours`` are over or ``stop`` says so. ``readers`` threads read ahead.
     ``executor="ray"`` has workers of Ray do the units, on the cluster at ``ray_address`` or in processes of this
     machine.
@@ -123,10 +124,10 @@ def run(
         return begin(taken(model), source, out, request, dtype=dtype, unit=unit, draft=draft, told=told)
 
     elsewhere = elsewhere_of(executor, ray_address, start, readers)
-    begun = start()
-    ends = stop or Stop()
+    ends = Stop() if stop is None else stop
     if max_hours is not None:
-        ends.deadline = min(ends.deadline, time.monotonic() + 3600 * max_hours)
+        ends.within(max_hours)
+    begun = start()
     begun.work(units, ends, watched(progress), retry_failed=retry_failed, readers=readers, elsewhere=elsewhere)
     return open_run(out)
 
@@ -199,9 +200,12 @@ class Begun:
         """Do the units that are not done, in order, or those of a ``share`` of them; here, or ``elsewhere``."""
         units = Units(self.store)
         numbers = _share(share, self.manifest.units)
+        for number in units.lost(units.done() & set(numbers)):
+            units.undo(number)
         if retry_failed:
             for number in sorted(units.done() & set(numbers)):
-                if units.marker(number).failed:
+                marker = units.marker(number)
+                if marker.failed or not units.sound(marker):
                     units.undo(number)
         known = units.done() & set(numbers)
         pictures = sum(map(self._pictures, numbers))
@@ -294,7 +298,10 @@ def begin(
 
 def elsewhere_of(executor: str, address: str | None, start: Callable[[], Begun], readers: int) -> Elsewhere | None:
     """What has a run's units done by workers of Ray, on the cluster at ``address``, each of which ``start`` begins the
-    run for; None where this process does them. Raises `UsageError` for another ``executor``."""
+    run for; None where this process does them. Raises `UsageError` for another ``executor``, and for ``readers`` that
+    are none."""
+    if isinstance(readers, bool) or not isinstance(readers, int) or readers < 1:
+        raise UsageError(f"readers={readers!r}: threads that read ahead, at least 1")
     if executor == "local" and address is None:
         return None
     if executor != "ray":
@@ -317,7 +324,13 @@ def _begun(
     model: Model, request: Request, store: Store, source: Source, dtype: str, unit: int, *, draft: bool
 ) -> Begun:
     asker = Asker(model, request)  # what is wrong with the question is said before a million pictures are listed
+    some = Units(store).done()  # before the manifest is looked for, which is written before the first of them
     earlier = Manifest.of(store) if store.size(FILE) >= 0 else None
+    if some and earlier is None:
+        raise StoreError(
+            f"{store.place} holds units of a run without its {FILE}, so that nobody knows what they are: put it back, "
+            "delete the folder, or name another one with --out"
+        )
     known = earlier is not None and is_listed(store, str(earlier.asked["pictures"]))
     listed = digest_of(source) if known else write_listing(source, store)
     auto = asker.one_size and listed.count >= _MANY
@@ -337,7 +350,8 @@ def _begun(
     }
     mine = Manifest(listed.count, unit, asked, {})
     if earlier is not None:
-        mine.check(earlier, store.place)
+        other = known and earlier.asked["pictures"] != listed.digest
+        mine.check(earlier, store.place, first_other(store, earlier.asked["pictures"], source) if other else "")
     with Listing(store, listed.digest) as listing:
         first = list(enumerate(listing.between(0, _TRIED)))
     if earlier is not None:
