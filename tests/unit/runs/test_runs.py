@@ -277,7 +277,7 @@ _PICKED: dict[str, Callable[[int], Any]] = {
 
 @pytest.mark.parametrize("kind", _PICKED)
 def test_code_is_told_with_what_it_was_made_with(kind: str) -> None:
-    from seewhy.api.data_sets.question import told
+    from seewhy.api.given.told import told
 
     first, same, other = (told(_PICKED[kind](number), nn.Identity()) for number in (0, 0, 1))
     assert first == same != other
@@ -296,7 +296,7 @@ def test_another_target_of_the_same_code_is_another_question(model: Model, photo
     def itself(scores: torch.Tensor, depth: int = 0) -> torch.Tensor:
         return scores if depth else itself(scores, 1)
 
-    from seewhy.api.data_sets.question import told
+    from seewhy.api.given.told import told
 
     assert told(itself, None) == told(itself, None)
 

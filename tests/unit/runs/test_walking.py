@@ -259,6 +259,27 @@ def test_nothing_is_taken_over_of_other_pictures_or_classes(
     assert ask(1, keep=tmp_path / "kept") == ask(1)
 
 
+def test_nothing_is_taken_over_of_another_function_or_of_lines_that_say_nothing(
+    model: seewhy.Model, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def always(said: int) -> seewhy.Model:
+        def answers(x: torch.Tensor) -> torch.Tensor:
+            return torch.eye(3)[said].expand(len(x), 3)
+
+        return seewhy.wrap(answers, preprocess=model.preprocess, labels=["red", "green", "blue"])
+
+    _Ends(monkeypatch, "interrupted")
+    with pytest.raises(KeyboardInterrupt):
+        seewhy.evaluate_model(always(0), photos, keep=tmp_path)
+    right = seewhy.evaluate_model(always(1), photos).to_dict()
+    assert seewhy.evaluate_model(always(1), photos, keep=tmp_path).to_dict() == right
+    path = tmp_path / ".seewhy" / "record.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    kept = [line | {"document": {"name": 1}} if "stamp" in line else line for line in lines if line.get("under way", 1)]
+    path.write_text("".join(json.dumps(line) + "\n" for line in kept))
+    assert seewhy.evaluate_model(always(1), photos, keep=tmp_path).to_dict() == right
+
+
 def test_any_source_that_says_classes_is_evaluated(model: seewhy.Model, photos: Path, tmp_path: Path) -> None:
     right = seewhy.evaluate_model(model, photos).numbers
     names = sorted(path.relative_to(photos).as_posix() for path in photos.rglob("*.png"))

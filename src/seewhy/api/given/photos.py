@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 from seewhy._version import __version__
 from seewhy.api.given.images import Item, read_items
 from seewhy.api.given.sources import Source
+from seewhy.api.given.told import told
 from seewhy.errors import ImageError, OutOfMemory, SeewhyError, UnfitImage
 from seewhy.models import Model
 from seewhy.runs.reading import in_order
@@ -36,7 +37,8 @@ class Answered(Generic[A]):
 
 def asked_of(model: Model, call: str, **asked: Any) -> str:
     """By what a `Record` knows that the same is ``asked`` of the same model, by the same version of this package."""
-    own = [model.spec, model.name, model.weights, model.fingerprint(), repr(model.preprocess), model.labels]
+    content = model.fingerprint() or told(model.module, None)
+    own = [model.spec, model.name, model.weights, content, repr(model.preprocess), model.labels]
     return question_of({"call": call, "asked": asked, "model": own, "seewhy": __version__})
 
 

@@ -81,8 +81,10 @@ class Known:
 
         def opened(entry: Entry, raw: Any) -> _Read:
             stamp = None if record is None else _stamp(entry, raw, self.truth_of(entry))
-            known = None if before is None or stamp is None else before.whole(stamp)
-            return _Read(stamp, self._open(entry, raw) if known is None else None, known or {})
+            known = (None if before is None or stamp is None else before.whole(stamp)) or {}
+            if not known.keys() >= {"name", "truth", "found"}:  # somebody's own line
+                return _Read(stamp, self._open(entry, raw), {})
+            return _Read(stamp, None, known)
 
         def do(_: object, some: Sequence[Opened], waited: float) -> None:
             failed.update((each.row, each.reason) for each in some if each.reason)
