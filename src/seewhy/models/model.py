@@ -135,7 +135,7 @@ class Model:
                 return self._of_values(self.preprocess, photo)
             if self.preprocess.channels in (1, 3):
                 view = self.preprocess.view(photo.pixels)
-                return self.preprocess(photo.pixels), np.array(view.convert("RGB"), dtype=np.uint8)
+                return self.preprocess.of_view(view), np.array(view.convert("RGB"), dtype=np.uint8)
             bands = self._bands(photo)
             view = self.preprocess.view(self.as_bands(photo).pixels)
             return self.preprocess.of_bands(bands), np.array(view.convert("RGB"), dtype=np.uint8)

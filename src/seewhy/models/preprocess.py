@@ -193,7 +193,10 @@ class Preprocess:
         needed (`of_bands`)."""
         if self.channels not in (1, 3):
             raise UsageError(f"a picture gives 1 or 3 channels, and this network takes {self.channels}")
-        view = self.view(image)
+        return self.of_view(self.view(image))
+
+    def of_view(self, view: Image.Image) -> Tensor:
+        """The normalised input of what `view` gave."""
         pixels = np.array(view, dtype=np.uint8).reshape(view.height, view.width, self.channels)
         scaled = torch.from_numpy(pixels).permute(2, 0, 1).contiguous().to(torch.float32).div(255)
         return self.normalise(scaled)

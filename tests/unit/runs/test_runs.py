@@ -89,6 +89,26 @@ def test_maps_are_those_of_explain(model: Model, photos: Path, tmp_path: Path, p
     assert [row["digest"] for row in table[::3]] == [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
 
 
+def _dark(picture: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return (picture[..., 0] > 40).astype(np.int64) + 2 * (picture[..., 1] > 70)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_pieces_are_cut_by_what_the_network_sees(tmp_path: Path, channels: int) -> None:
+    """A run forgets no picture that pieces are cut by: those of its own range are others."""
+    rng = np.random.default_rng(1)
+    net = nn.Sequential(nn.Conv2d(channels, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 14 * 14, 3)).eval()
+    numbers = (0.5,) * channels
+    sized = seewhy.Preprocess((16, 16), None, "squash", numbers, numbers, channels=channels)
+    model = seewhy.wrap(net, preprocess=sized)
+    for n in range(3):
+        Image.fromarray(rng.integers(0, 80, (20, 24, 3), dtype=np.uint8)).save(tmp_path / f"{n}.png")
+    run = seewhy.run(model, tmp_path, tmp_path / "out", "feature-ablation", segments=_dark, prepare=False)
+    for found in run:
+        own = seewhy.explain(model, str(tmp_path / found.name), "feature-ablation", segments=_dark)
+        np.testing.assert_allclose(found.values, own.values, rtol=1e-4, atol=1e-5 * np.abs(own.values).max())
+
+
 def test_targets_may_be_each_ones_own_class(model: Model, photos: Path, tmp_path: Path) -> None:
     Image.new("RGB", (9, 9)).save(photos / "stray.png")
     run = seewhy.run(model, photos, tmp_path / "out", "grad-cam", "truth", unit=_UNIT, prepare=False)

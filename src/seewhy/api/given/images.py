@@ -222,7 +222,8 @@ def read_one(model: Model, given: Any, name: str) -> Item:
 
 
 def read_lean(model: Model, given: bytes | Path | Photo, name: str, *, coarse: bool = False) -> Item:
-    """One picture, or volume, as an input alone, without what only drawings of it need.
+    """One picture, or volume, as an input with what it was made of, which pieces are cut by; without what only drawings
+    of it need.
 
     ``given`` is a file, what is in one, or a picture; ``coarse`` has large JPEGs decoded at a fraction of their size,
     which is nearly the same (`Preprocess.coarsest`). Raises `ImageError` for what cannot be read, and `UsageError` for
@@ -235,11 +236,12 @@ def read_lean(model: Model, given: bytes | Path | Photo, name: str, *, coarse: b
     photo = model.as_bands(_photo(given, name, least))
     odd = photo.measured is not None or photo.bands is not None
     if odd or not isinstance(ours, Preprocess) or ours.channels not in (1, 3):
-        return replace(_picture(model, photo, name), view=None, photo=None)
+        return replace(_picture(model, photo, name), photo=None)
+    view = ours.view(photo.pixels)
     height, width = photo.pixels.height, photo.pixels.width
     lost = ours.lost(height, width)
     notes = [*photo.notes, *model.notes, *([_seen(lost)] if lost > _LITTLE else [])]
-    return Item(ours(photo.pixels), None, name, True, tuple(notes))
+    return Item(ours.of_view(view), np.array(view.convert("RGB"), dtype=np.uint8), name, True, tuple(notes))
 
 
 def _photo(given: bytes | Path | Photo, name: str, coarse: Coarse | None) -> Photo:
