@@ -82,7 +82,7 @@ def run(
 
     _check_meant(photos)
     folder = Folder(output.out, force=output.force)
-    found = sources(photos, given.frames)
+    found = sources(photos, given.frames, folder.path)
     with quiet_warnings(output.quiet), bars(output.quiet) as bar:
         under_way = _Run(source.load(), folder, asking, bar, output)
         try:

@@ -65,6 +65,13 @@ def test_patterns_and_photos_named_twice(say: Any, photos: Path) -> None:
     assert (said.code, len(named(said))) == (1, 3)
 
 
+def test_results_within_a_folder_are_no_photos_of_it(say: Any, photos: Path) -> None:
+    names = ["photos/a.jpg", "photos/b.png", "photos/in/c.png"]
+    for word in ("photos", "photos", "photos/**/*.*g"):
+        assert sorted(named(say("explain", word, *QUICK, "--out", "photos/maps", "--json"))) == names
+    assert len(named(say("explain", "photos/maps/a*.png", *QUICK, "--out", "photos/maps", "--json"))) == 1, "if named"
+
+
 def test_a_file_whose_name_looks_like_a_pattern_is_that_file(say: Any, work: Path) -> None:
     (work / "a[1].png").write_bytes((work / "a.png").read_bytes())
     assert named(say("explain", "a[1].png", "a[1].png", *QUICK, "--json")) == ["a[1].png"] * 2

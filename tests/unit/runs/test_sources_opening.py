@@ -261,3 +261,12 @@ def test_flipped_bytes_are_listed_or_refused_in_one_line(tmp_path: Path, name: s
             said.append(str(error))
     assert 0 < refused < 60
     assert not any("\n" in words for words in said)
+
+
+def test_a_place_that_may_not_be_looked_into_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_file", refused)
+    with pytest.raises(UsageError, match=r"cannot read .*: PermissionError"):
+        open_source(str(tmp_path))

@@ -48,11 +48,11 @@ class Source:
 _FRAMES = 8
 
 
-def sources(words: Sequence[str], frames: int | None = None) -> list[Source]:
+def sources(words: Sequence[str], frames: int | None = None, results: Path | None = None) -> list[Source]:
     """The photos that ``words`` name, in order: files; folders with all that is below them; patterns such as ``*.jpg``
     and ``**/*.png``, but for what was named before; of films ``frames`` pictures, evenly spaced, 8 unless given; of
     animated pictures as many where it is given, else the first. A folder with DICOM files of its own is one series, and
-    NIfTI files are volumes.
+    NIfTI files are volumes. What lies in the folder of ``results`` is no photo of a folder or a pattern around it.
 
     A word that names nothing, an empty folder and a film that cannot be read are sources, too, whose error is told when
     they are opened. Raises `UsageError` for a film where nothing is installed that reads any.
@@ -63,6 +63,8 @@ def sources(words: Sequence[str], frames: int | None = None) -> list[Source]:
     for word in words:
         known = {source.name for source in found}
         several = _several(Path(word).expanduser(), word)
+        if several and results is not None and not _within(Path(word).expanduser(), results):
+            several = [path for path in several if not _within(path, results)]
         if several is None:
             found += _opened(Path(word).expanduser(), word, frames)
         else:
@@ -70,6 +72,10 @@ def sources(words: Sequence[str], frames: int | None = None) -> list[Source]:
             if not several:
                 found.append(_failing(word, f"cannot read {word!r}: it names no photo, nor a folder of photos"))
     return found
+
+
+def _within(path: Path, folder: Path) -> bool:
+    return path.absolute().is_relative_to(folder.expanduser().absolute())
 
 
 def _several(path: Path, word: str) -> list[Path] | None:

@@ -116,17 +116,13 @@ class Place:
 
     def is_file(self) -> bool:
         """Whether there is such a file."""
-        if self.local:
-            return Path(self.path).is_file()
         with _spoken(self.word):
-            return bool(self.store.isfile(self.path))
+            return Path(self.path).is_file() if self.local else bool(self.store.isfile(self.path))
 
     def is_folder(self) -> bool:
         """Whether there is such a folder."""
-        if self.local:
-            return Path(self.path).is_dir()
         with _spoken(self.word):
-            return bool(self.store.isdir(self.path))
+            return Path(self.path).is_dir() if self.local else bool(self.store.isdir(self.path))
 
     def missing(self) -> str:
         """Why there is nothing here, with the nearest that there is; '' where there is."""
