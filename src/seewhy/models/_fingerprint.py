@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import operator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -16,9 +16,10 @@ from torch.utils import _pytree as pytree
 from seewhy.core.compile.checksums import Bits
 from seewhy.core.compile.state import addresses
 from seewhy.core.network.borrowed import submodules, tensors_of
+from seewhy.core.network.code import does
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator
+    from collections.abc import Hashable, Iterable, Iterator
 
     from seewhy.core.network.inputs import Inputs
 
@@ -26,6 +27,59 @@ __all__ = ["cached_fingerprint", "fingerprint", "of_inputs"]
 
 #: how many values of a tensor are looked at before its cached fingerprint is believed
 _SAMPLE = 64
+
+
+#: attributes that every module has, of how it is held and called, not of what it computes
+_HELD = frozenset(vars(nn.Module()))
+
+#: packages whose code is told by their versions; of all other code, what it does is looked at
+_KNOWN = frozenset(("torch", "torchvision", "timm", "transformers", "keras"))
+
+
+#: containers within containers that are looked into
+_DEEP = 8
+
+#: values that are what they are
+_ATOMS = frozenset((int, float, bool, str, type(None)))
+
+
+def _words(parts: Iterable[nn.Module]) -> list[Any]:
+    """What is no tensor in modules, in short, to be compared with what was there before."""
+    found: list[Any] = []
+    for child in parts:
+        for key, value in vars(child).items():
+            if key in _HELD:
+                continue
+            plain = type(value) in _ATOMS or (type(value) is tuple and all(type(each) in _ATOMS for each in value))
+            found += (key, value if plain else _told(value))
+    return found
+
+
+def _plain(module: nn.Module) -> str:
+    """A line for each part: its name and kind, the numbers and words that it keeps, and, where it is somebody's own,
+    the code of its forward: a constant in it is as much a part of a network as its weights are."""
+    lines = []
+    for name, child in module.named_modules(remove_duplicate=False):
+        kind = type(child)
+        own = {key: value for key, value in vars(child).items() if key not in _HELD}
+        forward = getattr(kind.forward, "__code__", None)
+        code = "" if forward is None or kind.__module__.partition(".")[0] in _KNOWN else does(forward)
+        lines.append(f"{name}|{kind.__module__}.{kind.__qualname__}|{child.extra_repr()}|{_told(own)}|{code}\n")
+    return "".join(lines)
+
+
+def _told(value: Any, depth: int = 0) -> str:
+    """A plain value as it is in any process; of others, and of what lies very deep, their kind alone."""
+    if value is None or isinstance(value, bool | int | float | complex | str | bytes | torch.dtype | torch.device):
+        return repr(value)
+    if isinstance(value, tuple | list | set | frozenset | dict) and depth < _DEEP:
+        parts = [_told(each, depth + 1) for each in (value.items() if isinstance(value, dict) else value)]
+        return f"[{', '.join(parts if isinstance(value, tuple | list) else sorted(parts))}]"
+    if isinstance(value, type) or callable(value):
+        own = value if hasattr(value, "__qualname__") else type(value)
+        code = getattr(value, "__code__", None)
+        return f"{own.__module__}.{own.__qualname__}{'' if code is None else does(code)}"
+    return type(value).__qualname__
 
 
 def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
@@ -42,11 +96,16 @@ class _Taken:
     addresses: Hashable
     samples: Bits
     seen: bytes
+    words: list[Any]
     digest: str
 
-    def same(self, tensors: list[Tensor]) -> bool:
-        """Whether it still holds, for the module's ``tensors`` now."""
-        if len(tensors) != len(self.tensors) or not all(map(operator.is_, tensors, self.tensors)):
+    def same(self, tensors: list[Tensor], words: list[Any]) -> bool:
+        """Whether it still holds, for the module's ``tensors`` and `_words` now."""
+        if (
+            words != self.words
+            or len(tensors) != len(self.tensors)
+            or not all(map(operator.is_, tensors, self.tensors))
+        ):
             return False
         return addresses(tensors) == self.addresses and self.samples.now() == self.seen
 
@@ -58,19 +117,20 @@ _taken: WeakKeyDictionary[nn.Module, _Taken] = WeakKeyDictionary()
 def cached_fingerprint(module: nn.Module) -> str:
     """`fingerprint`, taken once for each state of ``module``.
 
-    A state is every tensor's address, version and some evenly spread values. The version counts every in-place
-    operation except those through ``.data``; the values, looked at through views that are kept, catch those that
-    touch a whole tensor. Tensors that cannot tell their version (inference mode) or have nothing to look at are never
-    cached.
+    A state is every tensor's address, version and some evenly spread values, and what parts keep besides. The version
+    counts every in-place operation except those through ``.data``; the values, looked at through views that are kept,
+    catch those that touch a whole tensor. Tensors that cannot tell their version (inference mode) or have nothing to
+    look at are never cached.
     """
-    tensors = tensors_of(submodules(module))
+    parts = submodules(module)
+    tensors, words = tensors_of(parts), _words(parts)
     known = _taken.get(module)
-    if known is not None and known.same(tensors):
+    if known is not None and known.same(tensors, words):
         return known.digest
     if any(t.is_inference() or t.is_meta or t.layout != torch.strided or t.is_quantized for t in tensors):
         return fingerprint(module)
     samples = Bits([view for tensor in tensors if (view := _sample(tensor)) is not None])
-    _taken[module] = _Taken(tuple(tensors), addresses(tensors), samples, samples.now(), fingerprint(module))
+    _taken[module] = _Taken(tuple(tensors), addresses(tensors), samples, samples.now(), words, fingerprint(module))
     return _taken[module].digest
 
 
@@ -100,15 +160,13 @@ def _content(tensor: Tensor) -> memoryview:
 
 
 def fingerprint(module: nn.Module) -> str:
-    """16 hexadecimal digits: equal for equal architecture and values, whatever the device or the address.
+    """16 hexadecimal digits: equal for equal architecture and values, plain attributes and code of its own among them,
+    whatever the device or the address.
 
     A permutation-blind checksum such as `torch.hash_tensor` alone would not do: it is 0 for every constant
     tensor of even length, so the values themselves go through a cryptographic hash.
     """
-    digest = hashlib.sha256()
-    for name, child in module.named_modules(remove_duplicate=False):
-        kind = type(child)
-        digest.update(f"{name}|{kind.__module__}.{kind.__qualname__}|{child.extra_repr()}\n".encode())
+    digest = hashlib.sha256(_plain(module).encode())
     with torch.no_grad():
         for name, tensor in _tensors(module):
             digest.update(f"{name}|{tuple(tensor.shape)}|{tensor.dtype}\n".encode())

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -120,6 +123,64 @@ def test_the_fingerprint_sees_every_value_and_the_architecture():
     relu, gelu = nn.Sequential(nn.ReLU()), nn.Sequential(nn.GELU())
     assert wrap(relu).fingerprint() != wrap(gelu).fingerprint()
     assert wrap(nn.MaxPool2d(2)).fingerprint() != wrap(nn.MaxPool2d(3)).fingerprint()
+
+
+class _Scaled(nn.Module):
+    """Multiplies by a number that is no parameter, and adds one that is written into its forward."""
+
+    def __init__(self, factor, words=("a",)):
+        super().__init__()
+        self.factor, self.kept = factor, {"words": list(words), "how": nn.functional.relu}
+
+    def forward(self, x):
+        return self.factor * x + 1
+
+
+class _Other(_Scaled):
+    def forward(self, x):
+        return self.factor * x + 2
+
+
+def test_the_fingerprint_sees_what_is_no_tensor():
+    """A constant in an attribute, in a container, or in the code is as much a part of a network as its weights."""
+    one = wrap(nn.Sequential(_Scaled(2.0)))
+    first = one.fingerprint()
+    assert wrap(nn.Sequential(_Scaled(2.0))).fingerprint() == first
+    others = [_Scaled(3.0), _Scaled(2.0, ("b",)), _Scaled(2)]
+    assert len({first, *(wrap(nn.Sequential(each)).fingerprint() for each in others)}) == 4
+    _Other.__qualname__ = "_Scaled"
+    assert wrap(nn.Sequential(_Other(2.0))).fingerprint() != first
+    for change in (
+        lambda module: setattr(module, "factor", 5.0), lambda module: module.kept["words"].append("c"),
+        lambda module: module.kept.update(how=torch.tanh),
+    ):  # fmt: skip
+        before = one.fingerprint()
+        change(one.module[0])
+        assert one.fingerprint() != before
+    one.module.train()
+    assert one.fingerprint() == one.fingerprint()
+
+
+def test_the_fingerprint_is_the_same_in_another_process(tmp_path):
+    """Sets of words have another order in each."""
+    (tmp_path / "own_network.py").write_text(
+        "from torch import nn\n"
+        "class Net(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.words = {'a', 'bc', 'def', 'g', 'hij'}\n"
+        "    def forward(self, x):\n"
+        "        return x if 'a' in {'a', 'bc', 'def', 'g', 'hij'} else -x\n"
+    )
+    code = "import own_network, seewhy; print(seewhy.wrap(own_network.Net()).fingerprint())"
+    found = {
+        subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", code], check=True, capture_output=True, text=True, cwd=tmp_path,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in ("1", "2")
+    }  # fmt: skip
+    assert len(found) == 1
 
 
 def test_the_fingerprint_sees_swapped_and_constant_values():

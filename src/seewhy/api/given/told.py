@@ -8,13 +8,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from functools import partial
 from inspect import getclosurevars
-from types import CodeType, FunctionType, MethodType
+from types import FunctionType, MethodType
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from seewhy.core.network.code import does
 from seewhy.core.network.places import place_name
 from seewhy.errors import UsageError
 
@@ -83,16 +84,9 @@ def _made_with(value: Any) -> list[Any]:
     if isinstance(value, FunctionType):
         taken = getclosurevars(value)
         around = {name: one for name, one in taken.globals.items() if isinstance(one, _TOLD)}
-        code = repr(_constants(value.__code__))
-        return [code, value.__defaults__, value.__kwdefaults__, taken.nonlocals, around]
+        return [does(value.__code__), value.__defaults__, value.__kwdefaults__, taken.nonlocals, around]
     return [vars(value)] if hasattr(value, "__dict__") else []
 
 
 def _hash(value: Any) -> str:
     return hashlib.sha256(repr(value).encode()).hexdigest()[:16]
-
-
-def _constants(code: CodeType) -> tuple[Any, ...]:
-    """What a function does, without where it stands."""
-    inner = [_constants(each) if isinstance(each, CodeType) else each for each in code.co_consts]
-    return code.co_code, tuple(inner), code.co_names
