@@ -123,6 +123,7 @@ class Run:
         name = f"{MAPS}/{row['shard']}"
         path = self.store.path(name)
         try:
+            self._check(name)
             if path is not None:
                 from safetensors import safe_open
 
@@ -140,6 +141,19 @@ class Run:
             raise damaged(self.store, name, int(row["shard"].partition("-")[0]), error) from error
         values: NDArray[np.float32] = kept.astype(np.float32) * np.float32(row["scale"])
         return values
+
+    def _check(self, name: str) -> None:
+        """Raise `ValueError` for a file of maps that is not what was written: looked at when it is first opened."""
+        if name not in self._checked:
+            right = next(marker.maps_sha256 for marker in self.markers if marker.maps == name)
+            if hashlib.sha256(self.store.read(name)).hexdigest() != right:
+                raise ValueError("it is not what was written")
+            self._checked.add(name)
+
+    @cached_property
+    def _checked(self) -> set[str]:
+        """The files of maps that were found whole."""
+        return set()
 
     def __getitem__(self, number: int) -> Explanation:
         """One explanation, without its picture. Raises `UsageError` for a row without one."""
