@@ -173,6 +173,26 @@ def _memory(word: str) -> int:
     return int(found[1])
 
 
+def _chart(rates: dict[str, dict[str, float]], path: Path) -> None:
+    """Draw photos a second, by network and arm."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 0.9 + 0.3 * sum(map(len, rates.values()))), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    for n, (network, each) in enumerate(rates.items(), 1):
+        axes = figure.add_subplot(len(rates), 1, n)
+        colours = ["#a33" if arm == "seewhy run" else "#888" for arm in each]
+        bars = axes.barh(list(each), list(each.values()), color=colours, height=0.7)
+        axes.bar_label(bars, fmt="%.3g", padding=3)
+        axes.invert_yaxis()
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.set_title(network, loc="left", fontsize=10)
+        axes.margins(x=0.1)
+    figure.axes[-1].set_xlabel("JPEGs on disk to maps on disk, photos a second")
+    figure.savefig(path)
+
+
 def _medians(each: Sequence[dict[str, Any]]) -> tuple[float, float, float]:
     seconds, start, over = (statistics.median(one[name] for one in each) for name in ("seconds", "start", "over"))
     return seconds, start, over
@@ -186,6 +206,7 @@ def main() -> None:
     words.add_argument("--rounds", type=int, default=3)
     words.add_argument("--networks", nargs="*", default=["mobilenet_v2", "resnet50"])
     words.add_argument("--arms", nargs="*", default=list(ARMS))
+    words.add_argument("--chart", type=Path, metavar="FILE.png", help="draw the rates")
     words.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     asked = words.parse_args()
     if asked.one:
@@ -197,7 +218,7 @@ def main() -> None:
         for n in range(asked.times):
             for path in photos:
                 (Path(folder) / f"{n}-{path.name}").write_bytes(path.read_bytes())
-        count = asked.times * len(photos)
+        count, rates = asked.times * len(photos), dict[str, dict[str, float]]()
         for network in asked.networks:
             taken: dict[str, list[dict[str, Any]]] = {arm: [] for arm in asked.arms}
             for _ in range(asked.rounds):
@@ -210,11 +231,14 @@ def main() -> None:
             print("---|---|---|---|---")
             nobody = [{"seconds": float("nan"), "start": float("nan"), "over": float("nan")}]
             ours, start, _ = _medians(taken.get("seewhy run", nobody))
+            rates[network] = {arm: count / _medians(each)[0] for arm, each in taken.items()}
             for arm, each in taken.items():
                 seconds, _, over = _medians(each)
                 ratios = f"1 / {seconds / ours:.2f} | 1 / {seconds / (ours + start):.2f}"
                 print(f"{arm} | {count / seconds:.1f} | {ratios} | {over:.0f}")
             print(f"\nseewhy run takes {start:.1f} s before its first unit")
+    if asked.chart is not None:
+        _chart(rates, asked.chart)
 
 
 if __name__ == "__main__":

@@ -113,10 +113,15 @@ the score that is explained, p a probability. A metric is called with maps and f
 maps:
 
 ```python
+import torch
+
 from seewhy import metrics
 
+
 def predict(x: torch.Tensor) -> torch.Tensor:
-    return module(x)[:, 1]
+    scores: torch.Tensor = module(x)
+    return scores[:, 1]
+
 
 drawn = torch.rand(2, 32, 32)  # a map of each image of the batch
 metrics.srg(predict, batch, drawn)  # a number each
