@@ -25,7 +25,6 @@ from seewhy.core.targets import Target
 from seewhy.errors import UsageError
 from seewhy.explanation import Cost
 from seewhy.metrics import Measure, Metric
-from seewhy.metrics._metric import reasons
 from seewhy.models import Model
 
 __all__ = ["measured"]
@@ -77,10 +76,9 @@ def measured(
                         outcome = engine.run(jobs)
                     spent = spent.united(outcome.spent)
                     attempt.done.append(outcome.spent)
-                    why = [reasons(maps, constant=metric.card.constant) for metric, _ in asked]
                     told = [
-                        metric.told(answer.attribution, own)
-                        for (metric, _), answer, own in zip(asked, outcome.answers, why, strict=True)
+                        metric.told(answer.attribution, maps)
+                        for (metric, _), answer in zip(asked, outcome.answers, strict=True)
                     ]
                     found |= {i: [column[n] for column in told] for n, i in enumerate(some)}
     return [found[i] for i in range(len(items))], Cost(spent.forwards, spent.backwards, spent.checks, spent.seconds)
@@ -89,5 +87,5 @@ def measured(
 def _supplies(metric: Metric, supplier: Supplier, maps: Tensor) -> dict[str, Any]:
     given: dict[str, Any] = {"values": maps.nan_to_num(0.0, 0.0, 0.0)}
     if "fill" in metric.requires:
-        given["fill"] = supplier._fill(metric.method)
+        given["fill"] = supplier.fill(metric.method)
     return given

@@ -6,14 +6,15 @@ import itertools
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import Any
 
 import typer
 
 from seewhy._version import __version__
 from seewhy.cli import commands
-from seewhy.cli.console import complain
+from seewhy.cli.console import KEPT, complain
 from seewhy.cli.option_words import in_options
 from seewhy.cli.photo_run import INTERRUPTED
 from seewhy.errors import SeewhyError
@@ -54,26 +55,41 @@ def _root(
     """
 
 
-app.command("demo")(commands.demo)
-app.command("run")(commands.run)
-app.command("explain")(commands.explain)
-app.command("compare")(commands.compare)
-app.command("features")(commands.features)
-app.command("filters")(commands.filters)
-app.command("factors")(commands.factors)
-app.command("components")(commands.components)
-app.command("attention")(commands.attention)
-app.command("maximise")(commands.maximise)
-app.command("attack")(commands.attack)
-app.command("segment")(commands.segment)
-app.command("evaluate-model")(commands.evaluate_model)
-app.command("boundary")(commands.boundary)
-app.command("doctor")(commands.doctor)
-app.command("bench")(commands.bench)
-app.command("layers")(commands.layers)
-app.command("labels")(commands.labels)
-app.command("methods")(commands.methods)
-app.command("metrics")(commands.metrics)
+def _heard(command: Callable[..., int]) -> Callable[..., int]:
+    """``command``, which says in a line that it was interrupted, with what it has to say of that: whoever calls it
+    makes an exit code of an interruption, and loses its words."""
+
+    @wraps(command)
+    def heard(**typed: Any) -> int:
+        try:
+            return command(**typed)
+        except KeyboardInterrupt as error:
+            complain(f"interrupted; {error}" if str(error) else KEPT)
+            return INTERRUPTED
+
+    return heard
+
+
+app.command("demo")(_heard(commands.demo))
+app.command("run")(_heard(commands.run))
+app.command("explain")(_heard(commands.explain))
+app.command("compare")(_heard(commands.compare))
+app.command("features")(_heard(commands.features))
+app.command("filters")(_heard(commands.filters))
+app.command("factors")(_heard(commands.factors))
+app.command("components")(_heard(commands.components))
+app.command("attention")(_heard(commands.attention))
+app.command("maximise")(_heard(commands.maximise))
+app.command("attack")(_heard(commands.attack))
+app.command("segment")(_heard(commands.segment))
+app.command("evaluate-model")(_heard(commands.evaluate_model))
+app.command("boundary")(_heard(commands.boundary))
+app.command("doctor")(_heard(commands.doctor))
+app.command("bench")(_heard(commands.bench))
+app.command("layers")(_heard(commands.layers))
+app.command("labels")(_heard(commands.labels))
+app.command("methods")(_heard(commands.methods))
+app.command("metrics")(_heard(commands.metrics))
 
 
 def run(argv: Sequence[str] | None = None) -> int:
@@ -87,14 +103,13 @@ def run(argv: Sequence[str] | None = None) -> int:
     except SeewhyError as error:
         complain(_as_typed(in_options(str(error), _own_options(argv)), sys.argv[1:] if argv is None else argv))
         return error.exit_code
-    except (KeyboardInterrupt, typer.Abort):  # Abort is what older typers make of an interrupt
-        code = INTERRUPTED
+    except (KeyboardInterrupt, typer.Abort):  # before a command has begun, or after it
+        complain(KEPT)
+        return INTERRUPTED
     except SystemExit as stop:  # the reader of stdout went away
         return stop.code if isinstance(stop.code, int) else 1
     except Exception as error:
         return _unforeseen(error)
-    if code == INTERRUPTED:
-        complain("interrupted; files finished so far are kept")
     return code if isinstance(code, int) else 0
 
 

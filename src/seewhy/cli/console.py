@@ -23,10 +23,14 @@ from rich.progress import (
 )
 from rich.text import Text
 
-__all__ = ["EVERY", "Bars", "bars", "complain", "duration", "quiet_warnings"]
+__all__ = ["EVERY", "KEPT", "Bars", "bars", "complain", "duration", "quiet_warnings"]
 
 #: seconds between two lines of progress where there is no terminal
 EVERY = 10.0
+
+
+#: what is said of a command that was interrupted
+KEPT = "interrupted; files finished so far are kept"
 
 
 def complain(message: str) -> None:

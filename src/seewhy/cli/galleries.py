@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seewhy.cli.bundles import ModelOptions, OutputOptions
-from seewhy.cli.console import Bars, bars, complain, quiet_warnings
+from seewhy.cli.console import KEPT, Bars, bars, complain, quiet_warnings
 from seewhy.cli.option_words import in_options
 from seewhy.cli.photo_run import INTERRUPTED
 from seewhy.cli.show import as_json, cost_dict
@@ -112,6 +112,8 @@ def showing(source: ModelOptions, output: OutputOptions, formats: Sequence[str] 
             if output.json:
                 name = show.model.spec or show.model.name
                 as_json({"model": name, "galleries": show.made, "failed": show.failed})
+    if show.stopped:
+        complain(KEPT)
 
 
 def number(name: str, help: str, **more: Any) -> Any:

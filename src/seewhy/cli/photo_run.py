@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import typer
 
 from seewhy.cli.bundles import ModelOptions, OutputOptions, PhotoOptions
-from seewhy.cli.console import Bars, bars, complain, quiet_warnings
+from seewhy.cli.console import KEPT, Bars, bars, complain, quiet_warnings
 from seewhy.cli.option_words import in_options
 from seewhy.cli.show import as_json, cost_dict
 from seewhy.errors import ImageError, UsageError
@@ -163,6 +163,7 @@ class _Run:
                 self._record.end(lot)
         self._tell()
         if stopped:
+            complain(f"{KEPT}: the same command goes on" if self._several else KEPT)
             return INTERRUPTED
         if self._failed:
             if self._images:

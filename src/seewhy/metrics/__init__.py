@@ -33,6 +33,7 @@ from seewhy.metrics.relevance_rank import relevance_rank
 from seewhy.metrics.road import road
 from seewhy.metrics.selectivity import selectivity
 from seewhy.metrics.srg import srg
+from seewhy.metrics.stability import stability
 
 __all__ = [
     "NEIGHBOURS", "NO_ANSWER", "Answer", "ClassScore", "Classification", "Measure", "Metric", "MetricCard", "Plane",
@@ -40,5 +41,5 @@ __all__ = [
     "deletion", "efficient_randomisation", "energy_pointing", "entropy", "faithfulness_correlation", "gini",
     "grid_pointing", "infidelity", "insertion", "iou", "max_sensitivity", "metric", "metrics", "pixel_flipping",
     "pointing", "principal_plane", "random_logit", "randomisation", "relevance_mass", "relevance_rank", "road",
-    "selectivity", "srg", "umap", "umap_class", "voted",
+    "selectivity", "srg", "stability", "umap", "umap_class", "voted",
 ]  # fmt: skip

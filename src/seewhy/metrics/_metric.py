@@ -166,16 +166,16 @@ class Metric:
 
     def judged(self, supplies: Mapping[str, Any], parameters: Mapping[str, Any]) -> list[Measure]:
         """What the formula finds with ``supplies``, tensors and functions by their names in `GIVEN`."""
-        why = reasons(supplies["values"], constant=self.card.constant) if "values" in supplies else None
         found = self.formula(
             *(_of(supplies, name) for name in self.requires), **{**self.parameters, **parameters}
         )  # fmt: skip
         if isinstance(found, Generator):
             found = _answered(found, supplies)
-        return self.told(found, why)
+        return self.told(found, supplies.get("values"))
 
-    def told(self, found: Tensor | Attribution, why: Sequence[str] | None = None) -> list[Measure]:
-        """``found`` [B] as measures, without a number where there is a reason ``why`` not."""
+    def told(self, found: Tensor | Attribution, maps: Tensor | None = None) -> list[Measure]:
+        """``found`` [B] as measures; those of ``maps`` [B, *size] that have no number say why."""
+        why = None if maps is None else _reasons(maps, constant=self.card.constant)
         judged = found if isinstance(found, Attribution) else Attribution(found)
         numbers = judged.values.detach().double().tolist()
         arrays = {name: rows.detach().double().cpu().numpy() for name, rows in judged.arrays.items()}
@@ -233,7 +233,7 @@ def metric(card: MetricCard) -> Callable[[Callable[..., Any]], Metric]:
     return register
 
 
-def reasons(values: Tensor, *, constant: bool = False) -> list[str]:
+def _reasons(values: Tensor, *, constant: bool = False) -> list[str]:
     """For each map [B, *size] why it has no number, '' where it has one."""
     found = []
     for one in values.flatten(1):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import operator
 from dataclasses import dataclass
+from inspect import getattr_static
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -62,8 +64,9 @@ def _plain(module: nn.Module) -> str:
     for name, child in module.named_modules(remove_duplicate=False):
         kind = type(child)
         own = {key: value for key, value in vars(child).items() if key not in _HELD}
-        forward = getattr(kind.forward, "__code__", None)
-        code = "" if forward is None or kind.__module__.partition(".")[0] in _KNOWN else does(forward)
+        forward = getattr_static(kind, "forward", None)  # TorchScript's is no function
+        told = isinstance(forward, FunctionType) and kind.__module__.partition(".")[0] not in _KNOWN
+        code = does(forward.__code__) if told else ""
         lines.append(f"{name}|{kind.__module__}.{kind.__qualname__}|{child.extra_repr()}|{_told(own)}|{code}\n")
     return "".join(lines)
 
@@ -77,8 +80,8 @@ def _told(value: Any, depth: int = 0) -> str:
         return f"[{', '.join(parts if isinstance(value, tuple | list) else sorted(parts))}]"
     if isinstance(value, type) or callable(value):
         own = value if hasattr(value, "__qualname__") else type(value)
-        code = getattr(value, "__code__", None)
-        return f"{own.__module__}.{own.__qualname__}{'' if code is None else does(code)}"
+        code = does(value.__code__) if isinstance(value, FunctionType) else ""
+        return f"{getattr(own, '__module__', '')}.{own.__qualname__}{code}"
     return type(value).__qualname__
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +122,27 @@ def test_evaluate_model(say: Any, truths: Path) -> None:
     (truths / "cow" / "x.png").write_bytes(b"")
     assert say("evaluate-model", "set").code == 2
     assert "'cow'" in say("evaluate-model", "set").complaint
+
+
+def test_an_evaluation_that_was_interrupted_says_how_to_go_on(
+    say: Any, truths: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import seewhy.api.evaluating as evaluating
+
+    predict = evaluating.predict_items
+
+    def interrupted(*given: Any, **named: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGINT)
+        return predict(*given, **named)
+
+    whole = say("evaluate-model", "set", "--json", "--out", "whole").document
+    with monkeypatch.context() as patched:
+        patched.setattr(evaluating, "predict_items", interrupted)
+        said = say("evaluate-model", "set")
+    assert said.code == 130
+    assert said.err.endswith("interrupted; 3 of 3 photos are done and kept: the same command goes on\n")
+    again = say("evaluate-model", "set", "--json").document
+    assert {**again, "files": []} == {**whole, "files": []}
 
 
 def test_boundary(say: Any, truths: Path) -> None:

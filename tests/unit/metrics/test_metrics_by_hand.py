@@ -345,3 +345,23 @@ def test_grid_pointing_is_the_share_in_the_cell() -> None:
     positive = maps.clamp(min=0)
     right = positive[:, :3, :3].sum((1, 2)) / positive.sum((1, 2))
     np.testing.assert_allclose(m.grid_pointing(maps, cell), right)
+
+
+def test_stability_of_what_is_known() -> None:
+    """A map of the pixels moves with them; one of places does not; one of noise is another each time."""
+    x = torch.rand(2, 3, 24, 20, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    levels = ((0.0,) * 3, (1.0,) * 3)
+    (own, _) = m.stability.measures(lambda x: x.sum(1), x, levels=levels)
+    assert float(own.arrays["shift"]) == pytest.approx(1)
+    assert 0.9 < float(own.arrays["noise"]) < 1
+    assert float(own.arrays["jpeg"]) > 0.5
+    places = torch.arange(480.0).reshape(24, 20)
+    (still, _) = m.stability.measures(lambda x: places.expand(len(x), -1, -1), x)
+    assert float(still.arrays["noise"]) == pytest.approx(1)
+    assert sorted(still.arrays) == ["noise", "shift"]
+    draw = torch.Generator().manual_seed(0)
+    assert np.abs(m.stability(lambda x: torch.rand(x[:, 0].shape, generator=draw), x)).max() < 0.2
+    with pytest.raises(UsageError, match="explain gave"):
+        m.stability(lambda x: x[:, 0, :3], x)
+    with pytest.raises(UsageError, match="levels= are of pictures"):
+        m.stability(lambda x: x.sum(1), x[:, :2], levels=levels)

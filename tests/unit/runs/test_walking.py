@@ -85,6 +85,20 @@ def test_a_walk_ends_between_two_groups() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_a_second_interruption_ends_a_walk_at_once() -> None:
+    source, done = _Numbers(), list[int]()
+
+    def do(name: int, opened: list[Any], waited: float) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        done.append(name)
+
+    with pytest.raises(KeyboardInterrupt):
+        walk(_groups(source), source, lambda entry, raw: int(raw), do, Stop(), threads=2, ahead=2)
+    assert done == []
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 def test_a_record_survives_a_line_that_was_cut_short(tmp_path: Path) -> None:
     first = Record(tmp_path, "q")
     first.begin("lot")
@@ -300,7 +314,7 @@ def test_any_source_that_says_classes_is_evaluated(model: seewhy.Model, photos: 
 
 def test_what_gives_no_classes_is_refused(model: seewhy.Model, photos: Path) -> None:
     (photos / "list.csv").write_text("path\nred/00.png\n")
-    with pytest.raises(UsageError, match=r"1 of 1 photos in .* have no class"):
+    with pytest.raises(UsageError, match=r"1 of 1 photos in .* have no class: columns= .--column. names the column"):
         seewhy.evaluate_model(model, photos / "list.csv")
     with pytest.raises(UsageError, match=r"columns=.* is for"):
         seewhy.evaluate_model(model, photos, columns={"label": "kind"})

@@ -45,6 +45,10 @@ class Supplier:
         supplied = [name for name in method.requires if ARGUMENTS[name].supplied]
         return {name: getattr(self, f"_{name}")(method) for name in supplied}
 
+    def fill(self, method: Method) -> Fill:
+        """What takes the place of what ``method`` hides."""
+        return self._fill(method)
+
     def _baseline(self, method: Method) -> Tensor:
         return self._reference("baseline", self.request.baseline, "black")
 

@@ -108,7 +108,8 @@ class Known:
         groups = ((None, some) for some in iter(lambda: list(islice(rows, at_once)), []))
         walk(groups, self.source, opened, do, stop, threads=_READERS, ahead=at_once, digests=False)
         if stop:
-            raise KeyboardInterrupt(f"{len(found)} of {self.count} photos are done")
+            on = "" if record is None else " and kept: the same command goes on"
+            raise KeyboardInterrupt(f"{len(found)} of {self.count} photos are done{on}")
         if record is not None:
             record.end(self.source.spec)
         self.failed = [failed[row] for row in sorted(failed)]
@@ -205,10 +206,12 @@ def known_truths(
         count += 1
         with_one += classes[entry.labels] is not None
     if with_one not in (count,) if needed else with_one not in (0, count):
-        raise UsageError(
-            f"{count - with_one} of {count} photos in {str(images)!r} have no class: sort them into a sub-folder for "
-            "each class, or write labels.csv with a line file,label for each"
-        )
+        how = (
+            "sort them into a sub-folder for each class, or write labels.csv with a line file,label for each"
+            if source.kind in ("folder", "picture") else "columns= (--column) names the column that holds classes"
+            if source.kind not in ("coco", "film") else "give a folder of each class, or a table file,label"
+        )  # fmt: skip
+        raise UsageError(f"{count - with_one} of {count} photos in {str(images)!r} have no class: {how}")
     return Known(model, source, lambda entry: classes[entry.labels], count, with_one, progress)
 
 
