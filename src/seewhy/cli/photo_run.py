@@ -141,11 +141,12 @@ class _Run:
         from seewhy.api.given.photos import each_photo
 
         goes_on = self._record.unfinished(lot) and not self._output.force
+        since = "" if skip else lot  # who skips what exists takes all of it
         skip = skip or goes_on
         self._several = len(found) > 1 or skip
         self._pages_before = self._record.files(_SHEET) if self._several else []
         self._folder.replacing(self._pages_before)
-        kept = {source.name: entry for source in found if skip and (entry := self._whole(source)) is not None}
+        kept = {source.name: entry for source in found if skip and (entry := self._whole(source, since)) is not None}
         if goes_on and kept and not self._output.quiet:
             complain(f"{len(kept)} of {len(found)} photos were done when an earlier run ended; --force has all anew")
         ask = self._asking.ask(self._model, self._bar)
@@ -223,9 +224,10 @@ class _Run:
             self._record.keep(source.stamp, document | {_DRAWN: picture is not None}, names)
         return False
 
-    def _whole(self, source: Source) -> dict[str, Any] | None:
-        """What an earlier run of the same question made of a photo, if all of it is there still."""
-        whole = self._record.whole(source.stamp)
+    def _whole(self, source: Source, lot: str) -> dict[str, Any] | None:
+        """What an earlier run of the same question made of a photo, if all of it is there still; of a ``lot`` under way
+        if it was made since that was begun."""
+        whole = self._record.whole(source.stamp, lot)
         lost = whole is not None and whole.get(_DRAWN) and not self._record.small(source.stamp).is_file()
         return None if lost else whole
 

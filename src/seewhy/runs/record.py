@@ -29,12 +29,12 @@ def question_of(asked: Mapping[str, Any]) -> str:
 class Record:
     """What is known in ``folder`` of one ``question``: by the stamp of a photo, its entry as it was kept, with the
     files that came of it, which are there still; and of which lots of photos somebody began to ask, and did not come to
-    the end."""
+    the end, with those that were kept since."""
 
     folder: Path
     question: str
-    _under_way: set[str] = field(default_factory=set)
     _known: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _under_way: dict[str, set[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         path = self.folder / HIDDEN / FILE
@@ -50,9 +50,16 @@ class Record:
             if question != self.question:
                 continue
             if lot is None:
-                self._known[stamp] = entry
+                self._note(stamp, entry)
+            elif entry.get("under way"):
+                self._under_way.setdefault(str(lot), set())
             else:
-                (self._under_way.add if entry.get("under way") else self._under_way.discard)(str(lot))
+                self._under_way.pop(str(lot), None)
+
+    def _note(self, stamp: str, entry: dict[str, Any]) -> None:
+        self._known[stamp] = entry
+        for since in self._under_way.values():
+            since.add(stamp)
 
     def unfinished(self, lot: str) -> bool:
         """Whether whoever asked of that lot of photos last did not come to the end."""
@@ -60,10 +67,12 @@ class Record:
 
     def begin(self, lot: str) -> None:
         """Note that somebody begins to ask of a lot of photos, by any name, and will `end`."""
+        self._under_way.setdefault(lot, set())
         self._add({"question": self.question, "lot": lot, "under way": True})
 
     def end(self, lot: str) -> None:
         """Note that all of the lot was asked of."""
+        self._under_way.pop(lot, None)
         self._add({"question": self.question, "lot": lot, "under way": False})
 
     def files(self, stamp: Sequence[Any]) -> list[str]:
@@ -73,8 +82,11 @@ class Record:
         named = kept.items() if isinstance(kept, dict) else ()
         return [name for name, written in named if Path(name).name == name and self._written(name) == written]
 
-    def whole(self, stamp: Sequence[Any]) -> dict[str, Any] | None:
-        """What was told of a photo, if all of its files are there still, whatever somebody has made of them."""
+    def whole(self, stamp: Sequence[Any], lot: str = "") -> dict[str, Any] | None:
+        """What was told of a photo, if all of its files are there still, whatever somebody has made of them; of one of
+        a ``lot`` under way, if that was since it was begun."""
+        if lot and _key(stamp) not in self._under_way.get(lot, ()):
+            return None
         entry = self._known.get(_key(stamp), {})
         kept, document = entry.get("files"), entry.get("document")
         if not isinstance(kept, dict) or not isinstance(document, dict) or not document:
@@ -89,7 +101,7 @@ class Record:
         """Note that the photo's files, by their names in the folder, have been written now."""
         written = {name: self._written(name) for name in files}
         entry = {"stamp": list(stamp), "question": self.question, "files": written, "document": dict(document)}
-        self._known[_key(stamp)] = entry
+        self._note(_key(stamp), entry)
         self._add(entry)
 
     def _add(self, entry: Mapping[str, Any]) -> None:

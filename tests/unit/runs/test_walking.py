@@ -113,7 +113,13 @@ def test_a_record_survives_a_line_that_was_cut_short(tmp_path: Path) -> None:
     assert (third.whole(["a", 1, 2]), third.whole(["c", 1, 2])) == ({"said": 1}, {"said": 3})
     assert third.whole(["b", 1, 2]) is None
     third.end("lot")
-    assert not Record(tmp_path, "q").unfinished("lot")
+    again = Record(tmp_path, "q")
+    assert not again.unfinished("lot")
+    again.begin("lot")
+    assert (again.whole(["a", 1, 2]), again.whole(["a", 1, 2], "lot")) == ({"said": 1}, None)
+    again.keep(["a", 1, 2], {"said": 4}, ())
+    assert again.whole(["a", 1, 2], "lot") == Record(tmp_path, "q").whole(["a", 1, 2], "lot") == {"said": 4}
+    again.end("lot")
     assert Record(tmp_path, "another").whole(["a", 1, 2]) is None
 
 
@@ -205,6 +211,12 @@ def test_what_was_ended_goes_on_where_it_was(
     ends.groups = 0
     assert ask(keep=keep) == whole
     assert ends.groups == 6, "what has come to its end is made anew"
+    ends.groups, ends._ended = 0, False
+    with pytest.raises(KeyboardInterrupt if how == "interrupted" else MemoryError):
+        ask(keep=keep)
+    ends.groups = 0
+    assert ask(keep=keep) == whole
+    assert ends.groups == -(-(21 - kept) // 4), "what an earlier call came to is no part of the one that was ended"
 
 
 def test_a_photo_that_changed_is_looked_at_again(

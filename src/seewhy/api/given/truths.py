@@ -81,7 +81,7 @@ class Known:
 
         def opened(entry: Entry, raw: Any) -> _Read:
             stamp = None if record is None else _stamp(entry, raw, self.truth_of(entry))
-            known = (None if before is None or stamp is None else before.whole(stamp)) or {}
+            known = (None if before is None or stamp is None else before.whole(stamp, self.source.spec)) or {}
             if not known.keys() >= {"name", "truth", "found"}:  # somebody's own line
                 return _Read(stamp, self._open(entry, raw), {})
             return _Read(stamp, None, known)
