@@ -135,24 +135,26 @@ class Metric:
 
     def __call__(self, *given: Any, fill: Any = None, **parameters: Any) -> Any:
         """The number of one map, a float; of several, an array [B]. NaN where a map has none."""
-        found = self.measures(*given, fill=fill, **parameters)
-        if len(found) == 1 and _read(self._named(given), self._called)[1]:
-            return float(found[0])
-        return np.array([float(each) for each in found])
+        found, alone = self._measured(given, fill, parameters)
+        return float(found[0]) if alone else np.array([float(each) for each in found])
 
     def measures(self, *given: Any, fill: Any = None, **parameters: Any) -> list[Measure]:
         """The same, each with what it was made of, and with the reason where there is no number.
 
         Raises `UsageError` for arguments and parameters that it does not take.
         """
+        return self._measured(given, fill, parameters)[0]
+
+    def _measured(self, given: Sequence[Any], fill: Any, parameters: Mapping[str, Any]) -> tuple[list[Measure], bool]:
+        """The measures, and whether one map was given, and no batch of one."""
         by_name = self._named(given)
         self._check(parameters)
-        supplies, _ = _read(by_name, self._called)
+        supplies, alone = _read(by_name, self._called)
         if "fill" in self.requires:
             supplies["fill"] = _fill(supplies["input"], self.card.fill if fill is None else fill)
         elif fill is not None:
             raise UsageError(f"{self._called} hides nothing: leave fill= out")
-        return self.judged(supplies, parameters)
+        return self.judged(supplies, parameters), alone
 
     def _named(self, given: Sequence[Any]) -> dict[str, Any]:
         """What it was called with, by name."""

@@ -70,7 +70,7 @@ def faithfulness_correlation(
     scores = yield Stream(source, (Score(),), Collect(len(input), n))
     falls = (score[:, None].to(scores) - scores).double().cpu()
     sums = torch.empty_like(falls)
-    for b in range(len(input)):
+    for b, own in enumerate(values.double().cpu()):
         for i in range(n):
-            sums[b, i] = values[b].double().cpu()[chosen(torch.tensor([b]), torch.tensor([i]))[0]].sum()
+            sums[b, i] = own[chosen(torch.tensor([b]), torch.tensor([i]))[0]].sum()
     return Attribution(pearson(sums, falls), arrays={"sums": sums, "falls": falls})

@@ -65,10 +65,9 @@ def infidelity(
     scores = yield Stream(source, (Score(),), Collect(len(input), n))
     falls = (score[:, None].to(scores) - scores).double()
     told = torch.empty_like(falls)
-    for b in range(len(input)):  # drawn again, not kept: they are as large as the images
-        for i in range(n):
-            d = change(torch.tensor([b]), torch.tensor([i]))[0]
-            told[b, i] = (d.double() * values[b].to(d).double()).sum()
+    for b, own in enumerate(values.to(input).double()):
+        for i in range(n):  # drawn again, not kept: they are as large as the images
+            told[b, i] = (change(torch.tensor([b]), torch.tensor([i]))[0].double() * own).sum()
     missed = (told - falls).square().mean(1)
     scale = (told * falls).sum(1) / told.square().sum(1).clamp(min=1e-300)
     best = (scale[:, None] * told - falls).square().mean(1)
