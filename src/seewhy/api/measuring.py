@@ -3,7 +3,7 @@ map."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 from seewhy.api.asked.request import Request
 from seewhy.api.asked.supplies import Supplier
 from seewhy.api.given.images import Item
+from seewhy.core.asks import Attribution
 from seewhy.core.forward.costs import Spent
 from seewhy.core.forward.session import Session
 from seewhy.core.forward.settings import Settings
@@ -26,8 +27,9 @@ from seewhy.errors import UsageError
 from seewhy.explanation import Cost
 from seewhy.metrics import Measure, Metric
 from seewhy.models import Model
+from seewhy.registry import Method
 
-__all__ = ["measured"]
+__all__ = ["Answered", "answered", "measured"]
 
 
 def measured(
@@ -46,46 +48,74 @@ def measured(
     An image may come several times, with several maps. All inputs have one shape. Raises `UsageError` for a map of
     another size than its image.
     """
-    settings = settings or Settings()
     for item, one in zip(items, values, strict=True):
         if one.shape != item.tensor.shape[1:]:
             raise UsageError(
                 f"a map of {tuple(one.shape)} and an image of {tuple(item.tensor.shape[1:])}: give maps of the image's "
                 "size (Explanation.map)"
             )
-    network, found, spent = model.network(), dict[int, list[Measure]](), Spent()
-    outlines = [Outline(metric.method, INPUT) for metric, _ in asked]
+
+    def supplies(method: Method, supplier: Supplier, some: Sequence[int]) -> Mapping[str, Any]:
+        given: dict[str, Any] = {"values": _stacked(values, some).nan_to_num(0.0, 0.0, 0.0)}
+        return given | ({"fill": supplier.fill(method)} if "fill" in by_name[method.name].requires else {})
+
+    by_name = {metric.name: metric for metric, _ in asked}
+    jobs = [(metric.method, {**metric.parameters, **given}) for metric, given in asked]
+    columns, cost = answered(model, items, targets, jobs, supplies, fill=fill, settings=settings)
+    told: list[list[Measure]] = [[] for _ in items]
+    for (metric, _), column in zip(asked, columns, strict=True):
+        for some, attribution in column:
+            for i, measure in zip(some, metric.told(attribution, _stacked(values, some)), strict=True):
+                told[i].append(measure)
+    return told, cost
+
+
+Supplies = Callable[[Method, Supplier, Sequence[int]], Mapping[str, Any]]
+#: what a formula gave of some images, by their numbers
+Answered = list[tuple[Sequence[int], Attribution]]
+
+
+def answered(
+    model: Model,
+    items: Sequence[Item],
+    targets: Sequence[Target],
+    jobs: Sequence[tuple[Method, Mapping[str, Any]]],
+    supplies: Supplies,
+    *,
+    fill: Any = None,
+    settings: Settings | None = None,
+) -> tuple[list[Answered], Cost]:
+    """What each formula of ``jobs``, with its parameters, gives of ``items``, each for its own target: by formula, then
+    as many images at a time as fit into memory; and what that took. All inputs have one shape."""
+    settings = settings or Settings()
+    network, spent = model.network(), Spent()
+    outlines = [Outline(method, INPUT) for method, _ in jobs]
+    found: list[Answered] = [[] for _ in jobs]
     for attempt in attempts(network, settings):
-        found.clear()
+        for column in found:
+            column.clear()
         with attempt, network.borrowed() as call:
             for chunk in chunks(len(items), attempt.settings.budget(first=32), recorded=False):
                 some = range(len(items))[chunk.start : chunk.stop]
                 with chunk:
                     x = network.like(torch.stack([items[i].tensor for i in some]))
-                    maps = torch.stack([values[i] for i in some]).double()
-                    request = Request(fill=fill)
-                    supplier = Supplier(model, x, [items[i] for i in some], request)
+                    supplier = Supplier(model, x, [items[i] for i in some], Request(fill=fill))
                     wanted = tuple(targets[i] for i in some)
                     session = Session(network, call, x, attempt.settings, reader=read_layer)
                     with Engine(session, attempt.lost) as engine:
                         engine.open(outlines)
-                        jobs = [
-                            Job(outline, wanted, {**metric.parameters, **given}, _supplies(metric, supplier, maps))
-                            for outline, (metric, given) in zip(outlines, asked, strict=True)
-                        ]
-                        outcome = engine.run(jobs)
+                        outcome = engine.run(
+                            [
+                                Job(outline, wanted, given, supplies(outline.method, supplier, some))
+                                for outline, (_, given) in zip(outlines, jobs, strict=True)
+                            ]
+                        )
                     spent = spent.united(outcome.spent)
                     attempt.done.append(outcome.spent)
-                    told = [
-                        metric.told(answer.attribution, maps)
-                        for (metric, _), answer in zip(asked, outcome.answers, strict=True)
-                    ]
-                    found |= {i: [column[n] for column in told] for n, i in enumerate(some)}
-    return [found[i] for i in range(len(items))], Cost(spent.forwards, spent.backwards, spent.checks, spent.seconds)
+                    for column, answer in zip(found, outcome.answers, strict=True):
+                        column.append((some, answer.attribution))
+    return found, Cost(spent.forwards, spent.backwards, spent.checks, spent.seconds)
 
 
-def _supplies(metric: Metric, supplier: Supplier, maps: Tensor) -> dict[str, Any]:
-    given: dict[str, Any] = {"values": maps.nan_to_num(0.0, 0.0, 0.0)}
-    if "fill" in metric.requires:
-        given["fill"] = supplier.fill(metric.method)
-    return given
+def _stacked(values: Sequence[Tensor], some: Sequence[int]) -> Tensor:
+    return torch.stack([values[i] for i in some]).double()

@@ -1,0 +1,161 @@
+"""What hiding parts of an image does to the score: takes images, each with several maps, asks for the scores while
+places go in each map's order, while one cell after another is hidden, and while random halves are; gives numbers that
+maps can be held against. Judges none."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Hashable
+from itertools import pairwise
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from seewhy.core.asks import Attribution, Input, Score, Stream, Supplied
+from seewhy.core.perturb.fills import Fill, blurred, mean_colour
+from seewhy.core.perturb.folds import Collect
+from seewhy.core.perturb.noise import fingerprint, uniform
+from seewhy.core.perturb.sources import ChangedInput
+from seewhy.metrics._curves import ranks
+from seewhy.registry import Card, Method, Need
+
+__all__ = ["CELLS", "EFFECTS", "FILLS", "in_cells"]
+
+#: cells that a picture is divided into, in all
+CELLS = 64
+#: what hides things; a map must do well in spite of either
+FILLS = (blurred, mean_colour)
+#: cells of noise along an axis, of which a random half is made
+_COARSE = 6
+
+
+def in_cells(maps: Tensor, cells: int = CELLS) -> Tensor:
+    """The means of maps [n, *size] over about ``cells`` cells, as many along each axis, [n, *grid]: (8, 8) of a
+    picture. Cells are as even as the size lets them be.
+
+    >>> in_cells(torch.arange(16.0).reshape(1, 4, 4), 4)
+    tensor([[[ 2.5000,  4.5000],
+             [10.5000, 12.5000]]])
+    """
+    for axis, edges in enumerate(_edges(tuple(maps.shape[1:]), cells), start=1):
+        parts = [maps.narrow(axis, a, b - a).mean(axis) for a, b in pairwise(edges)]
+        maps = torch.stack(parts, axis)
+    return maps
+
+
+def _edges(size: tuple[int, ...], cells: int) -> list[list[int]]:
+    """Where cells begin and end along each axis."""
+    each = round(cells ** (1 / len(size)))
+    counts = [max(1, min(each, length)) for length in size]
+    return [[round(length * k / n) for k in range(n + 1)] for length, n in zip(size, counts, strict=True)]
+
+
+def _effects(
+    input: Tensor,
+    score: Tensor,
+    values: Tensor,
+    *,
+    shares: tuple[float, ...] = (0.15, 0.5),
+    cells: int = CELLS,
+    halves: int = 96,
+    seed: int = 0,
+) -> Generator[Any, Any, Attribution]:
+    """Of images [B, C, *size] with maps [B, n, *size]: ``gains`` [B, fills, n], how much more of the score is left when
+    such ``shares`` of the area go weakest first than strongest first, on average over the shares; ``cells``
+    [B, fills, *grid], what the score loses with each cell alone; ``halves`` [B, fills, *grid], the covariance of the
+    score with each cell's being visible, in standard deviations of the score, over so many random halves.
+
+    The values are the gains behind the first fill.
+    """
+    size = tuple(input.shape[2:])
+    each = [_along(input, values, shares, seed), _one_by_one(input, cells), _by_halves(input, halves, seed)]
+    found: dict[str, list[Tensor]] = {"gains": [], "cells": [], "halves": []}
+    fills = [Fill(fill(input)) for fill in FILLS]
+    answers = yield tuple(_asked(input, fill, *one) for fill in fills for one in each)
+    seen = in_cells(each[2][1].flatten(0, 1), cells).reshape(len(input), halves, -1).to(score.device)
+    grid = [len(edges) - 1 for edges in _edges(size, cells)]
+    for k in range(len(fills)):
+        along, alone, half = (answer.double() for answer in answers[3 * k : 3 * k + 3])
+        orders = along.reshape(len(input), values.shape[1], 2, len(shares))
+        found["gains"].append((orders[:, :, 1] - orders[:, :, 0]).mean(-1))
+        found["cells"].append((score.double()[:, None] - alone).reshape(len(input), *grid))
+        told = half - half.mean(1, keepdim=True)
+        spread = told.square().mean(1, keepdim=True).sqrt()
+        told = told / torch.where(spread > 0, spread, torch.ones_like(spread))
+        differing = (seen - seen.mean(1, keepdim=True)).double()
+        found["halves"].append(torch.einsum("bm,bmc->bc", told, differing).reshape(len(input), *grid) / halves)
+    arrays = {name: torch.stack(rows, 1) for name, rows in found.items()}
+    return Attribution(arrays["gains"][:, 0], arrays=arrays)
+
+
+Shown = tuple[Hashable, Tensor]
+
+
+def _asked(input: Tensor, fill: Fill, name: Hashable, visible: Tensor) -> Stream:
+    """A stream of the images behind masks ``visible`` [B or 1, n, *size], which ``name`` is all they depend on."""
+    count = visible.shape[1]
+
+    def hidden(samples: Tensor, indices: Tensor) -> Tensor:
+        rows = samples.cpu() if len(visible) > 1 else torch.zeros_like(samples.cpu())
+        shown = visible[rows, indices.cpu()].to(input)
+        return fill(input, samples, shown[:, None])
+
+    source = ChangedInput(count, hidden, (name, fill.key))
+    return Stream(source, (Score(),), Collect(len(input), count))
+
+
+def _along(input: Tensor, values: Tensor, shares: tuple[float, ...], seed: int) -> Shown:
+    """Masks [B, n x 2 x shares, *size]: of each map the strongest, then the weakest places hidden."""
+    flat = values.flatten(0, 1)
+    place = ranks(flat, seed).cpu()
+    count = place[0].numel()
+    gone = [round(share * count) for share in shares]
+    orders = [place, count - 1 - place]
+    masks = torch.stack([order >= left for order in orders for left in gone], 1)
+    name = ("effects along", tuple(fingerprint(flat)), tuple(gone), seed)
+    return name, masks.reshape(len(input), -1, *input.shape[2:])
+
+
+def _one_by_one(input: Tensor, cells: int) -> Shown:
+    """Masks [1, cells, *size]: each cell hidden alone."""
+    size = tuple(input.shape[2:])
+    masks = []
+    edges = _edges(size, cells)
+    for at in torch.cartesian_prod(*(torch.arange(len(axis) - 1) for axis in edges)).reshape(-1, len(size)).tolist():
+        mask = torch.ones(size, dtype=torch.bool)
+        mask[tuple(slice(axis[k], axis[k + 1]) for axis, k in zip(edges, at, strict=True))] = False
+        masks.append(mask)
+    return ("effects of cells", size, cells), torch.stack(masks)[None]
+
+
+def _by_halves(input: Tensor, count: int, seed: int) -> Shown:
+    """Masks [B, count, *size]: a random half visible, of pieces about a sixth of the side."""
+    size = tuple(input.shape[2:])
+    keys = fingerprint(input)
+    masks = []
+    for key in keys:
+        noise = uniform([(key, k) for k in range(count)], (_COARSE,) * len(size), family="halves", seed=seed)
+        mode = {1: "linear", 2: "bilinear", 3: "trilinear"}[len(size)]
+        smooth = F.interpolate(noise[:, None], size, mode=mode, align_corners=False)[:, 0]
+        middle = smooth.flatten(1).median(1).values.reshape(-1, *(1 for _ in size))
+        masks.append(smooth > middle)
+    return ("effects of halves", tuple(keys), count, seed), torch.stack(masks)
+
+
+def _formula(**parameters: Any) -> Generator[Any, Any, Attribution]:
+    given = yield Input(), Score(), Supplied("values")
+    return (yield from _effects(*given, **parameters))
+
+
+#: as an engine runs it
+EFFECTS = Method(
+    Card(
+        name="effects", family="metric", paper="", formula="S(x) - S(x partly hidden)", cost="", call="trust",
+        needs=frozenset({Need.INPUT, Need.SCORE, Need.STREAM}), at="input",
+    ),
+    _formula,
+    {"shares": (0.15, 0.5), "cells": CELLS, "halves": 96, "seed": 0},
+    (),
+    "What hiding parts of an image does to the score.",
+)  # fmt: skip
