@@ -73,6 +73,11 @@ class KerasNetwork(Foreign):
         return f"the Keras model {self.model.name!r}"
 
     @property
+    def held(self) -> Mapping[int, Tensor]:
+        """The inputs that are held, one row for each, by their numbers."""
+        return self._held
+
+    @property
     def parts(self) -> list[int]:
         """The identities of its layers."""
         return [id(layer) for layer in self._layers.values()]

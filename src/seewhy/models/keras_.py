@@ -7,6 +7,7 @@ imported on torch, and if it runs on another one, nothing can be done but to say
 
 from __future__ import annotations
 
+import copy
 import inspect
 import os
 import random
@@ -16,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from seewhy.errors import ModelError, UnknownName, UsageError, reason
+from seewhy.errors import CapabilityError, ModelError, UnknownName, UsageError, reason
 from seewhy.models._keras_file import check_file, check_weights_file
 from seewhy.models._keras_network import KerasNetwork
 from seewhy.models._keras_scale import Scale, measured
@@ -25,7 +26,7 @@ from seewhy.models.labels import imagenet_labels
 from seewhy.models.model import Model
 from seewhy.models.preprocess import Preprocess
 
-__all__ = ["APPLICATIONS", "SCHEME", "cached_file", "in_hand", "is_keras_model", "names"]
+__all__ = ["APPLICATIONS", "SCHEME", "cached_file", "copied", "in_hand", "is_keras_model", "names"]
 
 #: the network of each model in hand, so that what is known of it outlives a call; it goes when the model goes
 _networks: weakref.WeakKeyDictionary[Any, KerasNetwork] = weakref.WeakKeyDictionary()
@@ -94,6 +95,16 @@ def in_hand(model: Any, name: str | None = None, inputs: Mapping[str | int, Any]
     return Model(
         network, name=name or model.name, preprocess=preprocess, weights="in hand", assumed=assumed, held=model
     )
+
+
+def copied(network: KerasNetwork) -> tuple[KerasNetwork, Any]:
+    """A network around a copy of its Keras model, with the same inputs held, and that copy, for whoever takes the
+    network to hold. Raises `CapabilityError` where Keras cannot copy it."""
+    try:
+        model = _fixed(lambda: copy.deepcopy(network.model))
+    except Exception as error:  # Keras raises what its layers raise
+        raise CapabilityError(f"{network.called} cannot be copied: {reason(error)}") from error
+    return KerasNetwork(_keras(), model, dict[str | int, Any](network.held.items())), model
 
 
 def names() -> list[str]:

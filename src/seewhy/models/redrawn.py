@@ -1,0 +1,171 @@
+"""A model that has learnt nothing: takes a Model, gives one of the same build whose weights are in another order; never
+changes the one that it was handed.
+
+What maps of it show is what the network's build and the picture give by themselves: the control against which maps of
+the trained network are held (Adebayo et al. 2018, Sanity Checks for Saliency Maps, arXiv:1810.03292, section 3).
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from seewhy.core.network.borrowed import submodules
+from seewhy.core.network.differentiable_function import DifferentiableFunction
+from seewhy.core.network.foreign import Foreign
+from seewhy.errors import CapabilityError, UsageError, reason
+from seewhy.models import keras_
+from seewhy.models._keras_network import KerasNetwork
+from seewhy.models.model import Model
+
+__all__ = ["redrawn"]
+
+#: types that hold weights as numbers
+_NUMBERS = frozenset((torch.float16, torch.bfloat16, torch.float32, torch.float64))
+
+
+def redrawn(model: Model, seed: int = 0) -> Model:
+    """A model of the same build whose every parameter has its numbers in another order, drawn from ``seed`` and the
+    parameter's name; preprocessing, labels and inputs are the same.
+
+    Each parameter keeps its values, and so its spread: nothing learnt is left but that. What is no parameter stays:
+    running statistics of norms, tables of positions. Parameters that are one stay one. The model that was handed over,
+    and torch's and Python's random state, stay as they are. The same seed gives the same model anywhere.
+
+    Raises `CapabilityError` for a function, which has no weights to be seen; for weights that are computed from others
+    (parametrisations, weight and spectral norm), packed or quantised, or overlap in memory; for a network that cannot
+    be copied; and for one in which no order is another. `UsageError` for a seed that is no whole number.
+
+    Adebayo et al. 2018, arXiv:1810.03292, section 3, draw from an initialiser; a network's own numbers, which any has,
+    keep the spread that each layer has after training.
+
+    >>> import torch, seewhy
+    >>> net = torch.nn.Linear(6, 2)
+    >>> other = redrawn(seewhy.wrap(net)).module
+    >>> torch.equal(other.weight, net.weight), torch.equal(other.weight.sum(), net.weight.sum())
+    (False, True)
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise UsageError(f"seed={seed!r}: a whole number, e.g. seed=0")
+    root = model.network().root
+    if root is None or isinstance(root, DifferentiableFunction):
+        raise CapabilityError(
+            f"{model.name} is a function, whose weights nobody sees: give the module for a redrawn one"
+        )
+    if isinstance(root, KerasNetwork):
+        fresh = _of_keras(model, root)
+    else:
+        _check(model.name, root)
+        fresh = _of_torch(model, root)
+    _shuffle(model.name, _weights(fresh), seed)
+    return fresh
+
+
+def _of_torch(model: Model, root: nn.Module) -> Model:
+    # what runs it elsewhere would still give the trained network's scores, and holds what cannot be copied
+    program = root.program if isinstance(root, Foreign) else None
+    try:
+        made = copy.deepcopy(root, {} if program is None else {id(program): object()})
+    except Exception as error:  # whatever a network's own parts say to being copied
+        raise CapabilityError(f"{model.name} cannot be copied, so not be drawn anew: {reason(error)}") from error
+    if isinstance(made, Foreign):
+        made.program = None
+    _tie(model.name, root, made)
+    return _known(model, made)
+
+
+def _of_keras(model: Model, network: KerasNetwork) -> Model:
+    fresh, held = keras_.copied(network)
+    return replace(_known(model, fresh), held=held)
+
+
+def _known(model: Model, module: nn.Module) -> Model:
+    """What is known of ``model`` of another module; nothing that is remembered of the one is of the other."""
+    inputs = None if model.inputs is None else replace(model.inputs, _shaped={})
+    said = f"those of {model.spec or model.name}, shuffled"
+    return replace(model, module=module, spec="", weights=said, tolerance=None, inputs=inputs)
+
+
+def _check(name: str, root: nn.Module) -> None:
+    """Refuse weights that are made of others, or that are no plain numbers; raises `CapabilityError`."""
+    for part in submodules(root):
+        hooks = [type(hook).__name__ for hook in part._forward_pre_hooks.values()]
+        computed = parametrize.is_parametrized(part) or any(n in ("WeightNorm", "SpectralNorm") for n in hooks)
+        if computed:
+            raise CapabilityError(
+                f"{name}: the weights of a {type(part).__name__} are computed from others (parametrisation, weight or "
+                "spectral norm): take that off first, torch.nn.utils.parametrize.remove_parametrizations"
+            )
+        if hasattr(part, "_packed_params"):
+            raise CapabilityError(f"{name}: the weights of a {type(part).__name__} are packed; give the float network")
+    for each, tensor in root.named_parameters():
+        if isinstance(tensor, nn.parameter.UninitializedParameter):
+            raise CapabilityError(f"{name}: parameter {each!r} has no values yet; run the network once")
+        if tensor.is_meta or tensor.layout != torch.strided or tensor.dtype not in _NUMBERS or not _plain(tensor):
+            kind = type(tensor.data).__name__ if not _plain(tensor) else str(tensor.dtype)
+            raise CapabilityError(
+                f"{name}: parameter {each!r} ({kind}{', on no device' if tensor.is_meta else ''}) is quantised, sparse "
+                "or has no values; give the float network"
+            )
+
+
+def _plain(tensor: Tensor) -> bool:
+    return type(tensor.data) is Tensor
+
+
+def _weights(model: Model) -> Iterator[tuple[str, Tensor]]:
+    """Every parameter once, by name, of a network of torch; of Keras what it calls trainable where all of it is."""
+    network = model.network().module
+    if not isinstance(network, KerasNetwork):
+        yield from network.named_parameters()
+        return
+    network.model.trainable = True  # a copy's: running statistics are what is left out then
+    for variable in network.model.trainable_variables:
+        yield str(variable.path), variable.value
+
+
+def _shuffle(name: str, weights: Iterable[tuple[str, Tensor]], seed: int) -> None:
+    """Put the numbers of each tensor into another order, in place; of several in one place, once."""
+    done: set[tuple[int, int]] = set()
+    changed = False
+    with torch.no_grad():
+        for each, tensor in weights:
+            place = tensor.data_ptr(), tensor.numel()
+            if tensor.numel() == 0 or place in done:
+                continue
+            done.add(place)
+            before = tensor.detach().clone()
+            flat = before.reshape(-1)
+            tensor.copy_(flat[_order(each, seed, flat.numel()).to(flat.device)].reshape(before.shape))
+            changed |= not torch.equal(before, tensor)
+    if not changed:
+        raise CapabilityError(f"{name} has no parameters with different numbers in them: nothing can be drawn anew")
+
+
+def _tie(name: str, root: nn.Module, made: nn.Module) -> None:
+    """Have parameters of the copy lie in one place where those of ``root`` do: copying has parted them. Raises
+    `CapabilityError` for parameters that overlap otherwise."""
+    copies = dict(made.named_parameters())
+    spans: list[tuple[str, Tensor, int, int]] = []
+    for each, tensor in root.named_parameters():
+        first = tensor.data_ptr()
+        steps = sum((length - 1) * step for length, step in zip(tensor.shape, tensor.stride(), strict=True))
+        last = first + (steps + 1) * tensor.element_size()
+        for other, theirs, start, end in spans:
+            if tensor.numel() == 0 or first >= end or last <= start or theirs.device != tensor.device:
+                continue
+            if (first, tensor.shape, tensor.stride()) != (start, theirs.shape, theirs.stride()):
+                raise CapabilityError(f"{name}: parameters {other!r} and {each!r} overlap in memory: give each its own")
+            copies[each].data = copies[other].data
+        spans.append((each, tensor, first, last))
+
+
+def _order(name: str, seed: int, count: int) -> Tensor:
+    key = hashlib.blake2b(f"{seed}|{name}".encode(), digest_size=8).digest()
+    return torch.randperm(count, generator=torch.Generator().manual_seed(int.from_bytes(key, "little") >> 1))
