@@ -9,8 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from seewhy.api.answered.records import predictions
 from seewhy.api.asked.request import Request
 from seewhy.api.asked.supplies import Supplier
+from seewhy.api.asked.targets import Wanted
 from seewhy.api.given.images import Item
 from seewhy.core.asks import Attribution
 from seewhy.core.forward.costs import Spent
@@ -18,13 +20,14 @@ from seewhy.core.forward.session import Session
 from seewhy.core.forward.settings import Settings
 from seewhy.core.layers.choice import read_layer
 from seewhy.core.memory_budget import chunks
+from seewhy.core.network.outputs import Outputs
 from seewhy.core.network.places import INPUT
 from seewhy.core.schedule.attempts import attempts
 from seewhy.core.schedule.engine import Engine
 from seewhy.core.schedule.jobs import Job, Outline
 from seewhy.core.targets import Target
 from seewhy.errors import UsageError
-from seewhy.explanation import Cost
+from seewhy.explanation import Cost, Prediction
 from seewhy.metrics import Measure, Metric
 from seewhy.models import Model
 from seewhy.registry import Method
@@ -61,7 +64,7 @@ def measured(
 
     by_name = {metric.name: metric for metric, _ in asked}
     jobs = [(metric.method, {**metric.parameters, **given}) for metric, given in asked]
-    columns, cost = answered(model, items, targets, jobs, supplies, fill=fill, settings=settings)
+    columns, _, cost = answered(model, items, targets, jobs, supplies, fill=fill, settings=settings)
     told: list[list[Measure]] = [[] for _ in items]
     for (metric, _), column in zip(asked, columns, strict=True):
         for some, attribution in column:
@@ -78,43 +81,56 @@ Answered = list[tuple[Sequence[int], Attribution]]
 def answered(
     model: Model,
     items: Sequence[Item],
-    targets: Sequence[Target],
+    targets: Sequence[Target] | Wanted,
     jobs: Sequence[tuple[Method, Mapping[str, Any]]],
     supplies: Supplies,
     *,
     fill: Any = None,
     settings: Settings | None = None,
-) -> tuple[list[Answered], Cost]:
+) -> tuple[list[Answered], list[Prediction | None], Cost]:
     """What each formula of ``jobs``, with its parameters, gives of ``items``, each for its own target: by formula, then
-    as many images at a time as fit into memory; and what that took. All inputs have one shape."""
+    as many images at a time as fit into memory; what the model says of each image; and what that took. All inputs have
+    one shape."""
     settings = settings or Settings()
     network, spent = model.network(), Spent()
     outlines = [Outline(method, INPUT) for method, _ in jobs]
     found: list[Answered] = [[] for _ in jobs]
+    said: list[Prediction | None] = []
     for attempt in attempts(network, settings):
         for column in found:
             column.clear()
+        said.clear()
         with attempt, network.borrowed() as call:
             for chunk in chunks(len(items), attempt.settings.budget(first=32), recorded=False):
                 some = range(len(items))[chunk.start : chunk.stop]
                 with chunk:
                     x = network.like(torch.stack([items[i].tensor for i in some]))
                     supplier = Supplier(model, x, [items[i] for i in some], Request(fill=fill))
-                    wanted = tuple(targets[i] for i in some)
                     session = Session(network, call, x, attempt.settings, reader=read_layer)
                     with Engine(session, attempt.lost) as engine:
-                        engine.open(outlines)
+                        outputs = engine.open(outlines)
+                        wanted = _targets(targets, outputs, some)
                         outcome = engine.run(
                             [
                                 Job(outline, wanted, given, supplies(outline.method, supplier, some))
                                 for outline, (_, given) in zip(outlines, jobs, strict=True)
                             ]
                         )
+                    said += predictions(model, outcome.outputs)
                     spent = spent.united(outcome.spent)
                     attempt.done.append(outcome.spent)
                     for column, answer in zip(found, outcome.answers, strict=True):
                         column.append((some, answer.attribution))
-    return found, Cost(spent.forwards, spent.backwards, spent.checks, spent.seconds)
+    return found, said, Cost(spent.forwards, spent.backwards, spent.checks, spent.seconds)
+
+
+def _targets(targets: Sequence[Target] | Wanted, outputs: Outputs, some: Sequence[int]) -> tuple[Target, ...]:
+    if not isinstance(targets, Wanted):
+        return tuple(targets[i] for i in some)
+    columns = targets.resolve(outputs, some)
+    if len(columns) != 1:
+        raise UsageError(f"{len(columns)} targets for each image, where one is to be judged: name one with target=")
+    return columns[0]
 
 
 def _stacked(values: Sequence[Tensor], some: Sequence[int]) -> Tensor:

@@ -4,7 +4,7 @@ with their standard errors."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,13 +14,11 @@ from torch import Tensor
 from seewhy.api.asked.noise import Noise
 from seewhy.api.asked.plan import Plan
 from seewhy.api.asked.request import Request
+from seewhy.api.asked.settled import Settled
 from seewhy.api.asked.supplies import spread_in
-from seewhy.api.asked.targets import Wanted
 from seewhy.api.given.images import Item, own_layout
-from seewhy.core.network.outputs import Outputs
 from seewhy.core.perturb.estimators import Means, Variances, rounds
 from seewhy.core.perturb.sources import GaussianNoise
-from seewhy.core.targets import Target
 from seewhy.errors import CapabilityError, UsageError
 from seewhy.explanation import Cost, Explanation, Explanations, Status
 from seewhy.models import Model
@@ -35,7 +33,7 @@ def over_noise(plan: Plan, items: Sequence[Item], noise: Noise, run: Run) -> Exp
     those of the image itself. ``run`` runs a plan without noise."""
     if plan.settings.differentiable:
         raise CapabilityError("differentiable=True: a statistic of many maps has no graph; leave noise= out")
-    settled = _Settled(plan.wanted, [])
+    settled = Settled(plan.wanted, [])
     alone = replace(plan, request=replace(plan.request, noise=None), wanted=settled)
     results: list[Explanation] = []
     cost, interrupted = Cost(), False
@@ -65,7 +63,7 @@ def _about(plan: Plan, item: Item, index: int, count: int) -> Request:
 
 
 def _statistics(
-    plan: Plan, settled: _Settled, item: Item, index: int, clean: Explanations, noise: Noise, run: Run
+    plan: Plan, settled: Settled, item: Item, index: int, clean: Explanations, noise: Noise, run: Run
 ) -> tuple[list[Explanation], Cost, bool]:
     """One image's maps as statistics, what they cost, and whether they were interrupted."""
     folds = [_fold(noise) for _ in clean]
@@ -99,27 +97,6 @@ def _statistics(
     each = replace(cost, seconds=cost.seconds / len(folds))
     pairs = zip(clean, folds, strict=True)
     return [_finished(one, fold, noise, each, not interrupted) for one, fold in pairs], cost, interrupted
-
-
-@dataclass
-class _Settled(Wanted):
-    """Targets that the image itself settled, for copies of it: ``images`` says whose each input of a run is."""
-
-    inner: Wanted
-    images: Sequence[int]
-    rows: dict[int, tuple[Target, ...]] = field(default_factory=dict)
-
-    @property
-    def layers(self) -> tuple[str, ...]:
-        """Layers that the targets themselves read."""
-        return self.inner.layers
-
-    def resolve(self, outputs: Outputs, images: Sequence[int]) -> list[tuple[Target, ...]]:
-        """For the inputs of one batch, in order: the n-th target of every one, for each n."""
-        whose = [self.images[n] for n in images]
-        for image in {image for image in whose if image not in self.rows}:
-            self.rows[image] = tuple(column[0] for column in self.inner.resolve(outputs, [image]))
-        return list(zip(*(self.rows[image] for image in whose), strict=True))
 
 
 def _copies(model: Model, item: Item, noise: Noise, numbers: Sequence[int]) -> list[Item]:

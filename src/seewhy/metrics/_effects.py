@@ -23,15 +23,17 @@ from seewhy.registry import Card, Method, Need
 __all__ = ["CELLS", "EFFECTS", "FILLS", "in_cells"]
 
 #: cells that a picture is divided into, in all
-CELLS = 64
+CELLS = 49
 #: what hides things; a map must do well in spite of either
 FILLS = (blurred, mean_colour)
+#: random halves behind each fill
+HALVES = 40
 #: cells of noise along an axis, of which a random half is made
 _COARSE = 6
 
 
 def in_cells(maps: Tensor, cells: int = CELLS) -> Tensor:
-    """The means of maps [n, *size] over about ``cells`` cells, as many along each axis, [n, *grid]: (8, 8) of a
+    """The means of maps [n, *size] over about ``cells`` cells, as many along each axis, [n, *grid]: (7, 7) of a
     picture. Cells are as even as the size lets them be.
 
     >>> in_cells(torch.arange(16.0).reshape(1, 4, 4), 4)
@@ -58,27 +60,27 @@ def _effects(
     *,
     shares: tuple[float, ...] = (0.15, 0.5),
     cells: int = CELLS,
-    halves: int = 96,
+    halves: int = HALVES,
     seed: int = 0,
 ) -> Generator[Any, Any, Attribution]:
-    """Of images [B, C, *size] with maps [B, n, *size]: ``gains`` [B, fills, n], how much more of the score is left when
-    such ``shares`` of the area go weakest first than strongest first, on average over the shares; ``cells``
+    """Of images [B, C, *size] with maps [B, n, *size]: ``left`` [B, fills, n, 2], the score that is left when such
+    ``shares`` of the area go, the strongest first and the weakest first, on average over the shares; ``cells``
     [B, fills, *grid], what the score loses with each cell alone; ``halves`` [B, fills, *grid], the covariance of the
     score with each cell's being visible, in standard deviations of the score, over so many random halves.
 
-    The values are the gains behind the first fill.
+    The values are the scores.
     """
     size = tuple(input.shape[2:])
     each = [_along(input, values, shares, seed), _one_by_one(input, cells), _by_halves(input, halves, seed)]
-    found: dict[str, list[Tensor]] = {"gains": [], "cells": [], "halves": []}
+    found: dict[str, list[Tensor]] = {"left": [], "cells": [], "halves": []}
     fills = [Fill(fill(input)) for fill in FILLS]
     answers = yield tuple(_asked(input, fill, *one) for fill in fills for one in each)
-    seen = in_cells(each[2][1].flatten(0, 1), cells).reshape(len(input), halves, -1).to(score.device)
+    seen = in_cells(each[2][1].flatten(0, 1).double(), cells).reshape(len(input), halves, -1).to(score.device)
     grid = [len(edges) - 1 for edges in _edges(size, cells)]
     for k in range(len(fills)):
         along, alone, half = (answer.double() for answer in answers[3 * k : 3 * k + 3])
         orders = along.reshape(len(input), values.shape[1], 2, len(shares))
-        found["gains"].append((orders[:, :, 1] - orders[:, :, 0]).mean(-1))
+        found["left"].append(orders.mean(-1))
         found["cells"].append((score.double()[:, None] - alone).reshape(len(input), *grid))
         told = half - half.mean(1, keepdim=True)
         spread = told.square().mean(1, keepdim=True).sqrt()
@@ -86,7 +88,7 @@ def _effects(
         differing = (seen - seen.mean(1, keepdim=True)).double()
         found["halves"].append(torch.einsum("bm,bmc->bc", told, differing).reshape(len(input), *grid) / halves)
     arrays = {name: torch.stack(rows, 1) for name, rows in found.items()}
-    return Attribution(arrays["gains"][:, 0], arrays=arrays)
+    return Attribution(score, arrays=arrays)
 
 
 Shown = tuple[Hashable, Tensor]
@@ -155,7 +157,7 @@ EFFECTS = Method(
         needs=frozenset({Need.INPUT, Need.SCORE, Need.STREAM}), at="input",
     ),
     _formula,
-    {"shares": (0.15, 0.5), "cells": CELLS, "halves": 96, "seed": 0},
+    {"shares": (0.15, 0.5), "cells": CELLS, "halves": HALVES, "seed": 0},
     (),
     "What hiding parts of an image does to the score.",
 )  # fmt: skip

@@ -30,7 +30,7 @@ __all__ = ["redrawn"]
 _NUMBERS = frozenset((torch.float16, torch.bfloat16, torch.float32, torch.float64))
 
 
-def redrawn(model: Model, seed: int = 0) -> Model:
+def redrawn(model: Model, seed: int = 0, *, kept: float = 0.0) -> Model:
     """A model of the same build whose every parameter has its numbers in another order, drawn from ``seed`` and the
     parameter's name; preprocessing, labels and inputs are the same.
 
@@ -38,9 +38,13 @@ def redrawn(model: Model, seed: int = 0) -> Model:
     running statistics of norms, tables of positions. Parameters that are one stay one. The model that was handed over,
     and torch's and Python's random state, stay as they are. The same seed gives the same model anywhere.
 
+    ``kept`` is the share of parameters, the first ones in the order of the network's own list, which is most often that
+    from input to output, that stay as they are: half of them leave a network its filters, and nothing that reads them.
+
     Raises `CapabilityError` for a function, which has no weights to be seen; for weights that are computed from others
     (parametrisations, weight and spectral norm), packed or quantised, or overlap in memory; for a network that cannot
-    be copied; and for one in which no order is another. `UsageError` for a seed that is no whole number.
+    be copied; and for one in which no order is another. `UsageError` for a seed that is no whole number, and a share
+    that is none.
 
     Adebayo et al. 2018, arXiv:1810.03292, section 3, draw from an initialiser; a network's own numbers, which any has,
     keep the spread that each layer has after training.
@@ -53,6 +57,8 @@ def redrawn(model: Model, seed: int = 0) -> Model:
     """
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise UsageError(f"seed={seed!r}: a whole number, e.g. seed=0")
+    if isinstance(kept, bool) or not isinstance(kept, int | float) or not 0 <= kept < 1:
+        raise UsageError(f"kept={kept!r}: the share of parameters that stay, from 0 to below 1, e.g. kept=0.5")
     root = model.network().root
     if root is None or isinstance(root, DifferentiableFunction):
         raise CapabilityError(
@@ -63,7 +69,8 @@ def redrawn(model: Model, seed: int = 0) -> Model:
     else:
         _check(model.name, root)
         fresh = _of_torch(model, root)
-    _shuffle(model.name, _weights(fresh), seed)
+    weights = list(_weights(fresh))
+    _shuffle(model.name, weights[round(kept * len(weights)) :], seed)
     return fresh
 
 

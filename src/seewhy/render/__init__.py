@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from seewhy.render.bars import Colorbar
+from seewhy.render.card import card
 from seewhy.render.colormaps import DIVERGING, SEQUENTIAL, colormap, colormap_names, hues, lightness
 from seewhy.render.embedded import embedded
 from seewhy.render.figure import Cell, caption, grid, grid_pdf, grid_svg
@@ -23,6 +24,7 @@ __all__ = [
     "Colorbar",
     "Mode",
     "caption",
+    "card",
     "check",
     "colormap",
     "colormap_names",

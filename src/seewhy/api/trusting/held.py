@@ -1,0 +1,193 @@
+"""Held against: takes a model, an image, a target and maps, gives what was measured of each, and of maps that know no
+network; judges none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from seewhy.api.asked.supplies import Supplier
+from seewhy.api.given.images import Item
+from seewhy.api.measuring import answered
+from seewhy.api.trusting.references import Comparing, References
+from seewhy.core.targets import Target
+from seewhy.explanation import Cost
+from seewhy.metrics import controls
+from seewhy.metrics._effects import EFFECTS, in_cells
+from seewhy.registry import Method
+
+__all__ = ["CONTROLS", "Held", "held"]
+
+#: random maps with a map's own values and spectrum
+CONTROLS = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """What was measured of one map, its own number first, then those of its controls: ``random`` ones, and others by
+    name.
+
+    ``deletion`` and ``insertion`` are the scores that are left when the strongest places, and when the weakest, are
+    hidden; ``gain`` the second minus the first; ``deviations`` the gain in standard deviations of the random maps'
+    gains, on average over fills. ``agreement`` is the best correlation with any reference, ``with_`` which one.
+    ``edges`` and ``untaught`` are the correlations with the photo's edges and with what a network shows that has learnt
+    nothing above its filters; NaN where there is none.
+    """
+
+    deletion: NDArray[np.float64]
+    insertion: NDArray[np.float64]
+    others: Mapping[str, float]
+    deviations: float
+    agreement: NDArray[np.float64]
+    with_: str
+    edges: float
+    untaught: float
+    reason: str = ""
+
+    @property
+    def gain(self) -> NDArray[np.float64]:
+        """How much more is left when the weakest places go, [1 + random]."""
+        return self.insertion - self.deletion
+
+
+def held(
+    comparing: Comparing, item: Item, target: Target, maps: Sequence[Tensor], *, seed: int = 0
+) -> tuple[list[Held | str], Cost]:
+    """What is measured of each of ``maps`` [*size] of one image for one target, or, of maps that say nothing, why; all
+    share what they are compared with."""
+    said = [_reason(one) for one in maps]
+    sound = [one.double() for one, why in zip(maps, said, strict=True) if not why]
+    if not sound:
+        return list(said), Cost()
+    known = comparing.references(item, target)
+    x = item.tensor[None]
+    shared = {"centre": controls.centre_bump(tuple(x.shape[2:]))}
+    if x.ndim == _PICTURES:
+        shared["edges"] = controls.edge_map(x.double())[0]
+    if (untaught := known.untaught.get("hires-cam")) is not None:
+        shared["untaught"] = untaught
+    judged = [torch.cat([one[None], controls.spectrum_maps(one, CONTROLS, seed=seed)]) for one in sound]
+    values = torch.cat([*judged, torch.stack(list(shared.values()))])[None]
+
+    def supplies(method: Method, supplier: Supplier, some: Sequence[int]) -> Mapping[str, Any]:
+        return {"values": values.to(supplier.x.device)}
+
+    (column,), _, cost = answered(
+        comparing.model, [item], [target], [(EFFECTS, {"seed": seed})], supplies, settings=comparing.settings
+    )
+    arrays = {name: rows[0].cpu() for name, rows in column[0][1].arrays.items()}
+    left = arrays["left"]  # [fills, n, 2]
+    ways = _Ways.of(known, arrays, shared, sound[0])
+    rest = left[:, len(judged) * (1 + CONTROLS) :].mean(0)
+    others = {name: float(row[1] - row[0]) for name, row in zip(shared, rest, strict=True)}
+    found = iter(
+        _one(each, left[:, n * (1 + CONTROLS) : (n + 1) * (1 + CONTROLS)], others, ways)
+        for n, each in enumerate(judged)
+    )
+    return [why or next(found) for why in said], cost + known.cost
+
+
+#: axes of pictures [B, C, H, W]
+_PICTURES = 4
+#: how many standard deviations count at most, so that one fill alone cannot decide
+_MOST = 4.0
+#: by how much pixels count more than cells: fifty cells are alike by chance far more easily than fifty thousand pixels
+_FINER = 2.0
+
+
+def _reason(one: Tensor) -> str:
+    if not bool(one.isfinite().all()):
+        return "the map holds numbers that are none (NaN or infinity)"
+    return (
+        "the map is the same everywhere: it says nothing of any place" if bool((one == one.flatten()[0]).all()) else ""
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Ways:
+    """What maps are correlated with: rows of unit length by name, of ``cells`` free of centre and edges [grid], of
+    ``pixels`` [size]; and ``plain``, the space that was taken out of the cells."""
+
+    cells: Mapping[str, Tensor]
+    pixels: Mapping[str, Tensor]
+    plain: Tensor
+    edges: Tensor | None
+    untaught: Tensor | None
+
+    @classmethod
+    def of(cls, known: References, arrays: Mapping[str, Tensor], shared: Mapping[str, Tensor], like: Tensor) -> _Ways:
+        plain = [torch.ones_like(like)] + [shared[name] for name in ("centre", "edges") if name in shared]
+        space, _ = torch.linalg.qr(in_cells(torch.stack(plain)).flatten(1).T.double())
+        rows = {
+            "hiding a cell": _together(arrays["cells"]),
+            "hiding a half": _together(arrays["halves"]),
+            **{name: in_cells(one[None]).flatten() for name, one in known.sound.items()},
+        }
+        fine = known.sound.get("integrated-gradients")
+        guided = known.untaught.get("guided-backprop")
+        return cls(
+            {name: _unit(_without(row, space)) for name, row in rows.items()},
+            {} if fine is None else {"integrated-gradients": _unit(fine.flatten() - fine.mean())},
+            space,
+            shared.get("edges"),
+            guided,
+        )
+
+    def agreement(self, maps: Tensor) -> tuple[Tensor, list[str]]:
+        """The best correlation of each of ``maps`` [n, *size] with any way, [n], and which one that is."""
+        cells = _unit(_without(in_cells(maps).flatten(1).double(), self.plain))
+        flat = maps.flatten(1).double()
+        pixels = _unit(flat - flat.mean(1, keepdim=True))
+        found = [cells @ row for row in self.cells.values()] + [_FINER * (pixels @ row) for row in self.pixels.values()]
+        best, which = torch.stack(found).max(0)
+        names = [*self.cells, *self.pixels]
+        return best, [names[k] for k in which.tolist()]
+
+
+def _one(maps: Tensor, left: Tensor, others: Mapping[str, float], ways: _Ways) -> Held:
+    """``maps`` [1 + random, *size], ``left`` [fills, 1 + random, 2]."""
+    gains = left[..., 1] - left[..., 0]
+    spread = gains[:, 1:].std(1).clamp(min=torch.finfo(torch.float64).tiny)
+    deviations = ((gains[:, 0] - gains[:, 1:].mean(1)) / spread).clamp(-_MOST, _MOST).mean()
+    agreement, with_ = ways.agreement(maps)
+    mean = left.mean(0)
+    return Held(
+        mean[:, 0].numpy(),
+        mean[:, 1].numpy(),
+        others,
+        float(deviations),
+        agreement.numpy(),
+        with_[0],
+        _alike(maps[0], ways.edges, signed=True),
+        _alike(maps[0], ways.untaught, signed=False),
+    )
+
+
+def _alike(one: Tensor, other: Tensor | None, *, signed: bool) -> float:
+    """The correlation of two maps, of what they are without their signs unless ``signed``; NaN without another."""
+    if other is None:
+        return float("nan")
+    a, b = (each.double().flatten() if signed else each.double().abs().flatten() for each in (one, other))
+    return float(_unit(a - a.mean()) @ _unit(b - b.mean()))
+
+
+def _together(rows: Tensor) -> Tensor:
+    """Rows [fills, *grid], each in its own standard deviations, added up, [cells]."""
+    flat = rows.flatten(1).double()
+    spread = flat.std(1, keepdim=True)
+    return (flat / torch.where(spread > 0, spread, torch.ones_like(spread))).sum(0)
+
+
+def _without(rows: Tensor, space: Tensor) -> Tensor:
+    return rows.double() - (rows.double() @ space) @ space.T
+
+
+def _unit(rows: Tensor) -> Tensor:
+    length: Tensor = rows.norm(dim=-1, keepdim=True)
+    return rows / length.clamp(min=torch.finfo(torch.float64).tiny)
