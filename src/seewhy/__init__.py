@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from seewhy.api.listing import LayerInfo, layers, methods
     from seewhy.api.preparing import Preparation, prepare
     from seewhy.api.segmenting import segment, segment_all
+    from seewhy.api.trusting.cards import trust
     from seewhy.core import targets
     from seewhy.explanation import (
         Attack,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
         Cost,
         Curves,
         Diagnosis,
+        Evidence,
         Explanation,
         Explanations,
         Finding,
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
         Segmentation,
         Status,
         Tile,
+        Trust,
     )  # fmt: skip
     from seewhy.metrics import Classification
     from seewhy.models import Model, Preprocess
@@ -67,6 +70,7 @@ __all__ = [
     "Curves",
     "Diagnosis",
     "Evaluation",
+    "Evidence",
     "Explanation",
     "Explanations",
     "Finding",
@@ -85,6 +89,7 @@ __all__ = [
     "Segmentation",
     "Status",
     "Tile",
+    "Trust",
     "__version__",
     "attack",
     "attack_all",
@@ -115,6 +120,7 @@ __all__ = [
     "segment_all",
     "targets",
     "training_curves",
+    "trust",
     "wrap",
 ]
 
@@ -127,6 +133,7 @@ _HOMES = {
     "Curves": "seewhy.explanation",
     "Diagnosis": "seewhy.explanation",
     "Evaluation": "seewhy.api.evaluating",
+    "Evidence": "seewhy.explanation",
     "Explanation": "seewhy.explanation",
     "Explanations": "seewhy.explanation",
     "Finding": "seewhy.explanation",
@@ -145,6 +152,7 @@ _HOMES = {
     "Segmentation": "seewhy.explanation",
     "Status": "seewhy.explanation",
     "Tile": "seewhy.explanation",
+    "Trust": "seewhy.explanation",
     "attack": "seewhy.api.attacking",
     "attack_all": "seewhy.api.attacking",
     "attention": "seewhy.api.inside.attending",
@@ -173,6 +181,7 @@ _HOMES = {
     "segment_all": "seewhy.api.segmenting",
     "targets": "seewhy.core.targets",
     "training_curves": "seewhy.api.given.training_logs",
+    "trust": "seewhy.api.trusting.cards",
     "wrap": "seewhy.api",
 }
 

@@ -20,10 +20,10 @@ from seewhy.api.asked.one_or_all import all_of, one, refuse_several
 from seewhy.api.asked.plan import Plan
 from seewhy.api.asked.request import Request
 from seewhy.api.asked.supplies import bounds_of
-from seewhy.api.explaining import run_plan
 from seewhy.api.given.images import Item, read_items
 from seewhy.api.given.photos import asked_of
 from seewhy.api.given.truths import Seen, known_truths
+from seewhy.api.planned import run_plan
 from seewhy.api.waiting import watched
 from seewhy.core.forward.settings import Settings
 from seewhy.core.layers.candidates import CUTS

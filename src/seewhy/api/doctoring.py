@@ -16,9 +16,9 @@ import seewhy.methods  # noqa: F401 - fills the registry
 from seewhy.api.asked.plan import Plan
 from seewhy.api.asked.request import Request
 from seewhy.api.defects import Patient, findings
-from seewhy.api.explaining import run_plan
 from seewhy.api.given.images import Item, own_layout
 from seewhy.api.listing import LayerInfo, layers
+from seewhy.api.planned import run_plan
 from seewhy.api.sample_inputs import probes
 from seewhy.api.waiting import Progress, watched
 from seewhy.core.forward.examination import Examination, examine

@@ -12,8 +12,8 @@ from PIL import Image
 from seewhy.api.asked.one_or_all import all_of, one, refuse_several
 from seewhy.api.asked.plan import Plan
 from seewhy.api.asked.request import Request
-from seewhy.api.explaining import run_plan
 from seewhy.api.given.images import Item, read_items
+from seewhy.api.planned import run_plan
 from seewhy.api.waiting import watched
 from seewhy.core.forward.settings import Settings
 from seewhy.errors import UsageError

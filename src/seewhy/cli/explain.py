@@ -40,6 +40,8 @@ def explain(
     *,
     question: QuestionOptions,
     fuse: o.Fuse = None,
+    trust: o.Trust = False,
+    no_cache: o.NoCache = False,
     format_: o.Format = None,
     picture: o.Picture = "figure",
     drawing: DrawingOptions,
@@ -52,7 +54,7 @@ def explain(
     [dim]seewhy explain chelsea.png -M grad-cam -M saliency -t "tiger cat"[/dim]
     """
     formats, drawn = drawing_of(picture, format_, drawing)
-    request = request_of(method or ["grad-cam"], question, fuse)
+    request = replace(request_of(method or ["grad-cam"], question, fuse), trust=trust, cache=not no_cache)
 
     def one_each(folder: Folder, explanations: Explanations) -> list[list[Path]]:
         return saved(folder, explanations, formats, drawn)
@@ -68,10 +70,10 @@ def _asking(
 
     def ask(model: Model, progress: Bars) -> Callable[[list[Item]], _Explained]:
         from seewhy.api.asked.plan import Plan
-        from seewhy.api.explaining import run_plan
+        from seewhy.api.explaining import explained
 
         plan = Plan.make(model, replace(request, settings=replace(request.settings, progress=progress)))
-        return lambda items: _Explained(run_plan(plan, items, partial=True), save)
+        return lambda items: _Explained(explained(plan, items, partial=True), save)
 
     asked = {name: value for name, value in vars(request).items() if name != "settings"}
     return Asking(ask, {"asked": asked, "drawn": dict(drawn)}, "explained")

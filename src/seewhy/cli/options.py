@@ -10,9 +10,9 @@ import typer
 __all__ = [
     "Arguments", "AsIs", "Backward", "Bands", "Baseline", "Bgr", "Channels", "Cmap", "Contour", "Contrast", "Device",
     "Dpi", "Enlarge", "Fill", "Force", "Format", "Frames", "Fuse", "Interpolation", "Json", "LabelFile", "Layers",
-    "Mean", "Methods", "Mode", "ModelSpec", "Noise", "Opacity", "Out", "PhotoFiles", "Photos", "Picture", "Preset",
-    "Quiet", "Range", "Reduce", "Resize", "SaveModel", "Scale", "Seed", "Segments", "Set", "Size", "SkipExisting",
-    "Std", "Targets", "TrustPickle", "Values", "Weights", "WeightsPart", "Whole", "Width",
+    "Mean", "Methods", "Mode", "ModelSpec", "NoCache", "Noise", "Opacity", "Out", "PhotoFiles", "Photos", "Picture",
+    "Preset", "Quiet", "Range", "Reduce", "Resize", "SaveModel", "Scale", "Seed", "Segments", "Set", "Size",
+    "SkipExisting", "Std", "Targets", "Trust", "TrustPickle", "Values", "Weights", "WeightsPart", "Whole", "Width",
 ]  # fmt: skip
 
 _QUESTION, _PICTURES, _RUN = "The question", "The pictures", "The run"
@@ -81,6 +81,14 @@ Contrast = Annotated[
 ]
 Fuse = Annotated[
     str | None, _option("--fuse", show="HOW", panel=_QUESTION, help="One map of several layers: mean or max.")
+]
+Trust = Annotated[
+    bool,
+    _option("--trust", show="", panel=_QUESTION, help="Measure how far to believe each map: a card beside it."),
+]
+NoCache = Annotated[
+    bool,
+    _option("--no-cache", show="", panel=_QUESTION, help="Test methods on this model anew, and keep no result."),
 ]
 Reduce = Annotated[
     str | None,

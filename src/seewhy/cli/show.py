@@ -75,6 +75,8 @@ def image_lines(path: str, explanations: Explanations, files: Sequence[Sequence[
         state = "" if answer.status.ok else f"  [{answer.status}]"
         line = f"  {answer.method}{where} for {answer.target}{against} ({score_in_words(answer)}){state}"
         notes = [f"    note: {note}" for note in answer.notes if note not in common]
+        if answer.trust is not None:
+            notes.insert(0, f"    trust: {answer.trust}")
         # a picture that several share is named once, after the last of them
         later = files[n + 1] if n + 1 < len(files) else ()
         unnamed = [f"    {file}" for file in own_files if file not in later]

@@ -13,15 +13,18 @@ from seewhy.explanation.result import Explanation
 from seewhy.explanation.scan import Scan
 from seewhy.explanation.segmentation import Segmentation, graph_cut
 from seewhy.explanation.strip import gallery_strip, together
+from seewhy.explanation.trust import LEVELS, Evidence, Trust
 
 __all__ = [
     "CODES",
+    "LEVELS",
     "Attack",
     "Boundary",
     "Cost",
     "Curve",
     "Curves",
     "Diagnosis",
+    "Evidence",
     "Explanation",
     "Explanations",
     "Finding",
@@ -35,6 +38,7 @@ __all__ = [
     "Segmentation",
     "Status",
     "Tile",
+    "Trust",
     "columns_for",
     "file_stems",
     "gallery_strip",

@@ -12,13 +12,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 
 from seewhy.errors import UsageError
 from seewhy.explanation.parts import Cost, Guess, Prediction, Status
 from seewhy.explanation.scan import Scan
+from seewhy.explanation.trust import Evidence, Trust
 from seewhy.render import write_bytes
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ _LATER: dict[str, Any] = {"map_unit": "", "window": None, "inputs": {}, "axes": 
 # No photo has more pixels; a forged size must not make .map ask for all memory.
 _MOST_PIXELS = 1 << 28
 E = TypeVar("E", bound="Explanation")
-R = TypeVar("R", Status, Cost, Guess, Prediction)
+R = TypeVar("R", Status, Cost, Guess, Prediction, Evidence)
 
 
 def save(explanation: Explanation, path: str | os.PathLike[str], *, force: bool = False) -> Path:
@@ -77,6 +78,8 @@ def save(explanation: Explanation, path: str | os.PathLike[str], *, force: bool 
         arrays["scan"] = explanation.scan.voxels
         meta["spacing"] = encode(explanation.scan.spacing, arrays)
         meta["affine"] = encode(explanation.scan.affine, arrays)
+    if explanation.trust is not None:
+        meta["trust"] = encode(_card(explanation.trust), arrays)
     meta["views"] = encode({name: _flat(seen) for name, seen in explanation.views.items()}, arrays)
     meta |= {"format": _FORMAT, "version": _VERSION}
     buffer = io.BytesIO()
@@ -134,9 +137,23 @@ def _fields(meta: dict[str, Any], arrays: Mapping[str, NDArray[Any]]) -> dict[st
     if "scan" in arrays:
         spacing, affine = decode(meta["spacing"], arrays), decode(meta["affine"], arrays)
         fields["scan"] = Scan(arrays["scan"], spacing, affine)
+    if (card := meta.get("trust")) is not None:
+        fields["trust"] = _trust(decode(card, arrays))
     views = decode(meta.get("views", {"$pairs": []}), arrays)
     fields["views"] = {str(name): _seen(held) for name, held in views.items()}
     return fields | {name: arrays.get(name) for name in _ARRAYS} | {"values": arrays["values"]}
+
+
+def _card(trust: Trust) -> dict[str, Any]:
+    """A card as `encode` takes it."""
+    measures = [asdict(each) for each in trust.measures]
+    return {"level": trust.level, "sentence": trust.sentence, "cost": asdict(trust.cost), "measures": measures}
+
+
+def _trust(held: Any) -> Trust:
+    """What `_card` was given."""
+    measures = tuple(_record(Evidence, each) for each in held["measures"])
+    return Trust(str(held["level"]), str(held["sentence"]), measures, _record(Cost, held["cost"]))
 
 
 def _flat(seen: Mapping[str, Any]) -> dict[str, Any]:
@@ -161,6 +178,7 @@ def _record(kind: type[R], held: Mapping[str, Any]) -> R:
     """A small record of ``kind``, once every value has the type that the kind declares for it."""
     for name, declared in get_type_hints(kind).items():
         # a whole number is as good where a fraction is expected
+        declared = Mapping if get_origin(declared) is Mapping else declared
         fits = declared | int if declared is float or float in get_args(declared) else declared
         if name in held and not isinstance(held[name], fits):
             raise ValueError(f"its {kind.__name__.lower()} has {name} {held[name]!r}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from seewhy.explanation.cuts import is_volume, lies
 from seewhy.explanation.ground import picture_size, under
 from seewhy.explanation.picture import (
@@ -97,6 +99,8 @@ def _figure(
         cells.insert(0, photo_cell(explanation, side * sharper))
     if explanation.colours is not None and seen.map is not None:
         cells.append(relief_cell(explanation, seen.place))
+    if explanation.trust is not None:
+        cells.append(Cell(np.asarray(explanation.trust.picture(side * sharper)), ("how far to believe it",)))
     said = (
         *explanation.notes,
         "one colour scale for all maps of this method and layer" if shared else "",

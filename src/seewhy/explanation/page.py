@@ -42,6 +42,7 @@ def one(explanation: Explanation) -> str:
         ("layer", explanation.layer),
         ("contrast", explanation.contrast),
         ("status", explanation.status),
+        ("trust", explanation.trust),
         ("values", f"{' x '.join(map(str, explanation.values.shape))} {explanation.values.dtype}"),
         ("cost", explanation.cost),
         ("parameters", ", ".join(f"{key}={_short(value)}" for key, value in explanation.parameters.items())),

@@ -90,6 +90,7 @@ def describe(explanation: Explanation) -> dict[str, Any]:
         "parameters": explanation.parameters,
         "notes": explanation.notes,
         "cost": explanation.cost,
+        "trust": None if explanation.trust is None else explanation.trust.to_dict(),
         "provenance": explanation.provenance,
     }
     return {key: plain(value) for key, value in fields.items()}

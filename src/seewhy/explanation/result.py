@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from seewhy.explanation.scan import Scan
+    from seewhy.explanation.trust import Trust
 
 __all__ = ["Explanation"]
 
@@ -48,7 +49,8 @@ class Explanation:
     ``scan`` is what the model saw of a volume, and where its voxels are: what `cuts` are drawn on; ``whole`` are the
     values of the volume that a map is a cut of, which decide about its colours. It is not saved.
     ``colours`` are the signed values ``[3, h, w]`` of red, green and blue of a guided map, for `relief`. ``positive``
-    maps are drawn without their negative part, which ``values`` keep. ``tensor`` carries a graph where one
+    maps are drawn without their negative part, which ``values`` keep. ``trust`` says how far to believe the map, where
+    that was asked for. ``tensor`` carries a graph where one
     was asked for; it is not saved. Two explanations are equal only if they are the same object. Raises
     `UsageError` for values that are not real numbers and for an image that is not uint8 ``[H, W, 3]``.
     """
@@ -85,6 +87,7 @@ class Explanation:
     frames: NDArray[np.uint8] | None = field(default=None, repr=False)
     scan: Scan | None = None
     whole: NDArray[Any] | None = field(default=None, repr=False)
+    trust: Trust | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         values = np.asarray(self.values)

@@ -24,10 +24,11 @@ __all__ = ["CELLS", "EFFECTS", "FILLS", "in_cells"]
 
 #: cells that a picture is divided into, in all
 CELLS = 49
-#: what hides things; a map must do well in spite of either
-FILLS = (blurred, mean_colour)
+#: what hides things, and the share of the area that goes behind it along a map's order: little behind what leaves
+#: shapes, half behind what leaves nothing. A map must do well in spite of either
+FILLS = ((blurred, 0.15), (mean_colour, 0.5))
 #: random halves behind each fill
-HALVES = 40
+HALVES = 80
 #: cells of noise along an axis, of which a random half is made
 _COARSE = 6
 
@@ -58,29 +59,32 @@ def _effects(
     score: Tensor,
     values: Tensor,
     *,
-    shares: tuple[float, ...] = (0.15, 0.5),
     cells: int = CELLS,
     halves: int = HALVES,
     seed: int = 0,
 ) -> Generator[Any, Any, Attribution]:
-    """Of images [B, C, *size] with maps [B, n, *size]: ``left`` [B, fills, n, 2], the score that is left when such
-    ``shares`` of the area go, the strongest first and the weakest first, on average over the shares; ``cells``
-    [B, fills, *grid], what the score loses with each cell alone; ``halves`` [B, fills, *grid], the covariance of the
-    score with each cell's being visible, in standard deviations of the score, over so many random halves.
+    """Of images [B, C, *size] with maps [B, n, *size]: ``left`` [B, fills, n, 2], the score that is left when the share
+    of the area that belongs to a fill goes, the strongest places and the weakest; ``cells`` [B, fills, *grid], what the
+    score loses with each cell alone; ``halves`` [B, fills, *grid], the covariance of the score with each cell's being
+    visible, in standard deviations of the score, over so many random halves.
 
     The values are the scores.
     """
     size = tuple(input.shape[2:])
-    each = [_along(input, values, shares, seed), _one_by_one(input, cells), _by_halves(input, halves, seed)]
+    place = ranks(values.flatten(0, 1), seed).cpu().reshape(*values.shape[:2], *size)
+    rest = [_one_by_one(input, cells), _by_halves(input, halves, seed)]
     found: dict[str, list[Tensor]] = {"left": [], "cells": [], "halves": []}
-    fills = [Fill(fill(input)) for fill in FILLS]
-    answers = yield tuple(_asked(input, fill, *one) for fill in fills for one in each)
-    seen = in_cells(each[2][1].flatten(0, 1).double(), cells).reshape(len(input), halves, -1).to(score.device)
+    asked = [
+        _asked(input, fill, *one)
+        for fill, share in [(Fill(fill(input)), share) for fill, share in FILLS]
+        for one in (_along(place, share), *rest)
+    ]
+    answers = yield tuple(asked)
+    seen = in_cells(rest[1][1].flatten(0, 1).double(), cells).reshape(len(input), halves, -1).to(score.device)
     grid = [len(edges) - 1 for edges in _edges(size, cells)]
-    for k in range(len(fills)):
+    for k in range(len(FILLS)):
         along, alone, half = (answer.double() for answer in answers[3 * k : 3 * k + 3])
-        orders = along.reshape(len(input), values.shape[1], 2, len(shares))
-        found["left"].append(orders.mean(-1))
+        found["left"].append(along.reshape(len(input), values.shape[1], 2))
         found["cells"].append((score.double()[:, None] - alone).reshape(len(input), *grid))
         told = half - half.mean(1, keepdim=True)
         spread = told.square().mean(1, keepdim=True).sqrt()
@@ -107,16 +111,13 @@ def _asked(input: Tensor, fill: Fill, name: Hashable, visible: Tensor) -> Stream
     return Stream(source, (Score(),), Collect(len(input), count))
 
 
-def _along(input: Tensor, values: Tensor, shares: tuple[float, ...], seed: int) -> Shown:
-    """Masks [B, n x 2 x shares, *size]: of each map the strongest, then the weakest places hidden."""
-    flat = values.flatten(0, 1)
-    place = ranks(flat, seed).cpu()
-    count = place[0].numel()
-    gone = [round(share * count) for share in shares]
-    orders = [place, count - 1 - place]
-    masks = torch.stack([order >= left for order in orders for left in gone], 1)
-    name = ("effects along", tuple(fingerprint(flat)), tuple(gone), seed)
-    return name, masks.reshape(len(input), -1, *input.shape[2:])
+def _along(place: Tensor, share: float) -> Shown:
+    """Masks [B, n x 2, *size]: of each map, whose pixels come at ``place`` [B, n, *size], the strongest, then the
+    weakest places hidden."""
+    count = place[0, 0].numel()
+    gone = round(share * count)
+    masks = torch.stack([place >= gone, place < count - gone], 2)
+    return ("effects along", tuple(fingerprint(place.double())), gone), masks.flatten(1, 2)
 
 
 def _one_by_one(input: Tensor, cells: int) -> Shown:
@@ -157,7 +158,7 @@ EFFECTS = Method(
         needs=frozenset({Need.INPUT, Need.SCORE, Need.STREAM}), at="input",
     ),
     _formula,
-    {"shares": (0.15, 0.5), "cells": CELLS, "halves": HALVES, "seed": 0},
+    {"cells": CELLS, "halves": HALVES, "seed": 0},
     (),
     "What hiding parts of an image does to the score.",
 )  # fmt: skip

@@ -21,7 +21,8 @@ class Request:
     """The arguments of `seewhy.explain`, under the same names; None is each method's own default.
 
     ``output`` asks methods that explain the mean of each layer for the map of the output itself as well, last, where
-    the network has one. ``parameters`` are the methods' own, ``settings`` say how to run, not what.
+    the network has one. ``trust`` asks for a card for each map, ``cache`` whether what was found out about a method on
+    this model may be kept in a file. ``parameters`` are the methods' own, ``settings`` say how to run, not what.
     """
 
     method: str | Sequence[str] = "grad-cam"
@@ -38,6 +39,8 @@ class Request:
     bounds: Any = None
     noise: Noise | None = None
     output: bool = False
+    trust: bool = False
+    cache: bool = True
     parameters: Mapping[str, Any] = field(default_factory=dict)
     settings: Settings = field(default_factory=Settings)
 

@@ -11,8 +11,8 @@ from typing import Any
 from seewhy.api.answered.predictions import predict_items
 from seewhy.api.asked.plan import Plan
 from seewhy.api.asked.request import Request
-from seewhy.api.explaining import batches, run_plan
 from seewhy.api.given.images import Item, read_lean
+from seewhy.api.planned import batches, run_plan
 from seewhy.core.compile.choices import choices_of, take_over
 from seewhy.core.layers.choice import forget
 from seewhy.errors import UnknownName, UsageError

@@ -15,9 +15,9 @@ from seewhy.api.answered.statuses import status_of
 from seewhy.api.asked.one_or_all import all_of, one, refuse_several
 from seewhy.api.asked.plan import Plan
 from seewhy.api.asked.request import Request
-from seewhy.api.explaining import Batch, batches
 from seewhy.api.given.images import Item, read_items
 from seewhy.api.inside.checks import check_word
+from seewhy.api.planned import Batch, batches
 from seewhy.api.waiting import watched
 from seewhy.core.forward.settings import Settings
 from seewhy.core.network.places import ATTENTION, place_name

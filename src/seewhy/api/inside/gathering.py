@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from seewhy.api.asked.plan import Plan
 from seewhy.api.asked.request import Request
-from seewhy.api.explaining import Batch, batches
 from seewhy.api.given.images import Item, read_items, same_shape
 from seewhy.api.inside.checks import check_grid
+from seewhy.api.planned import Batch, batches
 from seewhy.core.forward.settings import Settings
 from seewhy.core.network.places import AUTO
 from seewhy.core.schedule.jobs import Outline

@@ -3,12 +3,14 @@ network; judges none."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -36,8 +38,8 @@ class Held:
     ``deletion`` and ``insertion`` are the scores that are left when the strongest places, and when the weakest, are
     hidden; ``gain`` the second minus the first; ``deviations`` the gain in standard deviations of the random maps'
     gains, on average over fills. ``agreement`` is the best correlation with any reference, ``with_`` which one.
-    ``edges`` and ``untaught`` are the correlations with the photo's edges and with what a network shows that has learnt
-    nothing above its filters; NaN where there is none.
+    ``edges`` is the correlation with the photo's edges, ``untaught`` that of the fine structure of both, without signs,
+    with what guided backpropagation shows of a network that learnt nothing above its filters; NaN where there is none.
     """
 
     deletion: NDArray[np.float64]
@@ -164,17 +166,30 @@ def _one(maps: Tensor, left: Tensor, others: Mapping[str, float], ways: _Ways) -
         float(deviations),
         agreement.numpy(),
         with_[0],
-        _alike(maps[0], ways.edges, signed=True),
-        _alike(maps[0], ways.untaught, signed=False),
+        _alike(maps[0], ways.edges),
+        math.nan if ways.untaught is None else _alike(_fine(maps[0]), _fine(ways.untaught)),
     )
 
 
-def _alike(one: Tensor, other: Tensor | None, *, signed: bool) -> float:
-    """The correlation of two maps, of what they are without their signs unless ``signed``; NaN without another."""
+def _alike(one: Tensor, other: Tensor | None) -> float:
+    """The correlation of two maps; NaN without another."""
     if other is None:
-        return float("nan")
-    a, b = (each.double().flatten() if signed else each.double().abs().flatten() for each in (one, other))
+        return math.nan
+    a, b = (each.double().flatten() for each in (one, other))
     return float(_unit(a - a.mean()) @ _unit(b - b.mean()))
+
+
+def _fine(one: Tensor) -> Tensor:
+    """The fine structure of a map without its signs: what it has beyond its mean over a sixteenth of the side to either
+    side. Smooth maps have little, and are like nothing in it by chance."""
+    bare = one.double().abs()
+    smooth = bare
+    for axis, length in enumerate(bare.shape):
+        reach = max(1, length // 16)
+        rows = smooth.movedim(axis, -1).reshape(-1, 1, length)
+        rows = F.avg_pool1d(rows, 2 * reach + 1, 1, reach, count_include_pad=False)
+        smooth = rows.reshape(smooth.movedim(axis, -1).shape).movedim(-1, axis)
+    return bare - smooth
 
 
 def _together(rows: Tensor) -> Tensor:

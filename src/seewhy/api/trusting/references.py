@@ -13,8 +13,8 @@ from torch import Tensor
 
 from seewhy.api.asked.plan import Plan
 from seewhy.api.asked.request import Request
-from seewhy.api.explaining import run_plan
 from seewhy.api.given.images import Item
+from seewhy.api.planned import run_plan
 from seewhy.core.forward.settings import Settings
 from seewhy.core.targets import Target
 from seewhy.errors import CapabilityError, SeewhyError

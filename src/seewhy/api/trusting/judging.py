@@ -1,0 +1,129 @@
+"""Judging: takes what was measured of a map, gives a level and a sentence that follow from numbers and thresholds
+written down here; measures nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from seewhy.api.trusting.held import Held
+from seewhy.explanation import Cost, Evidence, Prediction, Trust
+from seewhy.metrics.controls import rank
+
+__all__ = ["AGREEMENT", "BELIEVED", "DOUBTED", "EDGES", "SURE", "UNTAUGHT", "about", "card", "evidence"]
+
+#: standard deviations of evidence from which a map is believed, and under which the model contradicts it. Set on the
+#: networks and photos of `benchmarks.trust` called "setting"; docs/trust.md reports them on others
+BELIEVED, DOUBTED = 6.0, 1.5
+#: how many standard deviations a perfect agreement counts
+AGREEMENT = 9.0
+#: a map that is like the photo's edges, or like what a network shows that learnt nothing above its filters, by so much
+EDGES, UNTAUGHT = 0.8, 0.4
+#: how sure the model has to be of a class for its maps to be judged at all
+SURE = 0.5
+
+
+def evidence(held: Held) -> float:
+    """How much speaks for a map, in standard deviations: those of its gain over random maps', and its agreement."""
+    return held.deviations + AGREEMENT * float(held.agreement[0])
+
+
+def about(held: Held, unit: str) -> list[Evidence]:
+    """What was measured of a map, each with what it is held against."""
+    total = evidence(held)
+    level = "green" if total >= BELIEVED else "amber" if total >= DOUBTED else "red"
+    words = {
+        "green": "what it marks matters more to the score than what random maps of its kind mark",
+        "amber": "what it marks matters hardly more to the score than what random maps of its kind mark",
+        "red": "what it marks matters no more to the score than what random maps of its kind mark, or less",
+    }
+    own = f"evidence at least {BELIEVED:g} green, {DOUBTED:g} amber"
+    return [
+        Evidence(
+            "deletion", float(held.deletion[0]), "the score that is left when its strongest places are hidden",
+            unit=unit, rank=_rank(held.deletion, "lower"), controls={"random": held.deletion[1:]},
+        ),
+        Evidence(
+            "insertion", float(held.insertion[0]), "the score that is left when its weakest places are hidden",
+            unit=unit, rank=_rank(held.insertion, "higher"), controls={"random": held.insertion[1:]},
+        ),
+        Evidence(
+            "gain", float(held.gain[0]), "insertion minus deletion: how much more its strong places matter",
+            unit=unit, rank=_rank(held.gain, "higher"), controls={"random": held.gain[1:], **held.others},
+        ),
+        Evidence(
+            "agreement", float(held.agreement[0]), f"the best correlation with another way of asking: {held.with_}",
+            rank=_rank(held.agreement, "higher"), controls={"random": held.agreement[1:]},
+        ),
+        Evidence(
+            "evidence", total,
+            f"{words[level]}: {held.deviations:+.1f} standard deviations of the gain, {AGREEMENT:g} x the agreement",
+            level, thresholds=own,
+        ),
+        _alike("edges", held.edges, EDGES, "the photo's edges, which no network was needed for"),
+        _alike("untaught", held.untaught, UNTAUGHT, "what its filters show where nothing above them was learnt"),
+    ]  # fmt: skip
+
+
+def of_the_model(prediction: Prediction | None, target: int | None) -> list[Evidence]:
+    """Whether the model is sure of the class that is explained."""
+    if prediction is None or target is None:
+        return []
+    shares = {guess.index: guess.probability for guess in prediction.top}
+    share = shares.get(target)
+    value = math.nan if share is None else float(share)
+    if math.isnan(value) and target not in shares:
+        said = f"the class explained is not among the model's first {len(shares)}: maps are of evidence still"
+    else:
+        said = f"the probability of the class explained; the model says {prediction}"
+    level = "green" if value >= SURE else "amber"
+    return [Evidence("model", value, said, level, thresholds=f"at least {SURE:g} green")]
+
+
+def card(measures: Sequence[Evidence], cost: Cost | None = None) -> Trust:
+    """The card that follows from ``measures``: the worst level of any, and what it rests on in words."""
+    levels = [each.level for each in measures if each.level]
+    level = "red" if "red" in levels else "amber" if "amber" in levels or not levels else "green"
+    return Trust(level, _sentence(level, measures), tuple(measures), cost or Cost())
+
+
+def nothing(why: str) -> Trust:
+    """The card of a map that says nothing."""
+    return Trust("red", f"There is nothing to believe: {why}.", (Evidence("status", math.nan, why, "red"),))
+
+
+def _sentence(level: str, measures: Sequence[Evidence]) -> str:
+    known = {each.name: each for each in measures}
+    if level == "green":
+        exact = known.get("completeness")
+        much = exact is not None and exact.level == "green"
+        rest = "its values add up to the score" if much else "it is right about places, its numbers are not proved"
+        return f"Believe where{', and how much' if much else ', not how much'}: {rest}."
+    weakest = _weakest(level, measures)
+    if weakest is None:
+        return "Not measured: nothing here can say whether to believe it."
+    start = "Do not believe it" if level == "red" else "Take it with a doubt"
+    return f"{start}: {weakest.says}."
+
+
+def _weakest(level: str, measures: Iterable[Evidence]) -> Evidence | None:
+    """The first measure, in the order of weight, that has this level."""
+    order = ("status", "randomisation", "random-logit", "untaught", "edges", "evidence")
+    bad = [each for each in measures if each.level == level]
+    return min(bad, key=lambda each: order.index(each.name) if each.name in order else len(order), default=None)
+
+
+def _alike(name: str, value: float, most: float, what: str) -> Evidence:
+    if math.isnan(value):
+        return Evidence(name, value, f"not compared with {what}")
+    level = "amber" if value >= most else "green"
+    says = f"it is {'much' if level == 'amber' else 'not'} like {what}"
+    return Evidence(name, value, says, level, thresholds=f"below {most:g} green")
+
+
+def _rank(numbers: NDArray[np.float64], better: str) -> float:
+    return rank(float(numbers[0]), torch.from_numpy(numbers[1:]), better)
