@@ -34,8 +34,8 @@ class Evidence:
     ``value`` is the number, NaN where there is none, then ``says`` tells why; ``unit`` what it is counted in.
     ``controls`` are the same number of maps that know no network, by kind: an array of the ``random`` ones, single
     numbers of others; ``rank`` is the share of maps at least as good, itself counted among the random ones: small is
-    good, 1 / (1 + n) the best. ``green`` and ``amber`` are the words of the thresholds that it was held against, ``""``
-    for what decides nothing; ``level`` is what came out. ``says`` is that in words.
+    good, 1 / (1 + n) the best. ``thresholds`` are the words of what it was held against, and ``level`` what came out,
+    both ``""`` for what decides nothing by itself. ``says`` is that in words.
     """
 
     name: str
@@ -124,9 +124,16 @@ class Trust:
 def _shown(each: Evidence) -> str:
     if not math.isfinite(each.value):
         return each.says
-    unit = f" {each.unit}" if each.unit else ""
-    rank = "" if not math.isfinite(each.rank) else f", best {each.rank:.0%} of controls"
-    return f"{each.value:.3g}{unit}{rank}"
+    words = f"{each.value:.3g} {each.unit}".strip()
+    random = np.asarray(each.controls.get("random", ()), dtype=np.float64)
+    if random.size and math.isfinite(each.rank):
+        place = round(each.rank * (1 + random.size))
+        words += f", {_ordinal(place)} of {1 + random.size}; random maps {np.nanmedian(random):.3g}"
+    return f"{words} ({each.thresholds})" if each.thresholds else words
+
+
+def _ordinal(place: int) -> str:
+    return {1: "best", 2: "second", 3: "third"}.get(place, f"{place}th")
 
 
 def _number(value: float) -> str:

@@ -41,7 +41,7 @@ def about(held: Held, unit: str) -> list[Evidence]:
         "amber": "what it marks matters hardly more to the score than what random maps of its kind mark",
         "red": "what it marks matters no more to the score than what random maps of its kind mark, or less",
     }
-    own = f"evidence at least {BELIEVED:g} green, {DOUBTED:g} amber"
+    own = f"green from {BELIEVED:g}, red under {DOUBTED:g}"
     return [
         Evidence(
             "deletion", float(held.deletion[0]), "the score that is left when its strongest places are hidden",
@@ -81,7 +81,7 @@ def of_the_model(prediction: Prediction | None, target: int | None) -> list[Evid
     else:
         said = f"the probability of the class explained; the model says {prediction}"
     level = "green" if value >= SURE else "amber"
-    return [Evidence("model", value, said, level, thresholds=f"at least {SURE:g} green")]
+    return [Evidence("model", value, said, level, thresholds=f"green from {SURE:g}")]
 
 
 def card(measures: Sequence[Evidence], cost: Cost | None = None) -> Trust:
@@ -122,7 +122,7 @@ def _alike(name: str, value: float, most: float, what: str) -> Evidence:
         return Evidence(name, value, f"not compared with {what}")
     level = "amber" if value >= most else "green"
     says = f"it is {'much' if level == 'amber' else 'not'} like {what}"
-    return Evidence(name, value, says, level, thresholds=f"below {most:g} green")
+    return Evidence(name, value, says, level, thresholds=f"green under {most:g}")
 
 
 def _rank(numbers: NDArray[np.float64], better: str) -> float:

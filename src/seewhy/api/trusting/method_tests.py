@@ -154,7 +154,7 @@ def _evidence(found: Mapping[str, Any], made: Explanation) -> list[Evidence]:
         f"alike by {learnt:.2f} at most, by chance {chance:.2f}",
         level,
         controls={"chance": chance},
-        thresholds=f"below {_OTHER:g} (or chance) green, from {_SAME:g} red",
+        thresholds=f"green under {max(_OTHER, chance):.2g}, red from {same:.2g}" if level else "",
     )
     one_map = "" if math.isnan(classes) else "red" if classes >= _ONE_MAP else "green"
     differ = {"green": "differ", "red": "do not differ", "": "could not be compared"}
@@ -163,6 +163,6 @@ def _evidence(found: Mapping[str, Any], made: Explanation) -> list[Evidence]:
         classes,
         f"maps of {made.method} on this model {differ[one_map]} between classes: alike by {classes:.2f}",
         one_map,
-        thresholds=f"below {_ONE_MAP:g} green",
+        thresholds=f"green under {_ONE_MAP:g}",
     )
     return [randomisation, logit]

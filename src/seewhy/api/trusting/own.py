@@ -58,7 +58,7 @@ def _completeness(made: Explanation) -> Evidence | None:
     missed = abs(float(made.error) / made.score)
     level = "green" if missed <= _MISSED else "amber"
     says = f"its sum misses {missed:.1%} of the score, which it promises to share out"
-    return Evidence("completeness", missed, says, level, thresholds=f"at most {_MISSED:g} green")
+    return Evidence("completeness", missed, says, level, thresholds=f"green to {_MISSED:g}")
 
 
 def _error(made: Explanation) -> Evidence | None:
@@ -69,7 +69,7 @@ def _error(made: Explanation) -> Evidence | None:
     share = float(np.nanmean(made.error)) / size if size > 0 else math.nan
     level = "green" if share <= _ERROR else "amber"
     says = f"its standard error is {share:.0%} of its largest value on average: more samples make it smaller"
-    return Evidence("standard error", share, says, level, thresholds=f"at most {_ERROR:g} green")
+    return Evidence("standard error", share, says, level, thresholds=f"green to {_ERROR:g}")
 
 
 def _stability(plan: Plan, item: Item, made: Explanation, target: Target, outline: int) -> tuple[Evidence, Cost]:
@@ -86,7 +86,7 @@ def _stability(plan: Plan, item: Item, made: Explanation, target: Target, outlin
         return Evidence("stability", value, f"not measured: {measure.reason}"), spent[0]
     level = "green" if value >= _STABLE else "amber"
     says = f"the rank correlation with maps of the same photo with a little noise, and a pixel aside, is {value:.2f}"
-    return Evidence("stability", value, says, level, thresholds=f"at least {_STABLE:g} green"), spent[0]
+    return Evidence("stability", value, says, level, thresholds=f"green from {_STABLE:g}"), spent[0]
 
 
 def again(plan: Plan, item: Item, target: Target, outline: int) -> tuple[Callable[[Tensor], Tensor], list[Cost]]:

@@ -1,0 +1,352 @@
+"""Trust cards: what hiding does to the score by hand, levels on networks whose right map is known, what is kept, and
+what stands where nothing can be measured."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import seewhy
+from seewhy.api.given.images import read_items
+from seewhy.api.measuring import answered
+from seewhy.api.trusting import judging, kept
+from seewhy.core.perturb.fills import blurred, mean_colour
+from seewhy.core.targets import Logit
+from seewhy.errors import UnknownName, UsageError
+from seewhy.metrics import controls
+from seewhy.metrics._effects import EFFECTS, _by_halves, in_cells
+
+SIDE = 28
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SEEWHY_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+class Weighted(nn.Module):
+    """Two classes: the sum of weights times pixels, and nothing."""
+
+    def __init__(self, weights: Tensor) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(weights)
+
+    def forward(self, x: Tensor) -> Tensor:
+        score = (self.weight * x).flatten(1).sum(1)
+        return torch.stack([score, torch.zeros_like(score)], 1)
+
+
+def _draw(seed: int, *shape: int) -> Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+@pytest.fixture
+def linear() -> tuple[nn.Module, Tensor, Tensor]:
+    """A network, an input, and the exact map: its weights times the input, against the input's mean."""
+    weights = torch.zeros(3, SIDE, SIDE, dtype=torch.float64)
+    weights[:, 4:12, 14:26] = 0.05
+    weights[:, 18:24, 3:12] = 0.03
+    x = _draw(1, 3, SIDE, SIDE)
+    net = Weighted(weights).eval()
+    return net, x, (weights * (x - mean_colour(x[None])[0])).sum(0)
+
+
+class Detector(nn.Module):
+    """How much of a bright cross there is anywhere, and how much of a dark one, by two convolutions and a mean."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 6, 5, padding=2)
+        self.second = nn.Conv2d(6, 8, 3, padding=1)
+        self.head = nn.Linear(8, 3)
+        draw = torch.Generator().manual_seed(3)
+        with torch.no_grad():
+            for each in self.parameters():
+                each.copy_(torch.randn(each.shape, generator=draw) * 0.3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.second(self.first(x).relu()).relu().mean((2, 3)))  # type: ignore[no-any-return]
+
+
+def test_what_hiding_does_is_what_doing_it_by_hand_gives(linear: Any) -> None:
+    net, x, _ = linear
+    maps = torch.stack([_draw(2, SIDE, SIDE), -_draw(3, SIDE, SIDE)])
+    items, _ = read_items(seewhy.wrap(net), x)
+    (column,), _, cost = answered(
+        seewhy.wrap(net), items, [Logit(0)], [(EFFECTS, {"halves": 5})], lambda *_: {"values": maps[None]}
+    )
+    arrays = {name: rows[0] for name, rows in column[0][1].arrays.items()}
+
+    def score(visible: Tensor, fill: Any) -> float:
+        reference = fill(x[None])[0]
+        return float(net((reference + (x - reference) * visible)[None])[0, 0].detach())
+
+    whole = float(net(x[None])[0, 0].detach())
+    for k, (fill, share) in enumerate(((blurred, 0.15), (mean_colour, 0.5))):
+        gone = round(share * SIDE * SIDE)
+        for n, one in enumerate(maps):
+            order = one.flatten().argsort(descending=True)
+            for way, places in enumerate((order[:gone], order[-gone:])):
+                visible = torch.ones(SIDE * SIDE, dtype=torch.float64)
+                visible[places] = 0
+                right = score(visible.reshape(SIDE, SIDE), fill)
+                assert float(arrays["left"][k, n, way]) == pytest.approx(right, rel=1e-5)
+        for i in range(7):
+            for j in range(7):
+                visible = torch.ones(SIDE, SIDE, dtype=torch.float64)
+                visible[4 * i : 4 * i + 4, 4 * j : 4 * j + 4] = 0
+                lost = whole - score(visible, fill)
+                assert float(arrays["cells"][k, i, j]) == pytest.approx(lost, rel=1e-4, abs=1e-5)
+    # behind each fill: 2 maps, either way, every cell, 5 halves; and the image itself
+    assert cost.forwards == 1 + 2 * (2 * 2 + 49 + 5)
+
+
+def test_random_halves_are_halves_and_their_covariance_is_the_one_by_hand(linear: Any) -> None:
+    net, x, exact = linear
+    items, _ = read_items(seewhy.wrap(net), x)
+    (column,), _, _ = answered(
+        seewhy.wrap(net), items, [Logit(0)], [(EFFECTS, {"halves": 30})],
+        lambda *_: {"values": exact[None, None]},
+    )  # fmt: skip
+    _, masks = _by_halves(x[None], 30, 0)
+    seen = masks[0].double().numpy()
+    assert np.abs(seen.mean((1, 2)) - 0.5).max() < 0.01
+    reference = mean_colour(x[None])[0]
+    scores = np.array([float(net((reference + (x - reference) * m)[None])[0, 0].detach()) for m in masks[0]])
+    told = (scores - scores.mean()) / scores.std()
+    for i, j in ((0, 0), (2, 4), (6, 1)):
+        cell = seen[:, 4 * i : 4 * i + 4, 4 * j : 4 * j + 4].mean((1, 2))
+        right = float((told * (cell - cell.mean())).mean())
+        assert float(column[0][1].arrays["halves"][0, 1, i, j]) == pytest.approx(right, rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(9,), (20, 11), (6, 8, 7)])
+def test_cells_are_means_of_any_size(shape: tuple[int, ...]) -> None:
+    maps = _draw(4, 2, *shape)
+    cells = in_cells(maps)
+    assert cells.ndim == maps.ndim
+    assert math.prod(cells.shape[1:]) <= 64
+    first = tuple(slice(0, round(length / count)) for length, count in zip(shape, cells.shape[1:], strict=True))
+    assert float(cells.flatten(1)[0, 0]) == pytest.approx(float(maps[(0, *first)].mean()))
+
+
+def test_the_exact_map_is_believed_and_its_negative_is_not(linear: Any) -> None:
+    net, x, exact = linear
+    good, bad = (seewhy.trust(net, x, values, target=0) for values in (exact, -exact))
+    assert good.level == "green"
+    assert not good.warned
+    assert good.sentence.startswith("Believe where")
+    assert bad.level == "red"
+    assert bad.sentence.startswith("Do not believe it")
+    assert good["gain"].value == pytest.approx(-bad["gain"].value, rel=1e-9)
+    assert good["gain"].rank == pytest.approx(1 / 21)
+    assert good["deletion"].rank == pytest.approx(1 / 21)
+    assert bad["gain"].rank == 1.0
+    assert set(good["gain"].controls) == {"random", "centre", "edges"}  # a function of pixels has no layer for a map
+    assert good["evidence"].value >= judging.BELIEVED > bad["evidence"].value
+
+
+def test_maps_that_know_no_network_are_warned_of(linear: Any) -> None:
+    net, x, exact = linear
+    noise = controls.spectrum_maps(exact, 6, seed=5)
+    assert sum(seewhy.trust(net, x, each, target=0).warned for each in noise) >= 5
+    edges = seewhy.trust(net, x, controls.edge_map(x[None])[0], target=0)
+    assert edges.warned
+    assert edges["edges"].level == "amber"
+    assert edges["edges"].value == pytest.approx(1.0)
+
+
+def test_the_same_map_has_the_same_card_and_another_seed_other_controls(linear: Any) -> None:
+    net, x, exact = linear
+    one, again, other = (seewhy.trust(net, x, exact, target=0, seed=seed) for seed in (0, 0, 1))
+    assert one.to_dict()["measures"] == again.to_dict()["measures"]
+    assert not np.array_equal(one["gain"].controls["random"], other["gain"].controls["random"])
+
+
+@pytest.mark.parametrize(
+    ("values", "words"), [(np.ones((SIDE, SIDE)), "the same everywhere"), (np.full((SIDE, SIDE), np.nan), "NaN")]
+)
+def test_a_map_that_says_nothing_has_a_status_and_no_score(linear: Any, values: Any, words: str) -> None:
+    net, x, _ = linear
+    card = seewhy.trust(net, x, values, target=0)
+    assert card.level == "red"
+    assert words in card.sentence
+    assert [each.name for each in card] == ["status"]
+    assert math.isnan(card["status"].value)
+    json.dumps(card.to_dict(), allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [np.zeros((SIDE, SIDE + 1)), np.zeros((3, SIDE, SIDE)), np.zeros((SIDE, SIDE), complex)],
+    ids=["another size", "channels", "complex"],
+)
+def test_a_map_of_another_size_is_refused_in_one_line(linear: Any, values: Any) -> None:
+    net, x, _ = linear
+    with pytest.raises(UsageError, match=r"a map of .* and an input of \(28, 28\)") as refused:
+        seewhy.trust(net, x, values, target=0)
+    assert "\n" not in str(refused.value)
+
+
+def test_one_map_is_of_one_image_and_one_target(linear: Any) -> None:
+    net, x, exact = linear
+    with pytest.raises(UsageError, match="2 images were given"):
+        seewhy.trust(net, torch.stack([x, x]), exact)
+    with pytest.raises(UsageError, match="2 targets"):
+        seewhy.trust(net, x, exact, target="all")
+
+
+def test_a_function_without_gradients_gets_what_can_be_measured(linear: Any) -> None:
+    net, x, exact = linear
+
+    def scores(batch: Tensor) -> Any:
+        return torch.from_numpy(net(batch).detach().numpy())
+
+    card = seewhy.trust(scores, x, exact, target=0)
+    assert card.level == "green"
+    assert card["agreement"].says.endswith(("a cell", "a half"))
+    assert math.isnan(card["untaught"].value)
+    assert card["untaught"].level == ""
+
+
+def test_a_class_that_the_model_is_unsure_of_is_said(linear: Any) -> None:
+    net, x, exact = linear
+    card = seewhy.trust(net, x, -exact, target=1)
+    assert card["model"].level == "amber"
+    assert card["model"].value < 0.5
+
+
+def test_explanations_carry_their_card_into_files_and_json(tmp_path: Path) -> None:
+    net, x = Detector().eval(), _draw(6, 3, SIDE, SIDE).float()
+    before = seewhy.wrap(net).fingerprint()
+    made = seewhy.explain_all(net, x, ["grad-cam", "saliency"], target=[0, 1], trust=True)
+    assert len(made) == 4
+    assert all(each.trust is not None for each in made)
+    assert made.cost.forwards > sum(each.cost.forwards for each in made)
+    card = made[0].trust
+    assert card is not None
+    assert {"stability", "randomisation", "random-logit", "status"} <= {each.name for each in card}
+    path = made[0].save(tmp_path / "map.npz")
+    held = seewhy.Explanation.load(path).trust
+    assert held is not None
+    assert str(held) == str(card)
+    assert held.cost == card.cost
+    np.testing.assert_array_equal(held["gain"].controls["random"], card["gain"].controls["random"])
+    told = json.loads(json.dumps(made[0].to_dict(), allow_nan=False))["trust"]
+    assert told["level"] == card.level
+    assert told["measures"]["gain"]["controls"]["random"]["n"] == 20
+    assert made[0].figure().width > seewhy.explain(net, x, target=0).figure().width
+    assert seewhy.wrap(net).fingerprint() == before
+    assert seewhy.explain(net, x, target=0).trust is None
+
+
+def test_a_card_says_of_an_explanation_what_it_says_of_its_bare_map() -> None:
+    net, x = Detector().eval(), _draw(6, 3, SIDE, SIDE).float()
+    made = seewhy.explain(net, x, "saliency", target=0, trust=True)
+    bare = seewhy.trust(net, x, np.asarray(made), target=0)
+    assert made.trust is not None
+    for each in bare:
+        assert made.trust[each.name].value == pytest.approx(each.value, rel=1e-5, nan_ok=True)
+
+
+def test_what_a_method_was_found_to_be_is_kept_and_done_once(own_cache: Path) -> None:
+    net, x = Detector().eval(), _draw(6, 3, SIDE, SIDE).float()
+    first, second = (seewhy.explain(net, x, "grad-cam", target=0, trust=True).trust for _ in range(2))
+    assert first is not None
+    assert second is not None
+    assert second.cost.backwards < first.cost.backwards
+    assert [e.value for e in second if e.name.startswith("rand")] == [
+        e.value for e in first if e.name.startswith("rand")
+    ]
+    (file,) = own_cache.rglob("*.json")
+    file.write_text('{"key": 1}')
+    third = seewhy.explain(net, x, "grad-cam", target=0, trust=True).trust
+    assert third is not None
+    assert third.cost.backwards == first.cost.backwards
+    with torch.no_grad():
+        net.head.weight *= 2
+    seewhy.explain(net, x, "grad-cam", target=0, trust=True)
+    assert len(list(own_cache.rglob("*.json"))) == 2
+
+
+def test_without_a_cache_nothing_is_kept(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    net, x = Detector().eval(), _draw(6, 3, SIDE, SIDE).float()
+    seewhy.explain(net, x, "grad-cam", target=0, trust=True, cache=False)
+    assert not own_cache.exists()
+    own_cache.write_text("a file where the folder would be")
+    made = seewhy.explain(net, x, "grad-cam", target=0, trust=True).trust
+    assert made is not None
+    assert math.isfinite(made["randomisation"].value)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"key": {}, "found": {}}', "x" * 20_000, '{"key": {"a": 1}, "found": []}'])
+def test_a_kept_file_that_holds_anything_else_is_as_if_it_were_not_there(own_cache: Path, text: str) -> None:
+    assert kept.write({"a": 1}, {"learnt": 0.5, "chance": math.nan, "classes": 0.25})
+    assert kept.read({"a": 1}) == {
+        "learnt": 0.5,
+        "chance": pytest.approx(math.nan, nan_ok=True),
+        "classes": 0.25,
+        "reason": "",
+    }
+    (file,) = own_cache.rglob("*.json")
+    file.write_text(text)
+    assert kept.read({"a": 1}) is None
+
+
+def test_what_guided_backpropagation_shows_does_not_depend_on_the_head() -> None:
+    net, x = Detector().eval(), _draw(6, 3, SIDE, SIDE).float()
+    guided, cam = (
+        seewhy.explain(net, x, method, target=0, trust=True).trust for method in ("guided-backprop", "grad-cam")
+    )
+    assert guided is not None
+    assert cam is not None
+    assert guided["randomisation"].value > cam["randomisation"].value - cam["randomisation"].controls["chance"]
+    assert guided["untaught"].value > cam["untaught"].value + 0.2
+
+
+def test_an_interruption_keeps_the_maps_that_were_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    from seewhy.api.trusting import cards
+
+    measure = cards.held
+    done: list[int] = []
+
+    def interrupted(*given: Any, **named: Any) -> Any:
+        done.append(1)
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        return measure(*given, **named)
+
+    monkeypatch.setattr(cards, "held", interrupted)
+    made = seewhy.explain_all(Detector().eval(), _draw(6, 3, 3, SIDE, SIDE).float(), target=0, trust=True)
+    assert made.interrupted
+    assert [each.trust is not None for each in made] == [True, False, False]
+
+
+def test_what_is_no_map_of_the_input_has_no_card() -> None:
+    net, x = Detector().eval(), _draw(6, 3, SIDE, SIDE).float()
+    assert seewhy.explain(net, x, "grad-cam", target=0, contrast="top-3", trust=True).trust is None
+
+
+def test_cards_refuse_levels_and_names_that_are_none() -> None:
+    with pytest.raises(UnknownName, match="level"):
+        seewhy.Trust("blue", "")
+    with pytest.raises(UnknownName, match="measure"):
+        seewhy.Trust("green", "")["gain"]
+    with pytest.raises(UnknownName, match="level"):
+        seewhy.Evidence("gain", 1.0, "", "blue")
+
+
+def test_a_card_is_a_picture_and_a_table() -> None:
+    net, x = Detector().eval(), _draw(6, 3, SIDE, SIDE).float()
+    card = seewhy.trust(net, x, _draw(8, SIDE, SIDE), target=0)
+    assert card.picture(200).width == 200
+    assert "gain" in card._repr_html_()
+    assert all(each.name in str(card.lines()) for each in card)
