@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from seewhy.api.data_sets.running import run
     from seewhy.api.doctoring import diagnose
     from seewhy.api.evaluating import Evaluation, Mistake, evaluate_model
+    from seewhy.api.for_quantus import explain_func
     from seewhy.api.given.training_logs import training_curves
     from seewhy.api.inside.attending import attention, attention_all
     from seewhy.api.inside.channels import feature_maps, feature_maps_all
@@ -102,6 +103,7 @@ __all__ = [
     "explain",
     "explain_all",
     "explain_batches",
+    "explain_func",
     "extend",
     "factors",
     "feature_maps",
@@ -163,6 +165,7 @@ _HOMES = {
     "explain": "seewhy.api",
     "explain_all": "seewhy.api",
     "explain_batches": "seewhy.api",
+    "explain_func": "seewhy.api.for_quantus",
     "extend": "seewhy.extend",
     "factors": "seewhy.api.inside.factorisation",
     "feature_maps": "seewhy.api.inside.channels",

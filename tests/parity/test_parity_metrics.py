@@ -156,3 +156,32 @@ def test_sensitivity_is_captums_for_the_same_noise(seed: int) -> None:
     )
     ours = m.max_sensitivity(gradients, x, n=count, radius=radius)
     np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
+@each_seed
+def test_maps_plug_into_quantus_unchanged(seed: int) -> None:
+    """A metric of Quantus makes its maps with `explain_func`, of images and of their noisy copies, and measures what it
+    measures of maps that were made beforehand."""
+    quantus = pytest.importorskip("quantus")
+    import seewhy
+
+    net, x, _, k = _made(seed, channels=3)
+    net, x = net.float(), x.float()
+    asked: dict[str, Any] = {"method": "input-x-gradient", "reduce": "sum"}
+    flipping = quantus.PixelFlipping(
+        features_in_step=5, perturb_baseline="mean", normalise=False, disable_warnings=True
+    )
+    given: dict[str, Any] = {
+        "model": net,
+        "x_batch": x.numpy(),
+        "y_batch": np.array(k),
+        "softmax": False,
+        "device": "cpu",
+    }
+    plugged = flipping(**given, a_batch=None, explain_func=seewhy.explain_func, explain_func_kwargs=dict(asked))
+    beforehand = seewhy.explain_all(net, x, target=[[each] for each in k], **asked)
+    ready = flipping(**given, a_batch=np.stack([np.asarray(each)[None] for each in beforehand]))
+    np.testing.assert_allclose(np.array(plugged), np.array(ready), atol=1e-6)
+    sensitivity = quantus.MaxSensitivity(nr_samples=2, disable_warnings=True)
+    found = sensitivity(**given, a_batch=None, explain_func=seewhy.explain_func, explain_func_kwargs=dict(asked))
+    assert np.isfinite(found).all()
