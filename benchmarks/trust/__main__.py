@@ -16,6 +16,7 @@ from torch import Tensor
 
 from benchmarks.trust.cases import maps_of
 from benchmarks.trust.networks import GROUPS, Judged, judged
+from benchmarks.trust.table import table
 from seewhy.api.answered.predictions import predict_items
 from seewhy.api.given.images import read_items
 from seewhy.api.trusting.held import held
@@ -26,6 +27,8 @@ from seewhy.models.redrawn import redrawn
 
 #: how sure a model has to be of a photo for its maps to count as good
 SURE = 0.7
+#: what the table stands between, in a page
+_BEGIN, _END = "<!-- table -->", "<!-- end of table -->"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -36,11 +39,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--photos", type=int, default=20, metavar="N", help="of each network, right and sure")
     parser.add_argument("--out", type=Path, default=Path("trust.jsonl"), metavar="FILE.jsonl")
     parser.add_argument("--work", type=Path, default=Path("trust-networks"), metavar="DIR", help="for trained weights")
+    parser.add_argument("--write", type=Path, metavar="FILE.md", help="put the table of what is in --out into a page")
     asked = parser.parse_args(argv)
     asked.work.mkdir(parents=True, exist_ok=True)
     warnings.simplefilter("ignore")
     for name in asked.network or ():
         _measure(name, judged(name, asked.data, asked.work), asked.photos, asked.out)
+    if asked.write is not None:
+        page = asked.write.read_text()
+        before, after = page.split(_BEGIN)[0], page.split(_END)[-1]
+        asked.write.write_text(f"{before}{_BEGIN}\n{table(read(asked.out))}{_END}{after}")
 
 
 def read(path: Path) -> list[dict[str, Any]]:

@@ -18,9 +18,10 @@ __all__ = ["AGREEMENT", "BELIEVED", "DOUBTED", "EDGES", "SURE", "UNTAUGHT", "abo
 
 #: standard deviations of evidence from which a map is believed, and under which the model contradicts it. Set on the
 #: networks and photos of `benchmarks.trust` called "setting"; docs/trust.md reports them on others
-BELIEVED, DOUBTED = 6.0, 1.5
-#: how many standard deviations a perfect agreement counts
-AGREEMENT = 9.0
+BELIEVED, DOUBTED = 5.0, 1.5
+#: how many standard deviations agreement counts, and up to how much of it: what agrees so far need not be the same map,
+#: and what is the same map must matter to the score as well
+AGREEMENT, ENOUGH = 9.0, 0.7
 #: a map that is like the photo's edges, or like what a network shows that learnt nothing above its filters, by so much
 EDGES, UNTAUGHT = 0.8, 0.4
 #: how sure the model has to be of a class for its maps to be judged at all
@@ -29,7 +30,7 @@ SURE = 0.5
 
 def evidence(held: Held) -> float:
     """How much speaks for a map, in standard deviations: those of its gain over random maps', and its agreement."""
-    return held.deviations + AGREEMENT * float(held.agreement[0])
+    return held.deviations + AGREEMENT * min(float(held.agreement[0]), ENOUGH)
 
 
 def about(held: Held, unit: str) -> list[Evidence]:
@@ -61,7 +62,7 @@ def about(held: Held, unit: str) -> list[Evidence]:
         ),
         Evidence(
             "evidence", total,
-            f"{words[level]}: {held.deviations:+.1f} standard deviations of the gain, {AGREEMENT:g} x the agreement",
+            f"{words[level]}: {held.deviations:+.1f} standard deviations of the gain, and {AGREEMENT:g} x the agreement",
             level, thresholds=own,
         ),
         _alike("edges", held.edges, EDGES, "the photo's edges, which no network was needed for"),
