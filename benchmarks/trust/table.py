@@ -1,5 +1,5 @@
-"""The table of trust: takes lines of measured maps, judges them by the cards' thresholds, gives Markdown: how often those
-are warned of that are known to be wrong, and those that are known to be right."""
+"""The table of trust: takes lines of measured maps, judges them by the cards' thresholds, gives Markdown: how often
+wrong maps are warned of, and how often right ones are."""
 
 from __future__ import annotations
 

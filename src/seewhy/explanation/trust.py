@@ -128,12 +128,8 @@ def _shown(each: Evidence) -> str:
     random = np.asarray(each.controls.get("random", ()), dtype=np.float64)
     if random.size and math.isfinite(each.rank):
         place = round(each.rank * (1 + random.size))
-        words += f", {_ordinal(place)} of {1 + random.size}; random maps {np.nanmedian(random):.3g}"
+        words += f", {place} of {1 + random.size}; random {np.nanmedian(random):.3g}"
     return f"{words} ({each.thresholds})" if each.thresholds else words
-
-
-def _ordinal(place: int) -> str:
-    return {1: "best", 2: "second", 3: "third"}.get(place, f"{place}th")
 
 
 def _number(value: float) -> str:

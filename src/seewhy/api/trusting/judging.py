@@ -62,7 +62,7 @@ def about(held: Held, unit: str) -> list[Evidence]:
         ),
         Evidence(
             "evidence", total,
-            f"{words[level]}: {held.deviations:+.1f} standard deviations of the gain, and {AGREEMENT:g} x the agreement",
+            f"{words[level]}: {held.deviations:+.1f} deviations of the gain, and {AGREEMENT:g} x the agreement",
             level, thresholds=own,
         ),
         _alike("edges", held.edges, EDGES, "the photo's edges, which no network was needed for"),
@@ -80,7 +80,7 @@ def of_the_model(prediction: Prediction | None, target: int | None) -> list[Evid
     if math.isnan(value) and target not in shares:
         said = f"the class explained is not among the model's first {len(shares)}: maps are of evidence still"
     else:
-        said = f"the probability of the class explained; the model says {prediction}"
+        said = f"the model itself gives this class a probability of {value:.2f} (its answer: {prediction})"
     level = "green" if value >= SURE else "amber"
     return [Evidence("model", value, said, level, thresholds=f"green from {SURE:g}")]
 
