@@ -32,6 +32,7 @@ PUBLIC = [
     "Curves",
     "Diagnosis",
     "Evaluation",
+    "Evidence",
     "Explanation",
     "Explanations",
     "Finding",
@@ -50,6 +51,7 @@ PUBLIC = [
     "Segmentation",
     "Status",
     "Tile",
+    "Trust",
     "__version__",
     "attack",
     "attack_all",
@@ -62,6 +64,7 @@ PUBLIC = [
     "explain",
     "explain_all",
     "explain_batches",
+    "explain_func",
     "extend",
     "factors",
     "feature_maps",
@@ -80,6 +83,7 @@ PUBLIC = [
     "segment_all",
     "targets",
     "training_curves",
+    "trust",
     "wrap",
 ]
 

@@ -27,8 +27,8 @@ CELLS = 49
 #: what hides things, and the share of the area that goes behind it along a map's order: little behind what leaves
 #: shapes, half behind what leaves nothing. A map must do well in spite of either
 FILLS = ((blurred, 0.15), (mean_colour, 0.5))
-#: random halves behind each fill
-HALVES = 80
+#: random halves
+HALVES = 72
 #: cells of noise along an axis, of which a random half is made
 _COARSE = 6
 
@@ -64,34 +64,32 @@ def _effects(
     seed: int = 0,
 ) -> Generator[Any, Any, Attribution]:
     """Of images [B, C, *size] with maps [B, n, *size]: ``left`` [B, fills, n, 2], the score that is left when the share
-    of the area that belongs to a fill goes, the strongest places and the weakest; ``cells`` [B, fills, *grid], what the
-    score loses with each cell alone; ``halves`` [B, fills, *grid], the covariance of the score with each cell's being
-    visible, in standard deviations of the score, over so many random halves.
+    of the area that belongs to a fill goes, the strongest places and the weakest; ``cells`` [B, *grid], what the score
+    loses with each cell alone, behind the mean colour; ``halves`` [B, *grid], the covariance of the score with each
+    cell's being visible, in standard deviations of the score, over so many random halves, behind the blur.
 
     The values are the scores.
     """
     size = tuple(input.shape[2:])
     place = ranks(values.flatten(0, 1), seed).cpu().reshape(*values.shape[:2], *size)
-    rest = [_one_by_one(input, cells), _by_halves(input, halves, seed)]
-    found: dict[str, list[Tensor]] = {"left": [], "cells": [], "halves": []}
-    asked = [
-        _asked(input, fill, *one)
-        for fill, share in [(Fill(fill(input)), share) for fill, share in FILLS]
-        for one in (_along(place, share), *rest)
-    ]
-    answers = yield tuple(asked)
-    seen = in_cells(rest[1][1].flatten(0, 1).double(), cells).reshape(len(input), halves, -1).to(score.device)
+    blur, mean = (Fill(fill(input)) for fill, _ in FILLS)
+    half = _by_halves(input, halves, seed)
+    *along, alone, halved = yield (
+        *(_asked(input, fill, *_along(place, share)) for fill, (_, share) in zip((blur, mean), FILLS, strict=True)),
+        _asked(input, mean, *_one_by_one(input, cells)),
+        _asked(input, blur, *half),
+    )
+    seen = in_cells(half[1].flatten(0, 1).double(), cells).reshape(len(input), halves, -1).to(score.device)
     grid = [len(edges) - 1 for edges in _edges(size, cells)]
-    for k in range(len(FILLS)):
-        along, alone, half = (answer.double() for answer in answers[3 * k : 3 * k + 3])
-        found["left"].append(along.reshape(len(input), values.shape[1], 2))
-        found["cells"].append((score.double()[:, None] - alone).reshape(len(input), *grid))
-        told = half - half.mean(1, keepdim=True)
-        spread = told.square().mean(1, keepdim=True).sqrt()
-        told = told / torch.where(spread > 0, spread, torch.ones_like(spread))
-        differing = (seen - seen.mean(1, keepdim=True)).double()
-        found["halves"].append(torch.einsum("bm,bmc->bc", told, differing).reshape(len(input), *grid) / halves)
-    arrays = {name: torch.stack(rows, 1) for name, rows in found.items()}
+    told = halved.double() - halved.double().mean(1, keepdim=True)
+    spread = told.square().mean(1, keepdim=True).sqrt()
+    told = told / torch.where(spread > 0, spread, torch.ones_like(spread))
+    arrays = {
+        "left": torch.stack([one.double().reshape(len(input), values.shape[1], 2) for one in along], 1),
+        "cells": (score.double()[:, None] - alone.double()).reshape(len(input), *grid),
+        "halves": torch.einsum("bm,bmc->bc", told, seen - seen.mean(1, keepdim=True)).reshape(len(input), *grid)
+        / halves,
+    }
     return Attribution(score, arrays=arrays)
 
 

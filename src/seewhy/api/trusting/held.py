@@ -127,8 +127,8 @@ class _Ways:
         plain = [torch.ones_like(like)] + [shared[name] for name in ("centre", "edges") if name in shared]
         space, _ = torch.linalg.qr(in_cells(torch.stack(plain)).flatten(1).T.double())
         rows = {
-            "hiding a cell": _together(arrays["cells"]),
-            "hiding a half": _together(arrays["halves"]),
+            "hiding a cell": arrays["cells"].flatten(),
+            "hiding a half": arrays["halves"].flatten(),
             **{name: in_cells(one[None]).flatten() for name, one in known.sound.items()},
         }
         fine = known.sound.get("integrated-gradients")
@@ -190,13 +190,6 @@ def _fine(one: Tensor) -> Tensor:
         rows = F.avg_pool1d(rows, 2 * reach + 1, 1, reach, count_include_pad=False)
         smooth = rows.reshape(smooth.movedim(axis, -1).shape).movedim(-1, axis)
     return bare - smooth
-
-
-def _together(rows: Tensor) -> Tensor:
-    """Rows [fills, *grid], each in its own standard deviations, added up, [cells]."""
-    flat = rows.flatten(1).double()
-    spread = flat.std(1, keepdim=True)
-    return (flat / torch.where(spread > 0, spread, torch.ones_like(spread))).sum(0)
 
 
 def _without(rows: Tensor, space: Tensor) -> Tensor:

@@ -93,7 +93,8 @@ def one(
     model: Model, item: Item, method: str, target: Target, settings: Settings, given: dict[str, Any], layer: Any = None
 ) -> Explanation:
     """One map of ``item``."""
-    quiet = replace(settings, progress=Settings().progress)
+    # so few passes, and of networks that are seen once: no program pays
+    quiet = replace(settings, progress=Settings().progress, prepare=False)
     request = Request(method=method, target=target, layer=layer, parameters=given, settings=quiet)
     return run_plan(Plan.make(model, request), [item])[0]
 
