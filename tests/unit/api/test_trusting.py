@@ -76,6 +76,10 @@ class Detector(nn.Module):
         return self.head(self.second(self.first(x).relu()).relu().mean((2, 3)))  # type: ignore[no-any-return]
 
 
+def _detector() -> seewhy.Model:
+    return seewhy.wrap(Detector().eval(), preprocess=seewhy.Preprocess(size=(SIDE, SIDE), resize=SIDE))
+
+
 def test_what_hiding_does_is_what_doing_it_by_hand_gives(linear: Any) -> None:
     net, x, _ = linear
     maps = torch.stack([_draw(2, SIDE, SIDE), -_draw(3, SIDE, SIDE)])
@@ -225,8 +229,8 @@ def test_a_class_that_the_model_is_unsure_of_is_said(linear: Any) -> None:
 
 
 def test_explanations_carry_their_card_into_files_and_json(tmp_path: Path) -> None:
-    net, x = Detector().eval(), _draw(6, 3, SIDE, SIDE).float()
-    before = seewhy.wrap(net).fingerprint()
+    net, x = _detector(), _draw(6, 3, SIDE, SIDE).float()
+    before = net.fingerprint()
     made = seewhy.explain_all(net, x, ["grad-cam", "saliency"], target=[0, 1], trust=True)
     assert len(made) == 4
     assert all(each.trust is not None for each in made)
@@ -244,12 +248,12 @@ def test_explanations_carry_their_card_into_files_and_json(tmp_path: Path) -> No
     assert told["level"] == card.level
     assert told["measures"]["gain"]["controls"]["random"]["n"] == 20
     assert made[0].figure().width > seewhy.explain(net, x, target=0).figure().width
-    assert seewhy.wrap(net).fingerprint() == before
+    assert net.fingerprint() == before
     assert seewhy.explain(net, x, target=0).trust is None
 
 
 def test_a_card_says_of_an_explanation_what_it_says_of_its_bare_map() -> None:
-    net, x = Detector().eval(), _draw(6, 3, SIDE, SIDE).float()
+    net, x = _detector(), _draw(6, 3, SIDE, SIDE).float()
     made = seewhy.explain(net, x, "saliency", target=0, trust=True)
     bare = seewhy.trust(net, x, np.asarray(made), target=0)
     assert made.trust is not None
@@ -258,7 +262,7 @@ def test_a_card_says_of_an_explanation_what_it_says_of_its_bare_map() -> None:
 
 
 def test_what_a_method_was_found_to_be_is_kept_and_done_once(own_cache: Path) -> None:
-    net, x = Detector().eval(), _draw(6, 3, SIDE, SIDE).float()
+    net, x = _detector(), _draw(6, 3, SIDE, SIDE).float()
     first, second = (seewhy.explain(net, x, "grad-cam", target=0, trust=True).trust for _ in range(2))
     assert first is not None
     assert second is not None
@@ -272,13 +276,13 @@ def test_what_a_method_was_found_to_be_is_kept_and_done_once(own_cache: Path) ->
     assert third is not None
     assert third.cost.backwards == first.cost.backwards
     with torch.no_grad():
-        net.head.weight *= 2
+        net.module.head.weight.mul_(2)
     seewhy.explain(net, x, "grad-cam", target=0, trust=True)
     assert len(list(own_cache.rglob("*.json"))) == 2
 
 
 def test_without_a_cache_nothing_is_kept(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    net, x = Detector().eval(), _draw(6, 3, SIDE, SIDE).float()
+    net, x = _detector(), _draw(6, 3, SIDE, SIDE).float()
     seewhy.explain(net, x, "grad-cam", target=0, trust=True, cache=False)
     assert not own_cache.exists()
     own_cache.write_text("a file where the folder would be")
@@ -302,7 +306,7 @@ def test_a_kept_file_that_holds_anything_else_is_as_if_it_were_not_there(own_cac
 
 
 def test_what_guided_backpropagation_shows_does_not_depend_on_the_head() -> None:
-    net, x = Detector().eval(), _draw(6, 3, SIDE, SIDE).float()
+    net, x = _detector(), _draw(6, 3, SIDE, SIDE).float()
     guided, cam = (
         seewhy.explain(net, x, method, target=0, trust=True).trust for method in ("guided-backprop", "grad-cam")
     )
@@ -325,13 +329,13 @@ def test_an_interruption_keeps_the_maps_that_were_made(monkeypatch: pytest.Monke
         return measure(*given, **named)
 
     monkeypatch.setattr(cards, "held", interrupted)
-    made = seewhy.explain_all(Detector().eval(), _draw(6, 3, 3, SIDE, SIDE).float(), target=0, trust=True)
+    made = seewhy.explain_all(_detector(), _draw(6, 3, 3, SIDE, SIDE).float(), target=0, trust=True)
     assert made.interrupted
     assert [each.trust is not None for each in made] == [True, False, False]
 
 
 def test_what_is_no_map_of_the_input_has_no_card() -> None:
-    net, x = Detector().eval(), _draw(6, 3, SIDE, SIDE).float()
+    net, x = _detector(), _draw(6, 3, SIDE, SIDE).float()
     assert seewhy.explain(net, x, "grad-cam", target=0, contrast="top-3", trust=True).trust is None
 
 
@@ -345,7 +349,7 @@ def test_cards_refuse_levels_and_names_that_are_none() -> None:
 
 
 def test_a_card_is_a_picture_and_a_table() -> None:
-    net, x = Detector().eval(), _draw(6, 3, SIDE, SIDE).float()
+    net, x = _detector(), _draw(6, 3, SIDE, SIDE).float()
     card = seewhy.trust(net, x, _draw(8, SIDE, SIDE), target=0)
     assert card.picture(200).width == 200
     assert "gain" in card._repr_html_()
