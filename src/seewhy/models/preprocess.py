@@ -50,6 +50,8 @@ _NEXT_TO_ALL = 0.9
 #: the logarithm of a ratio of sides up to which two pictures have one shape; pixels of a photo in one of the input's
 #: up to which it is too coarse to be drawn on
 _SAME_SHAPE, _TOO_FEW = 0.03, 0.5
+#: of a pixel's 255 steps
+_HALF = 128
 #: a resized picture larger than this is never made whole: only the part under the crop is computed
 _WHOLE = 32_000_000
 
@@ -151,6 +153,23 @@ class Preprocess:
         canvas = Image.new(image.mode, (width, height), padding if self.mode == "border" else black)
         canvas.paste(part, (-left, -top))
         return canvas
+
+    def of_mask(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Where the input shows what is inside a ``mask`` [H, W] of the whole picture: true and false at the input's
+        size, by the resize and crop that the picture itself goes through. A place is inside where half of what it is
+        made of is; padding is outside.
+
+        Raises `UsageError` for a mask that is no plane.
+
+        >>> whole = np.zeros((8, 8), dtype=bool)
+        >>> whole[2:6, 2:6] = True
+        >>> Preprocess(size=(4, 4), resize=8).of_mask(whole).all()
+        np.True_
+        """
+        if mask.ndim != 2:
+            raise UsageError(f"a mask has a truth for each pixel of its picture, [H, W]; got {list(mask.shape)}")
+        seen = self._seen(Image.fromarray(np.where(mask, np.uint8(255), np.uint8(0))), 0)
+        return np.asarray(np.asarray(seen) >= _HALF)
 
     def shown(self, image: Image.Image) -> Image.Image | None:
         """What pictures of a photo are drawn on: the whole photo, in its own pixels (of more than 32 million, so many)

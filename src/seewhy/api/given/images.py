@@ -40,7 +40,8 @@ class Item:
     """One image: its input [C, *size], the picture of it (uint8 [H, W, 3]) if there is one, its name and notes; the
     whole photo, where that shows more, and which part of it the picture is, as `Explanation.window`. ``parts`` are the
     inputs of which its row is made, where several are explained at once; ``frames`` the pictures of a video, uint8
-    [T, H, W, 3]; ``scan`` what a volume is drawn on."""
+    [T, H, W, 3]; ``scan`` what a volume is drawn on; ``whole`` is the (height, width) of the photo, upright, in its own
+    pixels."""
 
     tensor: Tensor
     view: np.ndarray[Any, Any] | None
@@ -52,6 +53,7 @@ class Item:
     parts: Mapping[str, Item] = field(default_factory=dict)
     frames: np.ndarray[Any, Any] | None = None
     scan: Scan | None = None
+    whole: tuple[int, int] | None = None
 
 
 #: axes of a volume
@@ -207,7 +209,8 @@ def _picture(model: Model, image: Any, name: str = "") -> Item:
         lost = model.preprocess.lost(height, width)
         if lost > _LITTLE:
             notes.append(_seen(lost))
-    return Item(tensor, view, photo.name or name, True, tuple(notes), own, window)
+    whole = photo.pixels.height, photo.pixels.width
+    return Item(tensor, view, photo.name or name, True, tuple(notes), own, window, whole=whole)
 
 
 def read_one(model: Model, given: Any, name: str) -> Item:
