@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -39,14 +40,15 @@ def spectrum_maps(values: Tensor, n: int = 20, *, seed: int = 0) -> Tensor:
     found = _with_values(noise, own)
     for _ in range(_TURNS):
         spectrum = torch.fft.rfftn(found, dim=axes)
-        spectrum = amplitude * torch.exp(1j * spectrum.angle())
+        length = spectrum.abs()
+        spectrum = amplitude * torch.where(length > 0, spectrum / length, torch.ones_like(spectrum))
         found = _with_values(torch.fft.irfftn(spectrum, s=tuple(flat.shape), dim=axes), own)
     return found.to(values)
 
 
 def _with_values(maps: Tensor, own: Tensor) -> Tensor:
     """Maps [n, *size] in the same order of places, with the values ``own`` [N], sorted."""
-    order = maps.flatten(1).argsort(dim=1, stable=True)
+    order = torch.from_numpy(np.argsort(maps.flatten(1).numpy(), axis=1))
     placed = torch.empty_like(order, dtype=own.dtype)
     placed.scatter_(1, order, own.expand_as(order))
     return placed.reshape(maps.shape)
