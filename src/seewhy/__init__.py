@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from seewhy.api.inside.factorisation import factors
     from seewhy.api.inside.kernels import filters
     from seewhy.api.inside.visualisation import maximise
+    from seewhy.api.judging.ranking import Ranking
+    from seewhy.api.judging.recommending import Recommendation, recommend
+    from seewhy.api.judging.running import evaluate
     from seewhy.api.listing import LayerInfo, layers, methods
     from seewhy.api.preparing import Preparation, prepare
     from seewhy.api.segmenting import segment, segment_all
@@ -86,6 +89,8 @@ __all__ = [
     "Prediction",
     "Preparation",
     "Preprocess",
+    "Ranking",
+    "Recommendation",
     "Run",
     "Segmentation",
     "Status",
@@ -99,6 +104,7 @@ __all__ = [
     "boundary",
     "diagnose",
     "errors",
+    "evaluate",
     "evaluate_model",
     "explain",
     "explain_all",
@@ -117,6 +123,7 @@ __all__ = [
     "open_run",
     "prepare",
     "principal_components",
+    "recommend",
     "run",
     "segment",
     "segment_all",
@@ -150,6 +157,8 @@ _HOMES = {
     "Prediction": "seewhy.explanation",
     "Preparation": "seewhy.api.preparing",
     "Preprocess": "seewhy.models",
+    "Ranking": "seewhy.api.judging.ranking",
+    "Recommendation": "seewhy.api.judging.recommending",
     "Run": "seewhy.runs.opened",
     "Segmentation": "seewhy.explanation",
     "Status": "seewhy.explanation",
@@ -161,6 +170,7 @@ _HOMES = {
     "attention_all": "seewhy.api.inside.attending",
     "boundary": "seewhy.api.boundaries",
     "diagnose": "seewhy.api.doctoring",
+    "evaluate": "seewhy.api.judging.running",
     "evaluate_model": "seewhy.api.evaluating",
     "explain": "seewhy.api",
     "explain_all": "seewhy.api",
@@ -179,6 +189,7 @@ _HOMES = {
     "open_run": "seewhy.runs.opened",
     "prepare": "seewhy.api.preparing",
     "principal_components": "seewhy.api.inside.components",
+    "recommend": "seewhy.api.judging.recommending",
     "run": "seewhy.api.data_sets.running",
     "segment": "seewhy.api.segmenting",
     "segment_all": "seewhy.api.segmenting",

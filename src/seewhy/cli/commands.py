@@ -10,6 +10,7 @@ from seewhy.cli.doctor import doctor
 from seewhy.cli.evaluate import evaluate_model
 from seewhy.cli.explain import compare, explain
 from seewhy.cli.inside import attention, components, factors, features, filters
+from seewhy.cli.judge import evaluate, recommend
 from seewhy.cli.lists import labels, layers, methods
 from seewhy.cli.maximise import maximise
 from seewhy.cli.metrics import metrics
@@ -17,7 +18,7 @@ from seewhy.cli.run import run
 from seewhy.cli.segment import segment
 
 __all__ = [
-    "attack", "attention", "bench", "boundary", "compare", "components", "demo", "doctor", "evaluate_model", "explain",
-    "factors", "features", "filters", "labels", "layers", "maximise", "methods", "metrics",
+    "attack", "attention", "bench", "boundary", "compare", "components", "demo", "doctor", "evaluate", "evaluate_model",
+    "explain", "factors", "features", "filters", "labels", "layers", "maximise", "methods", "metrics", "recommend",
     "run", "segment",
 ]  # fmt: skip

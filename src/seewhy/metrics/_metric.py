@@ -57,7 +57,9 @@ class MetricCard:
     for numbers that are neither good nor bad alone. ``range`` is what values it can have. ``cost`` is in passes of an
     image. ``fooled`` says how a map gets a good number that is no good map. ``unit`` is what it is counted in, in which
     ``{score}`` stands for the score's unit; nothing for a number without one. ``constant`` metrics have a number for
-    maps that are the same everywhere. ``fill`` is what they hide things behind unless told otherwise.
+    maps that are the same everywhere. ``fill`` is what they hide things behind unless told otherwise. Those
+    ``of_probabilities`` are about them whatever score is explained, those ``of_boxes`` about the boxes around objects;
+    ``as_computed`` are those whose map is to be as it was computed, not at the image's size.
     """
 
     name: str
@@ -71,6 +73,9 @@ class MetricCard:
     unit: str = ""
     constant: bool = False
     fill: str = "mean"
+    of_probabilities: bool = False
+    of_boxes: bool = False
+    as_computed: bool = False
 
     def _repr_html_(self) -> str:
         named = [(name, getattr(self, name)) for name in self.__slots__]

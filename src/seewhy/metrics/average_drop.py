@@ -28,6 +28,7 @@ __all__ = ["average_drop"]
         use="how much of the score is lost where only what the map shows is left",
         fooled=("a map that shows the whole image loses nothing",),
         constant=True,
+        of_probabilities=True,
     )
 )
 def average_drop(input: Tensor, score: Tensor, values: Tensor, fill: Fill) -> Generator[Any, Any, Attribution]:

@@ -28,6 +28,7 @@ __all__ = ["average_gain"]
         use="how far the map makes the class clearer than it was",
         fooled=("means little without the average drop beside it",),
         constant=True,
+        of_probabilities=True,
     )
 )
 def average_gain(input: Tensor, score: Tensor, values: Tensor, fill: Fill) -> Generator[Any, Any, Attribution]:

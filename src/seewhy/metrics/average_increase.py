@@ -28,6 +28,7 @@ __all__ = ["average_increase"]
         use="whether what the map leaves out spoke against the class",
         fooled=("half of the mean over images is chance where scores hardly move",),
         constant=True,
+        of_probabilities=True,
     )
 )
 def average_increase(input: Tensor, score: Tensor, values: Tensor, fill: Fill) -> Generator[Any, Any, Attribution]:

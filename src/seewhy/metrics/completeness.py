@@ -30,6 +30,7 @@ __all__ = ["completeness"]
         use="whether a map that promises to share out the score does: values are no score units where it is large",
         fooled=("any map can be made to have the right sum", "means nothing of maps that promise no sum"),
         constant=True,
+        as_computed=True,
     )
 )
 def completeness(input: Tensor, score: Tensor, values: Tensor, fill: Fill) -> Generator[Any, Any, Attribution]:

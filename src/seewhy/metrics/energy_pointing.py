@@ -22,6 +22,7 @@ __all__ = ["energy_pointing"]
         use="how much of what a map shows is in the object's box",
         fooled=("large boxes: compare with the box's share of the picture",),
         constant=True,
+        of_boxes=True,
     )
 )
 def energy_pointing(values: Tensor, mask: Tensor) -> Tensor:

@@ -141,7 +141,7 @@ MODULE = "seewhy_cli_networks"
 #: the commands that take a model
 TAKING = (
     "explain", "compare", "layers", "labels", "features", "filters", "factors", "components", "attention", "maximise",
-    "attack", "segment", "evaluate-model", "boundary", "bench",
+    "attack", "segment", "evaluate", "recommend", "evaluate-model", "boundary", "bench",
 )  # fmt: skip
 
 

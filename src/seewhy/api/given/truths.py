@@ -26,6 +26,8 @@ __all__ = ["Found", "Known", "Seen", "known_truths"]
 
 T = TypeVar("T")
 
+#: axes of one picture
+_ONE = 3
 #: photos that are looked at together, and threads that read them
 AT_ONCE, _READERS = 64, 2
 
@@ -41,11 +43,12 @@ class Seen:
 
 @dataclass(frozen=True, eq=False)
 class Found(Generic[T]):
-    """What was found of one photo, by its name and true class."""
+    """What was found of one photo, by its name and true class; ``row`` is its place in the source."""
 
     name: str
     truth: int | None
     found: T
+    row: int
 
 
 @dataclass
@@ -91,11 +94,11 @@ class Known:
             read: list[tuple[int, _Read]] = [(each.row, each.input) for each in some if not each.reason]
             for row, one in read:
                 if one.seen is None:
-                    found[row] = Found(one.before["name"], one.before["truth"], one.before["found"])
+                    found[row] = Found(one.before["name"], one.before["truth"], one.before["found"], row)
             anew = [(row, one.stamp, one.seen) for row, one in read if one.seen is not None]
             answers = look([seen for _, _, seen in anew]) if anew else ()
             for (row, stamp, seen), what in zip(anew, answers, strict=True):
-                found[row] = Found(seen.name, seen.truth, what)
+                found[row] = Found(seen.name, seen.truth, what, row)
                 if record is not None and stamp is not None:
                     record.keep(stamp, {"name": seen.name, "truth": seen.truth, "found": what}, ())
             if self.progress is not None:
@@ -196,7 +199,12 @@ def known_truths(
             raise UsageError(f"{len(known)} truths for {len(given)} images: one for each")
         return Known(model, _Given(given), lambda entry: known[int(entry.at)], len(given), len(given), progress)
     if not isinstance(images, str | Path):
-        raise UsageError(f"{call} needs the true classes: truths=[...], or a source that says them, a folder for each")
+        if needed:
+            raise UsageError(
+                f"{call} needs the true classes: truths=[...], or a source that says them, a folder for each"
+            )
+        in_hand = list(images) if isinstance(images, list | tuple) else list(_each_of(images))
+        return Known(model, _Given(in_hand), lambda entry: None, len(in_hand), 0, progress)
     source = open_source(images, **told)
     classes: dict[tuple[str, ...], int | None] = {}
     count = with_one = 0
@@ -213,6 +221,12 @@ def known_truths(
         )  # fmt: skip
         raise UsageError(f"{count - with_one} of {count} photos in {str(images)!r} have no class: {how}")
     return Known(model, source, lambda entry: classes[entry.labels], count, with_one, progress)
+
+
+def _each_of(images: Any) -> list[Any]:
+    """One picture, or the pictures of a batch."""
+    batch = isinstance(images, Tensor | np.ndarray) and images.ndim > _ONE
+    return list(images) if batch else [images]
 
 
 def _class_of(model: Model, source: Source, entry: Entry) -> int | None:

@@ -1,0 +1,209 @@
+"""``seewhy evaluate`` and ``seewhy recommend``: takes photos, methods and metrics, gives how methods do, and which to
+use."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from seewhy.cli import options as o
+from seewhy.cli.bundles import DataOptions, ModelOptions, OutputOptions, bundled
+from seewhy.cli.console import bars, complain, quiet_warnings
+from seewhy.cli.option_words import in_options
+from seewhy.cli.show import as_json
+from seewhy.cli.tables import console, table
+from seewhy.errors import CapabilityError
+
+if TYPE_CHECKING:
+    from seewhy.api.judging.counting import Standing
+    from seewhy.api.judging.ranking import Ranking
+    from seewhy.api.judging.recommending import Recommendation
+
+__all__ = ["evaluate", "recommend"]
+
+_QUESTION = "The question"
+
+
+def _option(*names: str, show: str, help: str) -> Any:
+    return typer.Option(*names, metavar=show, help=help, rich_help_panel=_QUESTION)
+
+
+Compared = Annotated[
+    list[str] | None,
+    _option(
+        "--method", "-M", show="NAME", help="One of seewhy methods, with a layer as in grad-cam@layer3; repeatable."
+    ),
+]
+Judged = Annotated[
+    list[str] | None,
+    _option("--metric", show="NAME", help="One of seewhy metrics; repeatable. Left out: srg, insertion, deletion."),
+]
+MasksDir = Annotated[
+    str | None,
+    _option("--masks", show="DIR", help="PNG masks or Pascal VOC's XML called as the photos, or a COCO JSON."),
+]
+Grid = Annotated[
+    int | None, _option("--grid", show="N", help="Mosaics of N x N photos that the model is sure of: 2 or 3.")
+]
+Mosaics = Annotated[int, _option("--mosaics", show="N", help="How many, with --grid.")]
+Sure = Annotated[float, _option("--sure", show="P", help="How sure the model is at least of photos in mosaics.")]
+Target = Annotated[str, _option("--target", "-t", show="WHICH", help="What is explained: top, or truth.")]
+Score = Annotated[
+    str, _option("--score", show="WHICH", help="What changed photos are judged by: logit, or probability.")
+]
+Photos = Annotated[int | None, _option("--photos", show="N", help="Take so many of the source, drawn from --seed.")]
+Few = Annotated[int, _option("--photos", show="N", help="Take so many of the source, drawn from --seed.")]
+Controls = Annotated[int, _option("--controls", show="N", help="Random maps that each map is held against.")]
+Steps = Annotated[int, _option("--steps", show="N", help="Of metrics that go in steps; more are finer and dearer.")]
+Seed = Annotated[int, _option("--seed", show="N", help="Of all that is drawn by chance.")]
+Layers = Annotated[int, _option("--layers", show="N", help="Finer grids that class activation maps are tried at.")]
+Budget = Annotated[int, _option("--budget", show="N", help="Passes that a map may take; a backward is two.")]
+By = Annotated[str, _option("--metric", show="NAME", help="What the best is the best by.")]
+
+
+@bundled
+def evaluate(
+    data: o.Data,
+    method: Compared = None,
+    metric: Judged = None,
+    masks: MasksDir = None,
+    grid: Grid = None,
+    mosaics: Mosaics = 100,
+    sure: Sure = 0.9,
+    target: Target = "top",
+    score: Score = "logit",
+    photos: Photos = None,
+    controls: Controls = 20,
+    steps: Steps = 10,
+    fill: o.Fill = None,
+    pairs: o.Set = None,
+    seed: Seed = 0,
+    prepare: o.Prepare = "auto",
+    *,
+    pictures: DataOptions,
+    source: ModelOptions,
+    output: OutputOptions,
+) -> int:
+    """Compare methods by metrics over photos: every number beside those of maps that know nothing.
+
+    Writes the tables as Markdown, a chart and JSON with all numbers. The same command goes on where one that was
+    interrupted ended.
+
+    [dim]seewhy evaluate photos -M grad-cam -M saliency --photos 50[/dim]
+    """
+    import seewhy.methods  # noqa: F401 - fills the registry
+    from seewhy.api.judging.asked import DEFAULT_METHODS
+    from seewhy.api.judging.running import evaluate as judge
+    from seewhy.cli.pairs import settings_of, value_of
+    from seewhy.registry import methods as registry
+    from seewhy.report import Folder
+
+    files = Folder(output.out, force=output.force)
+    names = list(method or DEFAULT_METHODS)
+    defaults = {key: value for name in names for key, value in registry[name.partition("@")[0]].parameters.items()}
+    own = settings_of(pairs or [], defaults)
+    with quiet_warnings(output.quiet), bars(output.quiet) as bar:
+        ranking = judge(
+            source.load(), data, names, metric, masks=masks, grid=grid, mosaics=mosaics, sure=sure, target=target,
+            score=score, photos=photos, controls=controls, steps=steps, fill=None if fill is None else value_of(fill),
+            seed=seed, keep=output.out, prepare=prepare, progress=bar, **pictures.told, **own,
+        )  # fmt: skip
+    return _told(ranking, ranking, files, output)
+
+
+@bundled
+def recommend(
+    data: o.Data,
+    method: Compared = None,
+    metric: By = "srg",
+    photos: Few = 12,
+    layers: Layers = 2,
+    budget: Budget = 100,
+    controls: Controls = 20,
+    steps: Steps = 5,
+    seed: Seed = 0,
+    prepare: o.Prepare = "auto",
+    *,
+    pictures: DataOptions,
+    source: ModelOptions,
+    output: OutputOptions,
+) -> int:
+    """Say which method, and layer, to use with a model: the cheapest that does as well as the best.
+
+    Writes the tables as Markdown, a chart and JSON. The same command goes on where one that was interrupted ended.
+
+    [dim]seewhy recommend photos --model torchvision:resnet50[/dim]
+    """
+    from seewhy.api.judging.recommending import recommend as choose
+    from seewhy.report import Folder
+
+    files = Folder(output.out, force=output.force)
+    with quiet_warnings(output.quiet), bars(output.quiet) as bar:
+        found = choose(
+            source.load(), data, method, metric=metric, photos=photos, layers=layers, budget=budget, controls=controls,
+            steps=steps, seed=seed, keep=output.out, prepare=prepare, progress=bar, **pictures.told,
+        )  # fmt: skip
+    return _told(found, found.ranking, files, output)
+
+
+def _told(found: Ranking | Recommendation, ranking: Ranking, files: Any, output: OutputOptions) -> int:
+    """Save and tell; gives the exit code."""
+    stem = "evaluation" if found is ranking else "recommendation"
+    paths: list[Path] = [found.save(files.free(stem, kind), force=True) for kind in ("md", "json")]
+    try:
+        paths.append(found.save(files.free(stem, "png"), force=True))
+    except CapabilityError as error:
+        if not output.quiet:
+            complain(in_options(str(error)))
+    for reason in ranking.failed:
+        complain(in_options(reason))
+    if not output.quiet:
+        for note in ranking.notes:
+            complain(in_options(note))
+    if output.json:
+        as_json({**found.to_dict(), "files": [str(path) for path in paths]})
+        return 1 if ranking.failed else 0
+    if found is ranking:
+        for metric in ranking.metrics:
+            better = f", {metric.card.better} is better" if metric.card.better else ""
+            typer.echo(f"{metric.name}{better}: {ranking.verdicts[metric.name]}")
+            _print(ranking.standings(metric.name), {})
+    else:
+        _tell(found)  # type: ignore[arg-type]
+    for path in paths:
+        typer.echo(f"    {path}")
+    return 1 if ranking.failed else 0
+
+
+def _tell(found: Recommendation) -> None:
+    at = f" at {found.layer}" if found.layer else ""
+    typer.echo(f"{found.method}{at}: {in_options(found.why)}")
+    _print(found.rows, dict.fromkeys(found.near, "as good as the best"))
+    for name, other in found.same.items():
+        typer.echo(f"  {name} draws the maps of {other} here")
+    for name, why in found.not_tried.items():
+        typer.echo(f"  {name} was not tried: {in_options(why)}")
+
+
+def _print(rows: list[Standing], said: dict[str, str]) -> None:
+    shown = table(
+        "method", "", "mean", "95 %", "random maps", "edge map", "bump", "untrained", "mean rank", "rank <= .05",
+        "images", "passes", *([""] if said else []),
+    )  # fmt: skip
+    for row in rows:
+        spread = f"{row.low:.3g} to {row.high:.3g}" if math.isfinite(row.low) else "-"
+        numbers = [row.random, row.edge, row.bump, row.untrained, row.rank]
+        share = "-" if math.isnan(row.beats) else f"{row.beats:.0%}"
+        shown.add_row(
+            escape(row.method), row.group, _figure(row.mean), spread, *map(_figure, numbers), share, str(row.count),
+            _figure(row.passes), *([said.get(row.method, "")] if said else []),
+        )  # fmt: skip
+    console().print(shown)
+
+
+def _figure(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.3g}"
