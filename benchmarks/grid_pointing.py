@@ -1,0 +1,143 @@
+"""``python -m benchmarks.grid_pointing PHOTOS [--mosaics 100] [--keep FOLDER] [--out docs/grid-pointing.md]``: whether
+evidence for a class is where the class is, for every method that explains one, on the built-in model; takes photos,
+gives a Markdown table with controls and intervals.
+
+Methods are done one after the other, the cheapest first; the same command goes on where one was ended. The page is
+written when all are done, and after every method to ``KEEP/so-far.md``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import seewhy
+from benchmarks.mosaic import discriminative
+from seewhy.registry import Method
+
+__all__ = ["main", "merged", "page"]
+
+#: budgets under the defaults where those take minutes a map on two cores; and layers where a method needs some
+SETTINGS: dict[str, dict[str, Any]] = {
+    "ss-cam": {"n": 1}, "is-cam": {"n": 1}, "score-cam": {"budget": 200}, "guided-ig": {"steps": 20},
+    "blur-ig": {"steps": 20}, "integrated-gradients": {"rule": "gauss-legendre", "steps": 32}, "rise": {"n": 400},
+    "sobol": {"n": 264}, "meaningful-perturbation": {"steps": 30}, "occlusion": {"window": 64, "stride": 32},
+    "extremal-perturbation": {"steps": 30, "areas": (0.2,)}, "expected-gradients": {"n": 32}, "xrai": {"steps": 20},
+    "shapley-sampling": {"n": 200}, "lime": {"n": 200}, "kernel-shap": {"n": 200},
+}  # fmt: skip
+LAYERS = {
+    "refine-cam": "blocks.4+blocks.6", "internal-influence": "blocks.6", "conductance": "blocks.6",
+    "neuron-conductance": "blocks.6", "layer-integrated-gradients": "blocks.6", "layer-expected-gradients": "blocks.6",
+    "unit-ablation": "blocks.6",
+}  # fmt: skip
+#: those that need what a mosaic does not have: other images, a detector
+_NOT = ("deep-shap", "d-rise", "layer-expected-gradients", "neuron-conductance")
+
+
+def _dear(method: Method) -> tuple[int, str]:
+    """The order of methods: those of a pass or two first, then those that take many."""
+    many = any(str(need) in ("many passes",) for need in method.card.needs)
+    slow = ("is-cam", "ss-cam", "extremal-perturbation", "xrai", "meaningful-perturbation")
+    return (2 if method.name in slow else int(many and method.name not in ("ablation-cam", "recipro-cam"))), method.name
+
+
+def merged(rankings: Sequence[seewhy.Ranking]) -> seewhy.Ranking:
+    """Rankings of several methods on the same mosaics as one. Raises `ValueError` for other mosaics."""
+    first = rankings[0]
+    images: list[dict[str, Any]] = []
+    for rows in zip(*(ranking.images for ranking in rankings), strict=True):
+        cases = []
+        for some in zip(*(row["cases"] for row in rows), strict=True):
+            if len({case["target"] for case in some}) > 1 or len({str(row["tiles"]) for row in rows}) > 1:
+                raise ValueError(f"{rows[0]['name']} is not the same mosaic everywhere: begin anew")
+            methods: dict[str, Any] = {}
+            for case in some:
+                methods |= case["methods"]
+            cases.append({**some[0], "methods": methods})
+        images.append({**rows[0], "cases": cases})
+    names = tuple(name for ranking in rankings for name in ranking.methods)
+    left_out = {name: why for ranking in rankings for name, why in ranking.left_out.items()}
+    return replace(first, methods=names, images=tuple(images), left_out=left_out)
+
+
+def page(ranking: seewhy.Ranking, settings: Mapping[str, Mapping[str, Any]]) -> str:
+    """The page of a finished table."""
+    said = [f"{name} ({', '.join(f'{key}={value}' for key, value in own.items())})" for name, own in settings.items()]
+    text = ranking.to_markdown().split("### grid-pointing, higher is better\n\n", 1)[1]
+    rows = ranking.standings()
+    pairs = len(rows) * (len(rows) - 1) // 2
+    head = f"""# Grid pointing, every method
+
+{len(ranking.images)} mosaics of 2 x 2 photos of which the built-in model is at least 90 % sure, each of four classes,
+at twice the input's size; every class is explained, and counted is the share of a map's positive part that lies in that
+class's own tile (Boehle, Fritz & Schiele 2021, arXiv:2104.00032). A map that knows nothing has 25 %. Written by
+`python -m benchmarks.grid_pointing PHOTOS`; how to read the columns: [evaluate](evaluate.md).
+
+The edge map and the bump are the same for all four classes of a mosaic, so that their mean is 25 % by construction; so
+is that of every method whose map does not depend on the class (`eigen-cam`, `fem`, `kpca-cam`, `guided-backprop`,
+`deconvnet`, `layer-activation`), which are left out. Methods that share a letter cannot be told apart (paired sign
+flips over mosaics, Holm over all {pairs} pairs). Photos come again in several mosaics, so that intervals are
+somewhat too narrow for other photos.
+
+"""
+    budgets = f"\nBudgets under the defaults, and layers: {'; '.join(said)}.\n" if said else ""
+    return head + text + budgets
+
+
+def main() -> None:
+    """Run what is asked and write it."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.grid_pointing")
+    parser.add_argument("photos", type=Path)
+    parser.add_argument("--mosaics", type=int, default=100)
+    parser.add_argument("--keep", type=Path, default=Path("grid-pointing"))
+    parser.add_argument("--out", type=Path, default=Path("docs/grid-pointing.md"))
+    parser.add_argument("--method", action="append", help="repeatable; all, unless given")
+    asked = parser.parse_args()
+    warnings.simplefilter("ignore")
+    model = seewhy.load("builtin")
+    methods = [each for each in sorted(discriminative(), key=_dear) if each.name not in _NOT]
+    if asked.method:
+        methods = [each for each in methods if each.name in asked.method]
+    done: list[seewhy.Ranking] = []
+    settings: dict[str, dict[str, Any]] = {}
+    for method in methods:
+        given = SETTINGS.get(method.name, {})
+        layer = LAYERS.get(method.name)
+        word = f"{method.name}@{layer}" if layer else method.name
+        finished = asked.keep / f"{method.name}.json"
+        ranking = _kept(finished, asked.mosaics)
+        if ranking is None:
+            try:
+                ranking = seewhy.evaluate(
+                    model, asked.photos, word, grid=2, mosaics=asked.mosaics, keep=asked.keep / method.name, **given
+                )
+            except seewhy.errors.UsageError as error:
+                print(f"{word}: left out, {error}", flush=True)
+                continue
+            ranking.save(finished, force=True)
+        if given:
+            settings[word] = given
+        done.append(ranking)
+        row = ranking.standings()[0]
+        print(f"{word}: {row.mean:.3f} [{row.low:.3f}, {row.high:.3f}], random {row.random:.3f}", flush=True)
+        (asked.keep / "so-far.md").write_text(page(merged(done), settings), encoding="utf-8")
+    whole = merged(done)
+    asked.out.write_text(page(whole, settings), encoding="utf-8")
+    whole.save(asked.keep / "grid-pointing.png", force=True)
+    print(f"{len(done)} methods: {asked.out}", flush=True)
+
+
+def _kept(path: Path, mosaics: int) -> seewhy.Ranking | None:
+    """A method that an earlier run has finished."""
+    if not path.is_file():
+        return None
+    ranking = seewhy.Ranking.load(path)
+    return ranking if len(ranking.images) == mosaics else None
+
+
+if __name__ == "__main__":
+    main()
