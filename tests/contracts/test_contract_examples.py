@@ -56,7 +56,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Image.new("RGB", (64, 48), (90, 140, 40)).save(made / f"{name}.jpg")
     for label in ("tabby", "espresso"):
         (made / "photos" / label).mkdir(parents=True)
-        shutil.copy(made / "a.jpg", made / "photos" / label / "1.jpg")
+        # with something in it: of one colour every map is the same everywhere
+        Image.radial_gradient("L").resize((64, 48)).convert("RGB").save(made / "photos" / label / "1.jpg")
     (made / "seewhy-demo").mkdir()
     shutil.copy(made / "cat.jpg", made / "seewhy-demo" / "chelsea.png")
     (made / "train.py").write_text(TRAINING, encoding="utf-8")
