@@ -19,7 +19,7 @@ _SIGNS = {"edge map": ("^", "#2a66b5"), "centre bump": ("o", "#3c7a3f"), "untrai
 
 @dataclass(frozen=True)
 class Line:
-    """A method: its ``mean``, the ends of its interval, the ends of a ``band`` that holds most of its random controls,
+    """A method: its ``mean``, the ends of its interval, the ends of a ``band`` that holds most means of random controls,
     and the means of other controls by their names; NaN for what there is not."""
 
     name: str
@@ -51,10 +51,13 @@ def standings(panels: Sequence[Panel], *, title: str) -> Any:
     shown: dict[str, Any] = {}
     for number, panel in enumerate(panels, 1):
         axes = figure.add_subplot(rows, columns, number)
+        axes.use_sticky_edges = False  # bands would end at the frame
         for place, line in enumerate(panel.lines):
             if all(map(math.isfinite, line.band)):
                 wide = line.band[1] - line.band[0]
-                shown["random maps, 5 to 95 %"] = axes.barh(place, wide, 0.7, line.band[0], color=_BAND, zorder=1)
+                shown["means of random maps, 5 to 95 %"] = axes.barh(
+                    place, wide, 0.7, line.band[0], color=_BAND, zorder=1
+                )
             for name, value in line.others.items():
                 if math.isfinite(value):
                     sign, colour = _SIGNS[name]

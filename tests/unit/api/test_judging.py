@@ -119,6 +119,9 @@ def test_controls_are_those_of_the_same_map_of_the_same_image() -> None:
     ]
     assert row.rank == pytest.approx(np.mean(ranks))
     assert row.beats == pytest.approx(np.mean([rank <= 0.05 for rank in ranks]))
+    random_means = [np.mean(each) for each in zip(*(each[:3] for each in held), strict=True)]
+    assert row.band == pytest.approx(tuple(np.percentile(random_means, [5, 95])))
+    assert row.random == pytest.approx(np.mean(random_means))
     assert row.passes == 3  # a forward, and a backward that counts as two
 
 

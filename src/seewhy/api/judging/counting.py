@@ -22,7 +22,7 @@ __all__ = ["ALPHA", "Difference", "Standing", "differences_of", "standings_of"]
 
 #: the level at which methods are told apart, and at which a map beats what it is held against
 ALPHA = 0.05
-#: the share of random maps between the ends of a band
+#: the share of the means of random maps between the ends of a band
 _BAND = (5, 95)
 
 Row = Mapping[str, Any]
@@ -33,14 +33,15 @@ class Standing:
     """How a method does by a metric, over ``count`` images that gave a number; NaN for what there is not.
 
     ``mean``, with its interval from ``low`` to ``high`` (BCa bootstrap over images, 95 %); ``random`` is the mean of
-    the random maps of the same spectrum, ``band`` where 90 % of them lie; ``edge``, ``bump`` and ``untrained`` are the
-    means of the edge map, of the bump in the middle, and of the same method's map of the untrained model; ``rank`` the
-    mean rank of a map among all of these, from 1 / (1 + how many), better than all, to 1; ``beats`` the share of maps
-    with a rank of at most 0.05; ``p`` how likely it is that its maps are no better or worse than their random ones
-    (sign flips, corrected for the number of methods: Holm). ``group`` are letters: two methods that share one cannot
-    be told apart. ``sure`` and ``doubtful`` are the means of images that the model is right about and sure of (as far
-    as that is known), and of the others, ``without`` counts images that gave none, by the reason. ``passes`` is
-    what a map takes, in forwards (a backward is two).
+    the random maps of the same spectrum, ``band`` where 90 % lie of the means that a method would have whose map of
+    each image is one of them, its first, its second...; ``edge``, ``bump`` and ``untrained`` are the means of the edge
+    map, of the bump in the middle, and of the same method's map of the untrained model; ``rank`` the mean rank of a map
+    among all of these, from 1 / (1 + how many), better than all, to 1; ``beats`` the share of maps with a rank of at
+    most 0.05; ``p`` how likely it is that its maps are no better or worse than their random ones (sign flips, corrected
+    for the number of methods: Holm). ``group`` are letters: two methods that share one cannot be told apart. ``sure``
+    and ``doubtful`` are the means of images that the model is right about and sure of (as far as that is known), and of
+    the others, ``without`` counts images that gave none, by the reason. ``passes`` is what a map takes, in forwards (a
+    backward is two).
     """
 
     metric: str
@@ -95,7 +96,7 @@ class _Table:
     edge: NDArray[np.float64]
     bump: NDArray[np.float64]
     untrained: NDArray[np.float64]
-    every_random: NDArray[np.float64]
+    means: NDArray[np.float64]
     ranks: NDArray[np.float64]
     without: Counter[str]
     passes: float
@@ -115,11 +116,11 @@ def _mean(values: Sequence[float] | NDArray[np.float64]) -> float:
 
 def _table(images: Sequence[Row], method: str, metric: Metric) -> _Table:
     columns: dict[str, list[float]] = {name: [] for name in ("own", "random", "edge", "bump", "untrained")}
-    every, ranks, passes, without = list[float](), list[float](), list[float](), Counter[str]()
+    drawn, ranks, passes, without = list[list[float]](), list[float](), list[float](), Counter[str]()
     layers: dict[str, None] = {}
     for image in images:
         rows: dict[str, list[float]] = {name: [] for name in columns}
-        reasons = [image["why"]] if image.get("why") else []
+        reasons, numbered = [image["why"]] if image.get("why") else [], list[list[float]]()
         for case in image["cases"]:
             made = case["methods"][method]
             if made["why"]:
@@ -137,7 +138,7 @@ def _table(images: Sequence[Row], method: str, metric: Metric) -> _Table:
             others = {"edge": photo.get("edge"), "bump": photo.get("bump"), "untrained": told["untrained"]}
             rows["own"].append(value)
             rows["random"].append(_mean(random))
-            every += random
+            numbered.append(random)
             for name, other in others.items():
                 rows[name].append(_number(other))
             if metric.card.better:
@@ -145,10 +146,13 @@ def _table(images: Sequence[Row], method: str, metric: Metric) -> _Table:
                 ranks.append(rank(value, held, metric.card.better))
         for name, values in rows.items():
             columns[name].append(_mean(values))
+        if numbered:
+            drawn.append([_mean(each) for each in zip(*numbered, strict=True)])
         without.update(set(reasons))  # once for each image
     arrays = {name: np.array(values, dtype=np.float64) for name, values in columns.items()}
+    means = np.array([_mean(each) for each in zip(*drawn, strict=True)], dtype=np.float64)
     return _Table(
-        **arrays, every_random=np.array(every), ranks=np.array(ranks), without=without, passes=_mean(passes),
+        **arrays, means=means, ranks=np.array(ranks), without=without, passes=_mean(passes),
         layer=", ".join(layers) or None,
     )  # fmt: skip
 
@@ -175,8 +179,8 @@ def standings_of(
         table = tables[method]
         own = table.own[np.isfinite(table.own)]
         low, high = interval(own, seed=seed)
-        random = table.every_random[np.isfinite(table.every_random)]
-        band = np.percentile(random, _BAND) if len(random) else (math.nan, math.nan)
+        means_drawn = table.means[np.isfinite(table.means)]
+        band = np.percentile(means_drawn, _BAND) if len(means_drawn) else (math.nan, math.nan)
         found.append(
             Standing(
                 metric.name, method, len(own), means[method], low, high, _mean(table.random),

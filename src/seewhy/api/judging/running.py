@@ -83,9 +83,9 @@ def evaluate(
     Changed images are judged by the ``score`` ``"logit"`` or ``"probability"``, in ``steps`` for metrics that go in
     steps, hidden behind each metric's own fill or ``fill``. Every map is held against ``controls`` random ones with
     its own values and spectrum, an edge map, a bump in the middle, and the map of the model with its weights in
-    another order (`seewhy.models.redrawn.redrawn`). ``photos`` takes so many of the source, drawn from ``seed``. ``parameters``
-    are the methods' own. With ``keep``, a folder, what is found is kept as it comes, and the same call goes on where
-    one was ended; with ``prepare=False`` to the same bytes.
+    another order (`seewhy.models.redrawn.redrawn`). ``photos`` takes so many of the source, drawn from ``seed``.
+    ``parameters`` are the methods' own. With ``keep``, a folder, what is found is kept as it comes, and the same call
+    goes on where one was ended; with ``prepare=False`` to the same bytes.
 
     Photos that cannot be read, maps and metrics that fail or have no number are left out and told, and the others go
     on; those that the model is wrong about, or less than half sure of, are counted in and apart. Raises `UsageError`
