@@ -19,7 +19,7 @@ _SIGNS = {"edge map": ("^", "#2a66b5"), "centre bump": ("o", "#3c7a3f"), "untrai
 
 @dataclass(frozen=True)
 class Line:
-    """A method: its ``mean``, the ends of its interval, the ends of a ``band`` that holds most means of random controls,
+    """A method: its ``mean``, the ends of its interval, those of a ``band`` that holds most means of random controls,
     and the means of other controls by their names; NaN for what there is not."""
 
     name: str

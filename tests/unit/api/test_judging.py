@@ -624,6 +624,31 @@ def test_a_recommendation_tries_layers_and_says_what_it_left(tmp_path: Path) -> 
     assert repr(found).startswith(f"Recommendation('{found.method}'")
 
 
+def test_what_is_too_dear_is_ended_as_soon_as_that_is_seen() -> None:
+    """Score-CAM has a pass for each of 64 channels; of these no more are made than a map may take, by one chunk."""
+    seen: list[int] = []
+
+    class Counting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.head = nn.Conv2d(3, 64, 3), nn.Linear(64, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            seen.append(len(x))
+            y: torch.Tensor = self.head(self.conv(x).relu().mean((2, 3)))
+            return y
+
+    x = torch.rand(5, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    net = Counting()
+    seewhy.explain(net, x[:1], "score-cam", prepare=False)
+    whole = sum(seen)
+    assert whole > 64
+    seen.clear()
+    with pytest.raises(CapabilityError, match=r"score-cam: too dear: more than 3 passes a map"):
+        seewhy.recommend(net, x, ["score-cam"], controls=1, budget=3, prepare=False)
+    assert sum(seen) < whole / 2
+
+
 def test_a_recommendation_from_few_photos_promises_nothing() -> None:
     found = seewhy.recommend(_linear(), _images(3), ["saliency", "input-x-gradient"], controls=1, steps=9)
     assert found.method == "input-x-gradient"

@@ -269,6 +269,25 @@ def _first(model: Model, known: Known) -> list[tuple[Item, int]]:
     return found
 
 
+class _TooDear(SeewhyError):
+    """A map takes more passes than there are for it."""
+
+
+class _Meter:
+    """Who is told how far a map is, and ends it where it takes more passes than the budget: some take thousands."""
+
+    def __init__(self, budget: int) -> None:
+        self.passes, self._budget, self._before, self._now = 0.0, budget, 0, 0
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Count what is done, of one stream after the other."""
+        self._before += self._now if done < self._now else 0
+        self._now = done
+        self.passes = self._before + done
+        if self.passes > self._budget:
+            raise _TooDear(f"more than {self._budget} passes")
+
+
 @dataclass(eq=False)
 class _Trial:
     """Methods tried on the first photos: what takes too long, fails, or draws what a cheaper one draws is not
@@ -288,14 +307,15 @@ class _Trial:
         for candidate in candidates:
             made: list[Drawn] = []
             for item, index in photos:
-                made.append(maps_of(self.model, item, [candidate], [index], self.question)[0][0])
-                if made[-1].passes > self.budget:
+                meter = _Meter(self.budget)
+                asked = replace(self.question, settings=replace(self.question.settings, progress=meter))
+                made.append(maps_of(self.model, item, [candidate], [index], asked)[0][0])
+                meter.passes = max(meter.passes, made[-1].passes)
+                if meter.passes > self.budget:
                     break
             passes = made[-1].passes
-            if passes > self.budget:
-                self.not_tried[candidate.name] = (
-                    f"too dear: {passes:.0f} passes a map, more than {self.budget} (budget=)"
-                )  # fmt: skip
+            if meter.passes > self.budget:
+                self.not_tried[candidate.name] = f"too dear: more than {self.budget} passes a map (budget=)"
             elif all(each.values is None for each in made):
                 self.not_tried[candidate.name] = made[-1].why
             else:
