@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["evaluate", "recommend"]
 
 _QUESTION = "The question"
+#: arguments that are options of these commands, as lines may name them
+_OWN = ("masks", "grid", "sure", "budget", "layers", "photos", "mosaics", "metric")
 
 
 def _option(*names: str, show: str, help: str) -> Any:
@@ -160,10 +162,10 @@ def _told(found: Ranking | Recommendation, ranking: Ranking, files: Any, output:
         if not output.quiet:
             complain(in_options(str(error)))
     for reason in ranking.failed:
-        complain(in_options(reason))
+        complain(in_options(reason, _OWN))
     if not output.quiet:
         for note in ranking.notes:
-            complain(in_options(note))
+            complain(in_options(note, _OWN))
     if output.json:
         as_json({**found.to_dict(), "files": [str(path) for path in paths]})
         return 1 if ranking.failed else 0
@@ -181,12 +183,12 @@ def _told(found: Ranking | Recommendation, ranking: Ranking, files: Any, output:
 
 def _tell(found: Recommendation) -> None:
     at = f" at {found.layer}" if found.layer else ""
-    typer.echo(f"{found.method}{at}: {in_options(found.why)}")
+    typer.echo(f"{found.method}{at}: {in_options(found.why, _OWN)}")
     _print(found.rows, dict.fromkeys(found.near, "as good as the best"))
     for name, other in found.same.items():
         typer.echo(f"  {name} draws the maps of {other} here")
     for name, why in found.not_tried.items():
-        typer.echo(f"  {name} was not tried: {in_options(why)}")
+        typer.echo(f"  {name} was not tried: {in_options(why, _OWN)}")
 
 
 def _print(rows: list[Standing], said: dict[str, str]) -> None:

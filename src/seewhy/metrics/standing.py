@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from seewhy.errors import UsageError
 
-__all__ = ["FEWEST", "holm", "interval", "letters", "sign_flips"]
+__all__ = ["FEWEST", "holm", "interval", "letters", "needed", "sign_flips"]
 
 #: images from which on an interval is given: of fewer, resampling tells next to nothing
 FEWEST = 5
@@ -97,6 +97,16 @@ def sign_flips(differences: NDArray[np.float64], *, seed: int = 0, least: int = 
         signs = 2.0 * drawn.integers(0, 2, (some, count)) - 1
         total += (np.abs(signs @ given) >= found).sum(0)
     return np.asarray((1 + total) / (1 + draws))
+
+
+def needed(comparisons: int, level: float = 0.05) -> int:
+    """How many images it takes for tossed signs to tell anything apart in so many comparisons, corrected: the smallest
+    p of N images is 2 of 2^N. Never fewer than `FEWEST`.
+
+    >>> needed(1), needed(30), needed(435)
+    (6, 11, 15)
+    """
+    return max(FEWEST, 1 + math.ceil(math.log2(max(comparisons, 1) / level)))
 
 
 def _shares(total: int, most: int) -> list[int]:

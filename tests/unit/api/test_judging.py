@@ -652,7 +652,10 @@ def test_what_is_too_dear_is_ended_as_soon_as_that_is_seen() -> None:
 def test_a_recommendation_from_few_photos_promises_nothing() -> None:
     found = seewhy.recommend(_linear(), _images(3), ["saliency", "input-x-gradient"], controls=1, steps=9)
     assert found.method == "input-x-gradient"
-    assert "which 3 photos do not show to be more" in found.why
+    assert "that it is the best 3 photos cannot show, 6 could," in found.why
+    five = seewhy.evaluate(_linear(), _images(5), ["saliency", "input-x-gradient"], "srg", controls=1, steps=9)
+    assert "5 photos cannot tell 2 methods apart, whatever they show: it takes 6, or fewer methods" in five.notes
+    assert {row.group for row in five.standings()} == {"a"}
 
 
 @pytest.mark.parametrize(

@@ -113,4 +113,4 @@ def test_recommend_names_a_method_with_the_numbers(say: Any, photos: Path) -> No
     assert [Path(path).suffix for path in document["files"]] == [".md", ".json", ".png"]
     assert "too dear" in say("recommend", "set", "-M", "rise", "--budget", "2").complaint
     one = say("recommend", "a.png", "-M", "saliency", *_FEW)
-    assert "which 1 photos do not show to be more" in one.out
+    assert "is the best of 1 by srg on 1 photo (" in one.out

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from seewhy.errors import UsageError
-from seewhy.metrics.standing import holm, interval, letters, sign_flips
+from seewhy.metrics.standing import holm, interval, letters, needed, sign_flips
 
 
 def _phi(x: float) -> float:
@@ -123,6 +123,15 @@ def test_nothing_is_no_difference_and_many_tests_draw_more() -> None:
     assert sign_flips(sure, least=50_000)[0] == pytest.approx(1 / 50_001)
     with pytest.raises(UsageError, match="paired differences"):
         sign_flips(np.ones(4))
+
+
+@pytest.mark.parametrize("comparisons", [1, 3, 6, 30])
+def test_fewer_images_than_are_needed_tell_nothing(comparisons: int) -> None:
+    """All images agree, as far as can be: one image fewer is never enough."""
+    least = needed(comparisons)
+    for count in (least - 1, least):
+        chances = sign_flips(np.ones((count, comparisons))).tolist()
+        assert (min(holm(chances)) <= 0.05) == (count == least)
 
 
 def test_holm_by_hand() -> None:

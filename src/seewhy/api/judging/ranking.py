@@ -18,7 +18,7 @@ from seewhy.explanation.plain import plain
 from seewhy.html import picture, table
 from seewhy.metrics import Metric
 from seewhy.metrics import metrics as known
-from seewhy.metrics.standing import FEWEST
+from seewhy.metrics.standing import FEWEST, needed
 from seewhy.render import SUFFIXES, check, embedded, write, write_bytes
 from seewhy.render.plots import document, drawn
 from seewhy.render.standings import Line, Panel, standings
@@ -89,6 +89,10 @@ class Ranking:
         ]
         if total < FEWEST:
             found.append(f"{total} {what}: fewer than the {FEWEST} that an interval takes, so there is none")
+        least = needed(len(self.methods) * (len(self.methods) - 1) // 2)
+        if FEWEST <= total < least and len(self.methods) > 1:
+            several = f"{total} {what} cannot tell {len(self.methods)} methods apart, whatever they show"
+            found.append(f"{several}: it takes {least}, or fewer methods")
         found += [f"{method} is left out: {why}" for method, why in self.left_out.items()]
         without: dict[tuple[str, str, int], list[str]] = {}
         for name, (rows, _) in self._counted.items():

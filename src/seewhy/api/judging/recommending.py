@@ -29,7 +29,7 @@ from seewhy.api.waiting import watched
 from seewhy.core.forward.settings import Settings, when
 from seewhy.errors import CapabilityError, ImageError, SeewhyError, TargetError, UnfitImage, UsageError
 from seewhy.explanation.plain import plain
-from seewhy.metrics.standing import FEWEST, holm, sign_flips
+from seewhy.metrics.standing import FEWEST, holm, needed, sign_flips
 from seewhy.models import Model
 from seewhy.models.loader import taken
 from seewhy.registry import Method
@@ -151,7 +151,7 @@ def recommend(
     best has the highest mean by ``metric``, over ``controls`` random maps as in `seewhy.evaluate`; which others are
     worse, tossed signs say, corrected for their number (Holm, 5 %). What was not tried, and why, is told as well.
 
-    Of fewer than five photos nothing can be told apart, and the first by its mean is named. Raises what
+    Photos that are too few to tell so many methods apart are told, and the first by its mean is named. Raises what
     `seewhy.evaluate` does.
 
     >>> import torch, seewhy
@@ -202,11 +202,11 @@ def _named(methods: str | Sequence[str] | None, not_tried: dict[str, str], budge
         if card.call != "explain" or card.by_layer:
             continue
         if card.several_layers:
-            not_tried[card.name] = "it takes several layers (layer=[...])"
+            not_tried[card.name] = "it takes several layers: name it with them, METHOD@LAYER+LAYER"
         elif not card.discriminative:
             not_tried[card.name] = "its map is the same for every class"
         elif (least := _least(method)) > budget:
-            not_tried[card.name] = f"too dear: {least} passes a map at its own settings, more than {budget} (budget=)"
+            not_tried[card.name] = f"too dear: {least} passes a map at its own settings, more than {budget}"
         else:
             found.append(card.name)
     return found
@@ -245,7 +245,7 @@ def _at_layers(
     some = [finest[grid] for grid in sorted(finest, key=math.prod)[:count]]
     if len(finest) > count:
         rest = sorted(finest, key=math.prod)[count:]
-        not_tried["finer layers"] = f"grids of {', '.join('x'.join(map(str, grid)) for grid in rest)} (layers=)"
+        not_tried["finer layers"] = f"grids of {', '.join('x'.join(map(str, grid)) for grid in rest)}"
     return [Candidate(f"{each.name}@{layer}", each.method, layer) for layer in some for each in cams]
 
 
@@ -315,7 +315,7 @@ class _Trial:
                     break
             passes = made[-1].passes
             if meter.passes > self.budget:
-                self.not_tried[candidate.name] = f"too dear: more than {self.budget} passes a map (budget=)"
+                self.not_tried[candidate.name] = f"too dear: more than {self.budget} passes a map"
             elif all(each.values is None for each in made):
                 self.not_tried[candidate.name] = made[-1].why
             else:
@@ -355,8 +355,10 @@ def _judged(ranking: Ranking, metric: str, same: Mapping[str, str], not_tried: M
     count = len(ranking.images)
     near = _near(ranking, metric, rows)
     best = rows[0]
-    if count < FEWEST:
-        chosen, how = best, f"has the best mean {metric} of {len(rows)}, which {count} photos do not show to be more"
+    least = needed(len(rows) - 1)
+    if count < least and len(rows) > 1:
+        several = f"{count} photo{'s' * (count > 1)} cannot show"
+        chosen, how = best, f"has the best mean {metric} of {len(rows)}; that it is the best {several}, {least} could,"
         near = [best.method]
     else:
         chosen = min((row for row in rows if row.method in near), key=lambda row: row.passes)
@@ -368,7 +370,7 @@ def _judged(ranking: Ranking, metric: str, same: Mapping[str, str], not_tried: M
     warning = f"; {metric} does not tell its maps from random ones on these photos" if beaten else ""
     name = chosen.method.partition("@")[0]
     numbers = f"{chosen.mean:.3g}, random maps {chosen.random:.3g}, {chosen.passes:.3g} passes a map"
-    why = f"{chosen.method} {how} on {count} photos ({numbers}){warning}"
+    why = f"{chosen.method} {how} on {count} photo{'s' * (count > 1)} ({numbers}){warning}"
     return Recommendation(name, chosen.layer, metric, why, ranking, tuple(near), dict(same), dict(not_tried))
 
 
