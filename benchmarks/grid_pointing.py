@@ -17,7 +17,7 @@ from typing import Any
 
 import seewhy
 from benchmarks.mosaic import discriminative
-from seewhy.registry import Method
+from seewhy.registry import Method, Need
 
 __all__ = ["main", "merged", "page"]
 
@@ -39,10 +39,11 @@ _NOT = ("deep-shap", "d-rise", "layer-expected-gradients", "neuron-conductance")
 
 
 def _dear(method: Method) -> tuple[int, str]:
-    """The order of methods: those of a pass or two first, then those that take many."""
-    many = any(str(need) in ("many passes",) for need in method.card.needs)
+    """The order of methods: maps of a layer, which have cheap controls; those of a pass or two; those of many."""
     slow = ("is-cam", "ss-cam", "extremal-perturbation", "xrai", "meaningful-perturbation")
-    return (2 if method.name in slow else int(many and method.name not in ("ablation-cam", "recipro-cam"))), method.name
+    many = Need.STREAM in method.card.needs and method.name not in ("ablation-cam", "recipro-cam")
+    of_layer = method.card.at == "layer" and method.name != "guided-grad-cam"
+    return (3 if method.name in slow else 2 if many else 0 if of_layer else 1), method.name
 
 
 def merged(rankings: Sequence[seewhy.Ranking]) -> seewhy.Ranking:
