@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seewhy.api.explaining import run_plan
 from seewhy.api.given.images import Item, own_layout
 from seewhy.api.judging.asked import Candidate, Question
+from seewhy.api.planned import run_plan
 from seewhy.errors import CapabilityError, SeewhyError, UsageError, reason
 from seewhy.explanation import Explanation
 from seewhy.metrics.controls import centre_bump, edge_map, spectrum_maps
