@@ -191,3 +191,20 @@ def test_places_that_differ_by_rounding_win_alike(pool: Callable[[Tensor], Tenso
         noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(seed))
         found = _map(_Small(pool, 1.0), x, baseline=even * (1 + 2e-7 * noise))
         assert torch.allclose(found, right, atol=1e-5)
+
+
+@pytest.mark.parametrize("step", [torch.round, torch.floor, torch.ceil, torch.trunc, torch.sign, Tensor.round_])
+def test_steps_are_functions_like_any_other(step: Callable[[Tensor], Tensor]) -> None:
+    """Their gradient is 0 everywhere, their ratio is not: what is told adds up to what the score changed by."""
+    torch.manual_seed(0)
+    weights, start = torch.randn(1, 3, 4, 4, dtype=torch.float64), torch.full((1, 3, 4, 4), -0.4, dtype=torch.float64)
+    x = 2 * torch.rand(1, 3, 4, 4, dtype=torch.float64) + 0.6
+
+    class Net(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return (step(3 * x) * weights).flatten(1).sum(1, keepdim=True)
+
+    found = _map(Net(), x, baseline=start)
+    expected = (step(3 * x) - step(3 * start)) * weights
+    assert torch.allclose(found, expected[0], rtol=1e-9)
+    assert float(expected.abs().sum()) > 1

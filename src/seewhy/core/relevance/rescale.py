@@ -8,7 +8,8 @@ its batch. A network whose forwards do not make the same calls on tensors of the
 DeepLIFT's rescale rule (Shrikumar, Greenside & Kundaje 2017, arXiv:1704.02685, eq. 12): an activation function f with
 input x and reference x' passes g (f(x) - f(x')) / (x - x'), and its own gradient where x and x' differ by little more
 than rounding (functions without a kink: the mean of their gradients at x and x', where those are close). A maximum over
-places (max pooling) passes what it rose by to the winner of each of the two windows. Everything else, products of
+places (max pooling) passes what it rose by to the winner of each of the two windows. Steps (rounding, signs) are
+functions like any other, though their gradient says nothing. Everything else, products of
 activations included, keeps its gradient.
 """
 
@@ -35,6 +36,8 @@ __all__ = ["ROUNDING", "DifferenceWatch"]
 ROUNDING = 4
 #: functions without a kink, whose ratio the slopes at both ends give better where those are close
 _SMOOTH = {"sigmoid", "tanh", "logsigmoid", "log_sigmoid", "tanhshrink", "gelu", "silu", "mish", "softplus"}
+#: functions of one value whose gradient is 0 wherever there is one, and whose ratio is not
+_STEPS = ("round", "floor", "ceil", "trunc", "fix", "sign", "sgn")
 #: machine epsilons of the largest value by which two places that may win a maximum have to differ
 _ALIKE = 1024
 #: what takes the largest of several places
@@ -75,7 +78,7 @@ class DifferenceWatch:
         """By function name. Made when asked for: kept, they would tie the watch and the graph that it holds into a
         cycle, which only the garbage collector could undo."""
         return {
-            **{name + tail: self._activation for name in ACTIVATIONS for tail in ("", "_")},
+            **{name + tail: self._activation for name in (*ACTIVATIONS, *_STEPS) for tail in ("", "_")},
             **dict.fromkeys(_MAXIMA, self._maximum),
         }
 
