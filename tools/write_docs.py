@@ -14,7 +14,7 @@ from pathlib import Path
 import seewhy.methods  # noqa: F401 - fills the registry
 from seewhy.methods._guide import GUIDE
 from seewhy.metrics import Metric, metrics
-from seewhy.registry import FAMILIES, Method, methods
+from seewhy.registry import FAMILIES, Card, Method, methods
 
 PAGE = Path(__file__).parent.parent / "docs" / "methods.md"
 METRICS = PAGE.with_name("metrics.md")
@@ -102,8 +102,17 @@ def entry(method: Method) -> str:
         lines.append("- not class-discriminative")
     lines += [f"- the values add up to {card.sums}; where they miss it, the status says so"] if card.sums else []
     lines += [f"- leaves out {card.cuts}: a map of zeros may mean no evidence for the target"] if card.cuts else []
+    lines += [f"- breaks [{', '.join(names)}](conformance.md): {why}" for why, names in _broken(card)]
     lines += [f"- beware: {caveat}" for caveat in card.caveats]
     return "\n".join([*lines, ""])
+
+
+def _broken(card: Card) -> list[tuple[str, list[str]]]:
+    """Reasons, each with the properties that a card excepts for it."""
+    reasons: dict[str, list[str]] = {}
+    for name, why in card.excepts.items():
+        reasons.setdefault(why, []).append(name)
+    return list(reasons.items())
 
 
 MEASURES = """# Metrics

@@ -16,7 +16,7 @@ from seewhy import errors
 from seewhy._version import __version__
 
 if TYPE_CHECKING:
-    from seewhy import extend, metrics
+    from seewhy import conformance, extend, metrics
     from seewhy.api import explain, explain_all, explain_batches, load, wrap
     from seewhy.api.asked.noise import Noise
     from seewhy.api.attacking import attack, attack_all
@@ -102,6 +102,7 @@ __all__ = [
     "attention",
     "attention_all",
     "boundary",
+    "conformance",
     "diagnose",
     "errors",
     "evaluate",
@@ -169,6 +170,7 @@ _HOMES = {
     "attention": "seewhy.api.inside.attending",
     "attention_all": "seewhy.api.inside.attending",
     "boundary": "seewhy.api.boundaries",
+    "conformance": "seewhy.conformance",
     "diagnose": "seewhy.api.doctoring",
     "evaluate": "seewhy.api.judging.running",
     "evaluate_model": "seewhy.api.evaluating",

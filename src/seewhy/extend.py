@@ -24,8 +24,9 @@ They are loaded when a method or a model is first looked up. What fails, or take
 with a warning. ``SEEWHY_EXTENSIONS``, where the environment has it, names the packages that are let in (commas
 between).
 
-**What a formula declares.** ``Card``, ``Need``; ``FAMILIES``, ``REDUCTIONS`` and ``ARGUMENTS`` (each an ``Argument``)
-are the words that cards and formulas may use. ``method`` registers.
+**What a formula declares.** ``Card``, ``Need``; ``FAMILIES``, ``REDUCTIONS``, ``PROPERTIES`` and ``ARGUMENTS`` (each
+an ``Argument``) are the words that cards and formulas may use. ``method`` registers. ``seewhy conformance`` runs what a
+package adds as well.
 
 **What a generator may ask.** It yields one ask, or a tuple of them, and receives the answer, or a tuple of answers. B
 is the number of images, C of channels. ``Ask`` is any of them. A card names those that its formula's arguments do not
@@ -128,12 +129,13 @@ from seewhy.methods._sampling import sampled
 from seewhy.models import Model, Preprocess
 from seewhy.models._scheme import ModelRequest, Scheme, untrained
 from seewhy.models.weights import load_weights
-from seewhy.registry import ARGUMENTS, FAMILIES, REDUCTIONS, Argument, Card, Need, method
+from seewhy.registry import ARGUMENTS, FAMILIES, PROPERTIES, REDUCTIONS, Argument, Card, Need, method
 
 __all__ = [
     "ARGUMENTS",
     "FAMILIES",
     "INPUT",
+    "PROPERTIES",
     "REDUCTIONS",
     "Activation",
     "Argument",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from types import ModuleType
 from typing import Any, NamedTuple, TypeVar
@@ -17,6 +17,8 @@ __all__ = [
     "ARGUMENTS",
     "FAMILIES",
     "FORWARD_ONLY",
+    "KINDS",
+    "PROPERTIES",
     "REDUCTIONS",
     "Card",
     "Method",
@@ -40,6 +42,31 @@ FAMILIES = {
 }
 #: how an input gradient's channels become one number a pixel
 REDUCTIONS = ("max-abs", "sum", "l2", "sum-abs", "none")
+#: what the values of a map can count
+KINDS = {
+    "attribution": "shares of the score, signed: amounts can be compared and added up",
+    "sensitivity": "how much the score changes with each place, whichever way",
+    "localisation": "where the evidence for the target is: more is more, and amounts are nobody's",
+}
+#: what a sound map does, by name: `seewhy.conformance` has networks that check it, and a card may except it, with a
+#: reason
+PROPERTIES = {
+    "proportion": "parts that add up in the score have evidence in that proportion, and nothing else has any",
+    "interaction": "parts that only work together all have evidence",
+    "redundancy": "parts of which one would do all have evidence",
+    "saturation": "what made the score has evidence where more of it would change nothing",
+    "hidden-gradient": "what made the score has evidence though the gradient is 0 on the way",
+    "shattering": "kinks of the function that cancel out do not change the evidence",
+    "sign": "what speaks against the target has evidence of the other sign, or none",
+    "cancellation": "what speaks for and against has evidence though it adds up to nothing",
+    "contrast": "a cue counts the same bright on dark and dark on bright",
+    "class": "the map of a class has what speaks for that class, not for another one",
+    "blindness": "what the network does not look at has no evidence",
+    "pointing": "the one part that decides has the most evidence",
+    "translation": "a shifted picture has a shifted map",
+    "input-shift": "a constant added to the pictures, and taken off in the network, changes no map",
+    "implementation": "the same function in another graph has the same map",
+}
 
 
 class Need(StrEnum):
@@ -120,9 +147,10 @@ class Card:
     ``fill`` is what a perturbation method hides things behind unless told otherwise. ``by_layer`` methods explain not a
     class but the mean of each layer, one map a layer. ``sums`` says what the values add up to, ``cuts`` what the
     formula leaves out on the way, so that a map can be 0 everywhere though the score does change: a map's status is
-    computed from what is promised here. ``unit`` is what the values are counted in, in which ``{score}`` stands for the
-    score's unit and ``{place}`` for input or layer; nothing for numbers without one. ``call`` is the command that runs
-    it, ``function`` what Python calls that where it is not called as the formula. ``differentiable`` maps can carry a
+    computed from what is promised here. ``excepts`` says which of `PROPERTIES` the formula breaks, each with the
+    reason. ``unit`` is what the values are counted in, in which ``{score}`` stands for the score's unit and
+    ``{place}`` for input or layer; nothing for numbers without one. ``call`` is the command that runs it,
+    ``function`` what Python calls that where it is not called as the formula. ``differentiable`` maps can carry a
     graph.
     """
 
@@ -141,6 +169,7 @@ class Card:
     by_layer: bool = False
     sums: str = ""
     cuts: str = ""
+    excepts: Mapping[str, str] = field(default_factory=dict, hash=False)
     unit: str = ""
     fill: str = "grey"
     call: str = "explain"
@@ -151,7 +180,16 @@ class Card:
 
     def _repr_html_(self) -> str:
         named = [(part.name, getattr(self, part.name)) for part in fields(self)]
-        return pairs((name, "; ".join(value) if name == "caveats" else value) for name, value in named)
+        words = {"caveats": "; ".join(self.caveats), "excepts": "; ".join(map(": ".join, self.excepts.items()))}
+        return pairs((name, words.get(name, value)) for name, value in named)
+
+    @property
+    def kind(self) -> str:
+        """Which of `KINDS` the values are, by their unit: sensitivities are counted in score per unit of the place,
+        attributions in the score itself, and what is counted in anything else says where."""
+        if "per unit" in self.unit:
+            return "sensitivity"
+        return "attribution" if self.unit == "{score}" else "localisation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +255,9 @@ def method(card: Card) -> Callable[[F], F]:
         needs = card.needs | {ARGUMENTS[name].need for name in requires}
         if card.rule != "none":
             needs |= {Need.RULE}
+        for name in card.excepts:
+            if name not in PROPERTIES:
+                raise UsageError(f"method {card.name!r}: no property {name!r}; known: {', '.join(PROPERTIES)}")
         at = card.at or ("layer" if card.family == "cam" else "any")
         summary = (inspect.getdoc(formula) or "").split("\n", 1)[0]
         methods.add(Method(replace(card, needs=needs, at=at), formula, parameters, tuple(requires), summary))

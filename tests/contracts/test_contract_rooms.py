@@ -60,6 +60,7 @@ PUBLIC = [
     "attention",
     "attention_all",
     "boundary",
+    "conformance",
     "diagnose",
     "errors",
     "evaluate",

@@ -13,6 +13,7 @@ from seewhy.core.asks import HeadWeights, Score, Stream
 from seewhy.core.perturb.folds import Collect, per_image
 from seewhy.core.perturb.sources import EditedLayer
 from seewhy.methods._channels import mean_over_positions, weighted_sum, where_nonzero
+from seewhy.methods._exceptions import ONE_BY_ONE, POOLED
 from seewhy.registry import Card, Need, method
 
 __all__ = ["ablation_cam"]
@@ -25,6 +26,11 @@ __all__ = ["ablation_cam"]
         paper="Desai & Ramaswamy 2020, Ablation-CAM, doi:10.1109/WACV45572.2020.9093360, eq. 3",
         formula="sum_c w_c A_c, w_c = y - y(A without channel c)",
         unit="{score} x activation",
+        excepts={
+            **POOLED,
+            **ONE_BY_ONE,
+            "implementation": "counts the units of the layer in the drop and in the activation",
+        },
         cost="1 forward, and one for every channel unless the head is pooling and one linear layer",
         needs=frozenset({Need.STREAM, Need.HEAD}),
         positive=True,

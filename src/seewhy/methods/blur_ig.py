@@ -14,6 +14,7 @@ from seewhy.core.asks import Activation, Attribution, Gradient, Score, Stream
 from seewhy.core.perturb.folds import Collect
 from seewhy.core.perturb.sources import ChangedInput
 from seewhy.errors import UsageError
+from seewhy.methods._exceptions import NO_GRADIENT
 from seewhy.methods._paths import Telescope
 from seewhy.registry import Card, Need, method
 
@@ -30,6 +31,7 @@ _SHARE = 50 / 224
         paper="Xu, Venugopalan & Sundararajan 2020, Attribution in Scale and Space, arXiv:2004.03383, eq. 6",
         formula="-integral_0^max dS/dL dL/dsigma dsigma, L(sigma) the image blurred by a Gaussian",
         unit="{score}",
+        excepts=NO_GRADIENT,
         cost="steps + 1 forwards and backwards",
         needs=frozenset({Need.GRADIENT, Need.STREAM}),
         at="input",

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from seewhy.core.asks import Relevance
 from seewhy.core.relevance.composites import excitation
+from seewhy.methods._exceptions import every
 from seewhy.registry import Card, Need, method
 
 __all__ = ["c_excitation_backprop"]
@@ -21,6 +22,13 @@ __all__ = ["c_excitation_backprop"]
         paper="Zhang et al. 2016, Top-down Neural Attention by Excitation Backprop, arXiv:1608.00507, section 3.4",
         formula="P - P~, P~ with the weights of the last linear layer negated",
         unit="share of the winners",
+        excepts={
+            **every(
+                ("redundancy", "saturation", "shattering"),
+                "what reaches the place through weights of both signs of the last layer is taken off itself",
+            ),
+            "blindness": "is 0 for a score that no linear layer makes behind the place: P and P~ are the same",
+        },
         cost="2 forwards, 2 backwards",
         needs=frozenset({Need.RELEVANCE}),
         at="layer",

@@ -11,6 +11,7 @@ from torch import Tensor
 from seewhy.core.asks import Activation, Attribution, Gradient, Score, Stream
 from seewhy.core.perturb.folds import Collect
 from seewhy.core.perturb.sources import StraightPath
+from seewhy.methods._exceptions import NO_GRADIENT
 from seewhy.methods._paths import Telescope, quadrature
 from seewhy.registry import Card, Need, method
 
@@ -24,6 +25,7 @@ __all__ = ["conductance"]
         paper="Dhamdhere, Sundararajan & Yan 2018, How Important Is a Neuron?, arXiv:1805.12233, eq. 2",
         formula="integral_0^1 dS/dA dA/da da on the path x' + a (x - x')",
         unit="{score}",
+        excepts=NO_GRADIENT,
         cost="steps + 1 forwards and backwards",
         needs=frozenset({Need.GRADIENT, Need.STREAM}),
         at="layer",

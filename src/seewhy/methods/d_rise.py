@@ -10,6 +10,7 @@ from torch import Tensor
 
 from seewhy.core.asks import Attribution, Score, Targets
 from seewhy.core.perturb.fills import Fill
+from seewhy.methods._exceptions import BLURRED
 from seewhy.methods._visible_covariance import covariance
 from seewhy.registry import Card, Need, method
 
@@ -23,6 +24,7 @@ __all__ = ["d_rise"]
         paper="Petsiuk et al. 2021, Black-box explanation of object detectors (D-RISE), arXiv:2006.03204, section 3; "
         "centred",
         formula="Cov(S, M_p) / E[M_p], S = max over proposals of IoU x cosine of class probabilities x objectness",
+        excepts=BLURRED,
         cost="1 forward, and up to n",
         needs=frozenset({Need.STREAM}),
         at="input",

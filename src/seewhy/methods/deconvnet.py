@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from seewhy.methods._exceptions import NO_GRADIENT, WRITTEN, every
 from seewhy.registry import Card, method
 
 __all__ = ["deconvnet"]
@@ -17,6 +18,25 @@ __all__ = ["deconvnet"]
         paper="Zeiler & Fergus 2013, Visualizing and Understanding Convolutional Networks, arXiv:1311.2901",
         formula="max(g, 0) at every rectifier, whatever its input",
         unit="{score} per unit of the {place}",
+        excepts={
+            **every(
+                (
+                    "proportion",
+                    "interaction",
+                    "redundancy",
+                    "saturation",
+                    "shattering",
+                    "class",
+                    "contrast",
+                    "pointing",
+                ),
+                "a rectifier passes positive gradients whatever its input, also where it is off: everywhere the map is "
+                "what the detectors look for (Mahendran & Vedaldi 2016, Salient Deconvolutional Networks)",
+            ),
+            **every(("sign", "cancellation"), "negative gradients are cut, and positive ones pass everywhere"),
+            **WRITTEN,
+            **NO_GRADIENT,
+        },
         cost="1 forward, 1 backward",
         reduce="max-abs",
         rule="deconvnet",

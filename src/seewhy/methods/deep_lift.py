@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from seewhy.core.asks import Attribution, Multipliers
+from seewhy.methods._exceptions import FIXED_REFERENCE
 from seewhy.registry import Card, Need, method
 
 __all__ = ["deep_lift"]
@@ -22,6 +23,7 @@ __all__ = ["deep_lift"]
         "Differences, arXiv:1704.02685, eq. 12 (rescale rule)",
         formula="m (x - x'), m by the chain rule with (f(z) - f(z')) / (z - z') at every activation function f",
         unit="{score}",
+        excepts=FIXED_REFERENCE,
         cost="1 forward, then 1 forward of the baseline, 1 forward and 1 backward of the input",
         needs=frozenset({Need.RELEVANCE}),
         reduce="sum",

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from seewhy.core.asks import Attribution, Multipliers
 from seewhy.errors import UsageError
+from seewhy.methods._exceptions import FIXED_REFERENCE
 from seewhy.methods._references import noise_references
 from seewhy.registry import Card, Need, method
 
@@ -24,6 +25,7 @@ __all__ = ["deep_shap"]
         "4.2; several references as Chen, Lundberg & Lee 2022, arXiv:2105.00108",
         formula="mean over references x' of m (x - x'), m DeepLIFT's multipliers between x' and x",
         unit="{score}",
+        excepts=FIXED_REFERENCE,
         cost="1 forward, then for every reference 2 forwards and 1 backward",
         needs=frozenset({Need.RELEVANCE}),
         reduce="sum",

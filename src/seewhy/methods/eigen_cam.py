@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from seewhy.methods._channels import first_component, signed_like
+from seewhy.methods._exceptions import NO_SCORE, ONE_DIRECTION
 from seewhy.registry import Card, method
 
 __all__ = ["eigen_cam"]
@@ -17,6 +18,7 @@ __all__ = ["eigen_cam"]
         paper="Muhammad & Yeasin 2020, Eigen-CAM, arXiv:2008.00299, eq. 4",
         formula="A v_1, v_1 the first right singular vector of A as positions x channels",
         unit="activation",
+        excepts={**NO_SCORE, "shattering": ONE_DIRECTION},
         cost="1 forward",
         discriminative=False,
         positive=True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from seewhy.methods._channels import first_component, signed_like
+from seewhy.methods._exceptions import LOCAL, ONE_DIRECTION, every
 from seewhy.registry import Card, method
 
 __all__ = ["eigen_grad_cam"]
@@ -17,6 +18,7 @@ __all__ = ["eigen_grad_cam"]
         paper="Muhammad & Yeasin 2020, Eigen-CAM, arXiv:2008.00299, applied to g A as in pytorch-grad-cam",
         formula="(g A) v_1, v_1 the first right singular vector of g A as positions x channels",
         unit="{score}",
+        excepts={**LOCAL, **every(("proportion", "interaction", "sign", "cancellation", "class"), ONE_DIRECTION)},
         cost="1 forward, 1 backward",
         positive=True,
         use="Eigen-CAM that knows the class",

@@ -13,6 +13,7 @@ from seewhy.core.asks import Attribution, Gradient
 from seewhy.core.perturb.estimators import Pairs
 from seewhy.core.perturb.noise import fingerprint, gaussian
 from seewhy.core.perturb.sources import ChangedInput
+from seewhy.methods._exceptions import FIXED_REFERENCE, NO_GRADIENT
 from seewhy.methods._references import Shares, check_pairs, point_between, uniform
 from seewhy.methods._sampling import sampled
 from seewhy.registry import Card, Need, method
@@ -28,6 +29,7 @@ __all__ = ["expected_gradients"]
         "arXiv:1906.10670, eq. 1; with sigma > 0 GradientSHAP, Lundberg & Lee 2017",
         formula="E over references x' and a ~ U(0, 1) of (x - x') dS/dx(x' + a (x - x'))",
         unit="{score}",
+        excepts={**NO_GRADIENT, **FIXED_REFERENCE},
         cost="n forwards, n backwards",
         needs=frozenset({Need.GRADIENT, Need.STREAM}),
         at="input",

@@ -14,6 +14,7 @@ from torch import Tensor
 from seewhy.core.asks import Attribution
 from seewhy.core.perturb.fills import Fill
 from seewhy.errors import CapabilityError, UsageError
+from seewhy.methods._exceptions import FIXED_REFERENCE, NO_GRADIENT
 from seewhy.methods._optimised_masks import search
 from seewhy.registry import Card, Need, method
 
@@ -31,6 +32,11 @@ _TEMPERATURE, _GROWTH = 1 / 20, 16.0
         "arXiv:1910.08485, eq. 3, 6-8",
         formula="mean over areas a of argmax_m S(x seen through m) - weight |sort(m) - r_a|^2, m a smooth maximum",
         unit="share of the mask",
+        excepts={
+            **NO_GRADIENT,
+            **FIXED_REFERENCE,
+            "blindness": "fills the area that it is given, with smooth edges, however little of it counts",
+        },
         cost="for every area steps + 2 forwards, steps + 1 backwards, one after the other",
         needs=frozenset({Need.GRADIENT, Need.STREAM}),
         at="input",

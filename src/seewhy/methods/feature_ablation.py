@@ -13,6 +13,7 @@ from seewhy.core.asks import Score, Stream
 from seewhy.core.perturb.fills import Fill
 from seewhy.core.perturb.folds import Collect
 from seewhy.core.perturb.sources import ChangedInput
+from seewhy.methods._exceptions import ONE_BY_ONE
 from seewhy.methods._hidden_pieces import paint, piece_counts
 from seewhy.registry import Card, Need, method
 
@@ -26,6 +27,7 @@ __all__ = ["feature_ablation"]
         paper="Zeiler & Fergus 2014, arXiv:1311.2901, section 4.1, over pieces; Merrick 2019, arXiv:1911.01417",
         formula="S(x) - S(x with the piece of p hidden)",
         unit="{score}",
+        excepts=ONE_BY_ONE,
         cost="1 forward, and one for every piece (50 superpixels unless told otherwise)",
         needs=frozenset({Need.STREAM}),
         at="input",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from seewhy.methods._exceptions import NO_SCORE
 from seewhy.registry import Card, method
 
 __all__ = ["fem"]
@@ -15,6 +16,7 @@ __all__ = ["fem"]
         family="cam",
         paper="Fuad et al. 2020, Features Understanding in 3D CNNs, doi:10.1109/IPTA50016.2020.9286629",
         formula="sum_c m_c [A_c > m_c + k s_c], m_c and s_c the mean and standard deviation over positions",
+        excepts=NO_SCORE,
         cost="1 forward",
         discriminative=False,
         positive=True,

@@ -12,6 +12,7 @@ from seewhy.core.asks import Gradient, Targets
 from seewhy.core.targets import Logit, Target
 from seewhy.errors import CapabilityError, UsageError
 from seewhy.methods._channels import mean_over_positions, weighted_sum
+from seewhy.methods._exceptions import LOCAL, POOLED
 from seewhy.registry import Card, Need, method
 
 __all__ = ["finer_cam"]
@@ -24,6 +25,7 @@ __all__ = ["finer_cam"]
         paper="Zhang et al. 2025, Finer-CAM, arXiv:2501.11309, eq. 4",
         formula="mean over d of Grad-CAM of y_c - gamma y_d, d the classes with the nearest logits",
         unit="{score}",
+        excepts={**LOCAL, **POOLED},
         cost="1 forward, 1 backward",
         needs=frozenset({Need.GRADIENT}),
         positive=True,

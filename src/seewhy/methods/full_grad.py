@@ -9,6 +9,7 @@ from torch import Tensor
 
 from seewhy.core.asks import Attribution, BiasMaps
 from seewhy.core.perturb.resampling import upsample_sum
+from seewhy.methods._exceptions import LOCAL, every
 from seewhy.registry import Card, Need, method
 
 __all__ = ["full_grad"]
@@ -21,6 +22,14 @@ __all__ = ["full_grad"]
         paper="Srinivas & Fleuret 2019, Full-Gradient Representation, arXiv:1905.00780, eq. 3",
         formula="sum_c x_c dS/dx_c + sum_layers sum_c (dS/db_c * b_c), each spread over the image",
         unit="{score}",
+        excepts={
+            **LOCAL,
+            **every(
+                ("proportion", "sign", "cancellation", "blindness"),
+                "bias maps of layers are enlarged linearly, which spreads them over the next cells",
+            ),
+            "input-shift": "the input itself is a factor (Kindermans et al. 2019, arXiv:1711.00867)",
+        },
         cost="1 forward, 2 backwards",
         differentiable=False,
         needs=frozenset({Need.BIASES, Need.INPUT_GRADIENT}),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from seewhy.methods._channels import mean_over_positions, weighted_sum
+from seewhy.methods._exceptions import LOCAL, POOLED
 from seewhy.registry import Card, method
 
 __all__ = ["grad_cam"]
@@ -17,6 +18,7 @@ __all__ = ["grad_cam"]
         paper="Selvaraju et al. 2017, Grad-CAM, arXiv:1610.02391, eq. 1-2",
         formula="sum_c w_c A_c, w_c = mean_xy g_c",
         unit="{score}",
+        excepts={**LOCAL, **POOLED},
         cost="1 forward, 1 backward",
         positive=True,
         use="the default: where the evidence for a class lies, coarsely",

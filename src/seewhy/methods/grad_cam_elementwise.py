@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from seewhy.methods._exceptions import CUTS_NEGATIVE, LOCAL
 from seewhy.registry import Card, method
 
 __all__ = ["grad_cam_elementwise"]
@@ -16,6 +17,7 @@ __all__ = ["grad_cam_elementwise"]
         paper="Pillai & Pirsiavash 2021, Consistent Interpretations, doi:10.1609/aaai.v35i3.16344",
         formula="sum_c relu(g_c A_c)",
         unit="{score}",
+        excepts={**LOCAL, **CUTS_NEGATIVE},
         cost="1 forward, 1 backward",
         positive=True,
         cuts="negative products",

@@ -6,6 +6,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from seewhy.methods._channels import per_channel, sum_over_positions, weighted_sum, where_nonzero
+from seewhy.methods._exceptions import CUTS_NEGATIVE, LOCAL, POOLED, SQUARED_ALPHA
 from seewhy.registry import Card, method
 
 __all__ = ["grad_cam_pp"]
@@ -18,6 +19,7 @@ __all__ = ["grad_cam_pp"]
         paper="Chattopadhay et al. 2018, Grad-CAM++, arXiv:1710.11063, eq. 10 and 19",
         formula="sum_c w_c A_c, w_c = sum_xy alpha relu(g), alpha = g^2 / (2 g^2 + g^3 sum_xy A)",
         unit="{score}",
+        excepts={**LOCAL, **POOLED, **SQUARED_ALPHA, **CUTS_NEGATIVE},
         cost="1 forward, 1 backward",
         positive=True,
         cuts="negative gradients",

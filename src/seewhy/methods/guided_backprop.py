@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from seewhy.methods._exceptions import CUTS_NEGATIVE, LOCAL, NO_GRADIENT, WRITTEN
 from seewhy.registry import Card, method
 
 __all__ = ["guided_backprop"]
@@ -17,6 +18,12 @@ __all__ = ["guided_backprop"]
         paper="Springenberg et al. 2014, Striving for Simplicity, arXiv:1412.6806",
         formula="f'(z) max(g, 0) [f(z) > 0] at every rectifier f with input z",
         unit="{score} per unit of the {place}",
+        excepts={
+            **CUTS_NEGATIVE,
+            **NO_GRADIENT,
+            "shattering": LOCAL["shattering"],
+            **WRITTEN,
+        },
         cost="1 forward, 1 backward",
         reduce="max-abs",
         rule="guided",

@@ -11,6 +11,7 @@ from torch import Tensor
 from seewhy.core.asks import Gradient
 from seewhy.core.network.places import INPUT
 from seewhy.core.perturb.resampling import upsample
+from seewhy.methods._exceptions import CUTS_NEGATIVE, LOCAL, WRITTEN
 from seewhy.methods.grad_cam import grad_cam
 from seewhy.registry import Card, Need, method
 
@@ -23,6 +24,12 @@ __all__ = ["guided_grad_cam"]
         family="cam",
         paper="Selvaraju et al. 2017, Grad-CAM, arXiv:1610.02391, section 3.1",
         formula="guided backpropagation * upsampled relu(Grad-CAM), per pixel and channel",
+        excepts={
+            **LOCAL,
+            **CUTS_NEGATIVE,
+            **WRITTEN,
+            "proportion": "a product of two maps, each in proportion: what counts a sixth has a thirty-sixth",
+        },
         cost="1 forward, 2 backwards",
         needs=frozenset({Need.RULE, Need.INPUT_GRADIENT}),
         reduce="max-abs",

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from seewhy.core.asks import Attribution, Progress
 from seewhy.errors import UnknownName, UsageError
+from seewhy.methods._exceptions import FIXED_REFERENCE, NO_GRADIENT
 from seewhy.methods._gradient_steps import look
 from seewhy.registry import Card, Need, method
 
@@ -27,6 +28,7 @@ _RULES = ("trapezoid", "riemann-left")
         paper="Kapishnikov et al. 2021, Guided Integrated Gradients, arXiv:2106.09788, algorithm 1",
         formula="sum_k dS/dx(x_k) (x_k+1 - x_k), each step moving the pixels with the smallest |dS/dx| first",
         unit="{score}",
+        excepts={**NO_GRADIENT, **FIXED_REFERENCE},
         cost="steps + 2 forwards, steps + 1 backwards, one after the other",
         needs=frozenset({Need.GRADIENT, Need.STREAM}),
         at="input",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from seewhy.methods._exceptions import LOCAL
 from seewhy.registry import Card, method
 
 __all__ = ["hires_cam"]
@@ -16,6 +17,7 @@ __all__ = ["hires_cam"]
         paper="Draelos & Carin 2020, Use HiResCAM instead of Grad-CAM, arXiv:2011.08891, eq. 4",
         formula="sum_c g_c A_c, elementwise",
         unit="{score}",
+        excepts=LOCAL,
         cost="1 forward, 1 backward",
         positive=True,
         use="a map that shows only places the score depends on",

@@ -16,6 +16,7 @@ from seewhy.core.perturb.estimators import student
 from seewhy.core.perturb.fills import Fill
 from seewhy.core.perturb.sources import ChangedInput
 from seewhy.errors import UsageError
+from seewhy.methods._exceptions import ENLARGED, every
 from seewhy.methods._hidden_pieces import Draws, KeptScores, cell_map, cell_masks, grid_of, told, unknown
 from seewhy.methods._sampling import sampled
 from seewhy.registry import Card, Need, method
@@ -35,6 +36,7 @@ _GROUPS, _FEWEST = 20, 3
         paper="Novello, Fel & Vigouroux 2022, Making Sense of Dependence, arXiv:2206.06219, section 3; "
         "unbiased: Song et al. 2012, JMLR 13, eq. 5",
         formula="HSIC(z_j, S(x with cells z)), k(z, z') = 1[z = z'] - 1/2, l(s, s') = exp(-(s - s')^2 / (2 median^2))",
+        excepts=every(("blindness", "class", "proportion"), ENLARGED),
         cost="1 forward, and up to n",
         needs=frozenset({Need.STREAM}),
         at="input",

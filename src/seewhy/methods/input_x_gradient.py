@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from seewhy.methods._exceptions import LOCAL
 from seewhy.registry import Card, method
 
 __all__ = ["input_x_gradient"]
@@ -16,6 +17,10 @@ __all__ = ["input_x_gradient"]
         paper="Shrikumar et al. 2016, Not Just a Black Box, arXiv:1605.01713",
         formula="x * d S / d x",
         unit="{score}",
+        excepts={
+            **LOCAL,
+            "input-shift": "the input itself is a factor (Kindermans et al. 2019, arXiv:1711.00867)",
+        },
         cost="1 forward, 1 backward",
         reduce="sum",
         use="a quick signed map; sums to the score for networks without biases",

@@ -14,6 +14,7 @@ from seewhy.core.percentages import missed, percent
 from seewhy.core.perturb.folds import Collect, WeightedSum, per_image
 from seewhy.core.perturb.sources import PlacesOnPath, StraightPath
 from seewhy.errors import UsageError
+from seewhy.methods._exceptions import FIXED_REFERENCE, NO_GRADIENT
 from seewhy.methods._path_nodes import Cells, cell_edges
 from seewhy.methods._paths import quadrature
 from seewhy.registry import Card, Need, method
@@ -31,6 +32,7 @@ _CELLS = 8
         paper="Sundararajan, Taly & Yan 2017, Axiomatic Attribution for Deep Networks, arXiv:1703.01365, eq. 1",
         formula="(x - x') * integral_0^1 dS/dx(x' + a (x - x')) da",
         unit="{score}",
+        excepts={**NO_GRADIENT, **FIXED_REFERENCE},
         cost="up to max_steps + 2 forwards and backwards; where that is not enough, max_steps more",
         needs=frozenset({Need.GRADIENT, Need.STREAM}),
         at="input",

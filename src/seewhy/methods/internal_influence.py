@@ -11,6 +11,7 @@ from torch import Tensor
 from seewhy.core.asks import Gradient, Stream
 from seewhy.core.perturb.folds import WeightedSum
 from seewhy.core.perturb.sources import StraightPath
+from seewhy.methods._exceptions import NO_GRADIENT, every
 from seewhy.methods._paths import quadrature
 from seewhy.registry import Card, Need, method
 
@@ -24,6 +25,25 @@ __all__ = ["internal_influence"]
         paper="Leino et al. 2018, Influence-Directed Explanations, arXiv:1802.03788, eq. 1",
         formula="integral_0^1 dS/dA(x' + a (x - x')) da",
         unit="{score} per unit of the {place}",
+        excepts={
+            **NO_GRADIENT,
+            **every(
+                (
+                    "proportion",
+                    "interaction",
+                    "redundancy",
+                    "saturation",
+                    "shattering",
+                    "sign",
+                    "cancellation",
+                    "contrast",
+                    "class",
+                    "pointing",
+                ),
+                "the gradient without the activation: behind a pooling head it is the same at every position",
+            ),
+            "implementation": "is counted per unit of the layer, which the next layer may take back",
+        },
         cost="steps forwards, steps backwards",
         needs=frozenset({Need.GRADIENT, Need.STREAM}),
         at="layer",

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from seewhy.methods._channels import weighted_sum
+from seewhy.methods._exceptions import SHOWN_ALONE, SOFTMAX
 from seewhy.methods._masks import masked_increase, score_weights
 from seewhy.registry import Card, Need, method
 
@@ -22,6 +23,7 @@ __all__ = ["is_cam"]
         paper="Naidu et al. 2020, IS-CAM: Integrated Score-CAM, arXiv:2010.03023",
         formula="sum_c w_c A_c, w = softmax_c(mean_i S(x * mask_c * i / n) - S(0)), i = 1..n",
         unit="activation",
+        excepts={**SOFTMAX, **SHOWN_ALONE},
         cost="1 forward and n for every channel",
         needs=frozenset({Need.STREAM}),
         positive=True,

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from seewhy.errors import CapabilityError, UnknownName
 from seewhy.methods._channels import signed_like, top_eigenpair
+from seewhy.methods._exceptions import NO_SCORE, ONE_DIRECTION
 from seewhy.registry import Card, method
 
 __all__ = ["kpca_cam"]
@@ -21,6 +22,7 @@ _MOST = 8192
         family="cam",
         paper="Karmani et al. 2024, KPCA-CAM, arXiv:2410.00267",
         formula="first kernel principal component of A as positions x channels, kernel tanh(gamma a.b + 1)",
+        excepts={**NO_SCORE, "shattering": ONE_DIRECTION},
         cost="1 forward",
         discriminative=False,
         positive=True,

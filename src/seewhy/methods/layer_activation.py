@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from seewhy.methods._exceptions import NO_SCORE
 from seewhy.registry import Card, method
 
 __all__ = ["layer_activation"]
@@ -15,6 +16,7 @@ __all__ = ["layer_activation"]
         family="gradient",
         paper="Zeiler & Fergus 2014, Visualizing and Understanding Convolutional Networks, arXiv:1311.2901, section 2",
         formula="A",
+        excepts=NO_SCORE,
         cost="1 forward",
         at="layer",
         reduce="none",

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from seewhy.methods._exceptions import CUTS_NEGATIVE, LOCAL
 from seewhy.registry import Card, method
 
 __all__ = ["layer_cam"]
@@ -17,6 +18,7 @@ __all__ = ["layer_cam"]
         paper="Jiang et al. 2021, LayerCAM, doi:10.1109/TIP.2021.3089943, eq. 5-6",
         formula="sum_c relu(g_c) A_c, elementwise",
         unit="{score}",
+        excepts={**LOCAL, **CUTS_NEGATIVE},
         cost="1 forward, 1 backward",
         positive=True,
         cuts="negative gradients",

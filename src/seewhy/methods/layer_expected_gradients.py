@@ -14,6 +14,7 @@ from seewhy.core.perturb.estimators import Pairs
 from seewhy.core.perturb.folds import Gather
 from seewhy.core.perturb.noise import fingerprint
 from seewhy.core.perturb.sources import ChangedInput, EditedLayer, GaussianNoise
+from seewhy.methods._exceptions import NO_GRADIENT
 from seewhy.methods._references import Shares, check_pairs, noise_references, point_between, uniform
 from seewhy.methods._sampling import sampled
 from seewhy.registry import Card, Need, method
@@ -29,6 +30,7 @@ __all__ = ["layer_expected_gradients"]
         "arXiv:1906.10670, eq. 1, in the space of a layer; with sigma > 0 GradientSHAP, Lundberg & Lee 2017",
         formula="E over references x' and a ~ U(0, 1) of (A - A') dS/dA(A' + a (A - A')), A' the layer at x'",
         unit="{score}",
+        excepts=NO_GRADIENT,
         cost="n forwards, n backwards, one forward for every reference, and n more with sigma > 0",
         needs=frozenset({Need.GRADIENT, Need.STREAM}),
         at="layer",

@@ -13,6 +13,7 @@ from seewhy.core.asks import Activation, Attribution, Gradient, Score, Stream
 from seewhy.core.perturb.folds import Collect, Gather, WeightedSum
 from seewhy.core.perturb.noise import fingerprint
 from seewhy.core.perturb.sources import EditedLayer, StraightPath
+from seewhy.methods._exceptions import NO_GRADIENT
 from seewhy.methods._paths import quadrature
 from seewhy.registry import Card, Need, method
 
@@ -27,6 +28,7 @@ __all__ = ["layer_integrated_gradients"]
         "space of a layer",
         formula="(A - A') * integral_0^1 dS/dA(A' + a (A - A')) da",
         unit="{score}",
+        excepts=NO_GRADIENT,
         cost="steps + 2 forwards, steps backwards",
         needs=frozenset({Need.GRADIENT, Need.STREAM}),
         at="layer",

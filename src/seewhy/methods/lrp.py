@@ -25,6 +25,14 @@ __all__ = ["lrp"]
         "transformers: Achtibat et al. 2024, AttnLRP, arXiv:2402.05602",
         formula="R_i = sum_j x_i rho(w_ij) / (sum_i x_i rho(w_ij) + eps) R_j, rho by layer",
         unit="{score}",
+        excepts={
+            "cancellation": "shares out the score itself: where it is 0, nothing is shared out",
+            "saturation": "shares out the score in proportion to what a layer is given, as the gradient times that: of "
+            "paths that differ by a bias, what one adds another takes off",
+            "redundancy": "as saturation: of paths that differ by a bias, what one adds another takes off",
+            "shattering": "on rectifiers the epsilon rule is the input times its gradient, of one kink among many "
+            "(Ancona et al. 2018, arXiv:1711.06104, proposition 1)",
+        },
         cost="2 forwards, 1 backward of a few convolutions a layer",
         needs=frozenset({Need.RELEVANCE}),
         reduce="sum",

@@ -12,6 +12,7 @@ from seewhy.core.asks import Attribution
 from seewhy.core.perturb.fills import Fill
 from seewhy.core.perturb.resampling import upsample
 from seewhy.errors import UsageError
+from seewhy.methods._exceptions import FIXED_REFERENCE, every
 from seewhy.methods._optimised_masks import search
 from seewhy.registry import Card, Need, method
 
@@ -26,6 +27,14 @@ __all__ = ["meaningful_perturbation"]
         "arXiv:1704.03296, eq. 3-5",
         formula="1 - argmin_m S(x hidden by m) + size mean(1 - m) + smoothness sum |grad m|^beta",
         unit="share of the mask",
+        excepts={
+            **FIXED_REFERENCE,
+            **every(
+                ("hidden-gradient", "saturation", "redundancy", "shattering", "interaction"),
+                "a descent that begins with the whole picture goes nowhere, or the wrong way, by the gradient there",
+            ),
+            "blindness": "smooth masks have edges beside what counts",
+        },
         cost="steps + 2 forwards, steps + 1 backwards, one after the other",
         needs=frozenset({Need.GRADIENT, Need.STREAM}),
         at="input",

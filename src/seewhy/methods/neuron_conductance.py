@@ -14,6 +14,7 @@ from seewhy.core.network.places import INPUT
 from seewhy.core.perturb.sources import StraightPath
 from seewhy.core.targets import Neuron
 from seewhy.errors import UsageError
+from seewhy.methods._exceptions import FIXED_REFERENCE, NO_GRADIENT, every
 from seewhy.methods._paths import quadrature
 from seewhy.registry import Card, Need, method
 
@@ -27,6 +28,23 @@ __all__ = ["neuron_conductance"]
         paper="Dhamdhere, Sundararajan & Yan 2018, How Important Is a Neuron?, arXiv:1805.12233, eq. 1",
         formula="(x - x') * integral_0^1 dS/dn dn/dx(x' + a (x - x')) da, n the neuron",
         unit="{score}",
+        excepts={
+            **NO_GRADIENT,
+            **FIXED_REFERENCE,
+            **every(
+                (
+                    "proportion",
+                    "interaction",
+                    "redundancy",
+                    "saturation",
+                    "shattering",
+                    "sign",
+                    "cancellation",
+                    "class",
+                ),
+                "shows what goes through one unit of the layer, and that is one cue's place",
+            ),
+        },
         cost="steps forwards, 2 steps backwards",
         needs=frozenset({Need.GRADIENT, Need.STREAM}),
         at="layer",

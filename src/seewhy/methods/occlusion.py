@@ -16,6 +16,7 @@ from seewhy.core.perturb.folds import Collect
 from seewhy.core.perturb.sources import ChangedInput
 from seewhy.errors import UsageError
 from seewhy.methods._adaptive_windows import adaptive_drops
+from seewhy.methods._exceptions import ONE_BY_ONE
 from seewhy.registry import Card, Need, method
 
 __all__ = ["occlusion"]
@@ -28,6 +29,7 @@ __all__ = ["occlusion"]
         paper="Zeiler & Fergus 2014, Visualizing and Understanding Convolutional Networks, arXiv:1311.2901, sec. 4.1",
         formula="mean over the windows W that cover p of S(x) - S(x with W hidden)",
         unit="{score}",
+        excepts=ONE_BY_ONE,
         cost="1 forward, and one for every window (729 at 224 pixels), of which only what changes is computed",
         needs=frozenset({Need.STREAM}),
         at="input",

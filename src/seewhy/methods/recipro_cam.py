@@ -15,6 +15,7 @@ from seewhy.core.perturb.folds import Collect
 from seewhy.core.perturb.sources import EditedLayer
 from seewhy.errors import UsageError
 from seewhy.methods._channels import mean_over_positions
+from seewhy.methods._exceptions import every
 from seewhy.registry import Card, Need, method
 
 __all__ = ["recipro_cam"]
@@ -27,6 +28,17 @@ __all__ = ["recipro_cam"]
         paper="Byun & Lee 2022, Recipro-CAM, arXiv:2209.14074, eq. 1-3 and section 3.2",
         formula="map_p = S(A * window_p), window_p a 3x3 Gaussian at position p",
         unit="{score}",
+        excepts={
+            **every(
+                ("proportion", "sign", "cancellation", "class", "blindness", "redundancy"),
+                "the window keeps some of what lies beside a position, so that evidence spreads over the next ones",
+            ),
+            **every(
+                ("interaction", "hidden-gradient", "shattering"),
+                "keeps one position at a time, weakened by the window's centre of 1/4: a part alone, or below a "
+                "threshold, makes no score",
+            ),
+        },
         cost="1 forward, and one for every position of the layer unless the head is pooling and one linear layer",
         needs=frozenset({Need.STREAM, Need.HEAD}),
         positive=True,

@@ -12,6 +12,7 @@ from seewhy.core.asks import Activation, Gradient
 from seewhy.core.perturb.resampling import upsample
 from seewhy.errors import UsageError
 from seewhy.methods._channels import where_nonzero
+from seewhy.methods._exceptions import LOCAL, POOLED
 from seewhy.methods.grad_cam_pp import grad_cam_pp
 from seewhy.registry import Card, Need, method
 
@@ -25,6 +26,7 @@ __all__ = ["refine_cam"]
         paper="How to Evaluate and Refine your CAM, 2026, arXiv:2605.14641",
         formula="prod_l relu(M_l) / max relu(M_l), M_l the Grad-CAM++ map of layer l, resized to the largest",
         unit="share of the layers' maxima",
+        excepts={**LOCAL, **POOLED},
         cost="1 forward, 1 backward",
         needs=frozenset({Need.ACTIVATION, Need.GRADIENT}),
         several_layers=True,

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from seewhy.core.asks import Attribution, Score
 from seewhy.core.perturb.fills import Fill
+from seewhy.methods._exceptions import BLURRED, every
 from seewhy.methods._visible_covariance import covariance
 from seewhy.registry import Card, Need, method
 
@@ -23,6 +24,7 @@ __all__ = ["rise"]
         paper="Petsiuk, Das & Saenko 2018, RISE, arXiv:1806.07421, eq. 6 and section 3.2; centred",
         formula="Cov(S(x with mask M), M_p) / E[M_p]: the paper's map minus the mean score",
         unit="{score}",
+        excepts={**BLURRED, **every(("sign", "cancellation"), BLURRED["proportion"])},
         cost="1 forward, and up to n",
         needs=frozenset({Need.STREAM}),
         at="input",

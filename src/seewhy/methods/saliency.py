@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from seewhy.methods._exceptions import LOCAL
 from seewhy.registry import Card, method
 
 __all__ = ["saliency"]
@@ -16,6 +17,7 @@ __all__ = ["saliency"]
         paper="Simonyan, Vedaldi & Zisserman 2013, Deep Inside Convolutional Networks, arXiv:1312.6034, section 3.1",
         formula="d S / d x; max over channels of |.|",
         unit="{score} per unit of the {place}",
+        excepts=LOCAL,
         cost="1 forward, 1 backward",
         reduce="max-abs",
         use="a first look, at the cost of a training step; noisy: compare with smooth-grad",

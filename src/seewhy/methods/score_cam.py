@@ -11,6 +11,7 @@ from torch import Tensor
 
 from seewhy.core.asks import Attribution
 from seewhy.methods._channels import weighted_sum
+from seewhy.methods._exceptions import SHOWN_ALONE, SOFTMAX
 from seewhy.methods._masks import masked_increase, score_weights
 from seewhy.methods._surrogates import guessed_increase
 from seewhy.registry import Card, Need, method
@@ -28,6 +29,7 @@ _ENOUGH = 0.98
         paper="Wang et al. 2020, Score-CAM, arXiv:1910.01279, eq. 5-6 and algorithm 1",
         formula="sum_c w_c A_c, w = softmax_c(S(x * mask_c) - S(0)), mask_c upsampled, then scaled to [0, 1]",
         unit="activation",
+        excepts={**SOFTMAX, **SHOWN_ALONE},
         cost="2 forwards and one for every channel; or budget + 2",
         needs=frozenset({Need.STREAM}),
         positive=True,

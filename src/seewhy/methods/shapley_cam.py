@@ -10,6 +10,7 @@ from torch import Tensor
 
 from seewhy.core.asks import HessianProduct
 from seewhy.methods._channels import mean_over_positions, weighted_sum
+from seewhy.methods._exceptions import LOCAL, POOLED
 from seewhy.registry import Card, Need, method
 
 __all__ = ["shapley_cam"]
@@ -22,6 +23,7 @@ __all__ = ["shapley_cam"]
         paper="Cai 2025, CAMs as Shapley Value-based Explainers, arXiv:2501.06261",
         formula="sum_c w_c A_c, w_c = mean_xy (g - H A / 2)",
         unit="{score}",
+        excepts={**LOCAL, **POOLED},
         cost="1 forward, 3 backwards",
         needs=frozenset({Need.CURVATURE}),
         positive=True,

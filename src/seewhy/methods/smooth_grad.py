@@ -10,6 +10,7 @@ from torch import Tensor
 from seewhy.core.asks import Attribution, Gradient
 from seewhy.core.perturb.estimators import Means
 from seewhy.core.perturb.sources import GaussianNoise
+from seewhy.methods._exceptions import NEAR, NO_GRADIENT
 from seewhy.methods._sampling import sampled
 from seewhy.registry import Card, Need, method
 
@@ -23,6 +24,10 @@ __all__ = ["smooth_grad"]
         paper="Smilkov et al. 2017, SmoothGrad: removing noise by adding noise, arXiv:1706.03825",
         formula="mean_i d S / d x (x + noise_i), noise ~ N(0, (sigma (max x - min x))^2)",
         unit="{score} per unit of the {place}",
+        excepts={
+            **NO_GRADIENT,
+            **NEAR,
+        },
         cost="n forwards, n backwards",
         needs=frozenset({Need.GRADIENT, Need.STREAM}),
         reduce="max-abs",

@@ -11,6 +11,7 @@ from torch import Tensor
 from seewhy.core.asks import Activation, Attribution, Gradient
 from seewhy.core.perturb.estimators import Means
 from seewhy.core.perturb.sources import GaussianNoise
+from seewhy.methods._exceptions import CUTS_NEGATIVE, NEAR, NO_GRADIENT, POOLED, SQUARED_ALPHA
 from seewhy.methods._sampling import sampled
 from seewhy.methods.grad_cam_pp import grad_cam_pp
 from seewhy.registry import Card, Need, method
@@ -25,6 +26,13 @@ __all__ = ["smooth_grad_cam_pp"]
         paper="Omeiza et al. 2019, Smooth Grad-CAM++, arXiv:1908.01224",
         formula="mean_i Grad-CAM++(x + noise_i), noise ~ N(0, (sigma (max x - min x))^2)",
         unit="{score}",
+        excepts={
+            **POOLED,
+            **SQUARED_ALPHA,
+            **CUTS_NEGATIVE,
+            **NO_GRADIENT,
+            **NEAR,
+        },
         cost="n forwards, n backwards",
         needs=frozenset({Need.GRADIENT, Need.STREAM}),
         positive=True,

@@ -10,6 +10,7 @@ from torch import Tensor
 from seewhy.core.asks import Attribution, Gradient
 from seewhy.core.perturb.estimators import Means
 from seewhy.core.perturb.sources import GaussianNoise
+from seewhy.methods._exceptions import NEAR, NO_GRADIENT
 from seewhy.methods._sampling import sampled
 from seewhy.registry import Card, Need, method
 
@@ -23,6 +24,11 @@ __all__ = ["smooth_grad_squared"]
         paper="Hooker et al. 2019, A Benchmark for Interpretability Methods, arXiv:1806.10758",
         formula="mean_i (d S / d x (x + noise_i))^2, noise ~ N(0, (sigma (max x - min x))^2)",
         unit="({score} per unit of the {place}) squared",
+        excepts={
+            **NO_GRADIENT,
+            **NEAR,
+            "shattering": "squares of slopes of either sign add up",
+        },
         cost="n forwards, n backwards",
         needs=frozenset({Need.GRADIENT, Need.STREAM}),
         reduce="sum",

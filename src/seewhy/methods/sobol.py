@@ -17,6 +17,7 @@ from seewhy.core.perturb.estimators import student
 from seewhy.core.perturb.fills import Fill
 from seewhy.core.perturb.sources import ChangedInput
 from seewhy.errors import UsageError
+from seewhy.methods._exceptions import ENLARGED
 from seewhy.methods._hidden_pieces import Draws, KeptScores, cell_map, cell_masks, grid_of, told, unknown
 from seewhy.methods._sampling import sampled
 from seewhy.registry import Card, Need, method
@@ -34,6 +35,7 @@ _POINTS = 4
         paper="Fel et al. 2021, Look at the Variance!, arXiv:2111.04138, section 3; Jansen 1999, CPC 117, p. 35",
         formula="E[(S(A) - S(A with cell j of B))^2] / (2 Var S(A)), A and B independent masks",
         unit="share of the variance",
+        excepts={"blindness": ENLARGED},
         cost="1 forward, and up to n: designs of 4 (cells^2 + 2), 264 for 8 cells a side",
         needs=frozenset({Need.STREAM}),
         at="input",

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from seewhy.core.perturb.noise import fingerprint, gaussian
 from seewhy.methods._channels import weighted_sum
+from seewhy.methods._exceptions import SOFTMAX
 from seewhy.methods._masks import masked_increase, score_weights
 from seewhy.registry import Card, Need, method
 
@@ -23,6 +24,10 @@ __all__ = ["ss_cam"]
         paper="Wang et al. 2020, SS-CAM: Smoothed Score-CAM, arXiv:2006.14255",
         formula="sum_c w_c A_c, w = softmax_c(mean_i S(x * (mask_c + noise_i)) - S(0)), noise ~ N(0, sigma^2)",
         unit="activation",
+        excepts={
+            **{name: SOFTMAX[name] for name in ("cancellation", "blindness", "implementation")},
+            "proportion": "a softmax is exponential in the score: what counts a third all but vanishes",
+        },
         cost="1 forward and n for every channel",
         needs=frozenset({Need.STREAM}),
         positive=True,

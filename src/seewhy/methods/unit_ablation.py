@@ -14,6 +14,7 @@ from seewhy.core.asks import Score, Stream
 from seewhy.core.perturb.folds import Collect
 from seewhy.core.perturb.sources import EditedLayer
 from seewhy.errors import UnknownName, UsageError
+from seewhy.methods._exceptions import ONE_BY_ONE
 from seewhy.registry import Card, Need, method
 
 __all__ = ["unit_ablation"]
@@ -29,6 +30,7 @@ _GROUPS = ("channels", "positions", "units")
         "section 2.2; Zhou et al. 2018, arXiv:1806.02891",
         formula="S(A) - S(A with unit u at its baseline)",
         unit="{score}",
+        excepts=ONE_BY_ONE,
         cost="1 forward, and one for every group: a channel, a position, or a unit",
         needs=frozenset({Need.STREAM}),
         at="layer",

@@ -11,6 +11,7 @@ from seewhy.core.asks import Attribution, Gradient
 from seewhy.core.perturb.estimators import Variances
 from seewhy.core.perturb.sources import GaussianNoise
 from seewhy.errors import UsageError
+from seewhy.methods._exceptions import every
 from seewhy.methods._sampling import sampled
 from seewhy.registry import Card, Need, method
 
@@ -24,6 +25,26 @@ __all__ = ["var_grad"]
         paper="Adebayo et al. 2018, Local Explanation Methods Lack Sensitivity, arXiv:1810.03307",
         formula="var_i d S / d x (x + noise_i), noise ~ N(0, (sigma (max x - min x))^2)",
         unit="({score} per unit of the {place}) squared",
+        excepts=every(
+            (
+                "proportion",
+                "interaction",
+                "redundancy",
+                "saturation",
+                "hidden-gradient",
+                "shattering",
+                "sign",
+                "cancellation",
+                "contrast",
+                "class",
+                "blindness",
+                "pointing",
+                "translation",
+                "input-shift",
+                "implementation",
+            ),
+            "is the variance of the gradient: 0 wherever the function is linear as far as the noise goes",
+        ),
         cost="n forwards, n backwards",
         needs=frozenset({Need.GRADIENT, Need.STREAM}),
         reduce="sum",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from seewhy.methods._channels import sum_over_positions, weighted_sum, where_nonzero
+from seewhy.methods._exceptions import LOCAL, POOLED
 from seewhy.registry import Card, method
 
 __all__ = ["xgrad_cam"]
@@ -17,6 +18,7 @@ __all__ = ["xgrad_cam"]
         paper="Fu et al. 2020, Axiom-based Grad-CAM, arXiv:2008.02312, eq. 7",
         formula="sum_c w_c A_c, w_c = sum_xy A g / sum_xy A",
         unit="{score}",
+        excepts={**LOCAL, **POOLED},
         cost="1 forward, 1 backward",
         positive=True,
         use="Grad-CAM that keeps the sum of activation x gradient (sensitivity and conservation)",

@@ -13,6 +13,7 @@ from seewhy.core.asks import Attribution, Gradient, Stream
 from seewhy.core.perturb.folds import WeightedSum
 from seewhy.core.perturb.sources import StraightPath
 from seewhy.errors import CapabilityError, UsageError
+from seewhy.methods._exceptions import NO_GRADIENT
 from seewhy.methods._paths import quadrature
 from seewhy.registry import Card, Need, method
 
@@ -26,6 +27,7 @@ __all__ = ["xrai"]
         paper="Kapishnikov et al. 2019, XRAI: Better Attributions Through Regions, arXiv:1906.02825, algorithm 1",
         formula="regions in the order of their mean attribution; a pixel has that of the region that brought it in",
         unit="{score}",
+        excepts=NO_GRADIENT,
         cost="2 steps forwards and backwards, then a search over regions",
         needs=frozenset({Need.GRADIENT, Need.STREAM}),
         at="input",
