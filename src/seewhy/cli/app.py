@@ -92,6 +92,7 @@ app.command("layers")(_heard(commands.layers))
 app.command("labels")(_heard(commands.labels))
 app.command("methods")(_heard(commands.methods))
 app.command("metrics")(_heard(commands.metrics))
+app.command("conformance")(_heard(commands.conformance))
 
 
 def run(argv: Sequence[str] | None = None) -> int:
