@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from pathlib import Path
 
 # before seewhy is imported: tests are about its own methods, unless whoever runs them names a package
 os.environ.setdefault("SEEWHY_EXTENSIONS", "")
+os.environ.setdefault("SEEWHY_CACHE", str(Path(tempfile.gettempdir()) / f"seewhy-tests-{os.getpid()}"))
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # tiny networks gain nothing from threads, and threads of several processes fight for the cores

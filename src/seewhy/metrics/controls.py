@@ -15,7 +15,7 @@ from seewhy.errors import UsageError
 __all__ = ["centre_bump", "edge_map", "rank", "spectrum_maps"]
 
 #: turns of giving noise the map's spectrum, then its values, after which neither changes much any more
-_TURNS = 10
+_TURNS = 5
 
 
 def spectrum_maps(values: Tensor, n: int = 20, *, seed: int = 0) -> Tensor:

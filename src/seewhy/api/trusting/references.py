@@ -4,8 +4,8 @@ asking, and maps of networks that have learnt nothing; judges none."""
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ from seewhy.render import stretch
 __all__ = ["Comparing", "References", "at_input"]
 
 #: ways of asking with gradients, and how: one at a layer, one at the pixels
-ASKED: dict[str, dict[str, Any]] = {"hires-cam": {}, "integrated-gradients": {"rule": "gauss-legendre", "steps": 16}}
+ASKED: dict[str, dict[str, Any]] = {"hires-cam": {}, "integrated-gradients": {"rule": "gauss-legendre", "steps": 8}}
 #: what a network that has learnt nothing shows, at a layer
 _UNTAUGHT = "hires-cam"
 #: what depends on the photo and the build more than on what was learnt
@@ -54,15 +54,15 @@ class Comparing:
     settings: Settings
     seed: int = 0
 
-    @cached_property
+    @property
     def untaught(self) -> Model:
         """The same build with nothing learnt; raises `CapabilityError` where there is none."""
-        return redrawn(self.model, self.seed)
+        return _redrawn(self.model, self.seed, 0.0)
 
-    @cached_property
+    @property
     def half_taught(self) -> Model:
         """The same with the first half of its parameters as they are: its filters, and nothing that reads them."""
-        return redrawn(self.model, self.seed, kept=_KEPT)
+        return _redrawn(self.model, self.seed, _KEPT)
 
     def references(self, item: Item, target: Target) -> References:
         """Everything that maps of ``item`` for ``target`` are compared with, as far as this model allows it."""
@@ -87,6 +87,21 @@ class Comparing:
                 continue
             (sound if kind == "sound" else untaught)[name] = values
         return References(sound, untaught, lacking, cost)
+
+
+#: what was drawn anew of a model, as long as that lives and is what it was: its layers are proved once, and not for
+#: every photo
+_DRAWN: WeakKeyDictionary[Model, tuple[str, dict[tuple[int, float], Model]]] = WeakKeyDictionary()
+
+
+def _redrawn(model: Model, seed: int, kept: float) -> Model:
+    own = model.fingerprint()
+    known, drawn = _DRAWN.get(model, ("", {}))
+    if known != own or not own:
+        _DRAWN[model] = own, (drawn := {})
+    if (seed, kept) not in drawn:
+        drawn[seed, kept] = redrawn(model, seed, kept=kept)
+    return drawn[seed, kept]
 
 
 def one(
