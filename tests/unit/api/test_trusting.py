@@ -200,6 +200,18 @@ def test_a_map_of_another_size_is_refused_in_one_line(linear: Any, values: Any) 
     assert "\n" not in str(refused.value)
 
 
+def test_a_model_that_gives_no_numbers_where_something_is_hidden_is_said(linear: Any) -> None:
+    net, x, exact = linear
+
+    def scores(batch: Tensor) -> Tensor:
+        same = (batch == x.to(batch)).flatten(1).all(1)
+        return torch.where(same[:, None], net(batch).detach(), torch.nan)
+
+    card = seewhy.trust(scores, x, exact, target=0)
+    assert card.level == "red"
+    assert "no numbers" in card.sentence
+
+
 def test_one_map_is_of_one_image_and_one_target(linear: Any) -> None:
     net, x, exact = linear
     with pytest.raises(UsageError, match="2 images were given"):

@@ -125,8 +125,8 @@ def _cards(
         except CapabilityError:  # attention matrices, units of a dense layer: no map of the input to be judged
             continue
     cost = Cost()
-    for target in dict.fromkeys(targets[k] for k in maps):
-        these = [k for k in maps if targets[k] == target]
+    for nth in dict.fromkeys(k % many for k in maps):
+        target, these = targets[nth], [k for k in maps if k % many == nth]
         found, spent = held(comparing, item, target, [maps[k] for k in these])
         each = Cost(spent.forwards, spent.backwards, spent.checks, spent.seconds / max(1, len(these)))
         cost += spent

@@ -50,7 +50,6 @@ class Held:
     with_: str
     edges: float
     untaught: float
-    reason: str = ""
 
     @property
     def gain(self) -> NDArray[np.float64]:
@@ -85,6 +84,9 @@ def held(
     )
     arrays = {name: rows[0].cpu() for name, rows in column[0][1].arrays.items()}
     left = arrays["left"]  # [fills, n, 2]
+    if not all(bool(rows.isfinite().all()) for rows in arrays.values()):
+        numberless = "the model's scores are no numbers (NaN or infinity) where something is hidden"
+        return [why or numberless for why in said], cost + known.cost
     ways = _Ways.of(known, arrays, shared, sound[0])
     rest = left[:, len(judged) * (1 + CONTROLS) :].mean(0)
     others = {name: float(row[1] - row[0]) for name, row in zip(shared, rest, strict=True)}
