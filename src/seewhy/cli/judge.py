@@ -191,20 +191,35 @@ def _tell(found: Recommendation) -> None:
         typer.echo(f"  {name} was not tried: {in_options(why, _OWN)}")
 
 
+#: columns of a terminal that hold the whole table, and what is left out of a narrower one
+_WIDE, _LESS = 130, ("edge map", "bump", "untrained", "rank <= .05", "images", "passes")
+
+
 def _print(rows: list[Standing], said: dict[str, str]) -> None:
-    shown = table(
-        "method", "", "mean", "95 %", "random maps", "edge map", "bump", "untrained", "mean rank", "rank <= .05",
-        "images", "passes", *([""] if said else []),
-    )  # fmt: skip
-    for row in rows:
-        spread = f"{row.low:.3g} to {row.high:.3g}" if math.isfinite(row.low) else "-"
-        numbers = [row.random, row.edge, row.bump, row.untrained, row.rank]
-        share = "-" if math.isnan(row.beats) else f"{row.beats:.0%}"
-        shown.add_row(
-            escape(row.method), row.group, _figure(row.mean), spread, *map(_figure, numbers), share, str(row.count),
-            _figure(row.passes), *([said.get(row.method, "")] if said else []),
-        )  # fmt: skip
-    console().print(shown)
+    """A line for each method; on a narrow terminal the columns that say most, the rest is in the files."""
+    columns = {
+        "method": [escape(row.method) for row in rows],
+        "": [row.group for row in rows],
+        "mean": [_figure(row.mean) for row in rows],
+        "95 %": [f"{row.low:.3g} to {row.high:.3g}" if math.isfinite(row.low) else "-" for row in rows],
+        "random maps": [_figure(row.random) for row in rows],
+        "edge map": [_figure(row.edge) for row in rows],
+        "bump": [_figure(row.bump) for row in rows],
+        "untrained": [_figure(row.untrained) for row in rows],
+        "mean rank": [_figure(row.rank) for row in rows],
+        "rank <= .05": ["-" if math.isnan(row.beats) else f"{row.beats:.0%}" for row in rows],
+        "images": [str(row.count) for row in rows],
+        "passes": [_figure(row.passes) for row in rows],
+        " ": [said.get(row.method, "") for row in rows] if said else [],
+    }
+    page = console()
+    shown = [name for name, cells in columns.items() if cells and (page.width >= _WIDE or name not in _LESS)]
+    drawn = table(*shown)
+    drawn.columns[0].no_wrap = True
+    drawn.columns[-1].no_wrap = bool(said)
+    for cells in zip(*(columns[name] for name in shown), strict=True):
+        drawn.add_row(*cells)
+    page.print(drawn)
 
 
 def _figure(value: float) -> str:

@@ -147,7 +147,7 @@ def test_nothing_is_kept_of_another_question(say: Any, photos: Path, changed: st
 
 def interrupt_the_second(patch: pytest.MonkeyPatch) -> None:
     """Have the second photo that is explained from now on be interrupted."""
-    import seewhy.api.planned as explaining
+    import seewhy.api.explaining as explaining
 
     run_plan, done = explaining.run_plan, []
 
@@ -323,7 +323,7 @@ def test_without_a_terminal_progress_is_plain_lines(say: Any, photos: Path, monk
 def test_a_photo_that_was_interrupted_half_way_leaves_no_second_copy(
     say: Any, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import seewhy.api.planned as explaining
+    import seewhy.api.explaining as explaining
 
     run_plan, done = explaining.run_plan, []
 
