@@ -3,7 +3,7 @@ redundancy."""
 
 from __future__ import annotations
 
-from torch import nn
+from torch import Tensor, nn
 
 from seewhy.conformance._judging import found
 from seewhy.conformance._parts import P, Q, S, canvas, cells, detectors, linear, pooled
@@ -12,6 +12,12 @@ from seewhy.conformance._unit import Scene, Steps, UnitCard, unit
 __all__ = ["and_", "or_", "xor"]
 
 _PAPER = "Sundararajan & Najmi 2020, The Many Shapley Values for Model Explanation, arXiv:1908.08474"
+
+
+def _cue_in_halves() -> tuple[Tensor, Tensor]:
+    """A picture of P in two halves, Q, and what the network ignores; and the Shapley values of its cells."""
+    picture = canvas({(0, 0): P, (1, 3): P, (3, 1): Q, (2, 2): S})
+    return picture, cells({(0, 0): 0.25, (1, 3): 0.25, (3, 1): 0.5})
 
 
 @unit(
@@ -29,8 +35,7 @@ _PAPER = "Sundararajan & Najmi 2020, The Many Shapley Values for Model Explanati
 def and_() -> Steps:
     """S = max(a + b - 1, 0), a half the number of cells with P, b that of cells with Q."""
     logic = [*pooled(), linear([[8, 16, 0]], [-1.0]), nn.ReLU(), linear([[1], [0]])]
-    answer = cells({(0, 0): 0.25, (1, 3): 0.25, (3, 1): 0.5})
-    x = canvas({(0, 0): P, (1, 3): P, (3, 1): Q, (2, 2): S})
+    x, answer = _cue_in_halves()
     maps = yield Scene(nn.Sequential(*detectors(P, Q, S), *logic), x, 0, "1", answer)
     return found(maps, answer)
 
@@ -48,8 +53,7 @@ def and_() -> Steps:
 def or_() -> Steps:
     """S = min(a + b, 1), a half the number of cells with P, b that of cells with Q."""
     logic = [*pooled(), linear([[8, 16, 0], [8, 16, 0]], [0.0, -1.0]), nn.ReLU(), linear([[1, -1], [0, 0]])]
-    answer = cells({(0, 0): 0.25, (1, 3): 0.25, (3, 1): 0.5})
-    x = canvas({(0, 0): P, (1, 3): P, (3, 1): Q, (2, 2): S})
+    x, answer = _cue_in_halves()
     maps = yield Scene(nn.Sequential(*detectors(P, Q, S), *logic), x, 0, "1", answer)
     return found(maps, answer)
 

@@ -21,7 +21,7 @@ from seewhy.html import pairs
 from seewhy.registry import Card, Method, Need
 from seewhy.tables import Registry
 
-__all__ = ["GIVEN", "Measure", "Metric", "MetricCard", "metric", "metrics"]
+__all__ = ["GIVEN", "Measure", "Metric", "MetricCard", "metric", "metrics", "silence"]
 
 #: what a formula may be handed, by the name of its argument
 GIVEN = {
@@ -240,17 +240,19 @@ def metric(card: MetricCard) -> Callable[[Callable[..., Any]], Metric]:
     return register
 
 
+def silence(one: Tensor, *, constant: bool = False) -> str:
+    """Why a map has no number, '' where it has one: it holds none, or, unless ``constant`` maps have one, is the same
+    everywhere."""
+    if not bool(one.isfinite().all()):
+        return "the map holds numbers that are none (NaN or infinity)"
+    if not constant and bool((one == one.flatten()[0]).all()):
+        return "the map is the same everywhere: it says nothing of any place"
+    return ""
+
+
 def _reasons(values: Tensor, *, constant: bool = False) -> list[str]:
     """For each map [B, *size] why it has no number, '' where it has one."""
-    found = []
-    for one in values.flatten(1):
-        if not bool(one.isfinite().all()):
-            found.append("the map holds numbers that are none (NaN or infinity)")
-        elif not constant and bool((one == one[0]).all()):
-            found.append("the map is the same everywhere: it says nothing of any place")
-        else:
-            found.append("")
-    return found
+    return [silence(one, constant=constant) for one in values]
 
 
 def _of(supplies: Mapping[str, Any], name: str) -> Any:

@@ -139,7 +139,9 @@ def _fits(what: str, own: tuple[int, int], size: tuple[int, int]) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class _Pictures:
+class _Files:
+    """A file for each photo, by its name."""
+
     files: Mapping[str, Path]
 
     @property
@@ -147,6 +149,8 @@ class _Pictures:
         """See `_Kept`."""
         return self.files
 
+
+class _Pictures(_Files):
     def objects(self, name: str, size: tuple[int, int], meant: Meant) -> Objects:
         """See `_Kept`."""
         path = self.files[name]
@@ -175,15 +179,7 @@ def _around(inside: Inside) -> Inside:
     return around
 
 
-@dataclass(frozen=True, eq=False)
-class _Voc:
-    files: Mapping[str, Path]
-
-    @property
-    def names(self) -> Iterable[str]:
-        """See `_Kept`."""
-        return self.files
-
+class _Voc(_Files):
     def objects(self, name: str, size: tuple[int, int], meant: Meant) -> Objects:
         """See `_Kept`."""
         path = self.files[name]

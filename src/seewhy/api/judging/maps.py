@@ -16,6 +16,7 @@ from seewhy.api.judging.asked import Candidate, Question
 from seewhy.api.planned import run_plan
 from seewhy.errors import CapabilityError, SeewhyError, UsageError, reason
 from seewhy.explanation import Explanation
+from seewhy.metrics._metric import silence
 from seewhy.metrics.controls import centre_bump, edge_map, spectrum_maps
 from seewhy.models import Model
 from seewhy.models.redrawn import redrawn
@@ -100,8 +101,7 @@ def _drawn(explanation: Explanation) -> Drawn:
         values = torch.from_numpy(np.asarray(explanation).astype(np.float64))
     except UsageError as error:  # values that lie on no picture
         return Drawn(None, str(error), explanation.layer, passes)
-    empty = not bool(values.isfinite().all()) or bool((values == values.flatten()[0]).all())
-    if empty and not explanation.status.ok:
+    if silence(values) and not explanation.status.ok:
         return Drawn(None, str(explanation.status), explanation.layer, passes)
     places = explanation.values.sum(0) if explanation.channels else explanation.values
     return Drawn(values, "", explanation.layer, passes, torch.from_numpy(places.astype(np.float64)))

@@ -18,6 +18,7 @@ from seewhy.api.judging.maps import Untrained, knowing_no_model, maps_of, spectr
 from seewhy.api.measuring import measured
 from seewhy.errors import SeewhyError
 from seewhy.metrics import Metric
+from seewhy.metrics._metric import silence
 from seewhy.models import Model
 
 __all__ = ["Masked", "judged"]
@@ -52,7 +53,7 @@ def judged(
                 continue
             names.append((candidate.name, "own"))
             maps.append(own.values)
-            if _speaks(own.values):
+            if not silence(own.values):  # nothing is to be held against what says nothing
                 controls = spectra(own, question)
                 names += [(candidate.name, "spectrum")] * len(controls)
                 maps += controls
@@ -80,11 +81,6 @@ def judged(
         }
         documents.append({"target": index, "methods": methods, "photo": alone})
     return documents
-
-
-def _speaks(values: Tensor) -> bool:
-    """Whether a map says something of some place: of others nothing is to be held against anything."""
-    return bool(values.isfinite().all()) and not bool((values == values.flatten()[0]).all())
 
 
 def _of(names: Sequence[tuple[str, str]], numbers: Sequence[Number], candidate: str) -> dict[str, Any]:

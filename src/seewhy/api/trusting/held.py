@@ -22,6 +22,7 @@ from seewhy.core.targets import Target
 from seewhy.explanation import Cost
 from seewhy.metrics import controls
 from seewhy.metrics._effects import EFFECTS, in_cells
+from seewhy.metrics._metric import silence
 from seewhy.registry import Method
 
 __all__ = ["CONTROLS", "Held", "held"]
@@ -62,7 +63,7 @@ def held(
 ) -> tuple[list[Held | str], Cost]:
     """What is measured of each of ``maps`` [*size] of one image for one target, or, of maps that say nothing, why; all
     share what they are compared with."""
-    said = [_reason(one) for one in maps]
+    said = [silence(one) for one in maps]
     sound = [one.double() for one, why in zip(maps, said, strict=True) if not why]
     if not sound:
         return list(said), Cost()
@@ -103,14 +104,6 @@ _PICTURES = 4
 _MOST = 4.0
 #: by how much pixels count more than cells: fifty cells are alike by chance far more easily than fifty thousand pixels
 _FINER = 2.0
-
-
-def _reason(one: Tensor) -> str:
-    if not bool(one.isfinite().all()):
-        return "the map holds numbers that are none (NaN or infinity)"
-    return (
-        "the map is the same everywhere: it says nothing of any place" if bool((one == one.flatten()[0]).all()) else ""
-    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,7 +22,7 @@ from seewhy.errors import CapabilityError, SeewhyError
 from seewhy.explanation import Cost, Evidence, Explanation
 from seewhy.metrics import controls
 from seewhy.metrics._likeness import rank_correlation
-from seewhy.models.redrawn import redrawn
+from seewhy.registry import methods
 
 __all__ = ["method_tests"]
 
@@ -83,7 +83,7 @@ def _tested(comparing: Comparing, made: Explanation) -> tuple[Tested, Cost]:
     cost = Cost()
     learnt, chance, classes = [], [], []
     try:
-        models = [redrawn(comparing.model, comparing.seed, kept=share) for share in _CASCADE]
+        models = [comparing.drawn(share) for share in _CASCADE]
         for item in probes(comparing.model)[:2]:
             (said,) = predict_items(comparing.model, [item])
             if said.prediction is None:
@@ -106,18 +106,10 @@ def _tested(comparing: Comparing, made: Explanation) -> tuple[Tested, Cost]:
 
 
 def _map(comparing: Comparing, made: Explanation, item: Item, target: Target) -> tuple[Tensor, Cost]:
-    given = {
-        name: value for name, value in made.parameters.items() if name not in ("reduce", "layers", "backward_rule")
-    }
-    known = {name: value for name, value in given.items() if name in _own_parameters(made.method)}
+    own = set(methods[made.method].parameters) - {"reduce", "layers", "backward_rule"}
+    known = {name: value for name, value in made.parameters.items() if name in own}
     explained = one(comparing.model, item, made.method, target, comparing.settings, known, made.layer)
     return at_input(explained), explained.cost
-
-
-def _own_parameters(method: str) -> Sequence[str]:
-    from seewhy.registry import methods
-
-    return tuple(methods[method].parameters)
 
 
 def _alike(a: Tensor, b: Tensor) -> float:

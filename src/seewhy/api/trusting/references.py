@@ -19,6 +19,7 @@ from seewhy.core.forward.settings import Settings
 from seewhy.core.targets import Target
 from seewhy.errors import CapabilityError, SeewhyError
 from seewhy.explanation import Cost, Explanation
+from seewhy.metrics._metric import silence
 from seewhy.models import Model
 from seewhy.models.redrawn import redrawn
 from seewhy.render import stretch
@@ -54,15 +55,20 @@ class Comparing:
     settings: Settings
     seed: int = 0
 
+    def drawn(self, kept: float) -> Model:
+        """The same with a share of its parameters, from the input on, as they are, and the others in another order;
+        raises `CapabilityError` where there is none."""
+        return _redrawn(self.model, self.seed, kept)
+
     @property
     def untaught(self) -> Model:
         """The same build with nothing learnt; raises `CapabilityError` where there is none."""
-        return _redrawn(self.model, self.seed, 0.0)
+        return self.drawn(0.0)
 
     @property
     def half_taught(self) -> Model:
         """The same with the first half of its parameters as they are: its filters, and nothing that reads them."""
-        return _redrawn(self.model, self.seed, _KEPT)
+        return self.drawn(_KEPT)
 
     def references(self, item: Item, target: Target) -> References:
         """Everything that maps of ``item`` for ``target`` are compared with, as far as this model allows it."""
@@ -82,7 +88,7 @@ class Comparing:
                 lacking[called] = str(error)
                 continue
             cost += explained.cost
-            if not bool(values.isfinite().all()) or bool((values == values.flatten()[0]).all()):
+            if silence(values):
                 lacking[called] = str(explained.status)
                 continue
             (sound if kind == "sound" else untaught)[name] = values
