@@ -21,7 +21,7 @@ import seewhy
 from benchmarks.networks import photos, subject
 from benchmarks.rows import Reading
 
-__all__ = ["CASES", "QUICK", "measure", "readings"]
+__all__ = ["CASES", "QUICK", "measure", "peak", "readings"]
 
 _NODES, _LAYER = {"method": "integrated-gradients", "rule": "gauss-legendre", "baseline": 0.0}, {"layer": "layer4"}
 _MASKS = {"method": "rise", "fill": 0.0, "tolerance": 0.0}
@@ -57,22 +57,28 @@ def measure(given: dict[str, Any]) -> tuple[int, int]:
     x = photos(1)
     with torch.no_grad():
         model.module(x)
-    before, peak, going = _resident(), 0, True
+    over, found = peak(lambda: seewhy.explain(model, x, target=5, **given))
+    return over, found.cost.forwards
+
+
+def peak(run: Callable[[], Any]) -> tuple[int, Any]:
+    """(bytes that this process grew by at most while ``run`` ran, what it gave)."""
+    before, most, going = _resident(), 0, True
 
     def watch() -> None:
-        nonlocal peak
+        nonlocal most
         while going:
-            peak = max(peak, _resident())
+            most = max(most, _resident())
             time.sleep(0.005)
 
     watcher = threading.Thread(target=watch)
     watcher.start()
     try:
-        found = seewhy.explain(model, x, target=5, **given)
+        found = run()
     finally:
         going = False
         watcher.join()
-    return max(peak, _resident()) - before, found.cost.forwards
+    return max(most, _resident()) - before, found
 
 
 def readings(quick: bool, say: Callable[[str], None] = lambda words: None) -> Iterator[Reading]:

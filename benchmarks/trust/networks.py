@@ -19,7 +19,10 @@ from seewhy import Model
 __all__ = ["GROUPS", "Judged", "judged"]
 
 #: which networks set the thresholds, and which they are reported on
-GROUPS = {"setting": ("vgg", "vit", "lite1"), "reported": ("builtin", "resnet", "deeper-vit")}
+GROUPS = {
+    "setting": ("vgg", "vit", "pooled-vit", "lite1"),
+    "reported": ("builtin", "resnet", "deeper-pooled-vit", "deeper-vit"),
+}
 
 _MEAN, _STD = (
     (value).reshape(3, 1, 1) for value in (torch.tensor([0.49, 0.48, 0.45]), torch.tensor([0.25, 0.24, 0.26]))
@@ -176,15 +179,18 @@ class Layer(nn.Module):
 
 
 class ViT(nn.Module):
-    """A vision transformer with a class token, on 8 x 8 tokens that two convolutions make."""
+    """A vision transformer on 8 x 8 tokens that two convolutions make; its head reads a class token or, ``pooled``, the
+    mean of all."""
 
-    def __init__(self, d: int = 96, depth: int = 3, heads: int = 4) -> None:
+    def __init__(self, d: int = 96, depth: int = 3, heads: int = 4, *, pooled: bool = False) -> None:
         super().__init__()
+        self.pooled = pooled
         self.embed = nn.Sequential(
             nn.Conv2d(3, d // 2, 3, 2, 1), nn.BatchNorm2d(d // 2), nn.ReLU(), nn.Conv2d(d // 2, d, 3, 2, 1)
         )
-        self.token = nn.Parameter(torch.zeros(1, 1, d))
-        self.pos = nn.Parameter(0.02 * torch.randn(1, 65, d))
+        if not pooled:
+            self.token = nn.Parameter(torch.zeros(1, 1, d))
+        self.pos = nn.Parameter(0.02 * torch.randn(1, 64 if pooled else 65, d))
         self.blocks = nn.Sequential(*[Layer(d, heads) for _ in range(depth)])
         self.norm = nn.LayerNorm(d)
         self.head = nn.Linear(d, 10)
@@ -192,8 +198,10 @@ class ViT(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Scores of ten classes."""
         tokens = self.embed(x).flatten(2).transpose(1, 2)
-        tokens = torch.cat([self.token.expand(len(tokens), -1, -1), tokens], 1) + self.pos
-        return self.head(self.norm(self.blocks(tokens))[:, 0])  # type: ignore[no-any-return]
+        if not self.pooled:
+            tokens = torch.cat([self.token.expand(len(tokens), -1, -1), tokens], 1)
+        tokens = self.norm(self.blocks(tokens + self.pos))
+        return self.head(tokens.mean(1) if self.pooled else tokens[:, 0])  # type: ignore[no-any-return]
 
 
 #: how each is built, its first layer with positions, epochs, learning rate, seed
@@ -202,4 +210,6 @@ _TRAINED: dict[str, tuple[Callable[[], nn.Module], str, int, float, int]] = {
     "vit": (ViT, "blocks.0.norm1", 22, 1.5e-3, 2),
     "resnet": (ResNet, "stem", 20, 3e-3, 3),
     "deeper-vit": (lambda: ViT(depth=4), "blocks.0.norm1", 22, 1.5e-3, 4),
+    "pooled-vit": (lambda: ViT(pooled=True), "blocks.0.norm1", 22, 1.5e-3, 5),
+    "deeper-pooled-vit": (lambda: ViT(depth=4, pooled=True), "blocks.0.norm1", 22, 1.5e-3, 6),
 }

@@ -16,8 +16,9 @@ from seewhy.errors import CapabilityError
 
 __all__ = ["Imputed"]
 
-#: the largest residual that is left, in roundings of the picture's range; turns after which that is given up
-_ROUNDINGS, _MOST = 16, 2000
+#: the largest residual that is left, in roundings of the picture's range; turns after which that is given up (some ten
+#: are needed)
+_ROUNDINGS, _MOST = 16, 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,17 +59,18 @@ class Imputed(Fill):
 
 def _solved(x: Tensor, hidden: Tensor) -> Tensor:
     """Pictures [m, C, H, W] that are harmonic where they are ``hidden`` [m, 1, H, W]: conjugate gradients, all masks at
-    once, from a guess by pyramids.
+    once, from a guess by pyramids, each direction corrected at every scale.
 
     The system is that of a graph's Laplacian: each pixel times the weights of the neighbours that it has, minus their
     weighted sum. It is symmetric and, while anything is visible, positive definite.
     """
-    degree = _neighbours(torch.ones_like(x[:1, :1]))
+    scales = _scales(hidden)
+    degree = _neighbours(torch.ones_like(hidden[:1]))
     nothing = hidden.amin((2, 3), keepdim=True) > 0
     guess = torch.where(nothing, x.mean((2, 3), keepdim=True), _guessed(x, 1 - hidden))
     found = torch.where(hidden > 0, guess, x)
     residual = hidden * (_neighbours(found) - degree * found)
-    direction = ahead = _ratio(residual, degree)
+    direction = ahead = _corrected(residual, scales)
     size = (residual * ahead).sum((2, 3), keepdim=True)
     span = x.amax((2, 3), keepdim=True) - x.amin((2, 3), keepdim=True)
     tolerance = _ROUNDINGS * torch.finfo(x.dtype).eps * span
@@ -79,10 +81,56 @@ def _solved(x: Tensor, hidden: Tensor) -> Tensor:
         step = _ratio(size, (direction * turned).sum((2, 3), keepdim=True))
         found = found + step * direction
         residual = residual - step * turned
-        ahead = _ratio(residual, degree)
+        ahead = _corrected(residual, scales)
         before, size = size, (residual * ahead).sum((2, 3), keepdim=True)
         direction = ahead + _ratio(size, before) * direction
     return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Scale:
+    """The system at one scale: what is ``hidden`` [m, 1, h, w], that over each pixel's weights, and what carries values
+    from the next scale's rows and columns to those of this one, [h, h'] and [w, w']; none at the coarsest."""
+
+    hidden: Tensor
+    inverse: Tensor
+    rows: Tensor | None = None
+    columns: Tensor | None = None
+
+
+def _scales(hidden: Tensor) -> list[_Scale]:
+    """From the finest to the coarsest at which anything is hidden: a pixel of four is, where all four are. (Where one
+    is enough, what is seen in between is lost, and hundreds of turns are needed.)"""
+    inverse = _ratio(hidden, _neighbours(torch.ones_like(hidden[:1])))
+    if min(hidden.shape[2:]) > 1:
+        coarse = -F.max_pool2d(-hidden, 2, ceil_mode=True)
+        if bool(coarse.any()):
+            rows, columns = (
+                _between(fine, small).to(hidden) for fine, small in zip(hidden.shape[2:], coarse.shape[2:], strict=True)
+            )
+            return [_Scale(hidden, inverse, rows, columns), *_scales(coarse)]
+    return [_Scale(hidden, inverse)]
+
+
+def _between(fine: int, coarse: int) -> Tensor:
+    """Linear interpolation from ``coarse`` places to ``fine`` ones, as a matrix [fine, coarse]: with its transpose for
+    the way back, corrections stay symmetric."""
+    each = torch.eye(coarse, dtype=torch.float64)[:, None]
+    return F.interpolate(each, size=fine, mode="linear", align_corners=False)[:, 0].T
+
+
+def _corrected(residual: Tensor, scales: list[_Scale]) -> Tensor:
+    """About what has to be added for a ``residual`` to vanish, by one cycle over all scales (Briggs, Henson &
+    McCormick, A multigrid tutorial, chapter 3): a turn of Jacobi's, what is left of it solved at half the size, a turn
+    of Jacobi's. Full turns are the best ones for this stencil: they shrink all that half the size cannot show to a
+    third."""
+    here, *coarser = scales
+    found = here.inverse * residual
+    if here.rows is not None and here.columns is not None:
+        left = here.hidden * _neighbours(found)
+        below = coarser[0].hidden * (here.rows.T @ left @ here.columns)
+        found = found + here.hidden * (here.rows @ _corrected(below, coarser) @ here.columns.T)
+    return here.inverse * (residual + _neighbours(found))
 
 
 def _ratio(above: Tensor, below: Tensor) -> Tensor:
