@@ -17,6 +17,7 @@ import seewhy
 from seewhy.api.given.images import read_items
 from seewhy.api.measuring import answered
 from seewhy.api.trusting import judging, kept
+from seewhy.api.trusting.held import _Ways
 from seewhy.core.perturb.fills import blurred, mean_colour
 from seewhy.core.targets import Logit
 from seewhy.errors import UnknownName, UsageError
@@ -156,6 +157,36 @@ def test_the_exact_map_is_believed_and_its_negative_is_not(linear: Any) -> None:
     assert bad["gain"].rank == 1.0
     assert set(good["gain"].controls) == {"random", "centre", "edges"}  # a function of pixels has no layer for a map
     assert good["evidence"].value >= judging.BELIEVED > bad["evidence"].value
+
+
+def test_the_placement_is_that_of_the_map_beside_itself_moved_and_mirrored() -> None:
+    """By loops, with cells that are pixels."""
+    map, one, other = _draw(8, 3, 7, 7).double()
+    flat = np.full(49, 1 / 7)
+    ways = _Ways(
+        {name: _unit_of(row) for name, row in (("a", one), ("b", other))}, {}, torch.tensor(flat)[:, None], None, None
+    )
+    right = []
+    for name in ("a", "b"):
+        row = ways.cells[name].numpy()
+        found = []
+        for up in (1, -1):
+            for left in (1, -1):
+                for down in range(7):
+                    for aside in range(7):
+                        moved = np.roll(map.numpy()[::up, ::left], (down, aside), (0, 1)).ravel()
+                        moved = moved - moved.mean()
+                        found.append(moved @ row / np.linalg.norm(moved))
+        right.append(found[0] / np.std(found))
+    assert ways.placement(map) == pytest.approx(max(right), rel=1e-12)
+    assert ways.placement(torch.ones(7, 7)) == 0.0
+    near = 0.2 * map + 0.8 * one
+    assert ways.placement(near) > ways.placement(near.roll(3, 0)) + 2
+
+
+def _unit_of(row: torch.Tensor) -> torch.Tensor:
+    free = row.flatten() - row.mean()
+    return free / free.norm()
 
 
 def test_maps_that_know_no_network_are_warned_of(linear: Any) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,8 @@ class Held:
 
     ``deletion`` and ``insertion`` are the scores that are left when the strongest places, and when the weakest, are
     hidden; ``gain`` the second minus the first; ``deviations`` the gain in standard deviations of the random maps'
-    gains, on average over fills. ``agreement`` is the best correlation with any reference, ``with_`` which one.
+    gains, on average over fills. ``agreement`` is the best correlation with any reference, ``with_`` which one;
+    ``placement`` the best one over cells in standard deviations of what the same map has, moved and mirrored.
     ``edges`` is the correlation with the photo's edges, ``untaught`` that of the fine structure of both, without signs,
     with what guided backpropagation shows of a network that learnt nothing above its filters; NaN where there is none.
     """
@@ -49,6 +51,7 @@ class Held:
     deviations: float
     agreement: NDArray[np.float64]
     with_: str
+    placement: float
     edges: float
     untaught: float
 
@@ -104,6 +107,8 @@ _PICTURES = 4
 _MOST = 4.0
 #: by how much pixels count more than cells: fifty cells are alike by chance far more easily than fifty thousand pixels
 _FINER = 2.0
+#: the share of a map's length that is no more than rounding
+_NOTHING = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,9 +141,28 @@ class _Ways:
             guided,
         )
 
+    def placement(self, map: Tensor) -> float:
+        """The best correlation of cells of a map [*size] with any way, in standard deviations of those that it has when
+        it is mirrored along any axes and moved around by any number of cells: the same map at another place."""
+        grid = in_cells(map[None])[0].double()
+        axes = range(grid.ndim)
+        mirrored = [grid.flip(some) for n in range(grid.ndim + 1) for some in combinations(axes, n)]
+        by = torch.cartesian_prod(*(torch.arange(length) for length in grid.shape)).reshape(-1, grid.ndim).tolist()
+        moved = torch.stack([one.roll(each, tuple(axes)).flatten() for one in mirrored for each in by])
+        found = self._cells(moved) @ torch.stack(list(self.cells.values())).T
+        spread = found.std(0, correction=0)
+        return float(torch.where(spread > 0, found[0] / spread, 0.0).max())
+
+    def _cells(self, rows: Tensor) -> Tensor:
+        own = rows.double()
+        bare = _without(own, self.plain)
+        # what is nothing but centre and edges leaves roundings, which are alike with anything
+        something = bare.norm(dim=-1, keepdim=True) > _NOTHING * own.norm(dim=-1, keepdim=True)
+        return torch.where(something, _unit(bare), 0.0)
+
     def agreement(self, maps: Tensor) -> tuple[Tensor, list[str]]:
         """The best correlation of each of ``maps`` [n, *size] with any way, [n], and which one that is."""
-        cells = _unit(_without(in_cells(maps).flatten(1).double(), self.plain))
+        cells = self._cells(in_cells(maps).flatten(1))
         flat = maps.flatten(1).double()
         pixels = _unit(flat - flat.mean(1, keepdim=True))
         found = [cells @ row for row in self.cells.values()] + [_FINER * (pixels @ row) for row in self.pixels.values()]
@@ -161,6 +185,7 @@ def _one(maps: Tensor, left: Tensor, others: Mapping[str, float], ways: _Ways) -
         float(deviations),
         agreement.numpy(),
         with_[0],
+        ways.placement(maps[0]),
         _alike(maps[0], ways.edges),
         math.nan if ways.untaught is None else _alike(_fine(maps[0]), _fine(ways.untaught)),
     )

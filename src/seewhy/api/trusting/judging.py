@@ -14,23 +14,26 @@ from seewhy.api.trusting.held import Held
 from seewhy.explanation import Cost, Evidence, Prediction, Trust
 from seewhy.metrics.controls import rank
 
-__all__ = ["AGREEMENT", "BELIEVED", "DOUBTED", "EDGES", "SURE", "UNTAUGHT", "about", "card", "evidence"]
+__all__ = ["AGREEMENT", "BELIEVED", "DOUBTED", "EDGES", "PLACED", "SURE", "UNTAUGHT", "about", "card", "evidence"]
 
 #: standard deviations of evidence from which a map is believed, and under which the model contradicts it. Set on the
 #: networks and photos of `benchmarks.trust` called "setting"; docs/trust.md reports them on others
-BELIEVED, DOUBTED = 5.0, 1.5
+BELIEVED, DOUBTED = 7.5, 2.5
 #: how many standard deviations agreement counts, and up to how much of it: what agrees so far need not be the same map,
 #: and what is the same map must matter to the score as well
 AGREEMENT, ENOUGH = 9.0, 0.7
+#: up to how many standard deviations the placement counts, for the same reason
+PLACED = 5.0
 #: a map that is like the photo's edges, or like what a network shows that learnt nothing above its filters, by so much
-EDGES, UNTAUGHT = 0.8, 0.4
+EDGES, UNTAUGHT = 0.8, 0.35
 #: how sure the model has to be of a class for its maps to be judged at all
 SURE = 0.5
 
 
 def evidence(held: Held) -> float:
-    """How much speaks for a map, in standard deviations: those of its gain over random maps', and its agreement."""
-    return held.deviations + AGREEMENT * min(float(held.agreement[0]), ENOUGH)
+    """How much speaks for a map, in standard deviations: those of its gain over random maps', its agreement with other
+    ways of asking, and how far that is above the same map's elsewhere."""
+    return held.deviations + AGREEMENT * min(float(held.agreement[0]), ENOUGH) + min(held.placement, PLACED)
 
 
 def about(held: Held, unit: str) -> list[Evidence]:
@@ -61,8 +64,12 @@ def about(held: Held, unit: str) -> list[Evidence]:
             rank=_rank(held.agreement, "higher"), controls={"random": held.agreement[1:]},
         ),
         Evidence(
+            "placement", held.placement,
+            "the best correlation over cells, in deviations of those of the same map moved and mirrored",
+        ),
+        Evidence(
             "evidence", total,
-            f"{words[level]}: {held.deviations:+.1f} deviations of the gain, and {AGREEMENT:g} x the agreement",
+            f"{words[level]}: {held.deviations:+.1f} deviations of the gain, {AGREEMENT:g} x agreement, placement",
             level, thresholds=own,
         ),
         _alike("edges", held.edges, EDGES, "the photo's edges, which no network was needed for"),
