@@ -134,7 +134,7 @@ class _Ways:
         fine = known.sound.get("integrated-gradients")
         guided = known.untaught.get("guided-backprop")
         return cls(
-            {name: _unit(_without(row, space)) for name, row in rows.items()},
+            {name: _free(row, space) for name, row in rows.items()},
             {} if fine is None else {"integrated-gradients": _unit(fine.flatten() - fine.mean())},
             space,
             shared.get("edges"),
@@ -149,20 +149,13 @@ class _Ways:
         mirrored = [grid.flip(some) for n in range(grid.ndim + 1) for some in combinations(axes, n)]
         by = torch.cartesian_prod(*(torch.arange(length) for length in grid.shape)).reshape(-1, grid.ndim).tolist()
         moved = torch.stack([one.roll(each, tuple(axes)).flatten() for one in mirrored for each in by])
-        found = self._cells(moved) @ torch.stack(list(self.cells.values())).T
+        found = _free(moved, self.plain) @ torch.stack(list(self.cells.values())).T
         spread = found.std(0, correction=0)
         return float(torch.where(spread > 0, found[0] / spread, 0.0).max())
 
-    def _cells(self, rows: Tensor) -> Tensor:
-        own = rows.double()
-        bare = _without(own, self.plain)
-        # what is nothing but centre and edges leaves roundings, which are alike with anything
-        something = bare.norm(dim=-1, keepdim=True) > _NOTHING * own.norm(dim=-1, keepdim=True)
-        return torch.where(something, _unit(bare), 0.0)
-
     def agreement(self, maps: Tensor) -> tuple[Tensor, list[str]]:
         """The best correlation of each of ``maps`` [n, *size] with any way, [n], and which one that is."""
-        cells = self._cells(in_cells(maps).flatten(1))
+        cells = _free(in_cells(maps).flatten(1), self.plain)
         flat = maps.flatten(1).double()
         pixels = _unit(flat - flat.mean(1, keepdim=True))
         found = [cells @ row for row in self.cells.values()] + [_FINER * (pixels @ row) for row in self.pixels.values()]
@@ -212,8 +205,13 @@ def _fine(one: Tensor) -> Tensor:
     return bare - smooth
 
 
-def _without(rows: Tensor, space: Tensor) -> Tensor:
-    return rows.double() - (rows.double() @ space) @ space.T
+def _free(rows: Tensor, space: Tensor) -> Tensor:
+    """Rows of unit length without what lies in ``space``; zeros where that is all there is, whose roundings would be
+    like anything."""
+    own = rows.double()
+    bare = own - (own @ space) @ space.T
+    something = bare.norm(dim=-1, keepdim=True) > _NOTHING * own.norm(dim=-1, keepdim=True)
+    return torch.where(something, _unit(bare), 0.0)
 
 
 def _unit(rows: Tensor) -> Tensor:
