@@ -16,6 +16,8 @@ __all__ = ["centre_bump", "edge_map", "rank", "spectrum_maps"]
 
 #: turns of giving noise the map's spectrum, then its values, after which neither changes much any more
 _TURNS = 5
+#: bits of a value that tell its place in order between turns: a sign, an exponent, and a half of a percent
+_BITS = 17
 
 
 def spectrum_maps(values: Tensor, n: int = 20, *, seed: int = 0) -> Tensor:
@@ -35,14 +37,17 @@ def spectrum_maps(values: Tensor, n: int = 20, *, seed: int = 0) -> Tensor:
     axes = tuple(range(1, flat.ndim + 1))
     key = fingerprint(flat[None])[0]
     noise = uniform([(key, k) for k in range(n)], tuple(flat.shape), family="control", seed=seed)
-    amplitude = torch.fft.rfftn(flat[None], dim=axes).abs()
     own = flat.flatten().sort().values
-    found = _with_values(noise, own)
-    for _ in range(_TURNS):
-        spectrum = torch.fft.rfftn(found, dim=axes)
-        length = spectrum.abs()
-        spectrum = amplitude * torch.where(length > 0, spectrum / length, torch.ones_like(spectrum))
-        found = _with_values(torch.fft.irfftn(spectrum, s=tuple(flat.shape), dim=axes), own)
+    # around zero and up to one, single precision is enough for the order of places
+    apart = own - own.mean()
+    scale = apart.abs().max().clamp(min=torch.finfo(torch.float64).tiny)
+    near = (apart / scale).float()
+    amplitude = torch.fft.rfftn(((flat - own.mean()) / scale).float()[None], dim=axes).abs()
+    found = near[(noise * len(own)).long()]
+    for turn in range(_TURNS):
+        spectrum = amplitude * torch.fft.rfftn(found, dim=axes).sgn()
+        ordered = torch.fft.irfftn(spectrum, s=tuple(flat.shape), dim=axes)
+        found = _nearly_with_values(ordered, near) if turn < _TURNS - 1 else _with_values(ordered, own)
     return found.to(values)
 
 
@@ -52,6 +57,18 @@ def _with_values(maps: Tensor, own: Tensor) -> Tensor:
     placed = torch.empty_like(order, dtype=own.dtype)
     placed.scatter_(1, order, own.expand_as(order))
     return placed.reshape(maps.shape)
+
+
+def _nearly_with_values(maps: Tensor, own: Tensor) -> Tensor:
+    """The same of float32 without sorting: places are counted by the first bits of their values, which have the order
+    of the values once those of negative ones are turned, and all with the same bits get the value in their middle."""
+    bits = maps.flatten(1).view(torch.int32)
+    kind = ((bits ^ ((bits >> 31) & 0x7FFFFFFF)) >> (32 - _BITS)).long() + (1 << _BITS - 1)
+    kind += torch.arange(len(maps))[:, None] << _BITS
+    counts = torch.bincount(kind.flatten(), minlength=len(maps) << _BITS).reshape(len(maps), -1)
+    upto = counts.cumsum(1)
+    middle = ((2 * upto - counts - 1) // 2).clamp(0, len(own) - 1)
+    return own[middle.flatten()][kind].reshape(maps.shape)
 
 
 def edge_map(image: Tensor) -> Tensor:
