@@ -65,31 +65,30 @@ def _effects(
 ) -> Generator[Any, Any, Attribution]:
     """Of images [B, C, *size] with maps [B, n, *size]: ``left`` [B, fills, n, 2], the score that is left when the share
     of the area that belongs to a fill goes, the strongest places and the weakest; ``cells`` [B, *grid], what the score
-    loses with each cell alone, behind the mean colour; ``halves`` [B, *grid], the covariance of the score with each
-    cell's being visible, in standard deviations of the score, over so many random halves, behind the blur.
+    loses with each cell alone, behind the mean colour; and, unless ``halves`` is 0, ``halves`` [B, *grid], the
+    covariance of the score with each cell's being visible, in standard deviations of the score, over so many random
+    halves, behind the blur.
 
     The values are the scores.
     """
     size = tuple(input.shape[2:])
     place = ranks(values.flatten(0, 1), seed).cpu().reshape(*values.shape[:2], *size)
     blur, mean = (Fill(fill(input)) for fill, _ in FILLS)
-    half = _by_halves(input, halves, seed)
-    *along, alone, halved = yield (
-        *(_asked(input, fill, *_along(place, share)) for fill, (_, share) in zip((blur, mean), FILLS, strict=True)),
-        _asked(input, mean, *_one_by_one(input, cells)),
-        _asked(input, blur, *half),
-    )
-    seen = in_cells(half[1].flatten(0, 1).double(), cells).reshape(len(input), halves, -1).to(score.device)
+    along = [_asked(input, fill, *_along(place, share)) for fill, (_, share) in zip((blur, mean), FILLS, strict=True)]
+    half = _by_halves(input, halves, seed) if halves else None
+    behind = [] if half is None else [_asked(input, blur, *half)]
+    answers = yield (*along, _asked(input, mean, *_one_by_one(input, cells)), *behind)
     grid = [len(edges) - 1 for edges in _edges(size, cells)]
-    told = halved.double() - halved.double().mean(1, keepdim=True)
-    spread = told.square().mean(1, keepdim=True).sqrt()
-    told = told / torch.where(spread > 0, spread, torch.ones_like(spread))
-    arrays = {
-        "left": torch.stack([one.double().reshape(len(input), values.shape[1], 2) for one in along], 1),
-        "cells": (score.double()[:, None] - alone.double()).reshape(len(input), *grid),
-        "halves": torch.einsum("bm,bmc->bc", told, seen - seen.mean(1, keepdim=True)).reshape(len(input), *grid)
-        / halves,
-    }
+    left = [one.double().reshape(len(input), values.shape[1], 2) for one in answers[: len(along)]]
+    alone = answers[len(along)].double()
+    arrays = {"left": torch.stack(left, 1), "cells": (score.double()[:, None] - alone).reshape(len(input), *grid)}
+    if half is not None:
+        seen = in_cells(half[1].flatten(0, 1).double(), cells).reshape(len(input), halves, -1).to(score.device)
+        told = answers[-1].double() - answers[-1].double().mean(1, keepdim=True)
+        spread = told.square().mean(1, keepdim=True).sqrt()
+        told = told / torch.where(spread > 0, spread, torch.ones_like(spread))
+        together = torch.einsum("bm,bmc->bc", told, seen - seen.mean(1, keepdim=True)) / halves
+        arrays["halves"] = together.reshape(len(input), *grid)
     return Attribution(score, arrays=arrays)
 
 

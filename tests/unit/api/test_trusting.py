@@ -260,6 +260,12 @@ def test_a_function_without_gradients_gets_what_can_be_measured(linear: Any) -> 
     card = seewhy.trust(scores, x, exact, target=0)
     assert card.level == "green"
     assert card["agreement"].says.endswith(("a cell", "a half"))
+    # the image twice, 23 maps either way behind each fill, every cell; random halves in place of gradients
+    measured = 2 + (1 + 20 + 2) * 4 + 49
+    assert card.cost.forwards == measured + 72
+    nodes = 8
+    told = seewhy.trust(net, x, exact, target=0).cost
+    assert (told.forwards - measured, told.backwards) == (nodes + 2, nodes)  # and the ends of the path
     assert math.isnan(card["untaught"].value)
     assert card["untaught"].level == ""
 

@@ -52,9 +52,9 @@ def trust(
     maps of networks with weights in another order are measured in the same passes.
 
     What is measured: which score is left when the map's strongest, and when its weakest places are hidden, behind a
-    blur and behind the mean colour; and how it agrees with what hiding single cells and random halves does, and, where
-    the model gives gradients, with HiRes-CAM and integrated gradients. Definitions, thresholds and how often they are
-    wrong: ``docs/trust.md``.
+    blur and behind the mean colour; and how it agrees with what hiding single cells does, and with HiRes-CAM and
+    integrated gradients or, where the model gives no gradients, with what hiding random halves does. Definitions,
+    thresholds and how often they are wrong: ``docs/trust.md``.
 
     Raises `UsageError` for a map of another size, for several images or targets, and what `seewhy.explain` raises.
 

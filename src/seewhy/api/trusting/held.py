@@ -83,8 +83,10 @@ def held(
     def supplies(method: Method, supplier: Supplier, some: Sequence[int]) -> Mapping[str, Any]:
         return {"values": values.to(supplier.x.device)}
 
+    # random halves tell something where there are no gradients, and nothing that these do not tell as well
+    asked = {"seed": seed, **({"halves": 0} if known.sound else {})}
     (column,), _, cost = answered(
-        comparing.model, [item], [target], [(EFFECTS, {"seed": seed})], supplies, settings=comparing.settings
+        comparing.model, [item], [target], [(EFFECTS, asked)], supplies, settings=comparing.settings
     )
     arrays = {name: rows[0].cpu() for name, rows in column[0][1].arrays.items()}
     left = arrays["left"]  # [fills, n, 2]
@@ -126,11 +128,10 @@ class _Ways:
     def of(cls, known: References, arrays: Mapping[str, Tensor], shared: Mapping[str, Tensor], like: Tensor) -> _Ways:
         plain = [torch.ones_like(like)] + [shared[name] for name in ("centre", "edges") if name in shared]
         space, _ = torch.linalg.qr(in_cells(torch.stack(plain)).flatten(1).T.double())
-        rows = {
-            "hiding a cell": arrays["cells"].flatten(),
-            "hiding a half": arrays["halves"].flatten(),
-            **{name: in_cells(one[None]).flatten() for name, one in known.sound.items()},
-        }
+        rows = {"hiding a cell": arrays["cells"].flatten()}
+        if "halves" in arrays:
+            rows["hiding a half"] = arrays["halves"].flatten()
+        rows |= {name: in_cells(one[None]).flatten() for name, one in known.sound.items()}
         fine = known.sound.get("integrated-gradients")
         guided = known.untaught.get("guided-backprop")
         return cls(

@@ -18,7 +18,7 @@ __all__ = ["AGREEMENT", "BELIEVED", "DOUBTED", "EDGES", "PLACED", "SURE", "UNTAU
 
 #: standard deviations of evidence from which a map is believed, and under which the model contradicts it. Set on the
 #: networks and photos of `benchmarks.trust` called "setting"; docs/trust.md reports them on others
-BELIEVED, DOUBTED = 7.5, 2.5
+BELIEVED, DOUBTED = 7.0, 2.0
 #: how many standard deviations agreement counts, and up to how much of it: what agrees so far need not be the same map,
 #: and what is the same map must matter to the score as well
 AGREEMENT, ENOUGH = 9.0, 0.7
