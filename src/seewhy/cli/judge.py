@@ -30,7 +30,7 @@ _QUESTION = "The question"
 _OWN = ("masks", "grid", "sure", "budget", "layers", "photos", "mosaics", "metric")
 
 
-def _option(*names: str, show: str, help: str) -> Any:
+def _option(*names: str, help: str, show: str | None = None) -> Any:
     return typer.Option(*names, metavar=show, help=help, rich_help_panel=_QUESTION)
 
 
@@ -52,6 +52,7 @@ Grid = Annotated[
     int | None, _option("--grid", show="N", help="Mosaics of N x N photos that the model is sure of: 2 or 3.")
 ]
 Mosaics = Annotated[int, _option("--mosaics", show="N", help="How many, with --grid.")]
+Shrink = Annotated[bool, _option("--shrink", help="Mosaics as large as one photo, with --grid; faster, and coarser.")]
 Sure = Annotated[float, _option("--sure", show="P", help="How sure the model is at least of photos in mosaics.")]
 Target = Annotated[str, _option("--target", "-t", show="WHICH", help="What is explained: top, or truth.")]
 Score = Annotated[
@@ -75,6 +76,7 @@ def evaluate(
     masks: MasksDir = None,
     grid: Grid = None,
     mosaics: Mosaics = 100,
+    shrink: Shrink = False,
     sure: Sure = 0.9,
     target: Target = "top",
     score: Score = "logit",
@@ -110,9 +112,10 @@ def evaluate(
     own = settings_of(pairs or [], defaults)
     with quiet_warnings(output.quiet), bars(output.quiet) as bar:
         ranking = judge(
-            source.load(), data, names, metric, masks=masks, grid=grid, mosaics=mosaics, sure=sure, target=target,
-            score=score, photos=photos, controls=controls, steps=steps, fill=None if fill is None else value_of(fill),
-            seed=seed, keep=output.out, prepare=prepare, progress=bar, **pictures.told, **own,
+            source.load(), data, names, metric, masks=masks, grid=grid, mosaics=mosaics, shrink=shrink, sure=sure,
+            target=target, score=score, photos=photos, controls=controls, steps=steps,
+            fill=None if fill is None else value_of(fill), seed=seed, keep=output.out, prepare=prepare, progress=bar,
+            **pictures.told, **own,
         )  # fmt: skip
     return _told(ranking, ranking, files, output)
 

@@ -454,6 +454,10 @@ def test_tiles_are_shrunk_where_a_model_takes_one_size() -> None:
     told = found.images[0]["cases"][1]["methods"]["grad-cam"]["metrics"]["grid-pointing"]["value"]
     share = np.maximum(values, 0)[:4, 4:].sum() / np.maximum(values, 0).sum()
     assert told == pytest.approx(float(share), rel=1e-5)
+    asked = seewhy.evaluate(_Wide(), x, "grad-cam", grid=2, mosaics=2, shrink=True, sure=0.3, controls=1)
+    assert any("tiles are shrunk, as asked" in note for note in asked.notes)
+    again = asked.images[0]["cases"][1]["methods"]["grad-cam"]["metrics"]["grid-pointing"]["value"]
+    assert again == pytest.approx(told, rel=1e-5)
 
 
 def test_mosaics_of_too_few_photos_are_fewer_or_none() -> None:

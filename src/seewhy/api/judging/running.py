@@ -47,6 +47,7 @@ def evaluate(
     masks: str | Path | None = None,
     grid: int | None = None,
     mosaics: int = 100,
+    shrink: bool = False,
     sure: float = 0.9,
     target: str = "top",
     score: str = "logit",
@@ -78,7 +79,8 @@ def evaluate(
     COCO JSON. They go through the photo's own resize and crop. An object counts unless its name is that of another
     class than the one explained. ``grid`` (2 or 3) makes up to ``mosaics`` mosaics of so many tiles a side, of
     photos of several classes of which the model is at least as ``sure``; each class of a mosaic is explained. Where the
-    model takes inputs so many times as large, tiles are whole inputs; else they are shrunk, which is said.
+    model takes inputs so many times as large, tiles are whole inputs; else, or to ``shrink`` them, a mosaic is as large
+    as one input, which is said: passes then cost what they cost of photos, and the model sees less of each.
 
     Changed images are judged by the ``score`` ``"logit"`` or ``"probability"``, in ``steps`` for metrics that go in
     steps, hidden behind each metric's own fill or ``fill``. Every map is held against ``controls`` random ones with
@@ -119,7 +121,7 @@ def evaluate(
     if photos is not None:
         known = some_of(known, photos, seed)
     run = Evaluating(wrapped, question, objects, target, None if keep is None else Path(keep))
-    return run.photos(known) if grid is None else run.mosaics(known, grid, mosaics, sure)
+    return run.photos(known) if grid is None else run.mosaics(known, grid, mosaics, sure, shrink=shrink)
 
 
 class Evaluating:
@@ -199,7 +201,7 @@ class Evaluating:
 
         return meant
 
-    def mosaics(self, known: Known, side: int, count: int, sure: float) -> Ranking:
+    def mosaics(self, known: Known, side: int, count: int, sure: float, *, shrink: bool = False) -> Ranking:
         """Mosaics of the photos that the model is sure of, each for the classes of its tiles."""
 
         def look(seen: list[Seen]) -> list[dict[str, Any]]:
@@ -216,11 +218,12 @@ class Evaluating:
             if each.found["sure"] is not None and each.found["sure"] >= sure and each.found["doubt"] != _WRONG
         ]
         groups = dealt(tiles, side, count, seed=self.question.seed)
-        source = MosaicSource(self.model, known.source, groups, shrink=False)
-        shrink = not self._takes(source)
-        if shrink:
-            source = MosaicSource(self.model, known.source, groups, shrink=True)
-        how = "shrunk, since the model takes no larger input" if shrink else f"whole inputs, {side} times as wide"
+        source = MosaicSource(self.model, known.source, groups, shrink=shrink)
+        how = "shrunk, as asked" if shrink else f"whole inputs, {side} times as wide"
+        if not shrink and not self._takes(source):
+            shrink = True
+            source = MosaicSource(self.model, known.source, groups, shrink=shrink)
+            how = "shrunk, since the model takes no larger input"
         several = "s" * (len(groups) > 1)
         self.said += [
             f"the model is at least {sure:g} sure of {len(tiles)} of {len(found)} photos and not known to be wrong: "
