@@ -12,7 +12,7 @@ from torch import Tensor
 from seewhy.core.perturb.noise import fingerprint, uniform
 from seewhy.errors import UsageError
 
-__all__ = ["centre_bump", "edge_map", "rank", "spectrum_maps"]
+__all__ = ["centre_bump", "edge_map", "plain_maps", "rank", "spectrum_maps"]
 
 #: turns of giving noise the map's spectrum, then its values, after which neither changes much any more
 _TURNS = 5
@@ -100,6 +100,19 @@ def centre_bump(size: tuple[int, ...]) -> Tensor:
         along = (torch.arange(length, dtype=torch.float64) - (length - 1) / 2) / max(length / 4, 1e-9)
         bump *= torch.exp(-0.5 * along.square()).reshape([-1 if n == axis else 1 for n in range(len(size))])
     return bump
+
+
+def plain_maps(image: Tensor) -> dict[str, Tensor]:
+    """What maps [*size] look like that know the photo [C, *size] alone, ``edge`` (of pictures), or not even that,
+    ``bump``; float64, on the CPU.
+
+    >>> sorted(plain_maps(torch.rand(3, 4, 4))), sorted(plain_maps(torch.rand(1, 4, 4, 4)))
+    (['bump', 'edge'], ['bump'])
+    """
+    found = {"bump": centre_bump(tuple(image.shape[1:]))}
+    if image.ndim == 3:
+        found["edge"] = edge_map(image[None].detach().double().cpu())[0]
+    return found
 
 
 def rank(number: float, controls: Tensor, better: str) -> float:

@@ -155,7 +155,7 @@ def test_the_exact_map_is_believed_and_its_negative_is_not(linear: Any) -> None:
     assert good["gain"].rank == pytest.approx(1 / 21)
     assert good["deletion"].rank == pytest.approx(1 / 21)
     assert bad["gain"].rank == 1.0
-    assert set(good["gain"].controls) == {"random", "centre", "edges"}  # a function of pixels has no layer for a map
+    assert set(good["gain"].controls) == {"random", "bump", "edge"}  # a function of pixels has no layer for a map
     assert good["evidence"].value >= judging.BELIEVED > bad["evidence"].value
 
 

@@ -17,12 +17,12 @@ from seewhy.api.planned import run_plan
 from seewhy.errors import CapabilityError, SeewhyError, UsageError, reason
 from seewhy.explanation import Explanation
 from seewhy.metrics._metric import silence
-from seewhy.metrics.controls import centre_bump, edge_map, spectrum_maps
+from seewhy.metrics.controls import spectrum_maps
 from seewhy.models import Model
 from seewhy.models.redrawn import redrawn
 from seewhy.render import stretch
 
-__all__ = ["Drawn", "Untrained", "knowing_no_model", "maps_of", "spectra", "usable"]
+__all__ = ["Drawn", "Untrained", "maps_of", "spectra", "usable"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,15 +156,6 @@ class Untrained:
 
 def _none(x: Tensor, index: int) -> Any:
     raise CapabilityError("a function of your own is of its own model, and has no map of another")
-
-
-def knowing_no_model(item: Item) -> Mapping[str, Tensor]:
-    """What maps look like that know the photo alone, or not even that: ``edge`` (of pictures), ``bump``."""
-    size = tuple(item.tensor.shape[1:])
-    found = {"bump": centre_bump(size)}
-    if len(size) == 2:
-        found["edge"] = edge_map(item.tensor[None].detach().double().cpu())[0]
-    return found
 
 
 def spectra(drawn: Drawn, question: Question) -> list[Tensor]:

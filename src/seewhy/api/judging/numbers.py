@@ -14,11 +14,12 @@ from torch import Tensor
 
 from seewhy.api.given.images import Item
 from seewhy.api.judging.asked import Candidate, Question
-from seewhy.api.judging.maps import Untrained, knowing_no_model, maps_of, spectra
+from seewhy.api.judging.maps import Untrained, maps_of, spectra
 from seewhy.api.measuring import measured
 from seewhy.errors import SeewhyError
 from seewhy.metrics import Metric
 from seewhy.metrics._metric import silence
+from seewhy.metrics.controls import plain_maps
 from seewhy.models import Model
 
 __all__ = ["Masked", "judged"]
@@ -43,7 +44,7 @@ def judged(
     know no model. None stands for a number that there is not."""
     drawn = maps_of(model, item, candidates, classes, question)
     random = untrained.maps_of(item, candidates, classes, question, drawn)
-    known = knowing_no_model(item)
+    known = plain_maps(item.tensor)
     documents = []
     for k, index in enumerate(classes):
         names: list[tuple[str, str]] = [("", name) for name in known]

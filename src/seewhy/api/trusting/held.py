@@ -23,6 +23,7 @@ from seewhy.core.targets import Target
 from seewhy.explanation import Cost
 from seewhy.metrics import controls
 from seewhy.metrics._effects import EFFECTS, in_cells
+from seewhy.metrics._likeness import pearson
 from seewhy.metrics._metric import silence
 from seewhy.registry import Method
 
@@ -72,11 +73,9 @@ def held(
         return list(said), Cost()
     known = comparing.references(item, target)
     x = item.tensor[None]
-    shared = {"centre": controls.centre_bump(tuple(x.shape[2:]))}
-    if x.ndim == _PICTURES:
-        shared["edges"] = controls.edge_map(x.double())[0]
+    shared = controls.plain_maps(x[0])
     if (untaught := known.untaught.get("hires-cam")) is not None:
-        shared["untaught"] = untaught
+        shared["untrained"] = untaught
     judged = [torch.cat([one[None], controls.spectrum_maps(one, CONTROLS, seed=seed)]) for one in sound]
     values = torch.cat([*judged, torch.stack(list(shared.values()))])[None]
 
@@ -103,8 +102,6 @@ def held(
     return [why or next(found) for why in said], cost + known.cost
 
 
-#: axes of pictures [B, C, H, W]
-_PICTURES = 4
 #: how many standard deviations count at most, so that one fill alone cannot decide
 _MOST = 4.0
 #: by how much pixels count more than cells: fifty cells are alike by chance far more easily than fifty thousand pixels
@@ -126,7 +123,7 @@ class _Ways:
 
     @classmethod
     def of(cls, known: References, arrays: Mapping[str, Tensor], shared: Mapping[str, Tensor], like: Tensor) -> _Ways:
-        plain = [torch.ones_like(like)] + [shared[name] for name in ("centre", "edges") if name in shared]
+        plain = [torch.ones_like(like)] + [shared[name] for name in ("bump", "edge") if name in shared]
         space, _ = torch.linalg.qr(in_cells(torch.stack(plain)).flatten(1).T.double())
         rows = {"hiding a cell": arrays["cells"].flatten()}
         if "halves" in arrays:
@@ -138,7 +135,7 @@ class _Ways:
             {name: _free(row, space) for name, row in rows.items()},
             {} if fine is None else {"integrated-gradients": _unit(fine.flatten() - fine.mean())},
             space,
-            shared.get("edges"),
+            shared.get("edge"),
             guided,
         )
 
@@ -187,10 +184,7 @@ def _one(maps: Tensor, left: Tensor, others: Mapping[str, float], ways: _Ways) -
 
 def _alike(one: Tensor, other: Tensor | None) -> float:
     """The correlation of two maps; NaN without another."""
-    if other is None:
-        return math.nan
-    a, b = (each.double().flatten() for each in (one, other))
-    return float(_unit(a - a.mean()) @ _unit(b - b.mean()))
+    return math.nan if other is None else float(pearson(one.flatten(), other.flatten()))
 
 
 def _fine(one: Tensor) -> Tensor:
