@@ -18,6 +18,8 @@ __all__ = ["centre_bump", "edge_map", "plain_maps", "rank", "spectrum_maps"]
 _TURNS = 5
 #: bits of a value that tell its place in order between turns: a sign, an exponent, and a half of a percent
 _BITS = 17
+#: values from which counting beats sorting; maps that are drawn at once, so that memory does not grow with their number
+_MANY, _AT_ONCE = 8192, 32
 
 
 def spectrum_maps(values: Tensor, n: int = 20, *, seed: int = 0) -> Tensor:
@@ -34,21 +36,30 @@ def spectrum_maps(values: Tensor, n: int = 20, *, seed: int = 0) -> Tensor:
     if isinstance(n, bool) or not isinstance(n, int) or n < 1:
         raise UsageError(f"n={n!r}: how many random maps, at least 1")
     flat = values.detach().double().cpu()
-    axes = tuple(range(1, flat.ndim + 1))
     key = fingerprint(flat[None])[0]
     noise = uniform([(key, k) for k in range(n)], tuple(flat.shape), family="control", seed=seed)
     own = flat.flatten().sort().values
+    return torch.cat([_imposed(some, flat, own) for some in noise.split(_AT_ONCE)]).to(values)
+
+
+def _imposed(noise: Tensor, flat: Tensor, own: Tensor) -> Tensor:
+    """Maps [n, *size], drawn by ``noise`` [n, *size] from 0 to 1, with nearly the spectrum of ``flat`` [*size] and the
+    values ``own`` [N], sorted."""
+    axes = tuple(range(1, noise.ndim))
     # around zero and up to one, single precision is enough for the order of places
     apart = own - own.mean()
     scale = apart.abs().max().clamp(min=torch.finfo(torch.float64).tiny)
     near = (apart / scale).float()
     amplitude = torch.fft.rfftn(((flat - own.mean()) / scale).float()[None], dim=axes).abs()
     found = near[(noise * len(own)).long()]
-    for turn in range(_TURNS):
+
+    def turned() -> Tensor:
         spectrum = amplitude * torch.fft.rfftn(found, dim=axes).sgn()
-        ordered = torch.fft.irfftn(spectrum, s=tuple(flat.shape), dim=axes)
-        found = _nearly_with_values(ordered, near) if turn < _TURNS - 1 else _with_values(ordered, own)
-    return found.to(values)
+        return torch.fft.irfftn(spectrum, s=tuple(flat.shape), dim=axes)
+
+    for _ in range(_TURNS - 1):
+        found = _nearly_with_values(turned(), near) if len(own) >= _MANY else _with_values(turned(), near)
+    return _with_values(turned(), own)
 
 
 def _with_values(maps: Tensor, own: Tensor) -> Tensor:
