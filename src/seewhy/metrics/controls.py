@@ -39,7 +39,7 @@ def spectrum_maps(values: Tensor, n: int = 20, *, seed: int = 0) -> Tensor:
     key = fingerprint(flat[None])[0]
     noise = uniform([(key, k) for k in range(n)], tuple(flat.shape), family="control", seed=seed)
     own = flat.flatten().sort().values
-    return torch.cat([_imposed(some, flat, own) for some in noise.split(_AT_ONCE)]).to(values)
+    return torch.cat([_imposed(some, flat, own) for some in torch.split(noise, _AT_ONCE)]).to(values)
 
 
 def _imposed(noise: Tensor, flat: Tensor, own: Tensor) -> Tensor:
@@ -55,7 +55,8 @@ def _imposed(noise: Tensor, flat: Tensor, own: Tensor) -> Tensor:
 
     def turned() -> Tensor:
         spectrum = amplitude * torch.fft.rfftn(found, dim=axes).sgn()
-        return torch.fft.irfftn(spectrum, s=tuple(flat.shape), dim=axes)
+        ordered: Tensor = torch.fft.irfftn(spectrum, s=tuple(flat.shape), dim=axes)
+        return ordered
 
     for _ in range(_TURNS - 1):
         found = _nearly_with_values(turned(), near) if len(own) >= _MANY else _with_values(turned(), near)
