@@ -21,6 +21,7 @@ from seewhy.api.trusting.held import _Ways
 from seewhy.core.perturb.fills import blurred, mean_colour
 from seewhy.core.targets import Logit
 from seewhy.errors import UnknownName, UsageError
+from seewhy.explanation import Evidence
 from seewhy.metrics import controls
 from seewhy.metrics._effects import EFFECTS, _by_halves, in_cells
 
@@ -363,6 +364,63 @@ def test_what_guided_backpropagation_shows_does_not_depend_on_the_head() -> None
     assert cam is not None
     assert guided["randomisation"].value > cam["randomisation"].value - cam["randomisation"].controls["chance"]
     assert guided["untaught"].value > cam["untaught"].value + 0.2
+
+
+def _tested(model: Any, x: Tensor, method: str, **asked: Any) -> dict[str, float]:
+    card = seewhy.explain(model, x, method, trust=True, **asked).trust
+    assert card is not None
+    return {name: card[name].value for name in ("randomisation", "random-logit")}
+
+
+def test_what_is_tested_is_the_method_as_it_was_asked_for() -> None:
+    net, x = _detector(), _draw(6, 3, SIDE, SIDE).float()
+    guided = _tested(net, x, "guided-backprop", target=0)
+    assert _tested(net, x, "saliency", target=0, backward_rule="guided") == pytest.approx(guided, abs=1e-9)
+    plain = _tested(net, x, "saliency", target=0)
+    assert abs(plain["randomisation"] - guided["randomisation"]) > 0.02
+    assert _tested(net, x, "saliency", target=0, reduce="sum") != plain
+    assert _tested(net, x, "saliency", target=0, noise=seewhy.Noise(statistic="smooth", n=4, sigma=0.3)) != plain
+
+
+def test_an_array_of_one_photo_is_not_tested_on_others_and_that_is_said(own_cache: Path) -> None:
+    net, x = _detector(), _draw(6, 3, SIDE, SIDE).float()
+    card = seewhy.explain(net, x, "integrated-gradients", target=0, baseline=torch.zeros_like(x), trust=True).trust
+    assert card is not None
+    assert math.isnan(card["randomisation"].value)
+    assert "baseline= is of this photo" in card["randomisation"].says
+    assert not own_cache.exists()
+
+
+def test_a_model_that_names_no_class_is_tested_with_what_it_was_asked(own_cache: Path) -> None:
+    class Regression(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = Detector()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.inner(x)[:, 0]
+
+    torch.manual_seed(0)
+    net, x = Regression().eval(), _draw(6, 3, SIDE, SIDE).float()
+    found = _tested(net, x, "saliency")
+    assert math.isfinite(found["randomisation"])
+    assert math.isnan(found["random-logit"])
+    assert len(list(own_cache.rglob("*.json"))) == 1
+
+
+def test_rows_of_samples_have_a_card_as_pictures_have() -> None:
+    torch.manual_seed(0)
+    parts = nn.Conv1d(2, 4, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(4, 3)
+    card = seewhy.explain(nn.Sequential(*parts).eval(), torch.rand(1, 2, 64), "saliency", trust=True).trust
+    assert card is not None
+    assert math.isfinite(card["stability"].value)
+    assert math.isfinite(card["randomisation"].value)
+
+
+def test_a_green_card_says_what_was_not_tested() -> None:
+    good = Evidence("evidence", 9.0, "", "green")
+    assert "not tested" not in judging.card([good]).sentence
+    assert "not tested" in judging.card([good, Evidence("randomisation", math.nan, "too dear")]).sentence
 
 
 def test_an_interruption_keeps_the_maps_that_were_made(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -111,7 +111,9 @@ def _sentence(level: str, measures: Sequence[Evidence]) -> str:
         exact = known.get("completeness")
         much = exact is not None and exact.level == "green"
         rest = "its values add up to the score" if much else "it is right about places, its numbers are not proved"
-        return f"Believe where{', and how much' if much else ', not how much'}: {rest}."
+        tested = known.get("randomisation")
+        left = "" if tested is None or tested.level else "; whether such maps depend on what was learnt was not tested"
+        return f"Believe where{', and how much' if much else ', not how much'}: {rest}{left}."
     weakest = _weakest(level, measures)
     if weakest is None:
         return "Not measured: nothing here can say whether to believe it."

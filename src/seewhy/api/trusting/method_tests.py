@@ -5,24 +5,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, is_dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from seewhy.api.answered.predictions import predict_items
 from seewhy.api.asked.plan import Plan
 from seewhy.api.given.images import Item
+from seewhy.api.planned import run_plan
 from seewhy.api.sample_inputs import probes
 from seewhy.api.trusting import kept
-from seewhy.api.trusting.references import Comparing, at_input, one
-from seewhy.core.targets import Logit, Target
-from seewhy.errors import CapabilityError, SeewhyError
-from seewhy.explanation import Cost, Evidence, Explanation
+from seewhy.api.trusting.references import Comparing, as_planned, at_input
+from seewhy.core.network.places import AUTO
+from seewhy.core.targets import Box, Candidate, Likeness, Logit, Target
+from seewhy.errors import SeewhyError
+from seewhy.explanation import Cost, Evidence, Explanation, Prediction
 from seewhy.metrics import controls
 from seewhy.metrics._likeness import rank_correlation
-from seewhy.registry import methods
+from seewhy.models import Model
 
 __all__ = ["method_tests"]
 
@@ -37,7 +40,11 @@ _ONE_MAP = 0.95
 #: forwards of one map from which the tests are not worth it
 _DEAR = 600
 #: changes when the tests do: results that were kept by other ones are not read
-_VERSION = 1
+_VERSION = 2
+#: what a person may give for each photo by itself
+_OF_PHOTOS = ("baseline", "fill", "segments")
+#: what else changes a map and is no parameter of its method
+_WORDS = (*_OF_PHOTOS, "references", "bounds", "noise", "reduce", "backward_rule")
 
 
 @dataclass(frozen=True)
@@ -51,12 +58,16 @@ class Tested:
     reason: str = ""
 
 
-def method_tests(plan: Plan, comparing: Comparing, made: Explanation, *, cache: bool) -> tuple[list[Evidence], Cost]:
-    """The evidence of both tests, and what they cost now: nothing where they were done before."""
-    key = _key(plan, made)
+def method_tests(
+    plan: Plan, comparing: Comparing, made: Explanation, target: Target, outline: int, *, cache: bool
+) -> tuple[list[Evidence], Cost]:
+    """The evidence of both tests of the map that was planned as number ``outline``, and what they cost now: nothing
+    where they were done before. Of a model that names no class ``target`` is asked about other photos, too."""
+    asked = _Asked(plan, comparing, made, target, outline)
+    key = asked.key()
     found = kept.read(key) if cache and key is not None else None
     if found is None:
-        tested, cost = _tested(comparing, made)
+        tested, cost = _tested(asked)
         found = {"learnt": tested.learnt, "chance": tested.chance, "classes": tested.classes, "reason": tested.reason}
         if cache and key is not None and not tested.reason:
             kept.write(key, found)
@@ -65,51 +76,90 @@ def method_tests(plan: Plan, comparing: Comparing, made: Explanation, *, cache: 
     return _evidence(found, made), cost
 
 
-def _key(plan: Plan, made: Explanation) -> Mapping[str, Any] | None:
-    """What the result depends on; None for a model of which nothing says whether it is still the same."""
-    print_ = plan.model.fingerprint()
-    if not print_:
-        return None
-    asked = {name: repr(value) for name, value in sorted(made.parameters.items())}
-    return {"tests": _VERSION, "model": print_, "method": made.method, "layer": made.layer or "", "parameters": asked}
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """What is tested: a map as it was planned and made, whatever else was said about it."""
+
+    plan: Plan
+    comparing: Comparing
+    made: Explanation
+    target: Target
+    outline: int
+
+    def key(self) -> Mapping[str, Any] | None:
+        """What the result depends on; None where nothing says whether that is still the same: a model without a
+        fingerprint, arrays, functions."""
+        model = self.plan.model.fingerprint()
+        words = {word: getattr(self.plan.request, word) for word in _WORDS}
+        about = None if self.made.prediction is not None else self.target
+        if not model or not all(map(_plain, (about, *words.values(), *self.made.parameters.values()))):
+            return None
+        parameters = {name: repr(value) for name, value in sorted(self.made.parameters.items())}
+        return {
+            "tests": _VERSION, "model": model, "method": self.made.method, "layer": self.made.layer or "",
+            "parameters": parameters, "words": {word: repr(value) for word, value in words.items()},
+            "target": "" if about is None else repr(about),
+        }  # fmt: skip
+
+    def map(self, model: Model, item: Item, target: Target) -> tuple[Tensor, Cost]:
+        """The same map of another photo, by ``model``."""
+        plan = as_planned(self.plan, self.outline, model, target)
+        (own,) = plan.parameters
+        if {"n", "tolerance"} <= own.keys():  # it may never settle where nothing was learnt
+            own = own | {"n": min(own["n"], _DEAR)}
+        (one,) = plan.outlines
+        named = replace(one, place=self.made.layer) if one.place == AUTO and self.made.layer else one
+        explained = run_plan(replace(plan, outlines=(named,), parameters=(own,)), [item])[0]
+        return at_input(explained), explained.cost
 
 
-def _tested(comparing: Comparing, made: Explanation) -> tuple[Tested, Cost]:
+def _plain(value: Any) -> bool:
+    """Whether what is written of a value says all about it."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return all(map(_plain, astuple(value)))
+    if isinstance(value, tuple | list):
+        return all(map(_plain, value))
+    return value is None or isinstance(value, str | bool | int | float)
+
+
+def _tested(asked: _Asked) -> tuple[Tested, Cost]:
     nan = math.nan
+    made, comparing = asked.made, asked.comparing
     if made.cost.forwards > _DEAR:
         return Tested(
             nan, nan, nan, f"not tested: {made.cost.forwards} forwards a map, {len(_CASCADE) + 2} maps"
         ), Cost()
+    if made.prediction is None and isinstance(asked.target, Box | Candidate | Likeness):
+        return Tested(nan, nan, nan, "not tested: what is explained is an object of this photo"), Cost()
+    if own := [word for word in _OF_PHOTOS if isinstance(getattr(asked.plan.request, word), Tensor | np.ndarray)]:
+        return Tested(nan, nan, nan, f"not tested: {own[0]}= is of this photo, and tests are on others"), Cost()
     cost = Cost()
     learnt, chance, classes = [], [], []
     try:
         models = [comparing.drawn(share) for share in _CASCADE]
         for item in probes(comparing.model)[:2]:
             (said,) = predict_items(comparing.model, [item])
-            if said.prediction is None:
-                raise CapabilityError("the model's output is no row of class scores")
-            first, *rest = (guess.index for guess in said.prediction.top)
-            own, spent = _map(comparing, made, item, Logit(first))
+            first, *rest = _targets(said.prediction, asked.target)
+            own_map, spent = asked.map(comparing.model, item, first)
             cost += spent
             for model in models:
-                other, spent = _map(replace(comparing, model=model), made, item, Logit(first))
+                other, spent = asked.map(model, item, first)
                 cost += spent
-                learnt.append(_alike(own, other))
-            chance += [_alike(own, each) for each in controls.spectrum_maps(own, _CHANCE)]
-            for k in rest[-1:]:
-                other, spent = _map(comparing, made, item, Logit(k))
+                learnt.append(_alike(own_map, other))
+            chance += [_alike(own_map, each) for each in controls.spectrum_maps(own_map, _CHANCE)]
+            for target in rest[-1:]:
+                other, spent = asked.map(comparing.model, item, target)
                 cost += spent
-                classes.append(float(rank_correlation(own[None], other[None])))
+                classes.append(float(rank_correlation(own_map[None], other[None])))
     except SeewhyError as error:
         return Tested(nan, nan, nan, f"not tested: {error}"), cost
     return Tested(_largest(learnt), _largest(chance), _mean(classes)), cost
 
 
-def _map(comparing: Comparing, made: Explanation, item: Item, target: Target) -> tuple[Tensor, Cost]:
-    own = set(methods[made.method].parameters) - {"reduce", "layers", "backward_rule"}
-    known = {name: value for name, value in made.parameters.items() if name in own}
-    explained = one(comparing.model, item, made.method, target, comparing.settings, known, made.layer)
-    return at_input(explained), explained.cost
+def _targets(prediction: Prediction | None, asked: Target) -> list[Target]:
+    """What is asked about a photo that comes along: what the model says first, and the rest; of a model that names no
+    class what is asked of any photo."""
+    return [asked] if prediction is None else [Logit(guess.index) for guess in prediction.top]
 
 
 def _alike(a: Tensor, b: Tensor) -> float:

@@ -16,7 +16,7 @@ from seewhy.api.asked.settled import Settled
 from seewhy.api.given.images import Item
 from seewhy.api.planned import run_plan
 from seewhy.api.trusting.method_tests import method_tests
-from seewhy.api.trusting.references import Comparing, at_input
+from seewhy.api.trusting.references import Comparing, as_planned, at_input
 from seewhy.core.targets import Target
 from seewhy.errors import SeewhyError
 from seewhy.explanation import Cost, Evidence, Explanation
@@ -42,7 +42,7 @@ def own_measures(
     cost."""
     found = [_status(made), _completeness(made), _error(made)]
     stable, cost = _stability(plan, item, made, target, outline)
-    tested, more = method_tests(plan, comparing, made, cache=cache)
+    tested, more = method_tests(plan, comparing, made, target, outline, cache=cache)
     return [each for each in (*found, stable, *tested) if each is not None], cost + more
 
 
@@ -78,7 +78,8 @@ def _stability(plan: Plan, item: Item, made: Explanation, target: Target, outlin
         return Evidence("stability", math.nan, said), Cost()
     explain, spent = again(plan, item, target, outline)
     try:
-        (measure,) = stability.measures(explain, item.tensor[None])
+        # called by hand it would have to guess whether three axes are a picture or a batch of rows
+        (measure,) = stability.judged({"explain": explain, "input": item.tensor[None]}, {})
     except SeewhyError as error:
         return Evidence("stability", math.nan, f"not measured: {error}"), spent[0]
     value = measure.value
@@ -92,13 +93,8 @@ def _stability(plan: Plan, item: Item, made: Explanation, target: Target, outlin
 def again(plan: Plan, item: Item, target: Target, outline: int) -> tuple[Callable[[Tensor], Tensor], list[Cost]]:
     """What makes the same map of other inputs [N, C, *size], and, in its one entry, what that has cost."""
     spent = [Cost()]
-    one = replace(
-        plan,
-        outlines=(plan.outlines[outline],),
-        parameters=(plan.parameters[outline],),
-        asked=(plan.asked[outline],),
-        settings=replace(plan.settings, differentiable=False, progress=type(plan.settings)().progress),
-    )
+    planned = as_planned(plan, outline, plan.model, target)
+    one = replace(planned, settings=replace(planned.settings, prepare=plan.settings.prepare))
 
     def explain(x: Tensor) -> Tensor:
         settled = Settled(plan.wanted, [0] * len(x), {0: (target,)})

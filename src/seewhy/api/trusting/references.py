@@ -13,6 +13,7 @@ from torch import Tensor
 
 from seewhy.api.asked.plan import Plan
 from seewhy.api.asked.request import Request
+from seewhy.api.asked.settled import Settled
 from seewhy.api.given.images import Item
 from seewhy.api.planned import run_plan
 from seewhy.core.forward.settings import Settings
@@ -24,7 +25,7 @@ from seewhy.models import Model
 from seewhy.models.redrawn import redrawn
 from seewhy.render import stretch
 
-__all__ = ["Comparing", "References", "at_input"]
+__all__ = ["Comparing", "References", "as_planned", "at_input"]
 
 #: ways of asking with gradients, and how: one at a layer, one at the pixels
 ASKED: dict[str, dict[str, Any]] = {"hires-cam": {}, "integrated-gradients": {"rule": "gauss-legendre", "steps": 8}}
@@ -118,6 +119,21 @@ def one(
     quiet = replace(settings, progress=Settings().progress, prepare=False)
     request = Request(method=method, target=target, layer=layer, parameters=given, settings=quiet)
     return run_plan(Plan.make(model, request), [item])[0]
+
+
+def as_planned(plan: Plan, outline: int, model: Model, target: Target) -> Plan:
+    """A plan of the map that ``plan`` has as number ``outline``, for one target whatever the image, made by ``model``:
+    the same network, or the same with other weights."""
+    return replace(
+        plan,
+        model=model,
+        network=model.network(),
+        outlines=(plan.outlines[outline],),
+        parameters=(plan.parameters[outline],),
+        asked=(plan.asked[outline],),
+        wanted=Settled(plan.wanted, [0], {0: (target,)}),
+        settings=replace(plan.settings, differentiable=False, progress=Settings().progress, prepare=False),
+    )
 
 
 def at_input(explained: Explanation) -> Tensor:
