@@ -19,8 +19,10 @@ def pearson(one: Tensor, other: Tensor) -> Tensor:
 
 def rank_correlation(one: Tensor, other: Tensor) -> Tensor:
     """Spearman's correlation of maps [B, ..., *positions] flattened from axis 1 on, [B]; equal values share the mean of
-    their ranks."""
-    return pearson(_ranked(one.flatten(1)), _ranked(other.flatten(1)))
+    their ranks. NaN where either holds NaN, which has no rank, or is constant."""
+    one, other = one.flatten(1), other.flatten(1)
+    holes = (one.isnan().any(1) | other.isnan().any(1)).to(one.device)
+    return pearson(_ranked(one), _ranked(other)).masked_fill(holes, torch.nan)
 
 
 def _ranked(rows: Tensor) -> Tensor:

@@ -14,12 +14,24 @@ from seewhy.core.perturb.fills import Fill
 from seewhy.core.perturb.folds import Collect
 from seewhy.core.perturb.noise import fingerprint
 from seewhy.core.perturb.sources import ChangedInput
+from seewhy.errors import UsageError
 
 __all__ = ["seen_through"]
 
 
-def seen_through(input: Tensor, values: Tensor, fill: Fill) -> Generator[Any, Any, Tensor]:
-    """The scores [B] of the images where the positive part of each map, divided by its maximum, shows them."""
+#: by how much rounding may take a probability beyond 0 or 1
+_ROUNDING = 1e-3
+
+
+def seen_through(input: Tensor, values: Tensor, fill: Fill, score: Tensor) -> Generator[Any, Any, Tensor]:
+    """The scores [B] of the images where the positive part of each map, divided by its maximum, shows them. Raises
+    `UsageError` where the ``score`` [B] of a whole image is no probability."""
+    odd = (score < -_ROUNDING) | (score > 1 + _ROUNDING)
+    if bool(odd.any()):
+        raise UsageError(
+            f"this metric is about probabilities, from 0 to 1, and predict gave {float(score[odd][0]):.4g}: "
+            "lambda x: net(x).softmax(1)[:, 3]"
+        )
     positive = values.clamp(min=0)
     highest = positive.flatten(1).amax(1).reshape(-1, *(1 for _ in values.shape[1:]))
     shown = (positive / torch.where(highest > 0, highest, torch.ones_like(highest)))[:, None].to(input)

@@ -21,7 +21,7 @@ from seewhy.html import pairs
 from seewhy.registry import Card, Method, Need
 from seewhy.tables import Registry
 
-__all__ = ["GIVEN", "Measure", "Metric", "MetricCard", "metric", "metrics", "silence"]
+__all__ = ["GIVEN", "Measure", "Metric", "MetricCard", "metric", "metrics", "numbers", "silence"]
 
 #: what a formula may be handed, by the name of its argument
 GIVEN = {
@@ -155,6 +155,8 @@ class Metric:
         by_name = self._named(given)
         self._check(parameters)
         supplies, alone = _read(by_name, self._called)
+        if "explain" in supplies:
+            supplies["explain"] = _on_copies(supplies["explain"])
         if "fill" in self.requires:
             supplies["fill"] = _fill(supplies["input"], self.card.fill if fill is None else fill)
         elif fill is not None:
@@ -240,6 +242,27 @@ def metric(card: MetricCard) -> Callable[[Callable[..., Any]], Metric]:
     return register
 
 
+def numbers(given: Any, what: str) -> Tensor:
+    """What is ``given``, a tensor or anything that NumPy takes for an array (turned, of another byte order, read-only),
+    as a tensor of real numbers; where a masked array says that there is none, NaN. Raises `UsageError` for ``what`` is
+    no array of real numbers.
+
+    >>> numbers(np.arange(3.0)[::-1], "a map").tolist()
+    [2.0, 1.0, 0.0]
+    """
+    if isinstance(given, Tensor):
+        found = given.detach()
+    else:
+        read = np.ma.filled(given.astype(np.float64), np.nan) if np.ma.isMaskedArray(given) else np.asarray(given)
+        if read.dtype.kind not in "biuf":
+            named = "an array of" if isinstance(given, np.ndarray | list | tuple) else f"{type(given).__name__},"
+            raise UsageError(f"{what} is an array or a tensor of real numbers; got {named} {read.dtype}")
+        found = torch.from_numpy(np.array(read, dtype=read.dtype.newbyteorder("="), order="C"))
+    if found.is_complex():
+        raise UsageError(f"{what} is an array or a tensor of real numbers; got complex ones: take .real or abs() of it")
+    return found
+
+
 def silence(one: Tensor, *, constant: bool = False) -> str:
     """Why a map has no number, '' where it has one: it holds none, or, unless ``constant`` maps have one, is the same
     everywhere."""
@@ -296,9 +319,14 @@ def _answer(ask: Any, supplies: Mapping[str, Any]) -> Any:
     raise UsageError(f"a metric asks for {type(ask).__name__}, which a function from inputs to scores cannot answer")
 
 
+def _on_copies(explain: Callable[[Tensor], Any]) -> Callable[[Tensor], Any]:
+    """The same of copies: it may normalise in place, and the images are used again."""
+    return lambda x: explain(x.clone())
+
+
 def _scores(predict: Callable[[Tensor], Any], x: Tensor) -> Tensor:
     with torch.no_grad():
-        scores = predict(x)
+        scores = predict(x.clone())  # it may normalise in place, and the image is used again
     found = torch.as_tensor(scores)
     if found.shape != x.shape[:1]:
         raise UsageError(
@@ -313,7 +341,7 @@ def _read(given: Mapping[str, Any], called: str) -> tuple[dict[str, Any], bool]:
     Raises `UsageError` for sizes that do not fit each other.
     """
     found = {name: one for name, one in given.items() if callable(one)}
-    tensors = {name: torch.as_tensor(one).detach() for name, one in given.items() if name not in found}
+    tensors = {name: numbers(one, f"{called}: {name}") for name, one in given.items() if name not in found}
     if "input" in tensors:
         x = tensors.pop("input")
         if not x.is_floating_point() or x.ndim < 2:
@@ -334,6 +362,10 @@ def _read(given: Mapping[str, Any], called: str) -> tuple[dict[str, Any], bool]:
                 f"{called}: a {own} of {tuple(rows.shape[1:])} and {what} of {size}, {len(rows)} for {count}: give one "
                 f"{own} for each, of its size (Explanation.map)"
             )
+        if several and not rows.shape[1]:
+            raise UsageError(f"{called}: {name} holds no map: give one or more for each image, [B, n, *size]")
+        if name == "mask" and not bool(rows.isfinite().all()):
+            raise UsageError(f"{called}: the mask holds NaN or infinity: true or false, or 0 outside")
         found[name] = rows.bool() if name == "mask" else rows.double()
     return found, alone
 

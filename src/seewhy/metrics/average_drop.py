@@ -43,6 +43,6 @@ def average_drop(input: Tensor, score: Tensor, values: Tensor, fill: Fill) -> Ge
     >>> float(seewhy.metrics.average_drop(lambda x: x.mean((1, 2, 3)), image, map, fill=0.0))
     0.5
     """
-    seen = yield from seen_through(input, values, fill)
+    seen = yield from seen_through(input, values, fill, score)
     score = score.to(seen)
     return Attribution((score - seen).clamp(min=0) / score, arrays={"seen": seen})

@@ -43,6 +43,6 @@ def average_gain(input: Tensor, score: Tensor, values: Tensor, fill: Fill) -> Ge
     >>> float(seewhy.metrics.average_gain(lambda x: 1 - x[:, 0, 0, 1], image, map, fill=0.0))
     1.0
     """
-    seen = yield from seen_through(input, values, fill)
+    seen = yield from seen_through(input, values, fill, score)
     score = score.to(seen)
     return Attribution((seen - score).clamp(min=0) / (1 - score), arrays={"seen": seen})

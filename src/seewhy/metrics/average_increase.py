@@ -43,6 +43,6 @@ def average_increase(input: Tensor, score: Tensor, values: Tensor, fill: Fill) -
     >>> float(seewhy.metrics.average_increase(lambda x: x[:, 0, 0, 0], image, map, fill=0.0))
     0.0
     """
-    seen = yield from seen_through(input, values, fill)
+    seen = yield from seen_through(input, values, fill, score)
     score = score.to(seen)
     return Attribution((seen > score).to(score), arrays={"seen": seen})

@@ -130,11 +130,13 @@ def plain_maps(image: Tensor) -> dict[str, Tensor]:
 def rank(number: float, controls: Tensor, better: str) -> float:
     """At which share of a number and its ``controls`` [n] the number stands, from 1 / (1 + n), better than all of them,
     to 1: (1 + controls at least as good) / (1 + n), as a permutation test counts. Controls without a number are left
-    out; NaN where the number is none.
+    out; NaN where the number is none. Raises `UsageError` unless ``better`` is ``"higher"`` or ``"lower"``.
 
     >>> rank(0.9, torch.tensor([0.1, 0.2, 0.95]), "higher")
     0.5
     """
+    if better not in ("higher", "lower"):
+        raise UsageError(f"better={better!r} is 'higher' or 'lower'")
     if not math.isfinite(number):
         return math.nan
     others = controls[controls.isfinite()]

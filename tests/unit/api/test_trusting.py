@@ -222,8 +222,8 @@ def test_a_map_that_says_nothing_has_a_status_and_no_score(linear: Any, values: 
 
 @pytest.mark.parametrize(
     "values",
-    [np.zeros((SIDE, SIDE + 1)), np.zeros((3, SIDE, SIDE)), np.zeros((SIDE, SIDE), complex)],
-    ids=["another size", "channels", "complex"],
+    [np.zeros((SIDE, SIDE + 1)), np.zeros((3, SIDE, SIDE)), np.zeros((SIDE, SIDE), bool)],
+    ids=["another size", "channels", "true or false"],
 )
 def test_a_map_of_another_size_is_refused_in_one_line(linear: Any, values: Any) -> None:
     net, x, _ = linear
@@ -421,6 +421,18 @@ def test_a_green_card_says_what_was_not_tested() -> None:
     good = Evidence("evidence", 9.0, "", "green")
     assert "not tested" not in judging.card([good]).sentence
     assert "not tested" in judging.card([good, Evidence("randomisation", math.nan, "too dear")]).sentence
+
+
+def test_a_map_of_any_byte_order_and_turned_has_the_card_of_its_numbers(linear: Any) -> None:
+    net, x, exact = linear
+    plain = seewhy.trust(net, x, exact, target=0)
+    for given in (exact.numpy().astype(">f8"), exact.numpy()[::-1].copy()[::-1]):
+        assert [each.value for each in seewhy.trust(net, x, given, target=0)] == pytest.approx(
+            [each.value for each in plain], abs=0, nan_ok=True
+        )
+    for given in (None, "map.npy", np.zeros((SIDE, SIDE), complex)):
+        with pytest.raises(UsageError, match="a map is an array or a tensor of real numbers"):
+            seewhy.trust(net, x, given, target=0)
 
 
 def test_an_interruption_keeps_the_maps_that_were_made(monkeypatch: pytest.MonkeyPatch) -> None:

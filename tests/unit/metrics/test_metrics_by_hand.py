@@ -365,3 +365,68 @@ def test_stability_of_what_is_known() -> None:
         m.stability(lambda x: x[:, 0, :3], x)
     with pytest.raises(UsageError, match="levels= are of pictures"):
         m.stability(lambda x: x.sum(1), x[:, :2], levels=levels)
+
+
+@pytest.mark.parametrize("form", ["swapped", "turned", "read-only", "list"])
+def test_any_array_of_numbers_is_a_map(form: str, predict: Any) -> None:
+    x, maps, _ = _images(1)
+    plain = maps[0].numpy()
+    fixed = plain.copy()
+    fixed.flags.writeable = False
+    given = {
+        "swapped": plain.astype(plain.dtype.newbyteorder("S")),
+        "turned": plain[::-1].copy()[::-1],
+        "read-only": fixed,
+        "list": plain.tolist(),
+    }[form]
+    assert m.deletion(predict, x[0], given, steps=4) == m.deletion(predict, x[0], maps[0], steps=4)
+
+
+@pytest.mark.parametrize(
+    "given", [None, "map.npy", np.array([["a"]]), np.array([[None]]), np.ones((7, 6)) + 1j, torch.ones(7, 6) + 1j]
+)
+def test_what_holds_no_real_numbers_is_no_map(given: Any) -> None:
+    with pytest.raises(UsageError, match="gini: values is an array or a tensor of real numbers; got"):
+        m.gini(given)
+
+
+def test_what_a_masked_array_hides_is_no_number() -> None:
+    (measure,) = m.gini.measures(np.ma.masked_less(np.arange(42.0).reshape(SIZE), 5))
+    assert math.isnan(measure.value)
+    assert "NaN" in measure.reason
+
+
+def test_functions_that_change_their_input_get_copies(predict: Any) -> None:
+    x, maps, _ = _images(1)
+    before = x.clone()
+    in_place, aside = (lambda x: predict(x.sub_(0.5).div_(0.25))), (lambda x: predict((x - 0.5) / 0.25))
+    assert m.srg(in_place, x, maps, steps=4) == m.srg(aside, x, maps, steps=4)
+    assert m.stability(lambda x: x.mul_(2).sum(1), x) == m.stability(lambda x: (2 * x).sum(1), x)
+    assert m.max_sensitivity(lambda x: x.mul_(2).sum(1), x) == m.max_sensitivity(lambda x: (2 * x).sum(1), x)
+    assert torch.equal(x, before)
+
+
+@pytest.mark.parametrize("metric", [m.random_logit, m.randomisation])
+def test_maps_with_nan_are_like_no_other_map(metric: m.Metric) -> None:
+    map = torch.arange(42.0).reshape(SIZE)
+    holed = map.clone()
+    holed[0, 0] = torch.nan
+    assert math.isnan(metric(map, holed[None]))
+    assert metric(map, torch.stack([holed, map])) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("metric", [m.average_drop, m.average_gain, m.average_increase])
+def test_metrics_of_probabilities_refuse_other_scores(metric: m.Metric) -> None:
+    x, maps, _ = _images(1)
+    with pytest.raises(UsageError, match="about probabilities, from 0 to 1, and predict gave"):
+        metric(lambda x: -x.sum((1, 2, 3)), x, maps)
+
+
+def test_masks_without_numbers_and_no_maps_to_compare_with_are_refused() -> None:
+    map = torch.arange(42.0).reshape(SIZE)
+    with pytest.raises(UsageError, match="the mask holds NaN"):
+        m.iou(map, map / 0)
+    with pytest.raises(UsageError, match="others holds no map"):
+        m.random_logit(map, map[None][:0])
+    with pytest.raises(UsageError, match="better='up'"):
+        controls.rank(1.0, map, "up")

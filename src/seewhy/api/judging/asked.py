@@ -158,6 +158,8 @@ def _candidate(word: str) -> Candidate:
 def metrics_of(given: Metrics | None, *, masks: bool, grid: bool, steps: int) -> tuple[Any, ...]:
     """Metrics by name, with settings; those that are usual where nothing is ``given``. ``steps`` is for all that go
     in steps. Raises `UnknownName`, and `UsageError` for those that need what is not there."""
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+        raise UsageError(f"steps={steps!r}: a whole number from 1 on; 10 is usual")
     if given is None:
         given = ("grid-pointing",) if grid else (*OF_SCORES, *(OF_MASKS if masks else ()))
     asked = (
@@ -179,9 +181,7 @@ def metrics_of(given: Metrics | None, *, masks: bool, grid: bool, steps: int) ->
                 f"seewhy.metrics.{name.replace('-', '_')}"
             )
         if "mask" in metric.requires and not (masks or grid):
-            raise UsageError(
-                f"{name} needs to know where objects are: masks= (--masks DIR), or mosaics, grid=2 (--grid 2)"
-            )
+            raise UsageError(f"{name} needs to know where objects are: masks=DIR, or mosaics, grid=2")
         for setting in settings:
             if setting not in metric.parameters:
                 own = ", ".join(metric.parameters) or "none"

@@ -26,6 +26,7 @@ from seewhy.core.forward.settings import Settings, when
 from seewhy.core.targets import Target
 from seewhy.errors import CapabilityError, UsageError
 from seewhy.explanation import Cost, Evidence, Explanation, Explanations, Prediction, Trust
+from seewhy.metrics._metric import numbers
 from seewhy.models import Model
 from seewhy.models.loader import taken
 
@@ -146,8 +147,8 @@ def _measures(found: Held, prediction: Prediction | None, target: Target, unit: 
 
 
 def _read(map: Any, size: tuple[int, ...]) -> Tensor:
-    values = torch.as_tensor(np.asarray(map) if not isinstance(map, Tensor) else map.detach().cpu())
-    if values.is_complex() or values.dtype == torch.bool or tuple(values.shape) != size:
+    values = numbers(np.asarray(map) if isinstance(map, Explanation) else map, "a map").cpu()
+    if values.dtype == torch.bool or tuple(values.shape) != size:
         raise UsageError(
             f"a map of {tuple(values.shape)} {str(values.dtype).removeprefix('torch.')} and an input of {size}: give "
             "real numbers, one for each position of the model's input (Explanation.map; seewhy.render.resize enlarges)"
