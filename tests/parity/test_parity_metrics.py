@@ -185,3 +185,51 @@ def test_maps_plug_into_quantus_unchanged(seed: int) -> None:
     sensitivity = quantus.MaxSensitivity(nr_samples=2, disable_warnings=True)
     found = sensitivity(**given, a_batch=None, explain_func=seewhy.explain_func, explain_func_kwargs=dict(asked))
     assert np.isfinite(found).all()
+
+
+@each_seed
+def test_captums_normalised_infidelity_does_not_know_a_map_from_its_negative(seed: int) -> None:
+    captum = pytest.importorskip("captum.metrics")
+    net, x, maps, k = _made(seed)
+    shape = (len(x) * 8, *x.shape[1:])
+    noise = 0.1 * torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=x.dtype)
+
+    def theirs(map: Tensor) -> Tensor:
+        found: Tensor = captum.infidelity(
+            net, lambda given: (noise, given - noise), x, map[:, None], target=k, n_perturb_samples=8, normalize=True
+        )
+        return found.detach()
+
+    torch.testing.assert_close(theirs(maps), theirs(-maps))
+    for n in range(3):
+        one, other = (m.infidelity.measures(_predict(net, k[n]), x[n], map)[0] for map in (maps[n], -maps[n]))
+        assert float(one.arrays["scale"]) == pytest.approx(-float(other.arrays["scale"]))
+
+
+def test_pytorch_grad_cams_road_is_another_number_in_every_call_and_ours_is_not() -> None:
+    road = pytest.importorskip("pytorch_grad_cam.metrics.road")
+    targets = pytest.importorskip("pytorch_grad_cam.utils.model_targets")
+    net, x, maps, k = _made(0, 3)
+    net, x = net.float(), x.float()
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        asked = [targets.ClassifierOutputTarget(each) for each in k]
+        one, other = (road.ROADCombined(percentiles=[25, 50, 75])(x, maps.numpy(), asked, net) for _ in range(2))
+    assert (one != other).all()
+    assert m.road(_predict(net, k[0]), x[0], maps[0], steps=4) == m.road(_predict(net, k[0]), x[0], maps[0], steps=4)
+
+
+@each_seed
+def test_quantus_divides_signed_mass_by_the_sum_of_all_values(seed: int) -> None:
+    quantus = pytest.importorskip("quantus")
+    net, x, maps, k = _made(seed)
+    signed = maps - maps.mean((1, 2), keepdim=True) + 0.01
+    masks = torch.rand(3, SIZE, SIZE, generator=torch.Generator().manual_seed(seed)) > 0.5
+    given = {"model": net, "x_batch": x.numpy(), "y_batch": np.array(k), "device": "cpu"}
+    mass = quantus.RelevanceMassAccuracy(normalise=False, abs=False, disable_warnings=True)
+    theirs = mass(a_batch=signed.numpy()[:, None].copy(), s_batch=masks.numpy()[:, None], **given)
+    by_hand = [float(one[mask].sum() / one.sum()) for one, mask in zip(signed, masks, strict=True)]
+    np.testing.assert_allclose(np.array(theirs, dtype=float), by_hand, rtol=1e-4)
+    ours = m.relevance_mass(signed, masks)
+    assert ((ours >= 0) & (ours <= 1)).all()
+    assert np.abs(np.array(theirs, dtype=float) - ours).max() > 0.01
