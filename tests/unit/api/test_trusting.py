@@ -458,6 +458,14 @@ def test_what_is_no_map_of_the_input_has_no_card() -> None:
     assert seewhy.explain(net, x, "grad-cam", target=0, contrast="top-3", trust=True).trust is None
 
 
+def test_a_contrast_has_no_card_and_that_is_said() -> None:
+    net, x = _detector(), _draw(6, 3, SIDE, SIDE).float()
+    made = seewhy.explain(net, x, "grad-cam", target=0, contrast=1, trust=True)
+    assert made.trust is None
+    assert any(note.startswith("no card: ") for note in made.notes)
+    assert not any(note.startswith("no card: ") for note in seewhy.explain(net, x, target=0, trust=True).notes)
+
+
 def test_cards_refuse_levels_and_names_that_are_none() -> None:
     with pytest.raises(UnknownName, match="level"):
         seewhy.Trust("blue", "")

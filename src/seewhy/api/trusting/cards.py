@@ -33,6 +33,13 @@ from seewhy.models.loader import taken
 __all__ = ["explained_with_trust", "trust"]
 
 
+#: said of a map that was asked for with a card and has none
+_CARDLESS = (
+    "no card: one is about one map of one target, by places of the input; not of contrasts, of several layers in one "
+    "map, of layers' means, of matrices and units"
+)
+
+
 def trust(
     model: Model | nn.Module | Callable[[Tensor], Any] | str,
     image: Any,
@@ -105,7 +112,10 @@ def explained_with_trust(plan: Plan, items: Sequence[Item], *, partial: bool = F
             interrupted = True
             break
         cost += spent
-        done += [replace(one, trust=card) for one, card in zip(own, cards, strict=True)]
+        done += [
+            replace(one, trust=card, notes=one.notes if card else (*one.notes, _CARDLESS))
+            for one, card in zip(own, cards, strict=True)
+        ]
     return Explanations(done, cost=cost, interrupted=interrupted)
 
 
