@@ -22,12 +22,14 @@ _BITS = 17
 _MANY, _AT_ONCE = 8192, 32
 
 
-def spectrum_maps(values: Tensor, n: int = 20, *, seed: int = 0) -> Tensor:
+def spectrum_maps(values: Tensor, n: int = 20, *, of: Tensor | None = None, seed: int = 0) -> Tensor:
     """``n`` random maps [n, *size] that have the values of a map [*size], each as often, and nearly its power spectrum:
     as smooth, as concentrated, and somewhere else.
 
-    Phases are drawn from the map itself and ``seed``; spectrum and values are imposed in turn (Schreiber & Schmitz
-    1996, doi:10.1103/PhysRevLett.77.635), the values last. Raises `UsageError` for less than one.
+    Phases are drawn from ``seed`` and the image that the map is ``of`` [C, *size], so that maps of one image which
+    hardly differ are held against maps which hardly differ; unless it is given, from the map itself. Spectrum and
+    values are imposed in turn (Schreiber & Schmitz 1996, doi:10.1103/PhysRevLett.77.635), the values last. Raises
+    `UsageError` for less than one.
 
     >>> maps = spectrum_maps(torch.arange(16.0).reshape(4, 4), 3)
     >>> maps.shape, bool((maps.flatten(1).sort(1).values == torch.arange(16.0)).all())
@@ -36,7 +38,7 @@ def spectrum_maps(values: Tensor, n: int = 20, *, seed: int = 0) -> Tensor:
     if isinstance(n, bool) or not isinstance(n, int) or n < 1:
         raise UsageError(f"n={n!r}: how many random maps, at least 1")
     flat = values.detach().double().cpu()
-    key = fingerprint(flat[None])[0]
+    key = fingerprint((flat if of is None else of)[None])[0]
     noise = uniform([(key, k) for k in range(n)], tuple(flat.shape), family="control", seed=seed)
     own = flat.flatten().sort().values
     return torch.cat([_imposed(some, flat, own) for some in torch.split(noise, _AT_ONCE)]).to(values)

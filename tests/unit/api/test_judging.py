@@ -98,7 +98,7 @@ def test_controls_are_those_of_the_same_map_of_the_same_image() -> None:
             return float(m.srg(lambda given: net(given)[:, 0].detach(), picture, values, **settings))
 
         assert told["value"] == pytest.approx(number(own))
-        random = controls.spectrum_maps(own.double(), 3, seed=5)
+        random = controls.spectrum_maps(own.double(), 3, of=picture, seed=5)
         assert told["spectrum"] == pytest.approx([number(each) for each in random])
         assert case["photo"]["srg"]["edge"] == pytest.approx(number(controls.edge_map(picture[None])[0]))
         assert case["photo"]["srg"]["bump"] == pytest.approx(number(controls.centre_bump((3, 3))))
@@ -130,7 +130,7 @@ def test_random_maps_of_a_layer_s_map_are_drawn_on_its_own_grid() -> None:
     x = torch.rand(1, 3, 13, 13, generator=torch.Generator().manual_seed(0))
     found = seewhy.evaluate(net, x, "grad-cam", "gini", controls=2, prepare=False)
     own = seewhy.explain(net, x, "grad-cam")
-    random = controls.spectrum_maps(torch.from_numpy(own.values).double(), 2)
+    random = controls.spectrum_maps(torch.from_numpy(own.values).double(), 2, of=x[0])
     whole = [seewhy.metrics.gini(seewhy.render.stretch(each, (13, 13))) for each in random.numpy()]
     told = found.images[0]["cases"][0]["methods"]["grad-cam"]["metrics"]["gini"]
     assert own.values.shape == (6, 6)

@@ -200,6 +200,17 @@ def test_maps_that_know_no_network_are_warned_of(linear: Any) -> None:
     assert edges["edges"].value == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("scale", [1e-250, 1e-3, 3.0, 1e250])
+def test_the_unit_of_a_map_and_its_last_digits_decide_nothing(linear: Any, scale: float) -> None:
+    net, x, exact = linear
+    one = seewhy.trust(net, x, exact, target=0)
+    jitter = 1 + 1e-9 * _draw(9, *exact.shape).double().numpy()
+    other = seewhy.trust(net, x, exact.double().numpy() * scale * jitter, target=0)
+    assert other.level == one.level
+    for name in ("gain", "agreement", "placement", "evidence", "edges"):
+        assert other[name].value == pytest.approx(one[name].value, rel=1e-4), name
+
+
 def test_the_same_map_has_the_same_card_and_another_seed_other_controls(linear: Any) -> None:
     net, x, exact = linear
     one, again, other = (seewhy.trust(net, x, exact, target=0, seed=seed) for seed in (0, 0, 1))

@@ -158,13 +158,13 @@ def _none(x: Tensor, index: int) -> Any:
     raise CapabilityError("a function of your own is of its own model, and has no map of another")
 
 
-def spectra(drawn: Drawn, question: Question) -> list[Tensor]:
-    """Random maps [*size] with the values and the spectrum of a map on the grid where it was computed, brought to the
-    input's size as it was."""
+def spectra(drawn: Drawn, item: Item, question: Question) -> list[Tensor]:
+    """Random maps [*size], drawn from the image, with the values and the spectrum of a map on the grid where it was
+    computed, brought to the input's size as it was."""
     assert drawn.values is not None
     assert drawn.computed is not None
     size = tuple(drawn.values.shape)
-    made = spectrum_maps(drawn.computed, question.controls, seed=question.seed)
+    made = spectrum_maps(drawn.computed, question.controls, of=item.tensor, seed=question.seed)
     if tuple(drawn.computed.shape) == size:
         return list(made)
     return [torch.from_numpy(stretch(each, size).astype(np.float64)) for each in made.numpy()]

@@ -55,7 +55,7 @@ def judged(
             names.append((candidate.name, "own"))
             maps.append(own.values)
             if not silence(own.values):  # nothing is to be held against what says nothing
-                controls = spectra(own, question)
+                controls = spectra(own, item, question)
                 names += [(candidate.name, "spectrum")] * len(controls)
                 maps += controls
             if other.values is not None:

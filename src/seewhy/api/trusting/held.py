@@ -68,7 +68,8 @@ def held(
     """What is measured of each of ``maps`` [*size] of one image for one target, or, of maps that say nothing, why; all
     share what they are compared with."""
     said = [silence(one) for one in maps]
-    sound = [one.double() for one, why in zip(maps, said, strict=True) if not why]
+    # what a map says does not depend on its unit, whose squares may be no numbers
+    sound = [one.double() / one.double().abs().max() for one, why in zip(maps, said, strict=True) if not why]
     if not sound:
         return list(said), Cost()
     known = comparing.references(item, target)
@@ -76,7 +77,7 @@ def held(
     shared = controls.plain_maps(x[0])
     if (untaught := known.untaught.get("hires-cam")) is not None:
         shared["untrained"] = untaught
-    judged = [torch.cat([one[None], controls.spectrum_maps(one, CONTROLS, seed=seed)]) for one in sound]
+    judged = [torch.cat([one[None], controls.spectrum_maps(one, CONTROLS, of=item.tensor, seed=seed)]) for one in sound]
     values = torch.cat([*judged, torch.stack(list(shared.values()))])[None]
 
     def supplies(method: Method, supplier: Supplier, some: Sequence[int]) -> Mapping[str, Any]:

@@ -146,7 +146,7 @@ def _tested(asked: _Asked) -> tuple[Tested, Cost]:
                 other, spent = asked.map(model, item, first)
                 cost += spent
                 learnt.append(_alike(own_map, other))
-            chance += [_alike(own_map, each) for each in controls.spectrum_maps(own_map, _CHANCE)]
+            chance += [_alike(own_map, each) for each in controls.spectrum_maps(own_map, _CHANCE, of=item.tensor)]
             for target in rest[-1:]:
                 other, spent = asked.map(comparing.model, item, target)
                 cost += spent
