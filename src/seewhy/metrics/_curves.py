@@ -21,7 +21,7 @@ __all__ = ["along", "area", "curve", "fractions", "ranks"]
 
 def fractions(steps: int) -> Tensor:
     """The shares of the area at which a curve is read: 0, 1 / steps, ..., 1. Raises `UsageError` for no steps."""
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+    if steps < 1:
         raise UsageError(f"steps={steps!r}: a whole number from 1 on, e.g. steps=50")
     return torch.arange(steps + 1, dtype=torch.float64) / steps
 

@@ -4,9 +4,11 @@ function; measures nothing itself."""
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -122,6 +124,7 @@ class Metric:
         asked = tuple(_ASKS.get(name, Supplied(name)) for name in self.requires)
 
         def formula(**parameters: Any) -> Generator[Any, Any, Any]:
+            self._check(parameters)
             found = self.formula(*(yield asked), **parameters)
             return (yield from found) if isinstance(found, Generator) else found
 
@@ -153,7 +156,6 @@ class Metric:
     def _measured(self, given: Sequence[Any], fill: Any, parameters: Mapping[str, Any]) -> tuple[list[Measure], bool]:
         """The measures, and whether one map was given, and no batch of one."""
         by_name = self._named(given)
-        self._check(parameters)
         supplies, alone = _read(by_name, self._called)
         if "explain" in supplies:
             supplies["explain"] = _on_copies(supplies["explain"])
@@ -175,6 +177,7 @@ class Metric:
 
     def judged(self, supplies: Mapping[str, Any], parameters: Mapping[str, Any]) -> list[Measure]:
         """What the formula finds with ``supplies``, tensors and functions by their names in `GIVEN`."""
+        self._check(parameters)
         found = self.formula(
             *(_of(supplies, name) for name in self.requires), **{**self.parameters, **parameters}
         )  # fmt: skip
@@ -202,11 +205,24 @@ class Metric:
         return self.name.replace("-", "_")
 
     def _check(self, parameters: Mapping[str, Any]) -> None:
-        for name in parameters:
+        """Names and kinds, of whoever asks; formulas look at ranges of their own alone."""
+        declared = inspect.signature(self.formula).parameters
+        for name, value in parameters.items():
             if name not in self.parameters:
                 known = ", ".join(self.parameters) or "none"
                 raise UsageError(f"{self._called} has no parameter {name!r}; it has {known}")
+            kind, words = _KINDS.get(str(declared[name].annotation), (None, ""))
+            fits = kind is None or (
+                isinstance(value, kind) and not isinstance(value, bool) and 0 <= float(value) < math.inf
+            )
+            if not fits:
+                raise UsageError(
+                    f"{self._called}: {name}={value!r} is {words} from 0 on, e.g. {name}={self.parameters[name]}"
+                )
 
+
+#: what a parameter that a formula declares may be, and that in words
+_KINDS: Mapping[str, tuple[Any, str]] = {"int": (Integral, "a whole number"), "float": (Real, "a number")}
 
 #: every metric, filled when ``seewhy.metrics`` is imported
 metrics: Registry[Metric] = Registry("metric", "seewhy metrics")

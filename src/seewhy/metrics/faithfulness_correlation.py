@@ -50,7 +50,7 @@ def faithfulness_correlation(
     1.0
     """
     for name, number in (("n", n), ("size", size)):
-        if isinstance(number, bool) or not isinstance(number, int) or number < 1 + (name == "n"):
+        if number < 1 + (name == "n"):
             raise UsageError(f"{name}={number!r}: a whole number of {'sets, at least 2' if name == 'n' else 'places'}")
     places = values[0].numel()
     some = max(1, min(size, places // 2))

@@ -50,7 +50,7 @@ def infidelity(
     >>> round(float(seewhy.metrics.infidelity(lambda x: x.sum((1, 2, 3)), image, right)), 6)
     0.0
     """
-    if isinstance(n, bool) or not isinstance(n, int) or n < 2 or not sigma > 0:
+    if n < 2 or sigma == 0:
         raise UsageError(f"n={n!r}, sigma={sigma!r}: two changes or more, of a size above 0")
     keys, spread = fingerprint(input), spread_of(input)
 

@@ -41,7 +41,7 @@ def max_sensitivity(
     >>> round(seewhy.metrics.max_sensitivity(lambda x: x.sum(1), torch.ones(1, 4, 4)), 2) <= 0.02
     True
     """
-    if isinstance(n, bool) or not isinstance(n, int) or n < 1 or not radius > 0:
+    if n < 1 or radius == 0:
         raise UsageError(f"n={n!r}, radius={radius!r}: one change or more, of a size above 0")
     keys = fingerprint(input)
     first = torch.as_tensor(explain(input)).double().flatten(1)

@@ -49,9 +49,9 @@ def pixel_flipping(
     >>> float(seewhy.metrics.pixel_flipping(lambda x: x.sum((1, 2, 3)), image, map, fill=0.0, patch=1))
     2.0
     """
-    if isinstance(patch, bool) or not isinstance(patch, int) or patch < 1:
+    if patch < 1:
         raise UsageError(f"patch={patch!r}: the side of a patch in pixels, at least 1")
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+    if steps < 1:
         raise UsageError(f"steps={steps!r}: how many patches go, at least 1")
     size = values.shape[1:]
     number = _numbers(size, patch)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from seewhy.errors import UsageError
 from seewhy.metrics._evidence import checked
 from seewhy.metrics._metric import MetricCard, metric
 
@@ -35,8 +34,6 @@ def pointing(values: Tensor, mask: Tensor, *, tolerance: int = 0) -> Tensor:
     >>> seewhy.metrics.pointing(np.array([[3.0, 1.0], [3.0, 2.0]]), mask)
     0.5
     """
-    if isinstance(tolerance, bool) or not isinstance(tolerance, int) or tolerance < 0:
-        raise UsageError(f"tolerance={tolerance!r}: pixels, 0 or more")
     if tolerance:
         mask = _grown(mask, tolerance)
     flat, inside = checked(values, mask)

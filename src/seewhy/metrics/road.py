@@ -46,7 +46,7 @@ def road(
     >>> float(seewhy.metrics.road(lambda x: x.sum((1, 2, 3)), image, map, noise=0.0)) > 1
     True
     """
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 2:
+    if steps < 2:
         raise UsageError(f"steps={steps!r}: at least 2, e.g. steps=10 for the shares .1 to .9")
     fill = Imputed(input, noise, seed)
     shares = fractions(steps)[1:-1]

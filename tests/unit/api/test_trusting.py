@@ -17,7 +17,7 @@ import seewhy
 from seewhy.api.given.images import read_items
 from seewhy.api.measuring import answered
 from seewhy.api.trusting import judging, kept
-from seewhy.api.trusting.held import _Ways
+from seewhy.api.trusting.held import Held, _Ways
 from seewhy.core.perturb.fills import blurred, mean_colour
 from seewhy.core.targets import Logit
 from seewhy.errors import UnknownName, UsageError
@@ -158,6 +158,16 @@ def test_the_exact_map_is_believed_and_its_negative_is_not(linear: Any) -> None:
     assert bad["gain"].rank == 1.0
     assert set(good["gain"].controls) == {"random", "bump", "edge"}  # a function of pixels has no layer for a map
     assert good["evidence"].value >= judging.BELIEVED > bad["evidence"].value
+
+
+@pytest.mark.parametrize(("deviations", "level"), [(3.0, "green"), (-1.9, "green"), (-2.1, "amber"), (-4.0, "amber")])
+def test_no_agreement_makes_up_for_a_gain_far_below_that_of_random_maps(deviations: float, level: str) -> None:
+    numbers = np.zeros(21)
+    found = Held(numbers, numbers, {}, deviations, np.ones(21), "hires-cam", 9.0, 0.0, 0.0)
+    (evidence,) = [each for each in judging.about(found, "logit") if each.name == "evidence"]
+    assert evidence.value == pytest.approx(deviations + 9 * 0.7 + 5)
+    assert evidence.value >= judging.BELIEVED
+    assert evidence.level == level
 
 
 def test_the_placement_is_that_of_the_map_beside_itself_moved_and_mirrored() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -267,7 +268,7 @@ def test_ties_are_broken_by_the_map_itself(predict: Any) -> None:
         (lambda p, x, v: m.relevance_mass(v, v > 99), "the mask is empty"),
         (lambda p, x, v: m.gini(v, fill=0.0), "gini hides nothing"),
         (lambda p, x, v: m.iou(v, v > 0, threshold=2), "threshold=2: a share"),
-        (lambda p, x, v: m.pointing(v, v > 0, tolerance=-1), "tolerance=-1: pixels"),
+        (lambda p, x, v: m.pointing(v, v > 0, tolerance=-1), "tolerance=-1 is a whole number"),
         (lambda p, x, v: m.road(p, x, v, steps=1), "steps=1: at least 2"),
         (lambda p, x, v: m.infidelity(p, x, v, n=1), "two changes or more"),
         (lambda p, x, v: m.pixel_flipping(p, x, v, patch=0), "patch=0"),
@@ -430,3 +431,19 @@ def test_masks_without_numbers_and_no_maps_to_compare_with_are_refused() -> None
         m.random_logit(map, map[None][:0])
     with pytest.raises(UsageError, match="better='up'"):
         controls.rank(1.0, map, "up")
+
+
+@pytest.mark.parametrize(
+    ("metric", "given", "said"),
+    [
+        (m.road, {"noise": -1.0}, "noise=-1.0 is a number from 0 on, e.g. noise=0.01"),
+        (m.road, {"noise": "a"}, "noise='a' is a number"),
+        (m.srg, {"seed": -1}, "seed=-1 is a whole number"),
+        (m.srg, {"seed": 1.5}, "seed=1.5 is a whole number"),
+        (m.srg, {"steps": True}, "steps=True is a whole number"),
+        (m.infidelity, {"sigma": float("nan")}, "sigma=nan is a number"),
+    ],
+)
+def test_parameters_of_another_kind_are_one_line(metric: Any, given: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(said)):
+        metric(lambda x: x.flatten(1).sum(1), torch.rand(1, 8, 8), torch.rand(8, 8), **given)

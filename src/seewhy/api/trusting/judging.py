@@ -14,12 +14,27 @@ from seewhy.api.trusting.held import Held
 from seewhy.explanation import Cost, Evidence, Prediction, Trust
 from seewhy.metrics.controls import rank
 
-__all__ = ["AGREEMENT", "BELIEVED", "DOUBTED", "EDGES", "PLACED", "SURE", "UNTAUGHT", "about", "card", "evidence"]
+__all__ = [
+    "AGREEMENT",
+    "BELIEVED",
+    "CONTRADICTED",
+    "DOUBTED",
+    "EDGES",
+    "PLACED",
+    "SURE",
+    "UNTAUGHT",
+    "about",
+    "card",
+    "evidence",
+]
 
 #: standard deviations of evidence from which a map is believed, and under which the model contradicts it. Set on the
 #: networks and photos of `benchmarks.trust` called "setting", where about as many wrong maps are missed as right ones
 #: warned of (Grad-CAM of its class-token transformer apart); docs/trust.md reports them on others
-BELIEVED, DOUBTED = 7.25, 2.25
+BELIEVED, DOUBTED = 7.0, 2.0
+#: deviations of the gain under which nothing else makes up for it: methods agree with their own kind, whatever a score
+#: depends on
+CONTRADICTED = -2.0
 #: how many standard deviations agreement counts, and up to how much of it: what agrees so far need not be the same map,
 #: and what is the same map must matter to the score as well
 AGREEMENT, ENOUGH = 9.0, 0.7
@@ -41,12 +56,14 @@ def about(held: Held, unit: str) -> list[Evidence]:
     """What was measured of a map, each with what it is held against."""
     total = evidence(held)
     level = "green" if total >= BELIEVED else "amber" if total >= DOUBTED else "red"
+    if level == "green" and held.deviations < CONTRADICTED:
+        level = "amber"
     words = {
         "green": "what it marks matters more to the score than what random maps of its kind mark",
         "amber": "what it marks matters hardly more to the score than what random maps of its kind mark",
         "red": "what it marks matters no more to the score than what random maps of its kind mark, or less",
     }
-    own = f"green from {BELIEVED:g}, red under {DOUBTED:g}"
+    own = f"green from {BELIEVED:g}, and {CONTRADICTED:g} of the gain; red under {DOUBTED:g}"
     return [
         Evidence(
             "deletion", float(held.deletion[0]), "the score that is left when its strongest places are hidden",
