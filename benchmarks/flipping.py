@@ -3,7 +3,7 @@ insertion, and ROAD, beside Quantus and pytorch-grad-cam; takes the built-in mod
 
 Everybody in one process, in turn, the first turn left out; the same map, the same order of places, the same number of
 steps, and at every step the same places gone. Quantus counts the values of each channel as a place of its own: it gets
-a map whose channels come one after the other, and pictures of 240 x 240, which let a step be of whole pixels. Memory is
+a map whose channels come one after the other, and pictures of 216 x 216, which let a step be of whole pixels. Memory is
 what a run adds at its peak in a process of its own, at few steps and at many.
 """
 
@@ -37,7 +37,7 @@ __all__ = ["main"]
 #: what hides things, in the built-in network's input, from -1 to 1
 _GREY = 0.0
 #: the side of the pictures
-_SIDE = 240
+_SIDE = 216
 #: steps at which memory is looked at
 _FEW, _MANY = 12, 960
 _CURVES, _ROAD = "seewhy, deletion and insertion", "seewhy, ROAD"
