@@ -16,7 +16,7 @@ from seewhy import metrics as m
 from seewhy.api.given.images import read_items
 from seewhy.api.measuring import measured
 from seewhy.core.forward.settings import Settings
-from seewhy.core.targets import Logit
+from seewhy.core.targets import Logit, Probability
 from seewhy.errors import UsageError
 
 STREAMED = [metric for metric in m.metrics if metric.streams]
@@ -46,10 +46,16 @@ def test_a_metric_says_of_a_model_what_it_says_of_a_function(net: nn.Module, met
     x, maps, targets = _given()
     model = seewhy.wrap(net)
     items, _ = read_items(model, x)
-    found, cost = measured(model, items, maps, targets, [(metric, {})], fill="mean", settings=Settings(prepare=prepare))
+    asked = [Probability(each.index) for each in targets] if metric.card.of_probabilities else targets
+    found, cost = measured(model, items, maps, asked, [(metric, {})], fill="mean", settings=Settings(prepare=prepare))
+
+    def predict(x: torch.Tensor, k: int) -> torch.Tensor:
+        scores = net(x).detach()
+        return scores.softmax(1)[:, k] if metric.card.of_probabilities else scores[:, k]
+
     for n, ((own,), target) in enumerate(zip(found, targets, strict=True)):
         given = {"fill": "mean"} if "fill" in metric.requires else {}
-        (right,) = metric.measures(lambda x, k=target.index: net(x)[:, k].detach(), x[n], maps[n], **given)
+        (right,) = metric.measures(lambda x, k=target.index: predict(x, k), x[n], maps[n], **given)
         assert own.value == pytest.approx(right.value, rel=1e-6, abs=1e-9)
         for name, rows in right.arrays.items():
             np.testing.assert_allclose(own.arrays[name], rows, rtol=1e-6, atol=1e-9)
