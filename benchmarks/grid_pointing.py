@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import seewhy
-import seewhy.methods
-from seewhy.registry import Method, Need, methods
+from benchmarks.mosaic import discriminative
+from seewhy.registry import Method, Need
 
-__all__ = ["discriminative", "main", "merged", "page"]
+__all__ = ["main", "merged", "page"]
 
 #: budgets under the defaults, so that a map takes seconds on two cores; and layers where a method needs some, or where
 #: the last one's 1280 channels are a pass each
@@ -39,13 +39,6 @@ LAYERS = {
 }  # fmt: skip
 #: those that need what a mosaic does not have: other images, a detector, a neuron
 _NOT = ("deep-shap", "d-rise", "layer-expected-gradients", "neuron-conductance")
-
-
-def discriminative() -> list[Method]:
-    """The methods that say something of a class and can be asked here, the cheapest first."""
-    mine = [m for m in methods if m.card.discriminative and m.card.call == "explain" and not m.card.by_layer]
-    # the built-in model is no transformer
-    return sorted((m for m in mine if m.card.family != "attention" and m.name not in _NOT), key=_dear)
 
 
 def _dear(method: Method) -> tuple[int, str]:
@@ -110,7 +103,8 @@ def main() -> None:
     asked = parser.parse_args()
     warnings.simplefilter("ignore")
     model = seewhy.load("builtin")
-    asked_for = [each for each in discriminative() if not asked.method or each.name in asked.method]
+    known = [each for each in sorted(discriminative(), key=_dear) if each.name not in _NOT]
+    asked_for = [each for each in known if not asked.method or each.name in asked.method]
     done: list[seewhy.Ranking] = []
     settings: dict[str, dict[str, Any]] = {}
     for method in asked_for:
