@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode
 from torch.utils._pytree import tree_leaves
 
 from seewhy.core.uninterrupted import import_whole
@@ -83,13 +83,20 @@ def _place(x: Tensor) -> int:
 
 @contextmanager
 def unmetered() -> Iterator[None]:
-    """Keep what runs inside out of the measurement around it: what is freed at once, or goes by chunks of its own."""
-    before = [(meter, meter.paused) for meter in _active.meters]
+    """Keep what runs inside out of the measurement around it: what is freed at once, or goes by chunks of its own.
+
+    Meters that nobody's mode has come upon since are put aside meanwhile, for each operation pays for them."""
+    before, aside = [(meter, meter.paused) for meter in _active.meters], list[Meter]()
     try:
         for meter, _ in before:
             meter.paused = True
+        while isinstance(last := _get_current_dispatch_mode(), Meter):
+            last.__exit__(None, None, None)
+            aside.append(last)
         yield
     finally:
+        for meter in reversed(aside):
+            meter.__enter__()
         for meter, paused in before:
             meter.paused = paused
 

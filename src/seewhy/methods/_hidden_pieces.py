@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -21,6 +21,7 @@ from seewhy.errors import UsageError
 __all__ = [
     "Draws",
     "KeptScores",
+    "Rows",
     "all_hidden",
     "cell_map",
     "cell_masks",
@@ -106,6 +107,23 @@ class KeptScores(Estimator):
             drops = torch.cat([*self._drops[sample], torch.zeros(0, dtype=torch.float64)])[:count]
             self._known[sample] = count, self.estimate(sample, drops)
         return self._known[sample][1]
+
+
+class Rows:
+    """What an estimate of an image's first variants is fitted on, a row each, made once: estimates of ever more
+    variants begin with the same ones. ``make`` gives rows ``start`` to ``stop`` of one image [stop - start, k]."""
+
+    def __init__(self, make: Callable[[int, int, int], Tensor]) -> None:
+        self._make = make
+        self._known: dict[int, Tensor] = {}
+
+    def first(self, sample: int, count: int) -> Tensor:
+        """The first ``count`` rows of an image [count, k]."""
+        known = [self._known[sample]] if sample in self._known else []
+        made = sum(map(len, known))
+        if made < count:
+            self._known[sample] = torch.cat([*known, self._make(sample, made, count)])
+        return self._known[sample][:count]
 
 
 def all_hidden(input: Tensor, fill: Fill) -> ChangedInput:

@@ -33,18 +33,22 @@ class SoftMasks:
 
     def __call__(self, samples: Tensor, indices: Tensor) -> Tensor:
         """Masks [m, 1, *size] in [0, 1], float64."""
-        axes = len(self._size)
-        masks = []
-        for sample, index in zip(samples.tolist(), indices.tolist(), strict=True):
-            drawn = self._draws.uniform(sample, index // 2 if self._paired else index, math.prod(self._cells) + axes)
-            mask = (drawn[:-axes] < self._p).to(torch.float64).reshape(self._cells)
-            if self._paired and index % 2:
-                mask = 1 - mask
-            for large, side, n, place in zip(self._large, self._sides, self._size, drawn[-axes:].tolist(), strict=True):
-                at = int(place * side)
-                mask = torch.tensordot(mask, large[at : at + n], dims=([0], [1]))
-            masks.append(mask)
-        return torch.stack(masks)[:, None]
+        axes, shape = len(self._size), (math.prod(self._cells) + len(self._size),)
+        drawn = torch.stack(
+            [
+                self._draws.uniform(sample, index // 2 if self._paired else index, *shape)
+                for sample, index in zip(samples.tolist(), indices.tolist(), strict=True)
+            ]
+        )
+        masks = (drawn[:, :-axes] < self._p).to(torch.float64)
+        if self._paired:
+            masks = torch.where(indices.cpu()[:, None] % 2 == 1, 1 - masks, masks)
+        masks = masks.reshape(-1, *self._cells)
+        for axis, (large, side, n) in enumerate(zip(self._large, self._sides, self._size, strict=True)):
+            first = (drawn[:, axis - axes] * side).long()
+            cut = large[first[:, None] + torch.arange(n)]  # [m, n, cells]
+            masks = torch.einsum("mk...,mnk->m...n", masks, cut)  # the next axis comes first
+        return masks[:, None]
 
     def features(self, masks: Tensor) -> Tensor:
         """What a linear model of the score is fitted on, [m, features], from ``masks`` [m, 1, *size]."""

@@ -15,7 +15,7 @@ from seewhy.core.perturb.estimators import student
 from seewhy.core.perturb.fills import Fill
 from seewhy.core.perturb.sources import ChangedInput
 from seewhy.errors import UsageError
-from seewhy.methods._hidden_pieces import Draws, KeptScores, grid_of, told
+from seewhy.methods._hidden_pieces import Draws, KeptScores, Rows, grid_of, told
 from seewhy.methods._sampling import sampled
 from seewhy.methods._soft_masks import SoftMasks
 
@@ -72,7 +72,7 @@ class _Covariance(KeptScores):
     def __init__(self, score: Tensor, size: Sequence[int], masks: SoftMasks, p: float, tolerance: float) -> None:
         super().__init__(score, size, tolerance)
         self._masks, self._p, self._paired = masks, p, p == 0.5
-        self._features: list[Tensor] = [torch.zeros(0)] * self.batch
+        self._features = Rows(self._made)
 
     def least(self, sample: int) -> int:
         """Two independent terms."""
@@ -87,7 +87,7 @@ class _Covariance(KeptScores):
         """Covariance over p, and its standard error."""
         d = (drops[1::2] - drops[::2]) / 2 if self._paired else -drops
         n = len(d)
-        g = self._known_features(sample, n)
+        g = self._features.first(sample, n)
         penalty = torch.full((g.shape[1],), _PRIOR * self._masks.spread(), dtype=torch.float64)
         if not self._paired:  # the mean score, which pairs cancel
             g = torch.cat([g, torch.ones(n, 1, dtype=torch.float64)], 1)
@@ -107,14 +107,13 @@ class _Covariance(KeptScores):
         """The masks of terms ``start`` to ``stop``: of a pair, the first."""
         return torch.arange(start, stop) * (2 if self._paired else 1)
 
-    def _known_features(self, sample: int, n: int) -> Tensor:
-        """Features of the first ``n`` terms [n, features]; those made before are kept."""
-        features = [self._features[sample]] if len(self._features[sample]) else []
-        for start in range(len(self._features[sample]), n, _CHUNK):
-            indices = self._indices(start, min(start + _CHUNK, n))
+    def _made(self, sample: int, start: int, stop: int) -> Tensor:
+        """Features of terms ``start`` to ``stop`` [stop - start, features]."""
+        features = []
+        for at in range(start, stop, _CHUNK):
+            indices = self._indices(at, min(at + _CHUNK, stop))
             features.append(self._masks.features(self._masks(torch.full_like(indices, sample), indices)))
-        self._features[sample] = torch.cat(features)[:n]
-        return self._features[sample]
+        return torch.cat(features)
 
     def _products(self, sample: int, left: Tensor) -> tuple[Tensor, Tensor]:
         """Means over the terms of left m, and of its square, [*size] each; the masks are made again, not kept."""

@@ -16,7 +16,16 @@ from seewhy.core.perturb.fills import Fill
 from seewhy.core.perturb.folds import Collect
 from seewhy.core.perturb.sources import ChangedInput
 from seewhy.errors import UsageError
-from seewhy.methods._hidden_pieces import Draws, KeptScores, all_hidden, paint, piece_counts, piece_masks, unknown
+from seewhy.methods._hidden_pieces import (
+    Draws,
+    KeptScores,
+    Rows,
+    all_hidden,
+    paint,
+    piece_counts,
+    piece_masks,
+    unknown,
+)
 from seewhy.methods._sampling import sampled
 from seewhy.registry import Card, Need, method
 
@@ -120,7 +129,9 @@ class _Coalitions(KeptScores):
     ) -> None:  # fmt: skip
         super().__init__(score, segments.shape[1:], tolerance)
         self._total = total.to("cpu", torch.float64)
-        self._segments, self._shown, self._pieces, self._whole = segments, shown, pieces, whole
+        self._segments, self._pieces, self._whole = segments, pieces, whole
+        #: the first of each pair
+        self._shown = Rows(lambda sample, a, b: torch.stack([shown(sample, 2 * index) for index in range(a, b)]))
 
     def least(self, sample: int) -> int:
         """A pair, or every coalition where all are wanted."""
@@ -142,7 +153,7 @@ class _Coalitions(KeptScores):
         With sum phi = T fixed, phi = T / P + Q theta, Q an orthonormal basis of the directions that add up to 0.
         """
         pieces, total = self._pieces[sample], self._total[sample]
-        shown = torch.stack([self._shown(sample, index) for index in range(0, len(drops), 2)])
+        shown = self._shown.first(sample, len(drops) // 2)
         signs, size = 2 * shown - 1, shown.sum(1)
         root = (1 / (size * (pieces - size))).sqrt()
         basis = torch.linalg.qr(torch.cat([torch.ones(pieces, 1), torch.eye(pieces)[:, :-1]], 1).double())[0][:, 1:]

@@ -14,7 +14,7 @@ from seewhy.core.perturb.estimators import student
 from seewhy.core.perturb.fills import Fill
 from seewhy.core.perturb.sources import ChangedInput
 from seewhy.errors import UsageError
-from seewhy.methods._hidden_pieces import Draws, KeptScores, paint, piece_counts, piece_masks, unknown
+from seewhy.methods._hidden_pieces import Draws, KeptScores, Rows, paint, piece_counts, piece_masks, unknown
 from seewhy.methods._sampling import sampled
 from seewhy.registry import Card, Need, method
 
@@ -106,7 +106,8 @@ class _Ridge(KeptScores):
         tolerance: float,
     ) -> None:
         super().__init__(score, segments.shape[1:], tolerance)
-        self._segments, self._shown, self._width, self._alpha = segments, shown, width, alpha
+        self._segments, self._width, self._alpha = segments, width, alpha
+        self._shown = Rows(lambda sample, a, b: torch.stack([shown(sample, index) for index in range(a, b)]))
 
     def least(self, sample: int) -> int:
         """Two samples make a slope."""
@@ -114,7 +115,7 @@ class _Ridge(KeptScores):
 
     def estimate(self, sample: int, drops: Tensor) -> tuple[Tensor, Tensor]:
         """Coefficients and their errors; a drop is the score with its sign turned."""
-        z = torch.stack([self._shown(sample, index) for index in range(len(drops))])
+        z = self._shown.first(sample, len(drops))
         similarity = z.mean(1).sqrt()
         weights = torch.exp(-((1 - similarity) ** 2) / (2 * self._width**2))
         share = weights / weights.sum()

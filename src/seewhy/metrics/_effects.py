@@ -64,8 +64,8 @@ def _effects(
     seed: int = 0,
 ) -> Generator[Any, Any, Attribution]:
     """Of images [B, C, *size] with maps [B, n, *size]: ``left`` [B, fills, n, 2], the score that is left when the share
-    of the area that belongs to a fill goes, the strongest places and the weakest; ``cells`` [B, *grid], what the score
-    loses with each cell alone, behind the mean colour; and, unless ``halves`` is 0, ``halves`` [B, *grid], the
+    of the area that belongs to a fill goes, the strongest places and the weakest; ``cells`` [B, fills, *grid], what the
+    score loses with each cell alone; and, unless ``halves`` is 0, ``halves`` [B, *grid], the
     covariance of the score with each cell's being visible, in standard deviations of the score, over so many random
     halves, behind the blur.
 
@@ -73,18 +73,19 @@ def _effects(
     """
     size = tuple(input.shape[2:])
     place = ranks(values.flatten(0, 1), seed).cpu().reshape(*values.shape[:2], *size)
-    blur, mean = (Fill(fill(input)) for fill, _ in FILLS)
-    along = [_asked(input, fill, *_along(place, share)) for fill, (_, share) in zip((blur, mean), FILLS, strict=True)]
+    fills = [Fill(fill(input)) for fill, _ in FILLS]
+    along = [_asked(input, fill, *_along(place, share)) for fill, (_, share) in zip(fills, FILLS, strict=True)]
+    each = [_asked(input, fill, *_one_by_one(input, cells)) for fill in fills]
     half = _by_halves(input, halves, seed) if halves else None
-    behind = [] if half is None else [_asked(input, blur, *half)]
-    answers = yield (*along, _asked(input, mean, *_one_by_one(input, cells)), *behind)
+    behind = [] if half is None else [_asked(input, fills[0], *half)]
+    answers = [one.double() for one in (yield (*along, *each, *behind))]
     grid = [len(edges) - 1 for edges in _edges(size, cells)]
-    left = [one.double().reshape(len(input), values.shape[1], 2) for one in answers[: len(along)]]
-    alone = answers[len(along)].double()
-    arrays = {"left": torch.stack(left, 1), "cells": (score.double()[:, None] - alone).reshape(len(input), *grid)}
+    left = [one.reshape(len(input), values.shape[1], 2) for one in answers[: len(fills)]]
+    lost = [(score.double()[:, None] - one).reshape(len(input), *grid) for one in answers[len(fills) : 2 * len(fills)]]
+    arrays = {"left": torch.stack(left, 1), "cells": torch.stack(lost, 1)}
     if half is not None:
         seen = in_cells(half[1].flatten(0, 1).double(), cells).reshape(len(input), halves, -1).to(score.device)
-        told = answers[-1].double() - answers[-1].double().mean(1, keepdim=True)
+        told = answers[-1] - answers[-1].mean(1, keepdim=True)
         spread = told.square().mean(1, keepdim=True).sqrt()
         told = told / torch.where(spread > 0, spread, torch.ones_like(spread))
         together = torch.einsum("bm,bmc->bc", told, seen - seen.mean(1, keepdim=True)) / halves

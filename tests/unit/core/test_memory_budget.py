@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode
 
 import seewhy
-from seewhy.core.memory_budget import Budget, Meter, chunks
+from seewhy.core.memory_budget import Budget, Meter, chunks, unmetered
 from seewhy.errors import OutOfMemory
 
 
@@ -159,3 +161,48 @@ def test_memory_that_was_there_is_not_counted() -> None:
         y.relu_()
         torch.add(y, 1, out=y)
     assert (meter.largest, meter.total) == (2 * 1000 * 4, 2 * 1000 * 4)
+
+
+class _Seen(TorchDispatchMode):
+    """What operations somebody's own mode comes upon."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += 1
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("between", [False, True])
+def test_what_is_unmetered_is_not_counted_nor_paid_for(between: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever modes of others lie between; and counting goes on behind it, an error or not."""
+    asked: list[Any] = []
+    dispatch = Meter.__torch_dispatch__
+
+    def counted(meter: Meter, *given: Any) -> Any:
+        asked.append(given)
+        return dispatch(meter, *given)
+
+    monkeypatch.setattr(Meter, "__torch_dispatch__", counted)
+
+    def fails() -> None:
+        with unmetered():
+            with unmetered():
+                torch.zeros(1000)
+            torch.zeros(1000)
+            raise ValueError("wrong")
+
+    seen = _Seen()
+    with Meter() as outer, seen if between else nullcontext(), Meter() as inner:
+        torch.zeros(10)
+        paid = len(asked)
+        with pytest.raises(ValueError, match="wrong"):
+            fails()
+        # those on top are aside; one that another's mode lies upon is only told not to count
+        assert len(asked) == paid + (2 if between else 0)
+        torch.zeros(20)
+    assert (outer.total, inner.total) == (120, 120)
+    assert seen.count == (4 if between else 0)
+    assert _get_current_dispatch_mode() is None

@@ -126,7 +126,7 @@ class _Ways:
     def of(cls, known: References, arrays: Mapping[str, Tensor], shared: Mapping[str, Tensor], like: Tensor) -> _Ways:
         plain = [torch.ones_like(like)] + [shared[name] for name in ("bump", "edge") if name in shared]
         space, _ = torch.linalg.qr(in_cells(torch.stack(plain)).flatten(1).T.double())
-        rows = {"hiding a cell": arrays["cells"].flatten()}
+        rows = {"hiding a cell": _free(arrays["cells"].flatten(1), space).sum(0)}
         if "halves" in arrays:
             rows["hiding a half"] = arrays["halves"].flatten()
         rows |= {name: in_cells(one[None]).flatten() for name, one in known.sound.items()}

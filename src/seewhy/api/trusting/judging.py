@@ -31,10 +31,10 @@ __all__ = [
 #: standard deviations of evidence from which a map is believed, and under which the model contradicts it. Set on the
 #: networks and photos of `benchmarks.trust` called "setting", where about as many wrong maps are missed as right ones
 #: warned of (Grad-CAM of its class-token transformer apart); docs/trust.md reports them on others
-BELIEVED, DOUBTED = 7.0, 2.0
+BELIEVED, DOUBTED = 7.2, 2.0
 #: deviations of the gain under which nothing else makes up for it: methods agree with their own kind, whatever a score
 #: depends on
-CONTRADICTED = -2.0
+CONTRADICTED = -3.0
 #: how many standard deviations agreement counts, and up to how much of it: what agrees so far need not be the same map,
 #: and what is the same map must matter to the score as well
 AGREEMENT, ENOUGH = 9.0, 0.7

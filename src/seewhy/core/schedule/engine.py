@@ -41,7 +41,7 @@ from seewhy.core.forward.propagation import Flow, Lift, Propagation
 from seewhy.core.forward.session import Session
 from seewhy.core.layers.choice import Chooser, check_positions, prove_tokens
 from seewhy.core.layers.verdicts import Proof
-from seewhy.core.memory_budget import Budget
+from seewhy.core.memory_budget import Budget, unmetered
 from seewhy.core.network.axes import check_axes
 from seewhy.core.network.layouts import Layout
 from seewhy.core.network.outputs import Outputs
@@ -392,7 +392,8 @@ class Engine:
             seconds = time.perf_counter() - began
             self._log(Event(forwards, backwards, seconds, tally.by_image, tally.checks), *distinct(waiting))
         self.preparer.log(seconds, samples)
-        for runner, at, ask in waiting:
-            runner.answers[at] = ask.fold.result()
+        with unmetered():  # folds go by chunks of their own, if at all
+            for runner, at, ask in waiting:
+                runner.answers[at] = ask.fold.result()
         for runner in distinct(waiting):
             self._resume(runner)

@@ -155,10 +155,11 @@ def run_stream(
                 done += len(group)
         done += len(of_round) - len(asked)
         if last != rounds[-1]:
-            wanted = [
-                open_ & ~subscriber.stream.fold.settled().cpu()  # type: ignore[attr-defined]  # folds of rounds have it
-                for subscriber, open_ in zip(subscribers, wanted, strict=True)
-            ]
+            with unmetered():
+                wanted = [
+                    open_ & ~subscriber.stream.fold.settled().cpu()  # type: ignore[attr-defined]  # rounds have it
+                    for subscriber, open_ in zip(subscribers, wanted, strict=True)
+                ]
     if spots is not None:
         spots.settle()
     if done:
