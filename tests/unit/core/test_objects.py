@@ -394,13 +394,20 @@ def _dense(name: str) -> nn.Module:
             patch_size=16, backbone_out_indices=[0, 1, 2, 3], neck_hidden_sizes=[8, 8, 16, 16], fusion_hidden_size=16,
         )  # fmt: skip
         return _quietly(lambda: f.DPTForDepthEstimation(config))
-    segmentation = pytest.importorskip("torchvision").models.segmentation
-    return _quietly(lambda: getattr(segmentation, name)(weights=None, weights_backbone=None, num_classes=3))
+    models = pytest.importorskip("torchvision").models
+    resnet, segmentation, getter = models.resnet, models.segmentation, models._utils.IntermediateLayerGetter
+    # the heads of torchvision's, on a backbone of a quarter of the depth
+    backbone = resnet.ResNet(resnet.Bottleneck, [1, 1, 1, 1], replace_stride_with_dilation=[False, True, True])
+    wide = backbone.fc.in_features
+    cut = getter(backbone, {"layer4": "out"})
+    if name == "fcn":
+        return _quietly(lambda: segmentation.FCN(cut, segmentation.fcn.FCNHead(wide, 3)))
+    return _quietly(lambda: segmentation.DeepLabV3(cut, segmentation.deeplabv3.DeepLabHead(wide, 3)))
 
 
 @pytest.mark.parametrize(
     ("name", "layer"),
-    [("segformer", "decode_head.activation"), ("fcn_resnet50", "classifier.2"), ("deeplabv3_resnet50", "classifier.3")],
+    [("segformer", "decode_head.activation"), ("fcn", "classifier.2"), ("deeplab", "classifier.3")],
 )
 def test_a_class_where_it_is_predicted(name: str, layer: str) -> None:
     net, x = _dense(name), torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(1)).double()
