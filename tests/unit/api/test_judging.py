@@ -332,6 +332,78 @@ def test_masks_go_where_their_photos_go(tmp_path: Path) -> None:
     assert found.standings("pointing")[0].mean == 1
 
 
+def _of_evidence(values: np.ndarray, inside: np.ndarray, boxes: np.ndarray) -> dict[str, float]:
+    """The metrics of masks pixel by pixel; equal values share their ranks."""
+    places = list(np.ndindex(values.shape))
+    total = sum(max(float(values[p]), 0.0) for p in places)
+    strongest = sorted(places, key=lambda p: -values[p])
+    cut = {p for p in places if values[p] > 0 and values[p] > 0.2 * values.max()}
+    count = sum(bool(inside[p]) for p in places)
+    last = values[strongest[count - 1]]
+    above, level = [p for p in places if values[p] > last], [p for p in places if values[p] == last]
+    among = sum(bool(inside[p]) for p in above)
+    among += (count - len(above)) * sum(bool(inside[p]) for p in level) / len(level)
+    first = [p for p in places if values[p] == values.max()]
+    return {
+        "pointing": sum(bool(inside[p]) for p in first) / len(first),
+        "relevance-mass": sum(max(float(values[p]), 0.0) for p in places if inside[p]) / total,
+        "energy-pointing": sum(max(float(values[p]), 0.0) for p in places if boxes[p]) / total,
+        "relevance-rank": among / count,
+        "iou": sum(bool(inside[p]) for p in cut) / len(cut | {p for p in places if inside[p]}),
+    }
+
+
+def test_several_objects_of_a_photo_by_hand(tmp_path: Path) -> None:
+    """Polygons, run lengths, a crowd and boxes; what lies between two boxes is in neither."""
+    (tmp_path / "photos" / "monday").mkdir(parents=True)
+    draw = np.random.default_rng(5)
+    tall, flat = np.zeros((16, 16), dtype=bool), np.zeros((16, 16), dtype=bool)
+    tall[1:7, 2:4], flat[12:14, 5:15] = True, True
+    runs = [len(list(same)) for _, same in itertools.groupby(tall.T.ravel().tolist())]
+    objects = [
+        {"image_id": 9, "category_id": 3, "segmentation": [[2, 1, 4, 1, 4, 7, 2, 7]], "bbox": [2, 1, 2, 6]},
+        {"image_id": 4, "category_id": 3, "segmentation": {"size": [16, 16], "counts": runs}, "iscrowd": 1},
+        {"image_id": 9, "category_id": 3, "segmentation": [[5, 12, 15, 12, 15, 14, 5, 14]], "bbox": [5, 12, 10, 2]},
+        {"image_id": 4, "category_id": 3, "bbox": [5, 12, 10, 2]},
+    ]
+    listed = [{"id": 9, "file_name": "set/photos/monday/0.png"}, {"id": 4, "file_name": "set/photos/monday/1.png"}]
+    for n in range(2):
+        pixels = draw.integers(0, 256, (16, 16, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "photos" / "monday" / f"{n}.png")
+    (tmp_path / "coco.json").write_text(
+        json.dumps({"annotations": objects, "images": listed, "categories": [{"id": 3, "name": "lamp"}]})
+    )
+    names = ["pointing", "relevance-mass", "energy-pointing", "relevance-rank", "iou"]
+    model = _model(resize=16)
+    found = seewhy.evaluate(
+        model, tmp_path / "photos", "input-x-gradient", names, masks=tmp_path / "coco.json", controls=1, prepare=False
+    )  # fmt: skip
+    assert any("no photo's class is known: " in note and "'monday' is no class" in note for note in found.notes)
+    for n, image in enumerate(found.images):
+        path = tmp_path / "photos" / "monday" / f"{n}.png"
+        values = seewhy.explain(model, path, "input-x-gradient", prepare=False).map.astype(np.float64)
+        told = image["cases"][0]["methods"]["input-x-gradient"]["metrics"]
+        for name, right in _of_evidence(values, tall | flat, tall | flat).items():
+            assert told[name]["value"] == pytest.approx(right, rel=1e-12), name
+    around = np.zeros((16, 16), dtype=bool)
+    around[1:14, 2:15] = True
+    (row,) = seewhy.evaluate(
+        model, path, "input-x-gradient", {"energy-pointing": {"around": True}}, masks=tmp_path / "coco.json",
+        controls=1, prepare=False,
+    ).standings("energy-pointing")  # fmt: skip
+    assert row.mean == pytest.approx(_of_evidence(values, tall | flat, around)["energy-pointing"], rel=1e-12)
+
+
+def test_folders_that_are_no_classes_are_refused_where_some_are(tmp_path: Path) -> None:
+    for folder in ("red", "bleu"):
+        (tmp_path / folder).mkdir()
+        Image.new("RGB", (16, 16), "red").save(tmp_path / folder / "0.png")
+    with pytest.raises(UsageError, match="'bleu' is no class of the model"):
+        seewhy.evaluate(_model(), tmp_path, "saliency", "gini", controls=1)
+    with pytest.raises(UsageError, match="'bleu' is no class of the model"):
+        seewhy.evaluate(_model(), tmp_path, "saliency", "gini", controls=1, target="truth")
+
+
 def test_masks_that_do_not_fit_leave_the_others(tmp_path: Path) -> None:
     _photos(tmp_path)
     masks = tmp_path / "masks"

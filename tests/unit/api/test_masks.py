@@ -188,7 +188,7 @@ def test_a_coco_file_of_boxes_and_several_classes(tmp_path: Path) -> None:
         ({"segmentation": {"size": [12, 16], "counts": "\u0001"}}, "which no run length is written with"),
         ({"segmentation": {"size": [3, 3], "counts": [9]}}, "its mask is of 3 x 3"),
         ({"segmentation": [[1, 2, 3]]}, "a polygon is x1, y1"),
-        ({"segmentation": [[1, 2, 3, 4, 5, "x"]]}, "an annotation of 'set/a'"), ({"bbox": [1, 2]}, "not enough values"),
+        ({"segmentation": [[1, 2, 3, 4, 5, "x"]]}, "an annotation of 'set/a'"), ({"bbox": [1, 2]}, "a bbox is"),
     ],
 )  # fmt: skip
 def test_outlines_that_are_none_are_one_line(tmp_path: Path, annotation: dict[str, Any], said: str) -> None:
@@ -245,3 +245,91 @@ def test_a_mask_stays_on_what_it_marks(ours: Preprocess, size: tuple[int, int]) 
 def test_a_mask_is_a_plane() -> None:
     with pytest.raises(UsageError, match="a truth for each pixel"):
         Preprocess().of_mask(np.zeros((3, 4, 4), dtype=bool))
+
+
+def _boxes_at(path: Path, **files: str) -> Path:
+    """A COCO file with the same box for each photo, called as told; ``files`` by id."""
+    images = [{"id": number, "file_name": name, "height": 12, "width": 16} for number, name in files.items()]
+    annotations = [{"id": n, "image_id": number, "bbox": [5, 2, 6, 5]} for n, number in enumerate(files)]
+    path.write_text(json.dumps({"images": images[::-1], "annotations": annotations, "categories": []}))
+    return path
+
+
+def test_a_path_that_is_longer_than_the_photo_s_is_followed(tmp_path: Path) -> None:
+    """Data sets list photos from their root on, and folders of photos begin deeper."""
+    for root in ("", "train/photos/", "/data/train/photos/", "photos\\"):
+        masks = open_masks(_boxes_at(tmp_path / "c.json", a=f"{root}cat/1.jpg", b=f"{root}dog/1.jpg"))
+        assert masks.check(["cat/1.png", "dog/1.png"]) == 2
+        assert np.array_equal(masks.objects("cat/1.png", SIZE).inside, _square())
+    with pytest.raises(UsageError, match=r"'1.png' may be '.*dog/1' or '.*cat/1' of .*c.json'"):
+        masks.objects("1.png", SIZE)
+    with pytest.raises(UsageError, match=r"'1.png' may be"):
+        masks.check(["1.png", "2.png"])
+    more = open_masks(_boxes_at(tmp_path / "c.json", a="cat/1.jpg", b="dog/1.jpg", c="dog/2.jpg"))
+    assert more.check(["1.png", "2.png"]) == 1
+
+
+def test_a_coco_file_that_lists_a_photo_twice_keeps_all_of_it(tmp_path: Path) -> None:
+    listed = [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "a.jpg"}, {"id": 3, "file_name": "b.jpg"}]
+    boxes = [{"image_id": 1, "bbox": [5, 2, 6, 5]}, {"image_id": 2, "bbox": [0, 0, 1, 12]}]
+    path = tmp_path / "c.json"
+    path.write_text(json.dumps({"annotations": boxes, "images": listed}))
+    right = _square()
+    right[:, 0] = True
+    assert np.array_equal(open_masks(path).objects("a.jpg", SIZE).inside, right)
+    listed[1]["file_name"] = "a.png"
+    path.write_text(json.dumps({"annotations": [*boxes, {"image_id": 3, "bbox": [5, 2, 6, 5]}], "images": listed}))
+    masks = open_masks(path)
+    with pytest.raises(UsageError, match=r"'a.jpg' and 'a.png', which differ by their suffix alone"):
+        masks.objects("a.jpg", SIZE)
+    assert np.array_equal(masks.objects("b.jpg", SIZE).inside, _square())
+
+
+@pytest.mark.parametrize("size", [{}, {"height": None, "width": None}, {"height": 0, "width": 0}, {"height": 12}])
+def test_a_coco_file_need_not_say_how_large_photos_are(tmp_path: Path, size: dict[str, Any]) -> None:
+    images = [{"id": 7, "file_name": "a.jpg", **size}]
+    path = _coco(tmp_path / "c.json", [{"bbox": [5, 2, 6, 5]}], images=images)
+    assert np.array_equal(open_masks(path).objects("a.jpg", SIZE).inside, _square())
+
+
+def test_annotations_of_no_listed_photo_are_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    for images, said in (([{"id": "7", "file_name": "a.jpg"}], "its images have '7'"), ([], "it lists no images")):
+        path.write_text(json.dumps({"annotations": [{"image_id": 7, "bbox": [1, 1, 2, 2]}], "images": images}))
+        with pytest.raises(UsageError, match=f"are of image_id 7..., and {said}"):
+            open_masks(path)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "said"),
+    [
+        ({"segmentation": {"size": [12], "counts": [192]}}, "run lengths are {size"),
+        ({"segmentation": {"size": [12, 16]}}, "run lengths are {size"),
+        ({"segmentation": [1, 2, 3, 4, 5, 6]}, r"a polygon is x1, y1.*got 1"),
+        ({"segmentation": {"size": [12, float("inf")], "counts": [192]}}, "OverflowError"),
+        ({"segmentation": True, "bbox": [1, 2, 3, 4]}, "a list of polygons, or run lengths; got True"),
+        ({"bbox": "1, 2, 3, 4"}, r"a bbox is \[left, top, width, height\] in pixels; got '1, 2"),
+    ],
+)  # fmt: skip
+def test_an_outline_that_is_none_is_one_line_of_its_own(tmp_path: Path, annotation: dict[str, Any], said: str) -> None:
+    """Whatever a file holds, the others go on."""
+    masks = open_masks(_coco(tmp_path / "c.json", [annotation]))
+    with pytest.raises(UsageError, match=rf"^an annotation of 'set/a' in '.*': .*{said}"):
+        masks.objects("set/a.jpg", SIZE)
+
+
+def test_voc_files_need_no_size_and_say_which_lacks_a_box(tmp_path: Path) -> None:
+    (tmp_path / "cat").mkdir()
+    for size in ("<size><width></width><height/></size>", "<size><width>0</width><height>0</height></size>", ""):
+        (tmp_path / "cat" / "a.xml").write_text(f"<annotation>{size}{_OBJECT.format('dog', 6, 3, 11, 7)}</annotation>")
+        assert np.array_equal(open_masks(tmp_path).objects("cat/a.jpg", SIZE).inside, _square())
+    (tmp_path / "cat" / "a.xml").write_text(_voc("<object><name>dog</name></object>"))
+    with pytest.raises(UsageError, match=r"^cannot read 'cat/a.xml': an object 'dog' has no box"):
+        open_masks(tmp_path).objects("cat/a.jpg", SIZE)
+
+
+def test_the_file_of_one_photo_is_no_source_of_masks(tmp_path: Path) -> None:
+    for name in ("a.png", "a.XML"):
+        (tmp_path / name).write_bytes(b"")
+        with pytest.raises(UsageError, match="is of one photo: name the folder that it is in"):
+            open_masks(tmp_path / name)

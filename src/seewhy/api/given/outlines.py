@@ -48,7 +48,7 @@ def polygon(points: Sequence[float], size: tuple[int, int]) -> Inside:
     """
     corners = np.asarray(points, dtype=np.float64)
     if corners.ndim != 1 or len(corners) < 6 or len(corners) % 2 or not np.isfinite(corners).all():
-        raise UsageError(f"a polygon is x1, y1, x2, y2, x3, y3...; got {len(corners)} numbers")
+        raise UsageError(f"a polygon is x1, y1, x2, y2, x3, y3...; got {points!r:.60}")
     x, y = corners[::2], corners[1::2]
     next_x, next_y = np.roll(x, -1), np.roll(y, -1)
     inside, middles = np.zeros(size, dtype=bool), np.arange(size[1]) + 0.5

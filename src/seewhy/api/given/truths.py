@@ -34,11 +34,13 @@ AT_ONCE, _READERS = 64, 2
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """One photo that was read: what it is called, its true class (None where nobody said), its input."""
+    """One photo that was read: what it is called, its true class (None where nobody said), its input, and what its
+    source has it ``listed`` as."""
 
     name: str
     truth: int | None
     item: Item
+    listed: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,11 +65,12 @@ class Known:
     told: int
     progress: Callable[[str, int, int], None] | None = None
     failed: list[str] = field(default_factory=list)
+    said: tuple[str, ...] = ()
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the source left out, in words."""
-        return tuple(self.source.notes)
+        """What the source left out, and what is not known of its classes, in words."""
+        return (*self.source.notes, *self.said)
 
     def look(
         self, look: Callable[[list[Seen]], Sequence[T]], *, at_once: int = AT_ONCE, record: Record | None = None
@@ -123,7 +126,7 @@ class Known:
     def _open(self, entry: Entry, raw: Any) -> Seen:
         item = read_one(self.model, raw, entry.name)
         own = entry.name if isinstance(raw, bytes) else item.name or entry.name
-        return Seen(str(raw) if isinstance(raw, str | Path) else own, self.truth_of(entry), item)
+        return Seen(str(raw) if isinstance(raw, str | Path) else own, self.truth_of(entry), item, entry.name)
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,7 +193,8 @@ def known_truths(
     """A source of pictures that says of which class each is, ``told`` as `open_source` is, or ``images`` with
     ``truths``, numbers or labels; ``call`` is who asks, and whether a class is ``needed``.
 
-    Raises `UsageError` for photos without a class, `UnknownName` for a class that the model does not have.
+    Raises `UsageError` for photos without a class, and for a class that the model does not have; where none is needed
+    and the model has none of them (folders of days, of cameras), they are no classes, which is said.
     """
     if truths is not None:
         given = list(images) if not isinstance(images, str | Path) else [images]
@@ -208,11 +212,22 @@ def known_truths(
     source = open_source(images, **told)
     classes: dict[tuple[str, ...], int | None] = {}
     count = with_one = 0
+    no_class: UsageError | None = None
     for entry in source.entries():
         if entry.labels not in classes:
-            classes[entry.labels] = _class_of(model, source, entry)
+            try:
+                classes[entry.labels] = _class_of(model, source, entry)
+            except UsageError as error:
+                classes[entry.labels], no_class = None, no_class or error
+                if needed:
+                    raise
         count += 1
         with_one += classes[entry.labels] is not None
+    said: tuple[str, ...] = ()
+    if no_class is not None:
+        if with_one:  # a name that is misspelt
+            raise no_class
+        said = (f"no photo's class is known: {no_class}",)
     if with_one not in (count,) if needed else with_one not in (0, count):
         how = (
             "sort them into a sub-folder for each class, or write labels.csv with a line file,label for each"
@@ -220,7 +235,7 @@ def known_truths(
             if source.kind not in ("coco", "film") else "give a folder of each class, or a table file,label"
         )  # fmt: skip
         raise UsageError(f"{count - with_one} of {count} photos in {str(images)!r} have no class: {how}")
-    return Known(model, source, lambda entry: classes[entry.labels], count, with_one, progress)
+    return Known(model, source, lambda entry: classes[entry.labels], count, with_one, progress, said=said)
 
 
 def _each_of(images: Any) -> list[Any]:

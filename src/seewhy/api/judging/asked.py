@@ -186,6 +186,8 @@ def metrics_of(given: Metrics | None, *, masks: bool, grid: bool, steps: int) ->
             if setting not in metric.parameters:
                 own = ", ".join(metric.parameters) or "none"
                 raise UsageError(f"{name} has no setting {setting!r}; it has {own}")
-        few = {"steps": steps} if "steps" in metric.parameters else {}
+        few: dict[str, Any] = {"steps": steps} if "steps" in metric.parameters else {}
+        if metric.card.of_boxes:  # what is handed there is boxes, each around one object
+            few["around"] = False
         found.append((metric, {**few, **settings}))
     return tuple(found)

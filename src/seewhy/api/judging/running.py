@@ -179,7 +179,7 @@ class Evaluating:
         if whole is None or (item.pictured and not isinstance(ours, Preprocess)):
             return "masks follow a seewhy.Preprocess of pictures, and neither a function nor a volume"
         try:
-            found = self.objects.objects(seen.name, (whole[0], whole[1]), self._meant(index))
+            found = self.objects.objects(seen.listed, (whole[0], whole[1]), self._meant(index))
         except UsageError as error:
             return str(error)
         rows = {"inside": found.inside, "boxes": found.boxes}
