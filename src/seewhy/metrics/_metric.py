@@ -61,7 +61,8 @@ class MetricCard:
     ``{score}`` stands for the score's unit; nothing for a number without one. ``constant`` metrics have a number for
     maps that are the same everywhere. ``fill`` is what they hide things behind unless told otherwise. Those
     ``of_probabilities`` are about them whatever score is explained, those ``of_boxes`` about the boxes around objects;
-    ``as_computed`` are those whose map is to be as it was computed, not at the image's size.
+    ``of_values`` those whose number is another one of a map in another unit: edges and a bump have none to be
+    compared in; ``as_computed`` are those whose map is to be as it was computed, not at the image's size.
     """
 
     name: str
@@ -77,6 +78,7 @@ class MetricCard:
     fill: str = "mean"
     of_probabilities: bool = False
     of_boxes: bool = False
+    of_values: bool = False
     as_computed: bool = False
 
     def _repr_html_(self) -> str:

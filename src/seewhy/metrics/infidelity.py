@@ -32,6 +32,7 @@ __all__ = ["infidelity"]
             "scaled maps: look at the best scale and its sign beside it, which normalising would hide",
         ),
         constant=True,
+        of_values=True,
     )
 )
 def infidelity(

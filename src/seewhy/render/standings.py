@@ -45,7 +45,7 @@ def standings(panels: Sequence[Panel], *, title: str) -> Any:
     most = max(len(panel.lines) for panel in panels)
     columns = min(len(panels), 2 if most > 12 else 3)
     rows = -(-len(panels) // columns)
-    figure, _ = chart(1.6 + 4.2 * columns, 1.1 + rows * (0.9 + 0.27 * most))
+    figure, _ = chart(1.6 + 4.2 * columns, 1.1 + 0.2 * (columns == 1) + rows * (0.9 + 0.27 * most))
     figure.clear()
     figure.suptitle(literal(title), fontsize=10)
     shown: dict[str, Any] = {}
@@ -75,5 +75,8 @@ def standings(panels: Sequence[Panel], *, title: str) -> Any:
         axes.set_title(literal(f"{panel.name}{way}"), fontsize=9, loc="left")
         axes.tick_params(axis="x", labelsize=7)
         axes.grid(alpha=0.3, axis="x")
-    figure.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=len(shown), fontsize=7, frameon=False)
+    side_by_side = len(shown) if columns > 1 else 3  # as many as are no wider than the chart
+    figure.legend(
+        shown.values(), shown.keys(), loc="outside lower center", ncols=side_by_side, fontsize=7, frameon=False
+    )
     return figure

@@ -37,11 +37,11 @@ class Standing:
     each image is one of them, its first, its second...; ``edge``, ``bump`` and ``untrained`` are the means of the edge
     map, of the bump in the middle, and of the same method's map of the untrained model; ``rank`` the mean rank of a map
     among all of these, from 1 / (1 + how many), better than all, to 1; ``beats`` the share of maps with a rank of at
-    most 0.05; ``p`` how likely it is that its maps are no better or worse than their random ones (sign flips, corrected
-    for the number of methods: Holm). ``group`` are letters: two methods that share one cannot be told apart. ``sure``
-    and ``doubtful`` are the means of images that the model is right about and sure of (as far as that is known), and of
-    the others, ``without`` counts images that gave none, by the reason. ``passes`` is what a map takes, in forwards (a
-    backward is two).
+    most 0.05, of those among 19 others or more; ``p`` how likely it is that its maps are no better or worse than their
+    random ones (sign flips, corrected for the number of methods: Holm). ``group`` are letters: two methods that share
+    one cannot be told apart. ``sure`` and ``doubtful`` are the means of images that the model is right about and sure
+    of (as far as that is known), and of the others, ``without`` counts images that gave none, by the reason. ``passes``
+    is what a map takes, in forwards (a backward is two).
     """
 
     metric: str
@@ -98,6 +98,7 @@ class _Table:
     untrained: NDArray[np.float64]
     means: NDArray[np.float64]
     ranks: NDArray[np.float64]
+    beats: NDArray[np.float64]
     without: Counter[str]
     passes: float
     layer: str | None
@@ -116,7 +117,8 @@ def _mean(values: Sequence[float] | NDArray[np.float64]) -> float:
 
 def _table(images: Sequence[Row], method: str, metric: Metric) -> _Table:
     columns: dict[str, list[float]] = {name: [] for name in ("own", "random", "edge", "bump", "untrained")}
-    drawn, ranks, passes, without = list[list[float]](), list[float](), list[float](), Counter[str]()
+    drawn, ranks, beats = list[list[float]](), list[float](), list[float]()
+    passes, without = list[float](), Counter[str]()
     layers: dict[str, None] = {}
     for image in images:
         rows: dict[str, list[float]] = {name: [] for name in columns}
@@ -144,6 +146,8 @@ def _table(images: Sequence[Row], method: str, metric: Metric) -> _Table:
             if metric.card.better:
                 held = torch.tensor([*random, *map(_number, others.values())], dtype=torch.float64)
                 ranks.append(rank(value, held, metric.card.better))
+                if 1 / (1 + int(held.isfinite().sum())) <= ALPHA:  # with fewer no map could
+                    beats.append(float(ranks[-1] <= ALPHA))
         for name, values in rows.items():
             columns[name].append(_mean(values))
         if numbered:
@@ -152,7 +156,7 @@ def _table(images: Sequence[Row], method: str, metric: Metric) -> _Table:
     arrays = {name: np.array(values, dtype=np.float64) for name, values in columns.items()}
     means = np.array([_mean(each) for each in zip(*drawn, strict=True)], dtype=np.float64)
     return _Table(
-        **arrays, means=means, ranks=np.array(ranks), without=without, passes=_mean(passes),
+        **arrays, means=means, ranks=np.array(ranks), beats=np.array(beats), without=without, passes=_mean(passes),
         layer=", ".join(layers) or None,
     )  # fmt: skip
 
@@ -185,9 +189,8 @@ def standings_of(
             Standing(
                 metric.name, method, len(own), means[method], low, high, _mean(table.random),
                 (float(band[0]), float(band[1])), _mean(table.edge), _mean(table.bump), _mean(table.untrained),
-                _mean(table.ranks), _mean((table.ranks <= ALPHA).astype(float)) if len(table.ranks) else math.nan,
-                corrected.get(method, math.nan), groups.get(method, ""), _mean(table.own[~doubt]),
-                _mean(table.own[doubt]), table.passes, table.layer, dict(table.without),
+                _mean(table.ranks), _mean(table.beats), corrected.get(method, math.nan), groups.get(method, ""),
+                _mean(table.own[~doubt]), _mean(table.own[doubt]), table.passes, table.layer, dict(table.without),
             )
         )  # fmt: skip
     return found, pairs

@@ -77,7 +77,10 @@ def judged(
             for candidate, own in zip(candidates, drawn[k], strict=True)
         }  # fmt: skip
         alone = {
-            metric.name: {name: _plain(numbers[metric.name][n][0]) for n, name in enumerate(known)}
+            metric.name: {
+                name: None if metric.card.of_values else _plain(numbers[metric.name][n][0])
+                for n, name in enumerate(known)
+            }
             for metric, _ in question.metrics
         }
         documents.append({"target": index, "methods": methods, "photo": alone})
