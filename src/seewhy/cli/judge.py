@@ -63,7 +63,7 @@ Few = Annotated[int, _option("--photos", show="N", help="Take so many of the sou
 Controls = Annotated[int, _option("--controls", show="N", help="Random maps that each map is held against.")]
 Steps = Annotated[int, _option("--steps", show="N", help="Of metrics that go in steps; more are finer and dearer.")]
 Seed = Annotated[int, _option("--seed", show="N", help="Of all that is drawn by chance.")]
-Layers = Annotated[int, _option("--layers", show="N", help="Finer grids that class activation maps are tried at.")]
+Layers = Annotated[int, _option("--layers", show="N", help="Earlier layers that class activation maps are tried at.")]
 Budget = Annotated[int, _option("--budget", show="N", help="Passes that a map may take; a backward is two.")]
 By = Annotated[str, _option("--metric", show="NAME", help="What the best is the best by.")]
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torchvision  # type: ignore[import-untyped]
 from PIL import Image
 from torch import nn
 
@@ -744,6 +745,54 @@ def test_a_recommendation_tries_layers_and_says_what_it_left(tmp_path: Path) -> 
     assert found.save(tmp_path / "r.md").read_text() == found.to_markdown()
     assert found.why in found._repr_html_()
     assert repr(found).startswith(f"Recommendation('{found.method}'")
+
+
+class _Block(nn.Module):
+    """Of a network whose positions stay: normed channels, with their neighbours' and mixed, added to what comes in."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(1, channels)
+        self.near = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.near(self.norm(x)).relu()
+
+
+def test_a_recommendation_tries_earlier_layers_where_no_grid_is_finer() -> None:
+    x = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(2))
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        kept = nn.Sequential(
+            nn.Conv2d(3, 8, 4, stride=4), *(_Block(8) for _ in range(6)), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+            nn.Linear(8, 3),
+        ).eval()  # fmt: skip
+        vit = torchvision.models.VisionTransformer(16, 4, 6, 2, 16, 16, num_classes=3).eval()
+        nn.init.normal_(vit.heads.head.weight)
+    for net, layers, earlier in (
+        (kept, 2, ["2", "4"]),
+        (vit, 1, ["encoder.layers.encoder_layer_2.ln_2"]),
+        (kept, 0, []),
+    ):
+        found = seewhy.recommend(net, x, controls=1, steps=1, layers=layers, budget=6, prepare=False)
+        tried = {*found.ranking.methods, *found.same}
+        at = {name.partition("@")[2] for name in tried if "@" in name}
+        assert at == set(earlier)
+        assert all(f"grad-cam@{layer}" in tried for layer in earlier)
+
+
+def test_a_layer_whose_grid_is_contradicted_is_no_finer_one() -> None:
+    """Of attention with heads, keys [B, heads, tokens, channels] look like a picture of tokens by channels."""
+    timm = pytest.importorskip("timm")
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        net = timm.models.VisionTransformer(16, 4, embed_dim=16, depth=3, num_heads=2, num_classes=3).eval()
+    x = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(2))
+    found = seewhy.recommend(net, x, controls=1, steps=1, layers=1, budget=6, prepare=False)
+    assert "is contradicted" in found.not_tried["layer blocks.2.attn.k_norm"]
+    assert not any("k_norm" in name for name in (*found.ranking.methods, *found.same))
+    assert sum("k_norm" in name for name in found.not_tried) == 1
+    assert any(name.startswith("grad-cam@blocks.") for name in (*found.ranking.methods, *found.same))
 
 
 def test_what_is_too_dear_is_ended_as_soon_as_that_is_seen() -> None:

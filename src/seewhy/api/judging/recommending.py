@@ -5,15 +5,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 import seewhy.methods  # noqa: F401 - every method registers itself on import
 from seewhy.api.answered.predictions import predict_items
@@ -24,6 +23,7 @@ from seewhy.api.judging.counting import ALPHA, Standing
 from seewhy.api.judging.maps import Drawn, maps_of, usable
 from seewhy.api.judging.ranking import Ranking
 from seewhy.api.judging.running import Evaluating, some_of
+from seewhy.api.listing import LayerInfo
 from seewhy.api.listing import layers as layers_of
 from seewhy.api.waiting import watched
 from seewhy.core.forward.settings import Settings, when
@@ -32,7 +32,7 @@ from seewhy.explanation.plain import plain
 from seewhy.metrics.standing import FEWEST, holm, needed, sign_flips
 from seewhy.models import Model
 from seewhy.models.loader import taken
-from seewhy.registry import Method
+from seewhy.registry import Method, Need
 from seewhy.registry import methods as registry
 from seewhy.render import check, write_bytes
 
@@ -147,9 +147,10 @@ def recommend(
     ``model``, ``source``, ``columns``, ``table``, ``images``, ``keep`` and ``prepare`` as for `seewhy.evaluate`; up to
     ``photos`` of the source, drawn from ``seed``. Tried are all ``methods`` of a class that the model can be asked for
     (or those named) and that take at most ``budget`` passes a map (a backward counts as two), class activation maps
-    also at ``layers`` finer grids than their own. Methods that draw the same maps on this model are compared once. The
-    best has the highest mean by ``metric``, over ``controls`` random maps as in `seewhy.evaluate`; which others are
-    worse, tossed signs say, corrected for their number (Holm, 5 %). What was not tried, and why, is told as well.
+    also at ``layers`` finer grids than their own or, where there are none (transformers), at as many layers before
+    their own, of its kind. Methods that draw the same maps on this model are compared once. The best has the highest
+    mean by ``metric``, over ``controls`` random maps as in `seewhy.evaluate`; which others are worse, tossed signs say,
+    corrected for their number (Holm, 5 %). What was not tried, and why, is told as well.
 
     Photos that are too few to tell so many methods apart are told, and the first by its mean is named. Raises what
     `seewhy.evaluate` does.
@@ -161,7 +162,7 @@ def recommend(
     'input-x-gradient'
     """
     if isinstance(layers, bool) or not isinstance(layers, int) or layers < 0:
-        raise UsageError(f"layers={layers!r}: how many finer grids are tried, 0 for none")
+        raise UsageError(f"layers={layers!r}: how many layers before the one chosen are tried, 0 for none")
     wrapped = taken(model)
     settings = Settings(memory=memory, prepare=when(prepare))
     not_tried: dict[str, str] = {}
@@ -178,8 +179,8 @@ def recommend(
     able, refused = usable(wrapped, question)
     not_tried |= refused
     first = _first(wrapped, known)
-    x = own_layout(wrapped, first[0][0].tensor[None])
-    everything = [*able, *(_at_layers(wrapped, x, able, layers, not_tried) if methods is None else ())]
+    others = _at_layers(wrapped, first[0], question, able, layers, not_tried) if methods is None else ()
+    everything = [*able, *others]
     trial = _Trial(wrapped, question, not_tried, budget)
     compared = trial.left(everything, first)
     run = Evaluating(wrapped, replace(question, candidates=tuple(compared)), None, "top", _path(keep))
@@ -219,14 +220,16 @@ def _least(method: Method) -> int:
 
 
 def _at_layers(
-    model: Model, x: Tensor, able: Sequence[Candidate], count: int, not_tried: dict[str, str]
+    model: Model, photo: tuple[Item, int], question: Question, able: Sequence[Candidate], count: int,
+    not_tried: dict[str, str],
 ) -> list[Candidate]:  # fmt: skip
-    """Class activation maps at the last layers of so many finer grids than that of the layer chosen for ``x``."""
+    """Class activation maps at so many layers before the one chosen for a photo: the last ones of finer grids; where
+    there are none, as in transformers, those of its own kind and shape, spread over the depth."""
     cams = [each for each in able if each.method is not None and each.method.card.family == "cam" and not each.layer]
     if not (cams and count):
         return []
     try:
-        known = layers_of(model, x)
+        known = layers_of(model, own_layout(model, photo[0].tensor[None]))
     except SeewhyError as error:
         not_tried["other layers"] = str(error)
         return []
@@ -234,19 +237,62 @@ def _at_layers(
     if chosen is None or chosen.grid is None:
         not_tried["other layers"] = "no layer is chosen"
         return []
-    finest: dict[tuple[int, ...], str] = {}
+    some = _taken(_finer(known, chosen), count, model, photo, question, cams, not_tried)
+    if not some:
+        before = _before(known, chosen)
+        spread = [before[len(before) * k // (count + 1)] for k in range(count, 0, -1)] if before else []
+        some = _taken(dict.fromkeys(spread), count, model, photo, question, cams, not_tried)
+    return [Candidate(f"{each.name}@{layer.name}", each.method, layer.name) for layer in some for each in cams]
+
+
+def _finer(known: Sequence[LayerInfo], chosen: LayerInfo) -> Iterable[LayerInfo]:
+    """The last layer of each grid that is finer than the chosen one's, the coarsest first."""
+    assert chosen.grid is not None
+    finest: dict[tuple[int, ...], LayerInfo] = {}
     for each in known:
         if each.grid is None or len(each.grid) != len(chosen.grid) or not each.kind:
             continue
         if math.prod(each.grid) > math.prod(chosen.grid):
             before = finest.get(each.grid)
-            if before is None or each.name.count(".") <= before.count("."):
-                finest[each.grid] = each.name
-    some = [finest[grid] for grid in sorted(finest, key=math.prod)[:count]]
-    if len(finest) > count:
-        rest = sorted(finest, key=math.prod)[count:]
-        not_tried["finer layers"] = f"grids of {', '.join('x'.join(map(str, grid)) for grid in rest)}"
-    return [Candidate(f"{each.name}@{layer}", each.method, layer) for layer in some for each in cams]
+            if before is None or each.name.count(".") <= before.name.count("."):
+                finest[each.grid] = each
+    return [finest[grid] for grid in sorted(finest, key=math.prod)]
+
+
+def _before(known: Sequence[LayerInfo], chosen: LayerInfo) -> list[LayerInfo]:
+    """The layers before the chosen one that give what it gives: of its kind, or else those that are the least deep in
+    others."""
+    earlier = list(takewhile(lambda each: not each.chosen, known))
+    like = [each for each in earlier if each.shape == chosen.shape and each.grid == chosen.grid]
+    same = [each for each in like if each.kind == chosen.kind]
+    least = min((each.name.count(".") for each in like), default=0)
+    return same or [each for each in like if each.name.count(".") == least]
+
+
+def _taken(
+    layers: Iterable[LayerInfo], count: int, model: Model, photo: tuple[Item, int], question: Question,
+    cams: Sequence[Candidate], not_tried: dict[str, str],
+) -> list[LayerInfo]:  # fmt: skip
+    """The first ``count`` layers at which any map can be made: a grid is only claimed until it is proved there."""
+    some: list[LayerInfo] = []
+    rest = []
+    for layer in layers:
+        if len(some) == count:
+            rest.append("x".join(map(str, layer.grid or ())))
+            continue
+        why = ""
+        for each in sorted(cams, key=lambda cam: Need.STREAM in cam.method.card.needs if cam.method else True):
+            candidate = Candidate(f"{each.name}@{layer.name}", each.method, layer.name)
+            drawn = maps_of(model, photo[0], [candidate], [photo[1]], question)[0][0]
+            if drawn.values is not None:
+                some.append(layer)
+                break
+            why = why or drawn.why
+        else:
+            not_tried[f"layer {layer.name}"] = why
+    if rest:
+        not_tried["finer layers"] = f"grids of {', '.join(rest)}"
+    return some
 
 
 def _first(model: Model, known: Known) -> list[tuple[Item, int]]:
