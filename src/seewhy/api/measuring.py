@@ -87,10 +87,11 @@ def answered(
     *,
     fill: Any = None,
     settings: Settings | None = None,
+    notes: list[str] | None = None,
 ) -> tuple[list[Answered], list[Prediction | None], Cost]:
     """What each formula of ``jobs``, with its parameters, gives of ``items``, each for its own target: by formula, then
     as many images at a time as fit into memory; what the model says of each image; and what that took. All inputs have
-    one shape."""
+    one shape. What is to be known of the network is added to ``notes``."""
     settings = settings or Settings()
     network, spent = model.network(), Spent()
     outlines = [Outline(method, INPUT) for method, _ in jobs]
@@ -121,6 +122,8 @@ def answered(
                     attempt.done.append(outcome.spent)
                     for column, answer in zip(found, outcome.answers, strict=True):
                         column.append((some, answer.attribution))
+    if notes is not None:
+        notes += network.warned
     return found, said, Cost(spent.forwards, spent.backwards, spent.checks, spent.seconds)
 
 

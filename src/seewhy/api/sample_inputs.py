@@ -15,7 +15,7 @@ from seewhy.api.listing import blank
 from seewhy.errors import UnfitImage
 from seewhy.models import Model, Preprocess
 
-__all__ = ["probes"]
+__all__ = ["probes", "takes_photos"]
 
 _PHOTOS = ("chelsea.png", "coffee.png")
 #: frames of a video of which only their size is known
@@ -24,9 +24,10 @@ _FRAMES = 8
 _PICTURED = (1, 3)
 
 
-def probes(model: Model, image: Any = None) -> list[Item]:
+def probes(model: Model, image: Any = None, shape: tuple[int, ...] | None = None) -> list[Item]:
     """The input that a model is tried on, and another one: ``image`` and its mirror image, or photos that come along,
-    or noise where nothing says how a photo becomes the input, and where a photo is none (volumes, frames).
+    or noise where nothing says how a photo becomes the input, and where a photo is none (volumes, frames): of ``shape``
+    [C, *size], or else of what the model itself says, 224 x 224 where it says nothing.
 
     >>> import torch, seewhy
     >>> probes(seewhy.wrap(torch.nn.Conv2d(3, 4, 3)))[0].tensor.shape
@@ -40,9 +41,14 @@ def probes(model: Model, image: Any = None) -> list[Item]:
     else:
         with torch.random.fork_rng([]):
             torch.default_generator.manual_seed(0)
-            first = Item(torch.rand(_shape(model)), None, "noise", False)
+            first = Item(torch.rand(_shape(model) if shape is None else shape), None, "noise", False)
     mirrored = first.tensor.flip(-1) * 0.7
     return [first, Item(mirrored, None, "the same, mirrored and fainter", False)]
+
+
+def takes_photos(model: Model) -> bool:
+    """Whether it is tried on photos, and not on noise."""
+    return bool(_photos(model))
 
 
 def _photos(model: Model) -> list[Item]:

@@ -26,17 +26,20 @@ from seewhy.models.model import Model
 
 __all__ = ["redrawn"]
 
+#: axes from which weights have inputs and outputs
+_MATRIX = 2
 #: types that hold weights as numbers
 _NUMBERS = frozenset((torch.float16, torch.bfloat16, torch.float32, torch.float64))
 
 
 def redrawn(model: Model, seed: int = 0, *, kept: float = 0.0) -> Model:
     """A model of the same build whose every parameter has its numbers in another order, drawn from ``seed`` and the
-    parameter's name; preprocessing, labels and inputs are the same.
+    parameter's place in the network's own list; preprocessing, labels and inputs are the same.
 
     Each parameter keeps its values, and so its spread: nothing learnt is left but that. What is no parameter stays:
     running statistics of norms, tables of positions. Parameters that are one stay one. The model that was handed over,
-    and torch's and Python's random state, stay as they are. The same seed gives the same model anywhere.
+    and torch's and Python's random state, stay as they are. The same seed gives the same model anywhere, and in
+    torch, Keras and ONNX the same one of a network whose parameters they list alike.
 
     ``kept`` is the share of parameters, the first ones in the order of the network's own list, which is most often that
     from input to output, that stay as they are: half of them leave a network its filters, and nothing that reads them.
@@ -69,7 +72,7 @@ def redrawn(model: Model, seed: int = 0, *, kept: float = 0.0) -> Model:
     else:
         _check(model.name, root)
         fresh = _of_torch(model, root)
-    weights = list(_weights(fresh))
+    weights = list(enumerate(_weights(fresh)))
     _shuffle(model.name, weights[round(kept * len(weights)) :], seed)
     return fresh
 
@@ -126,30 +129,32 @@ def _plain(tensor: Tensor) -> bool:
     return type(tensor.data) is Tensor
 
 
-def _weights(model: Model) -> Iterator[tuple[str, Tensor]]:
-    """Every parameter once, by name, of a network of torch; of Keras what it calls trainable where all of it is."""
+def _weights(model: Model) -> Iterator[Tensor]:
+    """Every parameter once, of a network of torch; of Keras what it calls trainable where all of it is, as torch would
+    have it: [out, in, *size], a view."""
     network = model.network().module
     if not isinstance(network, KerasNetwork):
-        yield from network.named_parameters()
+        yield from network.parameters()
         return
     network.model.trainable = True  # a copy's: running statistics are what is left out then
     for variable in network.model.trainable_variables:
-        yield str(variable.path), variable.value
+        value: Tensor = variable.value
+        yield value if value.ndim < _MATRIX else value.permute(-1, -2, *range(value.ndim - 2))
 
 
-def _shuffle(name: str, weights: Iterable[tuple[str, Tensor]], seed: int) -> None:
+def _shuffle(name: str, weights: Iterable[tuple[int, Tensor]], seed: int) -> None:
     """Put the numbers of each tensor into another order, in place; of several in one place, once."""
     done: set[tuple[int, int]] = set()
     changed = False
     with torch.no_grad():
-        for each, tensor in weights:
-            place = tensor.data_ptr(), tensor.numel()
-            if tensor.numel() == 0 or place in done:
+        for place, tensor in weights:
+            held = tensor.data_ptr(), tensor.numel()
+            if tensor.numel() == 0 or held in done:
                 continue
-            done.add(place)
+            done.add(held)
             before = tensor.detach().clone()
             flat = before.reshape(-1)
-            tensor.copy_(flat[_order(each, seed, flat.numel()).to(flat.device)].reshape(before.shape))
+            tensor.copy_(flat[_order(place, seed, flat.numel()).to(flat.device)].reshape(before.shape))
             changed |= not torch.equal(before, tensor)
     if not changed:
         raise CapabilityError(f"{name} has no parameters with different numbers in them: nothing can be drawn anew")
@@ -173,6 +178,6 @@ def _tie(name: str, root: nn.Module, made: nn.Module) -> None:
         spans.append((each, tensor, first, last))
 
 
-def _order(name: str, seed: int, count: int) -> Tensor:
-    key = hashlib.blake2b(f"{seed}|{name}".encode(), digest_size=8).digest()
+def _order(place: int, seed: int, count: int) -> Tensor:
+    key = hashlib.blake2b(f"{seed}|{place}".encode(), digest_size=8).digest()
     return torch.randperm(count, generator=torch.Generator().manual_seed(int.from_bytes(key, "little") >> 1))

@@ -61,7 +61,7 @@ def test_numbers_are_the_same_in_another_order_and_nothing_else_changes() -> Non
     assert not torch.allclose(other.module.eval()(x), copy.deepcopy(net).eval()(x))
 
 
-def test_the_order_hangs_on_the_seed_and_the_name_alone() -> None:
+def test_the_order_hangs_on_the_seed_and_the_place_alone() -> None:
     net = Tied()
     alike, longer = redrawn(seewhy.wrap(net), 1).module, nn.ModuleDict({"first": net.first})
     part = redrawn(seewhy.wrap(longer), 1).module

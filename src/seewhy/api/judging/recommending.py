@@ -27,6 +27,7 @@ from seewhy.api.listing import LayerInfo
 from seewhy.api.listing import layers as layers_of
 from seewhy.api.waiting import watched
 from seewhy.core.forward.settings import Settings, when
+from seewhy.core.network.borrowed import warning_once
 from seewhy.errors import CapabilityError, ImageError, SeewhyError, TargetError, UnfitImage, UsageError
 from seewhy.explanation.plain import plain
 from seewhy.metrics.standing import FEWEST, holm, needed, sign_flips
@@ -122,6 +123,7 @@ class Recommendation:
         return f"Recommendation({self.method!r}, layer={self.layer!r}: {self.why})"
 
 
+@warning_once()
 def recommend(
     model: Any,
     source: Any,

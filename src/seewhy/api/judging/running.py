@@ -23,6 +23,7 @@ from seewhy.api.judging.numbers import Masked, judged
 from seewhy.api.judging.ranking import Ranking
 from seewhy.api.waiting import watched
 from seewhy.core.forward.settings import Settings, when
+from seewhy.core.network.borrowed import warning_once
 from seewhy.errors import OutOfMemory, TargetError, UnknownName, UsageError
 from seewhy.models import Model, Preprocess
 from seewhy.models.loader import taken
@@ -37,6 +38,7 @@ _HALF = 0.5
 TARGETS = ("top", "truth")
 
 
+@warning_once()
 def evaluate(
     model: Any,
     source: Any,

@@ -3,7 +3,8 @@ of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +23,9 @@ from seewhy.api.trusting.held import Held, held
 from seewhy.api.trusting.own import own_measures
 from seewhy.api.trusting.references import Comparing, at_input
 from seewhy.api.waiting import watched
+from seewhy.core.forward.sameness import DRAWS
 from seewhy.core.forward.settings import Settings, when
+from seewhy.core.network.borrowed import warning_once
 from seewhy.core.targets import Target
 from seewhy.errors import CapabilityError, UsageError
 from seewhy.explanation import Cost, Evidence, Explanation, Explanations, Prediction, Trust
@@ -40,6 +43,7 @@ _CARDLESS = (
 )
 
 
+@warning_once()
 def trust(
     model: Model | nn.Module | Callable[[Tensor], Any] | str,
     image: Any,
@@ -79,16 +83,18 @@ def trust(
     settings = Settings(memory=memory, prepare=when(prepare), progress=watched(progress))
     values = _read(map, tuple(items[0].tensor.shape[1:]))
     settled = Settled(Wanted(wrapped, target, 1), [0])
-    _, (prediction,), cost = answered(wrapped, items, settled, [], lambda *_: {}, settings=settings)
+    notes: list[str] = []
+    _, (prediction,), cost = answered(wrapped, items, settled, [], lambda *_: {}, settings=settings, notes=notes)
     if len(settled.rows[0]) != 1:
         raise UsageError(f"target={target!r} means {len(settled.rows[0])} targets: a card is about a map of one")
     (aim,) = settled.rows[0]
     (found,), spent = held(Comparing(wrapped, settings, seed), items[0], aim, [values], seed=seed)
     if isinstance(found, str):
         return judging.nothing(found)
-    return judging.card(_measures(found, prediction, aim, "score"), cost + spent)
+    return judging.card([*_measures(found, prediction, aim, "score"), *_drawn(notes)], cost + spent)
 
 
+@warning_once()
 def explained_with_trust(plan: Plan, items: Sequence[Item], *, partial: bool = False) -> Explanations:
     """What `run_plan` gives, each explanation with its card. As far as an interruption let it, for whoever takes
     ``partial`` results: maps that were made are there, without their card."""
@@ -148,12 +154,17 @@ def _cards(
             mine, more = own_measures(plan, comparing, item, own[k], target, k // many, cache=plan.request.cache)
             cost += more
             measures = _measures(measured, own[k].prediction, target, own[k].unit or "score")
-            cards[k] = judging.card([*measures, *mine], each + more)
+            cards[k] = judging.card([*measures, *mine, *_drawn(own[k].notes)], each + more)
     return cards, cost
 
 
 def _measures(found: Held, prediction: Prediction | None, target: Target, unit: str) -> list[Evidence]:
     return [*judging.about(found, unit), *judging.of_the_model(prediction, target.index)]
+
+
+def _drawn(notes: Iterable[str]) -> list[Evidence]:
+    """That a model gives other numbers the next time, where it does: so do all measures."""
+    return [Evidence("repeat", math.nan, note) for note in notes if note.startswith(DRAWS)]
 
 
 def _read(map: Any, size: tuple[int, ...]) -> Tensor:

@@ -16,7 +16,7 @@ from seewhy.api.answered.predictions import predict_items
 from seewhy.api.asked.plan import Plan
 from seewhy.api.given.images import Item
 from seewhy.api.planned import run_plan
-from seewhy.api.sample_inputs import probes
+from seewhy.api.sample_inputs import probes, takes_photos
 from seewhy.api.trusting import kept
 from seewhy.api.trusting.references import Comparing, as_planned, at_input
 from seewhy.core.network.places import AUTO
@@ -40,7 +40,7 @@ _ONE_MAP = 0.95
 #: forwards of one map from which the tests are not worth it
 _DEAR = 600
 #: changes when the tests do: results that were kept by other ones are not read
-_VERSION = 2
+_VERSION = 3
 #: what a person may give for each photo by itself
 _OF_PHOTOS = ("baseline", "fill", "segments")
 #: what else changes a map and is no parameter of its method
@@ -59,11 +59,12 @@ class Tested:
 
 
 def method_tests(
-    plan: Plan, comparing: Comparing, made: Explanation, target: Target, outline: int, *, cache: bool
+    plan: Plan, comparing: Comparing, item: Item, made: Explanation, target: Target, outline: int, *, cache: bool
 ) -> tuple[list[Evidence], Cost]:
-    """The evidence of both tests of the map that was planned as number ``outline``, and what they cost now: nothing
-    where they were done before. Of a model that names no class ``target`` is asked about other photos, too."""
-    asked = _Asked(plan, comparing, made, target, outline)
+    """The evidence of both tests of the map of ``item`` that was planned as number ``outline``, and what they cost now:
+    nothing where they were done before. Of a model that names no class ``target`` is asked about other photos, too;
+    where photos are no inputs, noise of the size of ``item`` is."""
+    asked = _Asked(plan, comparing, made, target, outline, tuple(item.tensor.shape))
     key = asked.key()
     found = kept.read(key) if cache and key is not None else None
     if found is None:
@@ -85,6 +86,7 @@ class _Asked:
     made: Explanation
     target: Target
     outline: int
+    shape: tuple[int, ...]
 
     def key(self) -> Mapping[str, Any] | None:
         """What the result depends on; None where nothing says whether that is still the same: a model without a
@@ -99,6 +101,7 @@ class _Asked:
             "tests": _VERSION, "model": model, "method": self.made.method, "layer": self.made.layer or "",
             "parameters": parameters, "words": {word: repr(value) for word, value in words.items()},
             "target": "" if about is None else repr(about),
+            "noise": [] if takes_photos(self.plan.model) else [*self.shape],
         }  # fmt: skip
 
     def map(self, model: Model, item: Item, target: Target) -> tuple[Tensor, Cost]:
@@ -137,7 +140,7 @@ def _tested(asked: _Asked) -> tuple[Tested, Cost]:
     learnt, chance, classes = [], [], []
     try:
         models = [comparing.drawn(share) for share in _CASCADE]
-        for item in probes(comparing.model)[:2]:
+        for item in probes(comparing.model, shape=asked.shape)[:2]:
             (said,) = predict_items(comparing.model, [item])
             first, *rest = _targets(said.prediction, asked.target)
             own_map, spent = asked.map(comparing.model, item, first)

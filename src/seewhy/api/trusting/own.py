@@ -42,7 +42,7 @@ def own_measures(
     cost."""
     found = [_status(made), _completeness(made), _error(made)]
     stable, cost = _stability(plan, item, made, target, outline)
-    tested, more = method_tests(plan, comparing, made, target, outline, cache=cache)
+    tested, more = method_tests(plan, comparing, item, made, target, outline, cache=cache)
     return [each for each in (*found, stable, *tested) if each is not None], cost + more
 
 

@@ -18,7 +18,7 @@ from seewhy.errors import CapabilityError, TargetError
 if TYPE_CHECKING:
     from seewhy.core.forward.result import Forward
 
-__all__ = ["EndsOtherwise", "Sameness"]
+__all__ = ["DRAWS", "EndsOtherwise", "Sameness"]
 
 #: how far apart two forwards of the same input may be, as a share of the largest score
 _NOISE = 1e-4
@@ -36,6 +36,10 @@ class EndsOtherwise(CapabilityError):
     def __init__(self, first: str, now: str) -> None:
         self.words = f"one forward of this network was seen to end in {_ENDS[first]}, and another in {_ENDS[now]}"
         super().__init__(f"{self.words}; nothing can be made of both")
+
+
+#: how what is said begins of a network that gives other numbers the next time
+DRAWS = "this network draws random numbers as it runs"
 
 
 class Sameness:
@@ -80,6 +84,6 @@ class Sameness:
             noise = float("inf")
         if noise > _NOISE:
             self._network.note(
-                "this network draws random numbers as it runs (dropout that stays on, noise): two forwards of the same "
+                f"{DRAWS} (dropout that stays on, noise): two forwards of the same "
                 f"input are {min(noise, 1):.1%} of the largest score apart, and that noise is in the map"
             )

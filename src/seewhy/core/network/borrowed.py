@@ -8,6 +8,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -23,7 +24,7 @@ from seewhy.core.network.inputs import Inputs
 from seewhy.core.network.uncompiled import uncompiled, unrepeated
 from seewhy.errors import CapabilityError, SeewhyError, reason
 
-__all__ = ["Network", "mode_matters", "submodules", "tensors_of", "unwrap"]
+__all__ = ["Network", "mode_matters", "submodules", "tensors_of", "unwrap", "warning_once"]
 
 _serials = itertools.count()
 
@@ -242,6 +243,21 @@ def _same(value: Tensor, copy: Tensor) -> bool:
     )
 
 
+#: what was warned of in the call under way, where that borrows a network, and copies of it, many times
+_SAID: ContextVar[set[str] | None] = ContextVar("said", default=None)
+
+
+@contextmanager
+def warning_once() -> Iterator[None]:
+    """Have every warning about a network given once in all that runs inside, however often it is borrowed there."""
+    before = _SAID.set(set()) if _SAID.get() is None else None
+    try:
+        yield
+    finally:
+        if before is not None:
+            _SAID.reset(before)
+
+
 #: types that networks compute in; smaller ones are ways of keeping weights
 _COMPUTING = frozenset((torch.float16, torch.bfloat16, torch.float32, torch.float64))
 
@@ -370,7 +386,11 @@ class Network:
             message = _trained(root, stack.enter_context(_eval_flags(parts)))
             if message and message not in self.warned:
                 self.warned.append(message)
-                warnings.warn(message, UserWarning, stacklevel=2)
+                said = _SAID.get()
+                if said is None or message not in said:
+                    warnings.warn(message, UserWarning, stacklevel=2)
+                if said is not None:
+                    said.add(message)
             if any(issubclass(kind, nn.RNNBase) for kind in set(map(type, parts))):
                 # cuDNN differentiates recurrent layers in train mode only
                 stack.enter_context(torch.backends.cudnn.flags(enabled=False))
