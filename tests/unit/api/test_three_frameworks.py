@@ -81,7 +81,7 @@ def test_three_frameworks_give_one_card(tmp_path: Path) -> None:
     }
     picture = np.random.default_rng(7).integers(0, 256, (16, 16, 3), dtype=np.uint8)
     for method in ("grad-cam", "input-x-gradient", "occlusion"):
-        asked = {"method": method, "target": 2, "trust": True, "cache": False, "prepare": False}
+        asked: dict[str, Any] = {"method": method, "target": 2, "trust": True, "cache": False, "prepare": False}
         made = {name: seewhy.explain(model, picture, **asked) for name, model in models.items()}
         cards = {
             name: (one.trust, seewhy.trust(models[name], picture, one, target=2, prepare=False))

@@ -13,10 +13,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import seewhy
 from seewhy import metrics as m
 from seewhy.core.perturb.imputation import Imputed
 from seewhy.errors import UsageError
-from seewhy.metrics import controls
+from seewhy.metrics import controls, metrics
 
 SIZE = (7, 6)
 
@@ -153,6 +154,64 @@ def test_infidelity_of_what_is_known() -> None:
         assert float(each.arrays["scale"]) == pytest.approx(0.5)
         assert float(each.arrays["infidelity_at_scale"]) == pytest.approx(0, abs=1e-12)
     assert all(float(each.arrays["scale"]) < 0 for each in m.infidelity.measures(predict, x, -right))
+
+
+@pytest.mark.parametrize("shape", [(3, 20), (3, 7, 6), (1, 5, 4, 3)])
+@pytest.mark.parametrize("batch", [1, 2, 5])
+def test_changes_that_are_recorded_give_the_same_numbers_in_loops(shape: tuple[int, ...], batch: int) -> None:
+    """Rows, pictures and volumes: what ``predict`` was handed says what was drawn."""
+    draw = torch.Generator().manual_seed(batch)
+    x, weights = torch.rand(batch, *shape, generator=draw).double(), torch.randn(shape, generator=draw).double()
+    maps = torch.randn(batch, *shape[1:], generator=draw).double()
+    handed: list[torch.Tensor] = []
+
+    def score(z: torch.Tensor) -> torch.Tensor:
+        return (z * weights).flatten(1).sum(1).sin() + z.flatten(1).square().sum(1)
+
+    def predict(z: torch.Tensor) -> torch.Tensor:
+        handed.extend(z.clone())
+        return score(z)
+
+    for metric, asked in ((m.infidelity, {"n": 6}), (m.faithfulness_correlation, {"n": 6, "size": 5, "fill": 0.0})):
+        handed.clear()
+        found = np.atleast_1d(metric(predict, x, maps, **asked))
+        changed = [z for z in handed if not any(torch.equal(z, one) for one in x)]
+        assert len(changed) == 6 * batch
+        for b in range(batch):
+            told, falls = [], []
+            for z in changed[6 * b : 6 * b + 6]:
+                by = x[b] - z
+                total = 0.0
+                for place in np.ndindex(*shape[1:]):
+                    here = [float(by[(channel, *place)]) for channel in range(shape[0])]
+                    worth = sum(here) if metric is m.infidelity else float(any(here))
+                    total += worth * float(maps[b][place])
+                told.append(total)
+                falls.append(float(score(x[b][None]) - score(z[None])))
+            if metric is m.infidelity:
+                right = sum((t - f) ** 2 for t, f in zip(told, falls, strict=True)) / 6
+            else:
+                right = float(np.corrcoef(told, falls)[0, 1])
+            assert found[b] == pytest.approx(right, rel=1e-9), metric.name
+
+
+def test_every_metric_of_a_map_takes_an_explanation_as_its_array() -> None:
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Flatten(), torch.nn.Linear(144, 2)).eval()
+    x = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    made = seewhy.explain(net, x, "grad-cam", target=1)
+    mask = np.zeros((8, 8), dtype=bool)
+    mask[2:5, 3:7] = True
+    given = {
+        "predict": lambda z: net(z).softmax(1)[:, 1], "explain": lambda z: z.sum(1), "input": x[0], "mask": mask,
+        "others": np.random.default_rng(0).random((2, 8, 8)), "noisy": np.random.default_rng(1).random((2, 8, 8)),
+    }  # fmt: skip
+    taken = [metric for metric in metrics if "values" in metric.takes]
+    assert len(taken) > 15
+    for metric in taken:
+        whole, bare = (
+            metric(*({**given, "values": values}[name] for name in metric.takes)) for values in (made, np.asarray(made))
+        )
+        assert whole == pytest.approx(bare, nan_ok=True), metric.name
 
 
 def test_faithfulness_correlation_of_what_is_known(predict: Any) -> None:
