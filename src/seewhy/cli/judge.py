@@ -51,9 +51,12 @@ MasksDir = Annotated[
 Grid = Annotated[
     int | None, _option("--grid", show="N", help="Mosaics of N x N photos that the model is sure of: 2 or 3.")
 ]
-Mosaics = Annotated[int, _option("--mosaics", show="N", help="How many, with --grid.")]
+Mosaics = Annotated[int | None, _option("--mosaics", show="N", help="How many, with --grid; 100 unless given.")]
 Shrink = Annotated[bool, _option("--shrink", help="Mosaics as large as one photo, with --grid; faster, and coarser.")]
-Sure = Annotated[float, _option("--sure", show="P", help="How sure the model is at least of photos in mosaics.")]
+Sure = Annotated[
+    float | None,
+    _option("--sure", show="P", help="How sure the model is at least of photos in mosaics; 0.9 unless given."),
+]
 Target = Annotated[str, _option("--target", "-t", show="WHICH", help="What is explained: top, or truth.")]
 Score = Annotated[
     str, _option("--score", show="WHICH", help="What changed photos are judged by: logit, or probability.")
@@ -75,9 +78,9 @@ def evaluate(
     metric: Judged = None,
     masks: MasksDir = None,
     grid: Grid = None,
-    mosaics: Mosaics = 100,
+    mosaics: Mosaics = None,
     shrink: Shrink = False,
-    sure: Sure = 0.9,
+    sure: Sure = None,
     target: Target = "top",
     score: Score = "logit",
     photos: Photos = None,

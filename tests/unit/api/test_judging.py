@@ -263,6 +263,7 @@ def test_few_photos_have_no_interval_and_are_not_told_apart() -> None:
         ({"target": "best"}, UnknownName, "target"), ({"photos": 0}, UsageError, "photos=0"),
         ({"target": "truth"}, UsageError, "needs the true classes"), ({"masks": "nowhere"}, UsageError, "no such folder"),
         ({"grid": 2, "masks": "x"}, UsageError, "give one of them"), ({"grid": 1}, UsageError, "grid=1"),
+        ({"sure": 0.8, "shrink": True}, UsageError, "sure=0.8, shrink=True: mosaics are made with grid=2"),
         ({"grid": 2, "sure": 3}, UsageError, "sure=3"), ({"grid": 2, "mosaics": 0}, UsageError, "mosaics=0"),
         ({"grid": 2, "sure": 0.0}, UsageError, "a mosaic of 2 x 2 takes 4 classes"), ({"windw": 3}, UsageError, "windw"),
     ],

@@ -48,9 +48,9 @@ def evaluate(
     *,
     masks: str | Path | None = None,
     grid: int | None = None,
-    mosaics: int = 100,
+    mosaics: int | None = None,
     shrink: bool = False,
-    sure: float = 0.9,
+    sure: float | None = None,
     target: str = "top",
     score: str = "logit",
     photos: int | None = None,
@@ -79,10 +79,10 @@ def evaluate(
 
     ``masks`` says where objects are: a folder of PNG masks or of Pascal VOC's XML files, called as the photos, or a
     COCO JSON. They go through the photo's own resize and crop. An object counts unless its name is that of another
-    class than the one explained. ``grid`` (2 or 3) makes up to ``mosaics`` mosaics of so many tiles a side, of
-    photos of several classes of which the model is at least as ``sure``; each class of a mosaic is explained. Where the
-    model takes inputs so many times as large, tiles are whole inputs; else, or to ``shrink`` them, a mosaic is as large
-    as one input, which is said: passes then cost what they cost of photos, and the model sees less of each.
+    class than the one explained. ``grid`` (2 or 3) makes up to ``mosaics`` (100) mosaics of so many tiles a side, of
+    photos of several classes of which the model is at least as ``sure`` (0.9); each class of a mosaic is explained.
+    Where the model takes inputs so many times as large, tiles are whole inputs; else, or to ``shrink`` them, a mosaic
+    is as large as one input, which is said: passes then cost what they cost of photos, and the model sees less of each.
 
     Changed images are judged by the ``score`` ``"logit"`` or ``"probability"``, in ``steps`` for metrics that go in
     steps, hidden behind each metric's own fill or ``fill``. Every map is held against ``controls`` random ones with
@@ -107,6 +107,11 @@ def evaluate(
     """
     if grid is not None and masks is not None:
         raise UsageError("masks= are of photos, and grid= makes mosaics, whose cells are known: give one of them")
+    if grid is None:
+        of_mosaics = {"mosaics": mosaics, "sure": sure, "shrink": shrink or None}
+        if idle := [f"{name}={value!r}" for name, value in of_mosaics.items() if value is not None]:
+            raise UsageError(f"{', '.join(idle)}: mosaics are made with grid=2 or grid=3, which was not given")
+    mosaics, sure = 100 if mosaics is None else mosaics, 0.9 if sure is None else sure
     if target not in TARGETS:
         raise UnknownName("target", str(target), TARGETS, f"one of {', '.join(TARGETS)}")
     if not 0 <= sure <= 1:
