@@ -559,7 +559,8 @@ def test_what_was_interrupted_goes_on_to_the_same_bytes(
         Image.fromarray(pixels).save(tmp_path / "photos" / f"{n}.png")
     ours = seewhy.Preprocess((8, 8), None, "squash", (0.0,) * 3, (1.0,) * 3)
     asked: dict[str, Any] = {
-        "methods": ["grad-cam", "saliency"], "controls": 2, "steps": 2, "grid": grid, "mosaics": 5, "sure": 0.4,
+        "methods": ["grad-cam", "saliency"], "controls": 2, "steps": 2,
+        **({"grid": grid, "mosaics": 5, "sure": 0.4} if grid else {}),
         "prepare": False,
     }  # fmt: skip
 
