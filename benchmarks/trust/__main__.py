@@ -73,10 +73,10 @@ def _measure(name: str, given: Judged, photos: int, out: Path) -> None:
         done += 1
         target, second = (guess.index for guess in said.prediction.top[:2])
         if number in there and number + 1 not in there:
-            before = maps_of(given.model, untaught, given.first, item, target, second, None)
+            before = maps_of(given.model, untaught, given.first, photo, target, second, None)
         if number in there:
             continue
-        maps = maps_of(given.model, untaught, given.first, item, target, second, before)
+        maps = maps_of(given.model, untaught, given.first, photo, target, second, before)
         before = maps
         found, cost = held(comparing, item, Logit(target), list(maps.values()))
         with out.open("a") as file:

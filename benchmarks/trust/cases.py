@@ -10,7 +10,7 @@ from torch import Tensor
 
 import seewhy
 from seewhy import Model
-from seewhy.api.given.images import Item
+from seewhy.api.given.images import read_items
 from seewhy.api.trusting.references import at_input
 from seewhy.metrics import controls
 
@@ -33,17 +33,18 @@ REPORTED: Mapping[str, tuple[str, ...]] = {"another class": ("grad-cam", "integr
 
 
 def maps_of(
-    model: Model, untaught: Model, first: str, item: Item, target: int, second: int, before: Mapping[str, Tensor] | None
+    model: Model, untaught: Model, first: str, photo: Any, target: int, second: int, before: Mapping[str, Tensor] | None
 ) -> dict[str, Tensor]:
-    """Maps [*size] of one image, by ``kind: method``; ``before`` are those of the image before."""
+    """Maps [*size] of one photo, as a person gets them for it, by ``kind: method``; ``before`` are those of the photo
+    before."""
 
     def one(of: Model, method: str, k: int = target, **given: Any) -> Tensor:
-        return at_input(seewhy.explain(of, item.tensor, method, target=k, **given))
+        return at_input(seewhy.explain(of, photo, method, target=k, **given))
 
     found = {f"good: {name}": one(model, name) for name in GOOD}
     found |= {f"random weights: {name}": one(untaught, name) for name in HOSTILE["random weights"]}
     found |= {f"first layer: {name}": one(model, name, layer=first) for name in HOSTILE["first layer"]}
-    found["edge detector: "] = controls.edge_map(item.tensor[None].double())[0]
+    found["edge detector: "] = controls.edge_map(read_items(model, photo)[0][0].tensor[None].double())[0]
     found["guided backpropagation: "] = one(model, "guided-backprop")
     for name in HOSTILE["noise"]:
         own = found[f"good: {name}"]
