@@ -36,8 +36,8 @@ def probes(model: Model, image: Any = None, shape: tuple[int, ...] | None = None
     check_one_explained(model)
     if image is not None:
         first = read_items(model, image)[0][0]
-    elif photos := _photos(model):
-        return photos
+    elif (photo := _photo(model, _PHOTOS[0])) is not None:
+        return [photo, *(one for name in _PHOTOS[1:] if (one := _photo(model, name)) is not None)]
     else:
         with torch.random.fork_rng([]):
             torch.default_generator.manual_seed(0)
@@ -48,22 +48,19 @@ def probes(model: Model, image: Any = None, shape: tuple[int, ...] | None = None
 
 def takes_photos(model: Model) -> bool:
     """Whether it is tried on photos, and not on noise."""
-    return bool(_photos(model))
+    return _photo(model, _PHOTOS[0]) is not None
 
 
-def _photos(model: Model) -> list[Item]:
-    """The photos that come along, as inputs; none where a photo is no input of the network's kind."""
+def _photo(model: Model, name: str) -> Item | None:
+    """A photo that comes along, as an input; None where a photo is no input of the network's kind."""
     ours = model.preprocess
     if not isinstance(ours, Preprocess) or ours.channels not in _PICTURED:
-        return []
-    items = []
-    for name in _PHOTOS:
-        with resources.as_file(resources.files("seewhy.photos") / name) as path:
-            try:
-                items += read_items(model, path)[0]
-            except UnfitImage:  # it takes volumes, frames, or what a scanner measured
-                return []
-    return items
+        return None
+    with resources.as_file(resources.files("seewhy.photos") / name) as path:
+        try:
+            return read_items(model, path)[0][0]
+        except UnfitImage:  # it takes volumes, frames, or what a scanner measured
+            return None
 
 
 def _shape(model: Model) -> tuple[int, ...]:
