@@ -122,7 +122,7 @@ def main() -> None:
                     grid=2,
                     mosaics=asked.mosaics,
                     shrink=True,
-                    keep=asked.keep / method.name,
+                    keep=asked.keep,  # what photos the model is sure of is found once
                     **given,
                 )
             except seewhy.errors.UsageError as error:
