@@ -107,38 +107,71 @@ def main() -> None:
     asked_for = [each for each in known if not asked.method or each.name in asked.method]
     done: list[seewhy.Ranking] = []
     settings: dict[str, dict[str, Any]] = {}
-    for method in asked_for:
-        given = SETTINGS.get(method.name, {})
-        layer = LAYERS.get(method.name)
-        word = f"{method.name}@{layer}" if layer else method.name
-        finished = asked.keep / f"{method.name}.json"
-        ranking = _kept(finished, asked.mosaics)
-        if ranking is None:
-            try:
-                ranking = seewhy.evaluate(
-                    model,
-                    asked.photos,
-                    word,
-                    grid=2,
-                    mosaics=asked.mosaics,
-                    shrink=True,
-                    keep=asked.keep,  # what photos the model is sure of is found once
-                    **given,
-                )
-            except seewhy.errors.UsageError as error:
-                print(f"{word}: left out, {error}", flush=True)
-                continue
-            ranking.save(finished, force=True)
-        if given:
-            settings[word] = given
-        done.append(ranking)
-        row = ranking.standings()[0]
-        print(f"{word}: {row.mean:.3f} [{row.low:.3f}, {row.high:.3f}], random {row.random:.3f}", flush=True)
+    for lot in _lots(asked_for):
+        for name, ranking in _ranked(model, asked, lot).items():
+            word = _word(name)
+            if name in SETTINGS:
+                settings[word] = SETTINGS[name]
+            done.append(ranking)
+            row = ranking.standings()[0]
+            print(f"{word}: {row.mean:.3f} [{row.low:.3f}, {row.high:.3f}], random {row.random:.3f}", flush=True)
         (asked.keep / "so-far.md").write_text(page(merged(done), settings), encoding="utf-8")
     whole = merged(done)
     asked.out.write_text(page(whole, settings), encoding="utf-8")
     whole.save(asked.keep / "grid-pointing.png", force=True)
     print(f"{len(done)} methods: {asked.out}", flush=True)
+
+
+def _word(name: str) -> str:
+    layer = LAYERS.get(name)
+    return f"{name}@{layer}" if layer else name
+
+
+def _lots(known: Sequence[Method]) -> list[list[str]]:
+    """Methods that are asked together, since they share passes: those of a layer, those of few passes; then each of
+    many by itself, with its own settings."""
+    lots: dict[int, list[str]] = {0: [], 1: []}
+    alone = []
+    for method in known:
+        rank, name = _dear(method)
+        if rank in lots and name not in SETTINGS:
+            lots[rank].append(name)
+        else:
+            alone.append([name])
+    return [lot for lot in lots.values() if lot] + alone
+
+
+def _ranked(model: seewhy.Model, asked: argparse.Namespace, lot: Sequence[str]) -> dict[str, seewhy.Ranking]:
+    """The ranking of each method of a lot, by name; what an earlier run has finished is read."""
+    files = {name: asked.keep / f"{name}.json" for name in lot}
+    found = {name: ranking for name, file in files.items() if (ranking := _kept(file, asked.mosaics)) is not None}
+    left = [name for name in lot if name not in found]
+    if left:
+        try:
+            together = seewhy.evaluate(
+                model, asked.photos, [_word(name) for name in left], grid=2, mosaics=asked.mosaics, shrink=True,
+                keep=asked.keep,  # of which photos the model is sure is found once
+                **(SETTINGS.get(left[0], {}) if len(lot) == 1 else {}),
+            )  # fmt: skip
+        except seewhy.errors.UsageError as error:
+            print(f"{', '.join(left)}: left out, {error}", flush=True)
+            return found
+        for name in left:
+            if _word(name) in together.methods:
+                found[name] = _alone(together, _word(name))
+                found[name].save(files[name], force=True)
+            else:
+                print(f"{_word(name)}: left out, {together.left_out.get(_word(name))}", flush=True)
+    return found
+
+
+def _alone(ranking: seewhy.Ranking, word: str) -> seewhy.Ranking:
+    """What a ranking says of one of its methods."""
+    images = [
+        {**row, "cases": [{**case, "methods": {word: case["methods"][word]}} for case in row["cases"]]}
+        for row in ranking.images
+    ]
+    return replace(ranking, methods=(word,), images=tuple(images))
 
 
 def _kept(path: Path, mosaics: int) -> seewhy.Ranking | None:
