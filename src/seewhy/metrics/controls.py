@@ -65,7 +65,7 @@ def _imposed(noise: Tensor, flat: Tensor, own: Tensor) -> Tensor:
 
 def _with_values(maps: Tensor, own: Tensor) -> Tensor:
     """Maps [n, *size] in the same order of places, with the values ``own`` [N], sorted. NumPy's sort of single
-    precision is several times as fast as PyTorch's, and as counting by the first bits, where the machine has wide vectors."""
+    precision is several times as fast as PyTorch's, and as counting by first bits, where vectors are wide."""
     order = torch.from_numpy(np.argsort(maps.flatten(1).numpy(), axis=1))
     placed = torch.empty_like(order, dtype=own.dtype)
     placed.scatter_(1, order, own.expand_as(order))
