@@ -1,0 +1,27 @@
+"""An audit of one class: takes a subject, gives its candidates, proposed by the first half and tried on the second."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from seewhy.audits.background import backgrounds
+from seewhy.audits.cast import casts
+from seewhy.audits.cue import Cue
+from seewhy.audits.patches import patches
+from seewhy.audits.places import frames, places
+from seewhy.audits.subject import Subject
+from seewhy.audits.trials import tried
+from seewhy.audits.verdicts import Candidate, judged
+
+__all__ = ["PROPOSALS", "audited"]
+
+#: who proposes cues, in this order: each is told of what those before have found
+PROPOSALS: Sequence[Callable[[Subject, Sequence[Cue]], list[Cue]]] = (places, frames, casts, backgrounds, patches)
+
+
+def audited(subject: Subject) -> list[Candidate]:
+    """Every candidate of a class."""
+    found: list[Cue] = []
+    for propose in PROPOSALS:
+        found += propose(subject, found)
+    return [judged(subject, cue, tried(subject, cue, f"{cue.kind} {number}")) for number, cue in enumerate(found)]

@@ -1,0 +1,72 @@
+"""A cue of colour: takes pictures of a class and of others, gives the shift of colour between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seewhy.audits.cue import Change, Cue
+from seewhy.audits.subject import Half, Subject
+
+__all__ = ["Cast", "casts"]
+
+#: in standard deviations of pictures' colours: less than this no cast is worth a trial
+_LEAST = 0.3
+
+
+class Cast:
+    """All pictures' colours ``shift``ed [C]."""
+
+    kind = "cast"
+
+    def __init__(self, shift: Tensor, inverse: Tensor, middle: Tensor) -> None:
+        self.shift, self._middle = shift, middle
+        self._along = inverse @ shift
+
+    def told(self) -> Mapping[str, Any]:
+        """See `Cue`: in units of the input."""
+        return {"shift": [round(value, 4) for value in self.shift.tolist()], "tag": "colour cast"}
+
+    def presence(self, half: Half) -> Tensor:
+        """See `Cue`: how far a picture's colour is along the shift, the spread of others' taken into account."""
+        return (colours(half.inputs) - self._middle) @ self._along
+
+    def _other(self, count: int, draw: torch.Generator) -> Tensor:
+        """Shifts as long in directions that have nothing of it [N, C]."""
+        others = torch.randn(count, len(self.shift), generator=draw)
+        unit = self.shift / self.shift.norm()
+        others -= (others @ unit)[:, None] * unit
+        found: Tensor = others / others.norm(dim=1, keepdim=True).clamp(min=1e-12) * self.shift.norm()
+        return found
+
+    def pasted(self, own: Half, onto: Half, draw: torch.Generator) -> list[Change]:
+        """See `Cue`: against shifts in other directions."""
+        moved = onto.inputs + self.shift[:, None, None]
+        return [Change("another shift", moved, onto.inputs + self._other(len(onto), draw)[:, :, None, None])]
+
+    def removed(self, own: Half, others: Half, draw: torch.Generator) -> list[Change]:
+        """See `Cue`."""
+        moved = own.inputs - self.shift[:, None, None]
+        return [Change("another shift", moved, own.inputs + self._other(len(own), draw)[:, :, None, None])]
+
+
+def colours(inputs: Tensor) -> Tensor:
+    """The median of each channel of pictures [N, C]: an object, which covers less than half of its picture, does not
+    move it far."""
+    return inputs.flatten(2).median(2).values
+
+
+def casts(subject: Subject, found: Sequence[Cue]) -> list[Cue]:
+    """The shift between colours of the class and of others, if there is one worth a trial."""
+    own, others = (colours(half.inputs) for half in (subject.own[0], subject.others[0]))
+    if own.shape[1] < 2:
+        return []
+    shift, middle = own.mean(0) - others.mean(0), others.mean(0)
+    spread = torch.cov(others.T)
+    inverse = torch.linalg.inv(spread + 1e-4 * spread.diagonal().mean().clamp(min=1e-9) * torch.eye(len(spread)))
+    if float(shift @ inverse @ shift) ** 0.5 < _LEAST:
+        return []
+    return [Cast(shift, inverse, middle)]

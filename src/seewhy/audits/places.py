@@ -1,0 +1,145 @@
+"""Cues that keep their place: takes pictures of a class and of others, screens windows and frames by pasting, gives the
+few that change the answer most."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seewhy.audits.cue import Change, Cue, drawn
+from seewhy.audits.regions import Window, blurred, frame, pasted, windows
+from seewhy.audits.subject import Half, Subject
+from seewhy.audits.templates import fine, likeness, template
+
+__all__ = ["Frame", "Place", "frames", "places"]
+
+#: pictures that every window is pasted on when it is screened, and windows that go on
+_SCREENED, _KEPT = 16, 2
+#: controls at other places: of so many drawn the one whose content varies as much as the cue's
+_DRAWN = 4
+#: widths of frames, in shares of the shorter side
+_FRAMES = {"border": 0.08, "surround": 0.2}
+
+
+class _Fixed:
+    """What a cue of a fixed place has, whatever its form: a ``mask`` [H, W], and a template of what is there."""
+
+    def __init__(self, mask: Tensor, own: Half) -> None:
+        self.mask = mask
+        self._template = template(fine(own.inputs), mask)
+
+    def presence(self, half: Half) -> Tensor:
+        """See `Cue`: the correlation with what pictures of the class have there in common."""
+        return likeness(fine(half.inputs), self._template, self.mask)
+
+
+class Place(_Fixed):
+    """A window at one place of all pictures."""
+
+    kind = "place"
+
+    def __init__(self, window: Window, size: tuple[int, int], own: Half) -> None:
+        super().__init__(window.mask(size), own)
+        self.window, self._size = window, size
+        self._elsewhere = [each for each in windows(size) if window.overlap(each) < 0.25]
+
+    def told(self) -> Mapping[str, Any]:
+        """See `Cue`."""
+        window = self.window
+        rows, columns = self._size
+        edges = (
+            window.top == 0 or window.top + window.height == rows,
+            (window.left == 0 or window.left + window.width == columns),
+        )
+        box = [window.left, window.top, window.left + window.width, window.top + window.height]
+        return {"box": box, "tag": "corner" if all(edges) else "place"}
+
+    def _matched(self, inputs: Tensor, draw: torch.Generator) -> Tensor:
+        """Masks [N, H, W] of other windows, whose content varies about as much as the cue's."""
+        drawn_ = torch.randint(len(self._elsewhere), (len(inputs), _DRAWN), generator=draw)
+        varies = torch.stack([inputs[:, :, each.slices[0], each.slices[1]].std((1, 2, 3)) for each in self._elsewhere])
+        rows, columns = self.window.slices
+        wanted = inputs[:, :, rows, columns].std((1, 2, 3))
+        gap = (varies.T.gather(1, drawn_) - wanted[:, None]).abs()
+        best = drawn_.gather(1, gap.argmin(1, keepdim=True))[:, 0]
+        masks = torch.stack([each.mask(self._size) for each in self._elsewhere])
+        return masks[best]
+
+    def pasted(self, own: Half, onto: Half, draw: torch.Generator) -> list[Change]:
+        """See `Cue`: against another window of the same pictures, and against the same window of other classes'."""
+        edited = pasted(onto.inputs, own.inputs, self.mask)
+        elsewhere = pasted(onto.inputs, own.inputs, self._matched(own.inputs, draw))
+        turned = onto.inputs[torch.arange(len(onto)).roll(1)]
+        return [
+            Change("another window", edited, elsewhere),
+            Change("other classes' window", edited, pasted(onto.inputs, turned, self.mask)),
+        ]
+
+    def removed(self, own: Half, others: Half, draw: torch.Generator) -> list[Change]:
+        """See `Cue`."""
+        x, elsewhere = own.inputs, self._matched(own.inputs, draw)
+        fills = {
+            "other classes' window": others.inputs,
+            "blur": blurred(x),
+            "mean colour": x.mean((2, 3), keepdim=True).expand_as(x),
+        }
+        return [Change(name, pasted(x, fill, self.mask), pasted(x, fill, elsewhere)) for name, fill in fills.items()]
+
+
+class Frame(_Fixed):
+    """The frame of all pictures."""
+
+    kind = "frame"
+
+    def __init__(self, name: str, mask: Tensor, own: Half) -> None:
+        super().__init__(mask, own)
+        self.name = name
+
+    def told(self) -> Mapping[str, Any]:
+        """See `Cue`."""
+        return {"frame": self.name, "width": _FRAMES[self.name], "tag": self.name}
+
+    def pasted(self, own: Half, onto: Half, draw: torch.Generator) -> list[Change]:
+        """See `Cue`: against the same frame of other classes' pictures."""
+        turned = onto.inputs[torch.arange(len(onto)).roll(1)]
+        edited = pasted(onto.inputs, own.inputs, self.mask)
+        return [Change("other classes' frame", edited, pasted(onto.inputs, turned, self.mask))]
+
+    def removed(self, own: Half, others: Half, draw: torch.Generator) -> list[Change]:
+        """See `Cue`: the frame of another class, against that of another picture of the class."""
+        turned = own.inputs[torch.arange(len(own)).roll(1)]
+        return [
+            Change("other classes' frame", pasted(own.inputs, others.inputs, self.mask),
+                   pasted(own.inputs, turned, self.mask))
+        ]  # fmt: skip
+
+
+def places(subject: Subject, found: Sequence[Cue]) -> list[Cue]:
+    """The windows that, pasted on other classes' pictures, make the class more likely than windows at other places do,
+    on average; they do not overlap."""
+    own, others = subject.own[0], subject.others[0]
+    draw = subject.generator("places")
+    onto, donors = drawn(others, _SCREENED, draw), drawn(own, _SCREENED, draw)
+    there = windows(subject.size)
+    edited = torch.cat([pasted(onto.inputs, donors.inputs, each.mask(subject.size)) for each in there])
+    raised = subject.answers(edited)[:, 0].reshape(len(there), -1).mean(1)
+    kept: list[Window] = []
+    for n in raised.argsort(descending=True).tolist():
+        if all(there[n].overlap(each) < 0.25 for each in kept):
+            kept.append(there[n])
+        if len(kept) == _KEPT:
+            break
+    return [Place(each, subject.size, own) for each in kept]
+
+
+def frames(subject: Subject, found: Sequence[Cue]) -> list[Cue]:
+    """The border, and what is around the middle, both without the windows that were found, which have trials of their
+    own."""
+    rest = torch.ones(subject.size)
+    for each in found:
+        if isinstance(each, Place):
+            rest[each.window.slices] = 0
+    return [Frame(name, frame(subject.size, share) * rest, subject.own[0]) for name, share in _FRAMES.items()]

@@ -1,0 +1,197 @@
+"""Verdicts: takes what trials of all candidates of all classes gave, gives for each whether it is proved, whether it is
+a shortcut, why, and what could have been seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import comb
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from seewhy.audits.background import Background
+from seewhy.audits.cast import Cast
+from seewhy.audits.cue import Cue
+from seewhy.audits.patches import Patch
+from seewhy.audits.places import Frame, Place
+from seewhy.audits.subject import Subject
+from seewhy.audits.trials import Effect, clear
+
+__all__ = ["Candidate", "Finding", "corrected", "judged", "power"]
+
+#: what an effect is at least: a share of pictures, or standard deviations of the odds
+FLIPS, ODDS = 0.05, 0.5
+#: the rate of false discoveries over all candidates of all classes
+RATE = 0.05
+#: shares of a window outside objects from which it is outside
+OUTSIDE = 0.8
+#: what keeps its place: of pictures that have most of it, how alike they are in fine structure
+KEEPS = 0.35
+#: and by how much more alike than pictures of other classes are to them, on average
+SPECIFIC = 0.1
+#: accuracy that pictures without a cue lose at least, and how many there have to be
+LOSES, FEWEST = 0.1, 5
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A cue of a class, what its trials gave, and ``outside``: why it is no part of the object, or empty."""
+
+    index: int
+    cue: Cue
+    effects: tuple[Effect, ...]
+    outside: str
+    measured: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def best(self) -> Effect:
+        """The effect that is the least likely by chance."""
+        return min(self.effects, key=lambda each: each.p)
+
+    @property
+    def p(self) -> float:
+        """How likely the better of its effects is, by chance: corrected for their number."""
+        return min(1.0, len(self.effects) * self.best.p)
+
+    @property
+    def large(self) -> bool:
+        """Whether the effect is of a size that matters."""
+        return self.best.flipped >= FLIPS or self.best.moved >= ODDS
+
+    @property
+    def strength(self) -> float:
+        """What is certain of its effect, in shares of pictures: the lower end of its interval; 0 unless it is outside
+        the object."""
+        if not self.outside:
+            return 0.0
+        return max(0.0, max(each.interval[0] for each in self.effects))
+
+
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """A candidate with its ``q`` over all of an audit, and a ``verdict``: ``shortcut``, ``object or shortcut, look``,
+    or empty where nothing is proved."""
+
+    candidate: Candidate
+    q: float
+    verdict: str
+
+    def told(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        effects = {
+            each.what: {
+                "flips": each.flipped, "interval": list(each.interval), "odds": each.moved, "p": each.p,
+                "against": each.control, "pictures": each.count,
+            }
+            for each in self.candidate.effects
+        }  # fmt: skip
+        return {
+            "class": self.candidate.index, "kind": self.candidate.cue.kind, **self.candidate.cue.told(),
+            "effects": effects, "q": self.q, "verdict": self.verdict, "outside": self.candidate.outside,
+            "measured": dict(self.candidate.measured),
+        }  # fmt: skip
+
+
+def judged(subject: Subject, cue: Cue, effects: Sequence[Effect]) -> Candidate:
+    """A candidate, and whether and why it is outside the object."""
+    own, others = subject.own[1], subject.others[1]
+    presence, elsewhere = cue.presence(own), cue.presence(others)
+    measured: dict[str, float] = {}
+    outside = ""
+    if isinstance(cue, Cast):
+        outside = "a colour of the whole picture"
+    elif isinstance(cue, Background):
+        outside = "masks say where objects are"
+    elif isinstance(cue, Patch) and cue.outside >= OUTSIDE:
+        outside = f"{cue.outside:.0%} of it is outside objects, by masks"
+        measured["outside"] = cue.outside
+    elif isinstance(cue, Place | Frame):
+        free = clear(cue, own)
+        if own.objects is not None and not bool((own.objects & cue.mask.bool()).flatten(1).any(1)[free].any()):
+            measured["pictures whose object is elsewhere"] = float(free.sum())
+            outside = f"masks: tried with {int(free.sum())} pictures whose object is elsewhere"
+        top = float(presence.quantile(0.75))
+        measured["keeps its place"] = top
+        if not outside and top >= KEEPS and float(presence.mean() - elsewhere.mean()) >= SPECIFIC:
+            outside = f"it keeps its place: pictures have the same there (correlation {top:.2f})"
+    if not outside:
+        gap, p, few = without(subject, presence, elsewhere)
+        if few:
+            measured["pictures without it"] = float(few)
+        if gap >= LOSES and p <= RATE:
+            outside = f"pictures without it lose {gap:.0%} of accuracy"
+            measured["loses"] = gap
+    return Candidate(subject.index, cue, tuple(effects), outside, measured)
+
+
+def without(subject: Subject, presence: torch.Tensor, elsewhere: torch.Tensor) -> tuple[float, float, int]:
+    """How much accuracy pictures of the class lose that have no more of a cue than pictures of other classes have, how
+    likely by chance (Fisher's exact test), and how many they are; nothing where nobody knows the truth."""
+    own = subject.own[1]
+    if not bool(presence.isfinite().all()) or not bool(elsewhere.isfinite().all()):
+        return 0.0, 1.0, 0
+    has = presence > elsewhere.quantile(0.95)
+    right = own.said == own.truth
+    few = int((~has).sum())
+    if few < FEWEST or int(has.sum()) < FEWEST:
+        return 0.0, 1.0, few
+    gap = float(right[has].double().mean() - right[~has].double().mean())
+    return gap, _fisher(int(right[has].sum()), int(has.sum()), int(right[~has].sum()), few), few
+
+
+def _fisher(a: int, n: int, b: int, m: int) -> float:
+    """How likely so many or more of all that are right are among the first ``n``, by chance."""
+    right, total = a + b, n + m
+    ways = sum(comb(n, k) * comb(m, right - k) for k in range(a, min(n, right) + 1) if 0 <= right - k <= m)
+    return float(ways / comb(total, right))
+
+
+def corrected(chances: Sequence[float]) -> NDArray[np.float64]:
+    """q of each chance: the rate of false discoveries if it and all smaller ones were discoveries. Benjamini & Hochberg
+    1995, doi:10.1111/j.2517-6161.1995.tb02031.x.
+
+    >>> corrected([0.01, 0.04, 0.03, 0.2]).round(4).tolist()
+    [0.04, 0.0533, 0.0533, 0.2]
+    """
+    given = np.asarray(chances, dtype=np.float64)
+    order = np.argsort(given)
+    scaled = given[order] * len(given) / np.arange(1, len(given) + 1)
+    found = np.empty_like(given)
+    found[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1)
+    return found
+
+
+_ORDER = {"shortcut": 0, "object or shortcut, look": 1, "": 2}
+
+
+def findings(candidates: Sequence[Candidate]) -> list[Finding]:
+    """All candidates of all classes of an audit: shortcuts first, of each verdict the largest effect first."""
+    qs = corrected([each.p for each in candidates])
+    found = []
+    for candidate, q in zip(candidates, qs, strict=True):
+        proved = q <= RATE and candidate.large
+        verdict = "" if not proved else "shortcut" if candidate.outside else "object or shortcut, look"
+        found.append(Finding(candidate, float(q), verdict))
+    return sorted(found, key=lambda each: (_ORDER[each.verdict], -each.candidate.best.flipped, each.q))
+
+
+def power(candidates: Sequence[Candidate], tests: int) -> float:
+    """The smallest share of flipped pictures that an audit of a class with these trials would have seen with a chance
+    of 80 %: (z of the first of ``tests`` + z of 80 %) standard errors, at the median spread of the trials."""
+    errors = [
+        float(each.flips.std(ddof=1) / each.count**0.5)
+        for candidate in candidates
+        for each in candidate.effects
+        if each.count > 1
+    ]
+    if not errors:
+        return 1.0
+    normal = NormalDist()
+    z = normal.inv_cdf(1 - RATE / max(tests, 1)) + normal.inv_cdf(0.8)
+    # effects of nobody vary less than the smallest effect would: a flip in twenty has this spread at least
+    least = (FLIPS * (1 - FLIPS) / 96) ** 0.5
+    return float(min(1.0, max(FLIPS, z * max(float(np.median(errors)), least))))

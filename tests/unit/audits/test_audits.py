@@ -1,0 +1,229 @@
+"""Audits of models whose rule is written down: what is planted is found, named and proved, and nothing else is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from seewhy.audits.auditing import audited
+from seewhy.audits.places import Frame, Place
+from seewhy.audits.regions import Window, blurred, frame, pasted, windows
+from seewhy.audits.subject import Half, Subject, answers
+from seewhy.audits.verdicts import Finding, corrected, findings, power, without
+
+SIDE, CLASSES, COUNT, BLOB = 20, 3, 56, 5
+#: what a planted cue adds to the score of class 0
+WEIGHT = 14.0
+
+Plant = Callable[[Tensor, torch.Generator], Tensor]
+Rule = Callable[[Tensor], Tensor]
+
+
+def _own(x: Tensor) -> Tensor:
+    """A class is a blob of its own colour, anywhere: the brightest square of each channel [N, 3]."""
+    return 9 * F.avg_pool2d(x, BLOB, 1).amax((2, 3))
+
+
+def _pictures(count: int, draw: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Noise with a grained blob somewhere [N, 3, S, S], classes [N], and where blobs are [N, S, S]."""
+    x = 0.25 * torch.rand(count, 3, SIDE, SIDE, generator=draw)
+    labels = torch.arange(count) % CLASSES
+    objects = torch.zeros(count, SIDE, SIDE, dtype=torch.bool)
+    for n in range(count):
+        top, left = torch.randint(SIDE - BLOB + 1, (2,), generator=draw).tolist()
+        rows, columns = slice(top, top + BLOB), slice(left, left + BLOB)
+        x[n, labels[n], rows, columns] += 0.3 + 0.4 * torch.rand(BLOB, BLOB, generator=draw)
+        objects[n, rows, columns] = True
+    return x, labels, objects
+
+
+def _planted(
+    plant: Plant | None, rule: Rule, share: float = 1.0, *, masks: bool = False, seed: int = 0
+) -> tuple[list[Subject], list[Finding]]:
+    """All classes audited, of pictures of which a ``share`` of class 0 has what ``plant`` gives them."""
+
+    def score(x: Tensor) -> Tensor:
+        found = _own(x)
+        return torch.cat([found[:, :1] + rule(x)[:, None], found[:, 1:]], 1)
+
+    halves = []
+    for half in range(2):
+        draw = torch.Generator().manual_seed(10 * seed + half)
+        x, labels, objects = _pictures(COUNT * CLASSES, draw)
+        if plant is not None:
+            has = (labels == 0) & (torch.rand(len(x), generator=draw) < share)
+            x[has] = plant(x[has], draw)
+        halves.append((x, labels, score(x).argmax(1), objects))
+    subjects = []
+    for k in range(CLASSES):
+        own, others = [], []
+        for x, labels, said, objects in halves:
+            leaf = x[labels == k].clone().requires_grad_()
+            (gradient,) = torch.autograd.grad(answers(score(leaf), k)[:, 0].sum(), leaf)
+            evidence = (gradient * leaf).detach().sum(1)
+            places = [objects[labels == k], objects[labels != k]] if masks else [None, None]
+            own.append(Half(x[labels == k], said[labels == k], labels[labels == k], evidence, places[0]))
+            others.append(Half(x[labels != k], said[labels != k], labels[labels != k], None, places[1]))
+        subjects.append(Subject(k, (own[0], own[1]), (others[0], others[1]), score, seed))
+    return subjects, findings([each for subject in subjects for each in audited(subject)])
+
+
+def _shortcuts(found: list[Finding]) -> list[Finding]:
+    return [each for each in found if each.verdict == "shortcut"]
+
+
+#: what is stuck on pictures: four pixels square, a pattern that no noise has
+STICKER = torch.tensor([[1.0, 0, 0, 1], [0, 1, 1, 0], [0, 1, 1, 0], [1, 0, 0, 1]]).expand(3, 4, 4)
+
+
+def _stuck(x: Tensor, top: int, left: int) -> Tensor:
+    found = x.clone()
+    found[:, :, top : top + 4, left : left + 4] = STICKER
+    return found
+
+
+def _in_corner(x: Tensor) -> Tensor:
+    """How much of the sticker is in the lower right corner."""
+    return WEIGHT * ((x[:, :, -4:, -4:] - 0.5) * (STICKER - 0.5)).mean((1, 2, 3)).clamp(min=0)
+
+
+def _anywhere(x: Tensor) -> Tensor:
+    kernel = (STICKER - 0.5)[None] / STICKER.numel()
+    return (3 * WEIGHT * (F.conv2d(x - 0.5, kernel)[:, 0].amax((1, 2)) - 0.12)).clamp(min=0)
+
+
+@pytest.mark.parametrize("masks", [False, True])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_nothing_is_found_where_nothing_is_planted(seed: int, masks: bool) -> None:
+    """Blobs move, and what is around them says nothing: no class has a shortcut."""
+    _, found = _planted(None, lambda x: x.new_zeros(len(x)), masks=masks, seed=seed)
+    assert len(found) >= 3 * CLASSES
+    assert not _shortcuts(found)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.75])
+def test_a_sticker_in_a_corner(share: float) -> None:
+    """The window of the corner is found and proved, and is outside the object because it keeps its place."""
+    _, found = _planted(lambda x, draw: _stuck(x, SIDE - 4, SIDE - 4), _in_corner, share)
+    best = _shortcuts(found)[0]
+    assert best.candidate.index == 0
+    assert isinstance(best.candidate.cue, Place)
+    assert Window(SIDE - 4, SIDE - 4, 4, 4).overlap(best.candidate.cue.window) >= 0.5
+    assert best.candidate.cue.told()["tag"] == "corner"
+    assert "keeps its place" in best.candidate.outside
+    assert best.candidate.best.flipped > 0.3
+    assert {each.candidate.index for each in _shortcuts(found)} == {0}
+
+
+def test_a_border() -> None:
+    """A frame of one colour is found as the border."""
+    ring = frame((SIDE, SIDE), 0.1)
+
+    def plant(x: Tensor, draw: torch.Generator) -> Tensor:
+        return pasted(x, torch.ones_like(x), ring)
+
+    def rule(x: Tensor) -> Tensor:
+        return WEIGHT * ((x * ring).sum((1, 2, 3)) / (3 * ring.sum()) - 0.3).clamp(min=0)
+
+    _, found = _planted(plant, rule)
+    assert {each.candidate.index for each in _shortcuts(found)} == {0}
+    assert any(
+        isinstance(each.candidate.cue, Frame) and each.candidate.cue.name == "border" for each in _shortcuts(found)
+    )
+
+
+def test_a_colour_cast() -> None:
+    """A shift of all colours is found as a cast, in its direction."""
+    shift = torch.tensor([0.15, -0.05, 0.1])
+
+    def rule(x: Tensor) -> Tensor:
+        return 100 * ((x.mean((2, 3)) - 0.16) @ shift).clamp(min=0)
+
+    _, found = _planted(lambda x, draw: x + shift[:, None, None], rule, 0.9)
+    best = _shortcuts(found)[0].candidate
+    assert (best.index, best.cue.kind) == (0, "cast")
+    assert F.cosine_similarity(torch.tensor(best.cue.told()["shift"]), shift, 0) > 0.9
+
+
+def test_a_sticker_anywhere() -> None:
+    """What moves is found by what it looks like; that it is no part of the object is known from the pictures without
+    it, which lose accuracy."""
+
+    def plant(x: Tensor, draw: torch.Generator) -> Tensor:
+        where = torch.randint(SIDE - 3, (len(x), 2), generator=draw).tolist()
+        # the object is dim where the sticker helps, so that the model needs it
+        return torch.stack([_stuck(0.5 * one[None], *place)[0] for one, place in zip(x, where, strict=True)])
+
+    _, found = _planted(plant, _anywhere, 0.8)
+    patches = [each for each in found if each.candidate.cue.kind == "patch" and each.candidate.index == 0]
+    assert patches
+    assert patches[0].verdict
+    assert patches[0].candidate.best.flipped > 0.2
+
+
+def test_a_background_where_masks_say_what_is_object() -> None:
+    """Bright surroundings are found as the background."""
+
+    def rule(x: Tensor) -> Tensor:
+        return 30 * (x.flatten(1).median(1).values - 0.2).clamp(min=0)
+
+    _, found = _planted(lambda x, draw: x + 0.2, rule, masks=True)
+    assert "background" in {each.candidate.cue.kind for each in _shortcuts(found) if each.candidate.index == 0}
+
+
+def test_what_is_found_does_not_depend_on_chance() -> None:
+    """The same subject gives the same numbers, and few scores are asked for."""
+    told = []
+    for _ in range(2):
+        subjects, found = _planted(lambda x, draw: _stuck(x, SIDE - 4, SIDE - 4), _in_corner)
+        told.append([each.told() for each in found])
+        assert max(subject.asked[0] for subject in subjects) < 6000
+    assert repr(told[0]) == repr(told[1])
+
+
+def test_pictures_without_a_cue() -> None:
+    """Accuracy with and without a cue, and Fisher's exact test, against scipy's."""
+    stats = pytest.importorskip("scipy.stats")
+    right = torch.tensor([1] * 18 + [0] * 2 + [1] * 5 + [0] * 5)
+    half = Half(torch.zeros(30, 1, 2, 2), 1 - right, torch.zeros(30, dtype=torch.long))
+    other = Half(torch.zeros(20, 1, 2, 2), torch.ones(20), torch.ones(20))
+    subject = Subject(0, (half, half), (other, other), lambda x: x.flatten(1))
+    presence = torch.tensor([1.0] * 20 + [0.0] * 10)
+    gap, p, count = without(subject, presence, torch.zeros(20))
+    assert (gap, count) == (pytest.approx(0.4), 10)
+    assert p == pytest.approx(stats.fisher_exact([[18, 2], [5, 5]], alternative="greater").pvalue)
+
+
+def test_false_discoveries_are_those_of_scipy() -> None:
+    """q is Benjamini and Hochberg's."""
+    stats = pytest.importorskip("scipy.stats")
+    chances = torch.rand(40, generator=torch.Generator().manual_seed(0), dtype=torch.float64).square().tolist()
+    assert corrected(chances) == pytest.approx(stats.false_discovery_control(chances))
+
+
+def test_odds_and_probabilities() -> None:
+    """The odds of a class are its score against all others together."""
+    scores = torch.tensor([[2.0, 0.5, -1.0], [0.0, 3.0, 1.0]])
+    odds, chance, top = answers(scores, 0).T
+    assert chance.tolist() == pytest.approx(scores.softmax(1)[:, 0].tolist())
+    assert odds.exp().tolist() == pytest.approx((chance / (1 - chance)).tolist(), rel=1e-6)
+    assert top.tolist() == [1, 0]
+
+
+def test_what_an_audit_could_have_seen() -> None:
+    """More tests see less; no audit sees less than an effect that counts."""
+    subjects, _ = _planted(None, lambda x: x.new_zeros(len(x)))
+    candidates = audited(subjects[0])
+    assert 0.05 <= power(candidates, 5) < power(candidates, 500) < 1
+
+
+def test_windows_cover_the_picture_and_its_edges() -> None:
+    """Every pixel is in a window, and a blur leaves a constant picture as it is."""
+    covered = sum(each.mask((13, 9)) for each in windows((13, 9)))
+    assert bool((covered > 0).all())
+    flat = torch.full((1, 2, 7, 5), 0.3)
+    assert torch.allclose(blurred(flat), flat)
