@@ -64,6 +64,13 @@ Score = Annotated[
 Photos = Annotated[int | None, _option("--photos", show="N", help="Take so many of the source, drawn from --seed.")]
 Few = Annotated[int, _option("--photos", show="N", help="Take so many of the source, drawn from --seed.")]
 Controls = Annotated[int, _option("--controls", show="N", help="Random maps that each map is held against.")]
+Untrained = Annotated[
+    bool,
+    _option(
+        "--untrained/--no-untrained",
+        help="Hold maps against those of the model with its weights in another order, which doubles the passes.",
+    ),
+]
 Steps = Annotated[int, _option("--steps", show="N", help="Of metrics that go in steps; more are finer and dearer.")]
 Seed = Annotated[int, _option("--seed", show="N", help="Of all that is drawn by chance.")]
 Layers = Annotated[int, _option("--layers", show="N", help="Earlier layers that class activation maps are tried at.")]
@@ -85,6 +92,7 @@ def evaluate(
     score: Score = "logit",
     photos: Photos = None,
     controls: Controls = 20,
+    untrained: Untrained = True,
     steps: Steps = 10,
     fill: o.Fill = None,
     pairs: o.Set = None,
@@ -116,7 +124,7 @@ def evaluate(
     with quiet_warnings(output.quiet), bars(output.quiet) as bar:
         ranking = judge(
             source.load(), data, names, metric, masks=masks, grid=grid, mosaics=mosaics, shrink=shrink, sure=sure,
-            target=target, score=score, photos=photos, controls=controls, steps=steps,
+            target=target, score=score, photos=photos, controls=controls, untrained=untrained, steps=steps,
             fill=None if fill is None else value_of(fill), seed=seed, keep=output.out, prepare=prepare, progress=bar,
             **pictures.told, **own,
         )  # fmt: skip

@@ -126,6 +126,19 @@ def test_controls_are_those_of_the_same_map_of_the_same_image() -> None:
     assert row.passes == 3  # a forward, and a backward that counts as two
 
 
+def test_the_untrained_model_is_left_out_when_nobody_asks_for_it() -> None:
+    """Then no map of it is made, its column says so, and everything else is as it is with it."""
+    x = _images()
+    with_it, without = (
+        seewhy.evaluate(_linear(), x, "saliency", "srg", controls=2, untrained=asked) for asked in (True, False)
+    )
+    (one,), (other,) = with_it.standings(), without.standings()
+    assert not math.isnan(one.untrained)
+    assert math.isnan(other.untrained)
+    assert (one.mean, one.random) == (other.mean, other.random)
+    assert "no maps of an untrained model: not asked for" in without.notes
+
+
 def test_random_maps_of_a_layer_s_map_are_drawn_on_its_own_grid() -> None:
     net = nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)).eval()
     x = torch.rand(1, 3, 13, 13, generator=torch.Generator().manual_seed(0))

@@ -73,12 +73,13 @@ class Candidate:
 @dataclass(frozen=True, eq=False)
 class Question:
     """Everything that is asked of each image: ``metrics`` with their settings, how many ``controls`` that have a map's
-    own spectrum, by which ``score`` changed images are judged, what hides things (``fill``), the methods' own
-    ``parameters``."""
+    own spectrum, whether maps of the ``untrained`` model are controls, too, by which ``score`` changed images are
+    judged, what hides things (``fill``), the methods' own ``parameters``."""
 
     candidates: tuple[Candidate, ...]
     metrics: tuple[tuple[Metric, Mapping[str, Any]], ...]
     controls: int = 20
+    untrained: bool = True
     score: str = "logit"
     fill: Any = None
     seed: int = 0
@@ -104,8 +105,8 @@ class Question:
         return {
             "methods": [candidate.told() for candidate in self.candidates],
             "metrics": [[metric.name, told(dict(given), None)] for metric, given in self.metrics],
-            "controls": self.controls, "score": self.score, "fill": told(self.fill, None), "seed": self.seed,
-            "parameters": told(dict(self.parameters), None),
+            "controls": self.controls, "untrained": self.untrained, "score": self.score,
+            "fill": told(self.fill, None), "seed": self.seed, "parameters": told(dict(self.parameters), None),
         }  # fmt: skip
 
     def plan(self, model: Model, some: Sequence[Candidate], classes: Sequence[int]) -> Plan:

@@ -122,12 +122,14 @@ def _own(model: Model, item: Item, candidate: Candidate, index: int) -> Drawn:
 
 
 class Untrained:
-    """The model with its weights in another order, made when it is first asked for a map; ``why`` there is none, if
-    there is none."""
+    """The model with its weights in another order, if it is ``asked`` for; ``why`` there is none, if there is none."""
 
-    def __init__(self, model: Model, seed: int = 0) -> None:
+    def __init__(self, model: Model, seed: int = 0, *, asked: bool = True) -> None:
         self.why = ""
         self._model: Model | None = None
+        if not asked:
+            self.why = "not asked for"
+            return
         try:
             self._model = redrawn(model, seed)
         except CapabilityError as error:

@@ -13,6 +13,7 @@ import numpy as np
 
 from seewhy.api.answered.predictions import Scored, predict_items
 from seewhy.api.given.images import read_one
+from seewhy.api.given.inside import inside_of
 from seewhy.api.given.masks import Masks, open_masks
 from seewhy.api.given.mosaics import MosaicSource, Tile, cells, dealt
 from seewhy.api.given.photos import asked_of
@@ -25,7 +26,7 @@ from seewhy.api.waiting import watched
 from seewhy.core.forward.settings import Settings, when
 from seewhy.core.network.borrowed import warning_once
 from seewhy.errors import OutOfMemory, TargetError, UnknownName, UsageError
-from seewhy.models import Model, Preprocess
+from seewhy.models import Model
 from seewhy.models.loader import taken
 from seewhy.runs.record import Record
 from seewhy.runs.sources import Entry, Source
@@ -55,6 +56,7 @@ def evaluate(
     score: str = "logit",
     photos: int | None = None,
     controls: int = 20,
+    untrained: bool = True,
     steps: int = 10,
     fill: Any = None,
     seed: int = 0,
@@ -87,7 +89,8 @@ def evaluate(
     Changed images are judged by the ``score`` ``"logit"`` or ``"probability"``, in ``steps`` for metrics that go in
     steps, hidden behind each metric's own fill or ``fill``. Every map is held against ``controls`` random ones with
     its own values and spectrum, an edge map, a bump in the middle, and the map of the model with its weights in
-    another order (`seewhy.models.redrawn.redrawn`). ``photos`` takes so many of the source, drawn from ``seed``.
+    another order (`seewhy.models.redrawn.redrawn`), which doubles the passes and is left out with
+    ``untrained=False``. ``photos`` takes so many of the source, drawn from ``seed``.
     ``parameters`` are the methods' own. With ``keep``, a folder, what is found is kept as it comes, and the same call
     goes on where one was ended; with ``prepare=False`` to the same bytes.
 
@@ -120,7 +123,7 @@ def evaluate(
     question = Question(
         candidates_of(methods),
         metrics_of(metrics, masks=masks is not None, grid=grid is not None, steps=steps),
-        controls, score, fill, seed, parameters, Settings(memory=memory, prepare=when(prepare)),
+        controls, untrained, score, fill, seed, parameters, Settings(memory=memory, prepare=when(prepare)),
     )  # fmt: skip
     objects = None if masks is None else open_masks(masks)
     told = {"columns": columns, "table": table, "images": images}
@@ -140,7 +143,7 @@ class Evaluating:
         self.model, self.objects, self.target, self.keep = model, objects, target, keep
         able, self.left_out = usable(model, question)
         self.question = replace(question, candidates=able)
-        self.untrained = Untrained(model, question.seed)
+        self.untrained = Untrained(model, question.seed, asked=question.untrained)
         self.said: list[str] = []
         if self.untrained.why:
             self.said.append(f"no maps of an untrained model: {self.untrained.why}")
@@ -170,43 +173,11 @@ class Evaluating:
             return {"name": seen.name, **said, "cases": []}
         index = said["said"] if self.target == "top" else seen.truth
         assert index is not None  # known_truths has asked for one of each
-        masked = self._masked(seen, index)
+        masked = inside_of(self.model, self.objects, seen.item, seen.listed, index)
         cases = judged(
             self.model, self.untrained, seen.item, self.question.candidates, [index], [masked], self.question
         )  # fmt: skip
         return {"name": seen.name, **said, "cases": cases}
-
-    def _masked(self, seen: Seen, index: int) -> Masked:
-        """Where the objects of the class explained are, as the input shows them, or why nobody knows."""
-        if self.objects is None:
-            return "nobody says where objects are"
-        item, ours = seen.item, self.model.preprocess
-        size = tuple(item.tensor.shape[1:])
-        whole = item.whole if item.pictured else (size if len(size) == 2 else None)
-        if whole is None or (item.pictured and not isinstance(ours, Preprocess)):
-            return "masks follow a seewhy.Preprocess of pictures, and neither a function nor a volume"
-        try:
-            found = self.objects.objects(seen.listed, (whole[0], whole[1]), self._meant(index))
-        except UsageError as error:
-            return str(error)
-        rows = {"inside": found.inside, "boxes": found.boxes}
-        if item.pictured:
-            assert isinstance(ours, Preprocess)
-            rows = {name: ours.of_mask(mask) for name, mask in rows.items()}
-        if not rows["inside"].any():
-            return "nothing of what its mask marks is in what the model sees of the photo"
-        return rows
-
-    def _meant(self, index: int) -> Callable[[str], bool]:
-        """Whether an object of some name is of the class; names that the model does not know are of any."""
-
-        def meant(name: str) -> bool:
-            try:
-                return self.model.find_label(name) == index
-            except UsageError:
-                return True
-
-        return meant
 
     def mosaics(self, known: Known, side: int, count: int, sure: float, *, shrink: bool = False) -> Ranking:
         """Mosaics of the photos that the model is sure of, each for the classes of its tiles."""
