@@ -164,8 +164,8 @@ def recommend(
     not_tried: dict[str, str] = {}
     names = named(methods, not_tried, budget)
     question = Question(
-        candidates_of(names), metrics_of([metric], masks=False, grid=False, steps=steps), controls, "logit", None, seed,
-        {}, settings,
+        candidates_of(names), metrics_of([metric], masks=False, grid=False, steps=steps), controls, seed=seed,
+        settings=settings,
     )  # fmt: skip
     if not question.metrics[0][0].card.better:
         raise UsageError(f"{metric} is neither good nor bad alone: recommend by another, such as srg")
