@@ -100,7 +100,7 @@ def _texture(rng: np.random.Generator) -> NDArray[np.float64]:
 def _surface(rng: np.random.Generator) -> NDArray[np.float64]:
     """A colour with a texture in another."""
     colour, other = rng.uniform(0.1, 0.9, 3), rng.uniform(-1, 1, 3)
-    depth = rng.uniform(0.05, 0.2)
+    depth = rng.uniform(0.03, 0.13)
     return np.asarray((colour + depth * _texture(rng)[..., None] * other).clip(0, 1))
 
 
@@ -108,7 +108,7 @@ def _background(rng: np.random.Generator) -> NDArray[np.float64]:
     """A surface with light from a side and clutter: specks and lines of other colours."""
     back = _surface(rng)
     v, u = np.mgrid[:SIDE, :SIDE]
-    for _ in range(rng.integers(0, 6)):
+    for _ in range(rng.integers(0, 5)):
         y, x = rng.uniform(0, SIDE, 2)
         angle, length, width = rng.uniform(0, np.pi), rng.uniform(1, 9), rng.uniform(0.8, 2)
         along = (u - x) * np.cos(angle) + (v - y) * np.sin(angle)
