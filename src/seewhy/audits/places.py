@@ -136,10 +136,15 @@ def places(subject: Subject, found: Sequence[Cue]) -> list[Cue]:
 
 
 def frames(subject: Subject, found: Sequence[Cue]) -> list[Cue]:
-    """The border, and what is around the middle, both without the windows that were found, which have trials of their
-    own."""
+    """The border, and what is between it and the middle, both without the windows that were found: each place has one
+    trial, so that what is in a corner is not found to be the border, too."""
     rest = torch.ones(subject.size)
     for each in found:
         if isinstance(each, Place):
             rest[each.window.slices] = 0
-    return [Frame(name, frame(subject.size, share) * rest, subject.own[0]) for name, share in _FRAMES.items()]
+    made: list[Cue] = []
+    for name, share in _FRAMES.items():
+        mask = frame(subject.size, share) * rest
+        rest = rest - mask
+        made.append(Frame(name, mask, subject.own[0]))
+    return made

@@ -1,0 +1,192 @@
+"""Auditing: takes a model and pictures with their classes, gives cues that cause its answers, each proved by pasting
+and removing it, and which of them are shortcuts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seewhy.api.answered.predictions import predict_items
+from seewhy.api.auditing.asking import evidence_of, scores_of
+from seewhy.api.auditing.drawing import Chosen, Row, chosen
+from seewhy.api.auditing.result import Audit
+from seewhy.api.given.images import Item, read_one
+from seewhy.api.given.inside import inside_of
+from seewhy.api.given.masks import Masks, open_masks
+from seewhy.api.given.photos import asked_of
+from seewhy.api.given.truths import Known, Seen, known_truths
+from seewhy.api.waiting import watched
+from seewhy.audits.auditing import audited
+from seewhy.audits.subject import Half, Score, Subject
+from seewhy.audits.verdicts import Candidate, findings, power
+from seewhy.core.forward.settings import Settings, when
+from seewhy.core.network.borrowed import warning_once
+from seewhy.errors import ImageError, TargetError, UsageError
+from seewhy.models import Model
+from seewhy.models.loader import taken
+from seewhy.runs.record import Record
+from seewhy.runs.sources import Entry
+
+__all__ = ["audit"]
+
+
+@warning_once()
+def audit(
+    model: Any,
+    source: Any,
+    truths: Sequence[int | str] | None = None,
+    *,
+    masks: str | Path | None = None,
+    classes: Sequence[int | str] | None = None,
+    pictures: int = 200,
+    method: str = "grad-cam",
+    seed: int = 0,
+    columns: Mapping[str, str] | None = None,
+    table: str | Path | None = None,
+    images: str | Path | None = None,
+    keep: str | Path | None = None,
+    prepare: bool | str = "auto",
+    memory: int | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Audit:
+    """Shortcuts of a model: what, besides the object, makes it say a class; proved by intervention.
+
+    ``model``, ``source``, ``truths``, ``columns``, ``table`` and ``images`` as for `seewhy.evaluate_model`; where no
+    classes are known, those that the model says are taken. Of each class (or of ``classes``) up to ``pictures`` are
+    looked at: one half proposes cues (windows that, pasted on other pictures, change the answer; frames; a colour cast;
+    windows of high evidence, by ``method``, which look alike; with ``masks``, backgrounds), the other half decides:
+    each cue is pasted on pictures of other classes and removed from those of its class, against as large a change of
+    another kind. ``masks`` as for `seewhy.evaluate`. Everything is drawn from ``seed``. With ``keep``, a folder, what
+    the model says of each picture is kept, and the same call goes on.
+
+    Raises `UsageError` and its kin for what is invalid, `TargetError` for models without a row of class scores.
+    """
+    if isinstance(pictures, bool) or not isinstance(pictures, int) or pictures < 1:
+        raise UsageError(f"pictures={pictures!r}: how many of each class, e.g. 200")
+    wrapped = taken(model)
+    settings = Settings(memory=memory, prepare=when(prepare))
+    objects = None if masks is None else open_masks(masks)
+    told = {"columns": columns, "table": table, "images": images}
+    known = known_truths(wrapped, source, truths, told, "audit", watched(progress), needed=False)
+    record = None if keep is None else Record(Path(keep), asked_of(wrapped, "audit: what the model says"))
+    asked = None if classes is None else [wrapped.find_label(k) if isinstance(k, str) else int(k) for k in classes]
+    rows, passed = _said(wrapped, known, record, memory)
+    picked = chosen(rows, pictures, seed, asked)
+    reader = _Reader(wrapped, known, picked, objects)
+    found: list[Candidate] = []
+    by_class: dict[int, list[Candidate]] = {}
+    notes, passes = [*known.notes], passed
+    for number, index in enumerate(picked.classes):
+        subject, why = reader.subject(index, method, seed, settings)
+        if why:
+            notes.append(why)
+        by_class[index] = audited(subject)
+        found += by_class[index]
+        passes += subject.asked[0] + len(subject.own[0])
+        if known.progress is not None:
+            known.progress("classes", number + 1, len(picked.classes))
+    tests = max(len(found), 1)
+    return Audit(
+        wrapped.spec or wrapped.name,
+        dict(enumerate(wrapped.labels or ())),
+        tuple(findings(found)),
+        {index: len(first) + len(second) for index, (first, second) in picked.classes.items()},
+        {index: power(some, tests) for index, some in by_class.items()},
+        picked.skipped,
+        {"pictures": pictures, "method": method, "seed": seed, "masks": masks is not None},
+        passes,
+        tuple(known.failed),
+        tuple(dict.fromkeys(notes)),
+        by_class,
+    )
+
+
+def _said(model: Model, known: Known, record: Record | None, memory: int | None) -> tuple[list[Row], int]:
+    """What the model says of every picture, and in how many passes."""
+
+    def look(seen: list[Seen]) -> list[int | None]:
+        scored = predict_items(model, [each.item for each in seen], memory=memory)
+        if any(one.prediction is None for one in scored):
+            raise TargetError("the model's output is no row of class scores: audits are of classes")
+        return [one.index if one.answered else None for one in scored]
+
+    found = known.look(look, record=record)
+    return [Row(each.row, each.found, each.truth) for each in found if each.found is not None], len(found)
+
+
+@dataclass
+class _Reader:
+    """Reads chosen pictures, once more."""
+
+    model: Model
+    known: Known
+    chosen: Chosen
+    objects: Masks | None
+
+    def __post_init__(self) -> None:
+        picked = self.chosen
+        wanted = {row.row for halves in (*picked.classes.values(), picked.pool) for half in halves for row in half}
+        self._entries: dict[int, Entry] = {
+            number: entry for number, entry in enumerate(self.known.source.entries()) if number in wanted
+        }
+        self._pool: dict[int, Item] = {}
+
+    def _item(self, row: Row, *, kept: bool) -> Item:
+        if row.row in self._pool:
+            return self._pool[row.row]
+        entry = self._entries[row.row]
+        item = read_one(self.model, self.known.source.read(entry), entry.name)
+        if kept:
+            self._pool[row.row] = item
+        return item
+
+    def _half(self, rows: Sequence[Row], *, kept: bool) -> tuple[Half, list[Item]]:
+        items, there, seen = [], [], set()
+        for row in rows:
+            try:
+                item = self._item(row, kept=kept)
+            except (ImageError, UsageError):  # it was read before: a file that has gone since
+                continue
+            stamp = item.tensor.numpy().tobytes()
+            if hash(stamp) in seen:  # copies of one picture are one
+                continue
+            seen.add(hash(stamp))
+            items.append(item)
+            there.append(row)
+        sizes = {tuple(item.tensor.shape) for item in items}
+        if len(sizes) > 1:
+            raise UsageError(f"inputs of {len(sizes)} sizes: an audit exchanges places, which takes inputs of one size")
+        half = Half(
+            torch.stack([item.tensor for item in items]).float(),
+            torch.tensor([row.said for row in there]),
+            torch.tensor([-1 if row.truth is None else row.truth for row in there]),
+            None,
+            self._objects(there, items),
+        )
+        return half, items
+
+    def _objects(self, rows: Sequence[Row], items: Sequence[Item]) -> Tensor | None:
+        """Where objects are in each, if that is known of all of them."""
+        if self.objects is None:
+            return None
+        found = []
+        for row, item in zip(rows, items, strict=True):
+            inside = inside_of(self.model, self.objects, item, self._entries[row.row].name, row.own)
+            if isinstance(inside, str):
+                return None
+            found.append(torch.from_numpy(inside["inside"]))
+        return torch.stack(found)
+
+    def subject(self, index: int, method: str, seed: int, settings: Settings) -> tuple[Subject, str]:
+        """A class with its pictures and maps, and why there are no maps, if there are none."""
+        (first, items), (second, _) = (self._half(rows, kept=False) for rows in self.chosen.classes[index])
+        (others, _), (more, _) = (self._half(rows, kept=True) for rows in self.chosen.others(index))
+        evidence, why = evidence_of(self.model, items, index, method, settings)
+        own = Half(first.inputs, first.said, first.truth, evidence, first.objects)
+        score: Score = scores_of(self.model, items[0], settings)
+        return Subject(index, (own, second), (others, more), score, seed), why
