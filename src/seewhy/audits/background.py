@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seewhy.audits.cue import Change, Cue
+from seewhy.audits.cue import Box, Change, Cue
 from seewhy.audits.regions import pasted
 from seewhy.audits.subject import Half, Subject
 
@@ -23,6 +23,10 @@ class Background:
     def told(self) -> Mapping[str, Any]:
         """See `Cue`."""
         return {"tag": "background"}
+
+    def boxes(self, half: Half) -> list[Box | None]:
+        """See `Cue`."""
+        return [None] * len(half)
 
     def presence(self, half: Half) -> Tensor:
         """See `Cue`: nobody can say which picture has it."""

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seewhy.audits.cue import Change, Cue
+from seewhy.audits.cue import Box, Change, Cue
 from seewhy.audits.subject import Half, Subject
 
 __all__ = ["Cast", "casts"]
@@ -29,6 +29,10 @@ class Cast:
     def told(self) -> Mapping[str, Any]:
         """See `Cue`: in units of the input."""
         return {"shift": [round(value, 4) for value in self.shift.tolist()], "tag": "colour cast"}
+
+    def boxes(self, half: Half) -> list[Box | None]:
+        """See `Cue`."""
+        return [None] * len(half)
 
     def presence(self, half: Half) -> Tensor:
         """See `Cue`: how far a picture's colour is along the shift, the spread of others' taken into account."""

@@ -11,7 +11,11 @@ from torch import Tensor
 
 from seewhy.audits.subject import Half
 
-__all__ = ["Change", "Cue", "drawn"]
+__all__ = ["Box", "Change", "Cue", "drawn"]
+
+
+#: left, top, right, bottom, in pixels of the input
+Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +45,10 @@ class Cue(Protocol):
 
     def removed(self, own: Half, others: Half, draw: torch.Generator) -> list[Change]:
         """Pictures of the class without the cue, by each way of hiding, against hiding as much elsewhere."""
+        ...
+
+    def boxes(self, half: Half) -> list[Box | None]:
+        """Where each picture has it, for a drawing; None where that is no rectangle."""
         ...
 
     def presence(self, half: Half) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seewhy.audits.cue import Change, Cue, drawn
+from seewhy.audits.cue import Box, Change, Cue, drawn
 from seewhy.audits.regions import blurred
 from seewhy.audits.subject import Half, Subject
 
@@ -47,6 +47,12 @@ class Patch:
     def found(self, half: Half) -> tuple[Tensor, Tensor, Tensor]:
         """Where each picture has most of it: how much, top and left, each [N]."""
         return matches(half.inputs, self.exemplars)
+
+    def boxes(self, half: Half) -> list[Box | None]:
+        """See `Cue`."""
+        height, width = self.exemplars.shape[2:]
+        _, top, left = self.found(half)
+        return [(x, y, x + width, y + height) for y, x in zip(top.tolist(), left.tolist(), strict=True)]
 
     def presence(self, half: Half) -> Tensor:
         """See `Cue`: the correlation of the most alike window with an exemplar."""

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seewhy.audits.cue import Change, Cue, drawn
+from seewhy.audits.cue import Box, Change, Cue, drawn
 from seewhy.audits.regions import Window, blurred, frame, pasted, windows
 from seewhy.audits.subject import Half, Subject
 from seewhy.audits.templates import fine, likeness, template
@@ -54,8 +54,11 @@ class Place(_Fixed):
             window.top == 0 or window.top + window.height == rows,
             (window.left == 0 or window.left + window.width == columns),
         )
-        box = [window.left, window.top, window.left + window.width, window.top + window.height]
-        return {"box": box, "tag": "corner" if all(edges) else "place"}
+        return {"box": list(_box(window)), "tag": "corner" if all(edges) else "place"}
+
+    def boxes(self, half: Half) -> list[Box | None]:
+        """See `Cue`."""
+        return [_box(self.window)] * len(half)
 
     def _matched(self, inputs: Tensor, draw: torch.Generator) -> Tensor:
         """Masks [N, H, W] of other windows, whose content varies about as much as the cue's."""
@@ -89,6 +92,10 @@ class Place(_Fixed):
         return [Change(name, pasted(x, fill, self.mask), pasted(x, fill, elsewhere)) for name, fill in fills.items()]
 
 
+def _box(window: Window) -> Box:
+    return window.left, window.top, window.left + window.width, window.top + window.height
+
+
 class Frame(_Fixed):
     """The frame of all pictures."""
 
@@ -101,6 +108,12 @@ class Frame(_Fixed):
     def told(self) -> Mapping[str, Any]:
         """See `Cue`."""
         return {"frame": self.name, "width": _FRAMES[self.name], "tag": self.name}
+
+    def boxes(self, half: Half) -> list[Box | None]:
+        """See `Cue`: what is inside the frame."""
+        height, width = self.mask.shape
+        wide = max(1, round(min(height, width) * _FRAMES[self.name]))
+        return [(wide, wide, width - wide, height - wide)] * len(half)
 
     def pasted(self, own: Half, onto: Half, draw: torch.Generator) -> list[Change]:
         """See `Cue`: against the same frame of other classes' pictures."""

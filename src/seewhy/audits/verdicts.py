@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from seewhy.audits.background import Background
 from seewhy.audits.cast import Cast
-from seewhy.audits.cue import Cue
+from seewhy.audits.cue import Box, Cue
 from seewhy.audits.patches import Patch
 from seewhy.audits.places import Frame, Place
 from seewhy.audits.subject import Subject
@@ -27,6 +27,8 @@ __all__ = ["Candidate", "Finding", "corrected", "judged", "power"]
 FLIPS, ODDS = 0.05, 0.5
 #: the rate of false discoveries over all candidates of all classes
 RATE = 0.05
+#: pictures that show a cue
+EXAMPLES = 12
 #: shares of a window outside objects from which it is outside
 OUTSIDE = 0.8
 #: what keeps its place: of pictures that have most of it, how alike they are in fine structure
@@ -39,13 +41,15 @@ LOSES, FEWEST = 0.1, 5
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A cue of a class, what its trials gave, and ``outside``: why it is no part of the object, or empty."""
+    """A cue of a class, what its trials gave, and ``outside``: why it is no part of the object, or empty; ``examples``
+    are rows of the second half that have most of it, each with where it is."""
 
     index: int
     cue: Cue
     effects: tuple[Effect, ...]
     outside: str
     measured: Mapping[str, float] = field(default_factory=dict)
+    examples: tuple[tuple[int, Box | None], ...] = ()
 
     @property
     def best(self) -> Effect:
@@ -125,7 +129,11 @@ def judged(subject: Subject, cue: Cue, effects: Sequence[Effect]) -> Candidate:
         if gap >= LOSES and p <= RATE:
             outside = f"pictures without it lose {gap:.0%} of accuracy"
             measured["loses"] = gap
-    return Candidate(subject.index, cue, tuple(effects), outside, measured)
+    first = presence.nan_to_num(0).argsort(descending=True, stable=True)[:EXAMPLES].tolist()
+    boxes = cue.boxes(own)
+    return Candidate(
+        subject.index, cue, tuple(effects), outside, measured, tuple((row, boxes[row]) for row in first)
+    )  # fmt: skip
 
 
 def without(subject: Subject, presence: torch.Tensor, elsewhere: torch.Tensor) -> tuple[float, float, int]:

@@ -8,10 +8,29 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from seewhy.audits.verdicts import Candidate, Finding
-from seewhy.explanation.plain import plain
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
 
-__all__ = ["Audit"]
+from seewhy.audits.cue import Box
+from seewhy.audits.verdicts import Candidate, Finding
+from seewhy.errors import UsageError, one_line
+from seewhy.explanation.plain import plain
+from seewhy.render import Cell, grid
+
+__all__ = ["Audit", "Example"]
+
+#: pictures in a row of a sheet
+_COLUMNS = 6
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """A picture uint8 [H, W, 3] that shows a cue, what it is called, and where the cue is: left, top, right, bottom."""
+
+    name: str
+    pixels: NDArray[np.uint8]
+    box: Box | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +50,7 @@ class Audit:
     failed: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     by_class: Mapping[int, Sequence[Candidate]] = field(default_factory=dict)
+    examples: Mapping[int, Sequence[Example]] = field(default_factory=dict)
 
     @property
     def shortcuts(self) -> tuple[Finding, ...]:
@@ -80,11 +100,58 @@ class Audit:
                 found.append(f"{name}: no shortcut found; {least}{look}")
         return found
 
+    def sheet(self, number: int) -> Image.Image | None:
+        """Pictures that show the cue of a finding, which is framed; None where there are none to show."""
+        shown = self.examples.get(number)
+        if not shown:
+            return None
+        finding = self.findings[number]
+        cells = [Cell(_framed(each), below=(each.name.rpartition("/")[2],)) for each in shown]
+        words = f"{self._label(finding.candidate.index)}: {_sentence(finding)}"
+        return grid([cells[n : n + _COLUMNS] for n in range(0, len(cells), _COLUMNS)], cell=112, footer=words)
+
+    def to_markdown(self) -> str:
+        """What was found in words, every proved cue in a table, and what was not looked at."""
+        lines = [f"# Audit of {self.model}", ""]
+        lines += [f"- {one_line(each)}" for each in self.sentences()]
+        proved = [each for each in self.findings if each.verdict]
+        if proved:
+            lines += [
+                "",
+                "| class | cue | effect | flips, 95 % | q | verdict | outside the object |",
+                "|---|---|---|---|---|---|---|",
+            ]
+        for each in proved:
+            best, (low, high) = each.candidate.best, each.candidate.best.interval
+            columns = [
+                self._label(each.candidate.index), each.candidate.cue.told()["tag"], best.what,
+                f"{best.flipped:.0%} ({low:.0%} to {high:.0%})", f"{each.q:.2g}", each.verdict, each.candidate.outside,
+            ]  # fmt: skip
+            lines.append(f"| {' | '.join(columns)} |")
+        lines += ["", *(f"- {self._label(k)} was passed over: {why}" for k, why in self.skipped.items())]
+        lines += [f"- {one_line(note)}" for note in (*self.notes, *self.failed)]
+        return "\n".join(lines).rstrip() + "\n"
+
     def save(self, path: str | Path) -> Path:
-        """Write the JSON document; gives its path."""
+        """Write the JSON document (``.json``) or the Markdown page (``.md``); gives its path. Raises `UsageError` for
+        another suffix."""
         target = Path(path)
-        target.write_text(self.to_json() + "\n", encoding="utf-8")
+        made = {".json": self.to_json, ".md": self.to_markdown}.get(target.suffix)
+        if made is None:
+            raise UsageError(f"{target.name!r}: an audit is written as .json or .md")
+        target.write_text(made().rstrip("\n") + "\n", encoding="utf-8")
         return target
+
+
+def _framed(example: Example) -> NDArray[np.uint8]:
+    """The picture, large enough for a frame around its cue."""
+    large = max(1, round(112 / max(example.pixels.shape[:2])))
+    image = Image.fromarray(np.repeat(np.repeat(example.pixels, large, 0), large, 1))
+    if example.box is not None:
+        left, top, right, bottom = (large * side for side in example.box)
+        draw = ImageDraw.Draw(image)
+        draw.rectangle((left, top, right - 1, bottom - 1), outline="#f5b83d", width=max(1, large // 2))
+    return np.asarray(image)
 
 
 def _sentence(finding: Finding) -> str:

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from seewhy.api.answered.predictions import predict_items
 from seewhy.api.auditing.asking import evidence_of, scores_of
 from seewhy.api.auditing.drawing import Chosen, Row, chosen
-from seewhy.api.auditing.result import Audit
+from seewhy.api.auditing.result import Audit, Example
 from seewhy.api.given.images import Item, read_one
 from seewhy.api.given.inside import inside_of
 from seewhy.api.given.masks import Masks, open_masks
@@ -33,6 +35,9 @@ from seewhy.runs.record import Record
 from seewhy.runs.sources import Entry
 
 __all__ = ["audit"]
+
+#: findings of which pictures are shown, the largest effects first
+SHEETS = 60
 
 
 @warning_once()
@@ -90,11 +95,13 @@ def audit(
         passes += subject.asked[0] + len(subject.own[0])
         if known.progress is not None:
             known.progress("classes", number + 1, len(picked.classes))
+    told_ = findings(found)
+    shown = {n: reader.examples(each.candidate) for n, each in enumerate(told_) if each.verdict and n < SHEETS}
     tests = max(len(found), 1)
     return Audit(
         wrapped.spec or wrapped.name,
         dict(enumerate(wrapped.labels or ())),
-        tuple(findings(found)),
+        tuple(told_),
         {index: len(first) + len(second) for index, (first, second) in picked.classes.items()},
         {index: power(some, tests) for index, some in by_class.items()},
         picked.skipped,
@@ -103,6 +110,7 @@ def audit(
         tuple(known.failed),
         tuple(dict.fromkeys(notes)),
         by_class,
+        shown,
     )
 
 
@@ -135,6 +143,7 @@ class _Reader:
             number: entry for number, entry in enumerate(self.known.source.entries()) if number in wanted
         }
         self._pool: dict[int, Item] = {}
+        self._shown: dict[int, list[Row]] = {}
 
     def _item(self, row: Row, *, kept: bool) -> Item:
         if row.row in self._pool:
@@ -145,8 +154,8 @@ class _Reader:
             self._pool[row.row] = item
         return item
 
-    def _half(self, rows: Sequence[Row], *, kept: bool) -> tuple[Half, list[Item]]:
-        items, there, seen = [], [], set()
+    def _half(self, rows: Sequence[Row], *, kept: bool) -> tuple[Half, list[Item], list[Row]]:
+        items, there, seen = list[Item](), list[Row](), set[int]()
         for row in rows:
             try:
                 item = self._item(row, kept=kept)
@@ -168,7 +177,7 @@ class _Reader:
             None,
             self._objects(there, items),
         )
-        return half, items
+        return half, items, there
 
     def _objects(self, rows: Sequence[Row], items: Sequence[Item]) -> Tensor | None:
         """Where objects are in each, if that is known of all of them."""
@@ -184,9 +193,29 @@ class _Reader:
 
     def subject(self, index: int, method: str, seed: int, settings: Settings) -> tuple[Subject, str]:
         """A class with its pictures and maps, and why there are no maps, if there are none."""
-        (first, items), (second, _) = (self._half(rows, kept=False) for rows in self.chosen.classes[index])
-        (others, _), (more, _) = (self._half(rows, kept=True) for rows in self.chosen.others(index))
+        first, second = (self._half(rows, kept=False) for rows in self.chosen.classes[index])
+        others, more = (self._half(rows, kept=True)[0] for rows in self.chosen.others(index))
+        mine, items, _ = first
+        self._shown[index] = second[2]
         evidence, why = evidence_of(self.model, items, index, method, settings)
-        own = Half(first.inputs, first.said, first.truth, evidence, first.objects)
+        own = Half(mine.inputs, mine.said, mine.truth, evidence, mine.objects)
         score: Score = scores_of(self.model, items[0], settings)
-        return Subject(index, (own, second), (others, more), score, seed), why
+        return Subject(index, (own, second[0]), (others, more), score, seed), why
+
+    def examples(self, candidate: Candidate) -> tuple[Example, ...]:
+        """Pictures that show a cue."""
+        found = []
+        for number, box in candidate.examples:
+            row = self._shown[candidate.index][number]
+            item = self._item(row, kept=False)
+            pixels = item.view if item.view is not None else _pixels(item.tensor)
+            found.append(Example(self._entries[row.row].name, pixels, box))
+        return tuple(found)
+
+
+def _pixels(inputs: Tensor) -> NDArray[np.uint8]:
+    """An input as a picture: its first three channels, or the first, from their darkest to their brightest value."""
+    some = inputs[:3] if len(inputs) >= 3 else inputs[:1].expand(3, -1, -1)
+    low, high = some.min(), some.max()
+    scaled: NDArray[np.uint8] = ((some - low) / (high - low).clamp(min=1e-12) * 255).byte().movedim(0, -1).numpy()
+    return scaled
