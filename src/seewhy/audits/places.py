@@ -12,7 +12,7 @@ from torch import Tensor
 from seewhy.audits.cue import Box, Change, Cue, drawn
 from seewhy.audits.regions import Window, blurred, frame, pasted, windows
 from seewhy.audits.subject import Half, Subject
-from seewhy.audits.templates import fine, likeness, template
+from seewhy.audits.templates import REACH, fine, likeness, template
 
 __all__ = ["Frame", "Place", "frames", "places"]
 
@@ -154,7 +154,11 @@ def frames(subject: Subject, found: Sequence[Cue]) -> list[Cue]:
     rest = torch.ones(subject.size)
     for each in found:
         if isinstance(each, Place):
-            rest[each.window.slices] = 0
+            rows, columns = each.window.slices
+            # a template's fine structure reaches a little beyond a window
+            rest[
+                max(rows.start - REACH, 0) : rows.stop + REACH, max(columns.start - REACH, 0) : columns.stop + REACH
+            ] = 0
     made: list[Cue] = []
     for name, share in _FRAMES.items():
         mask = frame(subject.size, share) * rest

@@ -7,13 +7,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["fine", "likeness", "template"]
+__all__ = ["REACH", "fine", "likeness", "template"]
+
+
+#: pixels on each side over which fine structure is told from what changes slowly
+REACH = 2
 
 
 def fine(inputs: Tensor) -> Tensor:
     """Pictures without what changes slowly over them: what a photographer's scenes share, skies and lawns, does."""
-    padded = F.pad(inputs, (2, 2, 2, 2), mode="replicate")
-    return inputs - F.avg_pool2d(padded, 5, 1)
+    padded = F.pad(inputs, (REACH,) * 4, mode="replicate")
+    return inputs - F.avg_pool2d(padded, 2 * REACH + 1, 1)
 
 
 def template(own: Tensor, mask: Tensor) -> Tensor:

@@ -23,6 +23,9 @@ from seewhy.models import Model
 
 __all__ = ["evidence_of", "scores_of"]
 
+#: the method of a model that has no layer with places
+_INSTEAD = "input-x-gradient"
+
 
 def scores_of(model: Model, item: Item, settings: Settings) -> Callable[[Tensor], Tensor]:
     """Rows of scores before a softmax [N, K] of inputs [N, C, H, W], shaped as ``item``'s."""
@@ -41,7 +44,18 @@ def scores_of(model: Model, item: Item, settings: Settings) -> Callable[[Tensor]
 def evidence_of(
     model: Model, items: Sequence[Item], index: int, method: str, settings: Settings
 ) -> tuple[Tensor | None, str]:
-    """Maps [N, H, W] of items for a class by a method, at the inputs' size; or None, and why there are none."""
+    """Maps [N, H, W] of items for a class by a method, at the inputs' size, or by a gradient where the method cannot be
+    asked, which is said; or None, and why there are none."""
+    found, why = _maps(model, items, index, method, settings)
+    if found is None and method != _INSTEAD:
+        found, _ = _maps(model, items, index, _INSTEAD, settings)
+        why = why if found is None else f"evidence is that of {_INSTEAD}: {why}"
+    return found, why
+
+
+def _maps(
+    model: Model, items: Sequence[Item], index: int, method: str, settings: Settings
+) -> tuple[Tensor | None, str]:  # fmt: skip
     try:
         made = run_plan(
             Plan.make(model, Request(method=method, target=Logit(index), settings=settings), len(items)), items

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 
 from seewhy.audits.cue import Box
 from seewhy.audits.verdicts import Candidate, Finding
-from seewhy.errors import UsageError, one_line
+from seewhy.errors import UsageError
 from seewhy.explanation.plain import plain
 from seewhy.render import Cell, grid
 
@@ -113,7 +113,7 @@ class Audit:
     def to_markdown(self) -> str:
         """What was found in words, every proved cue in a table, and what was not looked at."""
         lines = [f"# Audit of {self.model}", ""]
-        lines += [f"- {one_line(each)}" for each in self.sentences()]
+        lines += [f"- {each}" for each in self.sentences()]
         proved = [each for each in self.findings if each.verdict]
         if proved:
             lines += [
@@ -129,7 +129,7 @@ class Audit:
             ]  # fmt: skip
             lines.append(f"| {' | '.join(columns)} |")
         lines += ["", *(f"- {self._label(k)} was passed over: {why}" for k, why in self.skipped.items())]
-        lines += [f"- {one_line(note)}" for note in (*self.notes, *self.failed)]
+        lines += [f"- {' '.join(note.split())}" for note in (*self.notes, *self.failed)]
         return "\n".join(lines).rstrip() + "\n"
 
     def save(self, path: str | Path) -> Path:
