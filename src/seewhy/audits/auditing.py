@@ -10,10 +10,10 @@ from seewhy.audits.cue import Cue
 from seewhy.audits.patches import patches
 from seewhy.audits.places import frames, places
 from seewhy.audits.subject import Subject
-from seewhy.audits.trials import tried
+from seewhy.audits.trials import Effect, tried
 from seewhy.audits.verdicts import Candidate, judged
 
-__all__ = ["PROPOSALS", "audited"]
+__all__ = ["PROPOSALS", "again", "audited"]
 
 #: who proposes cues, in this order: each is told of what those before have found
 PROPOSALS: Sequence[Callable[[Subject, Sequence[Cue]], list[Cue]]] = (places, frames, casts, backgrounds, patches)
@@ -24,4 +24,10 @@ def audited(subject: Subject) -> list[Candidate]:
     found: list[Cue] = []
     for propose in PROPOSALS:
         found += propose(subject, found)
-    return [judged(subject, cue, tried(subject, cue, f"{cue.kind} {number}")) for number, cue in enumerate(found)]
+    words = [f"{cue.kind} {number}" for number, cue in enumerate(found)]
+    return [judged(subject, cue, tried(subject, cue, word), word) for word, cue in zip(words, found, strict=True)]
+
+
+def again(subject: Subject, candidate: Candidate) -> list[Effect]:
+    """The trials of a candidate once more, on the same pictures, with the model of another ``subject``."""
+    return tried(subject, candidate.cue, candidate.word)

@@ -21,7 +21,7 @@ from seewhy.audits.places import Frame, Place
 from seewhy.audits.subject import Subject
 from seewhy.audits.trials import Effect, clear
 
-__all__ = ["Candidate", "Finding", "corrected", "judged", "power"]
+__all__ = ["Candidate", "Finding", "corrected", "findings", "judged", "power", "told_effects"]
 
 #: what an effect is at least: a share of pictures, or standard deviations of the odds
 FLIPS, ODDS = 0.05, 0.5
@@ -42,7 +42,7 @@ LOSES, FEWEST = 0.1, 5
 @dataclass(frozen=True, eq=False)
 class Candidate:
     """A cue of a class, what its trials gave, and ``outside``: why it is no part of the object, or empty; ``examples``
-    are rows of the second half that have most of it, each with where it is."""
+    are rows of the second half that have most of it, each with where it is; its trials are drawn by ``word``."""
 
     index: int
     cue: Cue
@@ -50,6 +50,7 @@ class Candidate:
     outside: str
     measured: Mapping[str, float] = field(default_factory=dict)
     examples: tuple[tuple[int, Box | None], ...] = ()
+    word: str = ""
 
     @property
     def best(self) -> Effect:
@@ -86,21 +87,26 @@ class Finding:
 
     def told(self) -> dict[str, Any]:
         """As JSON holds it."""
-        effects = {
-            each.what: {
-                "flips": each.flipped, "interval": list(each.interval), "odds": each.moved, "p": each.p,
-                "against": each.control, "pictures": each.count,
-            }
-            for each in self.candidate.effects
-        }  # fmt: skip
         return {
             "class": self.candidate.index, "kind": self.candidate.cue.kind, **self.candidate.cue.told(),
-            "effects": effects, "q": self.q, "verdict": self.verdict, "outside": self.candidate.outside,
+            "effects": told_effects(self.candidate.effects),
+            "q": self.q, "verdict": self.verdict, "outside": self.candidate.outside,
             "measured": dict(self.candidate.measured),
         }  # fmt: skip
 
 
-def judged(subject: Subject, cue: Cue, effects: Sequence[Effect]) -> Candidate:
+def told_effects(effects: Sequence[Effect]) -> dict[str, Any]:
+    """Effects as JSON holds them."""
+    return {
+        each.what: {
+            "flips": each.flipped, "interval": list(each.interval), "odds": each.moved, "p": each.p,
+            "against": each.control, "pictures": each.count,
+        }
+        for each in effects
+    }  # fmt: skip
+
+
+def judged(subject: Subject, cue: Cue, effects: Sequence[Effect], word: str = "") -> Candidate:
     """A candidate, and whether and why it is outside the object."""
     own, others = subject.own[1], subject.others[1]
     presence, elsewhere = cue.presence(own), cue.presence(others)
@@ -132,7 +138,7 @@ def judged(subject: Subject, cue: Cue, effects: Sequence[Effect]) -> Candidate:
     first = presence.nan_to_num(0).argsort(descending=True, stable=True)[:EXAMPLES].tolist()
     boxes = cue.boxes(own)
     return Candidate(
-        subject.index, cue, tuple(effects), outside, measured, tuple((row, boxes[row]) for row in first)
+        subject.index, cue, tuple(effects), outside, measured, tuple((row, boxes[row]) for row in first), word,
     )  # fmt: skip
 
 

@@ -90,6 +90,34 @@ def test_pictures_show_the_cue(found: Audit, tmp_path: Path) -> None:
         found.save(tmp_path / "audit.html")
 
 
+def test_a_mended_model_is_held_against_it() -> None:
+    """The same cue on the same pictures does nothing to a model that does not read the corner, and its accuracy stands
+    beside."""
+
+    class Mended(nn.Module):
+        """Blind to the corner."""
+
+        def forward(self, x: Tensor) -> Tensor:
+            """Scores [B, 3]."""
+            sees = torch.ones(SIDE, SIDE)
+            sees[-4:, -4:] = 0
+            found: Tensor = 9 * F.avg_pool2d(x * sees, 4, 1).amax((2, 3))
+            return found
+
+    found = _audited(against=Mended())
+    assert found.against is not None
+    number = found.findings.index(found.shortcuts[0])
+    before = {each.what: each.flipped for each in found.shortcuts[0].candidate.effects}
+    after = {each.what: each.flipped for each in found.against.effects[number]}
+    assert before["pasting"] > 0.8
+    assert abs(after["pasting"]) < 0.1
+    assert "with Mended" in found.sentences()[0]
+    document = json.loads(found.to_json())
+    assert document["findings"][number]["against"]["pasting"]["flips"] == after["pasting"]
+    assert set(document["against"]["accuracy"]) == set(document["accuracy"]) == {"0", "1", "2"}
+    assert found.accuracy[0] == 1
+
+
 def test_the_same_call_says_the_same() -> None:
     """Nothing is drawn but from the seed."""
     assert _audited(counts=(44, 44, 44)).to_json() == _audited(counts=(44, 44, 44)).to_json()

@@ -12,13 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from seewhy.api.given.truths import Found
 from seewhy.audits.cue import Box
-from seewhy.audits.verdicts import Candidate, Finding
+from seewhy.audits.trials import Effect
+from seewhy.audits.verdicts import Candidate, Finding, told_effects
 from seewhy.errors import UsageError
 from seewhy.explanation.plain import plain
 from seewhy.render import Cell, grid
 
-__all__ = ["Audit", "Example"]
+__all__ = ["Against", "Audit", "Example", "accuracies"]
 
 #: pictures in a row of a sheet
 _COLUMNS = 6
@@ -31,6 +33,24 @@ class Example:
     name: str
     pixels: NDArray[np.uint8]
     box: Box | None
+
+
+@dataclass(frozen=True, eq=False)
+class Against:
+    """The same trials with another ``model``: its ``accuracy`` by class, and the ``effects`` of each finding."""
+
+    model: str
+    accuracy: Mapping[int, float]
+    effects: Mapping[int, Sequence[Effect]]
+
+
+def accuracies(found: Sequence[Found[int | None]]) -> dict[int, float]:
+    """The share of each true class's pictures that were called it."""
+    right: dict[int, list[bool]] = {}
+    for each in found:
+        if each.truth is not None:
+            right.setdefault(each.truth, []).append(each.found == each.truth)
+    return {index: sum(some) / len(some) for index, some in sorted(right.items())}
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +71,8 @@ class Audit:
     notes: tuple[str, ...] = ()
     by_class: Mapping[int, Sequence[Candidate]] = field(default_factory=dict)
     examples: Mapping[int, Sequence[Example]] = field(default_factory=dict)
+    accuracy: Mapping[int, float] = field(default_factory=dict)
+    against: Against | None = None
 
     @property
     def shortcuts(self) -> tuple[Finding, ...]:
@@ -66,7 +88,14 @@ class Audit:
         found: dict[str, Any] = plain(
             {
                 "model": self.model,
-                "findings": [{**each.told(), "label": self._label(each.candidate.index)} for each in self.findings],
+                "findings": [self._told(n) for n in range(len(self.findings))],
+                "accuracy": {self._label(k): share for k, share in self.accuracy.items()},
+                "against": None
+                if self.against is None
+                else {
+                    "model": self.against.model,
+                    "accuracy": {self._label(k): share for k, share in self.against.accuracy.items()},
+                },
                 "checked": {self._label(k): count for k, count in self.checked.items()},
                 "power": {self._label(k): share for k, share in self.power.items()},
                 "skipped": {self._label(k): why for k, why in self.skipped.items()},
@@ -77,6 +106,13 @@ class Audit:
             }
         )
         return found
+
+    def _told(self, number: int) -> dict[str, Any]:
+        finding = self.findings[number]
+        document = {**finding.told(), "label": self._label(finding.candidate.index)}
+        if self.against is not None:
+            document["against"] = told_effects(self.against.effects[number])
+        return document
 
     def to_json(self) -> str:
         """The same as text."""
@@ -93,12 +129,23 @@ class Audit:
             name = self._label(index)
             shortcuts = [each for each in mine if each.verdict == "shortcut"]
             if shortcuts:
-                found += [f"{name}: {_sentence(each)}" for each in shortcuts]
+                found += [f"{name}: {_sentence(each)}{self._beside(each)}" for each in shortcuts]
             else:
                 least = f"an effect on {self.power[index]:.0%} of pictures would have been seen"
                 look = f"; {len(mine)} causes to look at, which may be the object" if mine else ""
                 found.append(f"{name}: no shortcut found; {least}{look}")
         return found
+
+    def _beside(self, finding: Finding) -> str:
+        """The same effect in the other model, in words."""
+        if self.against is None:
+            return ""
+        number = self.findings.index(finding)
+        same = [each for each in self.against.effects[number] if each.what == finding.candidate.best.what]
+        if not same:
+            return f"; {self.against.model} has no pictures to try it on"
+        low, high = same[0].interval
+        return f"; with {self.against.model} {same[0].flipped:.0%} [{low:.0%}, {high:.0%}]"
 
     def sheet(self, number: int) -> Image.Image | None:
         """Pictures that show the cue of a finding, which is framed; None where there are none to show."""

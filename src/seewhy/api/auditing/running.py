@@ -16,15 +16,16 @@ from torch import Tensor
 from seewhy.api.answered.predictions import predict_items
 from seewhy.api.auditing.asking import evidence_of, scores_of
 from seewhy.api.auditing.drawing import Chosen, Row, chosen
-from seewhy.api.auditing.result import Audit, Example
+from seewhy.api.auditing.result import Against, Audit, Example, accuracies
 from seewhy.api.given.images import Item, read_one
 from seewhy.api.given.inside import inside_of
 from seewhy.api.given.masks import Masks, open_masks
 from seewhy.api.given.photos import asked_of
 from seewhy.api.given.truths import Known, Seen, known_truths
 from seewhy.api.waiting import watched
-from seewhy.audits.auditing import audited
+from seewhy.audits.auditing import again, audited
 from seewhy.audits.subject import Half, Score, Subject
+from seewhy.audits.trials import Effect
 from seewhy.audits.verdicts import Candidate, findings, power
 from seewhy.core.forward.settings import Settings, when
 from seewhy.core.network.borrowed import warning_once
@@ -47,6 +48,7 @@ def audit(
     truths: Sequence[int | str] | None = None,
     *,
     masks: str | Path | None = None,
+    against: Any = None,
     classes: Sequence[int | str] | None = None,
     pictures: int = 200,
     method: str = "grad-cam",
@@ -61,13 +63,15 @@ def audit(
 ) -> Audit:
     """Shortcuts of a model: what, besides the object, makes it say a class; proved by intervention.
 
-    ``model``, ``source``, ``truths``, ``columns``, ``table`` and ``images`` as for `seewhy.evaluate_model`; where no
-    classes are known, those that the model says are taken. Of each class (or of ``classes``) up to ``pictures`` are
-    looked at: one half proposes cues (windows that, pasted on other pictures, change the answer; frames; a colour cast;
-    windows of high evidence, by ``method``, which look alike; with ``masks``, backgrounds), the other half decides:
-    each cue is pasted on pictures of other classes and removed from those of its class, against as large a change of
-    another kind. ``masks`` as for `seewhy.evaluate`. Everything is drawn from ``seed``. With ``keep``, a folder, what
-    the model says of each picture is kept, and the same call goes on.
+    ``model``, ``source``, ``truths``, ``columns``, ``table`` and ``images`` as for `seewhy.evaluate_model`; where
+    no classes are known, those that the model says are taken. Of each class (or of ``classes``) up to ``pictures``
+    are looked at: one half proposes cues (windows that, pasted on other pictures, change the answer; frames; a
+    colour cast; windows of high evidence, by ``method``, which look alike; with ``masks``, backgrounds), the other
+    half decides: each cue is pasted on pictures of other classes and removed from those of its class, against as
+    large a change of another kind. ``masks`` as for `seewhy.evaluate`. ``against`` is another model, of the same
+    classes and inputs, that is asked about the same cues on the same pictures: whether a mended one still has a
+    shortcut. Everything is drawn from ``seed``. With ``keep``, a folder, what the model says of each picture is
+    kept, and the same call goes on.
 
     Raises `UsageError` and its kin for what is invalid, `TargetError` for models without a row of class scores.
     """
@@ -80,17 +84,24 @@ def audit(
     known = known_truths(wrapped, source, truths, told, "audit", watched(progress), needed=False)
     record = None if keep is None else Record(Path(keep), asked_of(wrapped, "audit: what the model says"))
     asked = None if classes is None else [wrapped.find_label(k) if isinstance(k, str) else int(k) for k in classes]
-    rows, passed = _said(wrapped, known, record, memory)
+    said = known.look(_looking(wrapped, memory), record=record)
+    rows = [Row(each.row, each.found, each.truth) for each in said if each.found is not None]
     picked = chosen(rows, pictures, seed, asked)
     reader = _Reader(wrapped, known, picked, objects)
+    other = None if against is None else taken(against)
+    beside: dict[int, tuple[Effect, ...]] = {}
     found: list[Candidate] = []
     by_class: dict[int, list[Candidate]] = {}
-    notes, passes = [*known.notes], passed
+    notes, passes = [*known.notes], len(said)
     for number, index in enumerate(picked.classes):
         subject, why = reader.subject(index, method, seed, settings)
         if why:
             notes.append(why)
         by_class[index] = audited(subject)
+        if other is not None:
+            same = reader.as_seen_by(subject, other, settings)
+            beside |= {id(each): tuple(again(same, each)) for each in by_class[index]}
+            passes += same.asked[0]
         found += by_class[index]
         passes += subject.asked[0] + len(subject.own[0])
         if known.progress is not None:
@@ -98,6 +109,13 @@ def audit(
     told_ = findings(found)
     shown = {n: reader.examples(each.candidate) for n, each in enumerate(told_) if each.verdict and n < SHEETS}
     tests = max(len(found), 1)
+    compared = None
+    if other is not None:
+        compared = Against(
+            other.spec or other.name,
+            accuracies(known.look(_looking(other, memory))),
+            {n: beside[id(each.candidate)] for n, each in enumerate(told_)},
+        )
     return Audit(
         wrapped.spec or wrapped.name,
         dict(enumerate(wrapped.labels or ())),
@@ -111,11 +129,13 @@ def audit(
         tuple(dict.fromkeys(notes)),
         by_class,
         shown,
+        accuracies(said),
+        compared,
     )
 
 
-def _said(model: Model, known: Known, record: Record | None, memory: int | None) -> tuple[list[Row], int]:
-    """What the model says of every picture, and in how many passes."""
+def _looking(model: Model, memory: int | None) -> Callable[[list[Seen]], list[int | None]]:
+    """What a model says of pictures, None where its numbers are none."""
 
     def look(seen: list[Seen]) -> list[int | None]:
         scored = predict_items(model, [each.item for each in seen], memory=memory)
@@ -123,8 +143,7 @@ def _said(model: Model, known: Known, record: Record | None, memory: int | None)
             raise TargetError("the model's output is no row of class scores: audits are of classes")
         return [one.index if one.answered else None for one in scored]
 
-    found = known.look(look, record=record)
-    return [Row(each.row, each.found, each.truth) for each in found if each.found is not None], len(found)
+    return look
 
 
 @dataclass
@@ -196,11 +215,23 @@ class _Reader:
         first, second = (self._half(rows, kept=False) for rows in self.chosen.classes[index])
         others, more = (self._half(rows, kept=True)[0] for rows in self.chosen.others(index))
         mine, items, _ = first
+        self._any = items[0]
         self._shown[index] = second[2]
         evidence, why = evidence_of(self.model, items, index, method, settings)
         own = Half(mine.inputs, mine.said, mine.truth, evidence, mine.objects)
         score: Score = scores_of(self.model, items[0], settings)
         return Subject(index, (own, second[0]), (others, more), score, seed), why
+
+    def as_seen_by(self, subject: Subject, other: Model, settings: Settings) -> Subject:
+        """The same pictures for another model."""
+        score = scores_of(other, self._any, settings)
+
+        def half(seen: Half) -> Half:
+            said = score(seen.inputs).argmax(1)
+            return Half(seen.inputs, said, seen.truth, seen.evidence, seen.objects)
+
+        own, others = ((half(a), half(b)) for a, b in (subject.own, subject.others))
+        return Subject(subject.index, own, others, score, subject.seed)
 
     def examples(self, candidate: Candidate) -> tuple[Example, ...]:
         """Pictures that show a cue."""

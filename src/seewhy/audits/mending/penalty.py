@@ -24,7 +24,7 @@ def evidence_penalty(scores: Tensor, inputs: Tensor, masks: Tensor) -> Tensor:
     >>> scores = torch.stack([x[:, 0, 0, 0], 0 * x[:, 0, 0, 0]], 1)
     >>> left = torch.tensor([[1.0, 0.0], [0.0, 0.0]]).expand(2, 2, 2)
     >>> round(evidence_penalty(scores, x, left).item(), 4), evidence_penalty(scores, x, 1 - left).item()
-    (0.2135, 0.0)
+    (0.2136, 0.0)
     """
     if not inputs.requires_grad:
         raise UsageError("inputs without a gradient: inputs.requires_grad_() before the forward")
