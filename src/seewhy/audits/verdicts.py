@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import comb
 from statistics import NormalDist
 from typing import Any
 
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from seewhy.audits.background import Background
 from seewhy.audits.cast import Cast
 from seewhy.audits.cue import Box, Cue
+from seewhy.audits.groups import fisher
 from seewhy.audits.patches import Patch
 from seewhy.audits.places import Frame, Place
 from seewhy.audits.subject import Subject
@@ -154,14 +154,7 @@ def without(subject: Subject, presence: torch.Tensor, elsewhere: torch.Tensor) -
     if few < FEWEST or int(has.sum()) < FEWEST:
         return 0.0, 1.0, few
     gap = float(right[has].double().mean() - right[~has].double().mean())
-    return gap, _fisher(int(right[has].sum()), int(has.sum()), int(right[~has].sum()), few), few
-
-
-def _fisher(a: int, n: int, b: int, m: int) -> float:
-    """How likely so many or more of all that are right are among the first ``n``, by chance."""
-    right, total = a + b, n + m
-    ways = sum(comb(n, k) * comb(m, right - k) for k in range(a, min(n, right) + 1) if 0 <= right - k <= m)
-    return float(ways / comb(total, right))
+    return gap, fisher(int(right[has].sum()), int(has.sum()), int(right[~has].sum()), few, more=True), few
 
 
 def corrected(chances: Sequence[float]) -> NDArray[np.float64]:

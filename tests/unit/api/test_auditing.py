@@ -118,6 +118,25 @@ def test_a_mended_model_is_held_against_it() -> None:
     assert found.accuracy[0] == 1
 
 
+def test_groups_of_a_table_are_told(tmp_path: Path) -> None:
+    """A column of groups says where the model does worse."""
+    images, truths = _pictures((48, 48, 48), corner=False)
+    rows = ["image,label,group"]
+    for n, (x, k) in enumerate(zip(images, truths, strict=True)):
+        night = n % 4 == 0
+        seen = x.flip(0) if night and k == 2 else x
+        Image.fromarray((seen * 255).clamp(0, 255).byte().movedim(0, -1).numpy()).save(tmp_path / f"{n:03}.png")
+        rows.append(f"{n:03}.png,{k},{'night' if night else 'day'}")
+    (tmp_path / "all.csv").write_text("\n".join(rows) + "\n")
+    plain = seewhy.Preprocess(size=(SIDE, SIDE), resize=None, mean=(0.0,) * 3, std=(1.0,) * 3)
+    found = audit(seewhy.wrap(Looks(), preprocess=plain), tmp_path / "all.csv")
+    worst = found.groups[0]
+    assert (worst.index, worst.name, worst.count, worst.accuracy) == (2, "night", 12, 0)
+    assert worst.p < 1e-6
+    assert "| 2 | night | 12 | 0% (0% to" in found.to_markdown()
+    assert json.loads(found.to_json())["groups"][0]["group"] == "night"
+
+
 def test_the_same_call_says_the_same() -> None:
     """Nothing is drawn but from the seed."""
     assert _audited(counts=(44, 44, 44)).to_json() == _audited(counts=(44, 44, 44)).to_json()

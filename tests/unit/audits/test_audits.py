@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seewhy.audits.auditing import audited
+from seewhy.audits.groups import by_group
 from seewhy.audits.places import Frame, Place
 from seewhy.audits.regions import Window, blurred, frame, pasted, windows
 from seewhy.audits.subject import Half, Subject, answers
@@ -196,6 +197,21 @@ def test_pictures_without_a_cue() -> None:
     gap, p, count = without(subject, presence, torch.zeros(20))
     assert (gap, count) == (pytest.approx(0.4), 10)
     assert p == pytest.approx(stats.fisher_exact([[18, 2], [5, 5]], alternative="greater").pvalue)
+
+
+def test_groups_by_hand() -> None:
+    """Accuracy, what the model is sure of, and how far a group is behind its class; the worst first."""
+    stats = pytest.importorskip("scipy.stats")
+    groups = ["day"] * 8 + ["night"] * 4 + ["day"] * 3
+    truths = [0] * 12 + [1] * 3
+    said = [0] * 7 + [1] + [0, 1, 1, 1] + [1] * 3
+    sure = [0.9] * 8 + [0.8] * 4 + [0.5] * 3
+    night, day = by_group(groups, truths, said, sure)
+    assert (night.index, night.name, night.count, night.accuracy) == (0, "night", 4, 0.25)
+    assert night.behind == pytest.approx(7 / 8 - 1 / 4)
+    assert night.overconfident == pytest.approx(0.8 - 0.25)
+    assert night.p == day.p == pytest.approx(stats.fisher_exact([[1, 3], [7, 1]]).pvalue)
+    assert (day.low, day.high) == pytest.approx(tuple(stats.binomtest(7, 8).proportion_ci(0.95, "wilson")))
 
 
 def test_false_discoveries_are_those_of_scipy() -> None:

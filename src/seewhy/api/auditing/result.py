@@ -14,13 +14,14 @@ from PIL import Image, ImageDraw
 
 from seewhy.api.given.truths import Found
 from seewhy.audits.cue import Box
+from seewhy.audits.groups import Group
 from seewhy.audits.trials import Effect
 from seewhy.audits.verdicts import Candidate, Finding, told_effects
 from seewhy.errors import UsageError
 from seewhy.explanation.plain import plain
 from seewhy.render import Cell, grid
 
-__all__ = ["Against", "Audit", "Example", "accuracies"]
+__all__ = ["Against", "Answered", "Audit", "Example", "accuracies"]
 
 #: pictures in a row of a sheet
 _COLUMNS = 6
@@ -35,6 +36,10 @@ class Example:
     box: Box | None
 
 
+#: a class and how sure the model is of it, or None for numbers that are none
+Answered = Sequence[float] | None
+
+
 @dataclass(frozen=True, eq=False)
 class Against:
     """The same trials with another ``model``: its ``accuracy`` by class, and the ``effects`` of each finding."""
@@ -44,12 +49,12 @@ class Against:
     effects: Mapping[int, Sequence[Effect]]
 
 
-def accuracies(found: Sequence[Found[int | None]]) -> dict[int, float]:
+def accuracies(found: Sequence[Found[Answered]]) -> dict[int, float]:
     """The share of each true class's pictures that were called it."""
     right: dict[int, list[bool]] = {}
     for each in found:
         if each.truth is not None:
-            right.setdefault(each.truth, []).append(each.found == each.truth)
+            right.setdefault(each.truth, []).append(each.found is not None and each.found[0] == each.truth)
     return {index: sum(some) / len(some) for index, some in sorted(right.items())}
 
 
@@ -72,6 +77,7 @@ class Audit:
     by_class: Mapping[int, Sequence[Candidate]] = field(default_factory=dict)
     examples: Mapping[int, Sequence[Example]] = field(default_factory=dict)
     accuracy: Mapping[int, float] = field(default_factory=dict)
+    groups: Sequence[Group] = ()
     against: Against | None = None
 
     @property
@@ -90,6 +96,7 @@ class Audit:
                 "model": self.model,
                 "findings": [self._told(n) for n in range(len(self.findings))],
                 "accuracy": {self._label(k): share for k, share in self.accuracy.items()},
+                "groups": [{**each.told(), "label": self._label(each.index)} for each in self.groups],
                 "against": None
                 if self.against is None
                 else {
@@ -173,6 +180,16 @@ class Audit:
             columns = [
                 self._label(each.candidate.index), each.candidate.cue.told()["tag"], best.what,
                 f"{best.flipped:.0%} ({low:.0%} to {high:.0%})", f"{each.q:.2g}", each.verdict, each.candidate.outside,
+            ]  # fmt: skip
+            lines.append(f"| {' | '.join(columns)} |")
+        if self.groups:
+            head = ["class", "group", "pictures", "right, 95 %", "behind the class's others", "p", "confidence"]
+            lines += ["", f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+        for row in self.groups:
+            columns = [
+                self._label(row.index), row.name, str(row.count),
+                f"{row.accuracy:.0%} ({row.low:.0%} to {row.high:.0%})",
+                f"{row.behind:.0%}", f"{row.p:.2g}", f"{row.confidence:.0%}",
             ]  # fmt: skip
             lines.append(f"| {' | '.join(columns)} |")
         lines += ["", *(f"- {self._label(k)} was passed over: {why}" for k, why in self.skipped.items())]

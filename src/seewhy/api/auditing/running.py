@@ -16,14 +16,15 @@ from torch import Tensor
 from seewhy.api.answered.predictions import predict_items
 from seewhy.api.auditing.asking import evidence_of, scores_of
 from seewhy.api.auditing.drawing import Chosen, Row, chosen
-from seewhy.api.auditing.result import Against, Audit, Example, accuracies
+from seewhy.api.auditing.result import Against, Answered, Audit, Example, accuracies
 from seewhy.api.given.images import Item, read_one
 from seewhy.api.given.inside import inside_of
 from seewhy.api.given.masks import Masks, open_masks
 from seewhy.api.given.photos import asked_of
-from seewhy.api.given.truths import Known, Seen, known_truths
+from seewhy.api.given.truths import Found, Known, Seen, known_truths
 from seewhy.api.waiting import watched
 from seewhy.audits.auditing import again, audited
+from seewhy.audits.groups import Group, by_group
 from seewhy.audits.subject import Half, Score, Subject
 from seewhy.audits.trials import Effect
 from seewhy.audits.verdicts import Candidate, findings, power
@@ -85,7 +86,7 @@ def audit(
     record = None if keep is None else Record(Path(keep), asked_of(wrapped, "audit: what the model says"))
     asked = None if classes is None else [wrapped.find_label(k) if isinstance(k, str) else int(k) for k in classes]
     said = known.look(_looking(wrapped, memory), record=record)
-    rows = [Row(each.row, each.found, each.truth) for each in said if each.found is not None]
+    rows = [Row(each.row, int(each.found[0]), each.truth) for each in said if each.found is not None]
     picked = chosen(rows, pictures, seed, asked)
     reader = _Reader(wrapped, known, picked, objects)
     other = None if against is None else taken(against)
@@ -130,20 +131,35 @@ def audit(
         by_class,
         shown,
         accuracies(said),
+        _groups(known, said),
         compared,
     )
 
 
-def _looking(model: Model, memory: int | None) -> Callable[[list[Seen]], list[int | None]]:
-    """What a model says of pictures, None where its numbers are none."""
+def _looking(model: Model, memory: int | None) -> Callable[[list[Seen]], list[Answered]]:
+    """What a model says of pictures and how sure it is, None where its numbers are none."""
 
-    def look(seen: list[Seen]) -> list[int | None]:
+    def look(seen: list[Seen]) -> list[Answered]:
         scored = predict_items(model, [each.item for each in seen], memory=memory)
-        if any(one.prediction is None for one in scored):
+        if any(one.prediction is None or one.probabilities is None for one in scored):
             raise TargetError("the model's output is no row of class scores: audits are of classes")
-        return [one.index if one.answered else None for one in scored]
+        return [[one.index, float(one.probabilities[one.index])] if one.answered else None for one in scored]  # type: ignore[index]
 
     return look
+
+
+def _groups(known: Known, said: Sequence[Found[Answered]]) -> tuple[Group, ...]:
+    """How the model does on each group of each class, where the source has groups and classes."""
+    names = {number: entry.group for number, entry in enumerate(known.source.entries()) if entry.group}
+    rows = [
+        (names[each.row], each.truth, each.found)
+        for each in said
+        if each.row in names and each.truth is not None and each.found is not None
+    ]
+    if not rows:
+        return ()
+    groups, truths, answers = zip(*rows, strict=True)
+    return tuple(by_group(groups, truths, [a[0] for a in answers], [a[1] for a in answers]))
 
 
 @dataclass
