@@ -7,6 +7,7 @@ import argparse
 import fnmatch
 import json
 import multiprocessing
+import subprocess
 import time
 import traceback
 import warnings
@@ -36,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--seconds", type=float, default=120.0, metavar="S", help="after which a model is given up")
     parser.add_argument("--list", action="store_true", help="only say which models there are")
     asked = parser.parse_args(argv)
+    build = _build()
     for zoo in asked.zoo or ():
         members = [n for n in catalogue.names(zoo) if fnmatch.fnmatch(n, asked.only)][: asked.most]
         if asked.list:
@@ -47,12 +49,21 @@ def main(argv: Sequence[str] | None = None) -> None:
                 continue
             began = time.perf_counter()
             row = _apart(zoo, name, asked.seconds)
-            row["seconds"] = round(time.perf_counter() - began, 1)
+            row |= {"seconds": round(time.perf_counter() - began, 1), "build": build}
             with asked.out.open("a") as file:
                 file.write(json.dumps(row) + "\n")
             print(f"{zoo} {number}/{len(members)} {name} {row['seconds']} s {_brief(row)}", flush=True)
     if asked.write is not None:
         asked.write.write_text(table(read(asked.out)))
+
+
+def _build() -> str:
+    """The commit that is judged; nothing where that is not known."""
+    here = Path(__file__).parent
+    said = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=here, capture_output=True, text=True, check=False
+    )
+    return said.stdout.strip()
 
 
 def read(path: Path) -> list[dict[str, Any]]:

@@ -62,7 +62,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
         "*looks* is the correlation of the two, of the worse axis (or the same of gradients, if that is larger); of "
         "fewer than nine positions it can say that they are right, not that they are wrong. "
         "Grad-CAM is compared with one by hand, saliency with autograd and with that of a prepared program, hooks, "
-        "attributes and outputs with those before.",
+        f"attributes and outputs with those before. {_builds(rows)}",
         "",
         "| zoo | models | looks | right | undecided | refused | wrong | failed | skipped |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -78,6 +78,14 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     return "\n".join([*head, *lines]) + "\n"
+
+
+def _builds(rows: Sequence[dict[str, Any]]) -> str:
+    """Which commits of seewhy the rows are of."""
+    builds = Counter(row.get("build", "") for row in rows)
+    builds.pop("", None)
+    said = ", ".join(f"{count} members at `{build}`" for build, count in builds.most_common())
+    return f"Judged: {said}." if said else ""
 
 
 def _lines(rows: Sequence[dict[str, Any]], counts: dict[str, Counter[str]]) -> Iterator[str]:
