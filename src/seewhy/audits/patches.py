@@ -33,7 +33,7 @@ class Patch:
     kind = "patch"
 
     def __init__(self, exemplars: Tensor, outside: float, names: Sequence[int]) -> None:
-        self.exemplars, self.outside, self.rows = exemplars, outside, tuple(names)
+        self.exemplars, self.outside, self.rows = exemplars.contiguous(), outside, tuple(names)
 
     def told(self) -> Mapping[str, Any]:
         """See `Cue`: the size of its window, in how many pictures it was seen, and which share of it is no object."""

@@ -25,15 +25,15 @@ _FRAMES = {"border": 0.08, "surround": 0.2}
 
 
 class _Fixed:
-    """What a cue of a fixed place has, whatever its form: a ``mask`` [H, W], and a template of what is there."""
+    """What a cue of a fixed place has, whatever its form: a ``mask`` [H, W], and a ``template`` [C, H, W] of what is
+    there."""
 
-    def __init__(self, mask: Tensor, own: Half) -> None:
-        self.mask = mask
-        self._template = template(fine(own.inputs), mask)
+    def __init__(self, mask: Tensor, made: Tensor) -> None:
+        self.mask, self.template = mask, made
 
     def presence(self, half: Half) -> Tensor:
         """See `Cue`: the correlation with what pictures of the class have there in common."""
-        return likeness(fine(half.inputs), self._template, self.mask)
+        return likeness(fine(half.inputs), self.template, self.mask)
 
 
 class Place(_Fixed):
@@ -41,8 +41,8 @@ class Place(_Fixed):
 
     kind = "place"
 
-    def __init__(self, window: Window, size: tuple[int, int], own: Half) -> None:
-        super().__init__(window.mask(size), own)
+    def __init__(self, window: Window, size: tuple[int, int], made: Tensor) -> None:
+        super().__init__(window.mask(size), made)
         self.window, self._size = window, size
         self._elsewhere = [each for each in windows(size) if window.overlap(each) < 0.25]
 
@@ -101,8 +101,8 @@ class Frame(_Fixed):
 
     kind = "frame"
 
-    def __init__(self, name: str, mask: Tensor, own: Half) -> None:
-        super().__init__(mask, own)
+    def __init__(self, name: str, mask: Tensor, made: Tensor) -> None:
+        super().__init__(mask, made)
         self.name = name
 
     def told(self) -> Mapping[str, Any]:
@@ -145,7 +145,8 @@ def places(subject: Subject, found: Sequence[Cue]) -> list[Cue]:
             kept.append(there[n])
         if len(kept) == _KEPT:
             break
-    return [Place(each, subject.size, own) for each in kept]
+    structure = fine(own.inputs)
+    return [Place(each, subject.size, template(structure, each.mask(subject.size))) for each in kept]
 
 
 def frames(subject: Subject, found: Sequence[Cue]) -> list[Cue]:
@@ -159,9 +160,10 @@ def frames(subject: Subject, found: Sequence[Cue]) -> list[Cue]:
             rest[
                 max(rows.start - REACH, 0) : rows.stop + REACH, max(columns.start - REACH, 0) : columns.stop + REACH
             ] = 0
+    structure = fine(subject.own[0].inputs)
     made: list[Cue] = []
     for name, share in _FRAMES.items():
         mask = frame(subject.size, share) * rest
         rest = rest - mask
-        made.append(Frame(name, mask, subject.own[0]))
+        made.append(Frame(name, mask, template(structure, mask)))
     return made

@@ -9,12 +9,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seewhy.audits.auditing import audited
+from seewhy.audits.auditing import PROPOSALS, audited
+from seewhy.audits.cue import Cue
 from seewhy.audits.groups import by_group
 from seewhy.audits.places import Frame, Place
 from seewhy.audits.regions import Window, blurred, frame, pasted, windows
+from seewhy.audits.stored import packed, unpacked
 from seewhy.audits.subject import Half, Subject, answers
 from seewhy.audits.verdicts import Finding, corrected, findings, power, without
+from seewhy.errors import UsageError
 
 SIDE, CLASSES, COUNT, BLOB = 20, 3, 56, 5
 #: what a planted cue adds to the score of class 0
@@ -197,6 +200,33 @@ def test_pictures_without_a_cue() -> None:
     gap, p, count = without(subject, presence, torch.zeros(20))
     assert (gap, count) == (pytest.approx(0.4), 10)
     assert p == pytest.approx(stats.fisher_exact([[18, 2], [5, 5]], alternative="greater").pvalue)
+
+
+def test_cues_are_kept_and_read_again() -> None:
+    """Every kind of cue says the same of pictures once it was in a file; what is no such file is refused."""
+    subjects, _ = _planted(lambda x, draw: _stuck(x + 0.1, SIDE - 4, SIDE - 4), _in_corner, masks=True)
+    subject = subjects[0]
+    cues: list[Cue] = []
+    for propose in PROPOSALS:
+        cues += propose(subject, cues)
+    assert {cue.kind for cue in cues} == {"place", "frame", "cast", "background", "patch"}
+    data = packed([(3, cue) for cue in cues])
+    again = unpacked(data, "cues.npz")
+    half, others = subject.own[1], subject.others[1]
+    for one, (index, other) in zip(cues, again, strict=True):
+        assert index == 3
+        assert one.told() == other.told()
+        assert torch.equal(one.presence(half).nan_to_num(7), other.presence(half).nan_to_num(7))
+        rows = torch.arange(16)
+        changes = [
+            cue.pasted(half.picked(rows), others.picked(rows), torch.Generator().manual_seed(0)) for cue in (one, other)
+        ]
+        for a, b in zip(*changes, strict=True):
+            assert torch.equal(a.edited, b.edited)
+            assert torch.equal(a.control, b.control)
+    for wrong in (b"", data[: len(data) // 2], packed([]).replace(b"version", b"vErsion")):
+        with pytest.raises(UsageError, match=r"cues\.npz"):
+            unpacked(wrong, "cues.npz")
 
 
 def test_groups_by_hand() -> None:
