@@ -6,9 +6,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from seewhy.audits.mending.counterfactual import carriers, counterfactuals
 from seewhy.audits.mending.head import Head, balance, refitted
 from seewhy.audits.mending.penalty import evidence_penalty
 from seewhy.audits.mending.projection import Projection, direction
+from seewhy.audits.places import Place
+from seewhy.audits.regions import Window
+from seewhy.audits.subject import Half
+from seewhy.audits.templates import fine, template
 from seewhy.errors import UsageError
 
 
@@ -179,3 +184,33 @@ def test_what_is_invalid_is_one_line(call: object, said: str) -> None:
     assert callable(call)
     with pytest.raises(UsageError, match=said):
         call()
+
+
+def _half(count: int, cue: float, seed: int) -> Half:
+    """Noise, of which a share has a bright corner."""
+    draw = torch.Generator().manual_seed(seed)
+    x = torch.rand(count, 3, 12, 12, generator=draw)
+    has = torch.arange(count) < cue * count
+    x[has, :, :4, :4] = torch.eye(4)
+    return Half(x, torch.zeros(count), torch.zeros(count))
+
+
+def test_counterfactual_pictures_make_a_cue_say_nothing() -> None:
+    """Those that had it have what others have there, others have it, everything else is as it was, and classes keep
+    their proportions."""
+    own, others = _half(40, 0.75, 0), _half(100, 0.0, 1)
+    mask = Window(0, 0, 4, 4).mask((12, 12))
+    cue = Place(Window(0, 0, 4, 4), (12, 12), template(fine(own.inputs), mask))
+    assert carriers(cue, own, others).tolist() == list(range(30))
+    made = counterfactuals(cue, own, others, torch.Generator().manual_seed(2))
+    assert made.removed_rows.tolist() == list(range(30))
+    assert len(made.pasted_rows) == 75
+    assert made.removed_rows.unique().numel() == 30
+    assert made.pasted_rows.unique().numel() == 75
+    pattern = torch.eye(4).expand(3, 4, 4)
+    assert torch.equal(made.pasted[:, :, :4, :4], pattern.expand(75, 3, 4, 4))
+    assert not (made.removed[:, :, :4, :4] == pattern).flatten(1).all(1).any()
+    for edited, plain in ((made.removed, own.inputs[:30]), (made.pasted, others.inputs[made.pasted_rows])):
+        assert torch.equal(edited * (1 - mask), plain * (1 - mask))
+    with pytest.raises(UsageError, match="nothing to remove"):
+        counterfactuals(cue, _half(40, 0.0, 3).picked(torch.arange(1)), _half(40, 1.0, 4), torch.Generator())
