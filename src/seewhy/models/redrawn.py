@@ -7,10 +7,8 @@ the trained network are held (Adebayo et al. 2018, Sanity Checks for Saliency Ma
 
 from __future__ import annotations
 
-import copy
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -18,10 +16,9 @@ from torch.nn.utils import parametrize
 
 from seewhy.core.network.borrowed import submodules
 from seewhy.core.network.differentiable_function import DifferentiableFunction
-from seewhy.core.network.foreign import Foreign
-from seewhy.errors import CapabilityError, UsageError, reason
-from seewhy.models import keras_
+from seewhy.errors import CapabilityError, UsageError
 from seewhy.models._keras_network import KerasNetwork
+from seewhy.models.copied import copied
 from seewhy.models.model import Model
 
 __all__ = ["redrawn"]
@@ -68,39 +65,12 @@ def redrawn(model: Model, seed: int = 0, *, kept: float = 0.0) -> Model:
         raise CapabilityError(
             f"{model.name} is a function, whose weights nobody sees: give the module for a redrawn one"
         )
-    if isinstance(root, KerasNetwork):
-        fresh = _of_keras(model, root)
-    else:
+    if not isinstance(root, KerasNetwork):
         _check(model.name, root)
-        fresh = _of_torch(model, root)
+    fresh = copied(model, f"those of {model.spec or model.name}, shuffled")
     weights = list(enumerate(_weights(fresh)))
     _shuffle(model.name, weights[round(kept * len(weights)) :], seed)
     return fresh
-
-
-def _of_torch(model: Model, root: nn.Module) -> Model:
-    # what runs it elsewhere would still give the trained network's scores, and holds what cannot be copied
-    program = root.program if isinstance(root, Foreign) else None
-    try:
-        made = copy.deepcopy(root, {} if program is None else {id(program): object()})
-    except Exception as error:  # whatever a network's own parts say to being copied
-        raise CapabilityError(f"{model.name} cannot be copied, so not be drawn anew: {reason(error)}") from error
-    if isinstance(made, Foreign):
-        made.program = None
-    _tie(model.name, root, made)
-    return _known(model, made)
-
-
-def _of_keras(model: Model, network: KerasNetwork) -> Model:
-    fresh, held = keras_.copied(network)
-    return replace(_known(model, fresh), held=held)
-
-
-def _known(model: Model, module: nn.Module) -> Model:
-    """What is known of ``model`` of another module; nothing that is remembered of the one is of the other."""
-    inputs = None if model.inputs is None else replace(model.inputs, _shaped={})
-    said = f"those of {model.spec or model.name}, shuffled"
-    return replace(model, module=module, spec="", weights=said, tolerance=None, inputs=inputs)
 
 
 def _check(name: str, root: nn.Module) -> None:
@@ -159,24 +129,6 @@ def _shuffle(name: str, weights: Iterable[tuple[int, Tensor]], seed: int) -> Non
             changed |= not torch.equal(before, tensor)
     if not changed:
         raise CapabilityError(f"{name} has no parameters with different numbers in them: nothing can be drawn anew")
-
-
-def _tie(name: str, root: nn.Module, made: nn.Module) -> None:
-    """Have parameters of the copy lie in one place where those of ``root`` do: copying has parted them. Raises
-    `CapabilityError` for parameters that overlap otherwise."""
-    copies = dict(made.named_parameters())
-    spans: list[tuple[str, Tensor, int, int]] = []
-    for each, tensor in root.named_parameters():
-        first = tensor.data_ptr()
-        steps = sum((length - 1) * step for length, step in zip(tensor.shape, tensor.stride(), strict=True))
-        last = first + (steps + 1) * tensor.element_size()
-        for other, theirs, start, end in spans:
-            if tensor.numel() == 0 or first >= end or last <= start or theirs.device != tensor.device:
-                continue
-            if (first, tensor.shape, tensor.stride()) != (start, theirs.shape, theirs.stride()):
-                raise CapabilityError(f"{name}: parameters {other!r} and {each!r} overlap in memory: give each its own")
-            copies[each].data = copies[other].data
-        spans.append((each, tensor, first, last))
 
 
 def _order(place: int, seed: int, count: int) -> Tensor:
