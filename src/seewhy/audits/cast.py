@@ -19,6 +19,8 @@ _MOST = 0.8
 _ASKED = 16
 #: in standard deviations of pictures' colours: less than this no cast is worth a trial
 _LEAST = 0.3
+#: in standard deviations of all pixels: nobody sees a fainter one, and objects of one colour shift pictures as far
+_FAINT = 0.25
 
 
 class Cast:
@@ -80,7 +82,12 @@ def casts(subject: Subject, found: Sequence[Cue]) -> list[Cue]:
     along = _answered(subject, spread.diagonal().sqrt())
     ends = ((part @ along).quantile(_MOST) for part in (own, others))
     shifts = [own.mean(0) - middle, along * (next(ends) - next(ends)).clamp(min=0)]
-    return [Cast(each, inverse, middle) for each in shifts if float(each @ inverse @ each) ** 0.5 >= _LEAST]
+    faint = _FAINT * float(subject.others[0].inputs.std())
+    return [
+        Cast(each, inverse, middle)
+        for each in shifts
+        if float(each.norm()) >= faint and float(each @ inverse @ each) ** 0.5 >= _LEAST
+    ]
 
 
 def _answered(subject: Subject, steps: Tensor) -> Tensor:
