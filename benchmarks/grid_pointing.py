@@ -2,13 +2,16 @@
 evidence for a class is where the class is, for every method that explains one, on the built-in model; takes photos,
 gives a Markdown table with controls and intervals.
 
-Methods are done one after the other, the cheapest first; the same command goes on where one was ended. The page is
-written when all are done, and after every method to ``KEEP/so-far.md``.
+Methods are done one after the other, the cheapest first; the same command goes on where one was ended, and with
+``--rows``, a compressed file of all numbers, on another machine. The page is written when all are done, and after every
+method to ``KEEP/so-far.md``.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import lzma
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -99,6 +102,7 @@ def main() -> None:
     parser.add_argument("--mosaics", type=int, default=100)
     parser.add_argument("--keep", type=Path, default=Path("grid-pointing"))
     parser.add_argument("--out", type=Path, default=Path("docs/grid-pointing.md"))
+    parser.add_argument("--rows", type=Path, help="numbers of methods that are done, read and written (.json.xz)")
     parser.add_argument("--method", action="append", help="repeatable; all, unless given")
     asked = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -107,6 +111,8 @@ def main() -> None:
     asked_for = [each for each in known if not asked.method or each.name in asked.method]
     done: list[seewhy.Ranking] = []
     settings: dict[str, dict[str, Any]] = {}
+    if asked.rows is not None and asked.rows.is_file():
+        _spread(asked.rows, asked.keep)
     for lot in _lots(asked_for):
         for name, ranking in _ranked(model, asked, lot).items():
             word = _word(name)
@@ -116,10 +122,39 @@ def main() -> None:
             row = ranking.standings()[0]
             print(f"{word}: {row.mean:.3f} [{row.low:.3f}, {row.high:.3f}], random {row.random:.3f}", flush=True)
         (asked.keep / "so-far.md").write_text(page(merged(done), settings), encoding="utf-8")
+        if asked.rows is not None:
+            _gather(merged(done), asked.rows)
     whole = merged(done)
     asked.out.write_text(page(whole, settings), encoding="utf-8")
     whole.save(asked.keep / "grid-pointing.png", force=True)
     print(f"{len(done)} methods: {asked.out}", flush=True)
+
+
+def _gather(ranking: seewhy.Ranking, rows: Path) -> None:
+    """Write the numbers of all methods, to four digits, in one compressed file."""
+    text = json.dumps(_rounded(ranking.to_dict()), separators=(",", ":"))
+    rows.write_bytes(lzma.compress(text.encode(), preset=9))
+
+
+def _spread(rows: Path, keep: Path) -> None:
+    """Put each method of such a file into a file of its own, where there is none."""
+    keep.mkdir(parents=True, exist_ok=True)
+    whole = keep / "rows.json"
+    whole.write_bytes(lzma.decompress(rows.read_bytes()))
+    ranking = seewhy.Ranking.load(whole)
+    whole.unlink()
+    for word in ranking.methods:
+        own = keep / f"{word.partition('@')[0]}.json"
+        if not own.is_file():
+            _alone(ranking, word).save(own)
+
+
+def _rounded(what: Any) -> Any:
+    if isinstance(what, float):
+        return round(what, 4)
+    if isinstance(what, dict):
+        return {key: _rounded(value) for key, value in what.items()}
+    return [_rounded(value) for value in what] if isinstance(what, list) else what
 
 
 def _word(name: str) -> str:
