@@ -23,6 +23,8 @@ _SHARES = (0.17, 0.25)
 _SCREENED, _POTENT = 2, 0.1
 #: how alike two windows are that show one thing, and a picture's best window is to be the thing
 _ALIKE = 0.6
+#: pixels of the shorter side that a comparison of windows takes
+_COARSE = 64
 #: windows of the class that a group has at least, in shares of its pictures and in number
 _GROUP, _FEWEST = 0.08, 5
 
@@ -205,7 +207,11 @@ def away(
 
 def matches(inputs: Tensor, exemplars: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The normalised correlation of each picture's window that is the most alike to one of ``exemplars``, colours as
-    they are and brightness taken out, and its top and left, each [N]."""
+    they are and brightness taken out, and its top and left, each [N]. Large pictures are compared at a fraction of
+    their size, and their windows' places are multiples of it."""
+    coarse = max(1, min(min(inputs.shape[2:]) // _COARSE, min(exemplars.shape[2:]) // 4))
+    if coarse > 1:
+        inputs, exemplars = F.avg_pool2d(inputs, coarse), F.avg_pool2d(exemplars, coarse)
     _, channels, height, width = exemplars.shape
     kernels = exemplars - exemplars.mean((1, 2, 3), keepdim=True)
     kernels = kernels / kernels.flatten(1).norm(dim=1).clamp(min=1e-6)[:, None, None, None]
@@ -215,4 +221,4 @@ def matches(inputs: Tensor, exemplars: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     length = (squares - total.square() / number).clamp(min=1e-6).sqrt()
     alike = (F.conv2d(inputs, kernels) / length).amax(1)
     best = alike.flatten(1).max(1)
-    return best.values, best.indices // alike.shape[2], best.indices % alike.shape[2]
+    return best.values, coarse * (best.indices // alike.shape[2]), coarse * (best.indices % alike.shape[2])

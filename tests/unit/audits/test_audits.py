@@ -12,6 +12,7 @@ from torch import Tensor
 from seewhy.audits.auditing import PROPOSALS, audited
 from seewhy.audits.cue import Cue
 from seewhy.audits.groups import by_group
+from seewhy.audits.patches import matches
 from seewhy.audits.places import Frame, Place
 from seewhy.audits.regions import Window, blurred, frame, pasted, windows
 from seewhy.audits.stored import packed, unpacked
@@ -227,6 +228,21 @@ def test_cues_are_kept_and_read_again() -> None:
     for wrong in (b"", data[: len(data) // 2], packed([]).replace(b"version", b"vErsion")):
         with pytest.raises(UsageError, match=r"cues\.npz"):
             unpacked(wrong, "cues.npz")
+
+
+@pytest.mark.parametrize("scale", [1, 8])
+def test_a_window_is_found_again_where_it_is(scale: int) -> None:
+    """At any size of pictures; brightness does not matter."""
+    draw = torch.Generator().manual_seed(0)
+    x = torch.rand(6, 3, 20, 20, generator=draw)
+    places = [(0, 0), (3, 5), (15, 15), (7, 0), (0, 15), (9, 9)]
+    for n, (top, left) in enumerate(places):
+        x[n, :, top : top + 5, left : left + 5] = 0.5 + torch.eye(5) / (n + 1)
+    x = x.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
+    exemplar = (0.1 + torch.eye(5)).expand(1, 3, 5, 5).repeat_interleave(scale, 2).repeat_interleave(scale, 3)
+    alike, top, left = matches(x, exemplar)
+    assert float(alike.min()) > 0.99
+    assert torch.stack([top, left], 1).tolist() == [[scale * a, scale * b] for a, b in places]
 
 
 def test_groups_by_hand() -> None:
