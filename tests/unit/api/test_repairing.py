@@ -11,10 +11,11 @@ from seewhy.api.auditing.running import audit
 from seewhy.api.given.images import read_items
 from seewhy.api.repairing.features import last_layer_of
 from seewhy.api.repairing.heads import mended_head
+from seewhy.api.repairing.projections import projected
 from seewhy.api.repairing.training import Training
 from seewhy.audits.subject import Half
 from seewhy.core.forward.settings import Settings
-from seewhy.errors import CapabilityError, UsageError
+from seewhy.errors import CapabilityError, UnknownName, UsageError
 
 SIDE, CLASSES = 12, 3
 
@@ -87,6 +88,26 @@ def test_a_head_is_mended_and_the_audit_says_so(network: nn.Module) -> None:
     was = again.shortcuts[0].candidate.best
     now = next(each for each in again.against.effects[number] if each.what == was.what)
     assert now.flipped < 0.4 * was.flipped
+
+
+def test_a_direction_is_projected_out(network: nn.Module) -> None:
+    """Behind the last layer with places, the corner moves the worst group's accuracy less, and the module alone does the
+    same in somebody's own network."""
+    model = seewhy.wrap(network)
+    x, labels, _ = _pictures(300, 0.95, 1)
+    found = audit(model, list(x), labels.tolist())
+    cues = [(each.candidate.index, each.candidate.cue) for each in found.shortcuts[:1]]
+    train, truth, _ = _pictures(600, 0.95, 2)
+    training = Training(Half(train, network(train).argmax(1), truth), read_items(model, train[:1])[0][0], cues)
+    made = projected(model, training, "4")
+    assert made.layer == "4"
+    assert len(made.modules) == 1
+    assert _worst(made.model.module) > _worst(network)
+    own = nn.Sequential(*list(network[:5]), made.modules[0], *list(network[5:]))
+    with torch.no_grad():
+        assert torch.allclose(own(x), made.model.module(x), atol=1e-5)
+    with pytest.raises(UnknownName, match="layer"):
+        projected(model, training, "no such layer")
 
 
 def test_counterfactual_lots_say_what_they_are() -> None:

@@ -26,13 +26,15 @@ _AT_ONCE = 256
 class Lot:
     """Some inputs [N, C, H, W], pictures as they are first: their ``labels``, ``groups`` (a number for each class with
     each set of cues) and of which of the training ``pictures`` each is, [N]; ``twins`` are rows of one picture with and
-    without a cue."""
+    without a cue, ``cues`` which one, for each pair; ``has`` says which rows have one put in."""
 
     inputs: Tensor
     labels: Tensor
     groups: Tensor
     pictures: Tensor
     twins: list[tuple[int, int]]
+    cues: list[int]
+    has: list[bool]
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +87,7 @@ class Training:
             made.append((new.removed, own[new.removed_rows], number, False))
             made.append((new.pasted, others[new.pasted_rows], number, True))
         groups, twins = [half.truth * (1 << len(self.cues)) + has], list[tuple[int, int]]()
-        start = len(half)
+        start, cues, put = len(half), list[int](), [False] * len(half)
         for edited, of, number, pasted in made:
             bit = 1 << number
             mine = has[of] | bit if pasted else has[of] & ~bit
@@ -94,5 +96,7 @@ class Training:
             groups.append(half.truth[of] * (1 << len(self.cues)) + mine)
             pictures.append(rows[of])
             twins += [(int(one), start + n) for n, one in enumerate(of.tolist())]
+            cues += [number] * len(of)
+            put += [pasted] * len(of)
             start += len(of)
-        return Lot(torch.cat(inputs), torch.cat(labels), torch.cat(groups), torch.cat(pictures), twins)
+        return Lot(torch.cat(inputs), torch.cat(labels), torch.cat(groups), torch.cat(pictures), twins, cues, put)

@@ -1,0 +1,98 @@
+"""Repair by projection: takes a model, proved cues and training pictures, gives the model with each cue's direction
+taken out of what a layer gives; trains nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seewhy.api.answered.predictions import read_each
+from seewhy.api.repairing.training import Training
+from seewhy.audits.mending.projection import Projection, direction
+from seewhy.core.forward.demand import Demand
+from seewhy.core.forward.session import Session
+from seewhy.errors import CapabilityError, UsageError
+from seewhy.models import Model
+from seewhy.models.behind import with_behind
+
+__all__ = ["Projected", "projected"]
+
+
+@dataclass(frozen=True, eq=False)
+class Projected:
+    """A ``model`` with projections behind ``layer``, one for each cue: ``modules``, to be put into somebody's own."""
+
+    model: Model
+    layer: str
+    modules: tuple[Projection, ...]
+
+    def told(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return {"layer": self.layer, "directions": [[round(v, 6) for v in m.along.tolist()] for m in self.modules]}
+
+
+def projected(model: Model, training: Training, layer: str) -> Projected:
+    """The direction of each cue projected out of what ``layer`` gives.
+
+    A direction is the mean difference of the layer's activations, over its positions, of training pictures with and
+    without the cue. Raises `CapabilityError` for layers whose channels are neither the second axis nor the last,
+    `UsageError` where no picture has a cue, or the layer does not see it, and what `with_behind` does.
+    """
+    pairs: dict[int, tuple[list[Tensor], list[Tensor]]] = {}
+    axis = 1
+    for lot in training.lots():
+        if not lot.twins:
+            continue
+        found, axis = _activations(model, training, lot.inputs, layer)
+        for (one, other), cue in zip(lot.twins, lot.cues, strict=True):
+            # a twin with the cue is a picture of another class, one without it of the cue's
+            with_it, without = (other, one) if lot.has[other] else (one, other)
+            some = pairs.setdefault(cue, ([], []))
+            some[0].append(found[with_it])
+            some[1].append(found[without])
+    if not pairs:
+        raise UsageError("no training picture has a cue that was proved: nothing to project out")
+    modules = list[Projection]()
+    for with_them, without_them in pairs.values():
+        along, level = direction(torch.stack(with_them), torch.stack(without_them))
+        modules.append(Projection(along, level, axis))
+    changed = with_behind(model, layer, torch.nn.Sequential(*modules))
+    return Projected(changed, layer, tuple(modules))
+
+
+def _activations(model: Model, training: Training, inputs: Tensor, layer: str) -> tuple[Tensor, int]:
+    """The mean of a layer's activations over positions [N, C], and the axis in which it has its channels."""
+
+    def read(session: Session, some: Sequence[int]) -> list[Tensor]:
+        forward = session.run(session.x, Demand({layer: session.find(layer)}, gradients=False))
+        values = forward.outputs.activation(layer).detach().float().cpu()
+        return list(values.flatten(2).mean(2) if values.ndim > 2 else values)
+
+    rows = [replace(training.item, tensor=each) for each in inputs]
+    found = torch.stack(read_each(model, rows, read, memory=training.settings.memory))
+    return found, _axis(model, layer, training.some, found.shape[1])
+
+
+def _axis(model: Model, layer: str, inputs: Tensor, channels: int) -> int:
+    """Which axis of what a layer itself gives has so many channels."""
+    shapes: list[tuple[int, ...]] = []
+    root = model.network().root
+    part = None if root is None else dict(root.named_modules()).get(layer)
+    if part is None:
+        raise CapabilityError(f"{layer!r} is no module of {model.name}: a projection goes behind one")
+    handle = part.register_forward_hook(lambda _, __, out: shapes.append(tuple(out.shape)))
+    try:
+        with torch.no_grad():
+            model.network().module(inputs)
+    finally:
+        handle.remove()
+    shape = shapes[-1]
+    if len(shape) > 1 and shape[1] == channels:
+        return 1
+    if shape[-1] == channels:
+        return -1
+    raise CapabilityError(f"{layer!r} gives {shape}, with {channels} channels in neither the second axis nor the last")
