@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from seewhy.api.answered.predictions import read_each
 from seewhy.api.repairing.training import Training
@@ -60,7 +60,7 @@ def projected(model: Model, training: Training, layer: str) -> Projected:
     for with_them, without_them in pairs.values():
         along, level = direction(torch.stack(with_them), torch.stack(without_them))
         modules.append(Projection(along, level, axis))
-    changed = with_behind(model, layer, torch.nn.Sequential(*modules))
+    changed = with_behind(model, layer, nn.Sequential(*modules))
     return Projected(changed, layer, tuple(modules))
 
 
@@ -78,21 +78,24 @@ def _activations(model: Model, training: Training, inputs: Tensor, layer: str) -
 
 
 def _axis(model: Model, layer: str, inputs: Tensor, channels: int) -> int:
-    """Which axis of what a layer itself gives has so many channels."""
-    shapes: list[tuple[int, ...]] = []
-    root = model.network().root
-    part = None if root is None else dict(root.named_modules()).get(layer)
-    if part is None:
-        raise CapabilityError(f"{layer!r} is no module of {model.name}: a projection goes behind one")
-    handle = part.register_forward_hook(lambda _, __, out: shapes.append(tuple(out.shape)))
-    try:
-        with torch.no_grad():
-            model.network().module(inputs)
-    finally:
-        handle.remove()
-    shape = shapes[-1]
+    """Which axis of what a layer itself gives has so many channels: a copy of the model is run that notes it."""
+    noted = _Shape()
+    with torch.no_grad():
+        with_behind(model, layer, noted).network().module(inputs)
+    shape = noted.shape
     if len(shape) > 1 and shape[1] == channels:
         return 1
-    if shape[-1] == channels:
+    if shape[-1:] == (channels,):
         return -1
     raise CapabilityError(f"{layer!r} gives {shape}, with {channels} channels in neither the second axis nor the last")
+
+
+class _Shape(nn.Module):
+    """Gives what it is given, and remembers its shape."""
+
+    shape: tuple[int, ...] = ()
+
+    def forward(self, a: Tensor) -> Tensor:
+        """What it is given."""
+        self.shape = tuple(a.shape)
+        return a

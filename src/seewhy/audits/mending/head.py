@@ -85,7 +85,7 @@ def refitted(
         if gap is not None:
             apart = gap @ found[:, :-1].T
             total = total + alike / 2 * (apart - apart.mean(1, keepdim=True)).square().mean()
-        total.backward()  # type: ignore[no-untyped-call]
+        (found.grad,) = torch.autograd.grad(total, found)
         return total
 
     optimiser.step(loss)  # type: ignore[no-untyped-call]
