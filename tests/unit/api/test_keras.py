@@ -72,8 +72,9 @@ def _agree(found: Any, expected: Any, tolerance: float = 1e-4) -> None:
 def test_every_method_gives_the_map_of_the_same_network_in_pytorch(name: str) -> None:
     model, ours = pair()
     found, expected = _both(name, model, ours, _photo(), target=2)
-    # xrai starts from a black and a white image, all of whose places tie in the max pooling
-    _agree(found, expected, 1e-2 if name == "xrai" else 1e-4)
+    # xrai starts from a black and a white image, all of whose places tie in the max pooling; steps of an optimiser make
+    # more of the last digits, in which kernels of other memory orders differ
+    _agree(found, expected, {"xrai": 1e-2, "extremal-perturbation": 1e-3}.get(name, 1e-4))
 
 
 @pytest.mark.parametrize("composite", ["epsilon", "epsilon-plus-flat", "epsilon-alpha2-beta1", "by-depth"])
