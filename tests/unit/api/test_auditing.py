@@ -14,10 +14,11 @@ from PIL import Image
 from torch import Tensor, nn
 
 import seewhy
+from seewhy.api.auditing import running
 from seewhy.api.auditing.drawing import Row, chosen
 from seewhy.api.auditing.result import Audit
 from seewhy.api.auditing.running import audit
-from seewhy.errors import TargetError, UnknownName, UsageError
+from seewhy.errors import ImageError, TargetError, UnknownName, UsageError
 
 SIDE = 16
 
@@ -183,6 +184,21 @@ def test_copies_of_one_picture_are_one() -> None:
     found = audit(Looks(), images, truths)
     assert found.findings
     assert max(each.candidate.best.count for each in found.findings) <= 96
+
+
+def test_a_picture_that_has_gone_is_left_out_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between what the model says of all and what is cut out of some a file may go."""
+    real = running.read_one
+
+    def read(model: Any, given: Any, name: str) -> Any:
+        if name == "image 7":
+            raise ImageError("image 7 has gone")
+        return real(model, given, name)
+
+    monkeypatch.setattr(running, "read_one", read)
+    found = _audited(counts=(44, 44, 44))
+    assert any("image 7 could not be read once more" in note for note in found.notes)
+    assert found.findings
 
 
 def test_masks_say_what_is_object(tmp_path: Path) -> None:

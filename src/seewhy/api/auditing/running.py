@@ -109,6 +109,7 @@ def audit(
             known.progress("classes", number + 1, len(picked.classes))
     told_ = findings(found)
     shown = {n: reader.examples(each.candidate) for n, each in enumerate(told_) if each.verdict and n < SHEETS}
+    notes += [f"{name} could not be read once more, and is left out: {why}" for name, why in reader.lost.items()]
     tests = max(len(found), 1)
     compared = None
     if other is not None:
@@ -179,6 +180,8 @@ class _Reader:
         }
         self._pool: dict[int, Item] = {}
         self._shown: dict[int, list[Row]] = {}
+        #: pictures that could not be read once more, and why
+        self.lost: dict[str, str] = {}
 
     def _item(self, row: Row, *, kept: bool) -> Item:
         if row.row in self._pool:
@@ -194,7 +197,8 @@ class _Reader:
         for row in rows:
             try:
                 item = self._item(row, kept=kept)
-            except (ImageError, UsageError):  # it was read before: a file that has gone since
+            except (ImageError, UsageError) as error:  # it was read before: a file that has gone since
+                self.lost[self._entries[row.row].name] = str(error)
                 continue
             stamp = item.tensor.numpy().tobytes()
             if hash(stamp) in seen:  # copies of one picture are one
