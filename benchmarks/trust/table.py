@@ -13,6 +13,7 @@ from benchmarks.trust.cases import GOOD, HOSTILE, REPORTED
 from benchmarks.trust.networks import GROUPS
 from seewhy.api.trusting import judging
 from seewhy.api.trusting.held import Held
+from seewhy.audits.groups import wilson
 
 __all__ = ["table"]
 
@@ -57,7 +58,7 @@ def _line(name: str, rows: Sequence[dict[str, Any]], networks: Sequence[str]) ->
         own = [level for where, level in levels if where == network]
         cells.append(f"{_share(own)} of {len(own)}" if own else "-")
     every = [level for _, level in levels]
-    low, high = _interval(sum(level != "green" for level in every), len(every))
+    low, high = wilson(sum(level != "green" for level in every), len(every))
     red = sum(level == "red" for level in every) / len(every) if every else math.nan
     pooled = f"{_share(every)} of {len(every)} ({100 * low:.0f} to {100 * high:.0f} %)"
     return f"| {name} | {' | '.join(cells)} | {pooled} | {100 * red:.0f} % |"
@@ -74,13 +75,3 @@ def level_of(row: dict[str, Any]) -> str:
         return "red"
     arrays = {name: np.array(value) if isinstance(value, list) else value for name, value in held.items()}
     return judging.card(judging.about(Held(**arrays), "logit")).level
-
-
-def _interval(hits: int, n: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share."""
-    if n == 0:
-        return math.nan, math.nan
-    z, share = 1.959964, hits / n
-    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
-    reach = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return middle - reach, middle + reach

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seewhy.audits.cue import Box, Change, Cue, drawn
-from seewhy.audits.regions import blurred
+from seewhy.audits.regions import fills
 from seewhy.audits.subject import Half, Subject
 
 __all__ = ["Patch", "patches"]
@@ -70,7 +70,7 @@ class Patch:
         there = anywhere(onto.inputs, size, draw)
         elsewhere = away(own.inputs, top, left, size, draw)
         edited = put(onto.inputs, self._cut(own, top, left), *there)
-        turned = onto.inputs[torch.arange(len(onto)).roll(1)]
+        turned = onto.inputs.roll(1, 0)
         return [
             Change("another window", edited, put(onto.inputs, self._cut(own, *elsewhere), *there)),
             Change("other classes' window", edited,
@@ -82,15 +82,10 @@ class Patch:
         size = self.exemplars.shape[2:]
         _, top, left = self.found(own)
         elsewhere = away(own.inputs, top, left, size, draw)
-        fills = {
-            "other classes' window": others.inputs,
-            "blur": blurred(own.inputs),
-            "mean colour": own.inputs.mean((2, 3), keepdim=True).expand_as(own.inputs),
-        }
         return [
             Change(name, put(own.inputs, cut(fill, top, left, *size), top, left),
                    put(own.inputs, cut(fill, *elsewhere, *size), *elsewhere))
-            for name, fill in fills.items()
+            for name, fill in fills(own.inputs, others.inputs).items()
         ]  # fmt: skip
 
 

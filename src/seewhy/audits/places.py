@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from seewhy.audits.cue import Box, Change, Cue, drawn
-from seewhy.audits.regions import Window, blurred, frame, pasted, windows
+from seewhy.audits.regions import Window, fills, frame, pasted, windows
 from seewhy.audits.subject import Half, Subject
 from seewhy.audits.templates import REACH, fine, likeness, template
 
@@ -75,7 +75,7 @@ class Place(_Fixed):
         """See `Cue`: against another window of the same pictures, and against the same window of other classes'."""
         edited = pasted(onto.inputs, own.inputs, self.mask)
         elsewhere = pasted(onto.inputs, own.inputs, self._matched(own.inputs, draw))
-        turned = onto.inputs[torch.arange(len(onto)).roll(1)]
+        turned = onto.inputs.roll(1, 0)
         return [
             Change("another window", edited, elsewhere),
             Change("other classes' window", edited, pasted(onto.inputs, turned, self.mask)),
@@ -84,12 +84,10 @@ class Place(_Fixed):
     def removed(self, own: Half, others: Half, draw: torch.Generator) -> list[Change]:
         """See `Cue`."""
         x, elsewhere = own.inputs, self._matched(own.inputs, draw)
-        fills = {
-            "other classes' window": others.inputs,
-            "blur": blurred(x),
-            "mean colour": x.mean((2, 3), keepdim=True).expand_as(x),
-        }
-        return [Change(name, pasted(x, fill, self.mask), pasted(x, fill, elsewhere)) for name, fill in fills.items()]
+        return [
+            Change(name, pasted(x, fill, self.mask), pasted(x, fill, elsewhere))
+            for name, fill in fills(x, others.inputs).items()
+        ]
 
 
 def _box(window: Window) -> Box:
@@ -117,13 +115,13 @@ class Frame(_Fixed):
 
     def pasted(self, own: Half, onto: Half, draw: torch.Generator) -> list[Change]:
         """See `Cue`: against the same frame of other classes' pictures."""
-        turned = onto.inputs[torch.arange(len(onto)).roll(1)]
+        turned = onto.inputs.roll(1, 0)
         edited = pasted(onto.inputs, own.inputs, self.mask)
         return [Change("other classes' frame", edited, pasted(onto.inputs, turned, self.mask))]
 
     def removed(self, own: Half, others: Half, draw: torch.Generator) -> list[Change]:
         """See `Cue`: the frame of another class, against that of another picture of the class."""
-        turned = own.inputs[torch.arange(len(own)).roll(1)]
+        turned = own.inputs.roll(1, 0)
         return [
             Change("other classes' frame", pasted(own.inputs, others.inputs, self.mask),
                    pasted(own.inputs, turned, self.mask))

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["Window", "blurred", "frame", "pasted", "windows"]
+__all__ = ["Window", "blurred", "fills", "frame", "pasted", "windows"]
 
 
 @dataclass(frozen=True)
@@ -74,3 +74,12 @@ def blurred(inputs: Tensor, share: float = 0.15) -> Tensor:
         padded = F.pad(found, padding, mode="replicate")
         found = F.conv2d(padded, kernel.expand(channels, 1, *kernel.shape), groups=channels)
     return found
+
+
+def fills(inputs: Tensor, others: Tensor) -> dict[str, Tensor]:
+    """What hides a place of pictures, by name: what ``others`` have there, a blur, each picture's mean colour."""
+    return {
+        "other classes' window": others,
+        "blur": blurred(inputs),
+        "mean colour": inputs.mean((2, 3), keepdim=True).expand_as(inputs),
+    }

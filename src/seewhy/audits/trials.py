@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -53,7 +54,7 @@ class Effect:
         """The share of pictures that it makes the class, or takes from it, beyond the control."""
         return float(self.flips.mean())
 
-    @property
+    @cached_property
     def interval(self) -> tuple[float, float]:
         """In which that share lies (95 %)."""
         return interval(self.flips, seed=self.seed)
@@ -63,7 +64,7 @@ class Effect:
         """How far the odds move, in standard deviations of those of pictures as they are."""
         return float(self.odds.mean()) / max(self.plain, 1e-9)
 
-    @property
+    @cached_property
     def p(self) -> float:
         """How likely odds move as far, up, by chance: one-sided."""
         half = float(sign_flips(self.odds[:, None], seed=self.seed, least=_TOSSES)[0]) / 2

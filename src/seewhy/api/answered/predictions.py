@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import torch
@@ -25,7 +25,7 @@ from seewhy.errors import TargetError
 from seewhy.explanation import Prediction
 from seewhy.models import Model
 
-__all__ = ["Scored", "predict_items", "read_each"]
+__all__ = ["Scored", "predict_items", "read_each", "read_inputs"]
 
 T = TypeVar("T")
 
@@ -96,6 +96,18 @@ def read_each(
                     if progress is not None:
                         progress("predictions", len(found), len(items))
     return [found[i] for i in range(len(items))]
+
+
+def read_inputs(
+    model: Model,
+    item: Item,
+    inputs: Tensor,
+    read: Callable[[Session, Sequence[int]], Sequence[T]],
+    *,
+    memory: int | None = None,
+) -> list[T]:
+    """The same of ``inputs`` [N, C, *size], which are shaped as ``item``'s."""
+    return read_each(model, [replace(item, tensor=each) for each in inputs], read, memory=memory)
 
 
 def _scored(model: Model, session: Session, places: dict[str, Place], targets: Sequence[Target]) -> list[Scored]:

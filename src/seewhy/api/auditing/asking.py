@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from seewhy.api.answered.predictions import read_each
+from seewhy.api.answered.predictions import read_inputs
 from seewhy.api.asked.plan import Plan
 from seewhy.api.asked.request import Request
 from seewhy.api.given.images import Item
@@ -35,8 +34,7 @@ def scores_of(model: Model, item: Item, settings: Settings) -> Callable[[Tensor]
             forward = session.run(session.x, Demand({}, gradients=False))
             return list(forward.outputs.logits.detach().float().cpu())
 
-        rows = [replace(item, tensor=each) for each in inputs]
-        return torch.stack(read_each(model, rows, read, memory=settings.memory))
+        return torch.stack(read_inputs(model, item, inputs, read, memory=settings.memory))
 
     return score
 

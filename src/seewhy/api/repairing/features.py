@@ -4,12 +4,12 @@ inputs."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from seewhy.api.answered.predictions import read_each
+from seewhy.api.answered.predictions import read_inputs
 from seewhy.api.given.images import Item
 from seewhy.audits.mending.head import Head
 from seewhy.core.forward.demand import Demand
@@ -71,6 +71,5 @@ def _at(model: Model, item: Item, inputs: Tensor, name: str, settings: Settings)
         features = forward.outputs.everything("features")
         return list(zip(features.detach().float().cpu(), forward.outputs.logits.detach().float().cpu(), strict=True))
 
-    rows = [replace(item, tensor=each) for each in inputs]
-    found = read_each(model, rows, read, memory=settings.memory)
+    found = read_inputs(model, item, inputs, read, memory=settings.memory)
     return torch.stack([one for one, _ in found]), torch.stack([other for _, other in found])

@@ -4,13 +4,13 @@ taken out of what a layer gives; trains nothing."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from seewhy.api.answered.predictions import read_each
+from seewhy.api.answered.predictions import read_inputs
 from seewhy.api.repairing.training import Training
 from seewhy.audits.mending.projection import Projection, direction
 from seewhy.core.forward.demand import Demand
@@ -43,11 +43,10 @@ def projected(model: Model, training: Training, layer: str) -> Projected:
     `UsageError` where no picture has a cue, or the layer does not see it, and what `with_behind` does.
     """
     pairs: dict[int, tuple[list[Tensor], list[Tensor]]] = {}
-    axis = 1
     for lot in training.lots():
         if not lot.twins:
             continue
-        found, axis = _activations(model, training, lot.inputs, layer)
+        found = _activations(model, training, lot.inputs, layer)
         for (one, other), cue in zip(lot.twins, lot.cues, strict=True):
             # a twin with the cue is a picture of another class, one without it of the cue's
             with_it, without = (other, one) if lot.has[other] else (one, other)
@@ -56,7 +55,7 @@ def projected(model: Model, training: Training, layer: str) -> Projected:
             some[1].append(found[without])
     if not pairs:
         raise UsageError("no training picture has a cue that was proved: nothing to project out")
-    modules = list[Projection]()
+    modules, axis = list[Projection](), _axis(model, layer, training.some, len(next(iter(pairs.values()))[0][0]))
     for with_them, without_them in pairs.values():
         along, level = direction(torch.stack(with_them), torch.stack(without_them))
         modules.append(Projection(along, level, axis))
@@ -64,17 +63,15 @@ def projected(model: Model, training: Training, layer: str) -> Projected:
     return Projected(changed, layer, tuple(modules))
 
 
-def _activations(model: Model, training: Training, inputs: Tensor, layer: str) -> tuple[Tensor, int]:
-    """The mean of a layer's activations over positions [N, C], and the axis in which it has its channels."""
+def _activations(model: Model, training: Training, inputs: Tensor, layer: str) -> Tensor:
+    """The mean of a layer's activations over positions [N, C]."""
 
     def read(session: Session, some: Sequence[int]) -> list[Tensor]:
         forward = session.run(session.x, Demand({layer: session.find(layer)}, gradients=False))
         values = forward.outputs.activation(layer).detach().float().cpu()
         return list(values.flatten(2).mean(2) if values.ndim > 2 else values)
 
-    rows = [replace(training.item, tensor=each) for each in inputs]
-    found = torch.stack(read_each(model, rows, read, memory=training.settings.memory))
-    return found, _axis(model, layer, training.some, found.shape[1])
+    return torch.stack(read_inputs(model, training.item, inputs, read, memory=training.settings.memory))
 
 
 def _axis(model: Model, layer: str, inputs: Tensor, channels: int) -> int:
