@@ -10,13 +10,13 @@ import warnings
 from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from benchmarks.audit.planted import designs, tuning
 from benchmarks.audit.rows import row_of
 from benchmarks.audit.table import table
+from benchmarks.lines import put, read
 
 _BEGIN, _END = "<!-- detection -->", "<!-- end of detection -->"
 
@@ -53,14 +53,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if asked.show:
         print(table(read(asked.out)))
     if asked.write is not None:
-        page = asked.write.read_text()
-        before, after = page.split(_BEGIN)[0], page.split(_END)[-1]
-        asked.write.write_text(f"{before}{_BEGIN}\n{table(read(asked.out))}{_END}{after}")
-
-
-def read(path: Path) -> list[dict[str, Any]]:
-    """The lines of a file, none if there is none."""
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        put(asked.write, table(read(asked.out)), _BEGIN, _END)
 
 
 if __name__ == "__main__":

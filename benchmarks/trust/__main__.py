@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from benchmarks.lines import put, read
 from benchmarks.trust.cases import maps_of
 from benchmarks.trust.networks import GROUPS, Judged, judged
 from benchmarks.trust.table import table
@@ -46,14 +47,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for name in asked.network or ():
         _measure(name, judged(name, asked.data, asked.work), asked.photos, asked.out)
     if asked.write is not None:
-        page = asked.write.read_text()
-        before, after = page.split(_BEGIN)[0], page.split(_END)[-1]
-        asked.write.write_text(f"{before}{_BEGIN}\n{table(read(asked.out))}{_END}{after}")
-
-
-def read(path: Path) -> list[dict[str, Any]]:
-    """The lines of a file, none if there is none."""
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        put(asked.write, table(read(asked.out)), _BEGIN, _END)
 
 
 def _measure(name: str, given: Judged, photos: int, out: Path) -> None:

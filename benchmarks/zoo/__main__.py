@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.lines import read
 from benchmarks.zoo import catalogue
 from benchmarks.zoo.judging import judge
 from benchmarks.zoo.table import table
@@ -64,11 +65,6 @@ def _build() -> str:
         ["git", "rev-parse", "--short", "HEAD"], cwd=here, capture_output=True, text=True, check=False
     )
     return said.stdout.strip()
-
-
-def read(path: Path) -> list[dict[str, Any]]:
-    """The rows of a file, none if there is none."""
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def _brief(row: dict[str, Any]) -> str:
