@@ -16,7 +16,8 @@ from torch import Tensor, nn
 import seewhy
 from benchmarks.audit.planted import Design, Made, made
 from benchmarks.audit.training import accuracy, drop, preprocess, trained
-from seewhy.api.auditing.result import Audit, Example
+from seewhy.api.auditing.outcome import Example
+from seewhy.api.auditing.result import Audit
 from seewhy.api.auditing.running import audit
 from seewhy.audits.verdicts import Finding
 

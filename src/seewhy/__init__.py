@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from seewhy.api import explain, explain_all, explain_batches, load, wrap
     from seewhy.api.asked.noise import Noise
     from seewhy.api.attacking import attack, attack_all
+    from seewhy.api.auditing.result import Audit
+    from seewhy.api.auditing.running import audit
     from seewhy.api.boundaries import boundary
     from seewhy.api.data_sets.running import run
     from seewhy.api.doctoring import diagnose
@@ -67,6 +69,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Attack",
+    "Audit",
     "Boundary",
     "Card",
     "Classification",
@@ -101,6 +104,7 @@ __all__ = [
     "attack_all",
     "attention",
     "attention_all",
+    "audit",
     "boundary",
     "conformance",
     "diagnose",
@@ -136,6 +140,7 @@ __all__ = [
 
 _HOMES = {
     "Attack": "seewhy.explanation",
+    "Audit": "seewhy.api.auditing.result",
     "Boundary": "seewhy.explanation",
     "Card": "seewhy.registry",
     "Classification": "seewhy.metrics",
@@ -169,6 +174,7 @@ _HOMES = {
     "attack_all": "seewhy.api.attacking",
     "attention": "seewhy.api.inside.attending",
     "attention_all": "seewhy.api.inside.attending",
+    "audit": "seewhy.api.auditing.running",
     "boundary": "seewhy.api.boundaries",
     "conformance": "seewhy.conformance",
     "diagnose": "seewhy.api.doctoring",

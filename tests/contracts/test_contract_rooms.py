@@ -25,6 +25,7 @@ MODULES = sorted(
 
 PUBLIC = [
     "Attack",
+    "Audit",
     "Boundary",
     "Card",
     "Classification",
@@ -59,6 +60,7 @@ PUBLIC = [
     "attack_all",
     "attention",
     "attention_all",
+    "audit",
     "boundary",
     "conformance",
     "diagnose",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from seewhy.audits.background import backgrounds
 from seewhy.audits.cast import casts
+from seewhy.audits.clusters import Cluster, cues_of
 from seewhy.audits.cue import Cue
 from seewhy.audits.patches import patches
 from seewhy.audits.places import frames, places
@@ -19,11 +20,12 @@ __all__ = ["PROPOSALS", "again", "audited"]
 PROPOSALS: Sequence[Callable[[Subject, Sequence[Cue]], list[Cue]]] = (places, frames, casts, backgrounds, patches)
 
 
-def audited(subject: Subject) -> list[Candidate]:
-    """Every candidate of a class."""
+def audited(subject: Subject, clusters: Sequence[Cluster] = ()) -> list[Candidate]:
+    """Every candidate of a class, what its ``clusters`` of evidence look at among them."""
     found: list[Cue] = []
     for propose in PROPOSALS:
         found += propose(subject, found)
+    found += cues_of(clusters, found)
     words = [f"{cue.kind} {number}" for number, cue in enumerate(found)]
     return [judged(subject, cue, tried(subject, cue, word), word) for word, cue in zip(words, found, strict=True)]
 

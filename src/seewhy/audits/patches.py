@@ -14,7 +14,7 @@ from seewhy.audits.cue import Box, Change, Cue, drawn
 from seewhy.audits.regions import fills
 from seewhy.audits.subject import Half, Subject
 
-__all__ = ["Patch", "patches"]
+__all__ = ["Patch", "cut", "outside_share", "patches", "peaks"]
 
 #: sides of windows, in shares of the picture's
 _SHARES = (0.17, 0.25)
@@ -34,8 +34,8 @@ class Patch:
 
     kind = "patch"
 
-    def __init__(self, exemplars: Tensor, outside: float, names: Sequence[int]) -> None:
-        self.exemplars, self.outside, self.rows = exemplars.contiguous(), outside, tuple(names)
+    def __init__(self, exemplars: Tensor, outside: float, names: Sequence[int], tag: str = "patch") -> None:
+        self.exemplars, self.outside, self.rows, self.tag = exemplars.contiguous(), outside, tuple(names), tag
 
     def told(self) -> Mapping[str, Any]:
         """See `Cue`: the size of its window, in how many pictures it was seen, and which share of it is no object."""
@@ -43,7 +43,7 @@ class Patch:
             "size": list(self.exemplars.shape[2:]),
             "seen in": len(self.rows),
             "outside": self.outside,
-            "tag": "patch",
+            "tag": self.tag,
         }
 
     def found(self, half: Half) -> tuple[Tensor, Tensor, Tensor]:
@@ -112,11 +112,11 @@ def patches(subject: Subject, found: Sequence[Cue]) -> list[Cue]:
         potent = torch.nonzero(raised > _POTENT)[:, 0]
         for group in groups(own.inputs, windows, top, left, potent, max(_FEWEST, round(_GROUP * len(own)))):
             exemplars = windows[group]
-            made.append(Patch(exemplars[:8], _outside(own, top[group], left[group], size, group), group.tolist()))
+            made.append(Patch(exemplars[:8], outside_share(own, top[group], left[group], size, group), group.tolist()))
     return made
 
 
-def _outside(own: Half, top: Tensor, left: Tensor, size: tuple[int, int], rows: Tensor) -> float:
+def outside_share(own: Half, top: Tensor, left: Tensor, size: tuple[int, int], rows: Tensor) -> float:
     """Which share of windows is no object; NaN where nobody knows."""
     if own.objects is None:
         return float("nan")

@@ -81,7 +81,7 @@ def _parts(cue: Cue) -> tuple[dict[str, Any], dict[str, Tensor]]:
         return {}, {"shift": cue.shift, "inverse": cue.inverse, "middle": cue.middle}
     if isinstance(cue, Patch):
         outside = None if np.isnan(cue.outside) else cue.outside
-        return {"outside": outside, "rows": list(cue.rows)}, {"exemplars": cue.exemplars}
+        return {"outside": outside, "rows": list(cue.rows), "tag": cue.tag}, {"exemplars": cue.exemplars}
     assert isinstance(cue, Background)
     return {}, {}
 
@@ -103,7 +103,7 @@ def _cue(words: dict[str, Any], held: dict[str, Tensor]) -> Cue:
         return Cast(held["shift"], held["inverse"], held["middle"])
     if kind == "patch":
         outside = float("nan") if words["outside"] is None else float(words["outside"])
-        return Patch(held["exemplars"], outside, [int(row) for row in words["rows"]])
+        return Patch(held["exemplars"], outside, [int(row) for row in words["rows"]], str(words["tag"]))
     if kind == "background":
         return Background()
     raise ValueError(f"no kind of cue: {kind!r}")

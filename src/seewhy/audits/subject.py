@@ -20,24 +20,23 @@ Score = Callable[[Tensor], Tensor]
 class Half:
     """Some pictures, as the model is given them: ``inputs`` [N, C, H, W], the class ``said`` by the model and its
     ``truth`` [N], -1 where nobody knows; with ``evidence`` [N, H, W] for the audited class, signed, where it was
-    measured, and where ``objects`` are [N, H, W], where that is known."""
+    measured, ``traits`` [N, D], what a layer says where that evidence is, and where ``objects`` are [N, H, W], where
+    that is known."""
 
     inputs: Tensor
     said: Tensor
     truth: Tensor
     evidence: Tensor | None = None
     objects: Tensor | None = None
+    traits: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.inputs)
 
     def picked(self, rows: Tensor) -> Half:
         """Those of ``rows``."""
-        return Half(
-            self.inputs[rows], self.said[rows], self.truth[rows],
-            None if self.evidence is None else self.evidence[rows],
-            None if self.objects is None else self.objects[rows],
-        )  # fmt: skip
+        known = (None if each is None else each[rows] for each in (self.evidence, self.objects, self.traits))
+        return Half(self.inputs[rows], self.said[rows], self.truth[rows], *known)
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from seewhy.cli.attack import attack
+from seewhy.cli.audit import audit
 from seewhy.cli.bench import bench
 from seewhy.cli.boundary import boundary
 from seewhy.cli.conformance import conformance
@@ -19,7 +20,7 @@ from seewhy.cli.run import run
 from seewhy.cli.segment import segment
 
 __all__ = [
-    "attack", "attention", "bench", "boundary", "compare", "components", "conformance", "demo", "doctor", "evaluate",
-    "evaluate_model", "explain", "factors", "features", "filters", "labels", "layers", "maximise", "methods", "metrics",
-    "recommend", "run", "segment",
+    "attack", "attention", "audit", "bench", "boundary", "compare", "components", "conformance", "demo", "doctor",
+    "evaluate", "evaluate_model", "explain", "factors", "features", "filters", "labels", "layers", "maximise",
+    "methods", "metrics", "recommend", "run", "segment",
 ]  # fmt: skip

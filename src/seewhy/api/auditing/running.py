@@ -4,37 +4,34 @@ and removing it, and which of them are shortcuts."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
-
 from seewhy.api.answered.predictions import predict_items
-from seewhy.api.auditing.asking import evidence_of, scores_of
-from seewhy.api.auditing.drawing import Chosen, Row, chosen
-from seewhy.api.auditing.result import Against, Answered, Audit, Example, accuracies
-from seewhy.api.given.images import Item, read_one
-from seewhy.api.given.inside import inside_of
-from seewhy.api.given.masks import Masks, open_masks
+from seewhy.api.auditing.drawing import Row, chosen
+from seewhy.api.auditing.from_run import run_at
+from seewhy.api.auditing.outcome import Against, Answered, Example, accuracies
+from seewhy.api.auditing.reading import Reader
+from seewhy.api.auditing.result import Audit
+from seewhy.api.given.masks import open_masks
 from seewhy.api.given.photos import asked_of
 from seewhy.api.given.truths import Found, Known, Seen, known_truths
 from seewhy.api.waiting import watched
 from seewhy.audits.auditing import again, audited
+from seewhy.audits.clusters import Cluster, clusters_of
+from seewhy.audits.evidence import Where, whereabouts
 from seewhy.audits.groups import Group, by_group
-from seewhy.audits.subject import Half, Score, Subject
+from seewhy.audits.subject import Subject
 from seewhy.audits.trials import Effect
 from seewhy.audits.verdicts import Candidate, findings, power
 from seewhy.core.forward.settings import Settings, when
 from seewhy.core.network.borrowed import warning_once
-from seewhy.errors import ImageError, TargetError, UsageError
+from seewhy.errors import CapabilityError, TargetError, UsageError
 from seewhy.models import Model
 from seewhy.models.loader import taken
 from seewhy.runs.record import Record
-from seewhy.runs.sources import Entry
 
 __all__ = ["audit"]
 
@@ -72,7 +69,8 @@ def audit(
     large a change of another kind. ``masks`` as for `seewhy.evaluate`. ``against`` is another model, of the same
     classes and inputs, that is asked about the same cues on the same pictures: whether a mended one still has a
     shortcut. Everything is drawn from ``seed``. With ``keep``, a folder, what the model says of each picture is
-    kept, and the same call goes on.
+    kept, and the same call goes on. ``source`` may be a finished run of the model (a `seewhy.Run` or its folder): its
+    answers are taken, and its maps where it has those of ``method`` for a class.
 
     Raises `UsageError` and its kin for what is invalid, `TargetError` for models without a row of class scores.
     """
@@ -81,60 +79,110 @@ def audit(
     wrapped = taken(model)
     settings = Settings(memory=memory, prepare=when(prepare))
     objects = None if masks is None else open_masks(masks)
+    before = run_at(source)
+    if before is not None:
+        before.check(wrapped)
+        source = before.source
     told = {"columns": columns, "table": table, "images": images}
     known = known_truths(wrapped, source, truths, told, "audit", watched(progress), needed=False)
     record = None if keep is None else Record(Path(keep), asked_of(wrapped, "audit: what the model says"))
     asked = None if classes is None else [wrapped.find_label(k) if isinstance(k, str) else int(k) for k in classes]
-    said = known.look(_looking(wrapped, memory), record=record)
+    said = known.look(_looking(wrapped, memory), record=record) if before is None else before.said(known)
     rows = [Row(each.row, int(each.found[0]), each.truth) for each in said if each.found is not None]
     picked = chosen(rows, pictures, seed, asked)
-    reader = _Reader(wrapped, known, picked, objects)
+    made = None if before is None else partial(before.maps, method=method)
+    reader = Reader(wrapped, known, picked, objects, made)
     other = None if against is None else taken(against)
-    beside: dict[int, tuple[Effect, ...]] = {}
-    found: list[Candidate] = []
-    by_class: dict[int, list[Candidate]] = {}
-    notes, passes = [*known.notes], len(said)
+    looked = _Looked([*known.notes, *([before.note] if before is not None else [])], len(said) * (before is None))
     for number, index in enumerate(picked.classes):
-        subject, why = reader.subject(index, method, seed, settings)
-        if why:
-            notes.append(why)
-        by_class[index] = audited(subject)
+        subject, note, took = reader.subject(index, method, seed, settings)
+        looked.at(subject, note, took)
         if other is not None:
-            same = reader.as_seen_by(subject, other, settings)
-            beside |= {id(each): tuple(again(same, each)) for each in by_class[index]}
-            passes += same.asked[0]
-        found += by_class[index]
-        passes += subject.asked[0] + len(subject.own[0])
+            looked.beside(reader.as_seen_by(subject, other, settings))
+        looked.cluster_pictures[index] = [reader.of_cluster(index, each) for each in looked.clusters[index]]
         if known.progress is not None:
             known.progress("classes", number + 1, len(picked.classes))
+    found = [each for some in looked.by_class.values() for each in some]
     told_ = findings(found)
     shown = {n: reader.examples(each.candidate) for n, each in enumerate(told_) if each.verdict and n < SHEETS}
-    notes += [f"{name} could not be read once more, and is left out: {why}" for name, why in reader.lost.items()]
-    tests = max(len(found), 1)
+    looked.notes += [f"{name} could not be read once more, and is left out: {why}" for name, why in reader.lost.items()]
     compared = None
     if other is not None:
         compared = Against(
             other.spec or other.name,
             accuracies(known.look(_looking(other, memory))),
-            {n: beside[id(each.candidate)] for n, each in enumerate(told_)},
+            {n: looked.effects[id(each.candidate)] for n, each in enumerate(told_)},
         )
     return Audit(
-        wrapped.spec or wrapped.name,
-        dict(enumerate(wrapped.labels or ())),
-        tuple(told_),
-        {index: len(first) + len(second) for index, (first, second) in picked.classes.items()},
-        {index: power(some, tests) for index, some in by_class.items()},
-        picked.skipped,
-        {"pictures": pictures, "method": method, "seed": seed, "masks": masks is not None},
-        passes,
-        tuple(known.failed),
-        tuple(dict.fromkeys(notes)),
-        by_class,
-        shown,
-        accuracies(said),
-        _groups(known, said),
-        compared,
+        model=wrapped.spec or wrapped.name,
+        source=known.source.spec,
+        labels=dict(enumerate(wrapped.labels or ())),
+        findings=tuple(told_),
+        checked={index: len(first) + len(second) for index, (first, second) in picked.classes.items()},
+        power={index: power(some, max(len(found), 1)) for index, some in looked.by_class.items()},
+        skipped=picked.skipped,
+        settings={"pictures": pictures, "method": method, "seed": seed, "masks": None if masks is None else str(masks)},
+        passes=looked.passes,
+        failed=tuple(known.failed),
+        notes=tuple(dict.fromkeys(note for note in looked.notes if note)),
+        by_class=looked.by_class,
+        examples=shown,
+        accuracy=accuracies(said),
+        groups=sorted((*_groups(known, said), *looked.groups), key=lambda each: (each.accuracy, each.index, each.name)),
+        where=looked.where,
+        clusters=looked.clusters,
+        cluster_pictures=looked.cluster_pictures,
+        against=compared,
     )
+
+
+@dataclass
+class _Looked:
+    """What classes gave, one after the other."""
+
+    notes: list[str]
+    passes: int
+    by_class: dict[int, list[Candidate]] = field(default_factory=dict)
+    where: dict[int, Where] = field(default_factory=dict)
+    clusters: dict[int, list[Cluster]] = field(default_factory=dict)
+    cluster_pictures: dict[int, list[tuple[Example, ...]]] = field(default_factory=dict)
+    effects: dict[int, tuple[Effect, ...]] = field(default_factory=dict)
+    groups: list[Group] = field(default_factory=list)
+
+    def at(self, subject: Subject, note: str, took: int) -> None:
+        """Audit a class; what its maps took, and what has to be said of them, is known."""
+        index = subject.index
+        self.notes.append(note)
+        if (where := whereabouts(subject.own[0], subject.seed)) is not None:
+            self.where[index] = where
+        try:
+            clusters = clusters_of(subject)
+        except CapabilityError as error:  # without scikit-learn; everything else goes on
+            clusters = []
+            self.notes.append(str(error))
+        self.clusters[index] = clusters
+        self.by_class[index] = audited(subject, clusters)
+        self.groups += _by_cluster(subject, clusters)
+        self.passes += subject.asked[0] + took
+
+    def beside(self, same: Subject) -> None:
+        """Try the candidates of a class once more, with another model."""
+        self.effects |= {id(each): tuple(again(same, each)) for each in self.by_class[same.index]}
+        self.passes += same.asked[0]
+
+
+def _by_cluster(subject: Subject, clusters: Sequence[Cluster]) -> list[Group]:
+    """How the model does on pictures of the second half that are of each cluster of evidence."""
+    own = subject.own[1]
+    if not clusters or bool((own.truth < 0).any()):
+        return []
+    name = ["no cluster"] * len(own)
+    for number, each in enumerate(clusters, 1):
+        for row in each.second:
+            if name[row] == "no cluster":
+                name[row] = f"cluster {number} (by {each.by})"
+    odds = subject.score(own.inputs).double().softmax(1).amax(1)
+    return by_group(name, own.truth.tolist(), own.said.tolist(), odds.tolist())
 
 
 def _looking(model: Model, memory: int | None) -> Callable[[list[Seen]], list[Answered]]:
@@ -161,112 +209,3 @@ def _groups(known: Known, said: Sequence[Found[Answered]]) -> tuple[Group, ...]:
         return ()
     groups, truths, answers = zip(*rows, strict=True)
     return tuple(by_group(groups, truths, [a[0] for a in answers], [a[1] for a in answers]))
-
-
-@dataclass
-class _Reader:
-    """Reads chosen pictures, once more."""
-
-    model: Model
-    known: Known
-    chosen: Chosen
-    objects: Masks | None
-
-    def __post_init__(self) -> None:
-        picked = self.chosen
-        wanted = {row.row for halves in (*picked.classes.values(), picked.pool) for half in halves for row in half}
-        self._entries: dict[int, Entry] = {
-            number: entry for number, entry in enumerate(self.known.source.entries()) if number in wanted
-        }
-        self._pool: dict[int, Item] = {}
-        self._shown: dict[int, list[Row]] = {}
-        #: pictures that could not be read once more, and why
-        self.lost: dict[str, str] = {}
-
-    def _item(self, row: Row, *, kept: bool) -> Item:
-        if row.row in self._pool:
-            return self._pool[row.row]
-        entry = self._entries[row.row]
-        item = read_one(self.model, self.known.source.read(entry), entry.name)
-        if kept:
-            self._pool[row.row] = item
-        return item
-
-    def _half(self, rows: Sequence[Row], *, kept: bool) -> tuple[Half, list[Item], list[Row]]:
-        items, there, seen = list[Item](), list[Row](), set[int]()
-        for row in rows:
-            try:
-                item = self._item(row, kept=kept)
-            except (ImageError, UsageError) as error:  # it was read before: a file that has gone since
-                self.lost[self._entries[row.row].name] = str(error)
-                continue
-            stamp = item.tensor.numpy().tobytes()
-            if hash(stamp) in seen:  # copies of one picture are one
-                continue
-            seen.add(hash(stamp))
-            items.append(item)
-            there.append(row)
-        sizes = {tuple(item.tensor.shape) for item in items}
-        if len(sizes) > 1:
-            raise UsageError(f"inputs of {len(sizes)} sizes: an audit exchanges places, which takes inputs of one size")
-        half = Half(
-            torch.stack([item.tensor for item in items]).float(),
-            torch.tensor([row.said for row in there]),
-            torch.tensor([-1 if row.truth is None else row.truth for row in there]),
-            None,
-            self._objects(there, items),
-        )
-        return half, items, there
-
-    def _objects(self, rows: Sequence[Row], items: Sequence[Item]) -> Tensor | None:
-        """Where objects are in each, if that is known of all of them."""
-        if self.objects is None:
-            return None
-        found = []
-        for row, item in zip(rows, items, strict=True):
-            inside = inside_of(self.model, self.objects, item, self._entries[row.row].name, row.own)
-            if isinstance(inside, str):
-                return None
-            found.append(torch.from_numpy(inside["inside"]))
-        return torch.stack(found)
-
-    def subject(self, index: int, method: str, seed: int, settings: Settings) -> tuple[Subject, str]:
-        """A class with its pictures and maps, and why there are no maps, if there are none."""
-        first, second = (self._half(rows, kept=False) for rows in self.chosen.classes[index])
-        others, more = (self._half(rows, kept=True)[0] for rows in self.chosen.others(index))
-        mine, items, _ = first
-        self._any = items[0]
-        self._shown[index] = second[2]
-        evidence, why = evidence_of(self.model, items, index, method, settings)
-        own = Half(mine.inputs, mine.said, mine.truth, evidence, mine.objects)
-        score: Score = scores_of(self.model, items[0], settings)
-        return Subject(index, (own, second[0]), (others, more), score, seed), why
-
-    def as_seen_by(self, subject: Subject, other: Model, settings: Settings) -> Subject:
-        """The same pictures for another model."""
-        score = scores_of(other, self._any, settings)
-
-        def half(seen: Half) -> Half:
-            said = score(seen.inputs).argmax(1)
-            return Half(seen.inputs, said, seen.truth, seen.evidence, seen.objects)
-
-        own, others = ((half(a), half(b)) for a, b in (subject.own, subject.others))
-        return Subject(subject.index, own, others, score, subject.seed)
-
-    def examples(self, candidate: Candidate) -> tuple[Example, ...]:
-        """Pictures that show a cue."""
-        found = []
-        for number, box in candidate.examples:
-            row = self._shown[candidate.index][number]
-            item = self._item(row, kept=False)
-            pixels = item.view if item.view is not None else _pixels(item.tensor)
-            found.append(Example(self._entries[row.row].name, pixels, box))
-        return tuple(found)
-
-
-def _pixels(inputs: Tensor) -> NDArray[np.uint8]:
-    """An input as a picture: its first three channels, or the first, from their darkest to their brightest value."""
-    some = inputs[:3] if len(inputs) >= 3 else inputs[:1].expand(3, -1, -1)
-    low, high = some.min(), some.max()
-    scaled: NDArray[np.uint8] = ((some - low) / (high - low).clamp(min=1e-12) * 255).byte().movedim(0, -1).numpy()
-    return scaled
