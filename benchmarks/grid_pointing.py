@@ -186,6 +186,7 @@ def _ranked(model: seewhy.Model, asked: argparse.Namespace, lot: Sequence[str]) 
             together = seewhy.evaluate(
                 model, asked.photos, [_word(name) for name in left], grid=2, mosaics=asked.mosaics, shrink=True,
                 keep=asked.keep,  # of which photos the model is sure is found once
+                prepare=True,  # thousands of passes are to come, which no single mosaic knows
                 untrained=lot[0] not in SETTINGS, **(SETTINGS.get(lot[0], {}) if len(lot) == 1 else {}),
             )  # fmt: skip
         except seewhy.errors.UsageError as error:

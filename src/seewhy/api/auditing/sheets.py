@@ -47,7 +47,7 @@ def where_sheet(audit: Outcome) -> Image.Image | None:
         cells.append(Cell(heatmap(where.mean, signed=True), (audit.label(index),), below=tuple(below)))
     if not cells:
         return None
-    footer = f"Mean evidence by {audit.settings['method']} over pictures of each class; colours from each map's own"
+    footer = "Mean evidence over pictures of each class, red for it and blue against; colours from each map's own"
     return grid([cells[n : n + _MAPS] for n in range(0, len(cells), _MAPS)], cell=140, footer=f"{footer} range.")
 
 
