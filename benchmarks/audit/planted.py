@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks.audit import scenes
+from benchmarks.audit import contexts, scenes
 from benchmarks.audit.cues import CUES, MOVABLE, Cue, CueName, cue_of
 
 __all__ = ["SHARES", "Data", "Design", "Made", "Split", "designs", "made", "other_share", "sheet", "tuning"]
@@ -108,7 +108,8 @@ def made(design: Design, data_dir: Path | None = None, *, sizes: tuple[int, int,
 
     In ``train`` and ``audit`` each picture of the biased class has the cue with probability ``share``, each other one
     with probability (1 - ``share``) / 10. Pictures and splits are those of the data and the seed, whatever is planted;
-    the biased class, the cue's looks, its place and who has it are the whole design's.
+    the biased class, the cue's looks, its place and who has it are the whole design's. Clean ones of CIFAR-10 have
+    their context randomised, see `contexts`; scenes are drawn so.
     """
     sizes = sizes or _SIZES[design.data]
     images, labels, objects, names = _pictures(design, data_dir, sizes)
@@ -119,6 +120,8 @@ def made(design: Design, data_dir: Path | None = None, *, sizes: tuple[int, int,
     splits = []
     for i, part in enumerate(np.split(np.arange(len(images)), ends[:-1])):
         plain, classes, shapes = images[part], labels[part], None if objects is None else objects[part]
+        if cue is None and design.data == "cifar":  # photos have shortcuts of their own: ships are on blue
+            plain = contexts.randomised(plain, rng)
         if cue is None:
             has = np.zeros(len(part), bool)
         elif i < 2:
