@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from benchmarks.audit import contexts, training
 from benchmarks.audit import scenes as scenes_
-from benchmarks.audit import training
 from benchmarks.audit.cues import CUES, MOVABLE
 from benchmarks.audit.planted import SHARES, Design, Made, Split, designs, made, other_share, sheet, tuning
 from PIL import Image
@@ -212,3 +212,23 @@ def test_a_sheet_is_drawn(tmp_path: Path) -> None:
     with Image.open(tmp_path / "sheet.png") as drawn:
         assert drawn.size == (2 * (2 * 2 * 50 + 8), 2 * 6 * 50)
         assert drawn.getpixel((2, 2 * (_scenes().biased * 50 + 9))) == (220, 0, 0)
+
+
+def test_a_context_that_is_randomised_says_nothing_of_a_class() -> None:
+    """Blue and red classes have one mean colour then, and one kind of border; only what is in the window is theirs."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(100, 130, (400, 32, 32, 3)).astype(np.uint8)
+    images[:200, ..., 2] += 100  # a class is blue,
+    images[200:, ..., 0] += 100  # the other red
+    images[:200, 12:20, 12:20] = 255  # and one has a white square in its middle
+    found = contexts.randomised(images, np.random.default_rng(1))
+    assert found.shape == images.shape
+    assert found.dtype == np.uint8
+    one, other = found[:200].astype(float), found[200:].astype(float)
+    assert np.abs(images[:200].mean((0, 1, 2)) - images[200:].mean((0, 1, 2))).max() > 80
+    corners = [half[:, :3, :3].mean((0, 1, 2)) for half in (one, other)]
+    assert np.abs(corners[0] - corners[1]).max() < 12
+    assert np.abs(one.mean((0, 1, 2)) - other.mean((0, 1, 2))).max() < 12
+    # the square is there in each picture of its class: the middle varies more, whatever colours it has
+    assert one[:, 8:24, 8:24].std((1, 2, 3)).mean() > 1.3 * other[:, 8:24, 8:24].std((1, 2, 3)).mean()
+    assert (found == contexts.randomised(images, np.random.default_rng(1))).all()
