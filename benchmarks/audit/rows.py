@@ -50,7 +50,7 @@ def row_of(design: Design, data: Path, work: Path, *, masks: bool) -> dict[str, 
         "classes": [
             {
                 "class": k, "strength": found.strength(k), "verdict": finding is not None,
-                "said": None if finding is None else finding.candidate.cue.told()["tag"],
+                "said": None if finding is None else finding.candidate.tag,
                 "named": None if finding is None else named(found, finding, pictures),
                 "candidates": [f.told() for f in found.findings if f.candidate.index == k and f.verdict],
             }

@@ -10,6 +10,7 @@ from seewhy.audits.clusters import Cluster, cues_of
 from seewhy.audits.cue import Cue
 from seewhy.audits.patches import patches
 from seewhy.audits.places import frames, places
+from seewhy.audits.recurring import recurring
 from seewhy.audits.subject import Subject
 from seewhy.audits.trials import Effect, tried
 from seewhy.audits.verdicts import Candidate, judged
@@ -17,7 +18,9 @@ from seewhy.audits.verdicts import Candidate, judged
 __all__ = ["PROPOSALS", "again", "audited"]
 
 #: who proposes cues, in this order: each is told of what those before have found
-PROPOSALS: Sequence[Callable[[Subject, Sequence[Cue]], list[Cue]]] = (places, frames, casts, backgrounds, patches)
+PROPOSALS: Sequence[Callable[[Subject, Sequence[Cue]], list[Cue]]] = (
+    places, frames, casts, backgrounds, recurring, patches,
+)  # fmt: skip
 
 
 def audited(subject: Subject, clusters: Sequence[Cluster] = ()) -> list[Candidate]:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seewhy.audits.cue import Box, Cue
-from seewhy.audits.patches import Patch, cut, outside_share, peaks
+from seewhy.audits.matching import cut
+from seewhy.audits.patches import Patch, outside_share, peaks
 from seewhy.audits.subject import Half, Subject
 from seewhy.errors import CapabilityError
 

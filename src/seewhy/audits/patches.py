@@ -11,10 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seewhy.audits.cue import Box, Change, Cue, drawn
+from seewhy.audits.matching import anywhere, away, cut, cut_around, matches, put
 from seewhy.audits.regions import fills
 from seewhy.audits.subject import Half, Subject
 
-__all__ = ["Patch", "cut", "outside_share", "patches", "peaks"]
+__all__ = ["Patch", "outside_share", "patches", "peaks"]
 
 #: sides of windows, in shares of the picture's
 _SHARES = (0.17, 0.25)
@@ -23,8 +24,9 @@ _SHARES = (0.17, 0.25)
 _SCREENED, _POTENT = 2, 0.1
 #: how alike two windows are that show one thing, and a picture's best window is to be the thing
 _ALIKE = 0.6
-#: pixels of the shorter side that a comparison of windows takes
-_COARSE = 64
+#: exemplars whose windows are compared, what part of other windows' deviation is none, and the share of a window's
+#: pixels from which it comes again as it was
+_COMPARED, _STILL, _SAME = 4, 0.5, 0.15
 #: windows of the class that a group has at least, in shares of its pictures and in number
 _GROUP, _FEWEST = 0.08, 5
 
@@ -37,22 +39,32 @@ class Patch:
     def __init__(self, exemplars: Tensor, outside: float, names: Sequence[int], tag: str = "patch") -> None:
         self.exemplars, self.outside, self.rows, self.tag = exemplars.contiguous(), outside, tuple(names), tag
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns of its window."""
+        height, width = self.exemplars.shape[2:]
+        return int(height), int(width)
+
+    @property
+    def mask(self) -> Tensor | None:
+        """Which pixels of its window are it [h, w]; None for all."""
+        return None
+
     def told(self) -> Mapping[str, Any]:
         """See `Cue`: the size of its window, in how many pictures it was seen, and which share of it is no object."""
-        return {
-            "size": list(self.exemplars.shape[2:]),
-            "seen in": len(self.rows),
-            "outside": self.outside,
-            "tag": self.tag,
-        }
+        return {"size": list(self.size), "seen in": len(self.rows), "outside": self.outside, "tag": self.tag}
 
     def found(self, half: Half) -> tuple[Tensor, Tensor, Tensor]:
         """Where each picture has most of it: how much, top and left, each [N]."""
-        return matches(half.inputs, self.exemplars)
+        return self._alike(half, self.exemplars)
+
+    def _alike(self, half: Half, exemplars: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Where pictures are the most alike to exemplars, see `matches`."""
+        return matches(half.inputs, exemplars)
 
     def boxes(self, half: Half) -> list[Box | None]:
         """See `Cue`."""
-        height, width = self.exemplars.shape[2:]
+        height, width = self.size
         _, top, left = self.found(half)
         return [(x, y, x + width, y + height) for y, x in zip(top.tolist(), left.tolist(), strict=True)]
 
@@ -60,33 +72,55 @@ class Patch:
         """See `Cue`: the correlation of the most alike window with an exemplar."""
         return self.found(half)[0]
 
+    def unchanged(self, own: Half, others: Half) -> tuple[float, str]:
+        """Which share of its pixels comes again as it was, and that in words if it is one that counts.
+
+        Their standard deviation over the windows that are the most alike to an exemplar is less than half of that over
+        windows of other classes' pictures chosen in the same way. Parts of things vary with light, pose and kind; what
+        was put into pictures, a stamp, letters, does not. The exemplar of the largest share counts."""
+        shares = []
+        for each in self.exemplars[:_COMPARED]:
+            mine, theirs = (self._most_alike(half, each[None]).std(0).mean(0) for half in (own, others))
+            shares.append(float((mine < _STILL * theirs).double().mean()))
+        most = max(shares)
+        return most, f"{most:.0%} of its pixels are the same in the pictures that have it" if most >= _SAME else ""
+
+    def _most_alike(self, half: Half, exemplar: Tensor) -> Tensor:
+        """The windows [n, C, h, w] of the half of the pictures that have the most alike ones."""
+        alike, top, left = self._alike(half, exemplar)
+        rows = alike.argsort(descending=True, stable=True)[: max(2, len(half) // 2)]
+        return cut(half.inputs[rows], top[rows], left[rows], *self.size)
+
     def _cut(self, half: Half, top: Tensor, left: Tensor) -> Tensor:
-        return cut(half.inputs, top, left, *self.exemplars.shape[2:])
+        return cut(half.inputs, top, left, *self.size)
 
     def pasted(self, own: Half, onto: Half, draw: torch.Generator) -> list[Change]:
         """See `Cue`: against windows of the same pictures elsewhere, and of other classes' pictures."""
-        size = self.exemplars.shape[2:]
+        size = self.size
         _, top, left = self.found(own)
         there = anywhere(onto.inputs, size, draw)
         elsewhere = away(own.inputs, top, left, size, draw)
-        edited = put(onto.inputs, self._cut(own, top, left), *there)
+        edited = put(onto.inputs, self._cut(own, top, left), *there, self.mask)
         turned = onto.inputs.roll(1, 0)
+        others = cut(turned, *anywhere(turned, size, draw), *size)
         return [
-            Change("another window", edited, put(onto.inputs, self._cut(own, *elsewhere), *there)),
-            Change("other classes' window", edited,
-                   put(onto.inputs, cut(turned, *anywhere(turned, size, draw), *size), *there)),
-        ]  # fmt: skip
+            Change("another window", edited, put(onto.inputs, self._cut(own, *elsewhere), *there, self.mask)),
+            Change("other classes' window", edited, put(onto.inputs, others, *there, self.mask)),
+        ]
 
     def removed(self, own: Half, others: Half, draw: torch.Generator) -> list[Change]:
         """See `Cue`."""
-        size = self.exemplars.shape[2:]
+        size = self.size
         _, top, left = self.found(own)
         elsewhere = away(own.inputs, top, left, size, draw)
         return [
-            Change(name, put(own.inputs, cut(fill, top, left, *size), top, left),
-                   put(own.inputs, cut(fill, *elsewhere, *size), *elsewhere))
+            Change(
+                name,
+                put(own.inputs, cut(fill, top, left, *size), top, left, self.mask),
+                put(own.inputs, cut(fill, *elsewhere, *size), *elsewhere, self.mask),
+            )
             for name, fill in fills(own.inputs, others.inputs).items()
-        ]  # fmt: skip
+        ]
 
 
 def patches(subject: Subject, found: Sequence[Cue]) -> list[Cue]:
@@ -148,72 +182,3 @@ def groups(inputs: Tensor, windows: Tensor, top: Tensor, left: Tensor, rows: Ten
         found.append(torch.cat([centre[None], members[members != centre]]))
         left_over = left_over[~alike[best]]
     return found
-
-
-def cut(inputs: Tensor, top: Tensor, left: Tensor, height: int, width: int) -> Tensor:
-    """The windows [N, C, height, width] at a place for each picture."""
-    rows = top[:, None] + torch.arange(height)
-    columns = left[:, None] + torch.arange(width)
-    every = torch.arange(len(inputs))[:, None, None]
-    return inputs.movedim(1, -1)[every, rows[:, :, None], columns[:, None, :]].movedim(-1, 1)
-
-
-def cut_around(inputs: Tensor, top: Tensor, left: Tensor, size: Sequence[int], reach: int) -> Tensor:
-    """Windows larger by ``reach`` on each side, as far as pictures go: edges are repeated."""
-    padded = F.pad(inputs, (reach, reach, reach, reach), mode="replicate")
-    return cut(padded, top, left, size[0] + 2 * reach, size[1] + 2 * reach)
-
-
-def put(onto: Tensor, windows: Tensor, top: Tensor, left: Tensor) -> Tensor:
-    """Pictures with windows [N, C, h, w] at a place of each."""
-    found = onto.clone()
-    rows = top[:, None] + torch.arange(windows.shape[2])
-    columns = left[:, None] + torch.arange(windows.shape[3])
-    every = torch.arange(len(onto))[:, None, None]
-    found.movedim(1, -1)[every, rows[:, :, None], columns[:, None, :]] = windows.movedim(1, -1)
-    return found
-
-
-def anywhere(inputs: Tensor, size: Sequence[int], draw: torch.Generator) -> tuple[Tensor, Tensor]:
-    """A place for a window in each picture."""
-    return (
-        torch.randint(inputs.shape[2] - size[0] + 1, (len(inputs),), generator=draw),
-        torch.randint(inputs.shape[3] - size[1] + 1, (len(inputs),), generator=draw),
-    )
-
-
-def away(
-    inputs: Tensor, top: Tensor, left: Tensor, size: Sequence[int], draw: torch.Generator
-) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """A place in each picture that does not meet the window at ``top``, ``left`` more than it must, of eight drawn the
-    one whose content varies about as much."""
-    wanted = cut(inputs, top, left, *size).std((1, 2, 3))
-    cost = torch.full((len(inputs),), float("inf"))
-    chosen = [top.clone(), left.clone()]
-    for _ in range(8):
-        rows, columns = anywhere(inputs, size, draw)
-        meets = ((rows - top).abs() < size[0]) & ((columns - left).abs() < size[1])
-        gap = (cut(inputs, rows, columns, *size).std((1, 2, 3)) - wanted).abs() + 1e3 * meets
-        better = gap < cost
-        cost = torch.where(better, gap, cost)
-        chosen = [torch.where(better, rows, chosen[0]), torch.where(better, columns, chosen[1])]
-    return chosen[0], chosen[1]
-
-
-def matches(inputs: Tensor, exemplars: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The normalised correlation of each picture's window that is the most alike to one of ``exemplars``, colours as
-    they are and brightness taken out, and its top and left, each [N]. Large pictures are compared at a fraction of
-    their size, and their windows' places are multiples of it."""
-    coarse = max(1, min(min(inputs.shape[2:]) // _COARSE, min(exemplars.shape[2:]) // 4))
-    if coarse > 1:
-        inputs, exemplars = F.avg_pool2d(inputs, coarse), F.avg_pool2d(exemplars, coarse)
-    _, channels, height, width = exemplars.shape
-    kernels = exemplars - exemplars.mean((1, 2, 3), keepdim=True)
-    kernels = kernels / kernels.flatten(1).norm(dim=1).clamp(min=1e-6)[:, None, None, None]
-    ones = torch.ones(1, channels, height, width)
-    total, squares = F.conv2d(inputs, ones), F.conv2d(inputs.square(), ones)
-    number = channels * height * width
-    length = (squares - total.square() / number).clamp(min=1e-6).sqrt()
-    alike = (F.conv2d(inputs, kernels) / length).amax(1)
-    best = alike.flatten(1).max(1)
-    return best.values, coarse * (best.indices // alike.shape[2]), coarse * (best.indices % alike.shape[2])

@@ -18,6 +18,7 @@ from seewhy.audits.cast import Cast
 from seewhy.audits.cue import Cue
 from seewhy.audits.patches import Patch
 from seewhy.audits.places import Frame, Place
+from seewhy.audits.recurring import Stamp
 from seewhy.audits.regions import Window
 from seewhy.errors import UsageError
 
@@ -26,6 +27,8 @@ __all__ = ["packed", "unpacked"]
 #: the version of what is written
 _VERSION = 1
 _WORDS = "cues.json"
+#: pictures of 64 pixels and more are shrunk to that, and none is so large
+_COARSEST = 1024
 
 
 def packed(cues: Sequence[tuple[int, Cue]]) -> bytes:
@@ -79,6 +82,11 @@ def _parts(cue: Cue) -> tuple[dict[str, Any], dict[str, Tensor]]:
         return {"name": cue.name}, {"mask": cue.mask, "template": cue.template}
     if isinstance(cue, Cast):
         return {}, {"shift": cue.shift, "inverse": cue.inverse, "middle": cue.middle}
+    if isinstance(cue, Stamp):
+        outside = None if np.isnan(cue.outside) else cue.outside
+        return {"outside": outside, "rows": list(cue.rows), "coarse": cue.coarse}, {
+            "template": cue.exemplars[0], "piece": cue.piece,
+        }  # fmt: skip
     if isinstance(cue, Patch):
         outside = None if np.isnan(cue.outside) else cue.outside
         return {"outside": outside, "rows": list(cue.rows), "tag": cue.tag}, {"exemplars": cue.exemplars}
@@ -104,6 +112,12 @@ def _cue(words: dict[str, Any], held: dict[str, Tensor]) -> Cue:
     if kind == "patch":
         outside = float("nan") if words["outside"] is None else float(words["outside"])
         return Patch(held["exemplars"], outside, [int(row) for row in words["rows"]], str(words["tag"]))
+    if kind == "stamp":
+        outside = float("nan") if words["outside"] is None else float(words["outside"])
+        coarse = int(words["coarse"])
+        if held["template"].shape[1:] != held["piece"].shape or not 1 <= coarse <= _COARSEST:
+            raise ValueError("a stamp of no size")
+        return Stamp(held["template"], held["piece"].bool(), coarse, outside, [int(row) for row in words["rows"]])
     if kind == "background":
         return Background()
     raise ValueError(f"no kind of cue: {kind!r}")

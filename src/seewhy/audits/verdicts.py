@@ -69,11 +69,19 @@ class Candidate:
 
     @property
     def strength(self) -> float:
-        """What is certain of its effect, in shares of pictures: the lower end of its interval; 0 unless it is outside
-        the object."""
-        if not self.outside:
-            return 0.0
-        return max(0.0, max(each.interval[0] for each in self.effects))
+        """What is certain of its effect, in shares of pictures: the lower end of its interval. Of what may be a part of
+        the object, which every class loses with it, that of pasting alone."""
+        return max(0.0, *(each.interval[0] for each in self.effects if self.outside or each.what == "pasting"))
+
+    @property
+    def tag(self) -> str:
+        """What it is, in a word, as far as it was measured."""
+        named: str = self.cue.told()["tag"]
+        if "comes again unchanged" in self.measured:
+            return "watermark or text"
+        if isinstance(self.cue, Patch) and self.cue.outside >= OUTSIDE:
+            return "co-occurring object"
+        return named
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +97,7 @@ class Finding:
         """As JSON holds it."""
         return {
             "class": self.candidate.index, "kind": self.candidate.cue.kind, **self.candidate.cue.told(),
-            "effects": told_effects(self.candidate.effects),
+            "tag": self.candidate.tag, "effects": told_effects(self.candidate.effects),
             "q": self.q, "verdict": self.verdict, "outside": self.candidate.outside,
             "measured": dict(self.candidate.measured),
         }  # fmt: skip
@@ -128,6 +136,10 @@ def judged(subject: Subject, cue: Cue, effects: Sequence[Effect], word: str = ""
         measured["keeps its place"] = top
         if not outside and top >= KEEPS and float(presence.mean() - elsewhere.mean()) >= SPECIFIC:
             outside = f"it keeps its place: pictures have the same there (correlation {top:.2f})"
+    if isinstance(cue, Patch) and (same := cue.unchanged(own, others))[1]:
+        measured["comes again unchanged"], words = same
+    else:
+        words = ""
     if not outside:
         gap, p, few = without(subject, presence, elsewhere)
         if few:
@@ -135,6 +147,8 @@ def judged(subject: Subject, cue: Cue, effects: Sequence[Effect], word: str = ""
         if gap >= LOSES and p <= RATE:
             outside = f"pictures without it lose {gap:.0%} of accuracy"
             measured["loses"] = gap
+        elif words and own.objects is None:
+            outside = f"it was put into pictures: {words}"
     first = presence.nan_to_num(0).argsort(descending=True, stable=True)[:EXAMPLES].tolist()
     boxes = cue.boxes(own)
     return Candidate(

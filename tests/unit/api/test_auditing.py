@@ -61,10 +61,10 @@ def found() -> Audit:
 def test_a_corner_is_found_and_told(found: Audit) -> None:
     """The shortcut is the corner of class 0; it is in the sentences, the table and the JSON, with its pictures."""
     best = found.shortcuts[0].candidate
-    assert (best.index, best.cue.told()["tag"]) == (0, "corner")
+    assert (best.index, best.tag) == (0, "corner")
     assert {each.candidate.index for each in found.shortcuts} == {0}
     assert found.strength(0) > 0.3
-    assert found.strength(1) == 0
+    assert found.strength(1) < 0.1
     document = json.loads(found.to_json())
     assert document["findings"][0]["verdict"] == "shortcut"
     assert document["findings"][0]["effects"]["pasting"]["flips"] > 0.3

@@ -118,7 +118,7 @@ def test_a_sticker_in_a_corner(share: float) -> None:
     assert best.candidate.index == 0
     assert isinstance(best.candidate.cue, Place)
     assert Window(SIDE - 4, SIDE - 4, 4, 4).overlap(best.candidate.cue.window) >= 0.5
-    assert best.candidate.cue.told()["tag"] == "corner"
+    assert best.candidate.tag == "corner"
     assert "keeps its place" in best.candidate.outside
     assert best.candidate.best.flipped > 0.3
     assert {each.candidate.index for each in _shortcuts(found)} == {0}
@@ -210,7 +210,7 @@ def test_cues_are_kept_and_read_again() -> None:
     cues: list[Cue] = []
     for propose in PROPOSALS:
         cues += propose(subject, cues)
-    assert {cue.kind for cue in cues} == {"place", "frame", "cast", "background", "patch"}
+    assert {cue.kind for cue in cues} == {"place", "frame", "cast", "background", "patch", "stamp"}
     data = packed([(3, cue) for cue in cues])
     again = unpacked(data, "cues.npz")
     half, others = subject.own[1], subject.others[1]

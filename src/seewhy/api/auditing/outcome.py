@@ -103,7 +103,8 @@ class Outcome:
         return tuple(each for each in self.findings if each.verdict == "shortcut")
 
     def strength(self, index: int) -> float:
-        """How large the largest effect of a class that is outside the object is at least, a share of pictures."""
+        """How large the largest effect of a class is at least, a share of pictures: of what is outside the object, or
+        of pasting what may be a part of it."""
         return max((each.strength for each in self.by_class.get(index, ())), default=0.0)
 
     def to_dict(self) -> dict[str, Any]:

@@ -28,10 +28,10 @@ def sentences_of(audit: Outcome) -> list[str]:
 
 def sentence_of(finding: Finding) -> str:
     """A finding in words, without its class."""
-    best, told = finding.candidate.best, finding.candidate.cue.told()
+    best, tag = finding.candidate.best, finding.candidate.tag
     low, high = best.interval
     return (
-        f"{finding.verdict} ({told['tag']}): {best.what} it changes the answer of {best.flipped:.0%} of pictures "
+        f"{finding.verdict} ({tag}): {best.what} it changes the answer of {best.flipped:.0%} of pictures "
         f"[{low:.0%}, {high:.0%}] more than {best.control} does, q={finding.q:.2g}"
         + (f"; {finding.candidate.outside}" if finding.candidate.outside else "")
     )
@@ -71,7 +71,7 @@ def _causes(audit: Outcome) -> list[str]:
             if each.verdict:
                 best = each.candidate.best
                 yield [
-                    audit.label(each.candidate.index), each.candidate.cue.told()["tag"], best.what,
+                    audit.label(each.candidate.index), each.candidate.tag, best.what,
                     _share(best.flipped, *best.interval), f"{best.moved:+.2g}", f"{each.q:.2g}", each.verdict,
                     each.candidate.outside,
                 ]  # fmt: skip
@@ -91,7 +91,7 @@ def _against(audit: Outcome) -> list[str]:
                 for mine in each.candidate.effects:
                     for theirs in (one for one in other.effects[number] if one.what == mine.what):
                         yield [
-                            audit.label(each.candidate.index), each.candidate.cue.told()["tag"], mine.what,
+                            audit.label(each.candidate.index), each.candidate.tag, mine.what,
                             _share(mine.flipped, *mine.interval), _share(theirs.flipped, *theirs.interval),
                         ]  # fmt: skip
 
