@@ -76,20 +76,27 @@ class Patch:
         """Which share of its pixels comes again as it was, and that in words if it is one that counts.
 
         Their standard deviation over the windows that are the most alike to an exemplar is less than half of that over
-        windows of other classes' pictures chosen in the same way. Parts of things vary with light, pose and kind; what
-        was put into pictures, a stamp, letters, does not. The exemplar of the largest share counts."""
+        windows of other classes' pictures chosen in the same way, and of that over windows of the same pictures
+        elsewhere. Parts of things vary with light, pose and kind; what was put into pictures, a stamp, letters, does
+        not. The exemplar of the largest share counts."""
         shares = []
         for each in self.exemplars[:_COMPARED]:
-            mine, theirs = (self._most_alike(half, each[None]).std(0).mean(0) for half in (own, others))
-            shares.append(float((mine < _STILL * theirs).double().mean()))
+            mine, elsewhere = self._varies(own, each[None])
+            theirs, _ = self._varies(others, each[None])
+            shares.append(float((mine < _STILL * torch.minimum(theirs, elsewhere)).double().mean()))
         most = max(shares)
         return most, f"{most:.0%} of its pixels are the same in the pictures that have it" if most >= _SAME else ""
 
-    def _most_alike(self, half: Half, exemplar: Tensor) -> Tensor:
-        """The windows [n, C, h, w] of the half of the pictures that have the most alike ones."""
+    def _varies(self, half: Half, exemplar: Tensor) -> tuple[Tensor, Tensor]:
+        """The standard deviation [h, w] of the most alike windows, of the half of the pictures that have the most alike
+        ones; and of windows half a picture away from those."""
         alike, top, left = self._alike(half, exemplar)
         rows = alike.argsort(descending=True, stable=True)[: max(2, len(half) // 2)]
-        return cut(half.inputs[rows], top[rows], left[rows], *self.size)
+        some, top, left = half.inputs[rows], top[rows], left[rows]
+        high, wide = (side - window + 1 for side, window in zip(some.shape[2:], self.size, strict=True))
+        away = ((top + high // 2) % high, (left + wide // 2) % wide)
+        here, there = (cut(some, *place, *self.size).std(0).mean(0) for place in ((top, left), away))
+        return here, there
 
     def _cut(self, half: Half, top: Tensor, left: Tensor) -> Tensor:
         return cut(half.inputs, top, left, *self.size)
