@@ -14,10 +14,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 import seewhy
-from seewhy.api.auditing import reading
 from seewhy.api.auditing.drawing import Row, chosen
 from seewhy.api.auditing.result import Audit
 from seewhy.api.auditing.running import audit
+from seewhy.api.given import again
 from seewhy.errors import ImageError, TargetError, UnknownName, UsageError
 
 SIDE = 16
@@ -188,14 +188,14 @@ def test_copies_of_one_picture_are_one() -> None:
 
 def test_a_picture_that_has_gone_is_left_out_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Between what the model says of all and what is cut out of some a file may go."""
-    real = reading.read_one
+    real = again.read_one
 
     def read(model: Any, given: Any, name: str) -> Any:
         if name == "image 7":
             raise ImageError("image 7 has gone")
         return real(model, given, name)
 
-    monkeypatch.setattr(reading, "read_one", read)
+    monkeypatch.setattr(again, "read_one", read)
     found = _audited(counts=(44, 44, 44))
     assert any("image 7 could not be read once more" in note for note in found.notes)
     assert found.findings

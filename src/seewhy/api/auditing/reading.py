@@ -14,7 +14,8 @@ from torch import Tensor
 from seewhy.api.auditing.asking import ClassMaps, evidence_of, scores_of, taken_from
 from seewhy.api.auditing.drawing import Chosen, Row
 from seewhy.api.auditing.outcome import Example
-from seewhy.api.given.images import Item, read_one
+from seewhy.api.given.again import Again, stacked
+from seewhy.api.given.images import Item
 from seewhy.api.given.inside import inside_of
 from seewhy.api.given.masks import Masks
 from seewhy.api.given.truths import Known
@@ -26,7 +27,6 @@ from seewhy.core.forward.settings import Settings
 from seewhy.errors import ImageError, UsageError
 from seewhy.explanation import Explanation
 from seewhy.models import Model
-from seewhy.runs.sources import Entry
 
 __all__ = ["Reader"]
 
@@ -47,19 +47,22 @@ class Reader:
     def __post_init__(self) -> None:
         picked = self.chosen
         wanted = {row.row for halves in (*picked.classes.values(), picked.pool) for half in halves for row in half}
-        self._entries: dict[int, Entry] = {
-            number: entry for number, entry in enumerate(self.known.source.entries()) if number in wanted
-        }
+        self._again = Again(self.model, self.known, wanted)
         self._pool: dict[int, Item] = {}
         self._shown: dict[int, tuple[list[Row], list[Row]]] = {}
-        #: pictures that could not be read once more, and why
-        self.lost: dict[str, str] = {}
+
+    @property
+    def lost(self) -> dict[str, str]:
+        """Pictures that could not be read once more, and why."""
+        return self._again.lost
+
+    def _name(self, row: Row) -> str:
+        return self._again.entries[row.row].name
 
     def _item(self, row: Row, *, kept: bool) -> Item:
         if row.row in self._pool:
             return self._pool[row.row]
-        entry = self._entries[row.row]
-        item = read_one(self.model, self.known.source.read(entry), entry.name)
+        item = self._again.item(row.row)
         if kept:
             self._pool[row.row] = item
         return item
@@ -70,7 +73,7 @@ class Reader:
             try:
                 item = self._item(row, kept=kept)
             except (ImageError, UsageError) as error:  # it was read before: a file that has gone since
-                self.lost[self._entries[row.row].name] = str(error)
+                self.lost[self._name(row)] = str(error)
                 continue
             stamp = item.tensor.numpy().tobytes()
             if hash(stamp) in seen:  # copies of one picture are one
@@ -78,11 +81,8 @@ class Reader:
             seen.add(hash(stamp))
             items.append(item)
             there.append(row)
-        sizes = {tuple(item.tensor.shape) for item in items}
-        if len(sizes) > 1:
-            raise UsageError(f"inputs of {len(sizes)} sizes: an audit exchanges places, which takes inputs of one size")
         half = Half(
-            torch.stack([item.tensor for item in items]).float(),
+            stacked([item.tensor for item in items], "an audit exchanges places"),
             torch.tensor([row.said for row in there]),
             torch.tensor([-1 if row.truth is None else row.truth for row in there]),
             None,
@@ -96,7 +96,7 @@ class Reader:
             return None
         found = []
         for row, item in zip(rows, items, strict=True):
-            inside = inside_of(self.model, self.objects, item, self._entries[row.row].name, row.own)
+            inside = inside_of(self.model, self.objects, item, self._name(row), row.own)
             if isinstance(inside, str):
                 return None
             found.append(torch.from_numpy(inside["inside"]))
@@ -149,7 +149,7 @@ class Reader:
     def _example(self, row: Row, box: Box | None) -> Example:
         item = self._item(row, kept=False)
         pixels = item.view if item.view is not None else _pixels(item.tensor)
-        return Example(self._entries[row.row].name, pixels, box)
+        return Example(self._name(row), pixels, box)
 
 
 def _pixels(inputs: Tensor) -> NDArray[np.uint8]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -66,6 +66,16 @@ class Known:
     progress: Callable[[str, int, int], None] | None = None
     failed: list[str] = field(default_factory=list)
     said: tuple[str, ...] = ()
+
+    def truths(self) -> list[int | None]:
+        """The class of each, in the order of the source."""
+        return [self.truth_of(entry) for entry in self.source.entries()]
+
+    def part(self, rows: Collection[int]) -> Known:
+        """Those at some places of the source, which may be looked at as all can."""
+        chosen = frozenset(rows)
+        told = sum(truth is not None for row, truth in enumerate(self.truths()) if row in chosen)
+        return replace(self, source=_Part(self.source, chosen), count=len(chosen), told=told, failed=[])
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -180,6 +190,27 @@ class _Given:
         return self._images[int(entry.at)]
 
 
+class _Part:
+    """Some pictures of a source, by their places in it."""
+
+    def __init__(self, source: Source, rows: frozenset[int]) -> None:
+        self._whole, self._rows = source, rows
+        self.kind, self.spec = source.kind, f"{source.spec}, {len(rows)} of its pictures"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """See `Source`."""
+        return self._whole.notes
+
+    def entries(self) -> Iterator[Entry]:
+        """See `Source`."""
+        return (entry for number, entry in enumerate(self._whole.entries()) if number in self._rows)
+
+    def read(self, entry: Entry) -> Any:
+        """See `Source`."""
+        return self._whole.read(entry)
+
+
 def known_truths(
     model: Model,
     images: Any,
@@ -191,11 +222,14 @@ def known_truths(
     needed: bool = True,
 ) -> Known:
     """A source of pictures that says of which class each is, ``told`` as `open_source` is, or ``images`` with
-    ``truths``, numbers or labels; ``call`` is who asks, and whether a class is ``needed``.
+    ``truths``, numbers or labels; ``call`` is who asks, and whether a class is ``needed``. What is known already stays
+    so.
 
     Raises `UsageError` for photos without a class, and for a class that the model does not have; where none is needed
     and the model has none of them (folders of days, of cameras), they are no classes, which is said.
     """
+    if isinstance(images, Known):
+        return replace(images, progress=progress, failed=[])
     if truths is not None:
         given = list(images) if not isinstance(images, str | Path) else [images]
         known = [model.find_label(label) if isinstance(label, str) else int(label) for label in truths]
