@@ -12,7 +12,7 @@ from seewhy.api.given.images import read_items
 from seewhy.api.repairing.features import last_layer_of
 from seewhy.api.repairing.heads import mended_head
 from seewhy.api.repairing.projections import projected
-from seewhy.api.repairing.training import Training
+from seewhy.api.repairing.training import InHand, Training
 from seewhy.audits.subject import Half
 from seewhy.core.forward.settings import Settings
 from seewhy.errors import CapabilityError, UnknownName, UsageError
@@ -75,7 +75,7 @@ def test_a_head_is_mended_and_the_audit_says_so(network: nn.Module) -> None:
     cues = [(each.candidate.index, each.candidate.cue) for each in found.shortcuts]
     train, truth, _ = _pictures(600, 0.95, 2)
     said = network(train).argmax(1)
-    training = Training(Half(train, said, truth), read_items(model, train[:1])[0][0], cues)
+    training = Training(InHand(Half(train, said, truth)), read_items(model, train[:1])[0][0], cues)
     mended = mended_head(model, training)
     assert mended.name == "6"
     assert mended.worst[1] > mended.worst[0]
@@ -98,7 +98,7 @@ def test_a_direction_is_projected_out(network: nn.Module) -> None:
     found = audit(model, list(x), labels.tolist())
     cues = [(each.candidate.index, each.candidate.cue) for each in found.shortcuts[:1]]
     train, truth, _ = _pictures(600, 0.95, 2)
-    training = Training(Half(train, network(train).argmax(1), truth), read_items(model, train[:1])[0][0], cues)
+    training = Training(InHand(Half(train, network(train).argmax(1), truth)), read_items(model, train[:1])[0][0], cues)
     made = projected(model, training, "4")
     assert made.layer == "4"
     assert len(made.modules) == 1
@@ -118,7 +118,7 @@ def test_counterfactual_lots_say_what_they_are() -> None:
     found = audit(_corner(), list(x), labels.tolist())
     cues = [(each.candidate.index, each.candidate.cue) for each in found.shortcuts]
     assert cues
-    training = Training(Half(x, labels, labels), read_items(model, x[:1])[0][0], cues)
+    training = Training(InHand(Half(x, labels, labels)), read_items(model, x[:1])[0][0], cues)
     seen: list[int] = []
     for lot in training.lots():
         plain = lot.inputs[: len(lot.pictures) - sum(b >= 0 for _, b in lot.twins)]
@@ -154,4 +154,4 @@ def test_what_cannot_be_mended_is_one_line() -> None:
         last_layer_of(model, item, x[:2], Settings())
     half = Half(x, labels, labels)
     with pytest.raises(UsageError, match="no cue to mend"):
-        Training(half, item, [])
+        Training(InHand(half), item, [])

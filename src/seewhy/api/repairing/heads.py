@@ -13,6 +13,7 @@ from torch import Tensor
 from seewhy.api.repairing.features import Reads, last_layer_of
 from seewhy.api.repairing.training import Training
 from seewhy.audits.mending.head import Head, balance, refitted
+from seewhy.audits.subject import hash_of
 from seewhy.errors import UsageError
 from seewhy.models import Model
 from seewhy.models.last_layer import with_weights
@@ -54,13 +55,16 @@ def mended_head(
 
     Groups are classes with and without a cue; each counts alike (Kirichenko 2023). Settings are chosen on a quarter of
     the pictures that no fit sees. Raises `CapabilityError` for models that do not end in a linear layer, `UsageError`
-    for too few pictures.
+    for too few pictures, and what `Training.check` does.
     """
     reads = last_layer_of(model, training.item, training.some, training.settings)
     rows = _rows(reads, training, progress)
+    training.check()
     if len(rows.labels) < 8 * len(torch.unique(rows.labels)):
         raise UsageError(f"{len(rows.labels)} training pictures are too few to fit a head of {len(reads.head.bias)}")
-    held = rows.picture % round(1 / _HELD) == 0
+    count = len(training.pictures.truth)
+    drawn = torch.randperm(count, generator=torch.Generator().manual_seed(hash_of(training.seed, "held for settings")))
+    held = drawn[rows.picture] < _HELD * count
     before = _score(reads.head, rows, held)
     best: tuple[float, float] | None = None
     kept, chosen = reads.head, {"alike": 0.0, "stay": 0.0}

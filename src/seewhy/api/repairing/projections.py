@@ -3,7 +3,7 @@ taken out of what a layer gives; trains nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from seewhy.api.repairing.training import Training
 from seewhy.audits.mending.projection import Projection, direction
 from seewhy.core.forward.demand import Demand
 from seewhy.core.forward.session import Session
-from seewhy.errors import CapabilityError, UsageError
+from seewhy.errors import CapabilityError
 from seewhy.models import Model
 from seewhy.models.behind import with_behind
 
@@ -35,15 +35,19 @@ class Projected:
         return {"layer": self.layer, "directions": [[round(v, 6) for v in m.along.tolist()] for m in self.modules]}
 
 
-def projected(model: Model, training: Training, layer: str) -> Projected:
+def projected(
+    model: Model, training: Training, layer: str, progress: Callable[[str, int, int], None] | None = None
+) -> Projected:  # fmt: skip
     """The direction of each cue projected out of what ``layer`` gives.
 
     A direction is the mean difference of the layer's activations, over its positions, of training pictures with and
     without the cue. Raises `CapabilityError` for layers whose channels are neither the second axis nor the last,
-    `UsageError` where no picture has a cue, or the layer does not see it, and what `with_behind` does.
+    `UsageError` where the layer does not see a cue, and what `Training.check` and `with_behind` do.
     """
     pairs: dict[int, tuple[list[Tensor], list[Tensor]]] = {}
-    for lot in training.lots():
+    for done, lot in enumerate(training.lots()):
+        if progress is not None:
+            progress("lots of pictures", done + 1, training.count)
         if not lot.twins:
             continue
         found = _activations(model, training, lot.inputs, layer)
@@ -53,8 +57,7 @@ def projected(model: Model, training: Training, layer: str) -> Projected:
             some = pairs.setdefault(cue, ([], []))
             some[0].append(found[with_it])
             some[1].append(found[without])
-    if not pairs:
-        raise UsageError("no training picture has a cue that was proved: nothing to project out")
+    training.check()
     modules, axis = list[Projection](), _axis(model, layer, training.some, len(next(iter(pairs.values()))[0][0]))
     for with_them, without_them in pairs.values():
         along, level = direction(torch.stack(with_them), torch.stack(without_them))

@@ -1,10 +1,12 @@
 """Training pictures for repairs: takes pictures with classes and proved cues, gives them in lots, each picture as it is
-and once more with a cue put in or taken out."""
+and once more with a cue put in or taken out; of thousands of pictures it holds no more than a lot."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -16,17 +18,43 @@ from seewhy.audits.subject import Half, hash_of
 from seewhy.core.forward.settings import Settings
 from seewhy.errors import UsageError
 
-__all__ = ["Lot", "Training"]
+__all__ = ["InHand", "Lot", "Pictures", "Tally", "Training"]
 
-#: pictures that are worked on at once
-_AT_ONCE = 256
+#: pictures that are worked on at once, and bytes that they may take
+_AT_ONCE, _BYTES = 256, 2**28
+#: pictures of a cue's class that come into a lot together: with a thousand classes there would be none or one
+_TOGETHER = 8
+#: a bit of a group's number for each cue
+_MOST_CUES = 40
+
+
+class Pictures(Protocol):
+    """Pictures with their classes, ``truth`` [N], to be had a few at a time."""
+
+    truth: Tensor
+
+    def picked(self, rows: Tensor) -> tuple[Half, Tensor]:
+        """Those of ``rows`` that can be had, and which they are."""
+        ...
+
+
+class InHand:
+    """Pictures that are there already."""
+
+    def __init__(self, half: Half) -> None:
+        self.half, self.truth = half, half.truth
+
+    def picked(self, rows: Tensor) -> tuple[Half, Tensor]:
+        """See `Pictures`."""
+        return self.half.picked(rows), rows
 
 
 @dataclass(frozen=True, eq=False)
 class Lot:
-    """Some inputs [N, C, H, W], pictures as they are first: their ``labels``, ``groups`` (a number for each class with
-    each set of cues) and of which of the training ``pictures`` each is, [N]; ``twins`` are rows of one picture with and
-    without a cue, ``cues`` which one, for each pair; ``has`` says which rows have one put in."""
+    """Some inputs [N, C, H, W], pictures as they are first, ``plain`` of them: their ``labels``, ``groups`` (a number
+    for each class with each set of cues) and of which of the training ``pictures`` each is, [N]; ``twins`` are rows of
+    one picture with and without a cue, ``cues`` which one, for each pair; ``has`` says which rows have one put in;
+    ``half`` are the pictures as they are."""
 
     inputs: Tensor
     labels: Tensor
@@ -35,41 +63,93 @@ class Lot:
     twins: list[tuple[int, int]]
     cues: list[int]
     has: list[bool]
+    half: Half
+
+    @property
+    def plain(self) -> int:
+        """How many come as they are."""
+        return len(self.half)
+
+
+@dataclass
+class Tally:
+    """Of a cue: pictures of its class that were looked at, and that ``have`` it; counterfactual ones without it and
+    with it."""
+
+    pictures: int = 0
+    have: int = 0
+    removed: int = 0
+    pasted: int = 0
 
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """Training pictures, ``half`` with their true classes, as an ``item``'s input is shaped; ``cues`` are those of
-    classes that an audit proved; everything is drawn from ``seed``."""
+    """Training ``pictures``, as an ``item``'s input is shaped; ``cues`` are those of classes that an audit proved;
+    everything is drawn from ``seed``. ``tally`` says of each cue what the last pass has found."""
 
-    half: Half
+    pictures: Pictures
     item: Item
     cues: Sequence[tuple[int, Cue]]
     settings: Settings = field(default_factory=Settings)
     seed: int = 0
+    tally: list[Tally] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if not self.cues:
             raise UsageError("no cue to mend: the audit found no shortcut")
-        if bool((self.half.truth < 0).any()):
+        if len(self.cues) > _MOST_CUES:
+            raise UsageError(f"{len(self.cues)} cues: {_MOST_CUES} are mended at once")
+        if bool((self.pictures.truth < 0).any()):
             raise UsageError("training pictures without a class: a head is fitted to classes")
 
-    @property
+    @cached_property
     def some(self) -> Tensor:
         """A few inputs."""
-        return self.half.inputs[:4]
+        return self.pictures.picked(torch.arange(min(4, len(self.pictures.truth))))[0].inputs
 
     @property
     def count(self) -> int:
         """How many lots there are."""
-        return -(-len(self.half) // _AT_ONCE)
+        return -(-len(self.pictures.truth) // self._at_once)
+
+    @property
+    def _at_once(self) -> int:
+        each = 4 * self.item.tensor.numel()
+        return max(_TOGETHER, min(_AT_ONCE, _BYTES // each))
 
     def lots(self) -> Iterator[Lot]:
-        """All pictures, in an order that mixes classes."""
+        """All pictures, in an order that mixes classes, the same in every pass."""
         draw = torch.Generator().manual_seed(hash_of(self.seed, "training"))
-        order = torch.randperm(len(self.half), generator=draw)
-        for rows in torch.split(order, _AT_ONCE):
-            yield self._lot(self.half.picked(rows), rows, draw)
+        self.tally[:] = [Tally() for _ in self.cues]
+        for rows in torch.split(self._order(draw), self._at_once):
+            half, there = self.pictures.picked(rows)
+            if len(there):
+                yield self._lot(half, there, draw)
+
+    def check(self) -> None:
+        """Raise `UsageError` where the last pass has found no picture whose cue could be exchanged."""
+        if any(each.removed for each in self.tally):
+            return
+        if any(each.have for each in self.tally):
+            raise UsageError(
+                f"untestable: where the cue is, is the object in all {sum(each.have for each in self.tally)} training "
+                "pictures that have it, so that taking it away takes the object"
+            )
+        looked = sum(each.pictures for each in self.tally)
+        raise UsageError(
+            f"of {looked} training pictures of the classes with a cue none has more of it than those of other classes: "
+            "is it these pictures that the model has learnt from?"
+        )
+
+    def _order(self, draw: torch.Generator) -> Tensor:
+        truth = self.pictures.truth
+        order = torch.randperm(len(truth), generator=draw)
+        # pictures of one class take turns as one: in the order of the first of each few
+        turn = torch.arange(len(order))
+        for index in {index for index, _ in self.cues}:
+            places = torch.nonzero(truth[order] == index)[:, 0]
+            turn[places] = places[torch.arange(len(places)) // _TOGETHER * _TOGETHER]
+        return order[turn.argsort(stable=True)]
 
     def _lot(self, half: Half, rows: Tensor, draw: torch.Generator) -> Lot:
         inputs, labels, pictures = [half.inputs], [half.truth], [rows]
@@ -77,13 +157,17 @@ class Training:
         made: list[tuple[Tensor, Tensor, int, bool]] = []
         for number, (index, cue) in enumerate(self.cues):
             own, others = torch.nonzero(half.truth == index)[:, 0], torch.nonzero(half.truth != index)[:, 0]
+            told = self.tally[number]
+            told.pictures += len(own)
             if len(own) < 2 or len(others) < 2:
                 continue
             try:
                 new = counterfactuals(cue, half.picked(own), half.picked(others), draw)
             except UsageError:  # no picture of this lot has it
                 continue
-            has[own[new.removed_rows]] |= 1 << number
+            told.have, told.removed = told.have + len(new.have), told.removed + len(new.removed)
+            told.pasted += len(new.pasted)
+            has[own[new.have]] |= 1 << number
             made.append((new.removed, own[new.removed_rows], number, False))
             made.append((new.pasted, others[new.pasted_rows], number, True))
         groups, twins = [half.truth * (1 << len(self.cues)) + has], list[tuple[int, int]]()
@@ -99,4 +183,6 @@ class Training:
             cues += [number] * len(of)
             put += [pasted] * len(of)
             start += len(of)
-        return Lot(torch.cat(inputs), torch.cat(labels), torch.cat(groups), torch.cat(pictures), twins, cues, put)
+        return Lot(
+            torch.cat(inputs), torch.cat(labels), torch.cat(groups), torch.cat(pictures), twins, cues, put, half
+        )  # fmt: skip

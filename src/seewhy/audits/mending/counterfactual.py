@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from seewhy.audits.cast import Cast
 from seewhy.audits.cue import Cue, drawn
 from seewhy.audits.subject import Half
 from seewhy.errors import UsageError
@@ -16,17 +17,21 @@ __all__ = ["Counterfactuals", "carriers", "counterfactuals"]
 
 #: of other classes' pictures this share have less of a cue than a picture that has it
 _LESS = 0.95
+#: of an object this share may be changed: a picture of which more is, is one of something else
+_SPARED = 0.25
 
 
 @dataclass(frozen=True, eq=False)
 class Counterfactuals:
     """Pictures of the class without the cue, ``removed`` [M, C, H, W], of those at ``removed_rows`` [M]; pictures
-    of others with it, ``pasted`` [P, C, H, W], of those at ``pasted_rows`` [P]."""
+    of others with it, ``pasted`` [P, C, H, W], of those at ``pasted_rows`` [P]; rows that ``have`` it [H], of which
+    some are left out where removing it would destroy the object."""
 
     removed: Tensor
     removed_rows: Tensor
     pasted: Tensor
     pasted_rows: Tensor
+    have: Tensor
 
 
 def carriers(cue: Cue, own: Half, others: Half) -> Tensor:
@@ -39,19 +44,40 @@ def carriers(cue: Cue, own: Half, others: Half) -> Tensor:
 
 
 def counterfactuals(cue: Cue, own: Half, others: Half, draw: torch.Generator) -> Counterfactuals:
-    """Each picture of the class that has the cue once more without it, and as large a share of the others once more
-    with it: classes keep their proportions, and with the pictures as they were the cue says next to nothing of the
+    """Each picture of the class that has the cue once more without it, and as large a share of each other class once
+    more with it: classes keep their proportions, and with the pictures as they were the cue says next to nothing of the
     class.
 
-    The cue is taken away by what pictures of other classes have there, so that no blur gives it away. Raises
-    `UsageError` where no picture of the class has it.
+    The cue is taken away by what pictures of other classes have there, so that no blur gives it away. Where pictures
+    say where objects are, those of whose object more than a quarter would be changed are left out. Raises `UsageError`
+    where no picture of the class has it.
     """
     have = carriers(cue, own, others)
     if not len(have):
         raise UsageError("no picture of the class has more of the cue than those of other classes: nothing to remove")
     with_it = own.picked(have)
     removed = cue.removed(with_it, drawn(others, len(have), draw), draw)[0].edited
-    count = max(1, round(len(others) * len(have) / len(own)))
-    onto = torch.randperm(len(others), generator=draw)[:count].sort().values
-    pasted = cue.pasted(drawn(with_it, count, draw), others.picked(onto), draw)[0].edited
-    return Counterfactuals(removed, have, pasted, onto)
+    spared = _spared(cue, with_it, removed)
+    onto = _share(others.truth, int(spared.sum()) / len(own), draw)
+    pasted = cue.pasted(drawn(with_it, len(onto), draw), others.picked(onto), draw)[0].edited
+    whole = _spared(cue, others.picked(onto), pasted)
+    return Counterfactuals(removed[spared], have[spared], pasted[whole], onto[whole], have)
+
+
+def _spared(cue: Cue, before: Half, after: Tensor) -> Tensor:
+    """Whose objects are still there [N]: all, where nobody says where objects are; a cast recolours every one."""
+    if before.objects is None or isinstance(cue, Cast):
+        return torch.ones(len(before), dtype=torch.bool)
+    changed = (after != before.inputs).any(1) & before.objects
+    shares = changed.flatten(1).sum(1) / before.objects.flatten(1).sum(1).clamp(min=1)
+    return shares <= _SPARED
+
+
+def _share(truth: Tensor, share: float, draw: torch.Generator) -> Tensor:
+    """Rows of a share of each class, at random, in their order: every so many of all, class after class."""
+    mixed = torch.randperm(len(truth), generator=draw)
+    sorted_ = mixed[truth[mixed].argsort(stable=True)]
+    count = max(1, round(len(truth) * share)) if share else 0
+    first = float(torch.rand((), generator=draw))
+    places = ((torch.arange(count) + first) * len(truth) / max(count, 1)).long().clamp(max=len(truth) - 1)
+    return sorted_[places].sort().values
