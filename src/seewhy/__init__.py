@@ -39,8 +39,11 @@ if TYPE_CHECKING:
     from seewhy.api.judging.running import evaluate
     from seewhy.api.listing import LayerInfo, layers, methods
     from seewhy.api.preparing import Preparation, prepare
+    from seewhy.api.repairing.result import Repair
+    from seewhy.api.repairing.running import repair
     from seewhy.api.segmenting import segment, segment_all
     from seewhy.api.trusting.cards import trust
+    from seewhy.audits.mending.penalty import evidence_penalty
     from seewhy.core import targets
     from seewhy.explanation import (
         Attack,
@@ -94,6 +97,7 @@ __all__ = [
     "Preprocess",
     "Ranking",
     "Recommendation",
+    "Repair",
     "Run",
     "Segmentation",
     "Status",
@@ -111,6 +115,7 @@ __all__ = [
     "errors",
     "evaluate",
     "evaluate_model",
+    "evidence_penalty",
     "explain",
     "explain_all",
     "explain_batches",
@@ -129,6 +134,7 @@ __all__ = [
     "prepare",
     "principal_components",
     "recommend",
+    "repair",
     "run",
     "segment",
     "segment_all",
@@ -165,6 +171,7 @@ _HOMES = {
     "Preprocess": "seewhy.models",
     "Ranking": "seewhy.api.judging.ranking",
     "Recommendation": "seewhy.api.judging.recommending",
+    "Repair": "seewhy.api.repairing.result",
     "Run": "seewhy.runs.opened",
     "Segmentation": "seewhy.explanation",
     "Status": "seewhy.explanation",
@@ -180,6 +187,7 @@ _HOMES = {
     "diagnose": "seewhy.api.doctoring",
     "evaluate": "seewhy.api.judging.running",
     "evaluate_model": "seewhy.api.evaluating",
+    "evidence_penalty": "seewhy.audits.mending.penalty",
     "explain": "seewhy.api",
     "explain_all": "seewhy.api",
     "explain_batches": "seewhy.api",
@@ -198,6 +206,7 @@ _HOMES = {
     "prepare": "seewhy.api.preparing",
     "principal_components": "seewhy.api.inside.components",
     "recommend": "seewhy.api.judging.recommending",
+    "repair": "seewhy.api.repairing.running",
     "run": "seewhy.api.data_sets.running",
     "segment": "seewhy.api.segmenting",
     "segment_all": "seewhy.api.segmenting",

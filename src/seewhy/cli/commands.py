@@ -16,11 +16,12 @@ from seewhy.cli.judge import evaluate, recommend
 from seewhy.cli.lists import labels, layers, methods
 from seewhy.cli.maximise import maximise
 from seewhy.cli.metrics import metrics
+from seewhy.cli.repair import repair
 from seewhy.cli.run import run
 from seewhy.cli.segment import segment
 
 __all__ = [
     "attack", "attention", "audit", "bench", "boundary", "compare", "components", "conformance", "demo", "doctor",
     "evaluate", "evaluate_model", "explain", "factors", "features", "filters", "labels", "layers", "maximise",
-    "methods", "metrics", "recommend", "run", "segment",
+    "methods", "metrics", "recommend", "repair", "run", "segment",
 ]  # fmt: skip

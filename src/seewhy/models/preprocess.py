@@ -207,6 +207,22 @@ class Preprocess:
         down, across = height / full[0], width / full[1]
         return left * across, top * down, (left + size[1]) * across, (top + size[0]) * down
 
+    def around(self, image: Image.Image, seen: Image.Image) -> Image.Image:
+        """A picture of which `view` gives ``seen``: ``image`` as it is resized, with ``seen`` where `view` looks; of
+        one too large to be made whole, ``seen`` alone.
+
+        >>> ours = Preprocess(size=(2, 2), resize=4)
+        >>> whole = ours.around(Image.new("RGB", (9, 8)), Image.new("RGB", (2, 2), "white"))
+        >>> whole.size, ours.view(whole).getextrema()[0]
+        ((4, 4), (255, 255))
+        """
+        full = self._resized_size(image.height, image.width)
+        if full[0] * full[1] > _WHOLE:
+            return seen
+        canvas = image.convert(seen.mode).resize((full[1], full[0]), _RESAMPLING[self.interpolation])
+        canvas.paste(seen, (_offset(full[1], seen.width, self.floor), _offset(full[0], seen.height, self.floor)))
+        return canvas
+
     def __call__(self, image: Image.Image) -> Tensor:
         """The normalised input of one picture: float32 [C, H, W] on the CPU. Raises `UsageError` where bands are
         needed (`of_bands`)."""

@@ -202,7 +202,7 @@ def test_counterfactual_pictures_make_a_cue_say_nothing() -> None:
     mask = Window(0, 0, 4, 4).mask((12, 12))
     cue = Place(Window(0, 0, 4, 4), (12, 12), template(fine(own.inputs), mask))
     assert carriers(cue, own, others).tolist() == list(range(30))
-    made = counterfactuals(cue, own, others, torch.Generator().manual_seed(2))
+    made = counterfactuals([cue], own, others, torch.Generator().manual_seed(2))
     assert made.removed_rows.tolist() == list(range(30))
     assert len(made.pasted_rows) == 75
     assert made.removed_rows.unique().numel() == 30
@@ -213,4 +213,4 @@ def test_counterfactual_pictures_make_a_cue_say_nothing() -> None:
     for edited, plain in ((made.removed, own.inputs[:30]), (made.pasted, others.inputs[made.pasted_rows])):
         assert torch.equal(edited * (1 - mask), plain * (1 - mask))
     with pytest.raises(UsageError, match="nothing to remove"):
-        counterfactuals(cue, _half(40, 0.0, 3).picked(torch.arange(1)), _half(40, 1.0, 4), torch.Generator())
+        counterfactuals([cue], _half(40, 0.0, 3).picked(torch.arange(1)), _half(40, 1.0, 4), torch.Generator())

@@ -3,14 +3,17 @@ taken out of what a layer gives; trains nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from seewhy.api.answered.predictions import read_inputs
+from seewhy.api.listing import layers
+from seewhy.api.repairing.features import last_layer_of
+from seewhy.api.repairing.standing import groups_of, worst
 from seewhy.api.repairing.training import Training
 from seewhy.audits.mending.projection import Projection, direction
 from seewhy.core.forward.demand import Demand
@@ -19,20 +22,49 @@ from seewhy.errors import CapabilityError
 from seewhy.models import Model
 from seewhy.models.behind import with_behind
 
-__all__ = ["Projected", "projected"]
+__all__ = ["Projected", "projected", "projected_somewhere"]
 
 
 @dataclass(frozen=True, eq=False)
 class Projected:
-    """A ``model`` with projections behind ``layer``, one for each cue: ``modules``, to be put into somebody's own."""
+    """A ``model`` with projections behind ``layer``, one for each cue: ``modules``, to be put into somebody's own.
+    Where nobody said which layer, ``tried`` says of each how the worst group of training pictures did."""
 
     model: Model
     layer: str
     modules: tuple[Projection, ...]
+    tried: Mapping[str, float] = field(default_factory=dict)
 
     def told(self) -> dict[str, Any]:
         """As JSON holds it."""
-        return {"layer": self.layer, "directions": [[round(v, 6) for v in m.along.tolist()] for m in self.modules]}
+        directions = [[round(v, 6) for v in each.along.tolist()] for each in self.modules]
+        return {"layer": self.layer, "tried": dict(self.tried), "directions": directions}
+
+
+def projected_somewhere(
+    model: Model, training: Training, progress: Callable[[str, int, int], None] | None = None
+) -> Projected:  # fmt: skip
+    """`projected` at the layer that maps are made at, or at the one that the last linear layer reads: with which the
+    worst group of training pictures does better. Raises `CapabilityError` where the model has neither."""
+    found = list(layers(model, training.some[:1]))
+    names = [each.name for each in found if each.chosen and each.name]
+    try:
+        last = last_layer_of(model, training.item, training.some, training.settings)
+        before = found[: next(n for n, each in enumerate(found) if each.name == last.name)]
+        wide = (len(training.some[:1]), last.head.weight.shape[1])
+        names += [each.name for each in reversed(before) if each.shape == wide and each.name not in names][:1]
+    except CapabilityError:
+        pass
+    if not names:
+        raise CapabilityError(
+            f"no layer of {model.name} is chosen by itself: name one, layer='NAME'; seewhy layers lists all"
+        )
+    made = [projected(model, training, name, progress) for name in names]
+    if len(made) == 1:
+        return made[0]
+    shares = [worst(groups_of([each.model], training)) for each in made]
+    tried = {name: share[0] if share else 0.0 for name, share in zip(names, shares, strict=True)}
+    return replace(max(made, key=lambda each: tried[each.layer]), tried=tried)
 
 
 def projected(
@@ -51,10 +83,12 @@ def projected(
         if not lot.twins:
             continue
         found = _activations(model, training, lot.inputs, layer)
-        for (one, other), cue in zip(lot.twins, lot.cues, strict=True):
+        for (one, other), cues in zip(lot.twins, lot.cues, strict=True):
+            if len(cues) > 1:  # each has its own direction
+                continue
             # a twin with the cue is a picture of another class, one without it of the cue's
             with_it, without = (other, one) if lot.has[other] else (one, other)
-            some = pairs.setdefault(cue, ([], []))
+            some = pairs.setdefault(cues[0], ([], []))
             some[0].append(found[with_it])
             some[1].append(found[without])
     training.check()

@@ -53,7 +53,7 @@ class InHand:
 class Lot:
     """Some inputs [N, C, H, W], pictures as they are first, ``plain`` of them: their ``labels``, ``groups`` (a number
     for each class with each set of cues) and of which of the training ``pictures`` each is, [N]; ``twins`` are rows of
-    one picture with and without a cue, ``cues`` which one, for each pair; ``has`` says which rows have one put in;
+    one picture with and without cues, ``cues`` which ones, for each pair; ``has`` says which rows have them put in;
     ``half`` are the pictures as they are."""
 
     inputs: Tensor
@@ -61,7 +61,7 @@ class Lot:
     groups: Tensor
     pictures: Tensor
     twins: list[tuple[int, int]]
-    cues: list[int]
+    cues: list[tuple[int, ...]]
     has: list[bool]
     half: Half
 
@@ -151,38 +151,50 @@ class Training:
             turn[places] = places[torch.arange(len(places)) // _TOGETHER * _TOGETHER]
         return order[turn.argsort(stable=True)]
 
+    def _together(self) -> list[tuple[int, tuple[int, ...]]]:
+        """What is exchanged at once, by class: each cue, and all of a class that has several; of two that are in every
+        picture one would be left whenever the other is taken away."""
+        found: list[tuple[int, tuple[int, ...]]] = [(index, (n,)) for n, (index, _) in enumerate(self.cues)]
+        for index in dict.fromkeys(index for index, _ in self.cues):
+            mine = tuple(number for number, (own, _) in enumerate(self.cues) if own == index)
+            if len(mine) > 1:
+                found.append((index, mine))
+        return found
+
     def _lot(self, half: Half, rows: Tensor, draw: torch.Generator) -> Lot:
         inputs, labels, pictures = [half.inputs], [half.truth], [rows]
         has = torch.zeros(len(half), dtype=torch.long)
-        made: list[tuple[Tensor, Tensor, int, bool]] = []
-        for number, (index, cue) in enumerate(self.cues):
+        made: list[tuple[Tensor, Tensor, tuple[int, ...], bool]] = []
+        for index, some in self._together():
             own, others = torch.nonzero(half.truth == index)[:, 0], torch.nonzero(half.truth != index)[:, 0]
-            told = self.tally[number]
-            told.pictures += len(own)
+            alone = self.tally[some[0]] if len(some) == 1 else Tally()
+            alone.pictures += len(own)
             if len(own) < 2 or len(others) < 2:
                 continue
             try:
-                new = counterfactuals(cue, half.picked(own), half.picked(others), draw)
+                cues = [self.cues[number][1] for number in some]
+                new = counterfactuals(cues, half.picked(own), half.picked(others), draw)
             except UsageError:  # no picture of this lot has it
                 continue
-            told.have, told.removed = told.have + len(new.have), told.removed + len(new.removed)
-            told.pasted += len(new.pasted)
-            has[own[new.have]] |= 1 << number
-            made.append((new.removed, own[new.removed_rows], number, False))
-            made.append((new.pasted, others[new.pasted_rows], number, True))
+            alone.have, alone.removed = alone.have + len(new.have), alone.removed + len(new.removed)
+            alone.pasted += len(new.pasted)
+            if len(some) == 1:
+                has[own[new.have]] |= 1 << some[0]
+            made.append((new.removed, own[new.removed_rows], some, False))
+            made.append((new.pasted, others[new.pasted_rows], some, True))
         groups, twins = [half.truth * (1 << len(self.cues)) + has], list[tuple[int, int]]()
-        start, cues, put = len(half), list[int](), [False] * len(half)
-        for edited, of, number, pasted in made:
-            bit = 1 << number
-            mine = has[of] | bit if pasted else has[of] & ~bit
+        start, which, put = len(half), list[tuple[int, ...]](), [False] * len(half)
+        for edited, of, some, pasted in made:
+            bits = sum(1 << number for number in some)
+            mine = has[of] | bits if pasted else has[of] & ~bits
             inputs.append(edited)
             labels.append(half.truth[of])
             groups.append(half.truth[of] * (1 << len(self.cues)) + mine)
             pictures.append(rows[of])
             twins += [(int(one), start + n) for n, one in enumerate(of.tolist())]
-            cues += [number] * len(of)
+            which += [some] * len(of)
             put += [pasted] * len(of)
             start += len(of)
         return Lot(
-            torch.cat(inputs), torch.cat(labels), torch.cat(groups), torch.cat(pictures), twins, cues, put, half
+            torch.cat(inputs), torch.cat(labels), torch.cat(groups), torch.cat(pictures), twins, which, put, half
         )  # fmt: skip

@@ -3,13 +3,14 @@ pictures without it where it was and with it where it was not."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from seewhy.audits.cast import Cast
-from seewhy.audits.cue import Cue, drawn
+from seewhy.audits.cue import Change, Cue, drawn
 from seewhy.audits.subject import Half
 from seewhy.errors import UsageError
 
@@ -43,30 +44,40 @@ def carriers(cue: Cue, own: Half, others: Half) -> Tensor:
     return torch.nonzero(presence > elsewhere.quantile(_LESS))[:, 0]
 
 
-def counterfactuals(cue: Cue, own: Half, others: Half, draw: torch.Generator) -> Counterfactuals:
-    """Each picture of the class that has the cue once more without it, and as large a share of each other class once
-    more with it: classes keep their proportions, and with the pictures as they were the cue says next to nothing of the
-    class.
+def counterfactuals(cues: Sequence[Cue], own: Half, others: Half, draw: torch.Generator) -> Counterfactuals:
+    """Each picture of the class that has one of ``cues`` once more without any, and as large a share of each other
+    class once more with all of them: classes keep their proportions, and with the pictures as they were a cue says next
+    to nothing of the class.
 
-    The cue is taken away by what pictures of other classes have there, so that no blur gives it away. Where pictures
-    say where objects are, those of whose object more than a quarter would be changed are left out. Raises `UsageError`
+    A cue is taken away by what pictures of other classes have there, so that no blur gives it away. Where pictures say
+    where objects are, those of whose object more than a quarter would be changed are left out. Raises `UsageError`
     where no picture of the class has it.
     """
-    have = carriers(cue, own, others)
+    each = [carriers(cue, own, others) for cue in cues]
+    have = torch.unique(torch.cat(each))
     if not len(have):
         raise UsageError("no picture of the class has more of the cue than those of other classes: nothing to remove")
-    with_it = own.picked(have)
-    removed = cue.removed(with_it, drawn(others, len(have), draw), draw)[0].edited
-    spared = _spared(cue, with_it, removed)
+    with_it = removed = own.picked(have)
+    for cue in cues:
+        removed = _with(removed, cue.removed(removed, drawn(others, len(have), draw), draw)[0])
+    spared = _spared(cues, with_it, removed.inputs)
     onto = _share(others.truth, int(spared.sum()) / len(own), draw)
-    pasted = cue.pasted(drawn(with_it, len(onto), draw), others.picked(onto), draw)[0].edited
-    whole = _spared(cue, others.picked(onto), pasted)
-    return Counterfactuals(removed[spared], have[spared], pasted[whole], onto[whole], have)
+    plain = pasted = others.picked(onto)
+    both = [row for row in have.tolist() if all(bool((some == row).any()) for some in each)]
+    donors = drawn(own.picked(torch.tensor(both)) if both else with_it, len(onto), draw)
+    for cue in cues:
+        pasted = _with(pasted, cue.pasted(donors, pasted, draw)[0])
+    whole = _spared(cues, plain, pasted.inputs)
+    return Counterfactuals(removed.inputs[spared], have[spared], pasted.inputs[whole], onto[whole], have)
 
 
-def _spared(cue: Cue, before: Half, after: Tensor) -> Tensor:
+def _with(half: Half, change: Change) -> Half:
+    return Half(change.edited, half.said, half.truth, half.evidence, half.objects)
+
+
+def _spared(cues: Sequence[Cue], before: Half, after: Tensor) -> Tensor:
     """Whose objects are still there [N]: all, where nobody says where objects are; a cast recolours every one."""
-    if before.objects is None or isinstance(cue, Cast):
+    if before.objects is None or any(isinstance(cue, Cast) for cue in cues):
         return torch.ones(len(before), dtype=torch.bool)
     changed = (after != before.inputs).any(1) & before.objects
     shares = changed.flatten(1).sum(1) / before.objects.flatten(1).sum(1).clamp(min=1)
