@@ -61,6 +61,9 @@ def counterfactuals(cues: Sequence[Cue], own: Half, others: Half, draw: torch.Ge
     for cue in cues:
         removed = _with(removed, cue.removed(removed, drawn(others, len(have), draw), draw)[0])
     spared = _spared(cues, with_it, removed.inputs)
+    if not bool(spared.any()):
+        none = have[:0]
+        return Counterfactuals(removed.inputs[spared], none, others.inputs[:0], none, have)
     onto = _share(others.truth, int(spared.sum()) / len(own), draw)
     plain = pasted = others.picked(onto)
     both = [row for row in have.tolist() if all(bool((some == row).any()) for some in each)]
@@ -88,7 +91,7 @@ def _share(truth: Tensor, share: float, draw: torch.Generator) -> Tensor:
     """Rows of a share of each class, at random, in their order: every so many of all, class after class."""
     mixed = torch.randperm(len(truth), generator=draw)
     sorted_ = mixed[truth[mixed].argsort(stable=True)]
-    count = max(1, round(len(truth) * share)) if share else 0
+    count = max(1, round(len(truth) * share))
     first = float(torch.rand((), generator=draw))
-    places = ((torch.arange(count) + first) * len(truth) / max(count, 1)).long().clamp(max=len(truth) - 1)
+    places = ((torch.arange(count) + first) * len(truth) / count).long().clamp(max=len(truth) - 1)
     return sorted_[places].sort().values
