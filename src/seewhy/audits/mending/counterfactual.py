@@ -38,10 +38,16 @@ class Counterfactuals:
 def carriers(cue: Cue, own: Half, others: Half) -> Tensor:
     """Rows of a class's pictures that have more of a cue than nearly all pictures of other classes; all rows where
     nobody can say, as of backgrounds."""
+    return _with_it(cue, own, others)[0]
+
+
+def _with_it(cue: Cue, own: Half, others: Half) -> tuple[Tensor, Tensor]:
+    """Rows of a class's pictures that have a cue, and which of the others have as little as nearly all [N]."""
     presence, elsewhere = cue.presence(own), cue.presence(others)
     if not bool(presence.isfinite().all()) or not bool(elsewhere.isfinite().all()):
-        return torch.arange(len(own))
-    return torch.nonzero(presence > elsewhere.quantile(_LESS))[:, 0]
+        return torch.arange(len(own)), torch.ones(len(others), dtype=torch.bool)
+    most = elsewhere.quantile(_LESS)
+    return torch.nonzero(presence > most)[:, 0], elsewhere <= most
 
 
 def counterfactuals(cues: Sequence[Cue], own: Half, others: Half, draw: torch.Generator) -> Counterfactuals:
@@ -49,28 +55,31 @@ def counterfactuals(cues: Sequence[Cue], own: Half, others: Half, draw: torch.Ge
     class once more with all of them: classes keep their proportions, and with the pictures as they were a cue says next
     to nothing of the class.
 
-    A cue is taken away by what pictures of other classes have there, so that no blur gives it away. Where pictures say
-    where objects are, those of whose object more than a quarter would be changed are left out. Raises `UsageError`
-    where no picture of the class has it.
+    A cue is taken away by what pictures of other classes that do not have it have there, so that no blur gives it away.
+    Where pictures say where objects are, those of whose object more than a quarter would be changed are left out.
+    Raises `UsageError` where no picture of the class has it.
     """
-    each = [carriers(cue, own, others) for cue in cues]
+    found = [_with_it(cue, own, others) for cue in cues]
+    each = [rows for rows, _ in found]
     have = torch.unique(torch.cat(each))
     if not len(have):
         raise UsageError("no picture of the class has more of the cue than those of other classes: nothing to remove")
     with_it = removed = own.picked(have)
+    free = torch.stack([less for _, less in found]).all(0)
+    plain = others.picked(torch.nonzero(free)[:, 0]) if bool(free.any()) else others
     for cue in cues:
-        removed = _with(removed, cue.removed(removed, drawn(others, len(have), draw), draw)[0])
+        removed = _with(removed, cue.removed(removed, drawn(plain, len(have), draw), draw)[0])
     spared = _spared(cues, with_it, removed.inputs)
     if not bool(spared.any()):
         none = have[:0]
         return Counterfactuals(removed.inputs[spared], none, others.inputs[:0], none, have)
     onto = _share(others.truth, int(spared.sum()) / len(own), draw)
-    plain = pasted = others.picked(onto)
+    before = pasted = others.picked(onto)
     both = [row for row in have.tolist() if all(bool((some == row).any()) for some in each)]
     donors = drawn(own.picked(torch.tensor(both)) if both else with_it, len(onto), draw)
     for cue in cues:
         pasted = _with(pasted, cue.pasted(donors, pasted, draw)[0])
-    whole = _spared(cues, plain, pasted.inputs)
+    whole = _spared(cues, before, pasted.inputs)
     return Counterfactuals(removed.inputs[spared], have[spared], pasted.inputs[whole], onto[whole], have)
 
 
