@@ -145,8 +145,11 @@ the cue is. `masks.csv` says of which picture each is; pictures that are not lis
 ```py
 inputs.requires_grad_()
 scores = model(inputs)
-loss = cross_entropy(scores, labels) + 10 * seewhy.evidence_penalty(scores, inputs, masks)  # masks [B, H, W], 0 or 1
+loss = cross_entropy(scores, labels) + weight * seewhy.evidence_penalty(scores, inputs, masks)  # masks [B, H, W]
 ```
+
+Begin with a small weight (0.1) and double it as long as pictures of the class without the cue gain; with too much of it
+the network gives the class up.
 """
 
 _AFTER = """
