@@ -76,9 +76,7 @@ def page_of_masks() -> bytes:
 
 def page(title: str, *paragraphs: str) -> bytes:
     """A page of Markdown."""
-    text = "\n\n".join(
-        each.strip() for each in (f"# {title}", *paragraphs, "`repair.md` says what was found and done.")
-    )
+    text = "\n\n".join(each.strip() for each in (f"# {title}", *paragraphs, _SAID) if each)
     return f"{text}\n".encode()
 
 
