@@ -4,7 +4,6 @@ training takes to mend it."""
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -109,7 +108,7 @@ def repair(
     if not output.quiet:
         for note in made.notes:
             complain(in_options(note, _OWN))
-    paths = sorted(str(path) for path in Path(output.out).iterdir())
+    paths = [str(path) for path in made.paths(output.out)]
     if output.json:
         as_json({**made.told(), "files": paths})
         return 1 if made.failed else 0

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+import io
 import json
 import shutil
+import tarfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -216,6 +218,27 @@ def test_a_quarter_is_held_out_where_there_is_nothing_else(world: World, tmp_pat
     assert any("30 held-out pictures of 'red', and an audit takes 40" in note for note in made.notes)
     with pytest.raises(UsageError, match="an audit takes 40: give others, held=SOURCE"):
         seewhy.repair(world.model, saved, world.train)
+
+
+def test_pictures_may_be_in_shards_or_in_hand(world: World, tmp_path: Path, no_audit: None) -> None:
+    """Bytes are written as they are; inputs become pictures of themselves."""
+    shard, names = tmp_path / "s.tar", sorted(world.train.rglob("*.png"))[::2]
+    with tarfile.open(shard, "w") as tar:
+        for n, path in enumerate(names):
+            for suffix, data in (("png", path.read_bytes()), ("cls", path.parent.name.encode())):
+                told = tarfile.TarInfo(f"{n:04}.{suffix}")
+                told.size = len(data)
+                tar.addfile(told, io.BytesIO(data))
+    asked: dict[str, Any] = {"how": "data", "held": world.audited}
+    seewhy.repair(world.model, world.found, str(shard), out=tmp_path / "one", **asked)
+    rows = [row for row in _rows(tmp_path / "one" / "pictures.csv") if row["change"] == "original"]
+    assert {(tmp_path / "one" / row["file"]).read_bytes() for row in rows} == {path.read_bytes() for path in names}
+    inputs = [PLAIN(_open(path)) for path in names]
+    seewhy.repair(
+        world.model, world.found, inputs, [path.parent.name for path in names], out=tmp_path / "two", **asked
+    )  # fmt: skip
+    read = {PLAIN(_open(path)).numpy().tobytes() for path in (tmp_path / "two" / "data" / "red").iterdir()}
+    assert read >= {one.numpy().tobytes() for one, path in zip(inputs, names, strict=True) if path.parent.name == "red"}
 
 
 def test_masks_are_where_the_cue_is(world: World, tmp_path: Path, no_audit: None) -> None:

@@ -24,10 +24,8 @@ from seewhy.api.repairing.training import Tally, Training
 from seewhy.errors import CapabilityError, ImageError, UsageError
 from seewhy.models import Model, Photo, Preprocess, read_image, read_image_bytes
 
-__all__ = ["DATA", "HELD", "as_csv", "check_drawable", "collected", "copied", "stem_of", "unfinished", "written"]
+__all__ = ["as_csv", "check_drawable", "collected", "copied", "stem_of", "unfinished", "written"]
 
-#: the folders of a repair's pictures: those to train with, and those held out
-DATA, HELD = "data", "held-out"
 #: files that others read as pictures, whatever wrote them
 _PICTURES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 

@@ -114,8 +114,9 @@ def _activations(model: Model, training: Training, inputs: Tensor, layer: str) -
 def _axis(model: Model, layer: str, inputs: Tensor, channels: int) -> int:
     """Which axis of what a layer itself gives has so many channels: a copy of the model is run that notes it."""
     noted = _Shape()
+    network = with_behind(model, layer, noted).network()
     with torch.no_grad():
-        with_behind(model, layer, noted).network().module(inputs)
+        network.module(network.like(inputs))
     shape = noted.shape
     if len(shape) > 1 and shape[1] == channels:
         return 1

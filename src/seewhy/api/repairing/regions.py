@@ -13,6 +13,7 @@ from torch import Tensor
 from seewhy.api.repairing.folders import as_csv, stem_of
 from seewhy.api.repairing.proved import where
 from seewhy.api.repairing.reading import Source
+from seewhy.api.repairing.result import MASKS
 from seewhy.api.repairing.training import Training
 from seewhy.audits.background import Background
 from seewhy.audits.cue import Cue
@@ -20,10 +21,7 @@ from seewhy.audits.patches import Patch
 from seewhy.audits.places import Frame, Place
 from seewhy.audits.subject import Half
 
-__all__ = ["MASKS", "region", "written_masks"]
-
-#: the folder of masks
-MASKS = "masks"
+__all__ = ["region", "written_masks"]
 
 
 def region(cue: Cue, half: Half) -> Tensor | None:

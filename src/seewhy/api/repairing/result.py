@@ -4,7 +4,7 @@ nothing."""
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,12 @@ from seewhy.api.repairing.training import Tally
 from seewhy.errors import UsageError
 from seewhy.explanation.plain import plain
 from seewhy.models import Model
+from seewhy.report import Folder
 
-__all__ = ["NAMES", "Mending", "Repair", "check_free"]
+__all__ = ["DATA", "HELD", "MASKS", "WAYS", "Mending", "Repair", "check_place"]
+
+#: folders of pictures: to train with, held out, and of masks
+DATA, HELD, MASKS = "data", "held-out", "masks"
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +140,22 @@ class Repair:
         lines += ["", *(f"- {' '.join(note.split())}" for note in (*self.notes, *self.failed))]
         return "\n".join(lines).rstrip() + "\n"
 
+    @property
+    def _written(self) -> dict[str, bytes]:
+        """Files by their names, as `save` writes them."""
+        found = dict(self.files)
+        found["repair.json"] = f"{self.to_json()}\n".encode()
+        found["repair.md"] = self.to_markdown().encode()
+        if self.audit is not None:
+            found["audit-again.json"] = f"{self.audit.to_json()}\n".encode()
+            found["audit-again.md"] = self.audit.to_markdown().encode()
+        return found
+
+    def paths(self, folder: str | Path) -> list[Path]:
+        """What is written into a folder: files, and folders of pictures."""
+        made = [] if self.folder is None else [name for name in _FOLDERS[self.how] if (self.folder / name).is_dir()]
+        return [Path(folder) / name for name in sorted([*self._written, *made])]
+
     def save(self, folder: str | Path, *, force: bool = False) -> list[Path]:
         """Write all that there is into a folder, made if missing: the mended part with the lines to type
         (``README.md``), ``repair.json`` and ``repair.md``, and the audit's ``audit-again.json`` and ``.md``; gives the
@@ -144,29 +164,39 @@ class Repair:
         target = Path(folder)
         if self.folder is not None and target.resolve() != self.folder.resolve():
             raise UsageError(f"the pictures are in {str(self.folder)!r}: copy that folder")
-        files = dict(self.files)
-        files["repair.json"] = f"{self.to_json()}\n".encode()
-        files["repair.md"] = self.to_markdown().encode()
-        if self.audit is not None:
-            files["audit-again.json"] = f"{self.audit.to_json()}\n".encode()
-            files["audit-again.md"] = self.audit.to_markdown().encode()
+        files = self._written
         check_free(target, files, force=force)
         target.mkdir(parents=True, exist_ok=True)
         for name, data in files.items():
             (target / name).write_bytes(data)
-        return [target / name for name in files]
+        return self.paths(target)
 
 
-#: what `Repair.save` may write, whatever was mended
-NAMES = ("README.md", "repair.json", "repair.md", "audit-again.json", "audit-again.md")
+#: what each way may write, the cheapest first: files, and folders of pictures, which are never replaced
+WAYS: Mapping[str, Sequence[str]] = {
+    "head": ("head.pt", "head.npz"),
+    "project": ("project.pt", "projection.py"),
+    "data": ("pictures.csv", "collect.md"),
+    "loss": ("masks.csv", "held-out.csv"),
+}
+_FOLDERS: Mapping[str, Sequence[str]] = {"data": (DATA, HELD), "loss": (MASKS,)}
+#: and whatever was mended
+_NAMES = ("README.md", "repair.json", "repair.md", "audit-again.json", "audit-again.md")
 
 
-def check_free(folder: Path, names: Sequence[str] | Mapping[str, bytes], *, force: bool) -> None:
-    """Raise `UsageError` for a folder that is a file, and, unless ``force``, for one that has a file of these names."""
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"cannot write into {str(folder)!r}: that is a file; name a folder")
+def check_place(folder: Path, how: str, *, force: bool) -> None:
+    """Raise `UsageError` for a folder where nothing can be written, and for one that has what a way to repair writes:
+    files unless ``force``, folders of pictures always."""
+    Folder(folder)
+    check_free(folder, (*_NAMES, *WAYS[how]), force=force)
+    check_free(folder, _FOLDERS.get(how, ()), force=False)
+
+
+def check_free(folder: Path, names: Iterable[str], *, force: bool) -> None:
+    """Raise `UsageError` for a folder that has a file of these names, unless ``force``."""
     there = [name for name in names if (folder / name).exists()]
     if there and not force:
         raise UsageError(
-            f"{str(folder)!r} has a {there[0]} already: name another folder; --force, in Python force=True, replaces it"
+            f"{str(folder)!r} has a {there[0]} already: name another folder; --force, in Python force=True, replaces "
+            "files"
         )

@@ -14,11 +14,11 @@ from seewhy.api.given.masks import open_masks
 from seewhy.api.given.truths import known_truths
 from seewhy.api.repairing import folders
 from seewhy.api.repairing.heads import mended_head
-from seewhy.api.repairing.planning import Asked, Plan, planned
+from seewhy.api.repairing.planning import FITTED, Asked, Plan, planned
 from seewhy.api.repairing.projections import projected, projected_somewhere
 from seewhy.api.repairing.proved import proved, where
-from seewhy.api.repairing.regions import MASKS, written_masks
-from seewhy.api.repairing.result import NAMES, Mending, Repair, check_free
+from seewhy.api.repairing.regions import written_masks
+from seewhy.api.repairing.result import DATA, HELD, MASKS, WAYS, Mending, Repair, check_place
 from seewhy.api.repairing.standing import groups_of
 from seewhy.api.repairing.training import Training
 from seewhy.api.repairing.writing import files_of_head, files_of_projection, page_of_data, page_of_masks
@@ -29,17 +29,7 @@ from seewhy.errors import UnknownName, UsageError
 from seewhy.models import Model
 from seewhy.models.loader import taken
 
-__all__ = ["WAYS", "repair"]
-
-#: what can be done, and what each way may write besides what every repair does
-WAYS: Mapping[str, Sequence[str]] = {
-    "head": ("head.pt", "head.npz"),
-    "project": ("project.pt", "projection.py"),
-    "data": ("pictures.csv", "collect.md"),
-    "loss": ("masks.csv", "held-out.csv"),
-}
-#: folders of pictures, which are never replaced
-_FOLDERS: Mapping[str, Sequence[str]] = {"data": (folders.DATA, folders.HELD), "loss": (MASKS,)}
+__all__ = ["repair"]
 
 #: what was made: a mended model, files by their names, and what is told of it
 _Made = tuple[Model | None, dict[str, bytes], Mapping[str, Any]]
@@ -96,11 +86,10 @@ def repair(
     if layer is not None and how != "project":
         raise UsageError(f"layer={layer!r} is for how='project', and this is how={how!r}")
     target = None if out is None else Path(out)
-    if target is None and how in _FOLDERS:
+    if target is None and how not in FITTED:
         raise UsageError(f"how={how!r} writes pictures: say where, out='FOLDER'")
     if target is not None:
-        check_free(target, (*NAMES, *WAYS[how]), force=force)
-        check_free(target, _FOLDERS.get(how, ()), force=False)
+        check_place(target, how, force=force)
     found, wrapped = proved(audit), taken(model)
     asked = Asked(
         how, pictures, None if masks is None else open_masks(masks), Settings(memory=memory, prepare=when(prepare)),
@@ -125,7 +114,7 @@ def repair(
     lost = plan.source.again.lost | plan.kept.again.lost
     result = Repair(
         how, wrapped.spec or wrapped.name, mended, again, (*_mendings(training), *plan.left), groups,
-        dict(enumerate(wrapped.labels or ())), details, files, target if how in _FOLDERS else None,
+        dict(enumerate(wrapped.labels or ())), details, files, None if how in FITTED else target,
         tuple(f"{name}: {why}" for name, why in lost.items()), tuple(dict.fromkeys(plan.notes)),
     )  # fmt: skip
     if target is not None:
@@ -163,11 +152,11 @@ def _made(plan: Plan, training: Training, layer: str | None, out: Path | None) -
 
 def _data(plan: Plan, training: Training, out: Path) -> _Made:
     folders.check_drawable(plan.model, training.some)
-    with folders.unfinished(out / folders.DATA) as folder:
+    with folders.unfinished(out / DATA) as folder:
         table = folders.written(plan.model, training, plan.source, folder, plan.asked.progress)
         training.check()
     if plan.kept.rows:
-        with folders.unfinished(out / folders.HELD) as folder:
+        with folders.unfinished(out / HELD) as folder:
             folders.copied(plan.model, plan.kept, folder)
     files = {
         "pictures.csv": table,
