@@ -337,6 +337,10 @@ def test_what_is_invalid_is_one_line(world: World, tmp_path: Path) -> None:
     (words / "audit.json").write_text("{")
     others = _saved(world.found, tmp_path / "others")
     (others / "cues.npz").write_bytes(packed([(1, world.found.shortcuts[0].candidate.cue)]))
+    moved, hand = (
+        _saved(world.found, tmp_path / name, source) for name, source in (("moved", "gone/away"), ("hand", "images"))
+    )
+    assert proved(hand).source == ""
     larger = replace(model, preprocess=replace(PLAIN, size=(16, 16)))
     function = replace(model, preprocess=lambda picture: PLAIN(picture))
     renamed = replace(model, labels=("cat", "green", "blue"))
@@ -352,6 +356,7 @@ def test_what_is_invalid_is_one_line(world: World, tmp_path: Path) -> None:
         ({"audit": gone}, UsageError, r"has no cues\.npz"),
         ({"audit": words}, UsageError, "cannot be read"),
         ({"audit": others}, UsageError, "other cues than"),
+        ({"audit": moved}, UsageError, "own pictures cannot be had again: .*give others, held=SOURCE"),
         ({"how": "heads"}, UnknownName, "nearest: 'head'"),
         ({"how": "data"}, UsageError, "out='FOLDER'"),
         ({"layer": "net.3"}, UsageError, "is for how='project'"),

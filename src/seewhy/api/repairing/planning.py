@@ -105,7 +105,12 @@ def planned(
     if own is None or overlapping(own, train):
         fit, kept = held_out(truths, asked.seed)
         own = known.part(kept)
-    proof, enough = proving(model, own, told, asked.progress, classes)
+    try:
+        proof, enough = proving(model, own, told, asked.progress, classes)
+    except UsageError as error:
+        if held is not None:
+            raise
+        raise UsageError(f"the audit's own pictures cannot be had again: {error}; give others, held=SOURCE") from error
     few = sorted(classes - set(enough))
     if few:
         said = (

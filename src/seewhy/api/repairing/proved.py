@@ -26,6 +26,8 @@ __all__ = ["Proved", "proved", "where"]
 #: files of a saved audit
 _WORDS, _CUES = "audit.json", "cues.npz"
 _HOW = "seewhy audit SOURCE --out AUDIT writes one"
+#: what pictures are called that a caller had in hand
+_IN_HAND = "images"
 #: the verdict that makes a cue one to be mended
 _VERDICT = "shortcut"
 
@@ -90,7 +92,7 @@ def proved(audit: Any) -> Proved:
         raise UsageError(f"{str(audit)!r}: {_CUES} holds other cues than {_WORDS} says; audit again")
     # a class without a name is told by its number
     named = {index: label for index, label in labels.items() if label != str(index)}
-    return Proved(found, named, model, source)
+    return Proved(found, named, model, "" if source == _IN_HAND else source)
 
 
 def _read(path: Path, audit: str | Path) -> dict[str, Any]:
