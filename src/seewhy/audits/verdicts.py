@@ -4,7 +4,7 @@ a shortcut, why, and what could have been seen."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import NormalDist
 from typing import Any
 
@@ -27,8 +27,8 @@ __all__ = ["Candidate", "Finding", "corrected", "findings", "judged", "power", "
 FLIPS, ODDS = 0.05, 0.5
 #: the rate of false discoveries over all candidates of all classes
 RATE = 0.05
-#: pictures that show a cue
-EXAMPLES = 12
+#: pictures that show a cue, and the share of windows from which two are one thing
+EXAMPLES, _ONE = 12, 0.5
 #: shares of a window outside objects from which it is outside
 OUTSIDE = 0.8
 #: what keeps its place: of pictures that have most of it, how alike they are in fine structure
@@ -42,7 +42,8 @@ LOSES, FEWEST = 0.1, 5
 @dataclass(frozen=True, eq=False)
 class Candidate:
     """A cue of a class, what its trials gave, and ``outside``: why it is no part of the object, or empty; ``examples``
-    are rows of the second half that have most of it, each with where it is; its trials are drawn by ``word``."""
+    are rows of the second half that have most of it, each with where it is, and ``boxes`` where it is in every row; its
+    trials are drawn by ``word``."""
 
     index: int
     cue: Cue
@@ -51,6 +52,7 @@ class Candidate:
     measured: Mapping[str, float] = field(default_factory=dict)
     examples: tuple[tuple[int, Box | None], ...] = ()
     word: str = ""
+    boxes: tuple[Box | None, ...] = ()
 
     @property
     def best(self) -> Effect:
@@ -87,11 +89,13 @@ class Candidate:
 @dataclass(frozen=True, eq=False)
 class Finding:
     """A candidate with its ``q`` over all of an audit, and a ``verdict``: ``shortcut``, ``object or shortcut, look``,
-    or empty where nothing is proved."""
+    or empty where nothing is proved; ``same_as`` is the number of an earlier finding that is of the same thing in the
+    same pictures, seen by other windows."""
 
     candidate: Candidate
     q: float
     verdict: str
+    same_as: int | None = None
 
     def told(self) -> dict[str, Any]:
         """As JSON holds it."""
@@ -99,7 +103,7 @@ class Finding:
             "class": self.candidate.index, "kind": self.candidate.cue.kind, **self.candidate.cue.told(),
             "tag": self.candidate.tag, "effects": told_effects(self.candidate.effects),
             "q": self.q, "verdict": self.verdict, "outside": self.candidate.outside,
-            "measured": dict(self.candidate.measured),
+            "measured": dict(self.candidate.measured), "same_as": self.same_as,
         }  # fmt: skip
 
 
@@ -153,6 +157,7 @@ def judged(subject: Subject, cue: Cue, effects: Sequence[Effect], word: str = ""
     boxes = cue.boxes(own)
     return Candidate(
         subject.index, cue, tuple(effects), outside, measured, tuple((row, boxes[row]) for row in first), word,
+        tuple(boxes),
     )  # fmt: skip
 
 
@@ -197,7 +202,33 @@ def findings(candidates: Sequence[Candidate]) -> list[Finding]:
         proved = q <= RATE and candidate.large
         verdict = "" if not proved else "shortcut" if candidate.outside else "object or shortcut, look"
         found.append(Finding(candidate, float(q), verdict))
-    return sorted(found, key=lambda each: (_ORDER[each.verdict], -each.candidate.best.flipped, each.q))
+    found.sort(key=lambda each: (_ORDER[each.verdict], -each.candidate.best.flipped, each.q))
+    told: list[Finding] = []
+    for each in found:
+        first = next((n for n, one in enumerate(told) if one.same_as is None and _one_thing(one, each)), None)
+        told.append(replace(each, same_as=first))
+    return told
+
+
+def _one_thing(one: Finding, other: Finding) -> bool:
+    """Whether two proved cues of a class are at one place: in the pictures that show the first, half of the smaller
+    window lies in the other, on average."""
+    mine, theirs = one.candidate, other.candidate
+    if mine.index != theirs.index or not (one.verdict and other.verdict):
+        return False
+    shares = [
+        _covered(box, theirs.boxes[row]) for row, box in mine.examples if row < len(theirs.boxes) and box is not None
+    ]
+    return bool(shares) and not isinstance(theirs.cue, Frame) and float(np.mean(shares)) >= _ONE
+
+
+def _covered(one: Box, other: Box | None) -> float:
+    """Which share of the smaller one lies in the other."""
+    if other is None:
+        return 0.0
+    across, down = (min(one[n + 2], other[n + 2]) - max(one[n], other[n]) for n in (0, 1))
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
+    return max(across, 0) * max(down, 0) / max(min(areas), 1)
 
 
 def power(candidates: Sequence[Candidate], tests: int) -> float:

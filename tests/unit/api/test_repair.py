@@ -31,7 +31,6 @@ from seewhy.audits.cast import Cast
 from seewhy.audits.patches import Patch
 from seewhy.audits.places import Frame, Place
 from seewhy.audits.regions import Window
-from seewhy.audits.stored import packed
 from seewhy.errors import CapabilityError, UnknownName, UsageError
 
 NAMES = ["red", "green", "blue"]
@@ -65,12 +64,8 @@ def _written(folder: Path, count: int, share: float, seed: int) -> Path:
 
 
 def _saved(found: Audit, folder: Path, source: str = "") -> Path:
-    """As `seewhy audit` writes it."""
-    folder.mkdir()
-    (folder / "audit.json").write_text(json.dumps(found.to_dict() | {"source": source}))
-    cues = [(each.candidate.index, each.candidate.cue) for each in found.shortcuts]
-    (folder / "cues.npz").write_bytes(packed(cues))
-    return folder
+    """As `seewhy audit` writes it, of a ``source``."""
+    return replace(found, source=source or found.source).save(folder)
 
 
 def _rows(table: Path) -> list[dict[str, str]]:

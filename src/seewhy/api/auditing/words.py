@@ -14,7 +14,7 @@ def sentences_of(audit: Outcome) -> list[str]:
     """What was found of each class in a sentence; of most that is nothing, with what would have been seen."""
     found = []
     for index in audit.checked:
-        mine = [each for each in audit.findings if each.candidate.index == index and each.verdict]
+        mine = [each for each in _told(audit) if each.candidate.index == index]
         name = audit.label(index)
         shortcuts = [each for each in mine if each.verdict == "shortcut"]
         if shortcuts:
@@ -24,6 +24,11 @@ def sentences_of(audit: Outcome) -> list[str]:
             look = f"; {len(mine)} causes to look at, which may be the object" if mine else ""
             found.append(f"{name}: no shortcut found; {least}{look}")
     return found
+
+
+def _told(audit: Outcome) -> list[Finding]:
+    """What is proved, each thing once."""
+    return [each for each in audit.findings if each.verdict and each.same_as is None]
 
 
 def sentence_of(finding: Finding) -> str:
@@ -67,14 +72,13 @@ def _table(title: str, head: Sequence[str], rows: Iterator[Sequence[str]]) -> li
 
 def _causes(audit: Outcome) -> list[str]:
     def rows() -> Iterator[Sequence[str]]:
-        for each in audit.findings:
-            if each.verdict:
-                best = each.candidate.best
-                yield [
-                    audit.label(each.candidate.index), each.candidate.tag, best.what,
-                    _share(best.flipped, *best.interval), f"{best.moved:+.2g}", f"{each.q:.2g}", each.verdict,
-                    each.candidate.outside,
-                ]  # fmt: skip
+        for each in _told(audit):
+            best = each.candidate.best
+            yield [
+                audit.label(each.candidate.index), each.candidate.tag, best.what,
+                _share(best.flipped, *best.interval), f"{best.moved:+.2g}", f"{each.q:.2g}", each.verdict,
+                each.candidate.outside,
+            ]  # fmt: skip
 
     head = ["class", "cue", "effect", "flips, 95 %", "odds, in sd", "q", "verdict", "outside the object"]
     return _table("What causes answers", head, rows())
@@ -87,7 +91,7 @@ def _against(audit: Outcome) -> list[str]:
 
     def rows() -> Iterator[Sequence[str]]:
         for number, each in enumerate(audit.findings):
-            if each.verdict:
+            if each.verdict and each.same_as is None:
                 for mine in each.candidate.effects:
                     for theirs in (one for one in other.effects[number] if one.what == mine.what):
                         yield [

@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
+from seewhy.api.auditing.files import CUES, DOCUMENT
 from seewhy.api.auditing.result import Audit
 from seewhy.audits.background import Background
 from seewhy.audits.cast import Cast
@@ -23,8 +24,6 @@ from seewhy.models import Model
 
 __all__ = ["Proved", "proved", "where"]
 
-#: files of a saved audit
-_WORDS, _CUES = "audit.json", "cues.npz"
 _HOW = "seewhy audit SOURCE --out AUDIT writes one"
 #: what pictures are called that a caller had in hand
 _IN_HAND = "images"
@@ -69,27 +68,28 @@ def proved(audit: Any) -> Proved:
     if isinstance(audit, Audit):
         cues = tuple((each.candidate.index, each.candidate.cue) for each in audit.shortcuts)
         labels = {index: audit.labels[index] for index, _ in cues if index in audit.labels}
-        _check_some(cues, len(audit.checked), sum(bool(each.verdict) for each in audit.findings))
+        proved_ = sum(bool(each.verdict) and each.same_as is None for each in audit.findings)
+        _check_some(cues, len(audit.checked), proved_)
         return Proved(cues, labels, audit.model)
     if not isinstance(audit, str | Path):
         raise UsageError(f"an audit is a seewhy.Audit or the folder that it was saved to, not a {type(audit).__name__}")
     folder = Path(audit)
-    folder = folder.parent if folder.name == _WORDS else folder
-    words, packed = _read(folder / _WORDS, audit), folder / _CUES
+    folder = folder.parent if folder.name == DOCUMENT else folder
+    words, packed = _read(folder / DOCUMENT, audit), folder / CUES
     try:
-        findings = [each for each in words["findings"] if each["verdict"]]
+        findings = [each for each in words["findings"] if each["verdict"] and each.get("same_as") is None]
         shortcuts = [each for each in findings if each["verdict"] == _VERDICT]
         labels = {int(each["class"]): str(each["label"]) for each in shortcuts}
         model, source, checked = str(words.get("model") or ""), str(words.get("source") or ""), len(words["checked"])
         kinds = [(int(each["class"]), each["kind"]) for each in shortcuts]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UsageError(f"{str(audit)!r} is no audit ({type(error).__name__} in {_WORDS}): {_HOW}") from error
+        raise UsageError(f"{str(audit)!r} is no audit ({type(error).__name__} in {DOCUMENT}): {_HOW}") from error
     _check_some(shortcuts, checked, len(findings))
     if not packed.is_file():
-        raise UsageError(f"{str(audit)!r} has no {_CUES}, in which the cues of an audit are: {_HOW}")
+        raise UsageError(f"{str(audit)!r} has no {CUES}, in which the cues of an audit are: {_HOW}")
     found = tuple(unpacked(packed.read_bytes(), str(packed)))
     if [(index, cue.kind) for index, cue in found] != kinds:
-        raise UsageError(f"{str(audit)!r}: {_CUES} holds other cues than {_WORDS} says; audit again")
+        raise UsageError(f"{str(audit)!r}: {CUES} holds other cues than {DOCUMENT} says; audit again")
     # a class without a name is told by its number
     named = {index: label for index, label in labels.items() if label != str(index)}
     return Proved(found, named, model, "" if source == _IN_HAND else source)
@@ -99,9 +99,9 @@ def _read(path: Path, audit: str | Path) -> dict[str, Any]:
     if not path.parent.is_dir():
         raise UsageError(f"there is no folder {str(audit)!r}: {_HOW}")
     if not path.is_file():
-        near = sorted(each.parent.name for each in path.parent.glob(f"*/{_WORDS}"))
+        near = sorted(each.parent.name for each in path.parent.glob(f"*/{DOCUMENT}"))
         hint = f"; one is in it: {str(path.parent / near[0])!r}" if near else ""
-        raise UsageError(f"{str(audit)!r} is no audit, it has no {_WORDS}{hint}: {_HOW}")
+        raise UsageError(f"{str(audit)!r} is no audit, it has no {DOCUMENT}{hint}: {_HOW}")
     try:
         words = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -158,6 +158,6 @@ def where(cue: Cue) -> str:
     if isinstance(cue, Frame):
         return f"in the {cue.name}"
     if isinstance(cue, Patch):
-        rows, columns = cue.exemplars.shape[2:]
+        rows, columns = cue.size
         return f"in a patch of {rows} x {columns} pixels, wherever it is"
     return "in the background" if isinstance(cue, Background) else "in the colour of the whole picture"
