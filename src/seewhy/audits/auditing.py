@@ -9,7 +9,7 @@ from seewhy.audits.cast import casts
 from seewhy.audits.clusters import Cluster, cues_of
 from seewhy.audits.cue import Cue
 from seewhy.audits.patches import patches
-from seewhy.audits.places import frames, places
+from seewhy.audits.places import aligned, frames, places
 from seewhy.audits.recurring import recurring
 from seewhy.audits.subject import Subject
 from seewhy.audits.trials import Effect, tried
@@ -29,8 +29,10 @@ def audited(subject: Subject, clusters: Sequence[Cluster] = ()) -> list[Candidat
     for propose in PROPOSALS:
         found += propose(subject, found)
     found += cues_of(clusters, found)
-    words = [f"{cue.kind} {number}" for number, cue in enumerate(found)]
-    return [judged(subject, cue, tried(subject, cue, word), word) for word, cue in zip(words, found, strict=True)]
+    words, share = [f"{cue.kind} {number}" for number, cue in enumerate(found)], aligned(subject)
+    return [
+        judged(subject, cue, tried(subject, cue, word), word, share) for word, cue in zip(words, found, strict=True)
+    ]
 
 
 def again(subject: Subject, candidate: Candidate) -> list[Effect]:

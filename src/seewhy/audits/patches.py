@@ -24,9 +24,11 @@ _SHARES = (0.17, 0.25)
 _SCREENED, _POTENT = 2, 0.1
 #: how alike two windows are that show one thing, and a picture's best window is to be the thing
 _ALIKE = 0.6
-#: exemplars whose windows are compared, what part of other windows' deviation is none, and the share of a window's
-#: pixels from which it comes again as it was
-_COMPARED, _STILL, _SAME = 4, 0.5, 0.15
+#: exemplars whose windows are compared
+_COMPARED = 4
+#: of pictures' deviation: what a pixel that comes again as it was has at most, and such pixels among one another at
+#: least; and the share of a window that they are at least
+_STILL, _SHADES, _SAME = 0.2, 0.5, 0.15
 #: windows of the class that a group has at least, in shares of its pictures and in number
 _GROUP, _FEWEST = 0.08, 5
 
@@ -72,31 +74,24 @@ class Patch:
         """See `Cue`: the correlation of the most alike window with an exemplar."""
         return self.found(half)[0]
 
-    def unchanged(self, own: Half, others: Half) -> tuple[float, str]:
+    def unchanged(self, own: Half) -> tuple[float, str]:
         """Which share of its pixels comes again as it was, and that in words if it is one that counts.
 
-        Their standard deviation over the windows that are the most alike to an exemplar is less than half of that over
-        windows of other classes' pictures chosen in the same way, and of that over windows of the same pictures
-        elsewhere. Parts of things vary with light, pose and kind; what was put into pictures, a stamp, letters, does
-        not. The exemplar of the largest share counts."""
-        shares = []
+        Their standard deviation, over the windows that are the most alike to an exemplar, is less than a fifth of what
+        pixels of these pictures have, and they are not all of one shade, as a white ground is. Parts of things vary
+        with light, pose and kind; what was put into pictures, a stamp, letters, does not. The exemplar of the largest
+        share counts."""
+        spread = own.inputs.std((0, 2, 3)).mean()
+        most = 0.0
         for each in self.exemplars[:_COMPARED]:
-            mine, elsewhere = self._varies(own, each[None])
-            theirs, _ = self._varies(others, each[None])
-            shares.append(float((mine < _STILL * torch.minimum(theirs, elsewhere)).double().mean()))
-        most = max(shares)
+            alike, top, left = self._alike(own, each[None])
+            rows = alike.argsort(descending=True, stable=True)[: max(2, len(own) // 2)]
+            windows = cut(own.inputs[rows], top[rows], left[rows], *self.size)
+            same = windows.std(0).mean(0) < _STILL * spread
+            shades = windows.mean(0)[:, same]
+            if int(same.sum()) > 1 and bool(shades.std(1).mean() >= _SHADES * spread):
+                most = max(most, float(same.double().mean()))
         return most, f"{most:.0%} of its pixels are the same in the pictures that have it" if most >= _SAME else ""
-
-    def _varies(self, half: Half, exemplar: Tensor) -> tuple[Tensor, Tensor]:
-        """The standard deviation [h, w] of the most alike windows, of the half of the pictures that have the most alike
-        ones; and of windows half a picture away from those."""
-        alike, top, left = self._alike(half, exemplar)
-        rows = alike.argsort(descending=True, stable=True)[: max(2, len(half) // 2)]
-        some, top, left = half.inputs[rows], top[rows], left[rows]
-        high, wide = (side - window + 1 for side, window in zip(some.shape[2:], self.size, strict=True))
-        away = ((top + high // 2) % high, (left + wide // 2) % wide)
-        here, there = (cut(some, *place, *self.size).std(0).mean(0) for place in ((top, left), away))
-        return here, there
 
     def _cut(self, half: Half, top: Tensor, left: Tensor) -> Tensor:
         return cut(half.inputs, top, left, *self.size)

@@ -12,14 +12,16 @@ from torch import Tensor
 from seewhy.audits.cue import Box, Change, Cue, drawn
 from seewhy.audits.regions import Window, fills, frame, pasted, windows
 from seewhy.audits.subject import Half, Subject
-from seewhy.audits.templates import REACH, fine, likeness, template
+from seewhy.audits.templates import REACH, fine, kept, likeness, template
 
-__all__ = ["Frame", "Place", "frames", "places"]
+__all__ = ["Frame", "Place", "aligned", "frames", "places"]
 
 #: pictures that every window is pasted on when it is screened, and windows that go on
 _SCREENED, _KEPT = 16, 2
 #: controls at other places: of so many drawn the one whose content varies as much as the cue's
 _DRAWN = 4
+#: pictures of a class that say whether a data set's pictures are aligned
+_FEW = 6
 #: widths of frames, in shares of the shorter side
 _FRAMES = {"border": 0.08, "surround": 0.2}
 
@@ -145,6 +147,24 @@ def places(subject: Subject, found: Sequence[Cue]) -> list[Cue]:
             break
     structure = fine(own.inputs)
     return [Place(each, subject.size, template(structure, each.mask(subject.size))) for each in kept]
+
+
+def aligned(subject: Subject) -> float:
+    """Which share of all windows keeps its place in the pictures of other classes, the median of classes: near 0 for
+    photos; where pictures are aligned, as digits, faces and radiographs are, objects keep their places, too."""
+    first, second = subject.others
+    structure, mine = fine(first.inputs), fine(second.inputs)
+    masks = [each.mask(subject.size) for each in windows(subject.size)]
+    shares = []
+    for index in torch.unique(first.truth).tolist():
+        own, also = first.truth == index, second.truth == index
+        if min(int(own.sum()), int(also.sum())) >= _FEW and not bool(also.all()):
+            found = []
+            for mask in masks:
+                alike = likeness(mine, template(structure[own], mask), mask)
+                found.append(kept(alike[also], alike[~also])[1])
+            shares.append(sum(found) / len(found))
+    return float(torch.tensor(shares).median()) if shares else 0.0
 
 
 def frames(subject: Subject, found: Sequence[Cue]) -> list[Cue]:

@@ -19,6 +19,7 @@ from seewhy.audits.groups import fisher
 from seewhy.audits.patches import Patch
 from seewhy.audits.places import Frame, Place
 from seewhy.audits.subject import Subject
+from seewhy.audits.templates import kept
 from seewhy.audits.trials import Effect, clear
 
 __all__ = ["Candidate", "Finding", "corrected", "findings", "judged", "power", "told_effects"]
@@ -31,10 +32,8 @@ RATE = 0.05
 EXAMPLES, _ONE = 12, 0.5
 #: shares of a window outside objects from which it is outside
 OUTSIDE = 0.8
-#: what keeps its place: of pictures that have most of it, how alike they are in fine structure
-KEEPS = 0.35
-#: and by how much more alike than pictures of other classes are to them, on average
-SPECIFIC = 0.1
+#: where more than this share of all windows keeps its place, pictures are aligned, objects with them: it says nothing
+ALIGNED = 0.25
 #: accuracy that pictures without a cue lose at least, and how many there have to be
 LOSES, FEWEST = 0.1, 5
 
@@ -118,8 +117,11 @@ def told_effects(effects: Sequence[Effect]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def judged(subject: Subject, cue: Cue, effects: Sequence[Effect], word: str = "") -> Candidate:
-    """A candidate, and whether and why it is outside the object."""
+def judged(
+    subject: Subject, cue: Cue, effects: Sequence[Effect], word: str = "", aligned: float = 0.0
+) -> Candidate:  # fmt: skip
+    """A candidate, and whether and why it is outside the object; ``aligned`` is the share of windows that keep their
+    place in any class's pictures."""
     own, others = subject.own[1], subject.others[1]
     presence, elsewhere = cue.presence(own), cue.presence(others)
     measured: dict[str, float] = {}
@@ -136,11 +138,11 @@ def judged(subject: Subject, cue: Cue, effects: Sequence[Effect], word: str = ""
         if own.objects is not None and not bool((own.objects & cue.mask.bool()).flatten(1).any(1)[free].any()):
             measured["pictures whose object is elsewhere"] = float(free.sum())
             outside = f"masks: tried with {int(free.sum())} pictures whose object is elsewhere"
-        top = float(presence.quantile(0.75))
+        top, keeps = kept(presence, elsewhere)
         measured["keeps its place"] = top
-        if not outside and top >= KEEPS and float(presence.mean() - elsewhere.mean()) >= SPECIFIC:
+        if not outside and keeps and aligned <= ALIGNED:
             outside = f"it keeps its place: pictures have the same there (correlation {top:.2f})"
-    if isinstance(cue, Patch) and (same := cue.unchanged(own, others))[1]:
+    if isinstance(cue, Patch) and (same := cue.unchanged(own))[1]:
         measured["comes again unchanged"], words = same
     else:
         words = ""

@@ -31,6 +31,7 @@ from seewhy.audits.cast import Cast
 from seewhy.audits.patches import Patch
 from seewhy.audits.places import Frame, Place
 from seewhy.audits.regions import Window
+from seewhy.audits.stored import packed
 from seewhy.errors import CapabilityError, UnknownName, UsageError
 
 NAMES = ["red", "green", "blue"]
