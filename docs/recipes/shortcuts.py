@@ -46,13 +46,19 @@ class World:
     place: Path
     against: Callable[[Path], bool]
     named: Sequence[str]
+    #: whether those who train know of each picture whether it has the cue
+    groups: bool = False
 
 
 def written(place: Path, pictures: NDArray[np.uint8], truths: Sequence[str], marks: Sequence[str]) -> None:
-    """A folder for each class; ``marks`` end the names."""
+    """A folder for each class; ``marks`` end the names, and are the groups of a table beside the folder."""
+    rows = ["file,label,group"]
     for number, (picture, truth, mark) in enumerate(zip(pictures, truths, marks, strict=True)):
         (place / truth).mkdir(parents=True, exist_ok=True)
-        Image.fromarray(picture).save(place / truth / f"{number:04}-{mark}.png")
+        name = f"{truth}/{number:04}-{mark}.png"
+        Image.fromarray(picture).save(place / name)
+        rows.append(f"{place.name}/{name},{truth},{mark}")
+    place.with_suffix(".csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
 
 
 # ------------------------------------------------------------------------------------------------------ three worlds
@@ -101,7 +107,9 @@ def people(out: Path) -> World:
     side = two_objects.SIDE
     look = seewhy.Preprocess((side, side), None, mean=(0.5,) * 3, std=(0.5,) * 3)
     model = seewhy.wrap(network, labels=two_objects.TOOLS, preprocess=look, name="people")
-    return World("doctor and nurse", model, 1, out, _hair_against, ("place", "surround", "colour cast", "watermark"))
+    return World(
+        "doctor and nurse", model, 1, out, _hair_against, ("patch", "place", "surround", "colour cast"), groups=True
+    )
 
 
 def _hair_against(file: Path) -> bool:
@@ -180,10 +188,12 @@ def _learnt(pictures: NDArray[np.uint8], truths: NDArray[np.int64]) -> nn.Module
 def study(recipe: Recipe, world: World) -> None:
     """Audit, repair, audit again; and on fair pictures what each group gets."""
     out = world.place
-    found = seewhy.audit(world.model, out / "seen")
+    found = seewhy.audit(world.model, out / ("seen.csv" if world.groups else "seen"))
     found.save(out / "audit")
     label = world.model.label(world.index)
     recipe.say(f"{world.name}:")
+    for group in found.groups[:1]:
+        recipe.say(f"    worst group: {found.label(group.index)}, {group.name}: {group.accuracy:.0%} of {group.count}")
     for sentence in found.sentences():
         recipe.say(f"    {sentence[:180]}")
     mine = [each for each in found.shortcuts if each.candidate.index == world.index]
@@ -191,7 +201,8 @@ def study(recipe: Recipe, world: World) -> None:
     recipe.check(f"{label!r} has a shortcut: {told}", bool(mine) and mine[0].candidate.tag in world.named)
     if not mine:
         return
-    made = seewhy.repair(world.model, out / "audit", out / "train", out=out / "mended", force=True)
+    train = out / ("train.csv" if world.groups else "train")
+    made = seewhy.repair(world.model, out / "audit", train, out=out / "mended", force=True)
     assert made.model is not None
     before, after = (_right(model, world) for model in (world.model, made.model))
     recipe.say(

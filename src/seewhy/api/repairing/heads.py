@@ -53,7 +53,8 @@ def mended_head(
     """The last layer of a model fitted again on training pictures as they are and once more with each cue put in and
     taken out.
 
-    Groups are classes with and without a cue; each counts alike (Kirichenko 2023). Settings are chosen on a quarter of
+    Groups are classes with and without a cue, and the groups that their source has pictures in; each counts alike
+    (Kirichenko 2023). Settings are chosen on a quarter of
     the pictures that no fit sees. Raises `CapabilityError` for models that do not end in a linear layer, `UsageError`
     for too few pictures, and what `Training.check` does.
     """
@@ -112,8 +113,11 @@ def _rows(reads: Reads, training: Training, progress: Callable[[str, int, int], 
         twins += [(start + a, start + b) for a, b in lot.twins]
         if progress is not None:
             progress("lots of pictures", number + 1, training.count)
+    kinds = training.pictures.kinds
+    # the groups of the source split those of classes and cues
+    split = torch.tensor(groups) * (int(kinds.max()) + 1) + kinds[torch.tensor(picture)]
     return _Rows(
-        torch.cat(features), torch.tensor(labels), torch.tensor(groups), torch.tensor(picture),
+        torch.cat(features), torch.tensor(labels), split, torch.tensor(picture),
         torch.tensor(twins, dtype=torch.long).reshape(-1, 2),
     )  # fmt: skip
 

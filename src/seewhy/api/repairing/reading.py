@@ -38,6 +38,9 @@ class Source:
         self.again = Again(model, known, frozenset(rows))
         self.rows, self.truth, self._objects = list(rows), torch.tensor([truths[row] for row in rows]), objects
         self._place = {row: number for number, row in enumerate(self.rows)}
+        groups = [self.again.entries[row].group for row in self.rows]
+        names = sorted(set(groups))
+        self.kinds = torch.tensor([names.index(group) for group in groups], dtype=torch.long)
 
     def picked(self, numbers: Tensor) -> tuple[Half, Tensor]:
         """See `Pictures`; ``numbers`` count these rows. With masks, those whose object nobody knows are left out."""

@@ -29,9 +29,11 @@ _MOST_CUES = 40
 
 
 class Pictures(Protocol):
-    """Pictures with their classes, ``truth`` [N], to be had a few at a time."""
+    """Pictures with their classes, ``truth`` [N], and the groups that their source has them in, ``kinds`` [N], to be had
+    a few at a time."""
 
     truth: Tensor
+    kinds: Tensor
 
     def picked(self, rows: Tensor) -> tuple[Half, Tensor]:
         """Those of ``rows`` that can be had, and which they are."""
@@ -42,7 +44,7 @@ class InHand:
     """Pictures that are there already."""
 
     def __init__(self, half: Half) -> None:
-        self.half, self.truth = half, half.truth
+        self.half, self.truth, self.kinds = half, half.truth, torch.zeros_like(half.truth)
 
     def picked(self, rows: Tensor) -> tuple[Half, Tensor]:
         """See `Pictures`."""
