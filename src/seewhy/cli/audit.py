@@ -31,7 +31,11 @@ def audit(
     ] = None,
     against: Annotated[
         str | None,
-        _option("--against", show="SPEC", help="Another model, tried by the same cues on the same pictures."),
+        _option(
+            "--against",
+            show="SPEC",
+            help="Another model, or a folder of seewhy repair, tried by the same cues on the same pictures.",
+        ),
     ] = None,
     against_weights: Annotated[
         str, _option("--against-weights", show="FILE", help="Of the other model, as --weights.")
@@ -61,11 +65,14 @@ def audit(
     [dim]seewhy audit photos --model torchvision:resnet50 --out audit[/dim]
     """
     from seewhy.api.auditing.running import audit as look
+    from seewhy.api.repairing.again import is_repair, mended
 
     with quiet_warnings(output.quiet), bars(output.quiet) as bar:
         model = source.load()
         other = None
-        if against is not None:
+        if against is not None and is_repair(against):
+            other = mended(model, against)
+        elif against is not None:
             other = replace(source, model=against, weights=against_weights, save_model=None).load()
         found = look(
             model, data, masks=masks, against=other, classes=class_, pictures=pictures_, method=method,

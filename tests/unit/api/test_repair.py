@@ -23,7 +23,7 @@ import seewhy
 from keras_networks import keras
 from seewhy.api.auditing.result import Audit
 from seewhy.api.auditing.running import audit
-from seewhy.api.repairing import folders, running
+from seewhy.api.repairing import again, folders, running
 from seewhy.api.repairing.proved import proved, where
 from seewhy.api.repairing.reading import held_out, overlapping
 from seewhy.api.repairing.result import Repair
@@ -108,6 +108,38 @@ def no_audit(monkeypatch: pytest.MonkeyPatch) -> None:
         raise UsageError("not now")
 
     monkeypatch.setattr(running, "audit_of", refused)
+
+
+def test_a_repair_is_read_again(world: World, tmp_path: Path, no_audit: None) -> None:
+    """From its folder, in front of the model as it was; what is none, or mends no model, or is of another, is one
+    line."""
+    some = world.some()
+    for how in ("head", "project"):
+        made = seewhy.repair(world.model, world.saved, world.train, how=how, pictures=60, out=tmp_path / how)
+        assert made.model is not None
+        assert again.is_repair(tmp_path / how)
+        read = again.mended(world.model, tmp_path / how)
+        with torch.no_grad():
+            scores = [each.network().module(some) for each in (read, made.model, world.model)]
+        assert torch.allclose(scores[0], scores[1], atol=1e-5), how
+        assert not torch.allclose(scores[0], scores[2], atol=1e-2), how
+        assert read.name.endswith(f"mended in {how}")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "repair.json").write_text(json.dumps({"how": "data", "details": {}}))
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "repair.json").write_bytes((tmp_path / "head" / "repair.json").read_bytes())
+    (broken / "head.pt").write_bytes(b"no weights")
+    other = seewhy.wrap(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2)))
+    for model, folder, said in (
+        (world.model, tmp_path / "data", "which mends no model"),
+        (world.model, tmp_path / "nothing", "holds no repair that can be read"),
+        (world.model, broken, "holds no repair that can be read"),
+        (other, tmp_path / "head", "is of a model with the layer"),
+    ):
+        with pytest.raises(UsageError, match=said) as caught:
+            again.mended(model, folder)
+        assert "\n" not in str(caught.value)
 
 
 def test_a_head_loads_into_the_users_own_network(world: World, tmp_path: Path) -> None:

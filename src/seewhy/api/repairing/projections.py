@@ -38,7 +38,7 @@ class Projected:
     def told(self) -> dict[str, Any]:
         """As JSON holds it."""
         directions = [[round(v, 6) for v in each.along.tolist()] for each in self.modules]
-        return {"layer": self.layer, "tried": dict(self.tried), "directions": directions}
+        return {"layer": self.layer, "axis": self.modules[0].axis, "tried": dict(self.tried), "directions": directions}
 
 
 def projected_somewhere(

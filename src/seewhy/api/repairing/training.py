@@ -29,8 +29,8 @@ _MOST_CUES = 40
 
 
 class Pictures(Protocol):
-    """Pictures with their classes, ``truth`` [N], and the groups that their source has them in, ``kinds`` [N], to be had
-    a few at a time."""
+    """Pictures with their classes, ``truth`` [N], and the groups that their source has them in, ``kinds`` [N], to be
+    had a few at a time."""
 
     truth: Tensor
     kinds: Tensor
