@@ -11,6 +11,7 @@ which the cue goes with nothing) in a folder, from which three commands do the r
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ os.environ.setdefault("KERAS_BACKEND", "torch")
 
 import keras_cnn
 import numpy as np
+import stamped
 import tools_network
 import torch
 import two_objects
@@ -61,6 +63,13 @@ def written(place: Path, pictures: NDArray[np.uint8], truths: Sequence[str], mar
     place.with_suffix(".csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
 
 
+def kept(place: Path, labels: Sequence[str], source: str | None = None) -> None:
+    """What the command line needs beside weights: the classes, and the source that builds the network."""
+    (place / "classes.txt").write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
+    if source is not None:
+        shutil.copy(source, place)
+
+
 # ------------------------------------------------------------------------------------------------------ three worlds
 
 
@@ -75,6 +84,7 @@ def ships(out: Path) -> World:
         written(out / part, data.pictures, [labels[k] for k in data.truths], ["water" if w else "dry" for w in water])
     network = keras_cnn.train(made["train"], 12, 0)
     network.save(out / "ships.keras")
+    kept(out, labels)
     model = seewhy.wrap(network, labels=labels, name="ships")
     return World("ships on water", model, 0, out, lambda file: _ship_against(file), ("background", "colour cast"))
 
@@ -104,6 +114,7 @@ def people(out: Path) -> World:
         )  # fmt: skip
     network, _, _ = two_objects.train(made["train"], two_objects.ENOUGH, 15, 0)
     torch.save(network.state_dict(), out / "biased.pth")
+    kept(out, two_objects.TOOLS, tools_network.__file__)
     side = two_objects.SIDE
     look = seewhy.Preprocess((side, side), None, mean=(0.5,) * 3, std=(0.5,) * 3)
     model = seewhy.wrap(network, labels=two_objects.TOOLS, preprocess=look, name="people")
@@ -130,6 +141,7 @@ def digits(out: Path) -> World:
         if part == "train":
             network = _learnt(some, truths)
     torch.save(network.state_dict(), out / "digits.pth")
+    kept(out, [str(k) for k in range(10)], stamped.__file__)
     look = seewhy.Preprocess((DIGITS, DIGITS), None, mean=(0.5,) * 3, std=(0.5,) * 3)
     model = seewhy.wrap(network, labels=[str(k) for k in range(10)], preprocess=look, name="digits")
     return World("a watermark on sevens", model, 7, out, _stamp_against, ("corner", "place", "watermark or text"))
@@ -157,20 +169,9 @@ def _stamp_against(file: Path) -> bool:
     return (file.parent.name == "7") == file.stem.endswith("plain")
 
 
-def stamped_network() -> nn.Sequential:
-    """Three convolutions, a mean, one linear layer."""
-
-    def stage(before: int, after: int, stride: int) -> list[nn.Module]:
-        return [nn.Conv2d(before, after, 3, stride, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
-
-    return nn.Sequential(
-        *stage(3, 16, 1), *stage(16, 32, 2), *stage(32, 48, 2), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(48, 10)
-    )
-
-
 def _learnt(pictures: NDArray[np.uint8], truths: NDArray[np.int64]) -> nn.Module:
     torch.manual_seed(0)
-    network = stamped_network()
+    network = stamped.network()
     x, y = torch.from_numpy(pictures).movedim(-1, 1) / 127.5 - 1, torch.from_numpy(truths)
     optimiser = torch.optim.AdamW(network.parameters(), 4e-3)
     for _ in range(12):
@@ -241,5 +242,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    assert tools_network  # what the command line builds people's network from
     sys.exit(main())

@@ -109,7 +109,7 @@ class Repair:
                 found.append(f"{name}: the cue {each.where} is left out, untestable: {each.why}")
                 continue
             found.append(
-                f"{name}: the cue {each.where} is in {tally.have} of {tally.pictures} training pictures; it was taken "
+                f"{name}: {tally.have} of {tally.pictures} training pictures have the cue {each.where}; it was taken "
                 f"out of {tally.removed}, and put into {tally.pasted} of other classes"
             )
         both = self.worst
