@@ -22,7 +22,7 @@ from seewhy.core.layers.verdicts import CONTRADICTED, PROVED, UNDECIDED, Proof, 
 from seewhy.core.memory_budget import unmetered
 from seewhy.core.network.borrowed import Network
 from seewhy.core.network.layouts import Layout, claims
-from seewhy.core.network.one_by_one import one_by_one
+from seewhy.core.network.one_by_one import goes_by_batch, one_by_one
 from seewhy.core.network.places import ATTENTION
 from seewhy.core.targets import Target
 from seewhy.errors import CapabilityError, OutOfMemory
@@ -49,7 +49,9 @@ _proofs: WeakKeyDictionary[Any, dict[tuple[object, ...], dict[str, Proof | None]
 def proofs_of(network: Network, size: tuple[int, ...]) -> dict[str, Proof | None]:
     """What pictures of this size have said of places of ``network``, as long as it has the same parts; None for a place
     without a grid."""
-    return {} if network.root is None else _known(network, _state(network, network.makeup, size))
+    if network.root is None:
+        return {}
+    return _known(network, _state(network, network.makeup, goes_by_batch(network), size))
 
 
 def forget(network: Network) -> None:
@@ -62,10 +64,10 @@ def _known(network: Network, state: tuple[object, ...]) -> dict[str, Proof | Non
     return _proofs.get(network.key, {}).get(state, {})
 
 
-def _state(network: Network, makeup: int, size: tuple[int, ...]) -> tuple[object, ...]:
+def _state(network: Network, makeup: int, by_batch: bool, size: tuple[int, ...]) -> tuple[object, ...]:
     """What pictures say holds for inputs of a size and a model of the same parts; and what they said in company is not
     believed of a model whose samples turned out to have to go alone."""
-    return size, makeup, bool(one_by_one(network))
+    return size, makeup, bool(one_by_one(network, by_batch))
 
 
 class Chooser:
@@ -74,7 +76,7 @@ class Chooser:
     def __init__(self, session: Session) -> None:
         self._session, self._network = session, session.network
         #: what the model is made of, found once: nobody changes it in the midst of a call
-        self._parts: int | None = None
+        self._parts: tuple[int, bool] | None = None
 
     def known(self, size: tuple[int, ...]) -> str | None:
         """The layer chosen earlier for inputs of this size, if the model still has the same parts."""
@@ -114,8 +116,8 @@ class Chooser:
 
     def _state(self, size: tuple[int, ...]) -> tuple[object, ...]:
         if self._parts is None:
-            self._parts = self._network.makeup
-        return _state(self._network, self._parts, size)
+            self._parts = self._network.makeup, goes_by_batch(self._network)
+        return _state(self._network, *self._parts, size)
 
     def settled(self, demand: Demand, name: str | None) -> Demand:
         """``demand`` with the chosen layer captured and no survey; without a name, recorded from the input on."""

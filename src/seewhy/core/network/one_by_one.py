@@ -14,7 +14,7 @@ from torch import nn
 
 from seewhy.core.network.borrowed import Network, submodules
 
-__all__ = ["keep_apart", "key_of", "one_by_one"]
+__all__ = ["goes_by_batch", "keep_apart", "key_of", "one_by_one"]
 
 #: weak keys: what was found of a network goes with it
 _found: WeakKeyDictionary[Any, tuple[int, str]] = WeakKeyDictionary()
@@ -25,15 +25,21 @@ _OWN_STATISTICS = (
 )
 
 
-def one_by_one(network: Network) -> str:
-    """Why the samples of ``network`` go through it each by itself; '' if they need not, as far as is known."""
+def one_by_one(network: Network, by_batch: bool | None = None) -> str:
+    """Why the samples of ``network`` go through it each by itself; '' if they need not, as far as is known.
+    ``by_batch`` is what `goes_by_batch` gives, where somebody has asked it in this call."""
     if network.inputs is not None and not network.inputs.batched:
         return "this network takes one sample at a time"
-    if network.root is not None and _by_their_batch(submodules(network.root)):
+    if goes_by_batch(network) if by_batch is None else by_batch:
         return _OWN_STATISTICS
     key = key_of(network)
     makeup, why = (0, "") if key is None else _found.get(key, (0, ""))
     return why if why and makeup == network.makeup else ""
+
+
+def goes_by_batch(network: Network) -> bool:
+    """Whether some batch norm has no statistics of its own to go by: all parts are gone through."""
+    return network.root is not None and _by_their_batch(submodules(network.root))
 
 
 def keep_apart(network: Network, why: str) -> None:
@@ -55,6 +61,5 @@ def key_of(network: Network) -> Any:
 
 
 def _by_their_batch(parts: list[nn.Module]) -> bool:
-    """Whether some batch norm has no statistics of its own to go by."""
     kinds = {kind for kind in set(map(type, parts)) if issubclass(kind, nn.modules.batchnorm._BatchNorm)}
     return any(part._buffers.get("running_mean", part) is None for part in parts if type(part) in kinds)
