@@ -46,7 +46,7 @@ _NOT = ("deep-shap", "d-rise", "layer-expected-gradients", "neuron-conductance")
 
 def _dear(method: Method) -> tuple[int, str]:
     """The order of methods: maps of a layer, which have cheap controls; those of a pass or two; those of many."""
-    slow = ("is-cam", "ss-cam", "extremal-perturbation", "xrai", "meaningful-perturbation")
+    slow = ("guided-ig", "is-cam", "ss-cam", "extremal-perturbation", "xrai", "meaningful-perturbation")
     many = Need.STREAM in method.card.needs and method.name not in ("ablation-cam", "recipro-cam")
     of_layer = method.card.at == "layer" and method.name != "guided-grad-cam"
     return (3 if method.name in slow else 2 if many else 0 if of_layer else 1), method.name
