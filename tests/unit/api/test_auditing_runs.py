@@ -14,9 +14,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 import seewhy
-from seewhy.api.auditing import asking, running
+from seewhy.api.auditing import asking, from_run, running
+from seewhy.api.given import again
 from seewhy.audits.stored import unpacked
-from seewhy.errors import StoreError, UsageError
+from seewhy.errors import ImageError, StoreError, TargetError, UsageError
 
 SIDE = 16
 
@@ -99,6 +100,28 @@ def test_another_model_is_refused(made: Path) -> None:
     with pytest.raises(UsageError, match="weights or build differ") as caught:
         seewhy.audit(_model(2.0), made)
     assert "\n" not in str(caught.value)
+
+
+def test_a_run_without_classes_is_refused(photos: Path, made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A regression's run has answers, and no probabilities."""
+    model = _model()
+    run = from_run.OfRun(seewhy.open_run(made))
+    for row in run._rows:
+        row["probability"] = None
+    monkeypatch.setattr(running, "run_at", lambda source: run)
+    with pytest.raises(TargetError, match="audits are of classes"):
+        seewhy.audit(model, made)
+
+
+def test_pictures_that_are_all_gone_are_one_line(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between what the model says of all and what is cut out of some the folder may go."""
+
+    def gone(*given: Any, **more: Any) -> Any:
+        raise ImageError("it has gone")
+
+    monkeypatch.setattr(again, "read_one", gone)
+    with pytest.raises(UsageError, match="none of 22 pictures that were chosen can be read once more: it has gone"):
+        seewhy.audit(_model(), photos)
 
 
 def test_pictures_that_have_changed_are_refused(photos: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from seewhy.api.auditing.drawing import Row
 from seewhy.api.auditing.outcome import Answered
 from seewhy.api.given.told import told
 from seewhy.api.given.truths import Found, Known
-from seewhy.errors import UsageError
+from seewhy.errors import TargetError, UsageError
 from seewhy.explanation import Explanation
 from seewhy.models import Model
 from seewhy.runs.manifest import FILE
@@ -86,6 +86,8 @@ class OfRun:
                     f"{self.source!r} has changed since the run: picture {number} was {row['path']!r}, is "
                     f"{entry.name!r}; run it again, or audit the pictures themselves"
                 )
+            if row["prediction"] is not None and row["probability"] is None:
+                raise TargetError("the run's model gives no row of class scores: audits are of classes")
             if row["prediction"] is None:
                 known.failed.append(row["reason"] or f"{entry.name}: the run has no answer of the model")
                 continue

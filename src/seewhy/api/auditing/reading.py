@@ -56,6 +56,9 @@ class Reader:
         """Pictures that could not be read once more, and why."""
         return self._again.lost
 
+    def _why(self) -> str:
+        return next(iter(self.lost.values()), "there are none")
+
     def _name(self, row: Row) -> str:
         return self._again.entries[row.row].name
 
@@ -81,6 +84,8 @@ class Reader:
             seen.add(hash(stamp))
             items.append(item)
             there.append(row)
+        if not items:
+            raise UsageError(f"none of {len(rows)} pictures that were chosen can be read once more: {self._why()}")
         half = Half(
             stacked([item.tensor for item in items], "an audit exchanges places"),
             torch.tensor([row.said for row in there]),
