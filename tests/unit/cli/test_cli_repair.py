@@ -58,7 +58,7 @@ def test_repair_writes_what_mends_and_says_what_it_changed(say: Any, audited: Pa
     """Of the audit's own model unless another is typed; every error is one line, and nothing is replaced unasked."""
     said = say("repair", "AUDIT", "--train", "train", "--how", "loss", "--out", "masks", model=None)
     assert said.code == 0
-    assert "red: the cue" in said.out
+    assert "training pictures have the cue" in said.out
     assert "masks/masks.csv" in said.out
     assert "15 held-out pictures of 'red', and an audit takes 40: give others, --held SOURCE" in said.err
     again = say("repair", "AUDIT", "--train", "train", "--how", "loss", "--out", "masks", model=None)
