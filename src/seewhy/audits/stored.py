@@ -82,14 +82,11 @@ def _parts(cue: Cue) -> tuple[dict[str, Any], dict[str, Tensor]]:
         return {"name": cue.name}, {"mask": cue.mask, "template": cue.template}
     if isinstance(cue, Cast):
         return {}, {"shift": cue.shift, "inverse": cue.inverse, "middle": cue.middle}
-    if isinstance(cue, Stamp):
-        outside = None if np.isnan(cue.outside) else cue.outside
-        return {"outside": outside, "rows": list(cue.rows), "coarse": cue.coarse}, {
-            "template": cue.exemplars[0], "piece": cue.piece,
-        }  # fmt: skip
     if isinstance(cue, Patch):
-        outside = None if np.isnan(cue.outside) else cue.outside
-        return {"outside": outside, "rows": list(cue.rows), "tag": cue.tag}, {"exemplars": cue.exemplars}
+        seen = {"outside": None if np.isnan(cue.outside) else cue.outside, "rows": list(cue.rows)}
+        if isinstance(cue, Stamp):
+            return {**seen, "coarse": cue.coarse}, {"template": cue.exemplars[0], "piece": cue.piece}
+        return {**seen, "tag": cue.tag}, {"exemplars": cue.exemplars}
     assert isinstance(cue, Background)
     return {}, {}
 
@@ -110,14 +107,18 @@ def _cue(words: dict[str, Any], held: dict[str, Tensor]) -> Cue:
     if kind == "cast":
         return Cast(held["shift"], held["inverse"], held["middle"])
     if kind == "patch":
-        outside = float("nan") if words["outside"] is None else float(words["outside"])
-        return Patch(held["exemplars"], outside, [int(row) for row in words["rows"]], str(words["tag"]))
+        return Patch(held["exemplars"], *_seen(words), str(words["tag"]))
     if kind == "stamp":
-        outside = float("nan") if words["outside"] is None else float(words["outside"])
         coarse = int(words["coarse"])
         if held["template"].shape[1:] != held["piece"].shape or not 1 <= coarse <= _COARSEST:
             raise ValueError("a stamp of no size")
-        return Stamp(held["template"], held["piece"].bool(), coarse, outside, [int(row) for row in words["rows"]])
+        return Stamp(held["template"], held["piece"].bool(), coarse, *_seen(words))
     if kind == "background":
         return Background()
     raise ValueError(f"no kind of cue: {kind!r}")
+
+
+def _seen(words: dict[str, Any]) -> tuple[float, list[int]]:
+    """Which share of a patch is no object, NaN where nobody knows, and in which rows it was seen."""
+    outside = float("nan") if words["outside"] is None else float(words["outside"])
+    return outside, [int(row) for row in words["rows"]]

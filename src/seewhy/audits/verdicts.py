@@ -96,6 +96,11 @@ class Finding:
     verdict: str
     same_as: int | None = None
 
+    @property
+    def proved(self) -> bool:
+        """Whether it has a verdict, and is the first that tells of its thing."""
+        return bool(self.verdict) and self.same_as is None
+
     def told(self) -> dict[str, Any]:
         """As JSON holds it."""
         return {

@@ -9,8 +9,8 @@ import typer
 
 from seewhy.cli import options as o
 from seewhy.cli.bundles import DataOptions, ModelOptions, OutputOptions, bundled
-from seewhy.cli.console import bars, complain, quiet_warnings
-from seewhy.cli.option_words import in_options
+from seewhy.cli.console import bars, quiet_warnings
+from seewhy.cli.option_words import complain_of
 from seewhy.cli.show import as_json
 
 __all__ = ["audit"]
@@ -79,11 +79,7 @@ def audit(
             seed=seed, keep=output.out, prepare=prepare, progress=bar, **pictures.told,
         )  # fmt: skip
     place = found.save(output.out)
-    for reason in found.failed:
-        complain(in_options(reason))
-    if not output.quiet:
-        for note in found.notes:
-            complain(in_options(note))
+    complain_of(found.failed, found.notes, quiet=output.quiet)
     if output.json:
         as_json({**found.to_dict(), "out": str(place)})
     else:

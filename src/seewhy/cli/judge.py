@@ -13,7 +13,7 @@ from rich.markup import escape
 from seewhy.cli import options as o
 from seewhy.cli.bundles import DataOptions, ModelOptions, OutputOptions, bundled
 from seewhy.cli.console import bars, complain, quiet_warnings
-from seewhy.cli.option_words import in_options
+from seewhy.cli.option_words import complain_of, in_options
 from seewhy.cli.show import as_json
 from seewhy.cli.tables import console, table
 from seewhy.errors import CapabilityError
@@ -175,11 +175,7 @@ def _told(found: Ranking | Recommendation, ranking: Ranking, files: Any, output:
     except CapabilityError as error:
         if not output.quiet:
             complain(in_options(str(error)))
-    for reason in ranking.failed:
-        complain(in_options(reason, _OWN))
-    if not output.quiet:
-        for note in ranking.notes:
-            complain(in_options(note, _OWN))
+    complain_of(ranking.failed, ranking.notes, _OWN, quiet=output.quiet)
     if output.json:
         as_json({**found.to_dict(), "files": [str(path) for path in paths]})
         return 1 if ranking.failed else 0

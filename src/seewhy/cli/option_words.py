@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import fields
 
 from seewhy.cli.bundles import DrawingOptions, QuestionOptions
+from seewhy.cli.console import complain
 
-__all__ = ["in_options"]
+__all__ = ["complain_of", "in_options"]
 
 #: the arguments that are options of most commands
 _OPTIONS = {field.name for kind in (QuestionOptions, DrawingOptions) for field in fields(kind)} - {"pairs"}
@@ -42,6 +43,12 @@ def in_options(line: str, own: Collection[str] = ()) -> str:
     'say how to read it with reshape= in Python'
     """
     return _NAMED.sub(lambda found: _typed(found, _OPTIONS.union(own)), line)
+
+
+def complain_of(failed: Iterable[str], notes: Iterable[str], own: Collection[str] = (), *, quiet: bool) -> None:
+    """Say on stderr what has failed and, unless ``quiet``, what has to be known besides, with options as typed."""
+    for line in (*failed, *(() if quiet else notes)):
+        complain(in_options(line, own))
 
 
 def _typed(found: re.Match[str], options: Collection[str]) -> str:

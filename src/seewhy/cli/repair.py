@@ -10,8 +10,8 @@ import typer
 
 from seewhy.cli import options as o
 from seewhy.cli.bundles import DataOptions, ModelOptions, OutputOptions, bundled
-from seewhy.cli.console import bars, complain, quiet_warnings
-from seewhy.cli.option_words import in_options
+from seewhy.cli.console import bars, quiet_warnings
+from seewhy.cli.option_words import complain_of
 from seewhy.cli.show import as_json
 from seewhy.errors import SeewhyError, UsageError, on_a_line
 
@@ -103,11 +103,7 @@ def repair(
             source.audited(found.model), audit, train, how=how, layer=layer, out=output.out, held=held, masks=masks,
             pictures=pictures, seed=seed, force=output.force, prepare=prepare, progress=bar, **told.told,
         )  # fmt: skip
-    for reason in made.failed:
-        complain(in_options(reason, _OWN))
-    if not output.quiet:
-        for note in made.notes:
-            complain(in_options(note, _OWN))
+    complain_of(made.failed, made.notes, _OWN, quiet=output.quiet)
     paths = [str(path) for path in made.paths(output.out)]
     if output.json:
         as_json({**made.told(), "files": paths})

@@ -201,7 +201,7 @@ def test_counterfactual_pictures_make_a_cue_say_nothing() -> None:
     own, others = _half(40, 0.75, 0), _half(100, 0.0, 1)
     mask = Window(0, 0, 4, 4).mask((12, 12))
     cue = Place(Window(0, 0, 4, 4), (12, 12), template(fine(own.inputs), mask))
-    assert carriers(cue, own, others).tolist() == list(range(30))
+    assert carriers(cue, own, others)[0].tolist() == list(range(30))
     made = counterfactuals([cue], own, others, torch.Generator().manual_seed(2))
     assert made.removed_rows.tolist() == list(range(30))
     assert len(made.pasted_rows) == 75

@@ -23,8 +23,7 @@ __all__ = ["OfRun", "run_at"]
 
 
 def run_at(source: Any) -> OfRun | None:
-    """The run that a source is, or that lies there; None for sources of another kind. Raises `UsageError` for one of
-    which nothing is done."""
+    """The run that a source is, or that lies there; None for sources of another kind."""
     if isinstance(source, Run):
         return OfRun(source)
     if isinstance(source, str | Path) and (Path(source) / FILE).is_file():

@@ -100,7 +100,7 @@ class Outcome:
     @property
     def shortcuts(self) -> tuple[Finding, ...]:
         """Those that are proved, matter, and are no part of the object; each thing once."""
-        return tuple(each for each in self.findings if each.verdict == "shortcut" and each.same_as is None)
+        return tuple(each for each in self.findings if each.proved and each.verdict == "shortcut")
 
     def strength(self, index: int) -> float:
         """How large the largest effect of a class is at least, a share of pictures: of what is outside the object, or

@@ -104,7 +104,7 @@ def audit(
             known.progress("classes", number + 1, len(picked.classes))
     found = [each for some in looked.by_class.values() for each in some]
     told_ = findings(found)
-    proved = [n for n, each in enumerate(told_) if each.verdict and each.same_as is None]
+    proved = [n for n, each in enumerate(told_) if each.proved]
     shown = {n: reader.examples(told_[n].candidate) for n in proved[:SHEETS]}
     looked.notes += [f"{name} could not be read once more, and is left out: {why}" for name, why in reader.lost.items()]
     compared = None

@@ -28,7 +28,7 @@ def sentences_of(audit: Outcome) -> list[str]:
 
 def _told(audit: Outcome) -> list[Finding]:
     """What is proved, each thing once."""
-    return [each for each in audit.findings if each.verdict and each.same_as is None]
+    return [each for each in audit.findings if each.proved]
 
 
 def sentence_of(finding: Finding) -> str:
@@ -91,7 +91,7 @@ def _against(audit: Outcome) -> list[str]:
 
     def rows() -> Iterator[Sequence[str]]:
         for number, each in enumerate(audit.findings):
-            if each.verdict and each.same_as is None:
+            if each.proved:
                 for mine in each.candidate.effects:
                     for theirs in (one for one in other.effects[number] if one.what == mine.what):
                         yield [

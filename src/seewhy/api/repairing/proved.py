@@ -68,8 +68,7 @@ def proved(audit: Any) -> Proved:
     if isinstance(audit, Audit):
         cues = tuple((each.candidate.index, each.candidate.cue) for each in audit.shortcuts)
         labels = {index: audit.labels[index] for index, _ in cues if index in audit.labels}
-        proved_ = sum(bool(each.verdict) and each.same_as is None for each in audit.findings)
-        _check_some(cues, len(audit.checked), proved_)
+        _check_some(cues, len(audit.checked), sum(each.proved for each in audit.findings))
         return Proved(cues, labels, audit.model)
     if not isinstance(audit, str | Path):
         raise UsageError(f"an audit is a seewhy.Audit or the folder that it was saved to, not a {type(audit).__name__}")

@@ -4,13 +4,13 @@ pictures without it where it was and with it where it was not."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from seewhy.audits.cast import Cast
-from seewhy.audits.cue import Change, Cue, drawn
+from seewhy.audits.cue import Cue, drawn
 from seewhy.audits.subject import Half
 from seewhy.errors import UsageError
 
@@ -35,14 +35,9 @@ class Counterfactuals:
     have: Tensor
 
 
-def carriers(cue: Cue, own: Half, others: Half) -> Tensor:
-    """Rows of a class's pictures that have more of a cue than nearly all pictures of other classes; all rows where
-    nobody can say, as of backgrounds."""
-    return _with_it(cue, own, others)[0]
-
-
-def _with_it(cue: Cue, own: Half, others: Half) -> tuple[Tensor, Tensor]:
-    """Rows of a class's pictures that have a cue, and which of the others have as little as nearly all [N]."""
+def carriers(cue: Cue, own: Half, others: Half) -> tuple[Tensor, Tensor]:
+    """Rows of a class's pictures that have more of a cue than nearly all pictures of other classes, and which of the
+    others have as little as nearly all [N]; all of both where nobody can say, as of backgrounds."""
     presence, elsewhere = cue.presence(own), cue.presence(others)
     if not bool(presence.isfinite().all()) or not bool(elsewhere.isfinite().all()):
         return torch.arange(len(own)), torch.ones(len(others), dtype=torch.bool)
@@ -59,7 +54,7 @@ def counterfactuals(cues: Sequence[Cue], own: Half, others: Half, draw: torch.Ge
     Where pictures say where objects are, those of whose object more than a quarter would be changed are left out.
     Raises `UsageError` where no picture of the class has it.
     """
-    found = [_with_it(cue, own, others) for cue in cues]
+    found = [carriers(cue, own, others) for cue in cues]
     each = [rows for rows, _ in found]
     have = torch.unique(torch.cat(each))
     if not len(have):
@@ -68,7 +63,7 @@ def counterfactuals(cues: Sequence[Cue], own: Half, others: Half, draw: torch.Ge
     free = torch.stack([less for _, less in found]).all(0)
     plain = others.picked(torch.nonzero(free)[:, 0]) if bool(free.any()) else others
     for cue in cues:
-        removed = _with(removed, cue.removed(removed, drawn(plain, len(have), draw), draw)[0])
+        removed = replace(removed, inputs=cue.removed(removed, drawn(plain, len(have), draw), draw)[0].edited)
     spared = _spared(cues, with_it, removed.inputs)
     if not bool(spared.any()):
         none = have[:0]
@@ -78,13 +73,9 @@ def counterfactuals(cues: Sequence[Cue], own: Half, others: Half, draw: torch.Ge
     both = [row for row in have.tolist() if all(bool((some == row).any()) for some in each)]
     donors = drawn(own.picked(torch.tensor(both)) if both else with_it, len(onto), draw)
     for cue in cues:
-        pasted = _with(pasted, cue.pasted(donors, pasted, draw)[0])
+        pasted = replace(pasted, inputs=cue.pasted(donors, pasted, draw)[0].edited)
     whole = _spared(cues, before, pasted.inputs)
     return Counterfactuals(removed.inputs[spared], have[spared], pasted.inputs[whole], onto[whole], have)
-
-
-def _with(half: Half, change: Change) -> Half:
-    return Half(change.edited, half.said, half.truth, half.evidence, half.objects)
 
 
 def _spared(cues: Sequence[Cue], before: Half, after: Tensor) -> Tensor:
