@@ -15,13 +15,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
+from seewhy.core.compile.attributes import Attributes, attributes_of
 from seewhy.core.compile.checksums import Bits
 from seewhy.core.compile.state import addresses
 from seewhy.core.network.borrowed import submodules, tensors_of
 from seewhy.core.network.code import does
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Iterator
+    from collections.abc import Hashable, Iterator, Sequence
 
     from seewhy.core.network.inputs import Inputs
 
@@ -41,20 +42,11 @@ _KNOWN = frozenset(("torch", "torchvision", "timm", "transformers", "keras"))
 #: containers within containers that are looked into
 _DEEP = 8
 
-#: values that are what they are
-_ATOMS = frozenset((int, float, bool, str, type(None)))
 
-
-def _words(parts: Iterable[nn.Module]) -> list[Any]:
+def _words(parts: Sequence[nn.Module]) -> tuple[Attributes, list[str]]:
     """What is no tensor in modules, in short, to be compared with what was there before."""
-    found: list[Any] = []
-    for child in parts:
-        for key, value in vars(child).items():
-            if key in _HELD:
-                continue
-            plain = type(value) in _ATOMS or (type(value) is tuple and all(type(each) in _ATOMS for each in value))
-            found += (key, value if plain else _told(value))
-    return found
+    kept, values = attributes_of(parts)
+    return kept, [_told(values[n]) for n in kept.split.rest]
 
 
 def _plain(module: nn.Module) -> str:
@@ -99,10 +91,10 @@ class _Taken:
     addresses: Hashable
     samples: Bits
     seen: bytes
-    words: list[Any]
+    words: tuple[Attributes, list[str]]
     digest: str
 
-    def same(self, tensors: list[Tensor], words: list[Any]) -> bool:
+    def same(self, tensors: list[Tensor], words: tuple[Attributes, list[str]]) -> bool:
         """Whether it still holds, for the module's ``tensors`` and `_words` now."""
         if (
             words != self.words

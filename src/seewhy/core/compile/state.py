@@ -11,13 +11,13 @@ for bit. Those that it reads where they are need no sum. `docs/prepared.md` has 
 from __future__ import annotations
 
 import itertools
-import operator
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from seewhy.core.compile.attributes import attributes_of
 from seewhy.core.compile.checksums import Bits, for_sums
 from seewhy.core.compile.state_of_code import functions_of_torch, read_by
 from seewhy.core.compile.state_of_python import settings_of_python
@@ -27,16 +27,6 @@ from seewhy.errors import CapabilityError
 __all__ = ["Contents", "addresses", "structure"]
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-
-#: what every module has: seen otherwise, or no part of what it computes
-_BASE = frozenset(nn.Module().__dict__)
-
-#: which of all that modules have is their own, found once for as long as they have the same names: for so many roots
-_own: dict[int, tuple[tuple[str, ...], tuple[int, ...], Callable[[tuple[Any, ...]], tuple[Any, ...]]]] = {}
-_SEVERAL = 64
-
-#: from so many on, an itemgetter gives a tuple
-_PAIR = 2
 
 
 def structure(parts: Sequence[nn.Module]) -> Hashable:
@@ -54,16 +44,7 @@ def structure(parts: Sequence[nn.Module]) -> Hashable:
 def _structure(parts: Sequence[nn.Module], *, named: bool = False) -> Hashable:
     owned = [part.__dict__ for part in parts]
     look = Look(parts)
-    names = (*itertools.chain.from_iterable(owned),)
-    sizes = (*map(len, owned),)
-    known = _own.get(id(parts[0]))
-    if known is None or known[0] != names or known[1] != sizes:
-        places = [n for n, name in enumerate(names) if name not in _BASE]
-        if len(_own) >= _SEVERAL:
-            _own.clear()
-        known = _own[id(parts[0])] = names, sizes, _picker(places)
-    values = known[2]((*itertools.chain.from_iterable(map(dict.values, owned)),))
-    keys = known[2](names) if named else ()
+    kept, values = attributes_of(parts)
     hooks = [
         (n, name, *((key, id(hook)) for key, hook in own[name].items()))
         for n, own in enumerate(owned)
@@ -79,17 +60,12 @@ def _structure(parts: Sequence[nn.Module], *, named: bool = False) -> Hashable:
     read = read_by(kinds)
     # how many each has says where one ends and the next begins
     return (
-        *kinds, known[0], known[1], *map(len, held), *look.several(values, keys), *hooks, *map(id, tensors),
-        *look.several(marked, ["attributes of its tensors"] * len(marked)),
-        *look.several([value for _, value in read], [name for name, _ in read]), *functions_of_torch(), *_settings(),
+        *kinds, kept.names, kept.sizes, *map(len, held),
+        *look.several(values, kept.split, kept.own if named else ()), *hooks, *map(id, tensors),
+        *look.several(marked, names=["attributes of its tensors"] * len(marked)),
+        *look.several([value for _, value in read], names=[name for name, _ in read]),
+        *functions_of_torch(), *_settings(),
     )  # fmt: skip
-
-
-def _picker(places: Sequence[int]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
-    """A function that gives what a tuple has at ``places``."""
-    if len(places) < _PAIR:
-        return lambda values: tuple(values[n] for n in places)
-    return operator.itemgetter(*places)
 
 
 def _settings() -> tuple[Hashable, ...]:

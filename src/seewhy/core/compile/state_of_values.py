@@ -10,7 +10,6 @@ import decimal
 import fractions
 import functools
 import logging
-import marshal
 import os
 import pathlib
 import random
@@ -35,6 +34,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from seewhy.core.compile.attributes import PLAIN, Split, split_of, written_down
 from seewhy.core.compile.checksums import digest
 from seewhy.core.compile.state_of_code import Whole, left_alone, read_by, read_of
 from seewhy.core.compile.state_of_python import (
@@ -50,9 +50,7 @@ from seewhy.core.compile.state_of_python import (
 from seewhy.core.network.borrowed import tensors_of
 from seewhy.errors import CapabilityError
 
-__all__ = ["PLAIN", "Look"]
-
-PLAIN = frozenset((int, float, bool, str, bytes, complex, type(None)))
+__all__ = ["Look"]
 
 #: what objects that are plain in the end are made from
 _BASES: tuple[Any, ...] = (int, float, complex, str, bytes)
@@ -96,14 +94,12 @@ class Look:
         # an object that is made for the look (a bound method) must not give its number to the next one
         self._kept: list[Any] = []
 
-    def several(self, values: Sequence[Any], names: Sequence[str]) -> tuple[Any, ...]:
+    def several(self, values: Sequence[Any], split: Split | None = None, names: Sequence[str] = ()) -> tuple[Any, ...]:
         """What is to be compared of several values, with their names if those are asked for: the plain ones as bytes,
-        since 1, 1.0 and True are equal, and so are 0.0 and -0.0; then the others."""
-        inside = PLAIN.issuperset
-        plain = [v if type(v) in PLAIN or (type(v) is tuple and inside(map(type, v))) else ... for v in values]
-        rest = [n for n, value in enumerate(plain) if value is ...]
-        others = [v if type(v := values[n]) is Whole else self(v, names[n] if names else "") for n in rest]
-        return (self._written(plain, names[0] if names else ""), *others)
+        then the others. ``split`` is how they fall into those, where that is known."""
+        split = split_of(values) if split is None else split
+        others = [v if type(v := values[n]) is Whole else self(v, names[n] if names else "") for n in split.rest]
+        return (self._counted(split.written, names[0] if names else ""), *others)
 
     def __call__(self, value: Any, name: str = "", depth: int = 0) -> Hashable:
         """What is to be compared of ``value``, which the model has as ``name``.
@@ -140,7 +136,9 @@ class Look:
 
     def _written(self, value: Any, name: str) -> bytes:
         """A plain value, or a container of plain ones, so that it can be compared to the bit."""
-        written = marshal.dumps(value, _EXACT)
+        return self._counted(written_down(value), name)
+
+    def _counted(self, written: bytes, name: str) -> bytes:
         self._left -= len(written) // _EACH
         if self._left < 0:
             raise CapabilityError(f"its {name!r} holds more than can be looked at in every call")
@@ -221,10 +219,6 @@ class Look:
 
 #: about how many bytes a number takes that is written down
 _EACH = 8
-
-#: a way of writing values down in which equal bytes are the same value of the same type; later ones write down how
-#: many refer to it as well
-_EXACT = 2
 
 
 def _flat(value: Any, kind: type) -> bool:

@@ -297,7 +297,12 @@ class Network:
     @property
     def hides(self) -> bool:
         """Whether TorchScript runs some of it, whose functions nobody sees."""
-        return self.root is not None and any(isinstance(part, torch.jit.ScriptModule) for part in submodules(self.root))
+        return any(isinstance(part, torch.jit.ScriptModule) for part in self.walked)
+
+    @property
+    def walked(self) -> Sequence[nn.Module]:
+        """Every submodule: as found when the network was borrowed, or else gone through now."""
+        return self.parts or (() if self.root is None else submodules(self.root))
 
     @property
     def module(self) -> nn.Module:
@@ -342,8 +347,7 @@ class Network:
     @property
     def makeup(self) -> int:
         """What the network is made of, in a number: what is remembered of it holds as long as that is the same."""
-        parts = self.parts or ([] if self.root is None else submodules(self.root))
-        return hash(tuple([(id(part), type(part)) for part in parts]))
+        return hash(tuple([(id(part), type(part)) for part in self.walked]))
 
     @contextmanager
     def borrowed(self) -> Iterator[Callable[[Tensor], Any]]:

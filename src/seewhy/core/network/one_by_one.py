@@ -7,12 +7,13 @@ one, tells it here, and everything that runs several samples asks here.
 from __future__ import annotations
 
 import weakref
+from collections.abc import Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from torch import nn
 
-from seewhy.core.network.borrowed import Network, submodules
+from seewhy.core.network.borrowed import Network
 
 __all__ = ["goes_by_batch", "keep_apart", "key_of", "one_by_one"]
 
@@ -39,7 +40,7 @@ def one_by_one(network: Network, by_batch: bool | None = None) -> str:
 
 def goes_by_batch(network: Network) -> bool:
     """Whether some batch norm has no statistics of its own to go by: all parts are gone through."""
-    return network.root is not None and _by_their_batch(submodules(network.root))
+    return _by_their_batch(network.walked)
 
 
 def keep_apart(network: Network, why: str) -> None:
@@ -60,6 +61,6 @@ def key_of(network: Network) -> Any:
     return network.model
 
 
-def _by_their_batch(parts: list[nn.Module]) -> bool:
+def _by_their_batch(parts: Sequence[nn.Module]) -> bool:
     kinds = {kind for kind in set(map(type, parts)) if issubclass(kind, nn.modules.batchnorm._BatchNorm)}
     return any(part._buffers.get("running_mean", part) is None for part in parts if type(part) in kinds)
