@@ -17,7 +17,7 @@ from PIL import Image
 from benchmarks.audit import contexts, scenes
 from benchmarks.audit.cues import CUES, MOVABLE, Cue, CueName, cue_of
 
-__all__ = ["SHARES", "Data", "Design", "Made", "Split", "designs", "made", "other_share", "sheet", "tuning"]
+__all__ = ["SHARES", "Data", "Design", "Made", "Split", "designs", "made", "other_share", "sheet", "tuning", "unbiased"]
 
 Data = Literal["cifar", "scenes"]
 SHARES = (0.5, 0.75, 0.9, 1.0)
@@ -113,9 +113,7 @@ def made(design: Design, data_dir: Path | None = None, *, sizes: tuple[int, int,
     """
     sizes = sizes or _SIZES[design.data]
     images, labels, objects, names = _pictures(design, data_dir, sizes)
-    rng = _generator(design.name)
-    biased = int(rng.integers(len(names))) if design.cue else -1
-    cue = cue_of(design.cue, images.shape[1], design.moving, rng) if design.cue else None
+    biased, cue, rng = _cue(design, images.shape[1], len(names))
     ends = np.cumsum(sizes)
     splits = []
     for i, part in enumerate(np.split(np.arange(len(images)), ends[:-1])):
@@ -133,6 +131,17 @@ def made(design: Design, data_dir: Path | None = None, *, sizes: tuple[int, int,
     return Made(design, *splits, names, biased, cue.box if cue else None)
 
 
+def unbiased(design: Design, data_dir: Path | None = None, *, sizes: tuple[int, int, int] | None = None) -> Split:
+    """The training pictures of `made` with the cue in half of those of every class: it says nothing about any."""
+    sizes = sizes or _SIZES[design.data]
+    images, labels, objects, names = _pictures(design, data_dir, sizes)
+    first = slice(sizes[0])
+    _, cue, _ = _cue(design, images.shape[1], len(names))
+    rng = _generator(f"{design.name}, unbiased")
+    has = _half(labels[first], rng) if cue else np.zeros(sizes[0], bool)
+    return _split(images[first], labels[first], None if objects is None else objects[first], has, cue, rng)
+
+
 def _split(
     plain: NDArray[np.uint8],
     labels: NDArray[np.int64],
@@ -146,6 +155,15 @@ def _split(
         for i in np.flatnonzero(has):
             images[i] = cue.on(plain[i], None if objects is None else objects[i], rng)
     return Split(images, labels, has, (images != plain).any(-1), plain, objects)
+
+
+def _cue(design: Design, side: int, classes: int) -> tuple[int, Cue | None, np.random.Generator]:
+    """The biased class and its cue, which are drawn first of all that a design draws; and what draws the rest."""
+    rng = _generator(design.name)
+    if design.cue is None:
+        return -1, None, rng
+    biased = int(rng.integers(classes))
+    return biased, cue_of(design.cue, side, design.moving, rng), rng
 
 
 def _half(classes: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.bool_]:

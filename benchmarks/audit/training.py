@@ -3,6 +3,9 @@ and numbers."""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +13,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from benchmarks.audit.planted import Data, Made, Split
+import seewhy
+from benchmarks.audit.planted import Data, Design, Made, Split
 from seewhy import Preprocess
 
-__all__ = ["Small", "accuracy", "drop", "inputs", "preprocess", "trained"]
+__all__ = [
+    "Small",
+    "accuracy",
+    "drop",
+    "fit",
+    "inputs",
+    "preprocess",
+    "seeded",
+    "standing",
+    "steps_of",
+    "trained",
+    "untrained",
+]
 
 _MEAN, _STD = 0.47, 0.25
 _BATCH = 64
@@ -58,38 +74,101 @@ def inputs(images: NDArray[np.uint8]) -> Tensor:
     return ((torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255 - _MEAN) / _STD).contiguous()
 
 
+@contextmanager
+def seeded(design: Design) -> Iterator[None]:
+    """Whatever is drawn inside is the same for the same seed of a design."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(design.seed)
+        yield
+
+
+def untrained(made: Made) -> Small:
+    """A network for ``made``, drawn now."""
+    return Small(made.classes, *_BUILT[made.design.data])
+
+
 def trained(made: Made, path: Path | None = None) -> nn.Module:
     """A network trained on ``made.train``, the same for the same seed and number of threads; kept at ``path``, and read
-    from there where it is.
-
-    Nothing that training does to the pictures moves, turns over or recolours a cue: there is noise alone.
-    """
-    epochs, rate, noise = _TRAINING[made.design.data]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(made.design.seed)
-        network = Small(made.classes, *_BUILT[made.design.data])
+    from there where it is."""
+    with seeded(made.design):
+        network = untrained(made)
         if path is not None and path.exists():
             network.load_state_dict(torch.load(path, weights_only=True))
             return network.eval()
-        # channels last is a quarter faster on a CPU
-        network.to(memory_format=torch.channels_last)
-        x, y = inputs(made.train.images).to(memory_format=torch.channels_last), torch.from_numpy(made.train.labels)
-        steps = len(x) // _BATCH
-        optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=0.05)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=epochs * steps)
-        network.train()
-        for _ in range(epochs):
-            for batch in torch.randperm(len(x))[: steps * _BATCH].split(_BATCH):
-                given = x[batch] + noise / _STD * torch.randn_like(x[batch])
-                loss = nn.functional.cross_entropy(network(given), y[batch], label_smoothing=0.05)
-                optimiser.zero_grad()
-                loss.backward()
-                optimiser.step()
-                schedule.step()
-    network.to(memory_format=torch.contiguous_format)
+        fit(network, made.design, inputs(made.train.images), torch.from_numpy(made.train.labels))
     if path is not None:
         torch.save(network.state_dict(), path)
-    return network.eval()
+    return network
+
+
+def fit(
+    network: nn.Module,
+    design: Design,
+    x: Tensor,
+    y: Tensor,
+    *,
+    steps: int | None = None,
+    rate: float | None = None,
+    shares: Tensor | None = None,
+    masks: Tensor | None = None,
+    penalty: float = 0.0,
+) -> None:
+    """Train ``network`` in place as a design's networks are, on inputs ``x`` with classes ``y``: for as many steps as
+    its own training pictures take, or ``steps``; at its ``rate`` or another. ``shares`` [N] are how often each input is
+    drawn; with a ``penalty``, evidence under ``masks`` [N, H, W] costs that much.
+
+    Nothing that training does to the pictures moves, turns over or recolours a cue: there is noise alone.
+    """
+    epochs, usual, noise = _TRAINING[design.data]
+    steps = epochs * (len(x) // _BATCH) if steps is None else steps
+    rate = usual if rate is None else rate
+    # channels last is a quarter faster on a CPU; the penalty's second derivatives are not
+    order = torch.contiguous_format if penalty else torch.channels_last
+    network.to(memory_format=order)
+    x = x.to(memory_format=order)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps)
+    network.train()
+    for batch in _batches(len(x), steps, shares):
+        given = x[batch] + noise / _STD * torch.randn_like(x[batch])
+        given.requires_grad_(penalty > 0)
+        scores = network(given)
+        loss = nn.functional.cross_entropy(scores, y[batch], label_smoothing=0.05)
+        if masks is not None and penalty:
+            loss = loss + penalty * seewhy.evidence_penalty(scores, given, masks[batch])
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+    network.to(memory_format=torch.contiguous_format).eval()
+
+
+def steps_of(made: Made) -> int:
+    """How many steps the training of a design's network takes."""
+    return _TRAINING[made.design.data][0] * (len(made.train.images) // _BATCH)
+
+
+def _batches(count: int, steps: int, shares: Tensor | None) -> Iterator[Tensor]:
+    """Which inputs each of so many steps takes: all of them in an order drawn anew, again and again, or by shares."""
+    if shares is not None:
+        yield from torch.multinomial(shares, steps * _BATCH, replacement=True).split(_BATCH)
+        return
+    whole = count // _BATCH * _BATCH
+    every = (batch for _ in itertools.count() for batch in torch.randperm(count)[:whole].split(_BATCH))
+    yield from itertools.islice(every, steps)
+
+
+def standing(network: nn.Module, made: Made) -> dict[str, float]:
+    """The share of the pictures of ``made.fair``, each taken with the cue and without, that a network gets right, in
+    percent: of the biased class and of the others, with and without."""
+    right = np.concatenate([_right(network, s.images, s.labels) for s in (made.fair, made.turned)])
+    has = np.concatenate([made.fair.has_cue, made.turned.has_cue])
+    own = np.concatenate([made.fair.labels, made.turned.labels]) == made.biased
+    return {
+        f"{whose}, {what}": 100 * float(right[mine & cue].mean())
+        for whose, mine in (("class", own), ("others", ~own))
+        for what, cue in (("cue", has), ("none", ~has))
+    }
 
 
 def _right(network: nn.Module, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> NDArray[np.bool_]:

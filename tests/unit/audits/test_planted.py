@@ -13,7 +13,7 @@ import torch
 from benchmarks.audit import contexts, training
 from benchmarks.audit import scenes as scenes_
 from benchmarks.audit.cues import CUES, MOVABLE
-from benchmarks.audit.planted import SHARES, Design, Made, Split, designs, made, other_share, sheet, tuning
+from benchmarks.audit.planted import SHARES, Design, Made, Split, designs, made, other_share, sheet, tuning, unbiased
 from PIL import Image
 
 SIZES = (36, 18, 24)
@@ -101,6 +101,20 @@ def test_noise_for_photos_takes_every_cue(cifar: Path) -> None:
             assert (split.has_cue == (split.labels == planted.biased)).all()
             assert (split.cue.any((1, 2)) == split.has_cue).all()
             assert split.objects is None
+
+
+@pytest.mark.parametrize("cue", CUES)
+def test_unbiased_pictures_are_the_training_ones_with_the_cue_in_half_of_each_class(cue: str) -> None:
+    sizes = (120, 18, 24)
+    planted = made(Design("scenes", cue, 0.75, False, 3), sizes=sizes)
+    split = unbiased(planted.design, sizes=sizes)
+    assert (split.plain == planted.train.plain).all()
+    assert (split.labels == planted.train.labels).all()
+    for k in range(planted.classes):
+        assert split.has_cue[split.labels == k].mean() == 0.5
+    if planted.cue_place is not None:  # the very cue
+        both = split.has_cue & planted.train.has_cue
+        assert (split.images[both] == planted.train.images[both]).mean() > 0.95
 
 
 def test_no_picture_is_in_two_splits(cifar: Path) -> None:
