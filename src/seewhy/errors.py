@@ -19,7 +19,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 __all__ = [
     "AbsentTarget",
@@ -38,6 +39,7 @@ __all__ = [
     "on_a_line",
     "one_line",
     "reason",
+    "storing",
 ]
 
 
@@ -121,6 +123,15 @@ class StoreError(SeewhyError):
     damaged."""
 
     exit_code = 5
+
+
+@contextmanager
+def storing(place: object) -> Iterator[None]:
+    """What the system says against writing at ``place`` is a `StoreError`, in one line."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"cannot write {str(place)!r}: {reason(error, 160)}") from error
 
 
 class OutOfMemory(SeewhyError, MemoryError):

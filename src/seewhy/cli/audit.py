@@ -16,6 +16,8 @@ from seewhy.cli.show import as_json
 __all__ = ["audit"]
 
 _QUESTION = "The question"
+#: options that are no method's own
+_OWN = ("masks", "against", "class", "pictures", "method", "seed", "out")
 
 
 def _option(*names: str, help: str, show: str | None = None) -> Any:
@@ -79,7 +81,7 @@ def audit(
             seed=seed, keep=output.out, prepare=prepare, progress=bar, **pictures.told,
         )  # fmt: skip
     place = found.save(output.out)
-    complain_of(found.failed, found.notes, quiet=output.quiet)
+    complain_of(found.failed, found.notes, _OWN, quiet=output.quiet)
     if output.json:
         as_json({**found.to_dict(), "out": str(place)})
     else:

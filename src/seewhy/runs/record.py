@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from seewhy.errors import StoreError, reason
+from seewhy.errors import storing
 
 __all__ = ["FILE", "HIDDEN", "Record", "question_of"]
 
@@ -108,14 +108,12 @@ class Record:
         """Write a line. Raises `StoreError`."""
         path = self.folder / HIDDEN / FILE
         line = json.dumps(entry, default=str).encode() + b"\n"  # in ASCII: names of files may be no text
-        try:
+        with storing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("ab+") as record:
                 if record.seek(0, os.SEEK_END) and (record.seek(-1, os.SEEK_END), record.read(1))[1] != b"\n":
                     line = b"\n" + line  # whoever wrote last was ended within a line
                 record.write(line)
-        except OSError as error:
-            raise StoreError(f"cannot write {str(path)!r}: {reason(error, 160)}") from error
 
     def _written(self, name: str) -> list[int]:
         """Length and time of a file, by which it is known again; nothing of one that is gone."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import importlib.util
 import io
 import json
@@ -32,7 +33,7 @@ from seewhy.audits.patches import Patch
 from seewhy.audits.places import Frame, Place
 from seewhy.audits.regions import Window
 from seewhy.audits.stored import packed
-from seewhy.errors import CapabilityError, UnknownName, UsageError
+from seewhy.errors import CapabilityError, StoreError, UnknownName, UsageError
 
 NAMES = ["red", "green", "blue"]
 PLAIN = seewhy.Preprocess(size=(12, 12), resize=None, mean=(0.5,) * 3, std=(0.5,) * 3)
@@ -437,6 +438,24 @@ def test_folders_of_pictures_are_never_mixed(world: World, tmp_path: Path, monke
     with pytest.raises(KeyboardInterrupt):
         seewhy.repair(world.model, world.saved, world.train, how="data", out=tmp_path / "other")
     assert list((tmp_path / "other").iterdir()) == []
+
+
+def test_a_full_disk_is_one_line(
+    world: World, tmp_path: Path, no_audit: None, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    """Said of the folder; and no half of a training folder is left."""
+    made = seewhy.repair(world.model, world.saved, world.train, how="head")
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(StoreError, match=r"cannot write .*head': OSError.*No space left"):
+        made.save(tmp_path / "head")
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(StoreError, match="No space left"):
+        seewhy.repair(world.model, world.saved, world.train, how="data", out=tmp_path / "data")
+    assert not [*(tmp_path / "data").rglob("*")]
 
 
 def test_an_audit_in_hand_and_its_folder_prove_the_same(world: World) -> None:

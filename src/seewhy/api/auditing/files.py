@@ -11,7 +11,7 @@ from seewhy.api.auditing.outcome import Outcome, cluster_name, finding_name
 from seewhy.api.auditing.sheets import cluster_sheet, finding_sheet, where_sheet
 from seewhy.api.auditing.words import page_of
 from seewhy.audits.stored import packed
-from seewhy.errors import StoreError, UsageError, reason
+from seewhy.errors import UsageError, storing
 from seewhy.render import png
 
 __all__ = ["CUES", "DOCUMENT", "saved"]
@@ -46,9 +46,7 @@ def _pictures(audit: Outcome) -> Iterator[tuple[str, Image.Image | None]]:
 
 
 def _write(path: Path, data: bytes) -> Path:
-    try:
+    with storing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
-    except OSError as error:
-        raise StoreError(f"cannot write {str(path)!r}: {reason(error, 160)}") from error
     return path

@@ -21,7 +21,7 @@ from seewhy.api.given.again import Again
 from seewhy.api.repairing.proved import where
 from seewhy.api.repairing.reading import Source
 from seewhy.api.repairing.training import Tally, Training
-from seewhy.errors import CapabilityError, ImageError, UsageError
+from seewhy.errors import CapabilityError, ImageError, UsageError, storing
 from seewhy.models import Model, Photo, Preprocess, read_image, read_image_bytes
 
 __all__ = ["as_csv", "check_drawable", "collected", "copied", "stem_of", "unfinished", "written"]
@@ -48,15 +48,17 @@ def check_drawable(model: Model, some: Tensor) -> None:
 
 @contextmanager
 def unfinished(folder: Path) -> Iterator[Path]:
-    """A folder to write into, which gets its name once all is there. Raises `UsageError` where it is there already."""
+    """A folder to write into, which gets its name once all is there. Raises `UsageError` where it is there already,
+    `StoreError` where nothing can be written."""
     if folder.exists():
         raise UsageError(f"{str(folder)!r} is there already, and pictures are never mixed: name another folder")
     under_way = folder.with_name(f".{folder.name}-unfinished")
     shutil.rmtree(under_way, ignore_errors=True)  # of one that was interrupted
-    under_way.mkdir(parents=True)
     try:
-        yield under_way
-        under_way.rename(folder)
+        with storing(folder):
+            under_way.mkdir(parents=True)
+            yield under_way
+            under_way.rename(folder)
     finally:
         shutil.rmtree(under_way, ignore_errors=True)
 

@@ -12,7 +12,7 @@ from typing import Any
 from seewhy.api.auditing.result import Audit
 from seewhy.api.repairing.standing import Group, worst
 from seewhy.api.repairing.training import Tally
-from seewhy.errors import UsageError
+from seewhy.errors import UsageError, storing
 from seewhy.explanation.plain import plain
 from seewhy.models import Model
 from seewhy.report import Folder
@@ -160,15 +160,16 @@ class Repair:
         """Write all that there is into a folder, made if missing: the mended part with the lines to type
         (``README.md``), ``repair.json`` and ``repair.md``, and the audit's ``audit-again.json`` and ``.md``; gives the
         paths. Raises `UsageError` where a file is there already, unless ``force``, and for pictures that were written
-        elsewhere."""
+        elsewhere; `StoreError` where nothing can be written."""
         target = Path(folder)
         if self.folder is not None and target.resolve() != self.folder.resolve():
             raise UsageError(f"the pictures are in {str(self.folder)!r}: copy that folder")
         files = self._written
         check_free(target, files, force=force)
-        target.mkdir(parents=True, exist_ok=True)
-        for name, data in files.items():
-            (target / name).write_bytes(data)
+        with storing(target):
+            target.mkdir(parents=True, exist_ok=True)
+            for name, data in files.items():
+                (target / name).write_bytes(data)
         return self.paths(target)
 
 

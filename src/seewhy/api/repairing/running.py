@@ -77,7 +77,8 @@ def repair(
 
     Raises `UsageError` and its kin for what is invalid: an audit that is none, or found nothing, or is of another
     model; too few pictures; cues that cannot be taken away without the object. `CapabilityError` where the model has
-    no layer that can be fitted again, or its inputs cannot be turned back into pictures.
+    no layer that can be fitted again, or its inputs cannot be turned back into pictures. `StoreError` where ``out``
+    cannot be written.
     """
     if how not in WAYS:
         raise UnknownName("way to repair", how, WAYS, f"one of {', '.join(WAYS)}")
