@@ -65,8 +65,9 @@ class Candidate:
 
     @property
     def large(self) -> bool:
-        """Whether the effect is of a size that matters."""
-        return self.best.flipped >= FLIPS or self.best.moved >= ODDS
+        """Whether the effect is of a size that matters: answers certainly flip, as many as that, or the odds move far."""
+        best = self.best
+        return (best.flipped >= FLIPS and best.interval[0] > 0) or best.moved >= ODDS
 
     @property
     def strength(self) -> float:

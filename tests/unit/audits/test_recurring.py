@@ -134,3 +134,20 @@ def test_one_thing_is_told_once() -> None:
     assert [round(each.candidate.best.flipped, 2) for each in found] == [0.81, 0.63, 0.45, 0.27]
     assert [each.same_as for each in found] == [None, None, 0, None]
     assert found[2].told()["same_as"] == 0
+
+
+def test_an_effect_that_may_be_none_is_no_verdict() -> None:
+    """Odds that surely move a little, and a few answers that flip, of which as many may flip the other way by chance:
+    proved, but of no size that is known."""
+    draw = np.random.default_rng(0)
+    odds = np.abs(draw.normal(0.3, 0.1, 40))
+    flips = np.array([1.0] * 6 + [-1.0] * 2 + [0.0] * 32)
+    patch = Patch(torch.zeros(1, 3, 4, 4), float("nan"), (0,))
+    few, many, far = (
+        Candidate(0, patch, (Effect("pasting", "another window", moved, flipped, 1.0),), "masks")
+        for moved, flipped in ((odds, flips), (odds, np.abs(flips)), (3 * odds, flips))
+    )
+    assert few.best.flipped == 0.1
+    assert few.best.interval[0] <= 0 < many.best.interval[0]
+    assert [each.verdict for each in findings([few, few])] == ["", ""]
+    assert [findings([each])[0].verdict for each in (many, far)] == ["shortcut", "shortcut"]
