@@ -14,7 +14,7 @@ from seewhy.audits.regions import Window, fills, frame, pasted, windows
 from seewhy.audits.subject import Half, Subject
 from seewhy.audits.templates import REACH, fine, kept, likeness, template
 
-__all__ = ["Frame", "Place", "aligned", "frames", "places"]
+__all__ = ["BORDER", "Frame", "Place", "aligned", "frames", "places"]
 
 #: pictures that every window is pasted on when it is screened, and windows that go on
 _SCREENED, _KEPT = 16, 2
@@ -22,8 +22,10 @@ _SCREENED, _KEPT = 16, 2
 _DRAWN = 4
 #: pictures of a class that say whether a data set's pictures are aligned
 _FEW = 6
+#: the frame that objects are not expected in
+BORDER = "border"
 #: widths of frames, in shares of the shorter side
-_FRAMES = {"border": 0.08, "surround": 0.2}
+_FRAMES = {BORDER: 0.08, "surround": 0.2}
 
 
 class _Fixed:

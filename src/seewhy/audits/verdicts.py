@@ -17,7 +17,7 @@ from seewhy.audits.cast import Cast
 from seewhy.audits.cue import Box, Cue
 from seewhy.audits.groups import fisher
 from seewhy.audits.patches import Patch
-from seewhy.audits.places import Frame, Place
+from seewhy.audits.places import BORDER, Frame, Place
 from seewhy.audits.subject import Subject
 from seewhy.audits.templates import kept
 from seewhy.audits.trials import Effect, clear
@@ -65,7 +65,7 @@ class Candidate:
 
     @property
     def large(self) -> bool:
-        """Whether the effect is of a size that matters: answers certainly flip, as many as that, or the odds move far."""
+        """Whether the effect is of a size that matters: answers certainly flip, so many, or the odds move far."""
         best = self.best
         return (best.flipped >= FLIPS and best.interval[0] > 0) or best.moved >= ODDS
 
@@ -148,6 +148,8 @@ def judged(
         measured["keeps its place"] = top
         if not outside and keeps and aligned <= ALIGNED:
             outside = f"it keeps its place: pictures have the same there (correlation {top:.2f})"
+        if not outside and own.objects is None and isinstance(cue, Frame) and cue.name == BORDER:
+            outside = "it is the border of the picture"
     if isinstance(cue, Patch) and (same := cue.unchanged(own))[1]:
         measured["comes again unchanged"], words = same
     else:

@@ -141,6 +141,22 @@ def test_a_border() -> None:
     )
 
 
+def test_a_border_that_is_another_in_each_picture() -> None:
+    """Noise keeps no place, and is the border all the same."""
+    ring = frame((SIDE, SIDE), 0.1)
+
+    def plant(x: Tensor, draw: torch.Generator) -> Tensor:
+        return pasted(x, 1 + 2 * torch.randn(x.shape, generator=draw), ring)
+
+    def rule(x: Tensor) -> Tensor:
+        return WEIGHT * ((x * ring).sum((1, 2, 3)) / (3 * ring.sum()) - 0.3).clamp(min=0)
+
+    _, found = _planted(plant, rule)
+    borders = [e for e in _shortcuts(found) if isinstance(e.candidate.cue, Frame) and e.candidate.cue.name == "border"]
+    assert [each.candidate.index for each in borders] == [0]
+    assert borders[0].candidate.outside == "it is the border of the picture"
+
+
 def test_a_colour_cast() -> None:
     """A shift of all colours is found as a cast, in its direction."""
     shift = torch.tensor([0.15, -0.05, 0.1])
