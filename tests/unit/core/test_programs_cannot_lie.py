@@ -23,6 +23,7 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 import seewhy
 from networks import FusedAttention, Transformer
+from seewhy.api.given.images import read_items
 from seewhy.core.compile.building import Build, Prepared, Steps
 from seewhy.core.compile.closed_form import Closed
 from seewhy.core.compile.export import export
@@ -556,6 +557,26 @@ def test_subclasses_of_tensors_are_tensors(method: str, prepare: bool) -> None:
     exact = seewhy.explain(net, x, method, 1, **asked, prepare=False)
     found = seewhy.explain(net, x.as_subclass(Meta), method, 1, **asked, prepare=prepare)  # type: ignore[arg-type]
     assert alike(found, exact)
+
+
+@pytest.mark.parametrize(
+    ("method", "given"),
+    [
+        ("saliency", {}),
+        ("integrated-gradients", {"baseline": 0}),
+        ("deep-lift", {"baseline": 0}),
+        ("occlusion", {"fill": 0}),
+    ],
+)
+def test_networks_are_given_plain_tensors(method: str, given: dict[str, Any]) -> None:
+    """Whatever the picture, a baseline or a fill was: a subclass has functions of its own for everything."""
+    net, x, seen = seeded(Net), images(1), set[type]()
+    net.register_forward_pre_hook(lambda module, inputs: seen.add(type(inputs[0])))
+    asked = {name: x[0].as_subclass(Meta).flip(2) for name in given}
+    seewhy.explain(net, x.as_subclass(Meta), method, 1, **asked)
+    assert seen == {Tensor}
+    (item,), _ = read_items(seewhy.wrap(net), x.as_subclass(Meta))
+    assert type(item.tensor) is Tensor
 
 
 class Grey(nn.Module):
