@@ -317,6 +317,29 @@ def test_thin_quantised_files_have_no_derivatives_either(tmp_path: Path, seed: i
     assert np.abs(_slopes(tmp_path / "net.onnx", x)).max() > 0
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_derivatives_of_a_conversion_are_proved(
+    share: float, tmp_path: Path, exported: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scores that are equal, with ``share`` of their gradient behind them."""
+    path, x, slope = exported
+    forward = OnnxNetwork.forward
+
+    def cut(self: OnnxNetwork, given: torch.Tensor) -> torch.Tensor:
+        return forward(self, given.detach() + share * (given - given.detach()))
+
+    monkeypatch.setattr(OnnxNetwork, "forward", cut)
+    model = seewhy.load(f"onnx:{path}")
+    if share == 1.0:
+        assert np.allclose(
+            seewhy.explain(model, x, method="saliency", target=1, reduce="none").values, slope, atol=1e-5
+        )
+        return
+    with pytest.raises(CapabilityError, match=r"derivatives of the converted one are \d+% away"):
+        seewhy.explain(model, x, method="saliency", target=1)
+
+
 @pytest.mark.parametrize("ends", [True, False])
 def test_files_of_the_float16_converter(tmp_path: Path, exported: Any, ends: bool) -> None:
     """With float32 at its ends, which it writes out of order, or without."""
