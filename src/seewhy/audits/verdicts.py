@@ -38,6 +38,11 @@ ALIGNED = 0.25
 LOSES, FEWEST = 0.1, 5
 
 
+def _matters(effect: Effect) -> bool:
+    """Whether an effect is of a size that matters: answers certainly flip, so many, or the odds move far."""
+    return (effect.flipped >= FLIPS and effect.interval[0] > 0) or effect.moved >= ODDS
+
+
 @dataclass(frozen=True, eq=False)
 class Candidate:
     """A cue of a class, what its trials gave, and ``outside``: why it is no part of the object, or empty; ``examples``
@@ -55,19 +60,18 @@ class Candidate:
 
     @property
     def best(self) -> Effect:
-        """The effect that is the least likely by chance."""
-        return min(self.effects, key=lambda each: each.p)
+        """The effect that is the least likely by chance: of those of a size that matters, if there is one."""
+        return min([each for each in self.effects if _matters(each)] or self.effects, key=lambda each: each.p)
 
     @property
     def p(self) -> float:
-        """How likely the better of its effects is, by chance: corrected for their number."""
+        """How likely the better of its effects is, by chance: corrected for their number, whichever is the better."""
         return min(1.0, len(self.effects) * self.best.p)
 
     @property
     def large(self) -> bool:
-        """Whether the effect is of a size that matters: answers certainly flip, so many, or the odds move far."""
-        best = self.best
-        return (best.flipped >= FLIPS and best.interval[0] > 0) or best.moved >= ODDS
+        """Whether there is an effect of a size that matters."""
+        return _matters(self.best)
 
     @property
     def strength(self) -> float:

@@ -151,3 +151,18 @@ def test_an_effect_that_may_be_none_is_no_verdict() -> None:
     assert few.best.interval[0] <= 0 < many.best.interval[0]
     assert [each.verdict for each in findings([few, few])] == ["", ""]
     assert [findings([each])[0].verdict for each in (many, far)] == ["shortcut", "shortcut"]
+
+
+def test_the_effect_that_matters_is_told_though_a_small_one_is_surer() -> None:
+    """Pasting that surely does next to nothing does not hide what removing does."""
+    draw = np.random.default_rng(0)
+    small = Effect("pasting", "another window", np.full(90, 0.1), np.zeros(90), 1.0)
+    flips = (draw.random(40) < 0.4).astype(float)
+    large = Effect("removing", "another window", flips + draw.normal(0, 0.5, 40), flips, 1.0)
+    patch = Patch(torch.zeros(1, 3, 4, 4), float("nan"), (0,))
+    found = Candidate(0, patch, (small, large), "masks")
+    assert small.p < large.p < 0.01
+    assert found.best is large
+    assert found.p == 2 * large.p
+    assert findings([found])[0].verdict == "shortcut"
+    assert Candidate(0, patch, (small,), "masks").best is small
