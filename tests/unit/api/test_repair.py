@@ -319,7 +319,7 @@ def test_a_head_of_keras_is_set_with_two_lines(world: World, tmp_path: Path, no_
 
 
 def _masked(world: World, folder: Path, *, everywhere: bool) -> Path:
-    """Masks of where blobs are, or of the corner as well."""
+    """Masks of where blobs are, or of the first column of the corner."""
     for path in world.train.rglob("*.png"):
         picture = np.asarray(_open(path)).astype(int)
         channel = picture[..., NAMES.index(path.parent.name)]
@@ -327,7 +327,7 @@ def _masked(world: World, folder: Path, *, everywhere: bool) -> Path:
         mask[:9, :9] = (channel > 64)[:9, :9]
         if everywhere:
             mask = np.zeros((12, 12), dtype=np.uint8)
-            mask[-4:, -4:] = 1
+            mask[-4:, -4] = 1
         mask[0, 0] = 1
         (folder / path.parent.name).mkdir(parents=True, exist_ok=True)
         Image.fromarray(mask * 255).save(folder / path.parent.name / path.name)
@@ -338,13 +338,16 @@ def test_a_cue_on_the_object_is_untestable(world: World, tmp_path: Path, no_audi
     """With masks, pictures whose object the cue covers are left out; of a cue where that is so in all, it is said, and
     where there is no other nothing is made."""
     on, off = (_masked(world, tmp_path / name, everywhere=name == "on") for name in ("on", "off"))
-    one = replace(world.found, findings=world.found.shortcuts[:1])
+    (first, *_) = world.found.shortcuts
+    one = replace(world.found, findings=(first,))
+    other = Place(Window(8, 9, 3, 2), (12, 12), first.candidate.cue.template)  # beside what the masks cover
+    two = replace(world.found, findings=(first, replace(first, candidate=replace(first.candidate, cue=other))))
     asked: dict[str, Any] = {"held": world.audited, "how": "loss"}
     with pytest.raises(UsageError, match="untestable: where the cue is, is the object in all") as caught:
         seewhy.repair(world.model, one, world.train, masks=on, out=tmp_path / "none", **asked)
     assert "\n" not in str(caught.value)
     assert list((tmp_path / "none").iterdir()) == []
-    both = seewhy.repair(world.model, world.found, world.train, masks=on, out=tmp_path / "other", **asked)
+    both = seewhy.repair(world.model, two, world.train, masks=on, out=tmp_path / "other", **asked)
     assert [bool(each.why) for each in both.cues] == [True, False]
     assert "untestable: the object is there in all" in both.sentences()[0]
     made = seewhy.repair(world.model, one, world.train, masks=off, out=tmp_path / "apart", **asked)
