@@ -22,8 +22,8 @@ _SCREENED, _KEPT = 16, 2
 _DRAWN = 4
 #: pictures of a class that say whether a data set's pictures are aligned
 _FEW = 6
-#: the frame that objects are not expected in
-BORDER = "border"
+#: the frame that is put around pictures, and how near to their edges its own inner edge is, in shares of the side
+BORDER, _NEAR = "border", 0.2
 #: widths of frames, in shares of the shorter side
 _FRAMES = {BORDER: 0.08, "surround": 0.2}
 
@@ -116,6 +116,21 @@ class Frame(_Fixed):
         height, width = self.mask.shape
         wide = max(1, round(min(height, width) * _FRAMES[self.name]))
         return [(wide, wide, width - wide, height - wide)] * len(half)
+
+    def set_off(self, half: Half) -> float:
+        """How many times as much as inside pixels change from one row or column to the next somewhere near each of the
+        four edges, at the edge where that is least; the mean of the half of the pictures in which it is most. What goes
+        on as it is inside has about 1, a frame that was put around pictures much more."""
+        x = half.inputs
+        rows, columns = (
+            (x.narrow(axis, 1, x.shape[axis] - 1) - x.narrow(axis, 0, x.shape[axis] - 1)).abs().mean((1, 5 - axis))
+            for axis in (2, 3)
+        )  # [N, H - 1] and [N, W - 1]
+        near = max(2, round(_NEAR * min(x.shape[2:])))
+        edges = [some[:, part] for some in (rows, columns) for part in (slice(None, near), slice(-near, None))]
+        inside = torch.cat([some[:, near:-near] for some in (rows, columns)], 1).mean(1)
+        least = torch.stack([edge.amax(1) for edge in edges]).amin(0) / inside.clamp(min=1e-9)
+        return float(least.sort().values[len(least) // 2 :].mean())
 
     def pasted(self, own: Half, onto: Half, draw: torch.Generator) -> list[Change]:
         """See `Cue`: against the same frame of other classes' pictures."""

@@ -34,6 +34,8 @@ EXAMPLES, _ONE = 12, 0.5
 OUTSIDE = 0.8
 #: where more than this share of all windows keeps its place, pictures are aligned, objects with them: it says nothing
 ALIGNED = 0.25
+#: times as much as inside pixels change at the edge of a border
+SET_OFF = 3.0
 #: accuracy that pictures without a cue lose at least, and how many there have to be
 LOSES, FEWEST = 0.1, 5
 
@@ -153,7 +155,9 @@ def judged(
         if not outside and keeps and aligned <= ALIGNED:
             outside = f"it keeps its place: pictures have the same there (correlation {top:.2f})"
         if not outside and own.objects is None and isinstance(cue, Frame) and cue.name == BORDER:
-            outside = "it is the border of the picture"
+            measured["set off"] = cue.set_off(own)
+            if measured["set off"] >= SET_OFF:
+                outside = f"it is a border: pixels change {measured['set off']:.0f} times as much at its edge as inside"
     if isinstance(cue, Patch) and (same := cue.unchanged(own))[1]:
         measured["comes again unchanged"], words = same
     else:

@@ -154,7 +154,28 @@ def test_a_border_that_is_another_in_each_picture() -> None:
     _, found = _planted(plant, rule)
     borders = [e for e in _shortcuts(found) if isinstance(e.candidate.cue, Frame) and e.candidate.cue.name == "border"]
     assert [each.candidate.index for each in borders] == [0]
-    assert borders[0].candidate.outside == "it is the border of the picture"
+    assert borders[0].candidate.outside.startswith("it is a border: pixels change ")
+
+
+def test_a_border_is_set_off_from_what_it_surrounds() -> None:
+    """Not where pictures go on to their edges, or are dark there as digits are, and not by one side alone."""
+    draw = torch.Generator().manual_seed(0)
+    smooth = torch.rand(20, 3, 6, 6, generator=draw)
+    smooth = F.interpolate(smooth, SIDE, mode="bicubic")
+    digits = torch.zeros(20, 3, SIDE, SIDE)
+    digits[:, :, 2:-2, SIDE // 2] = 1
+    framed, topped, some = smooth.clone(), smooth.clone(), smooth.clone()
+    ring = frame((SIDE, SIDE), 0.08)
+    framed[:, :, ring.bool()] += 1
+    some[:12] = framed[:12]
+    topped[:, :, :2] += 1
+    cue = Frame("border", ring, torch.zeros(3, SIDE, SIDE))
+    labels = torch.zeros(20, dtype=torch.long)
+    plain, dark, all_, one, half = (
+        cue.set_off(Half(x, labels, labels)) for x in (smooth, digits, framed, topped, some)
+    )
+    assert max(plain, dark, one) < 2
+    assert min(all_, half) > 3
 
 
 def test_a_colour_cast() -> None:
