@@ -30,6 +30,8 @@ FLIPS, ODDS = 0.05, 0.5
 RATE = 0.05
 #: pictures that show a cue, and the share of windows from which two are one thing
 EXAMPLES, _ONE = 12, 0.5
+#: share of an effect by which what is all around objects is ordered
+_WIDE = 0.75
 #: shares of a window outside objects from which it is outside
 OUTSIDE = 0.8
 #: where more than this share of all windows keeps its place, pictures are aligned, objects with them: it says nothing
@@ -213,19 +215,26 @@ _ORDER = {"shortcut": 0, "object or shortcut, look": 1, "": 2}
 
 
 def findings(candidates: Sequence[Candidate]) -> list[Finding]:
-    """All candidates of all classes of an audit: shortcuts first, of each verdict the largest effect first."""
+    """All candidates of all classes of an audit: shortcuts first, of each verdict the largest effect first; all that is
+    around objects after a part of it that does nearly as much."""
     qs = corrected([each.p for each in candidates])
     found = []
     for candidate, q in zip(candidates, qs, strict=True):
         proved = q <= RATE and candidate.large
         verdict = "" if not proved else "shortcut" if candidate.outside else "object or shortcut, look"
         found.append(Finding(candidate, float(q), verdict))
-    found.sort(key=lambda each: (_ORDER[each.verdict], -each.candidate.best.flipped, each.q))
+    found.sort(key=lambda each: (_ORDER[each.verdict], -_told_by(each.candidate), each.q))
     told: list[Finding] = []
     for each in found:
         first = next((n for n, one in enumerate(told) if one.same_as is None and _one_thing(one, each)), None)
         told.append(replace(each, same_as=first))
     return told
+
+
+def _told_by(candidate: Candidate) -> float:
+    """By what findings are ordered: their effect, of what says least of where the cue is a part."""
+    wide = isinstance(candidate.cue, Background) or (isinstance(candidate.cue, Frame) and candidate.cue.name != BORDER)
+    return candidate.best.flipped * (_WIDE if wide else 1.0)
 
 
 def _one_thing(one: Finding, other: Finding) -> bool:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from seewhy.audits.background import Background
 from seewhy.audits.patches import Patch
 from seewhy.audits.places import aligned
 from seewhy.audits.recurring import Stamp, recurring
@@ -166,3 +167,17 @@ def test_the_effect_that_matters_is_told_though_a_small_one_is_surer() -> None:
     assert found.p == 2 * large.p
     assert findings([found])[0].verdict == "shortcut"
     assert Candidate(0, patch, (small,), "masks").best is small
+
+
+def test_a_part_is_told_before_all_that_it_is_a_part_of() -> None:
+    """If it does nearly as much: where masks say what is around objects, that holds every cue beside them."""
+
+    def effect(count: int) -> Effect:
+        flips = np.array([1.0] * count + [0.0] * (40 - count))
+        return Effect("pasting", "another window", flips + 0.1, flips, 1.0)
+
+    patch = Patch(torch.zeros(1, 3, 4, 4), 1.0, (0,))
+    part, weak = (Candidate(0, patch, (effect(count),), "masks") for count in (17, 8))
+    whole = Candidate(0, Background(), (effect(20),), "masks")
+    assert [each.candidate for each in findings([whole, part])] == [part, whole]
+    assert [each.candidate for each in findings([weak, whole])] == [whole, weak]
