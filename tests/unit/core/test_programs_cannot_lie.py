@@ -543,6 +543,37 @@ def test_one_weight_at_two_strides(method: str, steps: Steps, monkeypatch: pytes
     assert alike(found, seewhy.explain_all(net, x, method, 1, **asked, prepare=False))
 
 
+class FarFromZero(nn.Module):
+    """Group norms of numbers that are nearly the same."""
+
+    def __init__(self, groups: int) -> None:
+        super().__init__()
+        self.stem, self.next = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1)
+        self.norms = nn.ModuleList([nn.GroupNorm(groups, 8), nn.GroupNorm(groups, 8)])
+        self.head = nn.Linear(8, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norms[0](1e-3 * self.stem(x) + 1).relu()
+        x = self.norms[1](1e-3 * self.next(x) + 1).relu()
+        return self.head(x.amax((2, 3)))
+
+
+@pytest.mark.parametrize("groups", [1, 2, 8])
+@pytest.mark.parametrize("steps", [Steps(True, True), Steps(True, True, True), ALL], ids=["last", "fused", "tiles"])
+def test_group_norms_keep_their_digits(groups: int, steps: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of pictures that lie channels last torch takes a group's variance for the difference of two large numbers."""
+    monkeypatch.setattr("seewhy.core.compile.programs.best_steps", lambda *a, **k: (steps, {}))
+    net, x = seeded(lambda: FarFromZero(groups)), images(2, size=16)
+    with torch.no_grad():
+        right = copy.deepcopy(net).double()(x.double())
+        build = Build(export(net, x))
+        program, _ = build.program((), "none", steps)
+        given = program.finish(*program.start(x))
+    assert float((given - right).abs().max()) < 1e-3
+    found = seewhy.explain_all(net, x, "occlusion", 1, window=4, prepare=True)
+    assert all("agrees" in str(each.provenance["prepared"]["checked"]) for each in found)
+
+
 class Meta(Tensor):
     """A tensor that knows more than its numbers, as those of medical images do."""
 
