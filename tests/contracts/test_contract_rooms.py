@@ -225,7 +225,7 @@ def test_nothing_runs_backward_into_the_parameters() -> None:
     assert {_name(path): lines for path in FILES if (lines := _calls(path, ".", "backward", "("))} == {}
 
 
-@pytest.mark.parametrize("room", ["render", "explanation", "report"])
+@pytest.mark.parametrize("room", ["render", "explanation", "reports"])
 def test_pictures_and_results_know_no_torch(room: str) -> None:
     files = sorted((SOURCE / room).rglob("*.py"))
     assert files
@@ -234,7 +234,7 @@ def test_pictures_and_results_know_no_torch(room: str) -> None:
 
 
 def test_pictures_and_results_load_without_torch() -> None:
-    code = "import sys, seewhy.render, seewhy.explanation, seewhy.report; sys.exit('torch' in sys.modules)"
+    code = "import sys, seewhy.render, seewhy.explanation, seewhy.reports; sys.exit('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

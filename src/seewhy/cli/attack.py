@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from seewhy.cli.console import Bars
     from seewhy.explanation import Attack
     from seewhy.models import Model
-    from seewhy.report import Folder
+    from seewhy.reports import Folder
 
 __all__ = ["attack"]
 
@@ -152,7 +152,7 @@ class _Attacked:
 
     def strip(self) -> Image.Image | None:
         """See `Answer`."""
-        from seewhy.report import tiles_strip
+        from seewhy.reports import tiles_strip
 
         return tiles_strip(self._attack.gallery())
 
@@ -197,7 +197,7 @@ def _drawn(measured: Curve, output: OutputOptions) -> Path | None:
     """The curve as a picture, if matplotlib is there."""
     from seewhy.render import write
     from seewhy.render.plots import curve
-    from seewhy.report import Folder
+    from seewhy.reports import Folder
 
     x, y = [p.epsilon for p in measured.points], [100 * p.accuracy for p in measured.points]
     title = f"{measured.method}, {measured.truth}"

@@ -18,7 +18,7 @@ from seewhy.errors import UsageError
 
 if TYPE_CHECKING:
     from seewhy.api.bench.result import Bench
-    from seewhy.report import Folder
+    from seewhy.reports import Folder
 
 __all__ = ["bench"]
 
@@ -79,7 +79,7 @@ def bench(
         if not value > 0:
             raise UsageError(f"{name} {value:g}: a number above 0, as in {name} 5")
     from seewhy.api.bench.running import bench as run
-    from seewhy.report import Folder
+    from seewhy.reports import Folder
 
     settings = settings_of(pairs or [], _defaults(method))
     folder = None if out is None else Folder(out, force=force)

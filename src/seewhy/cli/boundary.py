@@ -76,7 +76,7 @@ def boundary(
     [dim]seewhy boundary photos --model keras:digits.keras[/dim]
     """
     from seewhy.api.boundaries import boundary as boundary_of
-    from seewhy.report import Folder
+    from seewhy.reports import Folder
 
     kinds = list(dict.fromkeys(kind.lower().lstrip(".") for kind in format_ or ["png"]))
     for kind in kinds:

@@ -16,7 +16,7 @@ __all__ = ["demo"]
 def demo(out: o.Out = Path("seewhy-demo"), json: o.Json = False, quiet: o.Quiet = False) -> int:
     """Explain two photos, and a picture of both, with the built-in ImageNet network."""
     from seewhy.api.demo import run_demo
-    from seewhy.report import Folder
+    from seewhy.reports import Folder
 
     Folder(out)  # says now, not after half a minute, that nothing can be written there
     with quiet_warnings(quiet), bars(quiet) as bar:

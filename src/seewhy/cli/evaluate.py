@@ -46,7 +46,7 @@ def evaluate_model(
     [dim]seewhy evaluate-model photos --model torchvision:resnet50[/dim]
     """
     from seewhy.api.evaluating import evaluate_model as evaluate
-    from seewhy.report import Folder
+    from seewhy.reports import Folder
 
     files = Folder(output.out, force=output.force)
     with quiet_warnings(output.quiet), bars(output.quiet) as bar:

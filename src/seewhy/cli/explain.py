@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from seewhy.cli.console import Bars
     from seewhy.explanation import Explanation, Explanations
     from seewhy.models import Model
-    from seewhy.report import Folder
+    from seewhy.reports import Folder
 
 __all__ = ["COMPARED", "compare", "explain"]
 
@@ -104,7 +104,7 @@ class _Explained:
 
     def strip(self) -> Image.Image | None:
         """See `Answer`."""
-        from seewhy.report import strip
+        from seewhy.reports import strip
 
         return strip(self._explanations)
 
@@ -115,7 +115,7 @@ def saved(
     """One file for each map, but a single one, a strip, for those of a method that has a map for each layer."""
     from seewhy.explanation import Explanations
     from seewhy.registry import methods
-    from seewhy.report import NUMBERS
+    from seewhy.reports import NUMBERS
 
     def apart(part: Iterable[Explanation]) -> Explanations:
         return Explanations(part, cost=explanations.cost)
@@ -135,7 +135,7 @@ def saved(
 
 def _numbers(folder: Folder, explanations: Explanations, formats: Sequence[str]) -> list[list[Path]]:
     """The numbers of maps that share a picture, each in a file of its own, where they were asked for."""
-    from seewhy.report import NUMBERS
+    from seewhy.reports import NUMBERS
 
     asked = [form for form in formats if form in NUMBERS]
     return folder.save(explanations, asked) if asked else [[]] * len(explanations)
@@ -157,7 +157,7 @@ def compare(
 
     [dim]seewhy compare chelsea.png -M grad-cam -M layer-cam -M saliency[/dim]
     """
-    from seewhy.report import NUMBERS
+    from seewhy.reports import NUMBERS
 
     formats, drawn = drawing_of("overlay", format_, drawing)
     drawn.pop("picture")

@@ -21,7 +21,7 @@ from seewhy.errors import ImageError, UsageError, on_a_line
 if TYPE_CHECKING:
     from seewhy.explanation import Gallery
     from seewhy.models import Model
-    from seewhy.report import Folder
+    from seewhy.reports import Folder
 
 __all__ = ["Format", "Show", "formats_of", "gallery_dict", "gallery_lines", "number", "showing"]
 
@@ -36,7 +36,7 @@ Format = Annotated[
 
 def formats_of(typed: Sequence[str] | None) -> list[str]:
     """The formats asked for, each once; raises `UsageError` for one that there is not."""
-    from seewhy.report import GALLERY_FORMATS
+    from seewhy.reports import GALLERY_FORMATS
 
     kinds = list(dict.fromkeys(form.lower().lstrip(".") for form in typed or ["png"]))
     for kind in kinds:
@@ -102,7 +102,7 @@ class Show:
 @contextmanager
 def showing(source: ModelOptions, output: OutputOptions, formats: Sequence[str] | None) -> Iterator[Show]:
     """A run whose model is loaded when the folder is known to be usable; tells the whole at its end."""
-    from seewhy.report import Folder
+    from seewhy.reports import Folder
 
     kinds, folder = formats_of(formats), Folder(output.out, force=output.force)
     with quiet_warnings(output.quiet), bars(output.quiet) as bar:

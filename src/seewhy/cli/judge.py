@@ -115,7 +115,7 @@ def evaluate(
     from seewhy.api.judging.running import evaluate as judge
     from seewhy.cli.pairs import settings_of, value_of
     from seewhy.registry import methods as registry
-    from seewhy.report import Folder
+    from seewhy.reports import Folder
 
     files = Folder(output.out, force=output.force)
     names = list(method or DEFAULT_METHODS)
@@ -155,7 +155,7 @@ def recommend(
     [dim]seewhy recommend photos --model torchvision:resnet50[/dim]
     """
     from seewhy.api.judging.recommending import recommend as choose
-    from seewhy.report import Folder
+    from seewhy.reports import Folder
 
     files = Folder(output.out, force=output.force)
     with quiet_warnings(output.quiet), bars(output.quiet) as bar:

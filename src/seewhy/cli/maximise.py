@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from seewhy.explanation import Gallery
-    from seewhy.report import Folder
+    from seewhy.reports import Folder
 
 __all__ = ["maximise"]
 

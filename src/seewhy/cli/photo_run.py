@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from seewhy.api.given.sources import Source
     from seewhy.explanation import Cost
     from seewhy.models import Model
-    from seewhy.report import Folder
+    from seewhy.reports import Folder
 
 __all__ = ["INTERRUPTED", "Answer", "Asking", "run"]
 
@@ -78,7 +78,7 @@ def run(
 ) -> int:
     """Ask, save and tell; gives the exit code."""
     from seewhy.api.given.sources import sources
-    from seewhy.report import Folder
+    from seewhy.reports import Folder
 
     _check_meant(photos)
     folder = Folder(output.out, force=output.force)
@@ -120,7 +120,7 @@ class _Run:
     def __init__(self, model: Model, folder: Folder, asking: Asking, bar: Bars, output: OutputOptions) -> None:
         from seewhy.api.given.photos import asked_of
         from seewhy.explanation import Cost
-        from seewhy.report import ContactSheet
+        from seewhy.reports import ContactSheet
         from seewhy.runs.record import Record
 
         self._model, self._folder, self._asking = model, folder, asking

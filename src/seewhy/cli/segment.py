@@ -15,7 +15,7 @@ from seewhy.errors import ImageError
 
 if TYPE_CHECKING:
     from seewhy.explanation import Segmentation
-    from seewhy.report import Folder
+    from seewhy.reports import Folder
 
 __all__ = ["segment"]
 

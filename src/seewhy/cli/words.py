@@ -75,7 +75,7 @@ def _once(typed: Any) -> Any:
 def drawing_of(picture: str, formats: Sequence[str] | None, typed: DrawingOptions) -> tuple[list[str], dict[str, Any]]:
     """The formats, and the arguments of `Explanation.save`, checked; what is None or empty was not asked for."""
     from seewhy.render import ENLARGEMENTS, MODES, colormap
-    from seewhy.report import FORMATS
+    from seewhy.reports import FORMATS
 
     asked_for = (word.strip() for form in formats or ["png"] for word in form.split(","))
     kinds = list(dict.fromkeys(word.lower().lstrip(".") for word in asked_for))

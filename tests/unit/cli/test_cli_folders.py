@@ -227,7 +227,7 @@ def test_attacks_go_on_where_they_ended(say: Any, photos: Path, monkeypatch: pyt
 def test_pages_of_a_sheet_keep_their_order_however_often_they_are_written(
     say: Any, photos: Path, monkeypatch: pytest.MonkeyPatch, again: tuple[str, ...]
 ) -> None:
-    from seewhy.report import contact
+    from seewhy.reports import contact
 
     monkeypatch.setattr(contact, "_HIGH", 10)  # a page for each line of strips
     monkeypatch.setattr(contact, "_WIDE", 10)

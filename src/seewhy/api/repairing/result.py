@@ -15,7 +15,7 @@ from seewhy.api.repairing.training import Tally
 from seewhy.errors import UsageError, storing
 from seewhy.explanation.plain import plain
 from seewhy.models import Model
-from seewhy.report import Folder
+from seewhy.reports import Folder
 
 __all__ = ["DATA", "HELD", "MASKS", "WAYS", "Mending", "Repair", "check_place"]
 

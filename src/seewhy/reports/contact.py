@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from seewhy.explanation import Explanation, Gallery
-    from seewhy.report.folder import Folder
+    from seewhy.reports.folder import Folder
 
 __all__ = ["ContactSheet", "strip", "tiles_strip"]
 

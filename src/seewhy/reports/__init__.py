@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seewhy.report.contact import ContactSheet, strip, tiles_strip
-from seewhy.report.folder import FORMATS, GALLERY_FORMATS, NUMBERS, Folder
+from seewhy.reports.contact import ContactSheet, strip, tiles_strip
+from seewhy.reports.folder import FORMATS, GALLERY_FORMATS, NUMBERS, Folder
 
 __all__ = ["FORMATS", "GALLERY_FORMATS", "NUMBERS", "ContactSheet", "Folder", "strip", "tiles_strip"]
