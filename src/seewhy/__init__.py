@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from seewhy.api.preparing import Preparation, prepare
     from seewhy.api.repairing.result import Repair
     from seewhy.api.repairing.running import repair
+    from seewhy.api.reporting.making import report
     from seewhy.api.segmenting import segment, segment_all
     from seewhy.api.trusting.cards import trust
     from seewhy.audits.mending.penalty import evidence_penalty
@@ -135,6 +136,7 @@ __all__ = [
     "principal_components",
     "recommend",
     "repair",
+    "report",
     "run",
     "segment",
     "segment_all",
@@ -207,6 +209,7 @@ _HOMES = {
     "principal_components": "seewhy.api.inside.components",
     "recommend": "seewhy.api.judging.recommending",
     "repair": "seewhy.api.repairing.running",
+    "report": "seewhy.api.reporting.making",
     "run": "seewhy.api.data_sets.running",
     "segment": "seewhy.api.segmenting",
     "segment_all": "seewhy.api.segmenting",

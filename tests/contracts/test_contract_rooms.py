@@ -88,6 +88,7 @@ PUBLIC = [
     "principal_components",
     "recommend",
     "repair",
+    "report",
     "run",
     "segment",
     "segment_all",

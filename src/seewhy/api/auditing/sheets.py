@@ -12,7 +12,7 @@ from seewhy.api.auditing.outcome import Example, Outcome
 from seewhy.api.auditing.words import sentence_of
 from seewhy.render import Cell, grid, heatmap
 
-__all__ = ["cluster_sheet", "finding_sheet", "where_sheet"]
+__all__ = ["cluster_sheet", "finding_sheet", "framed", "where_sheet"]
 
 #: pictures in a row of a sheet, and the side of each
 _COLUMNS, _SIDE = 6, 112
@@ -52,13 +52,13 @@ def where_sheet(audit: Outcome) -> Image.Image | None:
 
 
 def _sheet(shown: Sequence[Example], words: str) -> Image.Image:
-    cells = [Cell(_framed(each), below=(each.name.rpartition("/")[2],)) for each in shown]
+    cells = [Cell(framed(each), below=(each.name.rpartition("/")[2],)) for each in shown]
     return grid([cells[n : n + _COLUMNS] for n in range(0, len(cells), _COLUMNS)], cell=_SIDE, footer=words)
 
 
-def _framed(example: Example) -> NDArray[np.uint8]:
-    """The picture, large enough for a frame around its cue."""
-    large = max(1, round(112 / max(example.pixels.shape[:2])))
+def framed(example: Example, side: int = _SIDE) -> NDArray[np.uint8]:
+    """The picture, about ``side`` pixels long or its own size, with a frame around its cue."""
+    large = max(1, round(side / max(example.pixels.shape[:2])))
     image = Image.fromarray(np.repeat(np.repeat(example.pixels, large, 0), large, 1))
     if example.box is not None:
         left, top, right, bottom = (large * side for side in example.box)
