@@ -17,6 +17,7 @@ from seewhy.cli import commands
 from seewhy.cli.console import KEPT, complain
 from seewhy.cli.option_words import in_options
 from seewhy.cli.photo_run import INTERRUPTED
+from seewhy.cli.reporting import TYPED
 from seewhy.errors import SeewhyError
 
 __all__ = ["app", "run"]
@@ -103,6 +104,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     An error that is none of ours is one line too, and exit code 1, unless the environment has ``SEEWHY_DEBUG``: a
     network's own code may raise anything.
     """
+    TYPED.set(sys.argv[1:] if argv is None else list(argv))
     try:
         code = app(args=None if argv is None else list(argv), prog_name="seewhy", standalone_mode=False)
     except SeewhyError as error:

@@ -11,6 +11,7 @@ from seewhy.cli import options as o
 from seewhy.cli.bundles import DataOptions, ModelOptions, OutputOptions, bundled
 from seewhy.cli.console import bars, quiet_warnings
 from seewhy.cli.option_words import complain_of
+from seewhy.cli.reporting import checked, write_report
 from seewhy.cli.show import as_json
 
 __all__ = ["audit"]
@@ -54,6 +55,7 @@ def audit(
     ] = "grad-cam",
     seed: Annotated[int, _option("--seed", show="N", help="Of all that is drawn by chance.")] = 0,
     prepare: o.Prepare = "auto",
+    report: o.Report = None,
     *,
     pictures: DataOptions,
     source: ModelOptions,
@@ -69,6 +71,7 @@ def audit(
     from seewhy.api.auditing.running import audit as look
     from seewhy.api.repairing.again import is_repair, mended
 
+    page = checked(report, force=output.force)
     with quiet_warnings(output.quiet), bars(output.quiet) as bar:
         model = source.load()
         other = None
@@ -81,13 +84,15 @@ def audit(
             seed=seed, keep=output.out, prepare=prepare, progress=bar, **pictures.told,
         )  # fmt: skip
     place = found.save(output.out)
+    told = {} if page is None else {"report": str(write_report(found, page, model=model))}
     complain_of(found.failed, found.notes, _OWN, quiet=output.quiet)
     if output.json:
-        as_json({**found.to_dict(), "out": str(place)})
+        as_json({**found.to_dict(), "out": str(place), **told})
     else:
         for line in found.sentences():
             typer.echo(line)
         for index, why in found.skipped.items():
             typer.echo(f"{found.label(index)}: passed over, {why}")
-        typer.echo(f"    {place}")
+        for file in (place, *told.values()):
+            typer.echo(f"    {file}")
     return 1 if found.failed else 0

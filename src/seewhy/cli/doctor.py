@@ -11,6 +11,7 @@ from rich.markup import escape
 from seewhy.cli import options as o
 from seewhy.cli.bundles import ModelOptions, bundled
 from seewhy.cli.console import bars, quiet_warnings
+from seewhy.cli.reporting import checked, write_report
 from seewhy.cli.show import as_json
 from seewhy.cli.tables import console, table
 from seewhy.errors import CapabilityError
@@ -36,6 +37,8 @@ def doctor(
     ] = None,
     *,
     source: ModelOptions,
+    report: o.Report = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the report, if it is there already.")] = False,
     json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> int:
@@ -47,17 +50,22 @@ def doctor(
     """
     from seewhy.api.doctoring import diagnose
 
+    page = checked(report, force=force)
     chosen = None if method is None else [] if method == ["none"] else method
     with quiet_warnings(True), bars(quiet) as bar:
-        diagnosis = diagnose(source.load(), photo, methods=chosen, progress=bar)
+        model = source.load()
+        diagnosis = diagnose(model, photo, methods=chosen, progress=bar)
     if grid is not None:
         if diagnosis.grid is None:
             raise CapabilityError("--grid: there is no layer whose grid could be proved; seewhy doctor says why")
         diagnosis.grid.save(grid)
+    written = {} if page is None else {"report": str(write_report(diagnosis, page, model=model))}
     if json:
-        as_json(diagnosis.to_dict())
+        as_json(diagnosis.to_dict() | written)
     else:
         _print(diagnosis)
+        for file in written.values():
+            typer.echo(f"    {file}")
     return 0 if diagnosis.healthy else 1
 
 

@@ -12,6 +12,7 @@ from seewhy.cli import options as o
 from seewhy.cli.bundles import DataOptions, ModelOptions, OutputOptions, bundled
 from seewhy.cli.console import bars, complain, quiet_warnings
 from seewhy.cli.option_words import in_options
+from seewhy.cli.reporting import checked, write_report
 from seewhy.cli.show import as_json
 from seewhy.cli.tables import console, table
 from seewhy.errors import CapabilityError
@@ -33,6 +34,7 @@ def evaluate_model(
             help="A training's CSV (epoch,loss,val_loss..., Keras' or Lightning's), drawn beside the matrix.",
         ),
     ] = None,
+    report: o.Report = None,
     *,
     pictures: DataOptions,
     source: ModelOptions,
@@ -48,9 +50,11 @@ def evaluate_model(
     from seewhy.api.evaluating import evaluate_model as evaluate
     from seewhy.reports import Folder
 
+    page = checked(report, force=output.force)
     files = Folder(output.out, force=output.force)
     with quiet_warnings(output.quiet), bars(output.quiet) as bar:
-        evaluation = evaluate(source.load(), data, curves=curves, keep=output.out, progress=bar, **pictures.told)
+        model = source.load()
+        evaluation = evaluate(model, data, curves=curves, keep=output.out, progress=bar, **pictures.told)
     for reason in (*evaluation.notes, *evaluation.failed):
         complain(in_options(reason))
     if evaluation.curves is not None and not output.quiet:
@@ -62,6 +66,8 @@ def evaluate_model(
     except CapabilityError as error:
         if not output.quiet:
             complain(in_options(str(error)))
+    if page is not None:
+        paths.append(write_report(evaluation, page, model=model))
     if output.json:
         as_json({**evaluation.to_dict(), "files": [str(path) for path in paths]})
         return 1 if evaluation.failed else 0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from seewhy.cli import options as o
 from seewhy.cli.bundles import DrawingOptions, ModelOptions, OutputOptions, PhotoOptions, QuestionOptions, bundled
 from seewhy.cli.photo_run import Asking, run
+from seewhy.cli.reporting import checked
 from seewhy.cli.show import image_dict, image_lines
 from seewhy.cli.words import drawing_of, request_of
 
@@ -46,6 +47,7 @@ def explain(
     picture: o.Picture = "figure",
     drawing: DrawingOptions,
     given: PhotoOptions,
+    report: o.Report = None,
     source: ModelOptions,
     output: OutputOptions,
 ) -> int:
@@ -53,6 +55,7 @@ def explain(
 
     [dim]seewhy explain chelsea.png -M grad-cam -M saliency -t "tiger cat"[/dim]
     """
+    page = checked(report, force=output.force)
     formats, drawn = drawing_of(picture, format_, drawing)
     request = replace(request_of(method or ["grad-cam"], question, fuse), trust=trust, cache=not no_cache)
 
@@ -60,7 +63,7 @@ def explain(
         return saved(folder, explanations, formats, drawn)
 
     told = {"formats": formats, **drawn}
-    return run(photos, given, source, output, _asking(replace(request, output=True), one_each, told))
+    return run(photos, given, source, output, _asking(replace(request, output=True), one_each, told), page)
 
 
 def _asking(
@@ -85,28 +88,28 @@ class _Explained:
     def __init__(
         self, explanations: Explanations, save: Callable[[Folder, Explanations], Sequence[Sequence[Path]]]
     ) -> None:
-        self._explanations, self._save = explanations, save
+        self.explanations, self._save = explanations, save
         self.cost, self.interrupted = explanations.cost, explanations.interrupted
         self._files: Sequence[Sequence[Path]] = ()
 
     def save(self, folder: Folder) -> list[Path]:
         """See `Answer`."""
-        self._files = self._save(folder, self._explanations)
+        self._files = self._save(folder, self.explanations)
         return [path for own in self._files for path in own]
 
     def document(self, name: str) -> dict[str, Any]:
         """See `Answer`."""
-        return image_dict(name, self._explanations, self._files)
+        return image_dict(name, self.explanations, self._files)
 
     def lines(self, name: str) -> list[str]:
         """See `Answer`."""
-        return image_lines(name, self._explanations, self._files)
+        return image_lines(name, self.explanations, self._files)
 
     def strip(self) -> Image.Image | None:
         """See `Answer`."""
         from seewhy.reports import strip
 
-        return strip(self._explanations)
+        return strip(self.explanations)
 
 
 def saved(
@@ -150,6 +153,7 @@ def compare(
     format_: o.Format = None,
     drawing: DrawingOptions,
     given: PhotoOptions,
+    report: o.Report = None,
     source: ModelOptions,
     output: OutputOptions,
 ) -> int:
@@ -159,6 +163,7 @@ def compare(
     """
     from seewhy.reports import NUMBERS
 
+    page = checked(report, force=output.force)
     formats, drawn = drawing_of("overlay", format_, drawing)
     drawn.pop("picture")
     pictures = [form for form in formats if form not in NUMBERS]
@@ -171,7 +176,7 @@ def compare(
         return [own + shared for own in _numbers(folder, explanations, formats)]
 
     told = {"compared": True, "formats": formats, **drawn}
-    return run(photos, given, source, output, _asking(request, one_grid, told))
+    return run(photos, given, source, output, _asking(request, one_grid, told), page)
 
 
 def _wide(explanations: Explanations) -> int:

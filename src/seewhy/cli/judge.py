@@ -14,6 +14,7 @@ from seewhy.cli import options as o
 from seewhy.cli.bundles import DataOptions, ModelOptions, OutputOptions, bundled
 from seewhy.cli.console import bars, complain, quiet_warnings
 from seewhy.cli.option_words import complain_of, in_options
+from seewhy.cli.reporting import checked, write_report
 from seewhy.cli.show import as_json
 from seewhy.cli.tables import console, table
 from seewhy.errors import CapabilityError
@@ -98,6 +99,7 @@ def evaluate(
     pairs: o.Set = None,
     seed: Seed = 0,
     prepare: o.Prepare = "auto",
+    report: o.Report = None,
     *,
     pictures: DataOptions,
     source: ModelOptions,
@@ -117,18 +119,20 @@ def evaluate(
     from seewhy.registry import methods as registry
     from seewhy.reports import Folder
 
+    page = checked(report, force=output.force)
     files = Folder(output.out, force=output.force)
     names = list(method or DEFAULT_METHODS)
     defaults = {key: value for name in names for key, value in registry[name.partition("@")[0]].parameters.items()}
     own = settings_of(pairs or [], defaults)
     with quiet_warnings(output.quiet), bars(output.quiet) as bar:
+        model = source.load()
         ranking = judge(
-            source.load(), data, names, metric, masks=masks, grid=grid, mosaics=mosaics, shrink=shrink, sure=sure,
+            model, data, names, metric, masks=masks, grid=grid, mosaics=mosaics, shrink=shrink, sure=sure,
             target=target, score=score, photos=photos, controls=controls, untrained=untrained, steps=steps,
             fill=None if fill is None else value_of(fill), seed=seed, keep=output.out, prepare=prepare, progress=bar,
             **pictures.told, **own,
         )  # fmt: skip
-    return _told(ranking, ranking, files, output)
+    return _told(ranking, ranking, files, output, page, model)
 
 
 @bundled
@@ -143,6 +147,7 @@ def recommend(
     steps: Steps = 5,
     seed: Seed = 0,
     prepare: o.Prepare = "auto",
+    report: o.Report = None,
     *,
     pictures: DataOptions,
     source: ModelOptions,
@@ -157,16 +162,20 @@ def recommend(
     from seewhy.api.judging.recommending import recommend as choose
     from seewhy.reports import Folder
 
+    page = checked(report, force=output.force)
     files = Folder(output.out, force=output.force)
     with quiet_warnings(output.quiet), bars(output.quiet) as bar:
+        model = source.load()
         found = choose(
-            source.load(), data, method, metric=metric, photos=photos, layers=layers, budget=budget, controls=controls,
+            model, data, method, metric=metric, photos=photos, layers=layers, budget=budget, controls=controls,
             steps=steps, seed=seed, keep=output.out, prepare=prepare, progress=bar, **pictures.told,
         )  # fmt: skip
-    return _told(found, found.ranking, files, output)
+    return _told(found, found.ranking, files, output, page, model)
 
 
-def _told(found: Ranking | Recommendation, ranking: Ranking, files: Any, output: OutputOptions) -> int:
+def _told(
+    found: Ranking | Recommendation, ranking: Ranking, files: Any, output: OutputOptions, page: Path | None, model: Any
+) -> int:
     """Save and tell; gives the exit code."""
     stem = "evaluation" if found is ranking else "recommendation"
     paths: list[Path] = [found.save(files.free(stem, kind), force=True) for kind in ("md", "json")]
@@ -175,6 +184,8 @@ def _told(found: Ranking | Recommendation, ranking: Ranking, files: Any, output:
     except CapabilityError as error:
         if not output.quiet:
             complain(in_options(str(error)))
+    if page is not None:
+        paths.append(write_report(found, page, model=model))
     complain_of(ranking.failed, ranking.notes, _OWN, quiet=output.quiet)
     if output.json:
         as_json({**found.to_dict(), "files": [str(path) for path in paths]})

@@ -11,7 +11,7 @@ __all__ = [
     "Arguments", "AsIs", "Backward", "Bands", "Baseline", "Bgr", "Channels", "Cmap", "Contour", "Contrast", "Device",
     "Dpi", "Enlarge", "Fill", "Force", "Format", "Frames", "Fuse", "Interpolation", "Json", "LabelFile", "Layers",
     "Mean", "Methods", "Mode", "ModelSpec", "NoCache", "Noise", "Opacity", "Out", "PhotoFiles", "Photos", "Picture",
-    "Preset", "Quiet", "Range", "Reduce", "Resize", "SaveModel", "Scale", "Seed", "Segments", "Set", "Size",
+    "Preset", "Quiet", "Range", "Reduce", "Report", "Resize", "SaveModel", "Scale", "Seed", "Segments", "Set", "Size",
     "SkipExisting", "Std", "Targets", "Trust", "TrustPickle", "Values", "Weights", "WeightsPart", "Whole", "Width",
 ]  # fmt: skip
 
@@ -322,5 +322,12 @@ Out = Annotated[Path, _option("--out", "-o", show="FOLDER", help="Where the file
 Force = Annotated[
     bool, _option("--force", show="", help="Replace files of the same name instead of numbering new ones.")
 ]
+Report = Annotated[
+    Path | None,
+    _option(
+        "--report", show="FILE.html",
+        help="One HTML file with everything, to open and to hand on; needs no network.",
+    ),
+]  # fmt: skip
 Json = Annotated[bool, _option("--json", show="", help="Print one JSON document on stdout.")]
 Quiet = Annotated[bool, _option("--quiet", "-q", show="", help="No progress and no notes on stderr; errors stay.")]

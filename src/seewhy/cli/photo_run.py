@@ -15,6 +15,7 @@ import typer
 from seewhy.cli.bundles import ModelOptions, OutputOptions, PhotoOptions
 from seewhy.cli.console import KEPT, Bars, bars, complain, quiet_warnings
 from seewhy.cli.option_words import in_options
+from seewhy.cli.reporting import PhotoReport
 from seewhy.cli.show import as_json, cost_dict
 from seewhy.errors import ImageError, UsageError
 
@@ -75,8 +76,9 @@ def run(
     source: ModelOptions,
     output: OutputOptions,
     asking: Asking,
+    report: Path | None = None,
 ) -> int:
-    """Ask, save and tell; gives the exit code."""
+    """Ask, save and tell; gives the exit code. A ``report`` is of answers that are explanations."""
     from seewhy.api.given.sources import sources
     from seewhy.reports import Folder
 
@@ -84,7 +86,8 @@ def run(
     folder = Folder(output.out, force=output.force)
     found = sources(photos, given.frames, folder.path)
     with quiet_warnings(output.quiet), bars(output.quiet) as bar:
-        under_way = _Run(source.load(), folder, asking, bar, output)
+        page = None if report is None else PhotoReport(report)
+        under_way = _Run(source.load(), folder, asking, bar, output, page)
         try:
             return under_way.all(found, lot=repr([*photos]), skip=given.skip_existing)
         except BaseException:
@@ -117,14 +120,17 @@ _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?")
 class _Run:
     """One run: what was made and lost so far."""
 
-    def __init__(self, model: Model, folder: Folder, asking: Asking, bar: Bars, output: OutputOptions) -> None:
+    def __init__(
+        self, model: Model, folder: Folder, asking: Asking, bar: Bars, output: OutputOptions, report: PhotoReport | None
+    ) -> None:
         from seewhy.api.given.photos import asked_of
         from seewhy.explanation import Cost
         from seewhy.reports import ContactSheet
         from seewhy.runs.record import Record
 
         self._model, self._folder, self._asking = model, folder, asking
-        self._bar, self._output = bar, output
+        self._bar, self._output, self._report = bar, output, report
+        self._reported = ""
         self._record = Record(folder.path, asked_of(model, asking.done, **asking.told))
         self._sheet = ContactSheet(folder)
         self._images: list[dict[str, Any]] = []
@@ -162,6 +168,8 @@ class _Run:
             self._pages_before = []
             if self._several:
                 self._record.end(lot)
+            if self._report is not None and self._images:
+                self._reported = str(self._report.write(self._model))
         self._tell()
         if stopped:
             complain(f"{KEPT}: the same command goes on" if self._several else KEPT)
@@ -193,6 +201,8 @@ class _Run:
         if answer is None:
             self._failed.append({"image": source.name, "reason": answered.reason})
             self._codes.add(answered.code)
+            if self._report is not None:
+                self._report.fail(in_options(answered.reason))
             with self._bar.aside():
                 complain(in_options(answered.reason))
             return False
@@ -207,6 +217,8 @@ class _Run:
                 self._record.keep(source.stamp, {}, begun)
             raise
         self._total += answer.cost
+        if self._report is not None and not answer.interrupted:
+            self._report.add(answer.explanations)  # type: ignore[attr-defined]
         document = answer.document(source.name)
         self._images.append(document)
         if not self._output.json:
@@ -237,6 +249,8 @@ class _Run:
 
         told = {name: value for name, value in document.items() if name != _DRAWN}
         self._images.append({**told, "skipped": True})
+        if self._report is not None:
+            self._report.keep(source.name, told, self._record.small(source.stamp))
         if not self._output.json:
             self._say(f"{source.name}: done before, kept")
         if document.get(_DRAWN):
@@ -273,7 +287,8 @@ class _Run:
             if self._output.json:
                 name = self._model.spec or self._model.name
                 document = {"model": name, "images": self._images, "failed": self._failed}
-                as_json({**document, "contact": pages, "cost": cost_dict(self._total)})
+                report = {"report": self._reported} if self._reported else {}
+                as_json({**document, "contact": pages, **report, "cost": cost_dict(self._total)})
             elif not self._output.quiet:
                 self._complain(pages)
 
@@ -287,6 +302,8 @@ class _Run:
         complain(f"{', '.join(words)}: {self._total}")
         if pages:
             complain(f"contact sheet: {', '.join(pages)}")
+        if self._reported:
+            complain(f"report: {self._reported}")
 
     def _say(self, text: str) -> None:
         with self._bar.aside():

@@ -12,6 +12,7 @@ from seewhy.cli import options as o
 from seewhy.cli.bundles import DataOptions, ModelOptions, OutputOptions, bundled
 from seewhy.cli.console import bars, quiet_warnings
 from seewhy.cli.option_words import complain_of
+from seewhy.cli.reporting import checked, write_report
 from seewhy.cli.show import as_json
 from seewhy.errors import SeewhyError, UsageError, on_a_line
 
@@ -83,6 +84,7 @@ def repair(
     pictures: Pictures = None,
     seed: Seed = 0,
     prepare: o.Prepare = "auto",
+    report: o.Report = None,
     *,
     told: DataOptions,
     source: AuditedModel,
@@ -97,14 +99,18 @@ def repair(
     from seewhy.api.repairing.proved import proved
     from seewhy.api.repairing.running import repair as mend
 
+    page = checked(report, force=output.force)
     found = proved(audit)
     with quiet_warnings(output.quiet), bars(output.quiet) as bar:
+        model = source.audited(found.model)
         made = mend(
-            source.audited(found.model), audit, train, how=how, layer=layer, out=output.out, held=held, masks=masks,
+            model, audit, train, how=how, layer=layer, out=output.out, held=held, masks=masks,
             pictures=pictures, seed=seed, force=output.force, prepare=prepare, progress=bar, **told.told,
         )  # fmt: skip
     complain_of(made.failed, made.notes, _OWN, quiet=output.quiet)
     paths = [str(path) for path in made.paths(output.out)]
+    if page is not None:
+        paths.append(str(write_report(made, page, model=model)))
     if output.json:
         as_json({**made.told(), "files": paths})
         return 1 if made.failed else 0

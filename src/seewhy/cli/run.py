@@ -11,6 +11,7 @@ from seewhy.cli import options as o
 from seewhy.cli.bundles import DataOptions, ModelOptions, QuestionOptions, bundled
 from seewhy.cli.console import bars, complain, duration, quiet_warnings
 from seewhy.cli.photo_run import INTERRUPTED
+from seewhy.cli.reporting import checked, write_report
 from seewhy.cli.show import as_json
 from seewhy.cli.words import request_of
 from seewhy.errors import ImageError, UsageError
@@ -73,6 +74,8 @@ def run(
         str | None, typer.Option("--ray-address", metavar="ADDRESS", help="A cluster; one is begun here without.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what it would take, and write nothing.")] = False,
+    report: o.Report = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the report, if it is there already.")] = False,
     json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> int:
@@ -86,6 +89,9 @@ def run(
     from seewhy.runs.store import store_at
     from seewhy.runs.walking import Stop
 
+    if report is not None and dry_run:
+        raise UsageError("--dry-run writes nothing, and no --report: leave one of them out")
+    page = checked(report, force=force)
     request = request_of(method or ["grad-cam"], question, fuse)
     share, stop = _share(units), Stop()
     told = {**pictures.told, "frames": frames, "every": every}
@@ -105,10 +111,14 @@ def run(
             return _told(begun, begun.estimate(share), json=json)
         begun.work(share, stop, bar, retry_failed=retry_failed, readers=readers, elsewhere=elsewhere)
     made = open_run(out)
+    written = {}
+    if page is not None and not stop.why:
+        with quiet_warnings(quiet):
+            written = {"report": str(write_report(made, page, model=begun.asker.model, source=begun.source))}
     if json:
-        as_json(_document(made, stop.why))
+        as_json(_document(made, stop.why) | written)
     elif not quiet:
-        typer.echo(_words(made))
+        typer.echo("\n".join([_words(made), *(f"    {file}" for file in written.values())]))
     for row in _failed(made) if made.failed and not quiet else ():
         complain(row)
     if stop.why:

@@ -21,7 +21,7 @@ from seewhy.render import check, write_bytes
 from seewhy.reports.page import LIMIT, Page, html_of
 from seewhy.runs.opened import Run
 
-__all__ = ["SUFFIXES", "report"]
+__all__ = ["SUFFIXES", "report", "write"]
 
 #: what a report may be called
 SUFFIXES = (".html", ".htm")
@@ -66,12 +66,19 @@ def report(
     """
     if path is not None:
         path = check(path, SUFFIXES, force=force)
-    page = _page(result, Asked(command or "", model), title)
-    html = html_of(page, limit)
+    html = html_of(_page(result, Asked(command or "", model), title), limit)
     return html if path is None else write_bytes(html.encode(), path, force=force)
 
 
+def write(result: Any, path: Path, *, command: str, model: Any, source: Any) -> Path:
+    """Write a report to a path that was checked, in place of what lies there; ``source`` is that of a run's pictures,
+    where it is open."""
+    return write_bytes(html_of(_page(result, Asked(command, model, source), None)).encode(), path, force=True)
+
+
 def _page(result: Any, asked: Asked, title: str | None) -> Page:
+    if isinstance(result, Explained):
+        return result.page(asked, title)
     some = [result] if isinstance(result, Explanation) else result
     if isinstance(some, Sequence) and not isinstance(some, str | bytes) and len(some):
         several = [one for each in some for one in (each if isinstance(each, Explanations) else [each])]
