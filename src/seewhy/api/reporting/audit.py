@@ -46,7 +46,7 @@ def page_of(audit: Audit, asked: Asked, title: str | None = None) -> Page:
     )
     words = f"{audit.model} on pictures of {audit.source}: {len(audit.checked)} classes audited"
     words += f", {look} more causes to look at, which may be the object." if look else "."
-    lead: list[Block] = [Points([words], [verdict])]
+    lead: list[Block] = [Words(words, badge=verdict)]
     if audit.against is not None:
         lead.append(Words(f"Beside it {audit.against.model}: the same cues on the same pictures."))
     named: list[tuple[str, Cell]] = [

@@ -15,7 +15,6 @@ from seewhy.reports.page import (
     Number,
     Page,
     Pairs,
-    Points,
     Section,
     Words,
     held,
@@ -75,7 +74,7 @@ def page_of(diagnosis: Diagnosis, asked: Asked, title: str | None = None) -> Pag
         sections.append(
             Section("Methods", [Words(f"{works} of {len(diagnosis.methods)} methods work with this model."), *rows])
         )
-    lead: list[Block] = [Points([f"{diagnosis.model}: {counted}."], [verdict])]
+    lead: list[Block] = [Words(f"{diagnosis.model}: {counted}.", badge=verdict)]
     made = provenance_of(
         asked, [("model", diagnosis.model)], f'seewhy.report(seewhy.diagnose({diagnosis.model!r}), "report.html")'
     )

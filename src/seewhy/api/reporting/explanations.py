@@ -275,7 +275,7 @@ def _trusted(explanation: Explanation, trust: Trust) -> list[Block]:
         for each in trust.measures
     ]  # fmt: skip
     of = f"{explanation.method} for {explanation.target}"
-    said = Points([f"{of}: {trust.sentence}"], [trust_badge(trust)])
+    said = Words(f"{of}: {trust.sentence}", badge=trust_badge(trust))
     return [said, *table_of(f"What was measured of {of}; it took {trust.cost}", rows)]
 
 

@@ -10,6 +10,7 @@ from seewhy.api.judging.ranking import Ranking
 from seewhy.api.judging.recommending import Recommendation
 from seewhy.api.reporting.wording import Asked, chart, provenance_of, settings_in_words, share, table_of
 from seewhy.metrics import Metric
+from seewhy.models import Model
 from seewhy.reports.page import Badge, Block, Cell, Details, Heading, Number, Page, Points, Section, Words
 
 __all__ = ["page_of"]
@@ -39,7 +40,7 @@ def page_of(result: Ranking | Recommendation, asked: Asked, title: str | None = 
     sections.append(Section("Methods by metric", blocks))
     if ranking.notes:
         sections.append(Section("What has to be known", [Points(ranking.notes)]))
-    rows = [_image(image) for image in ranking.images]
+    rows = [_image(image, asked.model) for image in ranking.images]
     left: list[Block] = [Heading("Could not be read"), Points(ranking.failed)] if ranking.failed else []
     sections.append(Section("Images", [*table_of("What the model said of each", rows, _IMAGES), *left]))
     settings = {name: value for name, value in ranking.settings.items() if name not in ("metrics", "parameters")}
@@ -116,15 +117,20 @@ def _recommended(found: Recommendation) -> list[Block]:
     return [*blocks, Details("Not tried", table_of("Methods that were not tried", left))] if left else blocks
 
 
-def _image(image: Mapping[str, Any]) -> dict[str, Cell]:
+def _image(image: Mapping[str, Any], model: Any) -> dict[str, Cell]:
     sure = image.get("sure")
     said = image.get("said")
     return {
-        "image": str(image.get("name", "")), "called": None if said is None else f"class {said}",
+        "image": str(image.get("name", "")), "called": None if said is None else _called(said, model),
         "sure": share(sure, 1), "in doubt": str(image.get("doubt") or ""),
         "without a number": str(image.get("why") or ""),
         "tiles": ", ".join(image.get("tiles") or ()),
     }  # fmt: skip
+
+
+def _called(index: int, model: Any) -> str:
+    """A class by its label, where the model is at hand."""
+    return (model.label(index) if isinstance(model, Model) else None) or f"class {index}"
 
 
 def _capital(words: str) -> str:

@@ -84,11 +84,9 @@ def _lead(repair: Repair) -> list[Block]:
     badge = Badge("better", "good") if after > before else Badge("no better", "bad")
     return [
         *found,
-        Points(
-            [
-                "Worst group of held-out pictures, with and without the cue: "
-                f"right {percent(before)} before, {percent(after)} after."
-            ],
-            [badge],
+        Words(
+            "Worst group of held-out pictures, with and without the cue: "
+            f"right {percent(before)} before, {percent(after)} after.",
+            badge=badge,
         ),
     ]

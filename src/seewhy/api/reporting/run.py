@@ -70,8 +70,8 @@ def page_of(run: Run, asked: Asked, title: str | None = None) -> Page:
     ]  # fmt: skip
     sections = [
         Section("Overview", [Pairs(known), *_states(table)]),
-        Section("Classes", _classes(pictures, labels)),
         Section("Best and worst", _extremes(run, pictures, labels, asked)),
+        Section("Classes", _classes(pictures, labels)),
         Section("Without a map", _without(table)),
     ]
     question = {key: value for key, value in asked_["asked"].items() if value not in (None, [], {}, False)}

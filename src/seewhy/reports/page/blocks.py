@@ -95,11 +95,12 @@ Cell = str | Number | Badge | Link | None
 
 @dataclass(frozen=True)
 class Words:
-    """A paragraph; a ``note`` is set smaller."""
+    """A paragraph, behind a ``badge`` if it has one; a ``note`` is set smaller."""
 
     kind: ClassVar[str] = "words"
     text: str
     note: bool = False
+    badge: Badge | None = None
 
 
 @dataclass(frozen=True)
