@@ -30,6 +30,8 @@ _SAMPLE = 16
 _SLACK = 1.1
 #: a drawing has as many times the pixels of a photograph, and its own quality is no lower than that
 _FINER, _LEGIBLE = 2, 74
+#: bytes of a drawing that stays as it is, whatever it would take otherwise
+_CHEAP = 20_000
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ def _shown(data: bytes, side: int, quality: int, form: str, *, drawing: bool) ->
     else:
         image.save(buffer, format="JPEG", quality=quality, optimize=True)
     kind, small = form.lower(), buffer.getvalue()
-    if whole and len(data) <= 1.5 * len(small):  # type keeps its edges
+    if whole and len(data) <= max(1.5 * len(small), _CHEAP):  # type keeps its edges
         kind, small = "png", data
     return Shown(f"data:image/{kind};base64,{base64.b64encode(small).decode('ascii')}", *image.size)
 
