@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
-import numpy as np
-
 import seewhy.methods  # noqa: F401 - fills the registry
-from seewhy.api.reporting.maps import figures_of, is_flat, status_badge
-from seewhy.api.reporting.wording import ROWS, Asked, joined, provenance_of, settings_in_words, table_of, trust_badge
-from seewhy.explanation import Cost, Explanation, Trust
+from seewhy.api.reporting.maps import figures_of
+from seewhy.api.reporting.rows import kept_row, one_unit, row_of, trust_blocks
+from seewhy.api.reporting.wording import ROWS, Asked, joined, provenance_of, settings_in_words, table_of
+from seewhy.explanation import Cost, Explanation
 from seewhy.explanation.arrange import image_key
 from seewhy.explanation.plain import common_notes
 from seewhy.registry import methods as registry
@@ -25,8 +24,6 @@ from seewhy.reports.page import (
     Figure,
     Figures,
     Heading,
-    Link,
-    Number,
     Page,
     Points,
     Section,
@@ -89,7 +86,7 @@ class Explained:
         self._maps += len(some)
         for each in some:
             if len(self._rows) < ROWS:
-                self._rows.append(_kept_row(name, each))
+                self._rows.append(kept_row(name, each))
             if origin := each.get("provenance"):
                 self._origin(origin)
         if picture is None or self._pictures >= PICTURES:
@@ -110,7 +107,7 @@ class Explained:
         for each, anchor in zip(some, anchors, strict=True):
             self._note(each)
             if len(self._rows) < ROWS:
-                self._rows.append(_row(name, each, anchor if drawn else ""))
+                self._rows.append(row_of(name, each, anchor if drawn else ""))
         if not drawn:
             self._without += len(some)
             return
@@ -123,7 +120,7 @@ class Explained:
         common = common_notes(some)
         own = [f"{each.method}: {note}" for each in some for note in each.notes if note not in common]
         self._blocks += [Points(own)] if own else []
-        if trusted := [block for each in some if each.trust is not None for block in _trusted(each, each.trust)]:
+        if trusted := [block for each in some if each.trust is not None for block in trust_blocks(each, each.trust)]:
             self._blocks.append(Details("How far to believe these maps: what was measured", trusted))
 
     def _note(self, each: Explanation) -> None:
@@ -152,7 +149,7 @@ class Explained:
                 "at one layer share a scale, different methods never do."
             )
             sections.append(Section("Maps", [Words(scale, note=True), *self._blocks]))
-        table = table_of("Every map: what it explains, how far it reaches, what it cost", _one_unit(self._rows))
+        table = table_of("Every map: what it explains, how far it reaches, what it cost", one_unit(self._rows))
         sections.append(Section("Numbers", [*table, *self._rest()]))
         if self._methods:
             sections.append(Section("Methods", self._of_methods()))
@@ -165,7 +162,7 @@ class Explained:
             lead.append(Words(f"{len(self._failed)} could not be explained; the reasons are below."))
         named: list[tuple[str, Cell]] = [
             ("cost", str(self._cost)),
-            ("preparation", joined(map(_prepared, self._origins))),
+            ("preparation", _prepared(self._origins)),
         ]
         made = provenance_of(asked, named, self._line(model), self._origins)
         return Page(title or f"Explanations: {model or 'a model'}", lead, sections, made)
@@ -216,78 +213,14 @@ class Explained:
         )
 
 
-def _row(name: str, each: Explanation, anchor: str) -> dict[str, Cell]:
-    finite = each.values[_finite(each)]
-    return {
-        "photo": name, "method": Link(each.method, anchor) if anchor else each.method, "layer": each.layer or "input",
-        "target": each.target, "against": each.contrast, "score": Number(each.score), "unit": each.unit,
-        "status": status_badge(each), "trust": None if each.trust is None else trust_badge(each.trust),
-        "highest": Number(float(finite.max())) if finite.size else None,
-        "lowest": Number(float(finite.min())) if finite.size else None, "map's unit": each.map_unit,
-        "values": "×".join(map(str, each.values.shape[-2:] if is_flat(each) else each.values.shape)),
-        "forwards": Number(each.cost.forwards), "backwards": Number(each.cost.backwards),
-        "seconds": Number(each.cost.seconds, f"{each.cost.seconds:.2f}"),
-    }  # fmt: skip
-
-
-def _one_unit(rows: Sequence[dict[str, Cell]]) -> list[dict[str, Cell]]:
-    """Rows whose units are all the same, without a column for that: its head says it."""
-    units = {row["unit"] for row in rows}
-    if len(units) != 1 or not (unit := units.pop()):
-        return list(rows)
-    named = {"score": f"score, {unit}"}
-    return [{named.get(name, name): cell for name, cell in row.items() if name != "unit"} for row in rows]
-
-
-def _finite(each: Explanation) -> Any:
-    return np.isfinite(each.values)
-
-
-def _kept_row(name: str, told: Mapping[str, Any]) -> dict[str, Cell]:
-    """The same of what JSON says."""
-    status, trust, map_, cost = (told.get(key) or {} for key in ("status", "trust", "map", "cost"))
-    code = str(status.get("code", ""))
-    level = {"green": "good", "amber": "doubt", "red": "bad"}.get(str(trust.get("level", "")))
-    return {
-        "photo": name, "method": str(told.get("method", "")), "layer": str(told.get("layer") or "input"),
-        "target": str(told.get("target", "")), "against": told.get("contrast"), "score": _number(told.get("score")),
-        "unit": str(told.get("unit") or ""),
-        "status": Badge(code, "good" if code == "ok" else "doubt") if code else None,
-        "trust": Badge(f"trust: {trust['level']}", level) if level else None, "highest": _number(map_.get("max")),
-        "lowest": _number(map_.get("min")), "map's unit": str(map_.get("unit") or ""),
-        "values": "×".join(map(str, (map_.get("shape") or ())[-2:])), "forwards": _number(cost.get("forwards")),
-        "backwards": _number(cost.get("backwards")), "seconds": _number(cost.get("seconds")),
-    }  # fmt: skip
-
-
-def _number(value: Any) -> Number | None:
-    return Number(float(value)) if isinstance(value, int | float) else None
-
-
-def _trusted(explanation: Explanation, trust: Trust) -> list[Block]:
-    """A trust card, measure by measure."""
-    rows: list[dict[str, Cell]] = [
-        {
-            "measure": each.name, "level": Badge(each.level, _LEVELS[each.level]) if each.level else "decides nothing",
-            "value": Number(each.value), "unit": each.unit, "rank among controls": Number(each.rank),
-            "held against": each.thresholds, "in words": each.says,
-        }
-        for each in trust.measures
-    ]  # fmt: skip
-    of = f"{explanation.method} for {explanation.target}"
-    said = Words(f"{of}: {trust.sentence}", badge=trust_badge(trust))
-    return [said, *table_of(f"What was measured of {of}; it took {trust.cost}", rows)]
-
-
-_LEVELS = {"green": "good", "amber": "doubt", "red": "bad"}
-
-
 def _unit(unit: str) -> str:
     return unit.replace("{score}", "the score's unit").replace("{place}", "value there")
 
 
-def _prepared(origin: Mapping[str, Any]) -> str:
-    prepared = origin.get("prepared")
-    if not isinstance(prepared, Mapping):
-        return ""
-    return "a prepared form of the network" if prepared.get("used") else f"none: {prepared.get('why', '')}"
+def _prepared(origins: Sequence[Mapping[str, Any]]) -> str:
+    """Whether a prepared form of the network was used, and why not where there is one reason."""
+    told = [each["prepared"] for each in origins if isinstance(each.get("prepared"), Mapping)]
+    used = [bool(each.get("used")) for each in told]
+    if not any(used):
+        return f"none: {told[0].get('why', '')}" if len(told) == 1 else "none" * bool(told)
+    return "a prepared form of the network" + ("" if all(used) else ", for some of the photos")

@@ -75,9 +75,8 @@ def photo_figure(explanation: Explanation) -> Figure | None:
     return Figure(held(pixels_), f"The photo {name}", "photo", [f"predicted {', '.join(guesses)}"] if guesses else [])
 
 
-def status_badge(explanation: Explanation) -> Badge:
+def status_badge(code: str) -> Badge:
     """A status, by its code."""
-    code = explanation.status.code
     return Badge(code, "good" if code == "ok" else "bad" if code in _NO_ANSWER else "doubt")
 
 
@@ -135,7 +134,7 @@ def _scale(bar: Colorbar) -> Scale:
 
 
 def _badges(explanation: Explanation) -> list[Badge]:
-    found = [] if explanation.status.ok else [status_badge(explanation)]
+    found = [] if explanation.status.ok else [status_badge(explanation.status.code)]
     return found if explanation.trust is None else [*found, trust_badge(explanation.trust)]
 
 
