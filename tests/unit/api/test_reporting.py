@@ -188,6 +188,18 @@ def test_no_more_pictures_than_a_page_can_show_and_every_map_a_row() -> None:
     assert "b.png: no picture" in page.text
 
 
+def test_lists_without_end_do_not_crowd_out_the_rest() -> None:
+    one = Explanation(values=np.ones((8, 8)), size=(8, 8), method="grad-cam", target="a", score=1.0)
+    made = Explained()
+    made.add([one])
+    for n in range(20_000):
+        made.fail(f"{n:05}.png: {'no picture ' * 9}")
+    page = check_page(seewhy.report(made))
+    assert "00299.png" in page.text
+    assert "00300.png" not in page.text
+    assert "And 19,700 more." in page.text
+
+
 def test_a_ranking_and_a_recommendation(model: seewhy.Model) -> None:
     pytest.importorskip("matplotlib")
     photos = _photos(6)
@@ -215,8 +227,9 @@ def test_a_ranking_and_a_recommendation(model: seewhy.Model) -> None:
 def test_an_evaluation(model: seewhy.Model) -> None:
     pytest.importorskip("matplotlib")
     found = seewhy.evaluate_model(model, _photos(9), [0, 1, 2] * 3)
-    page = check_page(seewhy.report(found))
+    page = check_page(seewhy.report(replace(found, failed=("b.png: no picture",))))
     assert len(page.all("img")) == 1
+    assert "b.png: no picture" in page.text
     assert f"{100 * found.accuracy:.1f} %" in page.text
     assert len([row for row in page.rows if row[0] == "array"]) == len(found.mistakes)
     assert EVIL[0] in page.text

@@ -64,6 +64,7 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> str:
         ["", Number(1e4), None],
     ]
     table = Table(["name", "number", "more"], rows, "a table")
+    wide = Table([f"column {n}" for n in range(30)], [["some words"] * 30], "a wide table")
     long = Table(["name", "number"], [[f"row {n}", Number(n)] for n in range(150)], "a long table")
     blocks = [
         Heading(EVIL[0]),
@@ -71,7 +72,9 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> str:
         table,
         Details("folded", [Words(FOLDED), Figures([Figure(shades[3], "last", "last", drawing=True)])]),
     ]
-    page = Page(EVIL[1], [Words("a lead")], [Section("first", blocks), Section("second", [long])], [Words("the end")])
+    page = Page(
+        EVIL[1], [Words("a lead")], [Section("first", blocks), Section("second", [long, wide])], [Words("the end")]
+    )
     path = tmp_path_factory.mktemp("page") / "page.html"
     path.write_text(html_of(page), encoding="utf-8")
     return path.as_uri()

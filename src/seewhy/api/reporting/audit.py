@@ -7,7 +7,7 @@ from seewhy.api.auditing.outcome import Example
 from seewhy.api.auditing.result import Audit
 from seewhy.api.auditing.sheets import framed
 from seewhy.api.auditing.words import sentence_of
-from seewhy.api.reporting.wording import Asked, percent, provenance_of, settings_in_words, share, table_of
+from seewhy.api.reporting.wording import Asked, listed, percent, provenance_of, settings_in_words, share, table_of
 from seewhy.audits.trials import Effect
 from seewhy.audits.verdicts import Finding
 from seewhy.render import DIVERGING, heatmap, resize
@@ -275,7 +275,7 @@ def _rest(audit: Audit) -> list[Block]:
     found = table_of("What was looked at: the smallest effect that 80 % of such audits would have seen", rows)
     said = [f"{audit.label(index)} was passed over: {why}" for index, why in audit.skipped.items()]
     said += [*audit.notes, *audit.failed]
-    return [*found, Points(said)] if said else found
+    return [*found, *listed(said)]
 
 
 def _example(example: Example, what: str) -> Figure:

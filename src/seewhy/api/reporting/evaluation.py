@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from seewhy.api.evaluating import Evaluation
-from seewhy.api.reporting.wording import Asked, chart, percent, provenance_of, share, table_of
-from seewhy.reports.page import Block, Cell, Number, Page, Pairs, Points, Section, Words
+from seewhy.api.reporting.wording import Asked, chart, listed, percent, provenance_of, share, table_of
+from seewhy.reports.page import Block, Cell, Number, Page, Pairs, Section, Words
 
 __all__ = ["page_of"]
 
@@ -43,7 +43,7 @@ def page_of(evaluation: Evaluation, asked: Asked, title: str | None = None) -> P
         for each in evaluation.mistakes
     ]
     taken = table_of("What is taken for what, the commonest first", mixed)
-    listed = table_of("Every mistake, the surest first", mistakes, _MISTAKES)
+    every = table_of("Every mistake, the surest first", mistakes, _MISTAKES)
     matrix = chart(
         evaluation,
         f"Confusion matrix of {len(numbers.classes)} classes",
@@ -52,11 +52,11 @@ def page_of(evaluation: Evaluation, asked: Asked, title: str | None = None) -> P
     sections = [
         Section("Numbers", [Pairs(known), *matrix]),
         Section("Classes", table_of("Every class: how many photos show it, and the shares that are right", rows)),
-        Section("Mistakes", [*taken, *listed] or [Words("None.")]),
+        Section("Mistakes", [*taken, *every] or [Words("None.")]),
     ]  # fmt: skip
     said = [*evaluation.notes, *evaluation.failed]
     if said:
-        sections.append(Section("What has to be known", [Points(said)]))
+        sections.append(Section("What has to be known", listed(said)))
     lead: list[Block] = [
         Words(f"{evaluation.model} is right about {percent(numbers.accuracy, 1)} of {numbers.count:,} photos.")
     ]

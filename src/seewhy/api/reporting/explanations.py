@@ -3,15 +3,18 @@ holds no map."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
+from PIL import Image
+
 import seewhy.methods  # noqa: F401 - fills the registry
 from seewhy.api.reporting.maps import figures_of
 from seewhy.api.reporting.rows import kept_row, one_unit, row_of, trust_blocks
-from seewhy.api.reporting.wording import ROWS, Asked, joined, provenance_of, settings_in_words, table_of
+from seewhy.api.reporting.wording import ROWS, Asked, joined, listed, provenance_of, settings_in_words, table_of
 from seewhy.explanation import Cost, Explanation
 from seewhy.explanation.arrange import image_key
 from seewhy.explanation.plain import common_notes
@@ -28,6 +31,7 @@ from seewhy.reports.page import (
     Points,
     Section,
     Words,
+    held,
 )
 
 __all__ = ["Explained"]
@@ -94,7 +98,10 @@ class Explained:
             return
         self._pictures += 1
         lines = ["explained by an earlier run of the same question, and kept"]
-        self._blocks += [Heading(name), Figures([Figure(picture, f"Maps of {name}", name, lines, drawing=True)])]
+        # as a JPEG: files of photos as PNGs would be held by the hundred
+        with Image.open(io.BytesIO(picture)) as file:
+            small = held(file)
+        self._blocks += [Heading(name), Figures([Figure(small, f"Maps of {name}", name, lines, drawing=True)])]
 
     def _image(self, some: Sequence[Explanation]) -> None:
         first, name = some[0], some[0].name or f"image {self._images + 1}"
@@ -154,7 +161,7 @@ class Explained:
         if self._methods:
             sections.append(Section("Methods", self._of_methods()))
         if self._failed:
-            sections.append(Section("Not explained", [Points(self._failed)]))
+            sections.append(Section("Not explained", listed(self._failed)))
         photos, maps = f"photo{'s' * (self._images != 1)}", f"map{'s' * (self._maps != 1)}"
         what = f"{self._images} {photos}, {self._maps} {maps} by {', '.join(self._methods) or 'no method'}"
         lead: list[Block] = [Words(f"Why {model or 'the model'} says what it says: {what}.")]

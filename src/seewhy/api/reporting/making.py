@@ -17,6 +17,7 @@ from seewhy.api.reporting.explanations import Explained
 from seewhy.api.reporting.wording import Asked
 from seewhy.errors import UsageError
 from seewhy.explanation import Diagnosis, Explanation, Explanations
+from seewhy.models.loader import taken
 from seewhy.render import check, write_bytes
 from seewhy.reports.page import LIMIT, Page, html_of
 from seewhy.runs.opened import Run
@@ -66,7 +67,8 @@ def report(
     """
     if path is not None:
         path = check(path, SUFFIXES, force=force)
-    html = html_of(_page(result, Asked(command or "", model), title), limit)
+    asked = Asked(command or "", None if model is None else taken(model))
+    html = html_of(_page(result, asked, title), limit)
     return html if path is None else write_bytes(html.encode(), path, force=force)
 
 

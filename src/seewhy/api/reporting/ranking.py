@@ -8,7 +8,7 @@ from typing import Any
 from seewhy.api.judging.counting import Standing
 from seewhy.api.judging.ranking import Ranking
 from seewhy.api.judging.recommending import Recommendation
-from seewhy.api.reporting.wording import Asked, chart, provenance_of, settings_in_words, share, table_of
+from seewhy.api.reporting.wording import Asked, chart, listed, provenance_of, settings_in_words, share, table_of
 from seewhy.metrics import Metric
 from seewhy.models import Model
 from seewhy.reports.page import Badge, Block, Cell, Details, Heading, Number, Page, Points, Section, Words
@@ -39,9 +39,9 @@ def page_of(result: Ranking | Recommendation, asked: Asked, title: str | None = 
         blocks += _of_metric(ranking, metric)
     sections.append(Section("Methods by metric", blocks))
     if ranking.notes:
-        sections.append(Section("What has to be known", [Points(ranking.notes)]))
+        sections.append(Section("What has to be known", listed(ranking.notes)))
     rows = [_image(image, asked.model) for image in ranking.images]
-    left: list[Block] = [Heading("Could not be read"), Points(ranking.failed)] if ranking.failed else []
+    left: list[Block] = [Heading("Could not be read"), *listed(ranking.failed)] if ranking.failed else []
     sections.append(Section("Images", [*table_of("What the model said of each", rows, _IMAGES), *left]))
     settings = {name: value for name, value in ranking.settings.items() if name not in ("metrics", "parameters")}
     own = (ranking.settings.get("metrics") or {}).items()

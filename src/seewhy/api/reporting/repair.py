@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from seewhy.api.repairing.result import Repair
 from seewhy.api.reporting.audit import sections_of
-from seewhy.api.reporting.wording import Asked, percent, provenance_of, settings_in_words, share, table_of
+from seewhy.api.reporting.wording import Asked, listed, percent, provenance_of, settings_in_words, share, table_of
 from seewhy.reports.page import Badge, Block, Cell, Number, Page, Points, Section, Words
 
 __all__ = ["page_of"]
@@ -51,7 +51,7 @@ def page_of(repair: Repair, asked: Asked, title: str | None = None) -> Page:
     details = {name: value for name, value in repair.details.items() if isinstance(value, _PLAIN)}
     said = [*repair.notes, *repair.failed]
     if said:
-        sections.append(Section("What has to be known", [Points(said)]))
+        sections.append(Section("What has to be known", listed(said)))
     if repair.audit is not None:
         sections += [
             Section(f"Audit again: {each.title[:1].lower()}{each.title[1:]}", each.blocks)

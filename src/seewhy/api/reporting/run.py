@@ -15,7 +15,6 @@ from seewhy.api.reporting.wording import Asked, percent, provenance_of, settings
 from seewhy.errors import SeewhyError, reason
 from seewhy.explanation import Explanation
 from seewhy.models import Model, Photo, read_image, read_image_bytes
-from seewhy.models.loader import taken
 from seewhy.reports.page import Badge, Block, Cell, Figure, Figures, Heading, Number, Page, Pairs, Section, Words, held
 from seewhy.runs.listing import Listing
 from seewhy.runs.opened import Run
@@ -198,10 +197,8 @@ class _Photos:
         self._source: Source | None = None
         self.note = ""
         theirs = run.manifest.asked["model"]["fingerprint"]
-        if asked.model is not None:
-            model = taken(asked.model)
-            if model.fingerprint() in (None, theirs):
-                self._model = model
+        if asked.model is not None and asked.model.fingerprint() in (None, theirs):
+            self._model = asked.model
         try:
             self._source = asked.source or open_source(str(run.manifest.taken["source"]))
         except (SeewhyError, KeyError) as error:

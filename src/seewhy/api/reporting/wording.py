@@ -14,13 +14,14 @@ from typing import Any
 from seewhy._version import __version__
 from seewhy.errors import CapabilityError, one_line
 from seewhy.explanation import Trust
-from seewhy.reports.page import Badge, Block, Cell, Code, Figure, Figures, Number, Pairs, Table, Words, held
+from seewhy.reports.page import Badge, Block, Cell, Code, Figure, Figures, Number, Pairs, Points, Table, Words, held
 
 __all__ = [
     "ROWS",
     "Asked",
     "chart",
     "joined",
+    "listed",
     "percent",
     "provenance_of",
     "settings_in_words",
@@ -33,6 +34,8 @@ __all__ = [
 ROWS = 1000
 #: characters of a setting's value
 _VALUE = 120
+#: lines of a list at most, and characters of one
+_LINES, _LINE = 300, 2000
 _TRUST = {"green": "good", "amber": "doubt", "red": "bad"}
 
 
@@ -60,6 +63,15 @@ def table_of(caption: str, rows: Sequence[Mapping[str, Cell]], most: int = ROWS)
     if len(rows) > most:
         found.append(Words(f"The first {most:,} of {len(rows):,} rows.", note=True))
     return found
+
+
+def listed(lines: Sequence[str]) -> list[Block]:
+    """Lines, one below the other: of very many the first ones, each as long as can be read."""
+    if not lines:
+        return []
+    shown = [one_line(line, _LINE) for line in lines[:_LINES]]
+    more = [Words(f"And {len(lines) - _LINES:,} more.", note=True)] if len(lines) > _LINES else []
+    return [Points(shown), *more]
 
 
 def chart(result: Any, alt: str, title: str) -> list[Block]:
