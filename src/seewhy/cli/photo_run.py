@@ -172,7 +172,8 @@ class _Run:
                 self._reported = str(self._report.write(self._model))
         self._tell()
         if stopped:
-            complain(f"{KEPT}: the same command goes on" if self._several else KEPT)
+            how = "the same command goes on" + ", and writes the report" * (self._report is not None)
+            complain(f"{KEPT}: {how}" if self._several else KEPT)
             return INTERRUPTED
         if self._failed:
             if self._images:

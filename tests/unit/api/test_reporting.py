@@ -80,7 +80,7 @@ def test_explanations_are_shown_with_where_each_number_comes_from(maps: Explanat
     ):
         assert word in page.text, word
     assert "seewhy.explain_all(" in page.text
-    assert "seewhy.report(maps" in page.text
+    assert "seewhy.report(found" in page.text
     assert "Selvaraju" in page.text  # what a method is: its paper
     # the scale of a map is that of its colours, in its unit, and the two targets share it
     _low, high = Explanations(maps[:6]).limits()[0]
@@ -88,6 +88,23 @@ def test_explanations_are_shown_with_where_each_number_comes_from(maps: Explanat
     assert re.search(
         r'alt="grad-cam for [^"]*: strongest evidence in the (upper|middle|lower) (left|centre|right)', html
     )
+
+
+@pytest.mark.parametrize(
+    ("count", "target"), [(2, 1), (2, "top-2"), (1, [0, 2]), (2, [[0, 2]] * 2), (2, None), (2, [0, 2])]
+)
+def test_the_line_of_python_is_one_that_makes_the_same(model: seewhy.Model, count: int, target: Any) -> None:
+    """Of settings that were asked for, and lines as lines."""
+    photos = _photos(count)
+    maps = seewhy.explain_all(model, photos, ["smooth-grad", "rise"], target=target, n=8, seed=3, prepare=False)
+    page = check_page(seewhy.report(maps))
+    (line,) = re.findall(r"^found = (seewhy\.explain_all\(.*\))$", page.text, re.MULTILINE)
+    assert 'seewhy.report(found, "report.html")' in page.text.split("\n")
+    same = eval(re.sub(r"\['array'.*?\]", "photos", line), {"seewhy": seewhy, "model": model, "photos": photos})
+    assert [each.target for each in same] == [each.target for each in maps]
+    for one, other in zip(maps, same, strict=True):
+        assert one.parameters == other.parameters
+        np.testing.assert_allclose(one.values, other.values, rtol=1e-4, atol=1e-6)
 
 
 def test_one_map_several_collections_and_a_command(maps: Explanations, tmp_path: Path) -> None:

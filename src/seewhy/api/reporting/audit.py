@@ -7,7 +7,17 @@ from seewhy.api.auditing.outcome import Example
 from seewhy.api.auditing.result import Audit
 from seewhy.api.auditing.sheets import framed
 from seewhy.api.auditing.words import sentence_of
-from seewhy.api.reporting.wording import Asked, listed, percent, provenance_of, settings_in_words, share, table_of
+from seewhy.api.reporting.wording import (
+    REPORT,
+    Asked,
+    listed,
+    percent,
+    provenance_of,
+    settings_in_words,
+    share,
+    spec_or_name,
+    table_of,
+)
 from seewhy.audits.trials import Effect
 from seewhy.audits.verdicts import Finding
 from seewhy.render import DIVERGING, heatmap, resize
@@ -60,9 +70,10 @@ def page_of(audit: Audit, asked: Asked, title: str | None = None) -> Page:
         if audit.settings.get(name) is not None
     }
     options = "".join(f", {name}={value!r}" for name, value in told.items())
-    options += "" if audit.against is None else f", against={audit.against.model!r}"
-    python = f'found = seewhy.audit({audit.model!r}, {audit.source!r}{options})\nseewhy.report(found, "report.html")'
-    return Page(title or f"Audit: {audit.model}", lead, sections_of(audit), provenance_of(asked, named, python))
+    options += "" if audit.against is None else f", against={spec_or_name(audit.against.model)}"
+    python = f"found = seewhy.audit({spec_or_name(audit.model)}, {audit.source!r}{options})"
+    made = provenance_of(asked, named, f"{python}\n{REPORT}")
+    return Page(title or f"Audit: {audit.model}", lead, sections_of(audit), made)
 
 
 def sections_of(audit: Audit) -> list[Section]:

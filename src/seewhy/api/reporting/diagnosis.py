@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seewhy.api.reporting.wording import Asked, provenance_of, table_of
+from seewhy.api.reporting.wording import REPORT, Asked, provenance_of, spec_or_name, table_of
 from seewhy.errors import CapabilityError
 from seewhy.explanation import Diagnosis, MethodCheck
 from seewhy.reports.page import (
@@ -75,9 +75,8 @@ def page_of(diagnosis: Diagnosis, asked: Asked, title: str | None = None) -> Pag
             Section("Methods", [Words(f"{works} of {len(diagnosis.methods)} methods work with this model."), *rows])
         )
     lead: list[Block] = [Words(f"{diagnosis.model}: {counted}.", badge=verdict)]
-    made = provenance_of(
-        asked, [("model", diagnosis.model)], f'seewhy.report(seewhy.diagnose({diagnosis.model!r}), "report.html")'
-    )
+    python = f"found = seewhy.diagnose({spec_or_name(diagnosis.model)})\n{REPORT}"
+    made = provenance_of(asked, [("model", diagnosis.model)], python)
     return Page(title or f"Diagnosis: {diagnosis.model}", lead, sections, made)
 
 

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from seewhy.api.evaluating import Evaluation
-from seewhy.api.reporting.wording import Asked, chart, listed, percent, provenance_of, share, table_of
+from seewhy.api.reporting.wording import (
+    REPORT,
+    Asked,
+    chart,
+    listed,
+    percent,
+    provenance_of,
+    share,
+    spec_or_name,
+    table_of,
+)
 from seewhy.reports.page import Block, Cell, Number, Page, Pairs, Section, Words
 
 __all__ = ["page_of"]
@@ -60,7 +70,7 @@ def page_of(evaluation: Evaluation, asked: Asked, title: str | None = None) -> P
     lead: list[Block] = [
         Words(f"{evaluation.model} is right about {percent(numbers.accuracy, 1)} of {numbers.count:,} photos.")
     ]
-    python = f'found = seewhy.evaluate_model({evaluation.model!r}, photos)\nseewhy.report(found, "report.html")'
+    python = f"found = seewhy.evaluate_model({spec_or_name(evaluation.model)}, photos)\n{REPORT}"
     return Page(
         title or f"Evaluation: {evaluation.model}",
         lead,

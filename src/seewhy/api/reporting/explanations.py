@@ -14,7 +14,17 @@ from PIL import Image
 import seewhy.methods  # noqa: F401 - fills the registry
 from seewhy.api.reporting.maps import figures_of
 from seewhy.api.reporting.rows import kept_row, one_unit, row_of, trust_blocks
-from seewhy.api.reporting.wording import ROWS, Asked, joined, listed, provenance_of, settings_in_words, table_of
+from seewhy.api.reporting.wording import (
+    REPORT,
+    ROWS,
+    Asked,
+    joined,
+    listed,
+    provenance_of,
+    settings_in_words,
+    spec_or_name,
+    table_of,
+)
 from seewhy.explanation import Cost, Explanation
 from seewhy.explanation.arrange import image_key
 from seewhy.explanation.plain import common_notes
@@ -60,7 +70,7 @@ class Explained:
         self._methods: dict[str, _Method] = {}
         self._origins: list[Mapping[str, Any]] = []
         self._names: list[str] = []
-        self._targets: dict[str, list[int | None]] = {}
+        self._targets: list[list[int | None]] = []
         self._own_top = True
         self._cost = Cost()
         self._failed: list[str] = []
@@ -108,7 +118,7 @@ class Explained:
         self._images += 1
         self._maps += len(some)
         self._names.append(name)
-        self._targets[f"{len(self._targets)}"] = [each.target_index for each in some]
+        self._targets.append([each.target_index for each in some])
         anchors = [f"map-{self._maps - len(some) + n + 1}" for n in range(len(some))]
         drawn = self._pictures < PICTURES
         for each, anchor in zip(some, anchors, strict=True):
@@ -201,23 +211,31 @@ class Explained:
             )  # fmt: skip
         return table_of("Where the maps come from", rows)
 
+    def _target(self) -> str:
+        """What was explained, in the call's words; nothing for each photo's top class, and for what is no class."""
+        each = [list(dict.fromkeys(some)) for some in self._targets]
+        if self._own_top or not each or any(None in some for some in each):
+            return ""
+        same = all(some == each[0] for some in each)
+        if same and len(each[0]) == 1:
+            return f", target={each[0][0]}"
+        if same:
+            return f", target={each[0]}" if len(each) == 1 else f", target=[{each[0]}] * {len(each)}"
+        return f", target={each}" if len(each) <= _NAMED else ", target=targets"
+
     def _line(self, model: str) -> str:
         """The call that makes the same, as far as results say what it was."""
         names = [repr(name) for name in self._names[:_NAMED]]
         photos = f"[{', '.join(names)}]" if len(self._names) <= _NAMED else "photos"
-        own = {
-            key: value
-            for name, known in self._methods.items()
-            for key, value in known.parameters.items()
-            if name in registry and key in registry[name].parameters and isinstance(value, int | float | str)
-        }
-        sets = {tuple(dict.fromkeys(some)) for some in self._targets.values()}
-        target = "" if self._own_top or len(sets) != 1 else f", target={list(next(iter(sets)))}"
-        words = "".join(f", {key}={value!r}" for key, value in own.items())
-        return (
-            f"maps = seewhy.explain_all({model!r}, {photos}, method={list(self._methods)}{target}{words})\n"
-            'seewhy.report(maps, "report.html")'
-        )
+        own: dict[str, set[Any]] = {}
+        for name, known in self._methods.items():
+            defaults = registry[name].parameters if name in registry else {}
+            for key, value in known.parameters.items():
+                if key in defaults and value != defaults[key] and isinstance(value, int | float | str):
+                    own.setdefault(key, set()).add(value)
+        words = "".join(f", {key}={values.pop()!r}" for key, values in own.items() if len(values) == 1)
+        asked = f"method={list(self._methods)}{self._target()}{words}"
+        return f"found = seewhy.explain_all({spec_or_name(model)}, {photos}, {asked})\n{REPORT}"
 
 
 def _unit(unit: str) -> str:

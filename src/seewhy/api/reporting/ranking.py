@@ -8,7 +8,17 @@ from typing import Any
 from seewhy.api.judging.counting import Standing
 from seewhy.api.judging.ranking import Ranking
 from seewhy.api.judging.recommending import Recommendation
-from seewhy.api.reporting.wording import Asked, chart, listed, provenance_of, settings_in_words, share, table_of
+from seewhy.api.reporting.wording import (
+    REPORT,
+    Asked,
+    chart,
+    listed,
+    provenance_of,
+    settings_in_words,
+    share,
+    spec_or_name,
+    table_of,
+)
 from seewhy.metrics import Metric
 from seewhy.models import Model
 from seewhy.reports.page import Badge, Block, Cell, Details, Heading, Number, Page, Points, Section, Words
@@ -53,8 +63,8 @@ def page_of(result: Ranking | Recommendation, asked: Asked, title: str | None = 
     ]  # fmt: skip
     call = "recommend" if isinstance(result, Recommendation) else "evaluate"
     seed = ranking.settings.get("seed", 0)
-    python = f"found = seewhy.{call}({ranking.model!r}, photos, {list(ranking.methods)}, seed={seed})"
-    made = provenance_of(asked, named, f'{python}\nseewhy.report(found, "report.html")')
+    python = f"found = seewhy.{call}({spec_or_name(ranking.model)}, photos, {list(ranking.methods)}, seed={seed})"
+    made = provenance_of(asked, named, f"{python}\n{REPORT}")
     return Page(title or f"Methods compared: {ranking.model}", lead, sections, made)
 
 

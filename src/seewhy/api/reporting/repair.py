@@ -5,7 +5,17 @@ from __future__ import annotations
 
 from seewhy.api.repairing.result import Repair
 from seewhy.api.reporting.audit import sections_of
-from seewhy.api.reporting.wording import Asked, listed, percent, provenance_of, settings_in_words, share, table_of
+from seewhy.api.reporting.wording import (
+    REPORT,
+    Asked,
+    listed,
+    percent,
+    provenance_of,
+    settings_in_words,
+    share,
+    spec_or_name,
+    table_of,
+)
 from seewhy.reports.page import Badge, Block, Cell, Number, Page, Points, Section, Words
 
 __all__ = ["page_of"]
@@ -62,9 +72,7 @@ def page_of(repair: Repair, asked: Asked, title: str | None = None) -> Page:
         ("repaired by", repair.how),
         ("details", settings_in_words(details)),
     ]
-    python = (
-        f'made = seewhy.repair({repair.name!r}, audit, train, how={repair.how!r})\nseewhy.report(made, "report.html")'
-    )
+    python = f"found = seewhy.repair({spec_or_name(repair.name)}, audit, train, how={repair.how!r})\n{REPORT}"
     return Page(
         title or f"Repair: {repair.name}", _lead(repair), [each for each in sections if each.blocks],
         provenance_of(asked, named, python),

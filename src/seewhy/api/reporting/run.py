@@ -11,7 +11,7 @@ from typing import Any
 
 from seewhy.api.given.images import read_one
 from seewhy.api.reporting.maps import figures_of
-from seewhy.api.reporting.wording import Asked, percent, provenance_of, settings_in_words, share, table_of
+from seewhy.api.reporting.wording import Asked, percent, provenance_of, settings_in_words, share, spec_or_name, table_of
 from seewhy.errors import SeewhyError, reason
 from seewhy.explanation import Explanation
 from seewhy.models import Model, Photo, read_image, read_image_bytes
@@ -80,8 +80,8 @@ def page_of(run: Run, asked: Asked, title: str | None = None) -> Page:
         ("machine", str(asked_.get("device", ""))),
     ]  # fmt: skip
     python = (
-        f"run = seewhy.run({model!r}, {str(run.manifest.taken.get('source', ''))!r}, {run.place!r}, "
-        f'{question.get("method", "grad-cam")!r})\nseewhy.report(run, "report.html", model={model!r})'
+        f"run = seewhy.run({spec_or_name(model)}, {str(run.manifest.taken.get('source', ''))!r}, {run.place!r}, "
+        f'{question.get("method", "grad-cam")!r})\nseewhy.report(run, "report.html", model={spec_or_name(model)})'
     )
     origin = {
         "model": model,

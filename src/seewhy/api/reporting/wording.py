@@ -17,6 +17,7 @@ from seewhy.explanation import Trust
 from seewhy.reports.page import Badge, Block, Cell, Code, Figure, Figures, Number, Pairs, Points, Table, Words, held
 
 __all__ = [
+    "REPORT",
     "ROWS",
     "Asked",
     "chart",
@@ -26,10 +27,13 @@ __all__ = [
     "provenance_of",
     "settings_in_words",
     "share",
+    "spec_or_name",
     "table_of",
     "trust_badge",
 ]
 
+#: the line of Python that makes a report of what was found
+REPORT = 'seewhy.report(found, "report.html")'
 #: rows of a table at most
 ROWS = 1000
 #: characters of a setting's value
@@ -104,6 +108,15 @@ def settings_in_words(settings: Mapping[str, Any]) -> str:
 def trust_badge(trust: Trust) -> Badge:
     """A trust card's level."""
     return Badge(f"trust: {trust.level}", _TRUST[trust.level])
+
+
+def spec_or_name(model: str) -> str:
+    """A model as a line of Python has it: by what loads it, or by a name for what is in hand.
+
+    >>> spec_or_name("torchvision:resnet18"), spec_or_name("builtin"), spec_or_name("Sequential")
+    ("'torchvision:resnet18'", "'builtin'", 'model')
+    """
+    return repr(model) if ":" in model or model == "builtin" else "model"
 
 
 def joined(values: Iterable[Any]) -> str:

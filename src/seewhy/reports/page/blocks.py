@@ -119,11 +119,16 @@ class Points:
 
 @dataclass(frozen=True)
 class Code:
-    """What can be typed, and where (``what``): a shell, or Python."""
+    """What can be typed, in lines, and where (``what``): a shell, or Python."""
 
     kind: ClassVar[str] = "code"
     text: str
     what: str = ""
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines of it."""
+        return self.text.split("\n")
 
 
 @dataclass(frozen=True)
