@@ -19,7 +19,7 @@ from benchmarks.audit.training import accuracy, drop, preprocess, trained
 from seewhy.api.auditing.outcome import Example
 from seewhy.api.auditing.result import Audit
 from seewhy.api.auditing.running import audit
-from seewhy.audits.verdicts import Finding
+from seewhy.audits.verdicts import Candidate, Finding
 
 __all__ = ["NAMED", "row_of", "same"]
 
@@ -53,10 +53,25 @@ def row_of(design: Design, data: Path, work: Path, *, masks: bool) -> dict[str, 
                 "said": None if finding is None else finding.candidate.tag,
                 "named": None if finding is None else named(found, finding, pictures),
                 "candidates": [f.told() for f in found.findings if f.candidate.index == k and f.verdict],
+                "tried": [_tried(each) for each in found.by_class.get(k, ())],
             }
             for k, finding in best.items()
         ],
         "without tests": _without_tests(network, model, pictures),
+    }  # fmt: skip
+
+
+def _tried(candidate: Candidate) -> dict[str, Any]:
+    """What trials of a candidate gave, whatever was said of it: from this a strength is chosen, on tuning designs."""
+    return {
+        "kind": candidate.cue.kind, "outside": bool(candidate.outside), "strength": candidate.strength,
+        "effects": {
+            each.what: {
+                "flips": each.flipped, "low": each.interval[0], "odds": each.moved, "p": each.p, "pictures": each.count,
+                "z": float(each.odds.mean() / max(each.odds.std(ddof=1) / each.count**0.5, 1e-9)) if each.count > 1 else 0,
+            }
+            for each in candidate.effects
+        },
     }  # fmt: skip
 
 
