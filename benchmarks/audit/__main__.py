@@ -3,57 +3,46 @@ JSON line for each; ``--write`` makes a table of the lines; what is there alread
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
-import warnings
-from collections.abc import Sequence
-from fnmatch import fnmatch
-from pathlib import Path
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from typing import Any
 
-import torch
-
-from benchmarks.audit.planted import designs, tuning
+from benchmarks.audit.command import Case, Row, carried_out
+from benchmarks.audit.planted import Design, designs, tuning
 from benchmarks.audit.rows import row_of
 from benchmarks.audit.table import table
-from benchmarks.lines import put, read
 
-_BEGIN, _END = "<!-- detection -->", "<!-- end of detection -->"
+_MARKS = "<!-- detection -->", "<!-- end of detection -->"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure what is asked for, and write it."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.audit")
-    parser.add_argument("data", type=Path, help="a folder with cifar10-6000.npz")
-    parser.add_argument("--tuning", action="store_true", help="the designs that settings are fixed on")
-    parser.add_argument("--only", default="*", metavar="PATTERN", help="names of designs, as in 'scenes-patch-*'")
-    parser.add_argument("--out", type=Path, default=Path("audits.jsonl"), metavar="FILE.jsonl")
-    parser.add_argument("--work", type=Path, default=Path("audit-networks"), metavar="DIR", help="for trained weights")
-    parser.add_argument("--write", type=Path, metavar="FILE.md", help="put the table of what is in --out into a page")
-    parser.add_argument("--show", action="store_true", help="print the table of what is in --out")
-    asked = parser.parse_args(argv)
-    asked.work.mkdir(parents=True, exist_ok=True)
-    warnings.simplefilter("ignore")
-    torch.set_num_threads(1)
-    if not (asked.write or asked.show):
-        for design in tuning() if asked.tuning else designs():
-            if not fnmatch(design.name, asked.only):
-                continue
-            for masks in (False, True) if design.data == "scenes" else (False,):
-                if any(row["design"] == design.name and row["masks"] == masks for row in read(asked.out)):
-                    continue
-                began = time.perf_counter()
-                row = row_of(design, asked.data, asked.work, masks=masks)
-                row["seconds"] = round(time.perf_counter() - began, 1)
-                with asked.out.open("a") as file:
-                    file.write(json.dumps(row) + "\n")
-                said = [f"{each['class']}: {each['said']}" for each in row["classes"] if each["verdict"]]
-                told = f"drop {row['drop']:.0f}, class {row['biased']}, {'; '.join(said) or 'nothing'}"
-                print(f"{design.name}{' masks' * masks}: {told}, {row['seconds']} s", flush=True)
-    if asked.show:
-        print(table(read(asked.out)))
-    if asked.write is not None:
-        put(asked.write, table(read(asked.out)), _BEGIN, _END)
+    carried_out("python -m benchmarks.audit", argv, _cases, table, _MARKS, out="audits.jsonl", tuning=True)
+
+
+def _cases(asked: Namespace) -> Iterator[Case]:
+    """Each design, scenes without masks and with them."""
+    for design in tuning() if asked.tuning else designs():
+        for masks in (False, True) if design.data == "scenes" else (False,):
+            yield _case(asked, design, masks)
+
+
+def _case(asked: Namespace, design: Design, masks: bool) -> Case:
+    def known(row: Row) -> bool:
+        return bool(row["design"] == design.name and row["masks"] == masks)
+
+    def measure() -> dict[str, Any]:
+        began = time.perf_counter()
+        row = row_of(design, asked.data, asked.work, masks=masks)
+        return {**row, "seconds": round(time.perf_counter() - began, 1)}
+
+    def told(row: Row) -> str:
+        said = [f"{each['class']}: {each['said']}" for each in row["classes"] if each["verdict"]]
+        what = f"drop {row['drop']:.0f}, class {row['biased']}, {'; '.join(said) or 'nothing'}"
+        return f"{' masks' * masks}: {what}, {row['seconds']} s"
+
+    return Case(design, known, measure, told)
 
 
 if __name__ == "__main__":

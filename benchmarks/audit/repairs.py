@@ -4,22 +4,19 @@ that somebody labelled, and BNNR where it is installed. A JSON line for each; ``
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
-import warnings
+from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import torch
 from torch import nn
 
 import seewhy
+from benchmarks.audit.command import Case, Row, carried_out
 from benchmarks.audit.cues import CUES
 from benchmarks.audit.folders import by_class, masks_of
 from benchmarks.audit.mended import Mended, reweighted, without_bias
@@ -27,42 +24,31 @@ from benchmarks.audit.peers import bnnr
 from benchmarks.audit.planted import Design, Made, designs, made
 from benchmarks.audit.repaired import WAYS, table
 from benchmarks.audit.training import drop, preprocess, seeded, standing, trained
-from benchmarks.lines import put, read
 from seewhy.errors import SeewhyError
 
 #: BNNR, whose maps take a hundred passes forth and back for each picture, gets every fourth design
 _PEER = 4
 _SHARES = (0.75, 0.9, 1.0)
 _TURNED = ("watermark", "texture")
-_BEGIN, _END = "<!-- repairs -->", "<!-- end of repairs -->"
+_MARKS = "<!-- repairs -->", "<!-- end of repairs -->"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure what is asked for, and write it."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.audit.repairs")
-    parser.add_argument("data", type=Path, help="a folder with cifar10-6000.npz")
-    parser.add_argument("--only", default="*", metavar="PATTERN", help="names of designs, as in 'scenes-patch-*'")
-    parser.add_argument("--out", type=Path, default=Path("repairs.jsonl"), metavar="FILE.jsonl")
-    parser.add_argument("--work", type=Path, default=Path("audit-networks"), metavar="DIR", help="for trained weights")
-    parser.add_argument("--write", type=Path, metavar="FILE.md", help="put the table of what is in --out into a page")
-    parser.add_argument("--show", action="store_true", help="print the table of what is in --out")
-    asked = parser.parse_args(argv)
-    asked.work.mkdir(parents=True, exist_ok=True)
-    warnings.simplefilter("ignore")
-    torch.set_num_threads(1)
-    if not (asked.write or asked.show):
-        for design in repaired_designs():
-            known = any(row["design"] == design.name for row in read(asked.out))
-            if known or not fnmatch(design.name, asked.only):
-                continue
-            row = row_of(design, asked.data, asked.work)
-            with asked.out.open("a") as file:
-                file.write(json.dumps(row) + "\n")
-            print(f"{design.name}: {row['chosen'] or 'none'} {row['why']}, {row['seconds']}", flush=True)
-    if asked.show:
-        print(table(read(asked.out)))
-    if asked.write is not None:
-        put(asked.write, table(read(asked.out)), _BEGIN, _END)
+    carried_out("python -m benchmarks.audit.repairs", argv, _cases, table, _MARKS, out="repairs.jsonl")
+
+
+def _cases(asked: Namespace) -> Iterator[Case]:
+    for design in repaired_designs():
+        yield Case(design, partial(_known, design), partial(row_of, design, asked.data, asked.work), _told)
+
+
+def _known(design: Design, row: Row) -> bool:
+    return bool(row["design"] == design.name)
+
+
+def _told(row: Row) -> str:
+    return f": {row['chosen'] or 'none'} {row['why']}, {row['seconds']}"
 
 
 def repaired_designs() -> list[Design]:
@@ -141,3 +127,7 @@ def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
     began = time.perf_counter()
     yield
     seconds[name] = time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    main()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from benchmarks.audit import repaired
+from benchmarks.audit.command import Case, carried_out
 from benchmarks.audit.folders import by_class, read_folder, read_masks
 from benchmarks.audit.planted import Design, made
 from benchmarks.audit.repairs import repaired_designs
@@ -148,3 +150,33 @@ def test_drawing_by_shares_and_a_penalty_change_what_is_learnt() -> None:
     assert not torch.equal(found[0], found[1])
     assert not torch.equal(found[0], found[2])
     assert set(standing(network, planted)) == {"class, cue", "class, none", "others, cue", "others, none"}
+
+
+def test_what_is_there_is_not_measured_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nor what is not asked for; the table goes where the marks are."""
+    some, asked = [Design("scenes", None, 0.0, False, seed) for seed in range(3)], list[str]()
+
+    def cases(_: Any) -> list[Case]:
+        return [Case(each, partial(known, each), partial(measured, each), lambda row: ": done") for each in some]
+
+    def known(design: Design, row: Any) -> bool:
+        return bool(row["design"] == design.name)
+
+    def measured(design: Design) -> dict[str, Any]:
+        asked.append(design.name)
+        return {"design": design.name}
+
+    def run(*words: str) -> None:
+        given = ["data", "--out", str(tmp_path / "o.jsonl"), "--work", str(tmp_path / "w"), *words]
+        carried_out("it", given, cases, lambda rows: f"{len(rows)} rows\n", ("<a>", "<b>"), out="x")
+
+    run("--only", "*-1")
+    assert asked == ["scenes-clean-1"]
+    run()
+    assert asked == ["scenes-clean-1", "scenes-clean-0", "scenes-clean-2"]
+    page = tmp_path / "page.md"
+    page.write_text("before\n<a>\nold\n<b>\nafter\n")
+    run("--write", str(page))
+    run("--show")
+    assert page.read_text() == "before\n<a>\n3 rows\n<b>\nafter\n"
+    assert capsys.readouterr().out.splitlines() == [f"{name}: done" for name in asked] + ["3 rows", ""]
