@@ -68,18 +68,11 @@ def _tried(candidate: Candidate) -> dict[str, Any]:
         "effects": {
             each.what: {
                 "flips": each.flipped, "low": each.interval[0], "odds": each.moved, "p": each.p, "pictures": each.count,
-                "z": _sure(each.odds),
+                "z": each.surely,
             }
             for each in candidate.effects
         },
     }  # fmt: skip
-
-
-def _sure(values: NDArray[np.float64]) -> float:
-    """A mean in its standard errors, 0 of less than two."""
-    if len(values) < 2:
-        return 0.0
-    return float(values.mean() / max(values.std(ddof=1) / len(values) ** 0.5, 1e-9))
 
 
 def named(found: Audit, finding: Finding, pictures: Made) -> bool:

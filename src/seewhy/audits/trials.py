@@ -3,6 +3,7 @@ what as large a change of another kind does."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,6 +28,8 @@ _FIRST, _WORTH = 32, 0.01
 _OF_A_CLASS = 4
 #: pictures whose object is elsewhere
 _CLEAR = 16
+#: pictures that have a spread
+_PAIR = 2
 #: tosses of signs, so that corrected chances can be small
 _TOSSES = 20_000
 
@@ -63,6 +66,14 @@ class Effect:
     def moved(self) -> float:
         """How far the odds move, in standard deviations of those of pictures as they are."""
         return float(self.odds.mean()) / max(self.plain, 1e-9)
+
+    @property
+    def surely(self) -> float:
+        """How many standard errors of its mean the odds move."""
+        if self.count < _PAIR:
+            return 0.0
+        error = float(self.odds.std(ddof=1)) / math.sqrt(self.count)
+        return float(self.odds.mean()) / max(error, 1e-9)
 
     @cached_property
     def p(self) -> float:

@@ -30,6 +30,8 @@ FLIPS, ODDS = 0.05, 0.5
 RATE = 0.05
 #: pictures that show a cue, and the share of windows from which two are one thing
 EXAMPLES, _ONE = 12, 0.5
+#: share of the certainty that counts of what may be a part of the object
+_MAY_BE_OBJECT = 0.5
 #: share of an effect by which what is all around objects is ordered
 _WIDE = 0.75
 #: shares of a window outside objects from which it is outside
@@ -79,9 +81,15 @@ class Candidate:
 
     @property
     def strength(self) -> float:
-        """What is certain of its effect, in shares of pictures: the lower end of its interval. Of what may be a part of
-        the object, which every class loses with it, that of pasting alone."""
-        return max(0.0, *(each.interval[0] for each in self.effects if self.outside or each.what == "pasting"))
+        """How surely it causes the answer, in standard errors of the odds' mean change; at least 0. Of what may be a
+        part of the object, which every class loses with it, pasting alone counts, by half: an object's parts make its
+        class, too."""
+        sure = [
+            each.surely * (1.0 if self.outside else _MAY_BE_OBJECT)
+            for each in self.effects
+            if self.outside or each.what == "pasting"
+        ]
+        return max([0.0, *sure])
 
     @property
     def tag(self) -> str:

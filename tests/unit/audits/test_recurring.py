@@ -181,3 +181,21 @@ def test_a_part_is_told_before_all_that_it_is_a_part_of() -> None:
     whole = Candidate(0, Background(), (effect(20),), "masks")
     assert [each.candidate for each in findings([whole, part])] == [part, whole]
     assert [each.candidate for each in findings([weak, whole])] == [whole, weak]
+
+
+def test_strength_is_certainty_and_half_of_it_for_what_may_be_object() -> None:
+    """In standard errors of the odds; removing a part of the object says nothing, and what goes the other way is 0."""
+    draw = np.random.default_rng(0)
+    odds = draw.normal(1, 1, 50)
+    wanted = odds.mean() / (odds.std(ddof=1) / 50**0.5)
+    flips = np.zeros(50)
+    pasting, removing, against = (
+        Effect(what, "another window", values, flips, 1.0)
+        for what, values in (("pasting", odds), ("removing", 3 * odds), ("pasting", -odds))
+    )
+    patch = Patch(torch.zeros(1, 3, 4, 4), float("nan"), (0,))
+    assert Candidate(0, patch, (pasting,), "masks").strength == pytest.approx(wanted)
+    assert Candidate(0, patch, (removing,), "masks").strength == pytest.approx(wanted)
+    assert Candidate(0, patch, (pasting, removing), "").strength == pytest.approx(wanted / 2)
+    assert Candidate(0, patch, (removing, against), "").strength == 0
+    assert Effect("pasting", "another window", odds[:1], flips[:1], 1.0).surely == 0

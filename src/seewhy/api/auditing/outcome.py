@@ -103,8 +103,8 @@ class Outcome:
         return tuple(each for each in self.findings if each.proved and each.verdict == "shortcut")
 
     def strength(self, index: int) -> float:
-        """How large the largest effect of a class is at least, a share of pictures: of what is outside the object, or
-        of pasting what may be a part of it."""
+        """How surely something besides the object makes a class, in standard errors of the surest effect; half of those
+        of what may be a part of the object. Classes are ordered by it; it is no verdict."""
         return max((each.strength for each in self.by_class.get(index, ())), default=0.0)
 
     def to_dict(self) -> dict[str, Any]:
