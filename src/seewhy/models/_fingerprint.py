@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from seewhy.core.compile.attributes import Attributes, attributes_of
+from seewhy.core.compile.attributes import EVERY_MODULES, Attributes, attributes_of
 from seewhy.core.compile.checksums import Bits
 from seewhy.core.compile.state import addresses
 from seewhy.core.network.borrowed import submodules, tensors_of
@@ -31,9 +31,6 @@ __all__ = ["cached_fingerprint", "fingerprint", "of_inputs"]
 #: how many values of a tensor are looked at before its cached fingerprint is believed
 _SAMPLE = 64
 
-
-#: attributes that every module has, of how it is held and called, not of what it computes
-_HELD = frozenset(vars(nn.Module()))
 
 #: packages whose code is told by their versions; of all other code, what it does is looked at
 _KNOWN = frozenset(("torch", "torchvision", "timm", "transformers", "keras"))
@@ -55,7 +52,7 @@ def _plain(module: nn.Module) -> str:
     lines = []
     for name, child in module.named_modules(remove_duplicate=False):
         kind = type(child)
-        own = {key: value for key, value in vars(child).items() if key not in _HELD}
+        own = {key: value for key, value in vars(child).items() if key not in EVERY_MODULES}
         forward = getattr_static(kind, "forward", None)  # TorchScript's is no function
         told = isinstance(forward, FunctionType) and kind.__module__.partition(".")[0] not in _KNOWN
         code = does(forward.__code__) if told else ""

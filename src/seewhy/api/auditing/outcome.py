@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -101,6 +101,15 @@ class Outcome:
     def shortcuts(self) -> tuple[Finding, ...]:
         """Those that are proved, matter, and are no part of the object; each thing once."""
         return tuple(each for each in self.findings if each.proved and each.verdict == "shortcut")
+
+    def both(self) -> Iterator[tuple[Finding, Effect, Effect]]:
+        """Each effect of what is proved, each thing once, with that of the other model; nothing without one."""
+        if self.against is None:
+            return
+        for number, each in enumerate(self.findings):
+            for mine in each.candidate.effects if each.proved else ():
+                for theirs in (one for one in self.against.effects[number] if one.what == mine.what):
+                    yield each, mine, theirs
 
     def strength(self, index: int) -> float:
         """How surely something besides the object makes a class, in standard errors of the surest effect; half of those

@@ -90,14 +90,11 @@ def _against(audit: Outcome) -> list[str]:
         return []
 
     def rows() -> Iterator[Sequence[str]]:
-        for number, each in enumerate(audit.findings):
-            if each.proved:
-                for mine in each.candidate.effects:
-                    for theirs in (one for one in other.effects[number] if one.what == mine.what):
-                        yield [
-                            audit.label(each.candidate.index), each.candidate.tag, mine.what,
-                            _share(mine.flipped, *mine.interval), _share(theirs.flipped, *theirs.interval),
-                        ]  # fmt: skip
+        for each, mine, theirs in audit.both():
+            yield [
+                audit.label(each.candidate.index), each.candidate.tag, mine.what,
+                _share(mine.flipped, *mine.interval), _share(theirs.flipped, *theirs.interval),
+            ]  # fmt: skip
 
     def accuracy() -> Iterator[Sequence[str]]:
         for index, share in audit.accuracy.items():

@@ -97,14 +97,19 @@ class Repair:
         """The same as text."""
         return json.dumps(self.told(), indent=1, allow_nan=False)
 
-    def _label(self, index: int) -> str:
+    def label(self, index: int) -> str:
+        """What a class is called."""
         return self.labels.get(index) or str(index)
+
+    def cues_of(self, row: Group) -> str:
+        """Which cues a group of pictures has, in words."""
+        return "; ".join(f"{self.label(self.cues[n].index)}'s {self.cues[n].where}" for n in row.cues) or "none"
 
     def sentences(self) -> list[str]:
         """What was found and done, a sentence for each cue; how the worst group does; what the audit says again."""
         found = []
         for each in self.cues:
-            tally, name = each.tally, self._label(each.index)
+            tally, name = each.tally, self.label(each.index)
             if each.why:
                 found.append(f"{name}: the cue {each.where} is left out, untestable: {each.why}")
                 continue
@@ -120,7 +125,7 @@ class Repair:
         if self.audit is not None:
             found += [f"audit of held-out pictures: {each}" for each in self.audit.sentences()]
             found += [
-                f"audit of held-out pictures: {self._label(k)} was passed over: {why}"
+                f"audit of held-out pictures: {self.label(k)} was passed over: {why}"
                 for k, why in self.audit.skipped.items()
             ]
         return found
@@ -132,10 +137,9 @@ class Repair:
             head = ["class", "cues", "pictures", "right before", "right after"]
             lines += ["", f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
         for row in self.groups:
-            cues = "; ".join(f"{self._label(self.cues[n].index)}'s {self.cues[n].where}" for n in row.cues) or "none"
             after = "" if row.after is None else f"{row.after:.0%}"
             lines.append(
-                f"| {self._label(row.index)} | {cues} | {row.pictures} | {row.before:.0%} | {after} |"
+                f"| {self.label(row.index)} | {self.cues_of(row)} | {row.pictures} | {row.before:.0%} | {after} |"
             )  # fmt: skip
         lines += ["", *(f"- {' '.join(note.split())}" for note in (*self.notes, *self.failed))]
         return "\n".join(lines).rstrip() + "\n"

@@ -159,19 +159,14 @@ def _both(audit: Audit) -> list[Block]:
     other = audit.against
     if other is None:
         return []
-    rows: list[dict[str, Cell]] = []
-    for number, each in enumerate(audit.findings):
-        for mine in each.candidate.effects if each.proved else ():
-            for theirs in (one for one in other.effects.get(number, ()) if one.what == mine.what):
-                rows.append(
-                    {
-                        "class": audit.label(each.candidate.index), "cue": each.candidate.tag,
-                        "verdict": _verdict(each),
-                        "trial": mine.what, f"flips, {audit.model}": _between(mine),
-                        f"flips, {other.model}": _between(theirs),
-                        "difference": share(theirs.flipped - mine.flipped),
-                    }
-                )  # fmt: skip
+    rows: list[dict[str, Cell]] = [
+        {
+            "class": audit.label(each.candidate.index), "cue": each.candidate.tag, "verdict": _verdict(each),
+            "trial": mine.what, f"flips, {audit.model}": _between(mine), f"flips, {other.model}": _between(theirs),
+            "difference": share(theirs.flipped - mine.flipped),
+        }
+        for each, mine, theirs in audit.both()
+    ]  # fmt: skip
     right: list[dict[str, Cell]] = []
     for index, accuracy in audit.accuracy.items():
         after = other.accuracy.get(index)

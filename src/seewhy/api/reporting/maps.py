@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from seewhy.api.reporting.wording import settings_in_words, trust_badge
+from seewhy.api.reporting.wording import NO_ANSWER, settings_in_words, status_badge, trust_badge
 from seewhy.explanation import Explanation, Explanations
 from seewhy.explanation.cuts import is_volume
 from seewhy.explanation.ground import picture_size, place, under
@@ -18,12 +18,10 @@ from seewhy.explanation.video import is_video
 from seewhy.render import Colorbar, limits, relief
 from seewhy.reports.page import LARGEST, Badge, Figure, Scale, held
 
-__all__ = ["figures_of", "is_flat", "photo_figure", "status_badge"]
+__all__ = ["figures_of", "is_flat", "photo_figure"]
 
 #: pixels of a picture's longer side at least: a picture of few pixels is enlarged
 _SMALLEST = 320
-#: statuses whose map answers nothing; all others but "ok" are to be taken with care
-_NO_ANSWER = ("zero-gradient", "non-finite")
 
 
 def figures_of(explanations: Sequence[Explanation], anchors: Sequence[str]) -> list[Figure]:
@@ -38,7 +36,7 @@ def figures_of(explanations: Sequence[Explanation], anchors: Sequence[str]) -> l
     for each, anchor in zip(explanations, anchors, strict=True):
         if id(each) in shared:
             found.append(_of_picture(each, anchor, shared[id(each)], several=several))
-            if each.colours is not None and each.status.code not in _NO_ANSWER:
+            if each.colours is not None and each.status.code not in NO_ANSWER:
                 found.append(_relief(each))
         elif each.inputs:
             parts = [each.part(name) for name in each.inputs]
@@ -73,11 +71,6 @@ def photo_figure(explanation: Explanation) -> Figure | None:
     guesses = [] if explanation.prediction is None else [str(guess) for guess in explanation.prediction.top[:3]]
     name = explanation.name or "input"
     return Figure(held(pixels_), f"The photo {name}", "photo", [f"predicted {', '.join(guesses)}"] if guesses else [])
-
-
-def status_badge(code: str) -> Badge:
-    """A status, by its code."""
-    return Badge(code, "good" if code == "ok" else "bad" if code in _NO_ANSWER else "doubt")
 
 
 def _of_picture(
@@ -135,7 +128,8 @@ def _scale(bar: Colorbar) -> Scale:
 
 def _badges(explanation: Explanation) -> list[Badge]:
     found = [] if explanation.status.ok else [status_badge(explanation.status.code)]
-    return found if explanation.trust is None else [*found, trust_badge(explanation.trust)]
+    trust = None if explanation.trust is None else trust_badge(explanation.trust.level)
+    return found if trust is None else [*found, trust]
 
 
 def _lines(explanation: Explanation, said: str = "") -> list[str]:

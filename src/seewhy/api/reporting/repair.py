@@ -26,14 +26,9 @@ _PLAIN = (bool, int, float, str)
 
 def page_of(repair: Repair, asked: Asked, title: str | None = None) -> Page:
     """What was done about each cue, and how often the model is right with and without it, before and after."""
-    names = {index: repair.labels.get(index) or str(index) for index in repair.labels}
-
-    def label(index: int) -> str:
-        return names.get(index, str(index))
-
     cues: list[dict[str, Cell]] = [
         {
-            "class": label(each.index), "cue": each.kind, "where": each.where,
+            "class": repair.label(each.index), "cue": each.kind, "where": each.where,
             "mended": Badge("left out", "doubt") if each.why else Badge("mended", "good"),
             "training pictures": Number(each.tally.pictures), "have it": Number(each.tally.have),
             "taken out of": Number(each.tally.removed), "put into": Number(each.tally.pasted), "why not": each.why,
@@ -42,8 +37,8 @@ def page_of(repair: Repair, asked: Asked, title: str | None = None) -> Page:
     ]  # fmt: skip
     groups: list[dict[str, Cell]] = [
         {
-            "class": label(row.index),
-            "cues": "; ".join(f"{label(repair.cues[n].index)}'s {repair.cues[n].where}" for n in row.cues) or "none",
+            "class": repair.label(row.index),
+            "cues": repair.cues_of(row),
             "pictures": Number(row.pictures), "right before": share(row.before), "right after": share(row.after),
             "change": None if row.after is None else share(row.after - row.before),
         }

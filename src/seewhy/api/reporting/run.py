@@ -11,7 +11,16 @@ from typing import Any
 
 from seewhy.api.given.images import read_one
 from seewhy.api.reporting.maps import figures_of
-from seewhy.api.reporting.wording import Asked, percent, provenance_of, settings_in_words, share, spec_or_name, table_of
+from seewhy.api.reporting.wording import (
+    Asked,
+    percent,
+    provenance_of,
+    settings_in_words,
+    share,
+    spec_or_name,
+    status_badge,
+    table_of,
+)
 from seewhy.errors import SeewhyError, reason
 from seewhy.explanation import Explanation
 from seewhy.models import Model, Photo, read_image, read_image_bytes
@@ -29,7 +38,6 @@ _COLUMNS = [
     "score", "status", "reason",
     "forwards", "backwards",
 ]  # fmt: skip
-_NO_ANSWER = ("failed", "zero-gradient", "non-finite")
 
 
 @dataclass(frozen=True)
@@ -127,7 +135,7 @@ def _states(table: dict[str, list[Any]]) -> list[Block]:
     rows: list[dict[str, Cell]] = [
         {
             "method": method, "layer": layer or ("input" if method else None),
-            "status": Badge(status, "good" if status == "ok" else "bad" if status in _NO_ANSWER else "doubt"),
+            "status": status_badge(status),
             "maps": Number(count),
         }
         for (method, layer, status), count in counts.most_common()

@@ -13,21 +13,23 @@ from typing import Any
 
 from seewhy._version import __version__
 from seewhy.errors import CapabilityError, one_line
-from seewhy.explanation import Trust
 from seewhy.reports.page import Badge, Block, Cell, Code, Figure, Figures, Number, Pairs, Points, Table, Words, held
 
 __all__ = [
+    "NO_ANSWER",
     "REPORT",
     "ROWS",
     "Asked",
     "chart",
     "joined",
+    "level_badge",
     "listed",
     "percent",
     "provenance_of",
     "settings_in_words",
     "share",
     "spec_or_name",
+    "status_badge",
     "table_of",
     "trust_badge",
 ]
@@ -40,7 +42,9 @@ ROWS = 1000
 _VALUE = 120
 #: lines of a list at most, and characters of one
 _LINES, _LINE = 300, 2000
-_TRUST = {"green": "good", "amber": "doubt", "red": "bad"}
+_LEVELS = {"green": "good", "amber": "doubt", "red": "bad"}
+#: statuses whose map answers nothing, and none at all; all others but "ok" are to be taken with care
+NO_ANSWER = ("zero-gradient", "non-finite", "failed")
 
 
 @dataclass(frozen=True)
@@ -105,9 +109,19 @@ def settings_in_words(settings: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={one_line(value, _VALUE)}" for name, value in settings.items() if value is not None)
 
 
-def trust_badge(trust: Trust) -> Badge:
+def level_badge(level: str, what: str = "") -> Badge | None:
+    """A level of a trust card, or of one of its measures (of ``what``); None for none."""
+    return Badge(f"{what}{level}", _LEVELS[level]) if level in _LEVELS else None
+
+
+def trust_badge(level: str) -> Badge | None:
     """A trust card's level."""
-    return Badge(f"trust: {trust.level}", _TRUST[trust.level])
+    return level_badge(level, "trust: ")
+
+
+def status_badge(code: str) -> Badge:
+    """A status, by its code."""
+    return Badge(code, "good" if code == "ok" else "bad" if code in NO_ANSWER else "doubt")
 
 
 def spec_or_name(model: str) -> str:

@@ -17,12 +17,12 @@ from weakref import WeakKeyDictionary
 
 from torch import nn
 
-__all__ = ["PLAIN", "Attributes", "Split", "attributes_of", "split_of", "written_down"]
+__all__ = ["EVERY_MODULES", "PLAIN", "Attributes", "Split", "attributes_of", "split_of", "written_down"]
 
 PLAIN = frozenset((int, float, bool, str, bytes, complex, type(None)))
 
 #: what every module has: seen otherwise, or no part of what it computes
-_BASE = frozenset(vars(nn.Module()))
+EVERY_MODULES = frozenset(vars(nn.Module()))
 
 #: a way of writing values down in which equal bytes are the same value of the same type; later ones write down how
 #: many refer to it as well
@@ -74,7 +74,7 @@ def attributes_of(parts: Sequence[nn.Module]) -> tuple[Attributes, tuple[Any, ..
     everything = (*itertools.chain.from_iterable(map(dict.values, owned)),)
     known = _known.get(parts[0])
     if known is None or known.names != names or known.sizes != sizes:
-        known, pick = None, _picker([n for n, name in enumerate(names) if name not in _BASE])
+        known, pick = None, _picker([n for n, name in enumerate(names) if name not in EVERY_MODULES])
     else:
         pick = known.pick
     values = pick(everything)
