@@ -88,6 +88,7 @@ __all__ = [
     "Gallery",
     "GridProof",
     "Guess",
+    "Intervention",
     "LayerInfo",
     "MethodCheck",
     "Mistake",
@@ -126,6 +127,7 @@ __all__ = [
     "feature_maps",
     "feature_maps_all",
     "filters",
+    "intervene",
     "layers",
     "load",
     "maximise",
@@ -143,6 +145,7 @@ __all__ = [
     "targets",
     "training_curves",
     "trust",
+    "view",
     "wrap",
 ]
 
@@ -163,6 +166,7 @@ _HOMES = {
     "Gallery": "seewhy.explanation",
     "GridProof": "seewhy.explanation",
     "Guess": "seewhy.explanation",
+    "Intervention": "seewhy.api.intervening",
     "LayerInfo": "seewhy.api.listing",
     "MethodCheck": "seewhy.explanation",
     "Mistake": "seewhy.api.evaluating",
@@ -199,6 +203,7 @@ _HOMES = {
     "feature_maps": "seewhy.api.inside.channels",
     "feature_maps_all": "seewhy.api.inside.channels",
     "filters": "seewhy.api.inside.kernels",
+    "intervene": "seewhy.api.intervening",
     "layers": "seewhy.api.listing",
     "load": "seewhy.api",
     "maximise": "seewhy.api.inside.visualisation",
@@ -216,6 +221,7 @@ _HOMES = {
     "targets": "seewhy.core.targets",
     "training_curves": "seewhy.api.given.training_logs",
     "trust": "seewhy.api.trusting.cards",
+    "view": "seewhy.web.widget",
     "wrap": "seewhy.api",
 }
 

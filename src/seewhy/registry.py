@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from types import ModuleType
 from typing import Any, NamedTuple, TypeVar
@@ -206,6 +206,13 @@ class Method:
     def name(self) -> str:
         """The registry key."""
         return self.card.name
+
+    def told(self) -> dict[str, Any]:
+        """Card, parameters with their defaults, and the first line of what it does, as JSON has it."""
+        card = asdict(self.card)
+        return {
+            **card, "needs": sorted(self.card.needs), "parameters": dict(self.parameters), "summary": self.summary,
+        }  # fmt: skip
 
 
 #: every method, filled when ``seewhy.methods`` is imported, and by other packages when it is first read

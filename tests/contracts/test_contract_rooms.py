@@ -40,6 +40,7 @@ PUBLIC = [
     "Gallery",
     "GridProof",
     "Guess",
+    "Intervention",
     "LayerInfo",
     "MethodCheck",
     "Mistake",
@@ -78,6 +79,7 @@ PUBLIC = [
     "feature_maps",
     "feature_maps_all",
     "filters",
+    "intervene",
     "layers",
     "load",
     "maximise",
@@ -95,6 +97,7 @@ PUBLIC = [
     "targets",
     "training_curves",
     "trust",
+    "view",
     "wrap",
 ]
 

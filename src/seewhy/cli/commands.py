@@ -19,9 +19,10 @@ from seewhy.cli.metrics import metrics
 from seewhy.cli.repair import repair
 from seewhy.cli.run import run
 from seewhy.cli.segment import segment
+from seewhy.cli.serve import serve
 
 __all__ = [
     "attack", "attention", "audit", "bench", "boundary", "compare", "components", "conformance", "demo", "doctor",
     "evaluate", "evaluate_model", "explain", "factors", "features", "filters", "labels", "layers", "maximise",
-    "methods", "metrics", "recommend", "repair", "run", "segment",
+    "methods", "metrics", "recommend", "repair", "run", "segment", "serve",
 ]  # fmt: skip

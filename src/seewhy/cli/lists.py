@@ -130,8 +130,7 @@ def methods(
 
 
 def _entry(method: Method, package: str) -> dict[str, Any]:
-    card, parameters = asdict(method.card), dict(method.parameters)
-    return {**card, "needs": sorted(method.card.needs), "parameters": parameters, "package": package}
+    return {**method.told(), "package": package}
 
 
 #: columns that what a method is for has at least

@@ -24,7 +24,7 @@ from seewhy.models._tiff import FIRST_EXPLAINED, read_tags, read_tiff, tags_of, 
 from seewhy.models.measured import Measured
 from seewhy.models.volumes import is_scan, read_volume, slice_of
 
-__all__ = ["SUFFIXES", "Coarse", "Photo", "frames_in", "read_frame", "read_image", "read_image_bytes"]
+__all__ = ["SUFFIXES", "Coarse", "Photo", "frames_in", "photo_in", "read_frame", "read_image", "read_image_bytes"]
 
 #: what photos' names end in
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"))
@@ -64,7 +64,7 @@ class Photo:
 Coarse = Callable[[int, int], tuple[int, int]]
 
 
-def read_image(source: str | Path | Image.Image | np.ndarray[Any, Any], coarse: Coarse | None = None) -> Photo:
+def read_image(source: str | Path | Image.Image | np.ndarray[Any, Any] | Photo, coarse: Coarse | None = None) -> Photo:
     """The photo at a path, in a PIL image or in a uint8 array [H, W] or [H, W, C]; of more than three channels, the
     first three are shown (four are colours and how opaque they are), and all are kept as ``bands``.
 
@@ -113,6 +113,14 @@ def read_image_bytes(data: bytes, name: str, coarse: Coarse | None = None) -> Ph
     (3, 2)
     """
     return _read(Held(data, name), name, None, coarse)
+
+
+def photo_in(given: bytes | Path | Photo, name: str, coarse: Coarse | None = None) -> Photo:
+    """The photo in what a source of pictures gives: a file called ``name``, what is in one, or the picture itself.
+    Raises what `read_image` does."""
+    if isinstance(given, bytes):
+        return read_image_bytes(given, name, coarse)
+    return read_image(given, coarse)
 
 
 def _check_opened(image: Image.Image) -> None:

@@ -18,7 +18,7 @@ from seewhy.core.network.inputs import Explained, Inputs
 from seewhy.errors import UnfitImage, UsageError
 from seewhy.explanation import Scan
 from seewhy.models import Model, Photo, Preprocess, Volume, is_scan, read_image, read_image_bytes, read_volume
-from seewhy.models.images import Coarse
+from seewhy.models.images import photo_in
 from seewhy.models.input_shape import intake
 
 #: the share of a photo that a crop may cut away without a word
@@ -236,7 +236,7 @@ def read_lean(model: Model, given: bytes | Path | Photo, name: str, *, coarse: b
         return replace(_volume(model, given), scan=None)
     ours = model.preprocess
     least = ours.coarsest if coarse and isinstance(ours, Preprocess) else None
-    photo = model.as_bands(_photo(given, name, least))
+    photo = model.as_bands(photo_in(given, name, least))
     odd = photo.measured is not None or photo.bands is not None
     if odd or not isinstance(ours, Preprocess) or ours.channels not in (1, 3):
         return replace(_picture(model, photo, name), photo=None)
@@ -245,12 +245,6 @@ def read_lean(model: Model, given: bytes | Path | Photo, name: str, *, coarse: b
     lost = ours.lost(height, width)
     notes = [*photo.notes, *model.notes, *([_seen(lost)] if lost > _LITTLE else [])]
     return Item(ours.of_view(view), np.array(view.convert("RGB"), dtype=np.uint8), name, True, tuple(notes))
-
-
-def _photo(given: bytes | Path | Photo, name: str, coarse: Coarse | None) -> Photo:
-    if isinstance(given, bytes):
-        return read_image_bytes(given, name, coarse)
-    return read_image(given, coarse) if isinstance(given, Path) else given
 
 
 def _seen(lost: float) -> str:

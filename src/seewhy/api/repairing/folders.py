@@ -22,7 +22,8 @@ from seewhy.api.repairing.proved import where
 from seewhy.api.repairing.reading import Source
 from seewhy.api.repairing.training import Tally, Training
 from seewhy.errors import CapabilityError, ImageError, UsageError, storing
-from seewhy.models import Model, Photo, Preprocess, read_image, read_image_bytes
+from seewhy.models import Model, Photo, Preprocess
+from seewhy.models.images import photo_in
 
 __all__ = ["as_csv", "check_drawable", "collected", "copied", "stem_of", "unfinished", "written"]
 
@@ -154,10 +155,8 @@ def _drawn(model: Model, again: Again, row: int, tensor: Tensor) -> Image.Image:
 
 def _photo(raw: Any, name: str) -> Photo | None:
     """The photo that a source gives; None for an input that is preprocessed already."""
-    if isinstance(raw, bytes):
-        return read_image_bytes(raw, name)
     try:
-        return read_image(raw)
+        return photo_in(raw, name)
     except (UsageError, ImageError):
         return None
 

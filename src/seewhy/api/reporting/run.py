@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from seewhy.api.given.images import read_one
+from seewhy.api.given.of_run import RunPhotos
 from seewhy.api.reporting.maps import figures_of
 from seewhy.api.reporting.wording import (
     Asked,
@@ -22,12 +22,8 @@ from seewhy.api.reporting.wording import (
     table_of,
 )
 from seewhy.errors import SeewhyError, reason
-from seewhy.explanation import Explanation
-from seewhy.models import Model, Photo, read_image, read_image_bytes
 from seewhy.reports.page import Badge, Block, Cell, Figure, Figures, Heading, Number, Page, Pairs, Section, Words, held
-from seewhy.runs.listing import Listing
 from seewhy.runs.opened import Run
-from seewhy.runs.sources import Entry, Source, open_source
 
 __all__ = ["page_of"]
 
@@ -181,7 +177,7 @@ def _extremes(run: Run, pictures: Sequence[_Picture], labels: dict[int, str], as
             "The least sure": list(reversed(by_sure))[: len(by_sure) // 2],
         }
     found: list[Block] = []
-    with _Photos(run, asked) as photos:
+    with _Photos(run, asked.model, asked.source) as photos:
         for kind, these in kinds.items():
             if not these:
                 continue
@@ -196,59 +192,24 @@ def _extremes(run: Run, pictures: Sequence[_Picture], labels: dict[int, str], as
         return [Words(photos.note, note=True), *found] if photos.note and found else found
 
 
-class _Photos:
-    """The photos of a run, read again from where they were."""
-
-    def __init__(self, run: Run, asked: Asked) -> None:
-        self._run = run
-        self._model: Model | None = None
-        self._source: Source | None = None
-        self.note = ""
-        theirs = run.manifest.asked["model"]["fingerprint"]
-        if asked.model is not None and asked.model.fingerprint() in (None, theirs):
-            self._model = asked.model
-        try:
-            self._source = asked.source or open_source(str(run.manifest.taken["source"]))
-        except (SeewhyError, KeyError) as error:
-            self.note = f"The photos could not be read again, and maps stand alone: {reason(error)}"
-        if self._source is not None and self._model is None:
-            self.note = "Maps stand beside their photos: with model=, the run's own, they are laid over what it saw."
-
-    def __enter__(self) -> _Photos:
-        self._listing = Listing(self._run.store, self._run.manifest.asked["pictures"])
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        self._listing.__exit__(*raised)
+class _Photos(RunPhotos):
+    """The photos of a run, as figures."""
 
     def figures(self, picture: _Picture) -> list[Figure]:
         """A picture, and its maps."""
-        maps = [replace(self._run[at], name=picture.name) for at in picture.maps[:_MAPS]]
-        number = self._run.row(picture.maps[0])["row"]
-        entry = next(iter(self._listing.between(number, number + 1)))
+        maps = [replace(self.run[at], name=picture.name) for at in picture.maps[:_MAPS]]
+        entry = self.entry(picture.maps[0])
         try:
-            return self._drawn(maps, entry)
+            if not self.readable:
+                return figures_of(maps, [""] * len(maps))
+            if self.laid:
+                over = self.over(maps, entry)
+                return figures_of(over, [""] * len(over))
+            shown = Figure(held(self.photo(entry).pixels), f"The photo {entry.name}", entry.name)
+            return [shown, *figures_of(maps, [""] * len(maps))]
         except (SeewhyError, OSError) as error:
             lost = Figure(None, "", picture.name, [f"the photo could not be read: {reason(error, 120)}"])
             return [lost, *figures_of(maps, [""] * len(maps))]
-
-    def _drawn(self, maps: list[Explanation], entry: Entry) -> list[Figure]:
-        if self._source is None:
-            return figures_of(maps, [""] * len(maps))
-        data = self._source.read(entry)
-        if self._model is None:
-            photo: Photo = (
-                read_image_bytes(data, entry.name)
-                if isinstance(data, bytes)
-                else data
-                if isinstance(data, Photo)
-                else read_image(data)
-            )
-            shown = Figure(held(photo.pixels), f"The photo {entry.name}", entry.name)
-            return [shown, *figures_of(maps, [""] * len(maps))]
-        item = read_one(self._model, data, entry.name)
-        over = [replace(each, image=item.view, photo=item.photo, window=item.window, scan=item.scan) for each in maps]
-        return figures_of(over, [""] * len(over))
 
 
 def _without(table: dict[str, list[Any]]) -> list[Block]:

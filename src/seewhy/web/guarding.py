@@ -1,0 +1,167 @@
+"""The guard: takes every request before anything else does, lets those in that come from the page itself or bring the
+token, with a body as large and as fast as it may be; and says with every answer what a browser may do with it."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from seewhy.web.encoding import problem_answer
+from seewhy.web.limits import Limits
+from seewhy.web.problems import Problem, Scrub
+
+__all__ = ["POLICY", "Guard", "cookie_name", "hosts_of"]
+
+#: what the page may load and do: what lies here, and pictures that it made itself
+POLICY = "; ".join(
+    [
+        "default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' blob: data:",
+        "connect-src 'self'", "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'",
+    ]
+)  # fmt: skip
+_HEADERS = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=()",
+}
+#: methods of HTTP that change nothing
+_SAFE = ("GET", "HEAD")
+_KNOWN = (*_SAFE, "POST", "DELETE")
+#: where photos are sent
+_UPLOADS = "/api/v1/photos"
+
+
+def cookie_name(port: int) -> str:
+    """Browsers send the cookies of one port to all others of a machine: each has its own name."""
+    return f"seewhy-{port}"
+
+
+def hosts_of(host: str, port: int) -> frozenset[str]:
+    """What a request may call the machine, in its Host: another name is a page of somebody else's that points here."""
+    names = {host.lower()} | ({"127.0.0.1", "localhost", "[::1]"} if is_loopback(host) else set())
+    names = {f"[{name}]" if ":" in name and not name.startswith("[") else name for name in names}
+    return frozenset({f"{name}:{port}" for name in names} | (names if port == 80 else set()))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is of this machine alone."""
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+@dataclass(frozen=True)
+class Guard:
+    """An ASGI application around another: who may ask, and how much."""
+
+    inner: ASGIApp
+    token: str
+    hosts: frozenset[str]
+    cookie: str
+    limits: Limits
+    scrub: Scrub
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await self.inner(scope, receive, send)
+            return
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+
+        async def sent(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message.get("headers", []), *_safe(message.get("headers", []))]}
+            await send(message)
+
+        try:
+            self._check(scope, headers)
+            taken = await self._body(scope, headers, receive)
+        except Problem as problem:
+            await problem_answer(problem, self.scrub)(scope, receive, sent)
+            return
+        await self.inner(scope, taken, sent)
+
+    def _check(self, scope: Scope, headers: Mapping[str, str]) -> None:
+        """Raise `Problem` for a request that is not the page's own, and brings no token."""
+        host = headers.get("host", "").lower()
+        if host not in self.hosts:
+            raise Problem(421, f"this is not {host[:80]!r}: open the address that seewhy serve printed")
+        if scope["method"] not in _KNOWN:
+            raise Problem(405, f"{scope['method'][:16]} is not known here: {', '.join(_KNOWN)} are")
+        origin = headers.get("origin")
+        if origin is not None and (urlsplit(origin).netloc.lower() != host or not origin.startswith("http")):
+            raise Problem(403, "a page of another origin may ask nothing here")
+        bearer = self._right(headers.get("authorization", "").removeprefix("Bearer ").strip())
+        here = headers.get("sec-fetch-site", "none") in ("same-origin", "none")
+        if not bearer and not here and not (scope["method"] == "GET" and scope["path"] == "/"):
+            raise Problem(403, "a page of another site may ask nothing here")
+        if not bearer and scope["method"] not in _SAFE and origin is None and "sec-fetch-site" not in headers:
+            raise Problem(403, "without an Origin a request that changes something needs Authorization: Bearer TOKEN")
+        if bearer or self._right(_cookies(headers).get(self.cookie, "")):
+            return
+        in_address = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
+        if scope["method"] in _SAFE and scope["path"] == "/" and self._right(in_address):
+            return
+        raise Problem(
+            401, "no right token: open the address that seewhy serve printed", **{"WWW-Authenticate": "Bearer"}
+        )
+
+    def _right(self, given: str) -> bool:
+        return hmac.compare_digest(given.encode("utf-8", "replace"), self.token.encode())
+
+    async def _body(self, scope: Scope, headers: Mapping[str, str], receive: Receive) -> Receive:
+        """The whole body, within its limits of bytes and time, as what gives it again."""
+        most = self.limits.bytes if scope["path"] == _UPLOADS else self.limits.asking
+        told = headers.get("content-length", "0")
+        if not told.isdecimal() or int(told) > most:
+            raise _too_large(most)
+        body = bytearray()
+        try:
+            async with asyncio.timeout(self.limits.arriving):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise Problem(400, "the request ended before its body did")
+                    body += message.get("body", b"")
+                    if len(body) > most:
+                        raise _too_large(most)
+                    if not message.get("more_body", False):
+                        break
+        except TimeoutError:
+            raise Problem(408, f"the body did not arrive within {self.limits.arriving:g} s") from None
+        whole: list[bytes] = [bytes(body)]
+
+        async def again() -> Message:
+            if whole:
+                return {"type": "http.request", "body": whole.pop(), "more_body": False}
+            return await receive()
+
+        return again
+
+
+def _too_large(most: int) -> Problem:
+    return Problem(413, f"more than {most / 2**20:g} MiB, which is the most that is taken here", Connection="close")
+
+
+def _cookies(headers: Mapping[str, str]) -> dict[str, str]:
+    try:
+        return {name: morsel.value for name, morsel in SimpleCookie(headers.get("cookie", "")).items()}
+    except CookieError:
+        return {}
+
+
+def _safe(given: Any) -> list[tuple[bytes, bytes]]:
+    """The headers of every answer, but for those that it has already."""
+    there = {name.lower() for name, _ in given}
+    wanted = {**_HEADERS, "cache-control": "no-store"}
+    return [(name.encode(), value.encode()) for name, value in wanted.items() if name.encode() not in there]

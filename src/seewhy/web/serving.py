@@ -1,0 +1,97 @@
+"""Serving: takes a workbench and an address, serves it until it is interrupted; says where it is."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import webbrowser
+from collections.abc import Callable
+from contextlib import closing
+from urllib.parse import urlencode
+
+import uvicorn
+
+from seewhy.errors import UsageError, reason
+from seewhy.web.application import application
+from seewhy.web.guarding import is_loopback
+from seewhy.web.workbench import Workbench
+
+__all__ = ["PORT", "serve"]
+
+#: where it is looked for a free port first
+PORT = 8765
+_TRIED = 20
+#: connections at a time
+_CONNECTIONS = 256
+
+
+def serve(
+    bench: Workbench,
+    *,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    allow_remote: bool = False,
+    token: str | None = None,
+    browser: bool = True,
+    said: Callable[[str], None] = print,
+) -> None:
+    """Serve a workbench until Ctrl-C. ``said`` is told its address, with the token, once it answers.
+
+    Without a ``port`` the first free one from 8765 on. A ``host`` that is not of this machine alone needs
+    ``allow_remote`` and a ``token``: whoever has both may ask the model. Raises `UsageError` where it may not, or
+    cannot, be served.
+    """
+    if not is_loopback(host) and not (allow_remote and token):
+        raise UsageError(
+            f"--host {host} lets other machines ask this model: if they should, give --allow-remote and a --token of "
+            "your own (or leave --host out, and reach it by ssh -L)"
+        )
+    if token is not None and len(token) < 16:
+        raise UsageError(f"a token of {len(token)} letters can be guessed: 16 at least; left out, one is made")
+    token = token or secrets.token_urlsafe(24)
+    with closing(_bound(host, port)) as bound:
+        at = bound.getsockname()[1]
+        name = f"[{host}]" if ":" in host else host
+        url = f"http://{name}:{at}/?{urlencode({'token': token})}"
+        config = uvicorn.Config(
+            application(bench, token, host, at), log_level="warning", access_log=False, server_header=False,
+            proxy_headers=False, timeout_keep_alive=10, limit_concurrency=_CONNECTIONS, timeout_graceful_shutdown=3,
+            ws="none",
+        )  # fmt: skip
+        _Server(config, url, said, browser=browser).run(sockets=[bound])
+
+
+class _Server(uvicorn.Server):
+    """A server that says where it is once it answers."""
+
+    def __init__(self, config: uvicorn.Config, url: str, said: Callable[[str], None], *, browser: bool) -> None:
+        super().__init__(config)
+        self._url, self._said, self._browser = url, said, browser
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin."""
+        await super().startup(sockets)
+        if self.started:
+            self._said(self._url)
+            if self._browser:
+                webbrowser.open(self._url)
+
+
+def _bound(host: str, port: int | None) -> socket.socket:
+    """A socket at a free port. Raises `UsageError` where there is none."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    wanted = range(PORT, PORT + _TRIED) if port is None else [port]
+    error: OSError | None = None
+    for each in wanted:
+        bound = socket.socket(family, socket.SOCK_STREAM)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            bound.bind((host, each))
+        except OSError as taken:
+            bound.close()
+            error = taken
+            continue
+        return bound
+    which = f"port {port}" if port is not None else f"any port of {PORT} to {PORT + _TRIED - 1}"
+    why = "" if error is None else f" ({reason(error)})"
+    raise UsageError(f"cannot serve at {which} of {host}{why}: give another --port")
