@@ -14,6 +14,7 @@ from typing import Any
 import uvicorn
 
 from seewhy.web.application import application
+from seewhy.web.serving import config_of
 from seewhy.web.workbench import Workbench
 
 __all__ = ["TOKEN", "Client", "Reply", "served"]
@@ -52,9 +53,7 @@ class Client:
         """The address that a browser opens."""
         return f"http://127.0.0.1:{self.port}/?token={TOKEN}"
 
-    def ask(
-        self, method: str, path: str, body: Any = None, *, token: str | None = TOKEN, **headers: str
-    ) -> Reply:
+    def ask(self, method: str, path: str, body: Any = None, *, token: str | None = TOKEN, **headers: str) -> Reply:
         """One request; a body that is no bytes goes as JSON; underscores of headers' names are hyphens."""
         told = {"X-Seewhy-Client": self.name} | ({} if token is None else {"Authorization": f"Bearer {token}"})
         if body is not None and not isinstance(body, bytes):
@@ -103,10 +102,7 @@ def served(bench: Workbench) -> Iterator[Client]:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(("127.0.0.1", 0))
         port = bound.getsockname()[1]
-        config = uvicorn.Config(
-            application(bench, TOKEN, "127.0.0.1", port), log_level="critical", access_log=False, ws="none",
-            timeout_graceful_shutdown=2,
-        )  # fmt: skip
+        config = config_of(application(bench, TOKEN, "127.0.0.1", port))
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
         thread.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -33,6 +34,8 @@ def run(
     *,
     question: QuestionOptions,
     fuse: o.Fuse = None,
+    trust: o.Trust = False,
+    no_cache: o.NoCache = False,
     pictures: DataOptions,
     source: ModelOptions,
     out: Annotated[
@@ -92,7 +95,7 @@ def run(
     if report is not None and dry_run:
         raise UsageError("--dry-run writes nothing, and no --report: leave one of them out")
     page = checked(report, force=force)
-    request = request_of(method or ["grad-cam"], question, fuse)
+    request = replace(request_of(method or ["grad-cam"], question, fuse), trust=trust, cache=not no_cache)
     share, stop = _share(units), Stop()
     told = {**pictures.told, "frames": frames, "every": every}
     if max_hours is not None:

@@ -57,12 +57,15 @@ def serve(
     [dim]seewhy serve --photos holiday --model torchvision:resnet50[/dim]
     """
     try:
+        from seewhy.web.serving import check_open
         from seewhy.web.serving import serve as run_server
     except ImportError as error:
         raise CapabilityError(
             f"the workbench takes {error.name}, which is not installed: pip install 'seewhy[web]'"
         ) from error
     from seewhy.web.workbench import Workbench
+
+    check_open(host, token, allow_remote=allow_remote)
 
     with quiet_warnings(False), bars(False):
         bench = Workbench(source.load(), photos, run, audit, repair)

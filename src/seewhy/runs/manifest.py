@@ -17,7 +17,7 @@ __all__ = ["FILE", "Manifest"]
 FILE = "manifest.json"
 
 #: what files of this kind look like; another number is another kind
-FORMAT = 1
+FORMAT = 2
 
 #: how much of two values that differ is said
 _SAID = 80

@@ -50,7 +50,8 @@ def schema() -> Any:
     """The columns of an index, as pyarrow has them.
 
     ``row`` counts the listing, ``digest`` is the SHA-256 of the picture's file. ``status`` is "ok" or as
-    `Explanation.status`, "failed" where there is no explanation, for the ``reason``. ``key`` is the name of the map in
+    `Explanation.status`, "failed" where there is no explanation, for the ``reason``. ``trust`` is the level of the
+    map's card, and ``trust_says`` its sentence, where cards were asked for. ``key`` is the name of the map in
     the file ``shard``; its values times ``scale`` are the map's, to within ``rounding``, of the map's units. Passes are
     samples that went through the network.
     """
@@ -62,7 +63,8 @@ def schema() -> Any:
             ("row", whole), ("path", text), ("digest", text), ("labels", several), ("group", text), ("truth", whole),
             ("method", text), ("layer", text), ("target", text), ("target_index", whole), ("prediction", whole),
             ("prediction_label", text), ("probability", number), ("score", number), ("unit", text), ("map_unit", text),
-            ("status", text), ("reason", text), ("notes", several), ("forwards", whole), ("backwards", whole),
+            ("status", text), ("reason", text), ("notes", several), ("trust", text), ("trust_says", text),
+            ("forwards", whole), ("backwards", whole),
             ("shard", text), ("key", text), ("shape", sides), ("size", sides), ("channels", arrow.bool_()),
             ("scale", number), ("rounding", number),
         ]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seewhy.api.given.of_run import RunPhotos
-from seewhy.explanation import Explanation
+from seewhy.explanation import LEVELS, Explanation
 from seewhy.models import Model
 from seewhy.runs.opened import Run
 from seewhy.web.photos import Recent, jpeg
@@ -22,10 +22,10 @@ from seewhy.web.problems import Problem
 __all__ = ["SORTS", "Query", "Rows"]
 
 #: what rows are sorted by
-SORTS = ("row", "class", "prediction", "probability", "score", "status", "error", "path", "group")
+SORTS = ("row", "class", "prediction", "probability", "score", "status", "error", "trust", "path", "group")
 _COLUMNS = [
     "row", "path", "group", "truth", "labels", "method", "layer", "target", "prediction", "prediction_label",
-    "probability", "score", "status", "reason",
+    "probability", "score", "status", "reason", "trust", "trust_says",
 ]  # fmt: skip
 #: orders that are held, and small pictures
 _ORDERS, _THUMBS = 16, 4000
@@ -44,6 +44,7 @@ class Query:
     status: str | None = None
     method: str | None = None
     group: str | None = None
+    trust: str | None = None
     search: str = ""
     wrong: bool | None = None
 
@@ -78,6 +79,8 @@ class Rows:
         wrong = np.where(known, found["truth"] != found["prediction"], np.nan)
         sure = found["probability"]
         # the surest mistake first, then right answers by what they lack
+        levels = dict(zip(LEVELS, range(len(LEVELS)), strict=True))
+        found["trust"] = np.array([levels.get(each, np.nan) for each in self._columns["trust"]], dtype=np.float64)
         return found | {"wrong": wrong, "error": np.where(wrong == 1, 1 + sure, np.where(wrong == 0, 1 - sure, np.nan))}
 
     @cached_property
@@ -105,6 +108,7 @@ class Rows:
             "place": self.run.place, "source": str(self.run.manifest.taken.get("source", "")),
             "pictures": self.run.manifest.count, "rows": len(self), "complete": self.run.complete,
             "methods": different("method"), "layers": different("layer"), "groups": different("group"),
+            "trusts": different("trust"),
             "classes": [{"index": each, "label": self._label(each)} for each in classes],
             "statuses": dict(Counter(columns["status"])), "sorts": list(SORTS), "note": self.note,
         }  # fmt: skip
@@ -118,7 +122,9 @@ class Rows:
                 keep &= numbers[name] == wanted
         if query.wrong is not None:
             keep &= numbers["wrong"] == query.wrong
-        for name, word in (("status", query.status), ("method", query.method), ("group", query.group)):
+        for name, word in (
+            ("status", query.status), ("method", query.method), ("group", query.group), ("trust", query.trust)
+        ):  # fmt: skip
             if word is not None:
                 keep &= np.array([each == word for each in columns[name]], dtype=bool)
         if query.search:
@@ -151,7 +157,7 @@ class Rows:
         wrong = self._numbers["wrong"][number]
         return {
             **told, "number": number, "picture": told["row"], "truth_label": self._label(told["truth"]),
-            "wrong": None if np.isnan(wrong) else bool(wrong), "trust": None,
+            "wrong": None if np.isnan(wrong) else bool(wrong),
         }  # fmt: skip
 
     def explanation(self, number: int) -> Explanation:

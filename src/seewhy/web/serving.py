@@ -10,19 +10,22 @@ from contextlib import closing
 from urllib.parse import urlencode
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from seewhy.errors import UsageError, reason
 from seewhy.web.application import application
 from seewhy.web.guarding import is_loopback
 from seewhy.web.workbench import Workbench
 
-__all__ = ["PORT", "serve"]
+__all__ = ["PORT", "check_open", "config_of", "serve"]
 
 #: where it is looked for a free port first
 PORT = 8765
 _TRIED = 20
 #: connections at a time
 _CONNECTIONS = 256
+#: of a token at least
+_LETTERS = 16
 
 
 def serve(
@@ -41,24 +44,33 @@ def serve(
     ``allow_remote`` and a ``token``: whoever has both may ask the model. Raises `UsageError` where it may not, or
     cannot, be served.
     """
-    if not is_loopback(host) and not (allow_remote and token):
-        raise UsageError(
-            f"--host {host} lets other machines ask this model: if they should, give --allow-remote and a --token of "
-            "your own (or leave --host out, and reach it by ssh -L)"
-        )
-    if token is not None and len(token) < 16:
-        raise UsageError(f"a token of {len(token)} letters can be guessed: 16 at least; left out, one is made")
+    check_open(host, token, allow_remote=allow_remote)
     token = token or secrets.token_urlsafe(24)
     with closing(_bound(host, port)) as bound:
         at = bound.getsockname()[1]
         name = f"[{host}]" if ":" in host else host
         url = f"http://{name}:{at}/?{urlencode({'token': token})}"
-        config = uvicorn.Config(
-            application(bench, token, host, at), log_level="warning", access_log=False, server_header=False,
-            proxy_headers=False, timeout_keep_alive=10, limit_concurrency=_CONNECTIONS, timeout_graceful_shutdown=3,
-            ws="none",
-        )  # fmt: skip
+        config = config_of(application(bench, token, host, at))
         _Server(config, url, said, browser=browser).run(sockets=[bound])
+
+
+def check_open(host: str, token: str | None, *, allow_remote: bool) -> None:
+    """Raise `UsageError` for an address that may not be served, and for a token that can be guessed."""
+    if not is_loopback(host) and not (allow_remote and token):
+        raise UsageError(
+            f"--host {host} lets other machines ask this model: if they should, give --allow-remote and a --token of "
+            "your own (or leave --host out, and reach it by ssh -L)"
+        )
+    if token is not None and len(token) < _LETTERS:
+        raise UsageError(f"a token of {len(token)} letters can be guessed: {_LETTERS} at least; left out, one is made")
+
+
+def config_of(app: ASGIApp) -> uvicorn.Config:
+    """How it is served: nothing is told of the server, and no connection is held for nothing."""
+    return uvicorn.Config(
+        app, log_level="warning", access_log=False, server_header=False, proxy_headers=False, timeout_keep_alive=10,
+        limit_concurrency=_CONNECTIONS, timeout_graceful_shutdown=3, ws="none",
+    )  # fmt: skip
 
 
 class _Server(uvicorn.Server):

@@ -59,7 +59,7 @@ def view(explanations: Explanation | Sequence[Explanation]) -> Any:
         "colormaps": {kind: {"name": name, "table": plainly(colormap(name))} for kind, name in maps.items()},
     }
 
-    class View(anywidget.AnyWidget):  # type: ignore[misc]
+    class View(anywidget.AnyWidget):
         """The viewer."""
 
         _esm = (built / "widget.js").read_text(encoding="utf-8")

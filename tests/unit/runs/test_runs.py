@@ -694,3 +694,17 @@ def test_maps_that_are_not_what_was_written_are_no_maps(model: Model, photos: Pa
     assert run[0].values.shape == (16, 16)
     with pytest.raises(StoreError, match=r"maps/000001-.* is damaged \(it is not what was written\)"):
         run.map(_UNIT)
+
+
+def test_cards_are_kept_where_they_were_asked_for(model: Model, photos: Path, tmp_path: Path) -> None:
+    made = seewhy.run(model, photos, tmp_path / "run", "grad-cam", trust=True, cache=False)
+    levels = made.table(["trust", "trust_says"]).to_pylist()
+    first = sorted(photos.rglob("*.png"))[0]
+    own = seewhy.explain(model, first, "grad-cam", trust=True, cache=False).trust
+    assert own is not None
+    row = next(n for n in range(len(made)) if made.row(n)["path"] == first.relative_to(photos).as_posix())
+    assert levels[row] == {"trust": own.level, "trust_says": own.sentence}
+    assert {each["trust"] for each in levels} <= {"green", "amber", "red"}
+    plain = seewhy.run(model, photos, tmp_path / "plain", "grad-cam")
+    assert {each["trust"] for each in plain.table(["trust"]).to_pylist()} == {None}
+    assert [plain.row(n)["score"] for n in range(3)] == [made.row(n)["score"] for n in range(3)]

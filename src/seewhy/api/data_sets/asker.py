@@ -11,8 +11,9 @@ from typing import Any
 from seewhy.api.answered.predictions import predict_items
 from seewhy.api.asked.plan import Plan
 from seewhy.api.asked.request import Request
+from seewhy.api.explaining import explained
 from seewhy.api.given.images import Item, read_lean
-from seewhy.api.planned import batches, run_plan
+from seewhy.api.planned import batches
 from seewhy.core.compile.choices import choices_of, take_over
 from seewhy.core.layers.choice import forget
 from seewhy.errors import UnknownName, UsageError
@@ -63,7 +64,7 @@ class Asker:
         # a name of its own, by which each one's explanations are found among all
         items = [replace(opened[n].input, name=str(opened[n].row)) for n in known]
         found: dict[str, list[Explanation]] = {}
-        for each in run_plan(plan, items) if items else ():
+        for each in explained(plan, items) if items else ():
             found.setdefault(each.name, []).append(each)
         return [
             EntryDone(
@@ -161,5 +162,7 @@ def _result(explanation: Explanation) -> Result:
             "backwards": explanation.cost.backwards,
             "size": list(explanation.size),
             "channels": explanation.channels,
+            "trust": None if explanation.trust is None else explanation.trust.level,
+            "trust_says": None if explanation.trust is None else explanation.trust.sentence,
         },
     )

@@ -50,11 +50,12 @@ def rows(
     status: Word = None,
     method: Word = None,
     group: Word = None,
+    trust: Word = None,
     search: Annotated[str, Query(max_length=200)] = "",
     wrong: bool | None = None,
 ) -> Answer:
     """``error`` puts the surest mistakes first where it is ``descending``, then right answers by what they lack."""
-    query = Wanted(sort, descending, truth, prediction, status, method, group, search, wrong)
+    query = Wanted(sort, descending, truth, prediction, status, method, group, trust, search, wrong)
     return Answer(_rows(request).some(query, offset, limit))
 
 
