@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from browsers import browsing, silent
 from pages import EVIL
 from seewhy.reports.page import (
     Badge,
@@ -27,13 +28,6 @@ from seewhy.reports.page import (
     html_of,
 )
 
-sync_api = pytest.importorskip("playwright.sync_api")
-CHROMIUM = next(
-    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
-)
-if CHROMIUM is None:
-    pytest.skip("Chromium is not installed", allow_module_level=True)
-
 #: words of a fold, which are printed in any case
 FOLDED = "seen on paper"
 
@@ -41,10 +35,8 @@ FOLDED = "seen on paper"
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """One browser for all tests."""
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with browsing() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")
@@ -83,19 +75,9 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture
 def opened(browser: Any, document: str) -> Iterator[Any]:
     """That page, open; nothing may be said in its console, asked of the network, or asked of the reader."""
-    page = browser.new_page(viewport={"width": 1024, "height": 800})
-    said: list[str] = []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("dialog", lambda dialog: said.append(dialog.message))
-    page.on(
-        "request",
-        lambda request: request.url.startswith("data:") or request.url == document or said.append(request.url),
-    )
-    page.goto(document)
-    yield page
-    page.close()
-    assert said == []
+    with silent(browser, document, viewport={"width": 1024, "height": 800}) as page:
+        page.goto(document)
+        yield page
 
 
 def _column(page: Any, number: int) -> list[str]:

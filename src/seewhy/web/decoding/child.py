@@ -1,12 +1,12 @@
-"""What runs in the process that decodes: takes files from a pipe, gives pixels, or what is wrong, as bytes that nobody
-has to unpickle."""
+"""What runs in the process that decodes (``python -m seewhy.web.decoding.child PIXELS``): takes files from its standard
+input, gives pixels, or what is wrong, at its standard output, as bytes that nobody has to unpickle."""
 
 from __future__ import annotations
 
 import io
 import json
 import signal
-from multiprocessing.connection import Connection
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ from PIL import Image
 
 from seewhy.errors import SeewhyError, reason
 from seewhy.models.images import read_image_bytes
+from seewhy.web.decoding.frames import frame, framed
 
-__all__ = ["FORMATS", "run"]
+__all__ = ["FORMATS", "main"]
 
 #: what is taken for a photo, as Pillow calls it
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
@@ -23,19 +24,16 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 _ROOM = 2 * 2**30
 
 
-def run(pipe: Connection, pixels: int) -> None:
-    """Answer one file after the other, until the pipe is closed."""
+def main() -> None:
+    """Answer one file after the other, until nobody asks any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started the process ends it
+    pixels, source, sink = int(sys.argv[1]), sys.stdin.buffer, sys.stdout.buffer
+    sys.stdout = sys.stderr  # what a decoder prints is no answer
     _confine()
-    while True:
-        try:
-            head = json.loads(pipe.recv_bytes())
-            data = pipe.recv_bytes()
-        except (EOFError, OSError):
-            return
-        told, body = _decoded(data, str(head["name"]), pixels)
-        pipe.send_bytes(json.dumps(told).encode())
-        pipe.send_bytes(body)
+    while (head := framed(source)) is not None and (data := framed(source)) is not None:
+        told, body = _decoded(data, str(json.loads(head)["name"]), pixels)
+        sink.write(frame(json.dumps(told).encode()) + frame(body))
+        sink.flush()
 
 
 def _decoded(data: bytes, name: str, pixels: int) -> tuple[dict[str, Any], bytes]:
@@ -68,3 +66,7 @@ def _confine() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (now + _ROOM, now + _ROOM))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+if __name__ == "__main__":
+    main()

@@ -4,16 +4,16 @@ stopped where it takes too long, and started again."""
 from __future__ import annotations
 
 import json
-import multiprocessing
+import os
+import subprocess
+import sys
 import threading
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 from typing import Any
 
 from PIL import Image
 
 from seewhy.models import Photo
-from seewhy.web.decoding import child
+from seewhy.web.decoding.frames import frame, framed
 from seewhy.web.limits import Limits
 from seewhy.web.problems import Problem
 
@@ -22,6 +22,7 @@ __all__ = ["Decoder"]
 #: seconds that a new process has to begin, beside those of a file
 _BEGIN = 60.0
 _RGB = 3
+_ENDED = "the file could not be decoded: the process that read it ended"
 
 
 class Decoder:
@@ -29,9 +30,13 @@ class Decoder:
 
     def __init__(self, limits: Limits) -> None:
         self._limits, self._lock = limits, threading.Lock()
-        self._process: BaseProcess | None = None
-        self._pipe: Connection | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._warm = False
+
+    @property
+    def pid(self) -> int | None:
+        """The number of the process, where it runs."""
+        return None if self._process is None else self._process.pid
 
     def photo(self, data: bytes, name: str) -> Photo:
         """The photo in ``data``. Raises `Problem` for what is none, is too large, or takes too long."""
@@ -57,39 +62,62 @@ class Decoder:
             self._stop()
 
     def _asked(self, data: bytes, name: str) -> tuple[dict[str, Any], bytes]:
-        pipe = self._running()
-        most = self._limits.pixels * _RGB
-        try:
-            pipe.send_bytes(json.dumps({"name": name}).encode())
-            pipe.send_bytes(data)
-            if not pipe.poll(self._limits.decoding + (0 if self._warm else _BEGIN)):
-                self._stop()
-                raise Problem(422, f"decoding took more than {self._limits.decoding:g} s, and was stopped")
-            self._warm = True
-            told = json.loads(pipe.recv_bytes(2**20))
-            return told, pipe.recv_bytes(most)
-        except (OSError, EOFError, ValueError):  # it ended in the midst of it, or said what no decoder of ours says
-            self._stop()
-            raise Problem(422, "the file could not be decoded: the process that read it ended") from None
+        process = self._running()
+        found: list[bytes | None] = []
 
-    def _running(self) -> Connection:
-        if self._process is not None and self._process.is_alive() and self._pipe is not None:
-            return self._pipe
+        def ask() -> None:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            try:
+                process.stdin.write(frame(json.dumps({"name": name}).encode()) + frame(data))
+                process.stdin.flush()
+                found.append(framed(process.stdout, 2**20))
+                found.append(framed(process.stdout, self._limits.pixels * _RGB))
+            except (OSError, ValueError):  # it ended in the midst of it, or says what no decoder of ours says
+                found.append(None)
+
+        asking = threading.Thread(target=ask, name="seewhy-decoder", daemon=True)
+        asking.start()
+        asking.join(self._limits.decoding + (0 if self._warm else _BEGIN))
+        late = asking.is_alive()
+        if late or None in found:
+            self._stop()
+            asking.join()
+            raise Problem(
+                422, f"decoding took more than {self._limits.decoding:g} s, and was stopped" if late else _ENDED
+            )
+        self._warm = True
+        told, pixels = found
+        assert told is not None
+        assert pixels is not None
+        try:
+            return dict(json.loads(told)), pixels
+        except ValueError:
+            self._stop()
+            raise Problem(422, _ENDED) from None
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is not None and self._process.poll() is None:
+            return self._process
         self._stop()
-        # a fresh interpreter, which holds nothing of this process's memory
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
-        process = context.Process(target=child.run, args=(theirs, self._limits.pixels), daemon=True)
-        process.start()
-        theirs.close()
-        self._process, self._pipe, self._warm = process, ours, False
-        return ours
+        # a fresh interpreter, which holds nothing of this process's memory and runs nothing of whoever started it
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "seewhy.web.decoding.child", str(self._limits.pixels)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )  # fmt: skip
+        self._warm = False
+        return self._process
 
     def _stop(self) -> None:
-        if self._pipe is not None:
-            self._pipe.close()
-        if self._process is not None:
-            self._process.kill()
-            self._process.join(5)
-            self._process.close()
-        self._process = self._pipe = None
+        if self._process is None:
+            return
+        self._process.kill()
+        self._process.wait(10)
+        for pipe in (self._process.stdin, self._process.stdout):
+            try:
+                if pipe is not None:
+                    pipe.close()
+            except OSError:  # what was still to be written is of no use
+                continue
+        self._process = None
