@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -241,16 +242,33 @@ def test_methods_tell_their_card_and_why_not(page: Any, whole: Client) -> None:
     assert not _id(page, "method-grad-cam").is_visible()
 
 
-def test_results_come_as_they_are_ready_and_are_cancelled(page: Any) -> None:
-    page.evaluate(
-        """() => { location.hash = location.hash.replace(/methods=[^&]*/, "methods=grad-cam,rise")
-             + "&set=" + encodeURIComponent(JSON.stringify({rise: {n: 2000000}})); }"""
-    )
+def _long(whole: Client) -> str:
+    """The address of a view in which the second method takes very long."""
+    photo = whole.get("photos").json["photos"][-1]["id"]
+    parameters = quote(json.dumps({"rise": {"n": 2_000_000}}))
+    return f"http://127.0.0.1:{whole.port}/#/look?photo={photo}&methods=grad-cam,rise&set={parameters}"
+
+
+def test_results_come_as_they_are_ready_and_are_cancelled(page: Any, whole: Client) -> None:
+    page.goto(_long(whole))
     cancel = _id(page, "cancel").first
     cancel.wait_for()
     until(page, "document.querySelectorAll('[data-testid=result]').length === 1")  # rise is under way
     cancel.click()
     cancel.wait_for(state="detached")
+    assert "ancelled" in _id(page, "waiting").inner_text()
+
+
+def test_a_page_that_closes_waits_for_nothing(browser: Any, whole: Client) -> None:
+    with silent(browser, f"http://127.0.0.1:{whole.port}/", **_WIDE) as page:
+        page.goto(whole.url)
+        _id(page, "result").first.wait_for()
+        with page.expect_response("**/explanations") as asked:
+            page.goto(_long(whole))
+        job = asked.value.json()["id"]
+        _id(page, "cancel").first.wait_for()
+        page.goto("about:blank")
+    assert whole.events(job)[-1][0] == "cancelled"
 
 
 def _stroke(page: Any, *points: tuple[float, float]) -> None:

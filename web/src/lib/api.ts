@@ -50,7 +50,8 @@ export async function post<T>(path: string, body: unknown, signal?: AbortSignal)
 }
 
 export async function drop(path: string): Promise<void> {
-  await ask(path, { method: "DELETE" });
+  // a page that closes has time for no answer
+  await ask(path, { method: "DELETE", keepalive: true });
 }
 
 export function words(fault: unknown): string {

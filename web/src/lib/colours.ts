@@ -13,8 +13,14 @@ export function entry(value: number, scale: number, signed: boolean, size: numbe
   return Math.round(Math.min(1, Math.max(0, place)) * (size - 1));
 }
 
-/** The map as an image of its own size; values under the threshold, and those that are no numbers, are clear. */
-export function coloured(values: Values, colours: Table, signed: boolean, scale: number, threshold: number): HTMLCanvasElement {
+/** How far a value is on the way to the end of its colours, 0 to 1. */
+function strength(value: number, scale: number, signed: boolean): number {
+  return scale > 0 ? Math.min(1, Math.max(0, signed ? Math.abs(value) : value) / scale) : 0;
+}
+
+/** The map as an image of its own size; values under the threshold, and those that are no numbers, are clear. Where it
+ * `grows`, colours are the denser the larger the value is, as in the pictures that seewhy writes. */
+export function coloured(values: Values, colours: Table, signed: boolean, scale: number, threshold: number, grows: boolean): HTMLCanvasElement {
   const canvas = document.createElement("canvas");
   canvas.width = values.width;
   canvas.height = values.height;
@@ -25,7 +31,7 @@ export function coloured(values: Values, colours: Table, signed: boolean, scale:
     const value = values.data[at] as number;
     if (!Number.isFinite(value) || (threshold > 0 && Math.abs(value) < least)) continue;
     image.data.set(colours[entry(value, scale, signed, colours.length)] as [number, number, number], 4 * at);
-    image.data[4 * at + 3] = 255;
+    image.data[4 * at + 3] = grows ? 255 * strength(value, scale, signed) : 255;
   }
   context.putImageData(image, 0, 0);
   return canvas;

@@ -9,6 +9,7 @@ export function told(value: unknown): string {
   if (Array.isArray(value)) return value.map(told).join(", ");
   if (typeof value === "object") {
     return Object.entries(value)
+      .filter(([, one]) => one !== null)
       .map(([name, one]) => `${name} ${told(one)}`)
       .join(", ");
   }

@@ -214,7 +214,8 @@ export interface Run {
   classes: ClassName[];
   statuses: Record<string, number>;
   groups: string[];
-  sorts?: string[];
+  trusts: string[];
+  sorts: string[];
   note?: string;
 }
 

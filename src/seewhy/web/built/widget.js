@@ -813,7 +813,6 @@ function Gt(t) {
 		}
 	});
 }
-// node_modules/svelte/src/internal/client/dom/operations.js
 var Kt, qt, Jt, Yt;
 function Xt() {
 	if (Kt === void 0) {
@@ -889,7 +888,6 @@ function rn(e) {
 	let t = e.nextSibling;
 	for (; t !== null && t.nodeType === 3;) t.remove(), e.nodeValue += t.nodeValue, t = e.nextSibling;
 }
-// node_modules/svelte/src/internal/client/error-handling.js
 function an(e) {
 	var t = W;
 	if (t === null) return H.f |= oe, e;
@@ -1160,16 +1158,16 @@ function Gn(e) {
 	}), e.ac = null);
 	try {
 		e.f |= ie;
-		var u = (0, e.fn)();
+		var u = e.fn, d = u();
 		e.f |= x;
-		var d = Kn(e);
-		if (Ke() && q !== null && !Nn && d !== null && !(e.f & 6146)) for (var f = 0; f < q.length; f++) Wn(q[f], e);
+		var f = Kn(e);
+		if (Ke() && q !== null && !Nn && f !== null && !(e.f & 6146)) for (var p = 0; p < q.length; p++) Wn(q[p], e);
 		if (i !== null && i !== e) {
 			if (zn++, i.deps !== null) for (let e = 0; e < n; e += 1) i.deps[e].rv = zn;
 			if (t !== null) for (let e of t) e.rv = zn;
 			q !== null && (r === null ? r = q : r.push(...q));
 		}
-		return e.f & 8388608 && (e.f ^= oe), u;
+		return e.f & 8388608 && (e.f ^= oe), d;
 	} catch (t) {
 		return Kn(e), an(t);
 	} finally {
@@ -1357,7 +1355,11 @@ function Y(e, t) {
 		if (w) return pr(T, null), T;
 		i === void 0 && (i = fr(a ? e : "<!>" + e), n || (i = /* @__PURE__ */ Zt(i)));
 		var t = r || qt ? document.importNode(i, !0) : i.cloneNode(!0);
-		return n ? pr(/* @__PURE__ */ Zt(t), t.lastChild) : pr(t, t), t;
+		if (n) {
+			var o = /* @__PURE__ */ Zt(t), s = t.lastChild;
+			pr(o, s);
+		} else pr(t, t);
+		return t;
 	};
 }
 function mr() {
@@ -2128,14 +2130,16 @@ function $(e, t, n, r) {
 typeof window < "u" && ((window.__svelte ??= {}).v ??= /* @__PURE__ */ new Set()).add("5");
 // src/lib/format.ts
 function si(e) {
-	if (e == null) return "none";
+	if (e === void 0) return "";
+	if (e === null) return "none";
 	if (!Number.isFinite(e)) return Number.isNaN(e) ? "not a number" : e > 0 ? "infinity" : "−infinity";
 	let t = Math.abs(e), n = t !== 0 && (t < .001 || t >= 1e5) ? t.toExponential(2) : String(Number(t.toPrecision(3)));
 	return (e < 0 ? "−" : "") + n;
 }
 var ci = (e) => (e > 0 ? "+" : "") + si(e);
 function li(e) {
-	if (e == null) return "none";
+	if (e === void 0) return "";
+	if (e === null) return "none";
 	let t = 100 * e;
 	return `${si(t !== 0 && Math.abs(t) < 9.95 ? Number(t.toFixed(1)) : Math.round(t))}%`;
 }
@@ -2360,8 +2364,8 @@ var Ai = class {
 			y: .5
 		};
 	}
-}, ji = class {
-	#e = /* @__PURE__ */ N(.6);
+}, ji = .88, Mi = class {
+	#e = /* @__PURE__ */ N(ji);
 	get opacity() {
 		return J(this.#e);
 	}
@@ -2391,37 +2395,40 @@ var Ai = class {
 	}
 	linked = new Ai();
 };
-function Mi(e) {
+function Ni(e) {
 	let t = /* @__PURE__ */ new Map();
 	for (let { map: n, map_unit: r = "" } of e) n && t.set(r, Math.max(t.get(r) ?? 0, n.scale));
 	return t;
 }
 // src/lib/colours.ts
-function Ni(e, t) {
+function Pi(e, t) {
 	return (t ? e.diverging : e.sequential).table;
 }
-function Pi(e, t, n, r) {
+function Fi(e, t, n, r) {
 	let i = t > 0 ? e / t : 0, a = n ? (i + 1) / 2 : i;
 	return Math.round(Math.min(1, Math.max(0, a)) * (r - 1));
 }
-function Fi(e, t, n, r, i) {
-	let a = document.createElement("canvas");
-	a.width = e.width, a.height = e.height;
-	let o = a.getContext("2d"), s = o.createImageData(e.width, e.height), c = i * r;
-	for (let a = 0; a < e.data.length; a++) {
-		let o = e.data[a];
-		!Number.isFinite(o) || i > 0 && Math.abs(o) < c || (s.data.set(t[Pi(o, r, n, t.length)], 4 * a), s.data[4 * a + 3] = 255);
+function Ii(e, t, n) {
+	return t > 0 ? Math.min(1, Math.max(0, n ? Math.abs(e) : e) / t) : 0;
+}
+function Li(e, t, n, r, i, a) {
+	let o = document.createElement("canvas");
+	o.width = e.width, o.height = e.height;
+	let s = o.getContext("2d"), c = s.createImageData(e.width, e.height), l = i * r;
+	for (let o = 0; o < e.data.length; o++) {
+		let s = e.data[o];
+		!Number.isFinite(s) || i > 0 && Math.abs(s) < l || (c.data.set(t[Fi(s, r, n, t.length)], 4 * o), c.data[4 * o + 3] = a ? 255 * Ii(s, r, n) : 255);
 	}
-	return o.putImageData(s, 0, 0), a;
+	return s.putImageData(c, 0, 0), o;
 }
 // src/lib/viewer/sample.ts
-function Ii(e, t, n, r) {
+function Ri(e, t, n, r) {
 	let i = Math.floor((n - t[0]) / (t[2] - t[0]) * e.width), a = Math.floor((r - t[1]) / (t[3] - t[1]) * e.height);
 	return i < 0 || a < 0 || i >= e.width || a >= e.height ? null : e.data[a * e.width + i] ?? null;
 }
 // src/lib/viewer/Scale.svelte
-var Li = /* @__PURE__ */ Y("<div class=\"scale\"><canvas height=\"1\" aria-hidden=\"true\" class=\"s-yg8as9\"></canvas> <div class=\"ends s-yg8as9\"><span> </span><span class=\"unit s-yg8as9\"> </span><span> </span></div></div>");
-function Ri(e, t) {
+var zi = /* @__PURE__ */ Y("<div class=\"scale\"><canvas height=\"1\" aria-hidden=\"true\" class=\"s-yg8as9\"></canvas> <div class=\"ends s-yg8as9\"><span> </span><span class=\"unit s-yg8as9\"> </span><span> </span></div></div>");
+function Bi(e, t) {
 	Ue(t, !0);
 	let n = /* @__PURE__ */ N(void 0);
 	fn(() => {
@@ -2430,7 +2437,7 @@ function Ri(e, t) {
 			e.fillStyle = `rgb(${t} ${n} ${r})`, e.fillRect(i, 0, 1, 1);
 		});
 	});
-	var r = Li(), i = I(r);
+	var r = zi(), i = I(r);
 	ii(i, (e) => P(n, e), () => J(n));
 	var a = R(i, 2), o = I(a), s = L(o, !0), c = R(o), l = L(c, !0), u = L(R(c), !0);
 	D(a), D(r), z((e, n) => {
@@ -2438,7 +2445,7 @@ function Ri(e, t) {
 	}, [() => t.signed ? ci(-t.scale) : "0", () => t.signed ? ci(t.scale) : si(t.scale)]), X(e, r), We();
 }
 // src/lib/viewer/hands.ts
-function zi({ linked: e, frame: t, step: n }) {
+function Vi({ linked: e, frame: t, step: n }) {
 	return (r) => {
 		let i = /* @__PURE__ */ new Map(), a = 0, o = new AbortController(), s = (e, t) => r.addEventListener(e, t, {
 			signal: o.signal,
@@ -2495,15 +2502,15 @@ function zi({ linked: e, frame: t, step: n }) {
 	};
 }
 // src/lib/viewer/paint.ts
-function Bi(e, t, n) {
+function Hi(e, t, n) {
 	let { width: r, height: i } = e.canvas;
 	e.setTransform(1, 0, 0, 1, 0, 0), e.clearRect(0, 0, r, i), e.imageSmoothingEnabled = !0, e.imageSmoothingQuality = "high";
 	let a = n.mode === "map" && n.map !== null;
-	n.photo && !a && (e.filter = n.dull ? "grayscale(1) opacity(0.45)" : "none", e.drawImage(n.photo, t.left, t.top, t.width, t.height), e.filter = "none");
-	let o = n.window && Vi(t, n.window);
-	o && !a && Hi(e, t, o, n.ground), o && n.map && n.mode !== "photo" && (e.globalAlpha = a ? 1 : n.opacity, e.drawImage(n.map, ...o), e.globalAlpha = 1), n.cross && Ui(e, ...Di(t, n.cross.x, n.cross.y));
+	n.photo && !a && (e.filter = n.dull ? "grayscale(1) opacity(0.45)" : n.map ? "saturate(0.7) brightness(0.95)" : "none", e.drawImage(n.photo, t.left, t.top, t.width, t.height), e.filter = "none");
+	let o = n.window && Ui(t, n.window);
+	o && !a && Wi(e, t, o, n.ground), o && n.map && n.mode !== "photo" && (e.globalAlpha = a ? 1 : n.opacity, e.drawImage(n.map, ...o), e.globalAlpha = 1), n.cross && Gi(e, ...Di(t, n.cross.x, n.cross.y));
 }
-function Vi(e, t) {
+function Ui(e, t) {
 	let [n, r] = Di(e, t[0], t[1]), [i, a] = Di(e, t[2], t[3]);
 	return [
 		n,
@@ -2512,10 +2519,10 @@ function Vi(e, t) {
 		a - r
 	];
 }
-function Hi(e, t, n, r) {
+function Wi(e, t, n, r) {
 	e.save(), e.beginPath(), e.rect(t.left, t.top, t.width, t.height), e.rect(...n), e.clip("evenodd"), e.globalAlpha = .72, e.fillStyle = r, e.fillRect(t.left, t.top, t.width, t.height), e.restore();
 }
-function Ui(e, t, n) {
+function Gi(e, t, n) {
 	let { width: r, height: i } = e.canvas, a = 6 * devicePixelRatio;
 	for (let [o, s] of [["rgb(255 255 255 / 0.8)", 3], ["rgb(0 0 0 / 0.85)", 1]]) {
 		e.strokeStyle = o, e.lineWidth = s * devicePixelRatio, e.beginPath();
@@ -2549,10 +2556,10 @@ function Ui(e, t, n) {
 	}
 }
 // src/lib/viewer/Viewer.svelte
-var Wi = /* @__PURE__ */ Y("<div class=\"viewer s-r44jje\"><div role=\"application\" tabindex=\"0\" data-testid=\"viewer\"><canvas class=\"s-r44jje\"></canvas></div></div>");
-function Gi(e, t) {
+var Ki = /* @__PURE__ */ Y("<div class=\"viewer s-r44jje\"><div role=\"application\" tabindex=\"0\" data-testid=\"viewer\"><canvas class=\"s-r44jje\"></canvas></div></div>");
+function qi(e, t) {
 	Ue(t, !0);
-	let n = $(t, "values", 3, null), r = $(t, "signed", 3, !1), i = $(t, "scale", 3, 1), a = $(t, "opacity", 3, .6), o = $(t, "threshold", 3, 0), s = $(t, "mode", 3, "overlay"), c = $(t, "dull", 3, !1), l = /* @__PURE__ */ N(void 0), u = /* @__PURE__ */ N(0), d = /* @__PURE__ */ N(null), f = /* @__PURE__ */ N("#fff");
+	let n = $(t, "values", 3, null), r = $(t, "signed", 3, !1), i = $(t, "scale", 3, 1), a = $(t, "opacity", 3, ji), o = $(t, "threshold", 3, 0), s = $(t, "mode", 3, "overlay"), c = $(t, "dull", 3, !1), l = /* @__PURE__ */ N(void 0), u = /* @__PURE__ */ N(0), d = /* @__PURE__ */ N(null), f = /* @__PURE__ */ N("#fff");
 	fn(() => {
 		let e = new Image();
 		return e.onload = () => P(d, e), e.src = t.photo, () => e.onload = null;
@@ -2571,7 +2578,7 @@ function Gi(e, t) {
 	} : {
 		width: 1,
 		height: 1
-	}), g = /* @__PURE__ */ A(() => Math.min(J(u) * Math.max(.4, Math.min(1.25, (J(p)[3] - J(p)[1]) * J(h).height / ((J(p)[2] - J(p)[0]) * J(h).width))), 640)), _ = /* @__PURE__ */ A(() => n() && s() !== "photo" ? Fi(n(), Ni(t.colormaps, r()), r(), i(), o()) : null), v = /* @__PURE__ */ A(() => Ti({
+	}), g = /* @__PURE__ */ A(() => Math.min(J(u) * Math.max(.4, Math.min(1.25, (J(p)[3] - J(p)[1]) * J(h).height / ((J(p)[2] - J(p)[0]) * J(h).width))), 640)), _ = /* @__PURE__ */ A(() => n() && s() !== "photo" ? Li(n(), Pi(t.colormaps, r()), r(), i(), o(), s() === "overlay") : null), v = /* @__PURE__ */ A(() => Ti({
 		width: J(u),
 		height: J(g)
 	}, J(h), t.linked.sight, J(p)));
@@ -2593,14 +2600,14 @@ function Gi(e, t) {
 			J(l) && v && ((J(l).width !== n || J(l).height !== r) && ((e) => {
 				var t = m(e, 2);
 				J(l).width = t[0], J(l).height = t[1];
-			})([n, r]), Bi(v, i, o));
+			})([n, r]), Hi(v, i, o));
 		});
 		return () => cancelAnimationFrame(y);
 	});
 	let y = () => !n() || !t.window ? [.01, .01] : [(t.window[2] - t.window[0]) / n().width, (t.window[3] - t.window[1]) / n().height];
-	var b = Wi(), x = I(b);
+	var b = Ki(), x = I(b);
 	let S, ee;
-	ii(I(x), (e) => P(l, e), () => J(l)), D(x), Ir(x, () => zi({
+	ii(I(x), (e) => P(l, e), () => J(l)), D(x), Ir(x, () => Vi({
 		linked: t.linked,
 		frame: () => J(v),
 		step: y
@@ -2609,8 +2616,8 @@ function Gi(e, t) {
 	}), ni(b, "clientWidth", (e) => P(u, e)), X(e, b), We();
 }
 // src/lib/viewer/ResultView.svelte
-var Ki = /* @__PURE__ */ Y("<a target=\"_blank\" rel=\"noopener\"><img data-testid=\"figure\" class=\"s-1oq041i\"/></a>"), qi = /* @__PURE__ */ Y("<div class=\"over s-1oq041i\"><p class=\"s-1oq041i\"><strong class=\"s-1oq041i\"> </strong> </p></div>"), Ji = /* @__PURE__ */ Y("<p class=\"readout s-1oq041i\" data-testid=\"readout\"><span class=\"hidden\">Value:</span> </p> <!>", 1), Yi = /* @__PURE__ */ Y("<div class=\"place s-1oq041i\"><!> <!></div> <!>", 1);
-function Xi(e, t) {
+var Ji = /* @__PURE__ */ Y("<a target=\"_blank\" rel=\"noopener\"><img data-testid=\"figure\" class=\"s-1oq041i\"/></a>"), Yi = /* @__PURE__ */ Y("<div class=\"over s-1oq041i\"><p class=\"s-1oq041i\"><strong class=\"s-1oq041i\"> </strong> </p></div>"), Xi = /* @__PURE__ */ Y("<p class=\"readout s-1oq041i\" data-testid=\"readout\"><span class=\"hidden\">Value:</span> </p> <!>", 1), Zi = /* @__PURE__ */ Y("<div class=\"place s-1oq041i\"><!> <!></div> <!>", 1);
+function Qi(e, t) {
 	Ue(t, !0);
 	let n = /* @__PURE__ */ N(null), r = /* @__PURE__ */ N(""), i = /* @__PURE__ */ A(() => t.scale ?? t.result.map?.scale ?? 1), a = /* @__PURE__ */ A(() => t.result.window ?? [
 		0,
@@ -2631,19 +2638,19 @@ function Xi(e, t) {
 		if (!t.result.map) return "";
 		if (J(r)) return J(r);
 		if (!t.linked.cross) return `${si(t.result.map.min)} to ${si(t.result.map.max)}`;
-		let e = J(n) && Ii(J(n), J(a), t.linked.cross.x, t.linked.cross.y);
+		let e = J(n) && Ri(J(n), J(a), t.linked.cross.x, t.linked.cross.y);
 		return e === null ? J(n) ? "outside what the model sees" : "loading" : `${Number.isFinite(e) ? ci(e) : "not a number"} ${t.result.map_unit ?? ""}`;
 	});
 	var c = mr(), l = $t(c), u = (e) => {
-		var n = Ki(), r = L(n);
+		var n = Ji(), r = L(n);
 		z(() => {
 			Q(n, "href", t.result.figure), Q(r, "src", t.result.figure), Q(r, "alt", `Sheet of ${t.result.method ?? ""}`);
 		}), X(e, n);
 	}, d = (e) => {
-		var r = Yi(), c = $t(r), l = I(c);
+		var r = Zi(), c = $t(r), l = I(c);
 		{
 			let e = /* @__PURE__ */ A(() => t.result.map?.signed);
-			Gi(l, {
+			qi(l, {
 				get linked() {
 					return t.linked;
 				},
@@ -2683,7 +2690,7 @@ function Xi(e, t) {
 			});
 		}
 		var u = R(l, 2), d = (e) => {
-			var n = qi(), r = I(n), i = I(r), a = L(i, !0), o = R(i, 1, !0);
+			var n = Yi(), r = I(n), i = I(r), a = L(i, !0), o = R(i, 1, !0);
 			D(r), D(n), z(() => {
 				Z(a, t.result.status.code), Z(o, t.result.status.cause);
 			}), X(e, n);
@@ -2692,12 +2699,12 @@ function Xi(e, t) {
 			J(o) && e(d);
 		}), D(c);
 		var f = R(c, 2), p = (e) => {
-			var n = Ji(), r = $t(n), a = R(I(r), 1, !0);
+			var n = Xi(), r = $t(n), a = R(I(r), 1, !0);
 			D(r);
 			var o = R(r, 2);
 			{
-				let e = /* @__PURE__ */ A(() => Ni(t.colormaps, t.result.map.signed)), n = /* @__PURE__ */ A(() => t.result.map_unit ?? "");
-				Ri(o, {
+				let e = /* @__PURE__ */ A(() => Pi(t.colormaps, t.result.map.signed)), n = /* @__PURE__ */ A(() => t.result.map_unit ?? "");
+				Bi(o, {
 					get colours() {
 						return J(e);
 					},
@@ -2723,22 +2730,22 @@ function Xi(e, t) {
 	}), X(e, c), We();
 }
 // src/ui/Badge.svelte
-var Zi = /* @__PURE__ */ Y("<span><span aria-hidden=\"true\"> </span> </span>");
-function Qi(e, t) {
+var $i = /* @__PURE__ */ Y("<span><span aria-hidden=\"true\"> </span> </span>");
+function ea(e, t) {
 	let n = {
 		good: "✓",
 		doubt: "!",
 		bad: "✕",
 		plain: "•"
 	};
-	var r = Zi(), i = I(r), a = L(i, !0), o = R(i);
+	var r = $i(), i = I(r), a = L(i, !0), o = R(i);
 	D(r), z(() => {
 		Hr(r, 1, `badge ${t.kind ?? ""}`), Z(a, n[t.kind]), Z(o, ` ${t.words ?? ""}`);
 	}), X(e, r);
 }
 [...crypto.getRandomValues(/* @__PURE__ */ new Uint8Array(16))].map((e) => e.toString(16).padStart(2, "0")).join("");
 // src/lib/values.ts
-function $i(e, t, n) {
+function ta(e, t, n) {
 	if (e.byteLength !== 4 * t * n) throw Error(`The map holds ${e.byteLength} bytes, not ${4 * t * n}.`);
 	let r = new DataView(e), i = new Float32Array(t * n);
 	for (let e = 0; e < i.length; e++) i[e] = r.getFloat32(4 * e, !0);
@@ -2749,25 +2756,25 @@ function $i(e, t, n) {
 	};
 }
 // src/widget/data.ts
-async function ea(e) {
+async function na(e) {
 	if (!e.map || !e.values) throw Error("This result holds no map.");
-	return $i(Uint8Array.from(atob(e.values), (e) => e.charCodeAt(0)).buffer, e.map.width, e.map.height);
+	return ta(Uint8Array.from(atob(e.values), (e) => e.charCodeAt(0)).buffer, e.map.width, e.map.height);
 }
 // src/widget/Cell.svelte
-var ta = /* @__PURE__ */ Y("<p class=\"note s-q8yto8\"> </p>"), na = /* @__PURE__ */ Y("<article class=\"panel\" data-testid=\"result\"><strong> </strong> <p class=\"note s-q8yto8\"> </p> <!> <div class=\"row s-q8yto8\"><!> <!></div> <!> <!> <!></article>"), ra = /* @__PURE__ */ Y("<div class=\"cell s-q8yto8\" data-testid=\"widget\"><!> <div class=\"results s-q8yto8\"></div></div>");
-function ia(e, t) {
+var ra = /* @__PURE__ */ Y("<p class=\"note s-q8yto8\"> </p>"), ia = /* @__PURE__ */ Y("<article class=\"panel\" data-testid=\"result\"><strong> </strong> <p class=\"note s-q8yto8\"> </p> <!> <div class=\"row s-q8yto8\"><!> <!></div> <!> <!> <!></article>"), aa = /* @__PURE__ */ Y("<div class=\"cell s-q8yto8\" data-testid=\"widget\"><!> <div class=\"results s-q8yto8\"></div></div>");
+function oa(e, t) {
 	Ue(t, !0);
-	let n = new ji(), r = /* @__PURE__ */ A(() => Mi(t.data.results));
-	var i = ra(), a = I(i);
+	let n = new Mi(), r = /* @__PURE__ */ A(() => Ni(t.data.results));
+	var i = aa(), a = I(i);
 	Ci(a, { get drawing() {
 		return n;
 	} });
 	var o = R(a, 2);
 	Ar(o, 21, () => t.data.results, Er, (e, i) => {
-		var a = na(), o = I(a), s = L(o, !0), c = R(o, 2), l = L(c), u = R(c, 2);
+		var a = ia(), o = I(a), s = L(o, !0), c = R(o, 2), l = L(c), u = R(c, 2);
 		{
 			let e = /* @__PURE__ */ A(() => J(i).photo ?? t.data.photo ?? ""), a = /* @__PURE__ */ A(() => n.scaling === "shared" ? J(r).get(J(i).map_unit) : void 0);
-			Xi(u, {
+			Qi(u, {
 				get result() {
 					return J(i);
 				},
@@ -2780,7 +2787,7 @@ function ia(e, t) {
 				get colormaps() {
 					return t.data.colormaps;
 				},
-				load: () => ea(J(i)),
+				load: () => na(J(i)),
 				get scale() {
 					return J(a);
 				},
@@ -2798,7 +2805,7 @@ function ia(e, t) {
 		var d = R(u, 2), f = I(d), p = (e) => {
 			{
 				let t = /* @__PURE__ */ A(() => pi(J(i).status.code));
-				Qi(e, {
+				ea(e, {
 					get kind() {
 						return J(t);
 					},
@@ -2814,7 +2821,7 @@ function ia(e, t) {
 		var m = R(f, 2), h = (e) => {
 			{
 				let t = /* @__PURE__ */ A(() => mi(J(i).trust.level));
-				Qi(e, {
+				ea(e, {
 					get kind() {
 						return J(t);
 					},
@@ -2828,20 +2835,20 @@ function ia(e, t) {
 			J(i).trust && e(h);
 		}), D(d);
 		var g = R(d, 2), _ = (e) => {
-			var t = ta(), n = L(t, !0);
+			var t = ra(), n = L(t, !0);
 			z(() => Z(n, J(i).status.cause)), X(e, t);
 		};
 		Tr(g, (e) => {
 			J(i).status.code !== "ok" && J(i).status.cause && e(_);
 		});
 		var v = R(g, 2), y = (e) => {
-			var t = ta(), n = L(t, !0);
+			var t = ra(), n = L(t, !0);
 			z(() => Z(n, J(i).trust.sentence)), X(e, t);
 		};
 		Tr(v, (e) => {
 			J(i).trust && e(y);
 		}), Ar(R(v, 2), 16, () => J(i).notes, (e) => e, (e, t) => {
-			var n = ta(), r = L(n, !0);
+			var n = ra(), r = L(n, !0);
 			z(() => Z(r, t)), X(e, n);
 		}), D(a), z((e) => {
 			Q(a, "data-method", J(i).method), Z(s, J(i).method), Z(l, `${J(i).target ?? "" ?? ""}${J(i).contrast ? ` against ${J(i).contrast}` : ""}${e ?? ""}`);
@@ -2849,16 +2856,16 @@ function ia(e, t) {
 	}), D(o), D(i), X(e, i), We();
 }
 // src/widget/widget.ts
-function aa() {
+function sa() {
 	let e = document.body.dataset.jpThemeLight;
 	return e === void 0 ? void 0 : e === "false" ? "dark" : "light";
 }
-function oa({ model: e, el: t }) {
+function ca({ model: e, el: t }) {
 	let n = document.createElement("div");
 	n.className = "seewhy";
-	let r = aa();
+	let r = sa();
 	r && (n.dataset.theme = r), t.append(n);
-	let i = yr(ia, {
+	let i = yr(oa, {
 		target: n,
 		props: { data: e.get("data") }
 	});
@@ -2866,5 +2873,5 @@ function oa({ model: e, el: t }) {
 		Cr(i), n.remove();
 	};
 }
-var sa = { render: oa };
-export { sa as default };
+var la = { render: ca };
+export { la as default };

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from seewhy.errors import SeewhyError, reason
 from seewhy.models.images import read_image_bytes
@@ -47,9 +47,10 @@ def _decoded(data: bytes, name: str, pixels: int) -> tuple[dict[str, Any], bytes
         return {"problem": str(error), "status": 422}, b""
     except MemoryError:
         return {"problem": "this file takes more memory than a photo may", "status": 413}, b""
+    except UnidentifiedImageError:
+        return {"problem": f"no picture of a kind that is taken here: {', '.join(FORMATS)}", "status": 415}, b""
     except Exception as error:  # of decoders, which raise anything
-        why = f"no picture of a kind that is taken here ({', '.join(FORMATS)}): {reason(error, 120)}"
-        return {"problem": why, "status": 415}, b""
+        return {"problem": f"damaged or incomplete ({reason(error, 120)})", "status": 422}, b""
     width, height = photo.pixels.size
     return {"width": width, "height": height, "notes": list(photo.notes)}, photo.pixels.tobytes()
 

@@ -13,7 +13,9 @@ class Photos {
   /** the photo that is looked at, with its window */
   current = $state.raw<Photo | null>(null);
   top = $state.raw<Answer[]>([]);
+  /** what is wrong with the photo that is looked at, and with those that were sent last */
   fault = $state("");
+  refused = $state("");
   busy = $state("");
   #loading = false;
 
@@ -71,7 +73,7 @@ class Photos {
     }
     this.busy = "";
     if (last) view.photo = last;
-    this.fault = faults.join("\n");
+    this.refused = faults.join("\n");
   }
 
   async remove(id: string): Promise<void> {

@@ -1,6 +1,6 @@
 // What is on the screen, as one thing that the address holds: `#/look?photo=...`. Whoever opens the address sees the same.
 import type { Shape } from "../types";
-import { Drawing } from "../viewer/drawing.svelte";
+import { Drawing, OPACITY } from "../viewer/drawing.svelte";
 import { packed, unpacked } from "./shapes";
 
 export const TABS = ["look", "ask", "trust", "data", "hand"] as const;
@@ -55,7 +55,7 @@ class View extends Drawing {
     put("layer", this.layer ?? "");
     put("features", this.sheets.join(","));
     put("set", Object.keys(this.parameters).length ? JSON.stringify(this.parameters) : "");
-    put("opacity", String(this.opacity), "0.6");
+    put("opacity", String(this.opacity), String(OPACITY));
     put("threshold", String(this.threshold), "0");
     put("scale", this.scaling, "own");
     put("show", this.mode, "overlay");
@@ -86,7 +86,7 @@ class View extends Drawing {
     this.layer = said.get("layer") || null;
     this.sheets = list(said.get("features"));
     this.parameters = settings(said.get("set"));
-    this.opacity = share(said.get("opacity"), 0.6);
+    this.opacity = share(said.get("opacity"), OPACITY);
     this.threshold = share(said.get("threshold"), 0);
     this.scaling = said.get("scale") === "shared" ? "shared" : "own";
     const mode = said.get("show");

@@ -4,8 +4,11 @@ import { Linked } from "./linked.svelte";
 export type Mode = "overlay" | "map" | "photo";
 export type Scaling = "own" | "shared";
 
+/** of the strongest evidence, as in the pictures that seewhy writes */
+export const OPACITY = 0.88;
+
 export class Drawing {
-  opacity = $state(0.6);
+  opacity = $state(OPACITY);
   /** the share of the scale under which values are not drawn */
   threshold = $state(0);
   scaling = $state<Scaling>("own");

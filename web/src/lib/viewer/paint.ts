@@ -25,7 +25,8 @@ export function paint(context: CanvasRenderingContext2D, frame: Frame, picture: 
   context.imageSmoothingQuality = "high";
   const alone = picture.mode === "map" && picture.map !== null;
   if (picture.photo && !alone) {
-    context.filter = picture.dull ? "grayscale(1) opacity(0.45)" : "none";
+    // a little less colour where a map lies over it, so that what is colourful is evidence
+    context.filter = picture.dull ? "grayscale(1) opacity(0.45)" : picture.map ? "saturate(0.7) brightness(0.95)" : "none";
     context.drawImage(picture.photo, frame.left, frame.top, frame.width, frame.height);
     context.filter = "none";
   }
