@@ -29,7 +29,7 @@ __all__ = ["main", "merged", "page"]
 SETTINGS: dict[str, dict[str, Any]] = {
     "ss-cam": {"n": 1}, "is-cam": {"n": 1}, "score-cam": {"budget": 64}, "guided-ig": {"steps": 12},
     "blur-ig": {"steps": 8}, "integrated-gradients": {"rule": "gauss-legendre", "steps": 8}, "rise": {"n": 300},
-    "sobol": {"n": 132}, "hsic": {"n": 200}, "meaningful-perturbation": {"steps": 20},
+    "sobol": {"n": 528}, "hsic": {"n": 200}, "meaningful-perturbation": {"steps": 20},
     "occlusion": {"window": 64, "stride": 32}, "extremal-perturbation": {"steps": 20, "areas": (0.2,)},
     "expected-gradients": {"n": 8}, "xrai": {"steps": 8}, "shapley-sampling": {"n": 200}, "lime": {"n": 200},
     "kernel-shap": {"n": 200}, "conductance": {"steps": 8}, "internal-influence": {"steps": 8},
