@@ -6,7 +6,8 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -38,6 +39,8 @@ _HEADERS = {
 #: methods of HTTP that change nothing
 _SAFE = ("GET", "HEAD")
 _KNOWN = (*_SAFE, "POST", "DELETE")
+#: seconds and bytes that are still taken in of what is refused
+_LINGERS, _LOST = 2.0, 256 * 2**20
 #: where photos are sent
 _UPLOADS = "/api/v1/photos"
 
@@ -69,6 +72,7 @@ class Guard:
     cookie: str
     limits: Limits
     scrub: Scrub
+    _arriving: list[None] = field(default_factory=list)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -87,7 +91,8 @@ class Guard:
             self._check(scope, headers)
             taken = await self._body(scope, headers, receive)
         except Problem as problem:
-            await problem_answer(problem, self.scrub)(scope, receive, sent)
+            large = problem.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+            await problem_answer(problem, self.scrub)(scope, receive, _lingering(sent, receive) if large else sent)
             return
         await self.inner(scope, taken, sent)
 
@@ -121,11 +126,17 @@ class Guard:
 
     async def _body(self, scope: Scope, headers: Mapping[str, str], receive: Receive) -> Receive:
         """The whole body, within its limits of bytes and time, as what gives it again."""
-        most = self.limits.bytes if scope["path"] == _UPLOADS else self.limits.asking
+        upload = scope["path"] == _UPLOADS and scope["method"] == "POST"
+        most = self.limits.bytes if upload else self.limits.asking
         told = headers.get("content-length", "0")
         if not told.isdecimal() or int(told) > most:
             raise _too_large(most)
+        if upload and len(self._arriving) >= self.limits.uploads:
+            said = f"{len(self._arriving)} photos are on their way already: send it again in a moment"
+            raise Problem(429, said, **{"Retry-After": "1"})
         body = bytearray()
+        places: list[None] = [None] * upload
+        self._arriving.extend(places)
         try:
             async with asyncio.timeout(self.limits.arriving):
                 while True:
@@ -139,6 +150,8 @@ class Guard:
                         break
         except TimeoutError:
             raise Problem(408, f"the body did not arrive within {self.limits.arriving:g} s") from None
+        finally:
+            del self._arriving[: len(places)]
         whole: list[bytes] = [bytes(body)]
 
         async def again() -> Message:
@@ -147,6 +160,30 @@ class Guard:
             return await receive()
 
         return again
+
+
+def _lingering(send: Send, receive: Receive) -> Send:
+    """``send``, which takes in what is still on its way once it has answered: whoever is cut off while sending does not
+    read the answer."""
+
+    async def sent(message: Message) -> None:
+        if message["type"] != "http.response.body":
+            await send(message)
+            return
+        await send({**message, "more_body": True})
+        taken = 0
+        try:
+            async with asyncio.timeout(_LINGERS):
+                more = True
+                while more and taken < _LOST:
+                    heard = await receive()
+                    taken += len(heard.get("body", b""))
+                    more = heard["type"] == "http.request" and heard.get("more_body", False)
+        except TimeoutError:  # nothing comes any more
+            pass
+        await send({"type": "http.response.body", "body": b""})
+
+    return sent
 
 
 def _too_large(most: int) -> Problem:

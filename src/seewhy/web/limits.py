@@ -11,11 +11,11 @@ __all__ = ["Limits"]
 class Limits:
     """Bytes, pixels, seconds and numbers that no client gets beyond.
 
-    An upload has at most ``bytes`` and ``pixels``, arrives within ``arriving`` seconds and is decoded within
-    ``decoding``; any other request has at most ``asking`` bytes. There are at most ``photos`` uploads, with ``held``
-    bytes in all. A job runs for ``running`` seconds; a client has ``own`` jobs waiting, all clients have ``waiting``.
-    ``results`` maps are kept, ``findings`` findings, ``methods`` may be asked for at a time. An intervention has at
-    most ``shapes`` with ``points``.
+    An upload has at most ``bytes`` and ``pixels``, arrives within ``arriving`` seconds, ``uploads`` of them at a time,
+    and is decoded within ``decoding``; any other request has at most ``asking`` bytes. There are at most ``photos``
+    uploads, with ``held`` bytes in all. A job runs for ``running`` seconds; a client has ``own`` jobs waiting, all
+    clients have ``waiting``. ``results`` maps are kept, and ``findings`` findings. An intervention has at most
+    ``shapes`` with ``points``.
     """
 
     bytes: int = 32 * 2**20
@@ -30,6 +30,6 @@ class Limits:
     waiting: int = 64
     results: int = 400
     findings: int = 500
-    methods: int = 24
+    uploads: int = 8
     shapes: int = 200
     points: int = 20_000

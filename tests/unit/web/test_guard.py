@@ -177,3 +177,25 @@ def test_no_telemetry_whatever_the_environment_says(folder: Path, monkeypatch: p
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
     with served(Workbench(small(), str(folder))) as client:
         assert client.get("session").status == 200
+
+
+def test_so_many_photos_arrive_at_a_time(folder: Path) -> None:
+    with served(Workbench(small(), str(folder), limits=Limits(uploads=2, arriving=5.0))) as client:
+        head = (
+            f"POST /api/v1/photos HTTP/1.1\r\nHost: 127.0.0.1:{client.port}\r\nAuthorization: Bearer {TOKEN}\r\n"
+            "Content-Type: image/png\r\nContent-Length: 5000\r\n\r\n"
+        )
+        slow = [socket.create_connection(("127.0.0.1", client.port), 20) for _ in range(2)]
+        for one in slow:
+            one.sendall(head.encode())
+        time.sleep(0.3)
+        full = client.send(png())
+        assert full.status == 429
+        assert full.headers["retry-after"] == "1"
+        assert client.get("photos").status == 200
+        for one in slow:
+            one.close()
+        until = time.monotonic() + 10
+        while client.send(png()).status != 201:
+            assert time.monotonic() < until
+            time.sleep(0.05)
