@@ -218,3 +218,13 @@ def test_without_script_the_page_reads_the_same(browser: Any, document: str) -> 
     page.locator("summary").click()
     assert FOLDED in page.locator("details").inner_text()
     context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_grave(browser: Any, document: str, scheme: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    with silent(browser, document, viewport={"width": 1024, "height": 800}, color_scheme=scheme) as page:
+        page.goto(document)
+        found = axe.Axe().run(page).response["violations"]
+        grave = [(each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in ("serious", "critical")]
+        assert not grave, grave
