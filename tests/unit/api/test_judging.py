@@ -855,3 +855,24 @@ def test_a_recommendation_from_few_photos_promises_nothing() -> None:
 def test_recommendations_that_cannot_be_are_one_line(given: dict[str, Any], error: type[Exception], said: str) -> None:
     with pytest.raises(error, match=said):
         seewhy.recommend(_linear(), _images(5), **{"methods": ["saliency"], **given})
+
+
+def test_a_case_that_says_nothing_leaves_the_others_their_controls() -> None:
+    """Of two cases of one image one has a map that says nothing, and so no random maps to be held against."""
+    from seewhy.api.judging.counting import standings_of
+    from seewhy.metrics import metrics
+
+    def case(value: float, random: list[float]) -> dict[str, Any]:
+        told = {"value": value, "why": "", "spectrum": random, "untrained": None}
+        made = {"why": "", "passes": 1, "layer": None, "metrics": {"grid-pointing": told}}
+        return {"methods": {"a": made}, "photo": {"grid-pointing": {"edge": 0.25, "bump": 0.25}}}
+
+    images = [
+        {"cases": [case(0.75, [0.2, 0.3]), case(0.25, [])], "doubt": ""},
+        {"cases": [case(0.65, [0.3, 0.5]), case(0.35, [0.1, 0.1])], "doubt": ""},
+        {"cases": [case(0.0, []), case(0.0, [])], "doubt": ""},
+    ]
+    (standing,), _ = standings_of(images, ["a"], metrics["grid-pointing"], seed=0)
+    assert standing.mean == pytest.approx((0.5 + 0.5 + 0.0) / 3)
+    # of the first image 0.25, of the second 0.25; the third has none
+    assert standing.random == pytest.approx(0.25)

@@ -140,7 +140,8 @@ def _table(images: Sequence[Row], method: str, metric: Metric) -> _Table:
             others = {"edge": photo.get("edge"), "bump": photo.get("bump"), "untrained": told["untrained"]}
             rows["own"].append(value)
             rows["random"].append(_mean(random))
-            numbered.append(random)
+            if random:  # a map that says nothing has none, whatever its number is
+                numbered.append(random)
             for name, other in others.items():
                 rows[name].append(_number(other))
             if metric.card.better:
