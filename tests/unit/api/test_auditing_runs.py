@@ -106,8 +106,8 @@ def test_a_run_without_classes_is_refused(photos: Path, made: Path, monkeypatch:
     """A regression's run has answers, and no probabilities."""
     model = _model()
     run = from_run.OfRun(seewhy.open_run(made))
-    for row in run._rows:
-        row["probability"] = None
+    plain = run._answers
+    monkeypatch.setattr(from_run.OfRun, "_answers", lambda run: ({**row, "probability": None} for row in plain()))
     monkeypatch.setattr(running, "run_at", lambda source: run)
     with pytest.raises(TargetError, match="audits are of classes"):
         seewhy.audit(model, made)

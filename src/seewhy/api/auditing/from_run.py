@@ -3,11 +3,15 @@ their maps; asks no model."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from seewhy.api.auditing.drawing import Row
 from seewhy.api.auditing.outcome import Answered
@@ -20,6 +24,9 @@ from seewhy.runs.manifest import FILE
 from seewhy.runs.opened import Run, open_run
 
 __all__ = ["OfRun", "run_at"]
+
+#: rows of an index that are plain values at a time
+_SOME = 8192
 
 
 def run_at(source: Any) -> OfRun | None:
@@ -50,14 +57,17 @@ class OfRun:
                 f"{self.run.place} is a run of {theirs['name']}, not of this {model.spec or model.name} (weights or "
                 f"build differ): audit its own model, or {self.source!r} itself"
             )
-        if not self._rows:
+        if not len(self.run):
             raise UsageError(f"{self.run.place}: no unit of this run is done; the same seewhy run goes on with it")
 
-    @cached_property
-    def _rows(self) -> list[dict[str, Any]]:
-        columns = ["row", "path", "method", "target_index", "prediction", "probability", "status", "reason"]
-        rows: list[dict[str, Any]] = self.run.table(columns).to_pylist()
-        return rows
+    def _answers(self) -> Iterator[dict[str, Any]]:
+        """Of each picture the first row with what the model said of it, or else the first; some at a time, since there
+        may be a million."""
+        columns = ["row", "path", "prediction", "probability", "reason"]
+        rows = (row for batch in self.run.table(columns).to_batches(_SOME) for row in batch.to_pylist())
+        for _, same in groupby(rows, key=lambda row: row["row"]):
+            some = list(same)
+            yield next((row for row in some if row["prediction"] is not None), some[0])
 
     @property
     def note(self) -> str:
@@ -71,14 +81,10 @@ class OfRun:
         """What the model said of each picture of a source, in its order; notes in ``known`` those that failed.
 
         Raises `UsageError` where the source has other pictures than the run had."""
-        first: dict[int, dict[str, Any]] = {}
-        for each in self._rows:
-            if each["row"] not in first or first[each["row"]]["prediction"] is None:
-                first[each["row"]] = each
-        found = list[Found[Answered]]()
+        answers, found = self._answers(), list[Found[Answered]]()
+        row = next(answers, None)
         for number, entry in enumerate(known.source.entries()):
-            row = first.pop(number, None)
-            if row is None:
+            if row is None or row["row"] != number:
                 continue
             if row["path"] != entry.name:
                 raise UsageError(
@@ -89,24 +95,28 @@ class OfRun:
                 raise TargetError("the run's model gives no row of class scores: audits are of classes")
             if row["prediction"] is None:
                 known.failed.append(row["reason"] or f"{entry.name}: the run has no answer of the model")
-                continue
-            answer = [float(row["prediction"]), float(row["probability"])]
-            found.append(Found(entry.name, known.truth_of(entry), answer, number))
-        if first:
-            raise UsageError(f"{self.source!r} has {len(first)} pictures less than the run had: run it again")
+            else:
+                answer = [float(row["prediction"]), float(row["probability"])]
+                found.append(Found(entry.name, known.truth_of(entry), answer, number))
+            row = next(answers, None)
+        if row is not None:
+            less = 1 + sum(1 for _ in answers)
+            raise UsageError(f"{self.source!r} has {less} pictures less than the run had: run it again")
         return found
 
     @cached_property
-    def _maps(self) -> dict[tuple[int, str, int], int]:
-        return {
-            (each["row"], each["method"], each["target_index"]): number
-            for number, each in enumerate(self._rows)
-            if each["status"] == "ok" and each["target_index"] is not None
-        }
+    def _index(self) -> tuple[NDArray[np.int64], Any]:
+        """Of each row of the index the picture that it is of, and what it is a map of."""
+        table = self.run.table(["row", "method", "target_index", "status"])
+        return table.column("row").to_numpy(), table
 
     def maps(self, rows: Sequence[Row], index: int, method: str) -> list[Explanation] | None:
         """Its explanations of rows for a class by a method; None where it does not have all."""
-        numbers = [self._maps.get((row.row, method, index)) for row in rows]
-        if not numbers or any(number is None for number in numbers):
+        pictures, table = self._index
+        places = np.flatnonzero(np.isin(pictures, [row.row for row in rows]))
+        some = zip(places.tolist(), table.take(places).to_pylist(), strict=True)
+        wanted = {"method": method, "target_index": index, "status": "ok"}
+        known = {told["row"]: n for n, told in some if wanted.items() <= told.items()}
+        if not rows or any(row.row not in known for row in rows):
             return None
-        return [self.run[number] for number in numbers if number is not None]
+        return [self.run[known[row.row]] for row in rows]
