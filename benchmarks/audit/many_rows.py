@@ -1,5 +1,5 @@
-"""``python -m benchmarks.audit.many_rows``: a run over so many small pictures (links to fifteen hundred files), audited,
-each number of rows in a process of its own; prints how long an audit takes and what it holds."""
+"""``python -m benchmarks.audit.many_rows``: a run over so many small pictures (links to fifteen hundred files), and an
+audit of it, each number of rows in a process of its own; prints how long an audit takes and what it holds."""
 
 from __future__ import annotations
 
