@@ -99,33 +99,30 @@ def thumb(
     return picture_answer(_rows(request).thumb(number, size, with_map=with_map), "image/jpeg")
 
 
-def _folder(request: Request, name: str) -> Folder:
-    bench = bench_of(request)
-    found = bench.audit if name == "audit" else bench.repair
-    if found is None:
-        raise Problem(404, f"no {name} was named: seewhy serve --{name} DIR")
-    return found
+def _folder_routes(name: str) -> None:
+    """The addresses of the folder that a command of this name wrote."""
+
+    def folder(request: Request) -> Folder:
+        found: Folder | None = getattr(bench_of(request), name)
+        if found is None:
+            raise Problem(404, f"no {name} was named: seewhy serve --{name} DIR")
+        return found
+
+    @router.get(f"/{name}", name=name, summary=f"The {name}")
+    def document(request: Request) -> Answer:
+        """Its document, as the command wrote it, and where its ``pictures`` are, by their names."""
+        return Answer(folder(request).document(f"/api/v1/{name}/pictures"))
+
+    @router.get(
+        f"/{name}/pictures/{{file}}",
+        name=f"{name} picture",
+        summary=f"A picture of the {name}",
+        response_class=Response,
+    )
+    def picture(request: Request, file: str) -> Response:
+        """Those alone that its document names."""
+        return picture_answer(folder(request).picture(file), "image/png")
 
 
-@router.get("/audit", summary="The audit")
-def audit(request: Request) -> Answer:
-    """Its document, see docs/audit.md, and where its ``pictures`` are, by their names."""
-    return Answer(_folder(request, "audit").document("/api/v1/audit/pictures"))
-
-
-@router.get("/audit/pictures/{name}", summary="A picture of the audit", response_class=Response)
-def audit_picture(request: Request, name: str) -> Response:
-    """Those alone that its document names."""
-    return picture_answer(_folder(request, "audit").picture(name), "image/png")
-
-
-@router.get("/repair", summary="The repair")
-def repair(request: Request) -> Answer:
-    """Its document, see docs/repair.md, and where its ``pictures`` are."""
-    return Answer(_folder(request, "repair").document("/api/v1/repair/pictures"))
-
-
-@router.get("/repair/pictures/{name}", summary="A picture of the repair", response_class=Response)
-def repair_picture(request: Request, name: str) -> Response:
-    """Those alone that its document names."""
-    return picture_answer(_folder(request, "repair").picture(name), "image/png")
+for each in ("audit", "repair"):
+    _folder_routes(each)
