@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from seewhy._version import __version__
+from seewhy.errors import SeewhyError
 from seewhy.web.encoding import problem_answer
 from seewhy.web.guarding import Guard, cookie_name, hosts_of
 from seewhy.web.problems import Problem, problem_of
@@ -98,4 +99,5 @@ def _problems(app: FastAPI, bench: Workbench) -> None:
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, by_framework)
     app.add_exception_handler(Problem, any_error)
+    app.add_exception_handler(SeewhyError, any_error)  # as an answer, not as a failure that the terminal tells
     app.add_exception_handler(Exception, any_error)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -104,7 +104,7 @@ class Guard:
         if scope["method"] not in _KNOWN:
             raise Problem(405, f"{scope['method'][:16]} is not known here: {', '.join(_KNOWN)} are")
         origin = headers.get("origin")
-        if origin is not None and (urlsplit(origin).netloc.lower() != host or not origin.startswith("http")):
+        if origin is not None and origin.lower() not in (f"http://{host}", f"https://{host}"):
             raise Problem(403, "a page of another origin may ask nothing here")
         bearer = self._right(headers.get("authorization", "").removeprefix("Bearer ").strip())
         here = headers.get("sec-fetch-site", "none") in ("same-origin", "none")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import logging
 import re
 import socket
 import time
@@ -48,6 +49,20 @@ def test_without_the_token_nothing_is_told(client: Client, path: str, token: str
     assert TOKEN not in reply.body.decode()
 
 
+def test_a_class_that_there_is_not_is_an_answer_and_no_failure(client: Client, photo: str) -> None:
+    told: list[logging.LogRecord] = []
+    heard = logging.Handler()
+    heard.emit = told.append  # type: ignore[method-assign]
+    logging.getLogger("uvicorn.error").addHandler(heard)
+    try:
+        reply = client.post("explanations", {"photo": photo, "methods": ["saliency"], "target": "no such class"})
+        assert reply.status == 404
+        time.sleep(0.2)  # the server tells of a failure behind its answer
+    finally:
+        logging.getLogger("uvicorn.error").removeHandler(heard)
+    assert told == []
+
+
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1", "127.0.0.1:1", "localhost.evil.example:80", ""])
 def test_another_host_is_refused(client: Client, host: str) -> None:
     assert client.get("session", Host=host).status in (400, 421)
@@ -60,7 +75,16 @@ def test_names_of_this_machine_are_its_own(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "origin", ["http://evil.example", "null", "https://127.0.0.1.evil.example", "http://127.0.0.1:1", "file://"]
+    "origin",
+    [
+        "http://evil.example",
+        "null",
+        "https://127.0.0.1.evil.example",
+        "http://127.0.0.1:1",
+        "file://",
+        "http://[",
+        "http://[x]",
+    ],
 )
 def test_another_origin_is_refused(client: Client, origin: str) -> None:
     assert client.get("session", Origin=origin).status == 403
