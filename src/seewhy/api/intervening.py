@@ -4,7 +4,7 @@ it said before."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,7 @@ _WHOLE = (0.0, 0.0, 1.0, 1.0)
 _PICTURE = 3
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Intervention:
     """What hiding a region did: scores and probabilities ``before`` and ``after`` [2, K], float32 (scores first), the
     share of the input that was ``hidden``, ``image`` what the model saw of it, uint8 [H, W, 3], and how classes are
@@ -47,7 +47,11 @@ class Intervention:
     mask: NDArray[np.bool_]
     image: NDArray[np.uint8] | None
     unit: str
-    model: Model = field(repr=False)
+    model: Model
+
+    def __repr__(self) -> str:
+        first = self.top(1, before=True)[0].index
+        return f"Intervention(hidden={self.hidden:.3f}, drop of class {first}={self.drop(first):.4g} {self.unit})"
 
     def drop(self, target: int | str) -> float:
         """By how much hiding lowers the score of a class, in the score's own unit; negative where it raises it. Raises

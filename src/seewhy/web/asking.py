@@ -15,7 +15,7 @@ from seewhy.api.inside.channels import feature_maps
 from seewhy.api.intervening import Intervention
 from seewhy.api.reporting.wording import spec_or_name
 from seewhy.core.targets import Logit, Margin, Target
-from seewhy.errors import CapabilityError, SeewhyError
+from seewhy.errors import CapabilityError
 from seewhy.explanation import Guess
 from seewhy.models import Model
 from seewhy.registry import methods as registry
@@ -54,6 +54,9 @@ def explanations(bench: Workbench, question: Question) -> Work:
                 known = ", ".join(registry[name].parameters) or "none"
                 raise Problem(422, f"{name} has no parameter {given!r}: {known}")
 
+    if unasked := [name for name in question.parameters if name not in question.methods]:
+        raise Problem(422, f"parameters of {unasked[0]!r}, which is not asked for")
+
     def work(job: Job) -> None:
         photo = bench.photos.photo(question.photo)
         for name in question.methods:
@@ -61,14 +64,14 @@ def explanations(bench: Workbench, question: Question) -> Work:
             own = dict(question.parameters.get(name, {}))
             layer = None if registry[name].card.at == "input" else question.layer
             asked = Asked(
-                question.photo.id, question.photo.name, "explain", name, words, layer, question.trust,
+                question.photo.id, question.photo.path, "explain", name, words, layer, question.trust,
                 tuple(own.items()),
             )  # fmt: skip
             try:
                 found = explain_all(
                     bench.model, photo, name, target, layer, trust=question.trust, progress=job.progress, **own
                 )
-            except SeewhyError as error:
+            except Exception as error:  # a model's own code may raise anything; other methods may not meet it
                 if isinstance(error, CapabilityError) and layer is None and not own:
                     bench.refused(name, bench.scrub(str(error)))
                 job.tell("refused", method=name, problem=problem_of(error).document(bench.scrub))
@@ -84,7 +87,7 @@ def activations(bench: Workbench, photo: Known, layer: str, count: int) -> Work:
 
     def work(job: Job) -> None:
         asked = Asked(
-            photo.id, photo.name, "features", "feature-maps", None, layer, parameters=(("top", count),)
+            photo.id, photo.path, "features", "feature-maps", None, layer, parameters=(("top", count),)
         )  # fmt: skip
         gallery = feature_maps(
             bench.model, bench.photos.photo(photo), layer, top=count, progress=job.progress
@@ -182,11 +185,11 @@ def _code(model: Model, asked: Hiding) -> str:
     if asked.patch is None:
         how = f"fill={asked.fill!r}"
     else:
-        how = f"patch=({asked.patch[0].name!r}, {asked.patch[1]:.4f}, {asked.patch[2]:.4f})"
+        how = f"patch=({asked.patch[0].path!r}, {asked.patch[1]:.4f}, {asked.patch[2]:.4f})"
     spec = spec_or_name(model.spec or model.name)
     return (
         f"import seewhy\n\nregion = {[dict(shape) for shape in asked.shapes]!r}\n"
-        f"done = seewhy.intervene({spec}, {asked.photo.name!r}, region, {how})\n"
+        f"done = seewhy.intervene({spec}, {asked.photo.path!r}, region, {how})\n"
         "print(done.top(), done.drop(done.top(1, before=True)[0].index))"
     )
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from starlette.responses import Response
 
+from seewhy.errors import on_a_line
 from seewhy.web.problems import Problem, Scrub
 
 __all__ = ["Answer", "plainly", "problem_answer"]
@@ -31,7 +32,10 @@ def plainly(value: Any) -> Any:
         return plainly(value.item())
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    return value if value is None or isinstance(value, bool | int | str) else str(value)
+    if value is None or isinstance(value, bool | int):
+        return value
+    # what would turn a line round, or do something to whoever shows it, is written out; code has several lines
+    return "\n".join(map(on_a_line, str(value).split("\n")))
 
 
 class Answer(Response):

@@ -8,7 +8,6 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -87,14 +86,27 @@ class Guard:
                 message = {**message, "headers": [*message.get("headers", []), *_safe(message.get("headers", []))]}
             await send(message)
 
+        places: list[None] = []
         try:
             self._check(scope, headers)
+            places = self._place(scope)
             taken = await self._body(scope, headers, receive)
+            await self.inner(scope, taken, sent)
         except Problem as problem:
             large = problem.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
             await problem_answer(problem, self.scrub)(scope, receive, _lingering(sent, receive) if large else sent)
-            return
-        await self.inner(scope, taken, sent)
+        finally:
+            del self._arriving[: len(places)]
+
+    def _place(self, scope: Scope) -> list[None]:
+        """One of so many places for photos that are on their way, or being decoded; nothing for other requests."""
+        if not _is_upload(scope):
+            return []
+        if len(self._arriving) >= self.limits.uploads:
+            said = f"{len(self._arriving)} photos are on their way already: send it again in a moment"
+            raise Problem(429, said, **{"Retry-After": "1"})
+        self._arriving.append(None)
+        return [None]
 
     def _check(self, scope: Scope, headers: Mapping[str, str]) -> None:
         """Raise `Problem` for a request that is not the page's own, and brings no token."""
@@ -102,11 +114,12 @@ class Guard:
         if host not in self.hosts:
             raise Problem(421, f"this is not {host[:80]!r}: open the address that seewhy serve printed")
         if scope["method"] not in _KNOWN:
-            raise Problem(405, f"{scope['method'][:16]} is not known here: {', '.join(_KNOWN)} are")
+            raise Problem(405, f"{scope['method'][:16]} is not known here: GET, POST and DELETE are")
         origin = headers.get("origin")
         if origin is not None and origin.lower() not in (f"http://{host}", f"https://{host}"):
             raise Problem(403, "a page of another origin may ask nothing here")
-        bearer = self._right(headers.get("authorization", "").removeprefix("Bearer ").strip())
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        bearer = scheme.lower() == "bearer" and self._right(given.strip())
         here = headers.get("sec-fetch-site", "none") in ("same-origin", "none")
         if not bearer and not here and not (scope["method"] == "GET" and scope["path"] == "/"):
             raise Problem(403, "a page of another site may ask nothing here")
@@ -126,17 +139,11 @@ class Guard:
 
     async def _body(self, scope: Scope, headers: Mapping[str, str], receive: Receive) -> Receive:
         """The whole body, within its limits of bytes and time, as what gives it again."""
-        upload = scope["path"] == _UPLOADS and scope["method"] == "POST"
-        most = self.limits.bytes if upload else self.limits.asking
+        most = self.limits.bytes if _is_upload(scope) else self.limits.asking
         told = headers.get("content-length", "0")
         if not told.isdecimal() or int(told) > most:
             raise _too_large(most)
-        if upload and len(self._arriving) >= self.limits.uploads:
-            said = f"{len(self._arriving)} photos are on their way already: send it again in a moment"
-            raise Problem(429, said, **{"Retry-After": "1"})
         body = bytearray()
-        places: list[None] = [None] * upload
-        self._arriving.extend(places)
         try:
             async with asyncio.timeout(self.limits.arriving):
                 while True:
@@ -150,8 +157,6 @@ class Guard:
                         break
         except TimeoutError:
             raise Problem(408, f"the body did not arrive within {self.limits.arriving:g} s") from None
-        finally:
-            del self._arriving[: len(places)]
         whole: list[bytes] = [bytes(body)]
 
         async def again() -> Message:
@@ -160,6 +165,10 @@ class Guard:
             return await receive()
 
         return again
+
+
+def _is_upload(scope: Scope) -> bool:
+    return bool(scope["path"] == _UPLOADS and scope["method"] == "POST")
 
 
 def _lingering(send: Send, receive: Receive) -> Send:
@@ -191,10 +200,9 @@ def _too_large(most: int) -> Problem:
 
 
 def _cookies(headers: Mapping[str, str]) -> dict[str, str]:
-    try:
-        return {name: morsel.value for name, morsel in SimpleCookie(headers.get("cookie", "")).items()}
-    except CookieError:
-        return {}
+    """By name: those of all programs of this machine come along, whatever they hold."""
+    pairs = (each.partition("=") for each in headers.get("cookie", "").split(";"))
+    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def _safe(given: Any) -> list[tuple[bytes, bytes]]:

@@ -9,6 +9,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 from PIL import Image
@@ -28,8 +29,8 @@ T = TypeVar("T")
 
 #: pixels on the longer side of what a browser is shown, and of a small picture
 _SHOWN, _THUMB = 2048, 192
-#: photos that are held decoded, as inputs, as questions; pictures that are held as files
-_DECODED, _PICTURES = 12, 4000
+#: photos that are held as inputs and as questions; pictures that are held as files; bytes of decoded photos
+_INPUTS, _PICTURES, _DECODED = 12, 4000, 256 * 2**20
 #: letters of a photo's name
 _NAME = 120
 
@@ -40,15 +41,17 @@ class Known:
 
     id: str
     name: str
+    #: how a command line would name it, from where the workbench was started
+    path: str
     data: bytes | None = None
     entry: Entry | None = None
 
 
 class Recent:
-    """The last so many values, each made when it is first asked for."""
+    """The last values, each made when it is first asked for: as many as there is room for, at least one."""
 
-    def __init__(self, most: int) -> None:
-        self._most, self._lock = most, threading.Lock()
+    def __init__(self, most: int, size: Callable[[Any], int] = lambda value: 1) -> None:
+        self._most, self._size, self._lock = most, size, threading.Lock()
         self._held: OrderedDict[Any, Any] = OrderedDict()
 
     def get(self, key: Any, make: Callable[[], T]) -> T:
@@ -61,7 +64,7 @@ class Recent:
         value = make()
         with self._lock:
             self._held[key] = value
-            while len(self._held) > self._most:
+            while len(self._held) > 1 and sum(map(self._size, self._held.values())) > self._most:
                 self._held.popitem(last=False)
         return value
 
@@ -83,8 +86,9 @@ class Photos:
         self._listed: OrderedDict[str, Known] = OrderedDict()
         for entry in () if source is None else source.entries():
             number = _id(entry.name.encode())
-            self._listed[number] = Known(number, entry.name, entry=entry)
-        self._decoded, self._items, self._hidings = Recent(_DECODED), Recent(_DECODED), Recent(_DECODED)
+            self._listed[number] = Known(number, entry.name, _typed(source, entry.name), entry=entry)
+        self._items, self._hidings = Recent(_INPUTS), Recent(_INPUTS)
+        self._decoded = Recent(_DECODED, lambda photo: 3 * photo.pixels.width * photo.pixels.height)
         self._pictures = Recent(_PICTURES)
 
     @property
@@ -107,7 +111,8 @@ class Photos:
         if not data:
             raise Problem(422, "the upload is empty (0 bytes)")
         number = _id(data)
-        known = Known(number, name.strip()[:_NAME] or "photo", data)
+        name = name.strip()[:_NAME] or "photo"
+        known = Known(number, name, _no_option(name), data)
         with self._lock:
             if number in self._uploads:
                 return self._uploads[number]
@@ -193,6 +198,17 @@ class Photos:
     def close(self) -> None:
         """End the process that decodes."""
         self.decoder.close()
+
+
+def _typed(source: Source | None, name: str) -> str:
+    """What one would type for a photo of a folder."""
+    if source is None or source.kind != "folder":
+        return _no_option(name)
+    return str(Path(source.spec) / name)
+
+
+def _no_option(name: str) -> str:
+    return f"./{name}" if name.startswith("-") else name
 
 
 def jpeg(image: Image.Image, most: int, quality: int = 88) -> bytes:

@@ -33,23 +33,24 @@ class Problem(Exception):
 
 
 class Scrub:
-    """Takes places out of words: those that the workbench was given become their last part, any other path three
-    dots."""
+    """Takes places out of words: of what lies in those that the workbench knows, and of any other path, the last part
+    is left."""
 
     def __init__(self, places: Iterable[str | Path]) -> None:
-        known = {str(place): Path(str(place)).name or "..." for place in places if str(place)}
-        known |= {str(Path(place).resolve()): name for place, name in known.items() if "://" not in place}
-        self._known = sorted(known.items(), key=lambda pair: -len(pair[0]))
+        known = {str(place).rstrip("/\\") for place in places if str(place)}
+        known |= {str(Path(place).resolve()) for place in known if "://" not in place}
+        longest = sorted((place for place in known if len(place) > 1), key=len, reverse=True)
+        # what lies in a known place may have spaces in its name
+        inside = r"""(?:[/\\][^'":,;()<>|\n]*)?"""
+        self._known = re.compile("|".join(re.escape(place) + inside for place in longest) or r"(?!)")
 
     def __call__(self, words: str) -> str:
         """The words on one line, without places."""
-        for place, name in self._known:
-            words = words.replace(place, name)
-        return one_line(_PATH.sub(_last, words), _LINE)
+        return one_line(_PATH.sub(_last, self._known.sub(_last, words)), _LINE)
 
 
 def _last(path: re.Match[str]) -> str:
-    return "…/" + re.split(r"[/\\]", path[0])[-1]
+    return "…/" + re.split(r"[/\\]", path[0].rstrip("/\\"))[-1]
 
 
 def problem_of(error: BaseException) -> Problem:

@@ -122,6 +122,7 @@ class Job:
         """Nothing more comes of it: ``data`` are the last word."""
         with self._lock:
             self.reason, self.problem, self.state = reason, problem, state
+            self.work = _nothing  # it holds the photo, which may be deleted
             self._append(state, data)
         self._wake()
 
@@ -151,6 +152,10 @@ class Job:
         finally:
             with self._lock:
                 self._listeners.discard(here)
+
+
+def _nothing(job: Job) -> None:
+    """What is left to do of a job that is over."""
 
 
 class Queue:
@@ -203,7 +208,8 @@ class Queue:
             raise job.problem
         if job.state == "cancelled":
             raise Problem(409, job.reason)
-        return job.answer
+        answer, job.answer = job.answer, None
+        return answer
 
     def job(self, number: str) -> Job:
         """The job of that id. Raises `Problem` for none."""

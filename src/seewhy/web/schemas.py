@@ -8,12 +8,20 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StrictBool, Stri
 
 __all__ = ["Activations", "Explain", "Export", "Intervene", "Keep"]
 
+#: the largest whole number that a parameter may be
+_MANY = 1_000_000
 Id = Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")]
 Word = Annotated[str, Field(min_length=1, max_length=200)]
-Class = Annotated[int, Field(ge=0, lt=10_000_000)] | Word
+Class = Annotated[StrictInt, Field(ge=0, lt=10_000_000)] | Word
 Share = Annotated[FiniteFloat, Field(ge=-4, le=5)]
 Point = Annotated[list[Share], Field(min_length=2, max_length=2)]
-Value = StrictBool | StrictInt | FiniteFloat | Annotated[StrictStr, Field(max_length=100)]
+#: of a method's own parameter: samples, steps and the like are counted in memory as well as in time
+Value = (
+    StrictBool
+    | Annotated[StrictInt, Field(ge=-_MANY, le=_MANY)]
+    | Annotated[FiniteFloat, Field(ge=-_MANY, le=_MANY)]
+    | Annotated[StrictStr, Field(max_length=100)]
+)
 
 
 class _Asked(BaseModel):
@@ -84,7 +92,7 @@ class Intervene(_Asked):
     shapes: Annotated[list[Shape], Field(max_length=200)]
     fill: Annotated[str, Field(max_length=20)] = Field("grey", description="one of the session's fills")
     patch: Patch | None = Field(None, description='with fill "patch"')
-    classes: Annotated[list[Annotated[int, Field(ge=0)]], Field(max_length=50)] = Field(
+    classes: Annotated[list[Annotated[StrictInt, Field(ge=0)]], Field(max_length=50)] = Field(
         [], description="asked about beside the best ones"
     )
     top: Annotated[int, Field(ge=1, le=50)] = 5
@@ -94,7 +102,7 @@ class Intervene(_Asked):
 class Keep(_Asked):
     """A finding."""
 
-    title: Annotated[str, Field(min_length=1, max_length=200)]
+    title: Annotated[str, Field(min_length=1, max_length=200, pattern=r"\w")]
     note: Annotated[str, Field(max_length=4000)] = ""
     view: Annotated[str, Field(max_length=4000)] = Field("", description="the part of the address behind #")
     intervention: Intervene | None = Field(None, description="asked again, and kept with the finding")

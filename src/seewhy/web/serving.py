@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import re
 import secrets
 import socket
 import webbrowser
@@ -12,6 +14,7 @@ from urllib.parse import urlencode
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from seewhy.errors import UsageError, reason
 from seewhy.web.application import application
@@ -25,6 +28,8 @@ PORT = 8765
 _TRIED = 20
 #: connections at a time
 _CONNECTIONS = 256
+#: seconds in which a connection has to ask something
+_PATIENCE = 10.0
 #: of a token at least
 _LETTERS = 16
 
@@ -62,6 +67,8 @@ def check_open(host: str, token: str | None, *, allow_remote: bool) -> None:
             f"--host {host} lets other machines ask this model: if they should, give --allow-remote and a --token of "
             "your own (or leave --host out, and reach it by ssh -L)"
         )
+    if token is not None and not re.fullmatch(r"[\w.~-]*", token, re.ASCII):
+        raise UsageError("a token is letters, digits and . _ ~ - alone: it stands in an address and in a cookie")
     if token is not None and len(token) < _LETTERS:
         raise UsageError(f"a token of {len(token)} letters can be guessed: {_LETTERS} at least; left out, one is made")
 
@@ -70,8 +77,21 @@ def config_of(app: ASGIApp) -> uvicorn.Config:
     """How it is served: nothing is told of the server, and no connection is held for nothing."""
     return uvicorn.Config(
         app, log_level="warning", access_log=False, server_header=False, proxy_headers=False, timeout_keep_alive=10,
-        limit_concurrency=_CONNECTIONS, timeout_graceful_shutdown=3, ws="none",
+        limit_concurrency=_CONNECTIONS, timeout_graceful_shutdown=3, ws="none", http=_Impatient,
     )  # fmt: skip
+
+
+class _Impatient(H11Protocol):
+    """A connection that asks nothing is closed: so many of them would leave no room for others."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """It begins."""
+        super().connection_made(transport)
+        self.loop.call_later(_PATIENCE, self._look)
+
+    def _look(self) -> None:
+        if getattr(self, "cycle", None) is None:
+            self.transport.close()
 
 
 class _Server(uvicorn.Server):

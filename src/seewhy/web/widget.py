@@ -38,7 +38,8 @@ def view(explanations: Explanation | Sequence[Explanation]) -> Any:
     >>> seewhy.view(seewhy.explain(net, torch.rand(1, 3, 4, 4), "saliency")).data["results"][0]["method"]
     'saliency'
     """
-    some = [explanations] if isinstance(explanations, Explanation) else list(explanations)
+    given: Any = explanations
+    some: list[Explanation] = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
     if not some or not all(isinstance(each, Explanation) for each in some):
         raise UsageError("view takes an explanation, or several: what seewhy.explain and explain_all give")
     try:

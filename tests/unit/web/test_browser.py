@@ -245,7 +245,7 @@ def test_methods_tell_their_card_and_why_not(page: Any, whole: Client) -> None:
 def _long(whole: Client) -> str:
     """The address of a view in which the second method takes very long."""
     photo = whole.get("photos").json["photos"][-1]["id"]
-    parameters = quote(json.dumps({"rise": {"n": 2_000_000}}))
+    parameters = quote(json.dumps({"rise": {"n": 1_000_000, "tolerance": 0}}))
     return f"http://127.0.0.1:{whole.port}/#/look?photo={photo}&methods=grad-cam,rise&set={parameters}"
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from seewhy.errors import UsageError
+from seewhy.web import serving
 from seewhy.web.guarding import POLICY, cookie_name, hosts_of
 from seewhy.web.limits import Limits
 from seewhy.web.problems import Problem, Scrub, problem_of
@@ -163,7 +164,7 @@ def test_bodies_have_their_time(folder: Path) -> None:
 
 def test_problems_tell_no_paths(tmp_path: Path) -> None:
     scrub = Scrub([tmp_path, "s3://bucket/run"])
-    assert str(tmp_path) not in scrub(f"cannot read '{tmp_path}/x.png': it is gone")
+    assert scrub(f"cannot read '{tmp_path}/x.png': it is gone") == "cannot read '…/x.png': it is gone"
     assert scrub("cannot read '/home/somebody/secret/x.png' here") == "cannot read '…/x.png' here"
     assert scrub("2 of 3, and/or 1/2, blocks.1/conv") == "2 of 3, and/or 1/2, blocks.1/conv"
     assert scrub("C:\\Users\\me\\x.pt is gone") == "…/x.pt is gone"
@@ -223,3 +224,33 @@ def test_so_many_photos_arrive_at_a_time(folder: Path) -> None:
         while client.send(png()).status != 201:
             assert time.monotonic() < until
             time.sleep(0.05)
+
+
+def test_a_connection_that_asks_nothing_is_closed(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "_PATIENCE", 0.3)
+    with closing(socket.create_connection(("127.0.0.1", client.port), 20)) as silent:
+        assert silent.recv(10) == b""
+
+
+def test_cookies_of_other_programs_do_no_harm(client: Client) -> None:
+    own = f"{cookie_name(client.port)}={TOKEN}"
+    for other in ('theme={"a":1}', "foo bar", "a@b=1", 'k="open', "a=b c", "ü=ä"):
+        cookie = f"{other}; {own}".encode().decode("latin-1")
+        assert client.get("session", token=None, Cookie=cookie, Sec_Fetch_Site="same-origin").status == 200, other
+
+
+def test_the_scheme_is_bearer_in_any_case(client: Client) -> None:
+    assert client.get("session", token=None, Authorization=f"bearer {TOKEN}").status == 200
+    assert client.get("session", token=None, Authorization=TOKEN).status == 401
+
+
+@pytest.mark.parametrize("token", ["ü" * 20, "a b" * 10, "a;" * 10])
+def test_a_token_fits_an_address_and_a_cookie(token: str) -> None:
+    with pytest.raises(UsageError, match="letters, digits"):
+        serving.check_open("127.0.0.1", token, allow_remote=False)
+
+
+def test_places_with_spaces_are_told_by_their_last_part() -> None:
+    scrub = Scrub(["/home/john smith"])
+    told = scrub("gone: '/home/john smith/secret models/net.pt', and /root/.cache/x/y.bin")
+    assert told == "gone: '…/net.pt', and …/y.bin"

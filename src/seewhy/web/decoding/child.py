@@ -47,6 +47,8 @@ def _decoded(data: bytes, name: str, pixels: int) -> tuple[dict[str, Any], bytes
         return {"problem": str(error), "status": 422}, b""
     except MemoryError:
         return {"problem": "this file takes more memory than a photo may", "status": 413}, b""
+    except Image.DecompressionBombError:
+        return {"problem": f"more than {pixels / 1e6:g} million pixels", "status": 413}, b""
     except UnidentifiedImageError:
         return {"problem": f"no picture of a kind that is taken here: {', '.join(FORMATS)}", "status": 415}, b""
     except Exception as error:  # of decoders, which raise anything

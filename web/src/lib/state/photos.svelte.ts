@@ -24,8 +24,11 @@ class Photos {
     this.#loading = true;
     try {
       const said = await get<{ photos: Photo[]; count: number }>(`/photos${query({ offset: this.list.length, limit: PAGE })}`);
-      this.list = [...this.list, ...said.photos];
-      this.count = said.count;
+      // what was sent meanwhile, by whomever, comes first and moves the others on
+      const known = new Set(this.list.map((one) => one.id));
+      const fresh = said.photos.filter((one) => !known.has(one.id));
+      this.list = [...this.list, ...fresh];
+      this.count = fresh.length ? said.count : this.list.length;
       if (!view.photo && this.list[0]) view.photo = this.list[0].id;
     } catch (fault) {
       this.fault = words(fault);
@@ -64,8 +67,9 @@ class Photos {
       try {
         const headers = { "Content-Type": file.type || "application/octet-stream", "X-Seewhy-Name": encodeURIComponent(file.name) };
         const photo = (await (await ask("/photos", { method: "POST", body: file, headers })).json()) as Photo;
+        const here = this.list.some((one) => one.id === photo.id);
         this.list = [photo, ...this.list.filter((one) => one.id !== photo.id)];
-        this.count = Math.max(this.count + 1, this.list.length);
+        this.count = Math.max(this.count + (here ? 0 : 1), this.list.length);
         last = photo.id;
       } catch (fault) {
         faults.push(`${file.name}: ${words(fault)}`);

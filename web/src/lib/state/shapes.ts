@@ -18,7 +18,7 @@ export function unpacked(text: string): Shape[] {
   for (const part of text.split("|")) {
     const said = /^(e?)(?:b|s(\d+)):([-\d,;]+)$/.exec(part);
     if (!said) continue;
-    const points = (said[3] as string).split(";").map((point) => point.split(",").map((value) => Number(value) / 1000));
+    const points = (said[3] as string).split(";").map((point) => point.split(",").map((value) => Math.min(5, Math.max(-4, Number(value) / 1000))));
     const erase = said[1] ? { erase: true } : {};
     if (said[2] === undefined) {
       if (points[0]?.length === 4) found.push({ ...erase, kind: "box", box: points[0] as Quad });
