@@ -15,6 +15,7 @@ import pytest
 
 from seewhy.errors import UsageError
 from seewhy.web import serving
+from seewhy.web.encoding import plainly
 from seewhy.web.guarding import POLICY, cookie_name, hosts_of
 from seewhy.web.limits import Limits
 from seewhy.web.problems import Problem, Scrub, problem_of
@@ -254,3 +255,8 @@ def test_places_with_spaces_are_told_by_their_last_part() -> None:
     scrub = Scrub(["/home/john smith"])
     told = scrub("gone: '/home/john smith/secret models/net.pt', and /root/.cache/x/y.bin")
     assert told == "gone: '…/net.pt', and …/y.bin"
+
+
+def test_signs_that_turn_a_line_round_are_written_out() -> None:
+    told = plainly({"label": "cat\u202ecba", "code": "one\ntwo", "name": "a\x00\x1b[31m", "word": "Katze, größer"})
+    assert told == {"label": "cat\\u202ecba", "code": "one\ntwo", "name": "a\\x00\\x1b[31m", "word": "Katze, größer"}
