@@ -94,4 +94,4 @@ def _share(hits: int, count: int) -> str:
     if not count:
         return "-"
     low, high = wilson(hits, count)
-    return f"{100 * hits / count:.0f} % of {count} ({100 * low:.0f} to {100 * high:.0f} %)"
+    return f"{100 * hits / count:.0f} % of {count} ({100 * max(low, 0.0):.0f} to {100 * high:.0f} %)"
