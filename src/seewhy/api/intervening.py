@@ -81,7 +81,7 @@ class Hiding:
         self.model, self.item = model, item
         self._x = model.network().like(item.tensor[None])
         self._fills: dict[str | float, Fill] = {}
-        (self.before, self.unit), = self._answers(self._x)  # fmt: skip
+        self.before, self.unit = self._answer(self._x)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -110,7 +110,7 @@ class Hiding:
         paint = self._fill(fill) if patch is None else Fill(self._patch(mask, *patch))
         visible = torch.from_numpy(~mask)[None, None].to(self._x)
         changed = paint(self._x, torch.zeros(1, dtype=torch.long, device=self._x.device), visible)
-        (after, _), = self._answers(changed)  # fmt: skip
+        after, _ = self._answer(changed)
         seen = self.model.to_image(changed[0].detach().to("cpu", torch.float32)) if self.item.pictured else None
         return Intervention(self.before, after, float(mask.mean()), mask, seen, self.unit, self.model)
 
@@ -141,8 +141,8 @@ class Hiding:
         moved = item.tensor[:, places[0]][:, :, places[1]]
         return self.model.network().like(moved[None])
 
-    def _answers(self, inputs: Tensor) -> list[tuple[NDArray[np.float32], str]]:
-        """Scores and probabilities [2, K] of inputs [N, C, H, W], and what scores are counted in."""
+    def _answer(self, x: Tensor) -> tuple[NDArray[np.float32], str]:
+        """Scores and probabilities [2, K] of an input [1, C, H, W], and what scores are counted in."""
 
         def read(session: Session, some: Sequence[int]) -> list[tuple[NDArray[np.float32], str]]:
             outputs = session.run(session.x, Demand({}, gradients=False)).outputs
@@ -151,7 +151,7 @@ class Hiding:
                 raise UsageError("this model gives no row of class scores, which an intervention compares")
             return [(row, outputs.score_unit) for row in rows]
 
-        return read_inputs(self.model, self.item, inputs, read)
+        return read_inputs(self.model, self.item, x, read)[0]
 
 
 def intervene(

@@ -113,12 +113,17 @@ def answers(bench: Workbench, photo: Known, search: str, limit: int) -> Callable
     return work
 
 
+def named(model: Model, index: int) -> str:
+    """What a class is called."""
+    return model.label(index) or f"class {index}"
+
+
 def labelled(model: Model, count: int, search: str) -> list[int]:
     """The classes whose names, or numbers, a search finds: those that begin with it first."""
     part = search.strip().lower()
     if part.isdecimal() and len(part) <= len(str(count)):
         return [int(part)] if int(part) < count else []
-    names = [(k, (model.label(k) or f"class {k}").lower()) for k in range(count)]
+    names = [(k, named(model, k).lower()) for k in range(count)]
     hits = [(not name.startswith(part), k) for k, name in names if part in name]
     return [k for _, k in sorted(hits)]
 
@@ -166,7 +171,7 @@ def _told(bench: Workbench, asked: Hiding, done: Intervention) -> dict[str, Any]
         "unit": done.unit,
         "classes": [
             {
-                "index": k, "label": bench.model.label(k) or f"class {k}",
+                "index": k, "label": named(bench.model, k),
                 "drop": float(done.before[0, k] - done.after[0, k]),
                 "before": {"score": done.before[0, k], "probability": done.before[1, k]},
                 "after": {"score": done.after[0, k], "probability": done.after[1, k]},

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from seewhy.errors import CapabilityError, OutOfMemory, SeewhyError, StoreError, UnknownName, one_line, reason
+from seewhy.errors import OutOfMemory, SeewhyError, StoreError, UnknownName, one_line, reason
 
 __all__ = ["Problem", "Scrub", "problem_of"]
 
@@ -63,6 +63,6 @@ def problem_of(error: BaseException) -> Problem:
         return Problem(404, str(error))
     if isinstance(error, StoreError):
         return Problem(409, str(error))
-    if isinstance(error, CapabilityError | SeewhyError):
+    if isinstance(error, SeewhyError):
         return Problem(422, str(error))
     return Problem(500, f"an error of this program, or of the model's own code: {reason(error, 160)}")

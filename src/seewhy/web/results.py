@@ -21,10 +21,10 @@ from seewhy.explanation import Explanation, Explanations, Gallery
 from seewhy.explanation.picture import look, scale
 from seewhy.explanation.plain import describe
 from seewhy.models import Model
-from seewhy.render import png
+from seewhy.render import DIVERGING, SEQUENTIAL, colormap, png
 from seewhy.web.problems import Problem
 
-__all__ = ["KINDS", "Asked", "Kept", "Results", "map_of", "values_of"]
+__all__ = ["KINDS", "Asked", "Kept", "Results", "colours", "map_of", "told_of", "values_of"]
 
 #: files that a result can be had as, and of what kind they are
 KINDS = {
@@ -130,17 +130,8 @@ class Results:
                 "cost": {"forwards": gallery.cost.forwards, "backwards": gallery.cost.backwards,
                          "seconds": gallery.cost.seconds},
             }  # fmt: skip
-        one = kept.found
-        told = describe(one)
-        shown = map_of(one, f"{url}/values")
-        return base | {
-            "method": one.method, "target": one.target, "target_index": one.target_index, "contrast": one.contrast,
-            "layer": one.layer, "score": one.score, "unit": one.unit, "map_unit": one.map_unit,
-            "status": told["status"], "positive": one.positive, "notes": list(one.notes),
-            "window": list(one.window or (0, 0, 1, 1)), "map": shown,
-            "figure": None if shown else f"{url}/export?as=png",
-            "cost": told["cost"], "trust": None if one.trust is None else one.trust.to_dict(),
-        }  # fmt: skip
+        told = told_of(kept.found, f"{url}/values")
+        return base | told | {"figure": None if told["map"] else f"{url}/export?as=png"}
 
     def file(self, numbers: Sequence[str], kind: str) -> tuple[bytes, str]:
         """Results as a file, and what it is called. Raises `Problem` for a kind that they do not have."""
@@ -168,6 +159,23 @@ class Results:
             return png(maps[0].figure()) if kind == "png" else maps[0].figure_svg().encode(), name
         every = Explanations(maps)
         return png(every.grid()) if kind == "png" else every.grid_svg().encode(), name
+
+
+def told_of(one: Explanation, values: str) -> dict[str, Any]:
+    """What a viewer has to know of an explanation, whose numbers are at the address ``values``."""
+    told = describe(one)
+    return {
+        "method": one.method, "target": one.target, "target_index": one.target_index, "contrast": one.contrast,
+        "layer": one.layer, "score": one.score, "unit": one.unit, "map_unit": one.map_unit, "status": told["status"],
+        "positive": one.positive, "notes": list(one.notes), "window": list(one.window or (0, 0, 1, 1)),
+        "map": map_of(one, values), "cost": told["cost"], "trust": None if one.trust is None else one.trust.to_dict(),
+    }  # fmt: skip
+
+
+def colours() -> dict[str, Any]:
+    """The colours of maps of one sign and of both."""
+    maps = {"sequential": SEQUENTIAL, "diverging": DIVERGING}
+    return {kind: {"name": name, "table": colormap(name)} for kind, name in maps.items()}
 
 
 def map_of(one: Explanation, url: str) -> dict[str, Any] | None:

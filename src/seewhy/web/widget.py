@@ -13,10 +13,9 @@ from PIL import Image
 
 from seewhy.errors import CapabilityError, UsageError
 from seewhy.explanation import Explanation, Explanations
-from seewhy.render import DIVERGING, SEQUENTIAL, colormap
 from seewhy.web.encoding import plainly
 from seewhy.web.photos import jpeg
-from seewhy.web.results import map_of, values_of
+from seewhy.web.results import colours, told_of, values_of
 
 __all__ = ["view"]
 
@@ -54,11 +53,7 @@ def view(explanations: Explanation | Sequence[Explanation]) -> Any:
             f"{len(some)} maps of {size / 2**20:.0f} MiB: a cell of a notebook holds 32, view some of them"
         )
     built = files("seewhy.web") / "built"
-    maps = {"sequential": SEQUENTIAL, "diverging": DIVERGING}
-    data = {
-        "results": results,
-        "colormaps": {kind: {"name": name, "table": plainly(colormap(name))} for kind, name in maps.items()},
-    }
+    data = {"results": results, "colormaps": plainly(colours())}
 
     class View(anywidget.AnyWidget):
         """The viewer."""
@@ -75,25 +70,16 @@ def view(explanations: Explanation | Sequence[Explanation]) -> Any:
 
 def _told(one: Explanation) -> dict[str, Any]:
     """What the viewer has to know of an explanation, and its numbers."""
-    shown = map_of(one, "")
-    if shown is None:
+    told = told_of(one, "")
+    if told["map"] is None:
         raise UsageError(f"{one.method} of {one.target!r} is no map of a picture: view() shows those")
     height, width = one.size if one.photo is None else one.photo.shape[:2]
     ground = one.photo if one.photo is not None else one.image
     pixels = np.full((height, width, 3), 128, dtype=np.uint8) if ground is None else ground
     data = base64.b64encode(jpeg(Image.fromarray(pixels), _SIDE)).decode("ascii")
-    told: dict[str, Any] = plainly(
-        {
-            "id": "", "method": one.method, "target": one.target, "target_index": one.target_index,
-            "contrast": one.contrast, "layer": one.layer, "score": one.score, "unit": one.unit,
-            "map_unit": one.map_unit, "status": {"code": one.status.code, "cause": one.status.cause},
-            "positive": one.positive, "notes": list(one.notes), "figure": None, "map": shown,
-            "window": list(one.window or (0, 0, 1, 1)) if one.photo is not None else [0, 0, 1, 1],
-            "cost": {"forwards": one.cost.forwards, "backwards": one.cost.backwards, "seconds": one.cost.seconds},
-            "trust": None if one.trust is None else one.trust.to_dict(), "name": one.name,
-        }
-    )  # fmt: skip
-    return told | {
+    seen = told["window"] if one.photo is not None else [0, 0, 1, 1]
+    plain: dict[str, Any] = plainly({**told, "id": "", "name": one.name, "figure": None, "window": seen})
+    return plain | {
         "photo": f"data:image/jpeg;base64,{data}",
         "values": base64.b64encode(values_of(one)).decode("ascii"),
     }

@@ -42,9 +42,9 @@ def covered(
     # in pixels of the photo, where a stroke is as wide as it is high
     x = (left + (np.arange(size[1]) + 0.5) / size[1] * (right - left)) * photo[1]
     y = (top + (np.arange(size[0]) + 0.5) / size[0] * (bottom - top)) * photo[0]
+    scale = np.array([photo[1], photo[0]], dtype=np.float64)
     for number, shape in enumerate(shapes):
         kind, erase = _checked(shape, number)
-        scale = np.array([photo[1], photo[0]], dtype=np.float64)
         if kind == "box":
             corners = _numbers(shape["box"], number, (_CORNERS,)) * np.tile(scale, 2)
             hit = _in_box(x, y, corners)

@@ -9,9 +9,9 @@ from fastapi import APIRouter, Query, Request
 
 from seewhy._version import __version__
 from seewhy.models import Preprocess
-from seewhy.render import DIVERGING, SEQUENTIAL, colormap
-from seewhy.web.asking import labelled
+from seewhy.web.asking import labelled, named
 from seewhy.web.encoding import Answer
+from seewhy.web.results import colours
 from seewhy.web.routes.common import Client, bench_of, client_of
 
 __all__ = ["router"]
@@ -26,7 +26,6 @@ def session(request: Request) -> Answer:
     model, limits = bench.model, bench.limits
     ours = model.preprocess
     size = list(ours.size) if isinstance(ours, Preprocess) and ours.size is not None else None
-    maps = {"sequential": SEQUENTIAL, "diverging": DIVERGING}
     return Answer(
         {
             "version": __version__,
@@ -38,7 +37,7 @@ def session(request: Request) -> Answer:
             "photos": {"folder": bench.photos.of_folder, "count": len(bench.photos)},
             "run": bench.rows is not None, "audit": bench.audit is not None, "repair": bench.repair is not None,
             "limits": {"bytes": limits.bytes, "pixels": limits.pixels, "photos": limits.photos},
-            "colormaps": {kind: {"name": name, "table": colormap(name)} for kind, name in maps.items()},
+            "colormaps": colours(),
             "fills": bench.fills,
         }
     )  # fmt: skip
@@ -68,5 +67,5 @@ def classes(
     model = bench_of(request).model
     count = len(model.labels or ())
     found = labelled(model, count, search)[:limit]
-    told: list[dict[str, Any]] = [{"index": k, "label": model.label(k) or f"class {k}"} for k in found]
+    told: list[dict[str, Any]] = [{"index": k, "label": named(model, k)} for k in found]
     return Answer({"classes": told, "count": count})
