@@ -91,8 +91,6 @@ def audit(
     else:
         for line in found.sentences():
             typer.echo(line)
-        for index, why in found.skipped.items():
-            typer.echo(f"{found.label(index)}: passed over, {why}")
         for file in (place, *told.values()):
             typer.echo(f"    {file}")
     return 1 if found.failed else 0

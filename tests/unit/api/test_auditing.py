@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +169,16 @@ def test_what_is_passed_over_is_said() -> None:
     }
     only = _audited(classes=[1])
     assert set(only.checked) == {1}
+
+
+def test_many_that_are_passed_over_for_one_reason_are_one_sentence() -> None:
+    """A folder of one picture for each of a thousand classes is told in a line, not in a thousand."""
+    few = _audited(counts=(60, 60, 12))
+    why = "1 picture: an audit takes 40 of a class"
+    many = replace(few, skipped=dict.fromkeys(range(2, 202), why), labels={k: f"c{k}" for k in range(202)})
+    assert many.sentences()[-1] == f"c2; c3; c4; and 197 more classes: passed over, {why}"
+    four = replace(few, skipped=dict.fromkeys(range(2, 6), why), labels={k: f"c{k}" for k in range(202)})
+    assert four.sentences()[-4:] == [f"c{k}: passed over, {why}" for k in range(2, 6)]
 
 
 def test_halves_share_no_picture_and_others_are_others() -> None:

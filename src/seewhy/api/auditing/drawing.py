@@ -56,7 +56,7 @@ def chosen(rows: Sequence[Row], most: int, seed: int, classes: Sequence[int] | N
         mine = by_class.get(index, [])
         right = sum(row.said == index for row in mine)
         if len(mine) < FEWEST:
-            skipped[index] = f"{len(mine)} pictures: an audit takes {FEWEST} of a class"
+            skipped[index] = f"{len(mine)} picture{'s' * (len(mine) > 1)}: an audit takes {FEWEST} of a class"
             continue
         chance = len(mine) * sum(row.said == index for row in rows) / len(rows)
         if right <= max(chance, FEWEST // 8):

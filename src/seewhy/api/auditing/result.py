@@ -20,7 +20,8 @@ class Audit(Outcome):
     """What `seewhy.audit` gives: its findings as data, see `Outcome`, in words, and as files."""
 
     def sentences(self) -> list[str]:
-        """What was found of each class in a sentence; of most that is nothing, with what would have been seen."""
+        """What was found of each class in a sentence; of most that is nothing, with what would have been seen; then
+        those that were not looked at, and why."""
         return sentences_of(self)
 
     def to_markdown(self) -> str:

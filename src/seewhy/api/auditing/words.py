@@ -9,9 +9,13 @@ from seewhy.audits.verdicts import Finding
 
 __all__ = ["page_of", "sentence_of", "sentences_of"]
 
+#: classes passed over for one reason that are named; the others are counted
+_NAMED = 3
+
 
 def sentences_of(audit: Outcome) -> list[str]:
-    """What was found of each class in a sentence; of most that is nothing, with what would have been seen."""
+    """What was found of each class in a sentence; of most that is nothing, with what would have been seen; then those
+    that were not looked at, and why."""
     found = []
     for index in audit.checked:
         mine = [each for each in _told(audit) if each.candidate.index == index]
@@ -21,8 +25,23 @@ def sentences_of(audit: Outcome) -> list[str]:
             found += [f"{name}: {sentence_of(each)}{_beside(audit, each)}" for each in shortcuts]
         else:
             least = f"an effect on {audit.power[index]:.0%} of pictures would have been seen"
-            look = f"; {len(mine)} causes to look at, which may be the object" if mine else ""
+            look = f"; {len(mine)} cause{'s' * (len(mine) > 1)} to look at, which may be the object" if mine else ""
             found.append(f"{name}: no shortcut found; {least}{look}")
+    return found + _passed_over(audit)
+
+
+def _passed_over(audit: Outcome) -> list[str]:
+    """Classes that were not audited, and why; many with one reason in one sentence."""
+    by_reason: dict[str, list[str]] = {}
+    for index, why in audit.skipped.items():
+        by_reason.setdefault(why, []).append(audit.label(index))
+    found = []
+    for why, names in by_reason.items():
+        more = len(names) - _NAMED
+        if more > 1:
+            found.append(f"{'; '.join(names[:_NAMED])}; and {more} more classes: passed over, {why}")
+        else:
+            found += [f"{name}: passed over, {why}" for name in names]
     return found
 
 
@@ -59,8 +78,7 @@ def page_of(audit: Outcome) -> str:
     lines = [f"# Audit of {audit.model}", "", *(f"- {each}" for each in sentences_of(audit))]
     for part in (_causes, _against, _evidence, _clusters, _groups):
         lines += part(audit)
-    lines += ["", *(f"- {audit.label(k)} was passed over: {why}" for k, why in audit.skipped.items())]
-    lines += [f"- {' '.join(note.split())}" for note in (*audit.notes, *audit.failed)]
+    lines += ["", *(f"- {' '.join(note.split())}" for note in (*audit.notes, *audit.failed))]
     return "\n".join(lines).rstrip() + "\n"
 
 

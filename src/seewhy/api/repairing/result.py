@@ -124,10 +124,6 @@ class Repair:
             found.append(f"worst group of held-out pictures, with and without the cue: right before {before:.0%}{then}")
         if self.audit is not None:
             found += [f"audit of held-out pictures: {each}" for each in self.audit.sentences()]
-            found += [
-                f"audit of held-out pictures: {self.label(k)} was passed over: {why}"
-                for k, why in self.audit.skipped.items()
-            ]
         return found
 
     def to_markdown(self) -> str:

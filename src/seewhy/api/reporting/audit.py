@@ -98,7 +98,8 @@ def _found(audit: Audit) -> list[Block]:
     for index in audit.checked:  # as sentences are: one for each shortcut, or one for a class without any
         badges += [Badge("shortcut", "bad")] * marks[index] or [Badge("none found", "good")]
     sentences = audit.sentences()
-    return [Points(sentences, badges if len(badges) == len(sentences) else ())] if sentences else []
+    badges += [None] * (len(sentences) - len(badges))  # classes that were passed over
+    return [Points(sentences, badges)] if sentences else []
 
 
 def _verdict(finding: Finding) -> Badge:
@@ -279,9 +280,7 @@ def _rest(audit: Audit) -> list[Block]:
         for index, count in audit.checked.items()
     ]
     found = table_of("What was looked at: the smallest effect that 80 % of such audits would have seen", rows)
-    said = [f"{audit.label(index)} was passed over: {why}" for index, why in audit.skipped.items()]
-    said += [*audit.notes, *audit.failed]
-    return [*found, *listed(said)]
+    return [*found, *listed([*audit.notes, *audit.failed])]
 
 
 def _example(example: Example, what: str) -> Figure:
