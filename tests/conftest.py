@@ -8,6 +8,8 @@ from pathlib import Path
 
 # before seewhy is imported: tests are about its own methods, unless whoever runs them names a package
 os.environ.setdefault("SEEWHY_EXTENSIONS", "")
+# writing an ONNX graph takes seconds: tests of it ask for it
+os.environ.setdefault("SEEWHY_ENGINES", "torch")
 os.environ.setdefault("SEEWHY_CACHE", str(Path(tempfile.gettempdir()) / f"seewhy-tests-{os.getpid()}"))
 
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -60,7 +62,8 @@ def steps_pay(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is prepared, and how, must not depend on how busy the machine is: nothing by itself, and for tests that ask
     for it every step is found faster than the one before it, and pieces of two best."""
     monkeypatch.setattr("seewhy.core.compile.programs.PRICE", float("inf"))
-    monkeypatch.setattr("seewhy.core.compile.programs.best_pieces", lambda run, x, gradients: Pieces(2, 1000))
+    monkeypatch.setattr("seewhy.core.compile.fastest.best_pieces", lambda run, x, gradients: Pieces(2, 1000))
+    monkeypatch.setattr("seewhy.core.compile.fastest.recall", lambda question: None)
     monkeypatch.setattr("seewhy.core.compile.fusing.pays", lambda out, inner, made, threads: True)
     _measured(monkeypatch, 0.5)
 

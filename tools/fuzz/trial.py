@@ -276,7 +276,7 @@ def _hurried(draw: random.Random) -> Iterator[None]:
     """Every step of preparing taken, however fast it is here; preparing pays at once."""
     with (
         patch("seewhy.core.compile.measuring._times", lambda old, new, x, gradients: (1.0, 0.5)),
-        patch("seewhy.core.compile.programs.best_pieces", lambda run, x, gradients: Pieces(draw.choice((2, 3)), 1000)),
+        patch("seewhy.core.compile.fastest.best_pieces", lambda run, x, gradients: Pieces(draw.choice((2, 3)), 1000)),
         patch("seewhy.core.compile.fusing.pays", lambda *_: draw.random() < 0.7),
         patch.object(preparing, "PRICE", 0.0),
         patch.object(preparing, "PASSES", 0),

@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_leaves
 from seewhy.core.uninterrupted import import_whole
 from seewhy.errors import OutOfMemory, UsageError
 
-__all__ = ["Budget", "Meter", "chunks", "out_of_memory", "unmetered"]
+__all__ = ["Budget", "Meter", "chunks", "made_elsewhere", "out_of_memory", "unmetered"]
 
 #: bytes that a chunk may take beyond the model and the results
 DEFAULT_BYTES = 512 * 2**20
@@ -79,6 +79,14 @@ class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 def _place(x: Tensor) -> int:
     """Where the memory of ``x`` begins; 0 for what has none of its own to tell of."""
     return x.untyped_storage().data_ptr() if x.layout is torch.strided else 0
+
+
+def made_elsewhere(total: int, largest: int) -> None:
+    """Have the meters of this thread count bytes that no operation of torch's made: their sum, and the largest."""
+    for meter in _active.meters:
+        if not meter.paused:
+            meter.total += total
+            meter.largest = max(meter.largest, largest)
 
 
 @contextmanager

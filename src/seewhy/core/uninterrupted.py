@@ -13,7 +13,7 @@ import importlib
 import sys
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 __all__ = ["apart", "import_whole"]
 
@@ -58,7 +58,8 @@ def apart(work: Callable[[], T]) -> T:
     return results[0]
 
 
-def import_whole(name: str) -> None:
-    """Import a module, which takes long, to its end."""
+def import_whole(name: str) -> Any:
+    """A module, which takes long to import, imported to its end."""
     if name not in sys.modules:
         apart(lambda: importlib.import_module(name))
+    return sys.modules[name]

@@ -343,7 +343,7 @@ def test_what_a_method_was_found_to_be_is_kept_and_done_once(own_cache: Path) ->
     assert [e.value for e in second if e.name.startswith("rand")] == [
         e.value for e in first if e.name.startswith("rand")
     ]
-    (file,) = own_cache.rglob("*.json")
+    (file,) = (own_cache / kept.ROOM).iterdir()
     file.write_text('{"key": 1}')
     third = seewhy.explain(net, x, "grad-cam", target=0, trust=True).trust
     assert third is not None
@@ -351,7 +351,7 @@ def test_what_a_method_was_found_to_be_is_kept_and_done_once(own_cache: Path) ->
     with torch.no_grad():
         net.module.head.weight.mul_(2)
     seewhy.explain(net, x, "grad-cam", target=0, trust=True)
-    assert len(list(own_cache.rglob("*.json"))) == 2
+    assert len(list((own_cache / kept.ROOM).iterdir())) == 2
 
 
 def test_without_a_cache_nothing_is_kept(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -373,7 +373,7 @@ def test_a_kept_file_that_holds_anything_else_is_as_if_it_were_not_there(own_cac
         "classes": 0.25,
         "reason": "",
     }
-    (file,) = own_cache.rglob("*.json")
+    (file,) = (own_cache / kept.ROOM).iterdir()
     file.write_text(text)
     assert kept.read({"a": 1}) is None
 
@@ -430,7 +430,7 @@ def test_a_model_that_names_no_class_is_tested_with_what_it_was_asked(own_cache:
     found = _tested(net, x, "saliency")
     assert math.isfinite(found["randomisation"])
     assert math.isnan(found["random-logit"])
-    assert len(list(own_cache.rglob("*.json"))) == 1
+    assert len(list((own_cache / kept.ROOM).iterdir())) == 1
 
 
 def test_rows_of_samples_have_a_card_as_pictures_have() -> None:

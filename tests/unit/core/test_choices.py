@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import seewhy
-from seewhy.core.compile import programs, winograd
+from seewhy.core.compile import fastest, programs, winograd
 from seewhy.core.compile.building import Steps
 from seewhy.core.compile.choices import choices_of, take_over
 
@@ -41,8 +41,8 @@ def test_choices_hold_elsewhere_without_a_measurement(monkeypatch: pytest.Monkey
     def never(*args: object, **kwargs: object) -> None:
         raise AssertionError("measured again")
 
-    monkeypatch.setattr(programs, "best_steps", never)
-    monkeypatch.setattr(programs, "best_pieces", never)
+    monkeypatch.setattr(fastest, "best_steps", never)
+    monkeypatch.setattr(fastest, "best_pieces", never)
     # others than are fastest here, so that it shows whose they are
     found["steps"] = {kind: list(astuple(Steps(fold=True))) for kind in ("scores", "gradients")}
     found["pieces"] = {"scores": [1, 1000], "gradients": [1, 1000]}

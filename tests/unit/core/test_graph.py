@@ -481,8 +481,8 @@ def test_steps_of_several_images_do_for_one(
 ) -> None:
     sizes: list[int] = []
     monkeypatch.setattr(
-        "seewhy.core.compile.programs.best_steps",
-        lambda build, call, x, gradients: sizes.append(len(x)) or (Steps(True, True, True), {}),
+        "seewhy.core.compile.fastest.best_steps",
+        lambda build, call, x, gradients, engines: sizes.append(len(x)) or (Steps(True, True, True), {}),
     )
     net = _net()
     for images in (first, then):
@@ -494,7 +494,7 @@ def test_steps_of_several_images_do_for_one(
 
 def test_what_is_done_once_does_not_make_chunks_small(monkeypatch: pytest.MonkeyPatch) -> None:
     net, x, sizes = _net(), _x(1), list[int]()
-    monkeypatch.setattr("seewhy.core.compile.programs.best_pieces", lambda run, x, gradients: Pieces(8, 1000))
+    monkeypatch.setattr("seewhy.core.compile.fastest.best_pieces", lambda run, x, gradients: Pieces(8, 1000))
     forward = Prepared.forward
     monkeypatch.setattr(Prepared, "forward", lambda self, x: sizes.append(len(x)) or forward(self, x))
     seewhy.explain(net, x, method="integrated-gradients", rule="trapezoid", steps=16, target=0, prepare=True)

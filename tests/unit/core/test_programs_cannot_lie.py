@@ -535,7 +535,7 @@ class Twice(nn.Module):
 @pytest.mark.parametrize("method", ["saliency", "guided-backprop", "occlusion", "integrated-gradients"])
 @pytest.mark.parametrize("steps", [ALL, Steps(True, True, True)], ids=["tiles", "fused"])
 def test_one_weight_at_two_strides(method: str, steps: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seewhy.core.compile.programs.best_steps", lambda *a, **k: (steps, {}))
+    monkeypatch.setattr("seewhy.core.compile.fastest.best_steps", lambda *a, **k: (steps, {}))
     net, x = seeded(Twice), images(2, size=12)
     asked: dict[str, Any] = {"window": 4} if method == "occlusion" else {}
     found = seewhy.explain_all(net, x, method, 1, **asked, prepare=True)
@@ -562,7 +562,7 @@ class FarFromZero(nn.Module):
 @pytest.mark.parametrize("steps", [Steps(True, True), Steps(True, True, True), ALL], ids=["last", "fused", "tiles"])
 def test_group_norms_keep_their_digits(groups: int, steps: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of pictures that lie channels last torch takes a group's variance for the difference of two large numbers."""
-    monkeypatch.setattr("seewhy.core.compile.programs.best_steps", lambda *a, **k: (steps, {}))
+    monkeypatch.setattr("seewhy.core.compile.fastest.best_steps", lambda *a, **k: (steps, {}))
     net, x = seeded(lambda: FarFromZero(groups)), images(2, size=16)
     with torch.no_grad():
         right = copy.deepcopy(net).double()(x.double())

@@ -12,8 +12,8 @@ the network in it: everything from where there are no positions any more.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
@@ -27,27 +27,33 @@ from seewhy.core.compile.folding import fold_batch_norms
 from seewhy.core.compile.functional import erase_unused
 from seewhy.core.compile.fusing import fuse_convolutions, fuse_linear
 from seewhy.core.compile.graphs import assemble, derived, place_nodes, tensor_of
+from seewhy.core.compile.onnx_part import OnnxPart, Sessions
 from seewhy.core.compile.state import Contents
 from seewhy.core.forward.demand import Recorded
 from seewhy.core.intercept.functions import canonical_name
 from seewhy.core.intercept.head import ENDINGS
 
-__all__ = ["Build", "Prepared", "Steps", "picture_order"]
+__all__ = ["TORCH", "Build", "Prepared", "Steps", "picture_order"]
 
 #: how many images weights are packed for, where it is not one
 _SEVERAL = 16
+
+#: the engine that runs what no other one does
+TORCH = "torch"
 
 
 @dataclass(frozen=True)
 class Steps:
     """What is done to a graph: batch norms folded into convolutions, pictures and weights channels last in memory,
     convolutions run together with what follows them and linear layers by oneDNN, convolutions of 3 x 3 by tiles where
-    that is faster."""
+    that is faster; what gradients are not asked of run by another ``engine`` than torch, which then does the rest but
+    folding its own way."""
 
     fold: bool = False
     channels_last: bool = False
     fuse: bool = False
     tiles: bool = False
+    engine: str = TORCH
 
 
 class _Tap(nn.Module):
@@ -90,17 +96,17 @@ class Prepared(nn.Module):
         anyone to watch."""
         if self._before is None:
             return (x,)
-        with torch.inference_mode():
-            live = self._pieces(x)
         # out of inference mode: what gradients are taken of must be ordinary tensors
-        return [x, *(value.clone() if isinstance(value, Tensor) else value for value in live)]
+        return [x, *map(_ordinary, self._pieces(x))]
 
     def _pieces(self, x: Tensor) -> Sequence[Tensor | int]:
         """What the first part makes of ``x``, some samples at a time."""
         assert self._before is not None
         if self.chunk is None or self._together is None or len(x) <= self.chunk:
-            return self._before(x)
-        pieces = [self._before(x[n : n + self.chunk]) for n in range(0, len(x), self.chunk)]
+            with torch.inference_mode():
+                return self._before(x)
+        with torch.inference_mode():
+            pieces = [self._before(x[n : n + self.chunk]) for n in range(0, len(x), self.chunk)]
         columns = zip(self._together, zip(*pieces, strict=True), strict=True)
         return [torch.cat(column) if rows else column[0] for rows, column in columns]
 
@@ -120,13 +126,14 @@ class Build:
     exported: Exported
     sources: set[str] = field(default_factory=set)
     _copies: WeakValueDictionary[str, Tensor] = field(default_factory=WeakValueDictionary)
+    _sessions: WeakValueDictionary[str, Sessions] = field(default_factory=WeakValueDictionary)
 
     def __post_init__(self) -> None:
         self.places = place_nodes(self.exported.graph)
 
     def forget(self) -> None:
         """Drop what was made of the model's tensors, which have changed."""
-        self._copies, self.sources = WeakValueDictionary(), set()
+        self._copies, self._sessions, self.sources = WeakValueDictionary(), WeakValueDictionary(), set()
 
     def contents(self) -> Contents:
         """What the model's tensors hold of which programs have changed copies."""
@@ -138,19 +145,28 @@ class Build:
         """The network with taps for the layers ``looked_at``, gradients possible as ``recorded``, at its best for
         ``single`` images or for several; and how often each step applied."""
         graph, taps, tensors, counts = self._changed(looked_at, recorded, steps, 1 if single else _SEVERAL)
-        prepared = self._prepared(graph, taps, recorded, tensors)
+        prepared = self._prepared(graph, taps, recorded, tensors, steps.engine)
         self._keep(tensors)
         return prepared, counts
 
     def graph_of(self, steps: Steps) -> tuple[fx.Graph, dict[str, Tensor]]:
-        """The graph with ``steps`` done to it, nothing looked at and nothing recorded, and the tensors it reads."""
-        graph, _, tensors, _ = self._changed((), "none", steps, _SEVERAL)
+        """The graph with ``steps`` done to it for torch to run, nothing looked at and nothing recorded, and the tensors
+        it reads."""
+        graph, _, tensors, _ = self._changed((), "none", replace(steps, engine=TORCH), _SEVERAL)
         self._keep(tensors)
         return graph, tensors
 
     def _keep(self, tensors: Mapping[str, Tensor]) -> None:
         """Remember copies for other programs."""
         self._copies.update({name: tensor for name, tensor in tensors.items() if name not in self.exported.tensors})
+
+    def _part(
+        self, nodes: Sequence[fx.Node], placeholder: fx.Node, live: Sequence[fx.Node], tensors: Mapping[str, Tensor]
+    ) -> OnnxPart:
+        """The first part of a graph for onnxruntime; one that does the same with the same tensors is taken again."""
+        part = OnnxPart(nodes, placeholder, live, tensors, self._sessions)
+        self.sources |= part.reads & set(self.exported.tensors)
+        return part
 
     def _changed(
         self, looked_at: Sequence[str], recorded: Recorded, steps: Steps, batch: int
@@ -164,12 +180,14 @@ class Build:
         used: set[str] = set()
         if steps.fold:
             counts["batch norms"], used = fold_batch_norms(graph, tensors)
+        late = set[fx.Node]() if recorded == "none" and steps.engine == TORCH else _late(graph, taps, recorded)
+        left = set[fx.Node]() if steps.engine == TORCH else set(graph.nodes) - late
         if steps.channels_last:
-            used |= _channels_last(graph, tensors)
+            used |= _channels_last(graph, tensors, left)
         if steps.fuse:
-            late = set[fx.Node]() if recorded == "none" else _late(graph, taps, recorded)
-            fused, packed = fuse_convolutions(graph, tensors, batch, late, tiles=steps.tiles)
-            counts.update(fused, linear=fuse_linear(graph, tensors))
+            recordable = late if recorded != "none" else set[fx.Node]()
+            fused, packed = fuse_convolutions(graph, tensors, batch, recordable, left, tiles=steps.tiles)
+            counts.update(fused, linear=fuse_linear(graph, tensors, left))
             used |= packed
         self.sources |= used & set(own)
         erase_unused(graph)
@@ -194,9 +212,14 @@ class Build:
         return graph, taps
 
     def _prepared(
-        self, graph: fx.Graph, taps: Sequence[fx.Node], recorded: Recorded, tensors: Mapping[str, Tensor]
+        self,
+        graph: fx.Graph,
+        taps: Sequence[fx.Node],
+        recorded: Recorded,
+        tensors: Mapping[str, Tensor],
+        engine: str,
     ) -> Prepared:
-        """The two parts of a graph, assembled."""
+        """The two parts of a graph, the first of them for the ``engine``, assembled."""
         late = _late(graph, taps, recorded)
         (placeholder,) = (node for node in graph.nodes if node.op == "placeholder")
         output = next(iter(reversed(graph.nodes)))
@@ -211,15 +234,20 @@ class Build:
             second = [node for node in first if node in sizes & needed] + second
             live = [node for node in first if node in needed - sizes]
         modules = {str(tap.target): _Tap() for tap in taps}
-        before = assemble(first, [placeholder], live, tensors, modules) if first else None
+        before: Callable[..., tuple[Any, ...]] | None = None
+        if first and engine == TORCH:
+            before = assemble(first, [placeholder], live, tensors, modules)
+        elif first:
+            before = self._part(first, placeholder, live, tensors)
         after = assemble(second, [placeholder, *live], results, tensors, modules)
         return Prepared(before, after, modules, self.exported.spec, _together(placeholder, live))
 
 
-def _channels_last(graph: fx.Graph, tensors: dict[str, Tensor]) -> set[str]:
-    """Pictures, and the weights of their convolutions, channels last; gives the names of the tensors copied."""
+def _channels_last(graph: fx.Graph, tensors: dict[str, Tensor], left: Collection[fx.Node]) -> set[str]:
+    """Pictures, and the weights of their convolutions, channels last, but for the nodes ``left`` as they are; gives the
+    names of the tensors copied."""
     used = set()
-    for node in list(graph.nodes):
+    for node in (each for each in list(graph.nodes) if each not in left):
         if node.op == "placeholder" and _rank(node) == 4:
             with graph.inserting_after(node):
                 turned = graph.call_function(picture_order, (node,))
@@ -297,6 +325,11 @@ def _together(placeholder: fx.Node, live: Sequence[fx.Node]) -> list[bool] | Non
             return None
         by_rows.append(rows)
     return by_rows
+
+
+def _ordinary(value: Tensor | int) -> Tensor | int:
+    """``value``, a copy of it where it was made in inference mode."""
+    return value.clone() if isinstance(value, Tensor) and value.is_inference() else value
 
 
 def picture_order(x: Tensor) -> Tensor:

@@ -9,11 +9,13 @@ from typing import Any
 
 from torch import Tensor
 
-from seewhy.core.compile.building import Steps
+from seewhy.core.compile.building import TORCH, Steps
 from seewhy.core.compile.measuring import Pieces
+from seewhy.core.compile.onnx_part import can_run
 from seewhy.core.compile.programs import impose, prepared_shape
 from seewhy.core.compile.winograd import decided
 from seewhy.core.network.borrowed import Network
+from seewhy.errors import UsageError
 
 __all__ = ["choices_of", "take_over"]
 
@@ -36,7 +38,8 @@ def choices_of(network: Network, x: Tensor) -> dict[str, Any]:
 
 
 def take_over(network: Network, x: Tensor, choices: Mapping[str, Any]) -> None:
-    """Have ``choices`` hold for ``network`` and inputs like ``x`` from now on, in the place of measurements."""
+    """Have ``choices`` hold for ``network`` and inputs like ``x`` from now on, in the place of measurements. Raises
+    `UsageError` where they need an engine that is not here: others give other bits."""
     if not choices:
         return
     tiles = {(out, inner, (b, h, w), threads): yes for out, inner, (b, h, w), threads, yes in choices["tiles"]}
@@ -46,4 +49,10 @@ def take_over(network: Network, x: Tensor, choices: Mapping[str, Any]) -> None:
         (name.removesuffix(f", {_ALONE}"), name.endswith(_ALONE)): None if given is None else Steps(*given)
         for name, given in choices["steps"].items()
     }
+    engines = {each.engine for each in steps.values() if each is not None} - {TORCH}
+    if engines and not can_run(x):
+        raise UsageError(
+            f"this was begun with {', '.join(engines)}, which is not here or switched off: "
+            "pip install 'seewhy[fast]', or begin anew elsewhere"
+        )
     impose(network, x, steps, {kind: Pieces(*given) for kind, given in choices["pieces"].items()}, anew=anew)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
@@ -28,7 +28,7 @@ from seewhy.core.network.inputs import Inputs, OneInput
 from seewhy.core.uninterrupted import apart
 from seewhy.errors import CapabilityError
 
-__all__ = ["ATEN", "Exported", "export", "function_modes"]
+__all__ = ["ATEN", "Exported", "export", "function_modes", "to_onnx"]
 
 ATEN = torch.ops.aten
 
@@ -66,11 +66,7 @@ def export(module: nn.Module, x: Tensor, inputs: Inputs | None = None) -> Export
 
     def work() -> Any:
         with torch.device(places[-1]) if places else nullcontext():  # where the caller has new tensors made
-            # a batch of one would be taken for a constant
-            example = torch.zeros(2, *x.shape[1:], dtype=x.dtype, device=x.device)
-            batch = ({0: torch.export.Dim.DYNAMIC},)
-            shown = root if inputs is None else OneInput(root, inputs)
-            return torch.export.export(shown, (example,), dynamic_shapes=batch, strict=False)
+            return _traced(root if inputs is None else OneInput(root, inputs), x)
 
     try:
         with _as_it_was(root), _quiet():
@@ -78,6 +74,27 @@ def export(module: nn.Module, x: Tensor, inputs: Inputs | None = None) -> Export
     except Exception as error:  # whatever torch, or the model under torch's tracing, cannot do
         raise CapabilityError(f"torch cannot export it ({type(error).__name__}: {_first_line(error)})") from error
     return _lifted(program, root, "" if inputs is None else "network.")
+
+
+def to_onnx(graph: fx.Graph, tensors: Mapping[str, Tensor], x: Tensor) -> Any:
+    """A ``graph`` that reads ``tensors``, named as attributes are, for inputs like ``x`` of any batch, as torch and
+    onnxscript write it. Raises whatever they raise of what they cannot do."""
+    root = nn.Module()
+    for name, tensor in tensors.items():
+        root.register_buffer(name, tensor.detach())
+
+    def work() -> Any:
+        program = _traced(fx.GraphModule(root, graph), x)
+        return torch.onnx.export(program, dynamo=True, optimize=False, verbose=False)
+
+    with _quiet():
+        return apart(work)
+
+
+def _traced(module: nn.Module, x: Tensor) -> Any:
+    # a batch of one would be taken for a constant
+    example = torch.zeros(2, *x.shape[1:], dtype=x.dtype, device=x.device)
+    return torch.export.export(module, (example,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},), strict=False)
 
 
 def function_modes() -> list[Any]:

@@ -122,16 +122,24 @@ def can_fuse(x: Tensor) -> bool:
 
 
 def fuse_convolutions(
-    graph: fx.Graph, tensors: dict[str, Tensor], batch: int, late: Collection[fx.Node], *, tiles: bool
+    graph: fx.Graph,
+    tensors: dict[str, Tensor],
+    batch: int,
+    late: Collection[fx.Node],
+    left: Collection[fx.Node] = (),
+    *,
+    tiles: bool,
 ) -> tuple[Counter[str], set[str]]:
     """Fuse every two-dimensional convolution, in place, with weights packed for a ``batch`` (others give the same,
     slower), so that gradients can be asked of the nodes ``late``; with ``tiles``, 3 x 3 convolutions are computed by
-    Winograd's algorithm where that is faster. Gives how many there are of each kind, and the names of the tensors that
-    went in."""
+    Winograd's algorithm where that is faster; the nodes ``left`` stay as they are. Gives how many there are of each
+    kind, and the names of the tensors that went in."""
     counts, used = Counter[str](), set[str]()
     early = set(graph.nodes) - set(late)
     for conv in list(graph.nodes):
-        if conv.target is not ATEN.conv2d.default or any(_shape(node) is None for node in (conv, conv.args[0])):
+        if conv.target is not ATEN.conv2d.default or conv in left:
+            continue
+        if any(_shape(node) is None for node in (conv, conv.args[0])):
             continue
         if any(isinstance(argument, str) for argument in conv.args[3:]):
             continue
@@ -168,11 +176,11 @@ def _note_alone(graph: fx.Graph) -> None:
             node.update_arg(_HOW, replace(node.args[_HOW], alone=True))
 
 
-def fuse_linear(graph: fx.Graph, tensors: Mapping[str, Tensor]) -> int:
-    """Hand every linear layer of constant weights to oneDNN, in place; gives how many."""
+def fuse_linear(graph: fx.Graph, tensors: Mapping[str, Tensor], left: Collection[fx.Node] = ()) -> int:
+    """Hand every linear layer of constant weights to oneDNN, in place, but for the nodes ``left``; gives how many."""
     count = 0
     for node in list(graph.nodes):
-        if LINEAR is None or node.target is not ATEN.linear.default or node.kwargs:
+        if LINEAR is None or node.target is not ATEN.linear.default or node.kwargs or node in left:
             continue
         weight, bias = tensor_of(node.args[1], tensors), tensor_of(node.args[2], tensors) if node.args[2:] else None
         if weight is None or weight.ndim != 2 or (bias is None and node.args[2:] not in ((), (None,))):

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-__all__ = ["assemble", "derived", "kept", "place_nodes", "tensor_of"]
+__all__ = ["assemble", "derived", "in_words", "kept", "place_nodes", "tensor_of"]
 
 
 def assemble(
@@ -81,6 +81,26 @@ def kept(name: str, tensors: dict[str, Tensor], make: Callable[[], Tensor]) -> s
         with torch.no_grad():
             tensors[name] = make()
     return name
+
+
+def in_words(graph: fx.Graph, tensors: Mapping[str, Tensor]) -> str:
+    """A graph as text, alike for graphs that compute the same of tensors that may hold something else: operations,
+    numbers, and types and shapes of what it reads of ``tensors``."""
+    names = {node: f"%{n}" for n, node in enumerate(graph.nodes)}
+    lines = []
+    for node, name in names.items():
+        given = fx.map_arg((node.args, node.kwargs), names.__getitem__)
+        read = tensor_of(node, tensors)
+        kind = "" if read is None else f" {read.dtype} {list(read.shape)}"
+        lines.append(f"{name} {node.op} {'' if read is not None else _name(node.target)}{kind} {given}")
+    return "\n".join(lines)
+
+
+def _name(target: Any) -> str:
+    """A name of an operation that is the same in every process."""
+    if isinstance(target, str | torch._ops.OpOverload):
+        return str(target)
+    return f"{target.__module__}.{target.__qualname__}"
 
 
 def place_nodes(graph: fx.Graph) -> dict[str, list[fx.Node]]:

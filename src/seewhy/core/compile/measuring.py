@@ -7,21 +7,22 @@ import ctypes
 import math
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from seewhy.core.compile.building import Build, Steps
+from seewhy.core.compile.building import TORCH, Build, Steps
 from seewhy.core.compile.fusing import can_fuse
+from seewhy.core.compile.onnx_part import NAME, can_run
 from seewhy.core.forward.demand import Recorded
 from seewhy.core.memory_budget import DEFAULT_BYTES, Meter
-from seewhy.errors import reason
+from seewhy.errors import CapabilityError, reason
 
-__all__ = ["Pieces", "best_pieces", "best_steps", "hand_back"]
+__all__ = ["Pieces", "best_pieces", "best_steps", "hand_back", "still_faster"]
 
 #: a step is kept if it saves this share of the time
 _GAIN = 0.03
@@ -49,27 +50,30 @@ _LADDER = {
 
 
 def best_steps(
-    build: Build, call: Callable[[Tensor], Any], x: Tensor, *, gradients: bool
+    build: Build, call: Callable[[Tensor], Any], x: Tensor, *, gradients: bool, engines: bool = False
 ) -> tuple[Steps | None, dict[str, str]]:
     """The steps that make scores of ``x``, or their gradients at the input, fastest, and what was found in words.
 
     Each step includes those before it, and is kept if it is faster than the best so far: no more than two programs are
-    there at a time. None where the model itself is as fast.
+    there at a time. With ``engines`` others than torch are tried for scores. None where the model itself is as fast.
     """
     recorded: Recorded = "all" if gradients else "none"
     best, steps, run, speed = "eager", None, call, 1.0
     _timed(run, x, gradients)  # the first time round memory is taken
     words: dict[str, str] = {}
-    for name, more in _LADDER.items():
-        if more.fuse and not can_fuse(x):
-            break
-        program, counts = build.program([], recorded, more, single=len(x) == 1)
-        if more.tiles and not counts["tiled"]:  # the one before it, once more
-            break
+    for name, more in _ladder(x, engines=engines and not gradients):
+        if more.engine != TORCH:
+            more = replace(steps or more, engine=more.engine)  # of gradients at layers torch does its part at its best
         try:
+            program, counts = build.program([], recorded, more, single=len(x) == 1)
+            if name == "tiles" and not counts["tiled"]:  # the one before it, once more
+                continue
             before, after = _times(run, program, x, gradients)
         except torch.OutOfMemoryError:
             raise
+        except CapabilityError as error:  # another engine cannot run it
+            words[name] = str(error)
+            continue
         except RuntimeError as error:  # an operation that the graph has and the model has not, which has no gradient
             words[name] = f"does not run ({reason(error)})"
             break
@@ -82,6 +86,25 @@ def best_steps(
         del program
         hand_back()
     return steps, words | {"kept": best}
+
+
+def still_faster(
+    program: Callable[[Tensor], Any], call: Callable[[Tensor], Any], x: Tensor, *, gradients: bool
+) -> bool:
+    """Whether a program that was fastest once is faster than the model now; a few passes."""
+    before, after = math.inf, _timed(program, x, gradients)
+    for _ in range(2):
+        before, after = min(before, _timed(call, x, gradients)), min(after, _timed(program, x, gradients))
+    return after < before
+
+
+def _ladder(x: Tensor, *, engines: bool) -> Iterator[tuple[str, Steps]]:
+    """What is tried for inputs like ``x``, in order."""
+    for name, more in _LADDER.items():
+        if not more.fuse or can_fuse(x):
+            yield name, more
+    if engines and can_run(x):
+        yield NAME, Steps(True, engine=NAME)
 
 
 @dataclass(frozen=True)

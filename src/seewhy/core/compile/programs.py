@@ -17,12 +17,12 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import _disable_current_modes
 
-from seewhy.core.compile.building import Build, Prepared, Steps
+from seewhy.core.compile.building import TORCH, Build, Prepared, Steps
 from seewhy.core.compile.closed_form import PooledHead, find_head
 from seewhy.core.compile.export import export
-from seewhy.core.compile.measuring import Pieces, best_pieces, best_steps, hand_back
+from seewhy.core.compile.fastest import fastest
+from seewhy.core.compile.measuring import Pieces
 from seewhy.core.compile.obstacles import around, at_rest, hooked, kinds
 from seewhy.core.compile.state import Contents, addresses, structure
 from seewhy.core.compile.windows import WindowPlan, plan_windows
@@ -36,6 +36,9 @@ __all__ = ["PRICE", "PreparedShape", "Preparer", "impose", "known_pieces", "prep
 
 #: what exporting, building and measuring take: seconds, and passes of one sample besides; preparing pays from there on
 PRICE, PASSES = 3.0, 40
+
+#: seconds of passes from which on other engines than torch are tried: an ONNX graph is written in five or so, once
+_ENGINES = 20.0
 
 #: how often a model may be found to have become another one before it is left alone
 _PATIENCE = 3
@@ -82,7 +85,8 @@ class PreparedShape:
     ``steps`` are those found worth their while for scores and for gradients, of one image and of several (None: the
     model itself is as fast);
     ``pieces`` are how many samples at a time are best for each; ``agreed`` says for every use how its program compares
-    with the eager network: '' if it agrees, else in words; ``uses`` counts what was used without a comparison since.
+    with the eager network: '' if it agrees, else in words; ``uses`` counts what was used without a comparison since;
+    ``engines`` says whether others than torch have been tried, ``seconds`` how long passes took without.
     """
 
     structure: Hashable
@@ -94,6 +98,8 @@ class PreparedShape:
     agreed: dict[Use, str] = field(default_factory=dict)
     uses: dict[tuple[Use, int | None], int] = field(default_factory=dict)
     record: dict[str, Any] = field(default_factory=dict)
+    engines: bool = False
+    seconds: float = 0.0
     _programs: dict[Hashable, Prepared] = field(default_factory=dict)
     _plans: dict[Hashable, WindowPlan | None] = field(default_factory=dict)
     _contents: Contents | None = None
@@ -108,13 +114,25 @@ class PreparedShape:
             return None
         key = use.layers, use.recorded, use.rules, use.single
         if key not in self._programs:
-            # where no gradients are asked, a fused activation function cannot be seen
-            chosen = replace(steps, fuse=steps.fuse and (use.recorded == "all" or not use.rules))
-            self._programs[key], counts = self.build.program(use.layers, use.recorded, chosen, single=use.single)
+            # where no gradients are asked, a fused activation function cannot be seen, and nothing of another engine
+            seen = use.recorded != "all" and bool(use.rules)
+            chosen = replace(steps, fuse=False, engine=TORCH) if seen else steps
+            self._programs[key], counts = self._built(use, chosen)
             self._programs[key].chunk = self.pieces["scores"].samples if "scores" in self.pieces else None
             self.record.update(counts)
             self._contents = self.build.contents()
         return self._programs[key]
+
+    def _built(self, use: Use, steps: Steps) -> tuple[Prepared, dict[str, int]]:
+        """The program for ``use``, all of it torch's where the engine cannot do that part."""
+        assert self.build is not None
+        try:
+            return self.build.program(use.layers, use.recorded, steps, single=use.single)
+        except CapabilityError as error:
+            if steps.engine == TORCH:
+                raise
+            self.record[f"{steps.engine} for {use}"] = str(error)
+            return self.build.program(use.layers, use.recorded, replace(steps, engine=TORCH), single=use.single)
 
     def plan(self, key: Hashable, lo: Tensor, hi: Tensor, measure: Measure) -> WindowPlan | None:
         """How to follow windows ``lo`` to ``hi`` through the network, remembered as ``key``; None where that saves too
@@ -135,6 +153,15 @@ class PreparedShape:
         if kind not in self.steps:
             self.steps[kind] = measure(*kind)
         return self.steps[kind]
+
+    def try_engines(self) -> None:
+        """Have other engines than torch tried when scores are asked for the next time."""
+        self.engines = True
+        for kind in (each for each in list(self.steps) if each[0] == "scores"):
+            del self.steps[kind]
+        for key in (each for each in list(self._programs) if each[1] != "all"):  # type: ignore[index]
+            del self._programs[key]
+        self.agreed = {use: verdict for use, verdict in self.agreed.items() if verdict or use.recorded == "all"}
 
     def refresh(self, now: Hashable) -> None:
         """Forget what was made of tensors that have changed since, and what was found of it; ``now`` are their
@@ -224,8 +251,8 @@ class Preparer:
 
     def expect(self, samples: int = 0, seconds_each: float | None = None) -> None:
         """Prepare, if the eager passes of ``samples`` to come, of ``seconds_each`` each, and those that were, are
-        worth it."""
-        if self._idle or self._found is not None:
+        worth it; and try other engines, if those with programs are."""
+        if self._idle or (self._found is not None and self._found.engines):
             return
         root = self._network.key
         known = _prepared.get(root, {}).get(self._key)
@@ -244,11 +271,15 @@ class Preparer:
             known = self._prepare(now)
             _prepared.setdefault(root, {})[self._key] = known
         known.refresh(addresses(self._network.held))
+        if not known.engines and (self._mode != "auto" or known.seconds + to_come >= _ENGINES):
+            known.try_engines()
         self._found = known
 
     def log(self, seconds: float, samples: int) -> None:
-        """Note that eager passes of so many ``samples`` took so long."""
-        if not self._idle and self._found is None:
+        """Note that passes of so many ``samples`` took so long."""
+        if self._found is not None:
+            self._found.seconds += seconds
+        elif not self._idle:
             with _guard:
                 spent = _spent.setdefault(self._network.key, {}).setdefault(self._key, _Spent())
                 spent.seconds += seconds
@@ -382,23 +413,9 @@ class Preparer:
             prepared.pieces |= {kind: pieces[kind]} if kind in pieces else {}
             prepared.record[f"{kind}, one image" if single else kind] = {"taken over": "from an earlier measurement"}
             return said[known]
-        began = time.perf_counter()
         x = self._x[:1].expand(1 if single else 2, *self._x.shape[1:]).contiguous()
-        try:
-            with _disable_current_modes():  # a meter of ours would be measured, too
-                steps, words = best_steps(prepared.build, self._call, x, gradients=kind == "gradients")
-        except Exception as error:
-            if isinstance(error, MemoryError | torch.OutOfMemoryError):
-                raise
-            steps, words = None, {"why": _unprepared(error)}
-        if steps is not None and not single:
-            gradients = kind == "gradients"
-            program, _ = prepared.build.program([], "all" if gradients else "none", steps)
-            prepared.pieces[kind] = best_pieces(program, x, gradients=gradients)
-            words["pieces"] = f"{prepared.pieces[kind].samples} samples"
-            del program
-        hand_back()
-        prepared.record[f"{kind}, one image" if single else kind] = words | {
-            "measured in": f"{time.perf_counter() - began:.1f} s"
-        }
-        return steps
+        found = fastest(prepared.build, self._call, x, gradients=kind == "gradients", engines=prepared.engines)
+        if found.pieces is not None:
+            prepared.pieces[kind] = found.pieces
+        prepared.record[f"{kind}, one image" if single else kind] = found.words
+        return found.steps
