@@ -140,11 +140,12 @@ def piece_counts(segments: Tensor) -> list[int]:
     return [int(most) + 1 for most in segments.flatten(1).amax(1)]
 
 
-def piece_masks(segments: Tensor, samples: Tensor, shown: Sequence[Tensor]) -> Tensor:
-    """What is visible, [m, 1, *size] float64: for each row the pieces of image ``samples[row]`` that ``shown`` [P]
-    has."""
-    rows = [shows.to(torch.float64)[segments[s]] for s, shows in zip(samples.tolist(), shown, strict=True)]
-    return torch.stack(rows)[:, None]
+def piece_masks(segments: Tensor, samples: Tensor, shown: Sequence[Tensor], dtype: torch.dtype) -> Tensor:
+    """What is visible, [m, 1, *size]: for each row the pieces of image ``samples[row]`` that ``shown`` [P] has."""
+    masks = torch.empty(len(samples), *segments.shape[1:], dtype=dtype)
+    for row, s, shows in zip(masks.flatten(1), samples.tolist(), shown, strict=True):
+        torch.index_select(shows.to(dtype), 0, segments[s].flatten(), out=row)
+    return masks[:, None]
 
 
 def paint(values: Tensor, labels: Tensor) -> Tensor:
@@ -178,7 +179,8 @@ def told(grid: tuple[int, ...]) -> dict[str, int | tuple[int, ...]]:
 
 def cell_masks(cells: Tensor, size: Sequence[int]) -> Tensor:
     """Visibilities [m, *cells] as masks [m, 1, *size]: every pixel has its cell's, with hard borders."""
-    for axis, n in enumerate(size, 1):
+    for axis in range(len(size), 0, -1):  # the last one first: the others then copy whole rows
+        n = size[axis - 1]
         cells = cells.index_select(axis, torch.arange(n, device="cpu") * cells.shape[axis] // n)
     return cells[:, None]
 

@@ -23,8 +23,8 @@ __all__ = ["covariance"]
 
 #: how many pairs of masks the ridge of the linear model counts for
 _PRIOR = 10
-#: masks held at once
-_CHUNK = 64
+#: masks that are summed up at once
+_CHUNK = 256
 
 
 def covariance(
@@ -52,9 +52,10 @@ def covariance(
         raise UsageError(f"n={n}: a covariance and its error need 4 forwards or more, e.g. n=1000")
     paired = p == 0.5
     masks = SoftMasks(Draws(input, "rise", seed), size, grid, p, paired)
+    kind = torch.float64 if input.dtype == torch.float64 else torch.float32
     source = ChangedInput(
         count - count % 2 if paired else count,
-        lambda samples, indices: fill(input, samples, masks(samples, indices)),
+        lambda samples, indices: fill(input, samples, masks(samples, indices, kind)),
         ("rise", grid, p, seed, fill.key),
     )
     found = yield from sampled(source, (want,), _Covariance(score, size, masks, p, tolerance), "forwards", 64)
@@ -109,19 +110,15 @@ class _Covariance(KeptScores):
 
     def _made(self, sample: int, start: int, stop: int) -> Tensor:
         """Features of terms ``start`` to ``stop`` [stop - start, features]."""
-        features = []
-        for at in range(start, stop, _CHUNK):
-            indices = self._indices(at, min(at + _CHUNK, stop))
-            features.append(self._masks.features(self._masks(torch.full_like(indices, sample), indices)))
-        return torch.cat(features)
+        indices = self._indices(start, stop)
+        return self._masks.features(torch.full_like(indices, sample), indices)
 
     def _products(self, sample: int, left: Tensor) -> tuple[Tensor, Tensor]:
-        """Means over the terms of left m, and of its square, [*size] each; the masks are made again, not kept."""
+        """Means over the terms of left m, and of its square, [*size] each; the masks are drawn again, not kept."""
         mean, squares = torch.zeros(self.size, dtype=torch.float64), torch.zeros(self.size, dtype=torch.float64)
         for start in range(0, len(left), _CHUNK):
             chunk = left[start : start + _CHUNK]
             indices = self._indices(start, start + len(chunk))
-            m = self._masks(torch.full_like(indices, sample), indices)[:, 0] - self._p
-            mean = mean + torch.tensordot(chunk, m, dims=1) / len(left)
-            squares = squares + torch.tensordot(chunk.detach() ** 2, m**2, dims=1) / len(left)
+            sums = self._masks.sums(torch.full_like(indices, sample), indices, chunk)
+            mean, squares = mean + sums[0] / len(left), squares + sums[1] / len(left)
         return mean, squares

@@ -82,7 +82,8 @@ def hsic(
 
     def hidden(samples: Tensor, indices: Tensor) -> Tensor:
         rows = [design(s, i) for s, i in zip(samples.tolist(), indices.tolist(), strict=True)]
-        return fill(input, samples, cell_masks(torch.stack(rows).reshape(-1, *grid), size))
+        visible = torch.stack(rows).to(input.dtype).reshape(-1, *grid)
+        return fill(input, samples, cell_masks(visible, size))
 
     fold = _Dependence(score, size, design, grid, tolerance)
     source = ChangedInput(n, hidden, ("hsic", grid, seed, fill.key))

@@ -97,7 +97,7 @@ def kernel_shap(
 
     def hidden(samples: Tensor, indices: Tensor) -> Tensor:
         rows = [shown(s, i) for s, i in zip(samples.tolist(), indices.tolist(), strict=True)]
-        return fill(input, samples, piece_masks(segments, samples, rows))
+        return fill(input, samples, piece_masks(segments, samples, rows, input.dtype))
 
     empty = yield Stream(all_hidden(input, fill), (Score(),), Collect(batch, 1))
     needed = [2**p - 2 if all_ else source_count - source_count % 2 for p, all_ in zip(counts, whole, strict=True)]

@@ -82,7 +82,7 @@ def lime(
 
     def hidden(samples: Tensor, indices: Tensor) -> Tensor:
         rows = [shown(s, i) for s, i in zip(samples.tolist(), indices.tolist(), strict=True)]
-        return fill(input, samples, piece_masks(segments, samples, rows))
+        return fill(input, samples, piece_masks(segments, samples, rows, input.dtype))
 
     fold = _Ridge(score, segments, shown, kernel_width, alpha, tolerance)
     source = ChangedInput(n, hidden, ("lime", seed, fill.key, id(segments)))

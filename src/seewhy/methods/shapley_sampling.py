@@ -82,7 +82,7 @@ def shapley_sampling(
             shows = torch.ones(counts[sample])
             shows[_order(draws, sample, which, counts[sample])[: step + 1]] = 0
             shown.append(shows)
-        return fill(input, samples, piece_masks(segments, samples, shown))
+        return fill(input, samples, piece_masks(segments, samples, shown, input.dtype))
 
     batch = input.shape[0]
     empty = yield Stream(all_hidden(input, fill), (Score(),), Collect(batch, 1))

@@ -88,7 +88,8 @@ def sobol(
 
     def hidden(samples: Tensor, indices: Tensor) -> Tensor:
         rows = [design(s, i) for s, i in zip(samples.tolist(), indices.tolist(), strict=True)]
-        return fill(input, samples, cell_masks(torch.stack(rows).reshape(-1, *grid), size))
+        visible = torch.stack(rows).to(input.dtype).reshape(-1, *grid)
+        return fill(input, samples, cell_masks(visible, size))
 
     fold = _Jansen(score, size, grid, tolerance)
     source = ChangedInput(count, hidden, ("sobol", grid, seed, fill.key))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from seewhy.errors import CapabilityError
 
-__all__ = ["Fill", "Inpaint", "blurred", "mean_colour"]
+__all__ = ["Fill", "Inpaint", "blurred", "mean_colour", "rows_of"]
 
 #: the range that a channel is scaled to for OpenCV: its rounding is then far below what can be seen
 _LEVELS = 2.0**16
@@ -31,8 +31,8 @@ class Fill:
     def __call__(self, x: Tensor, samples: Tensor, visible: Tensor) -> Tensor:
         """Rows ``samples`` [m] of ``x`` [B, C, *size], blended with the fill by ``visible`` [m, 1, *size] in [0, 1]:
         1 shows the image, 0 the fill. Differentiable in ``visible``."""
-        shown = x[samples]
-        return torch.lerp(self.reference[samples], shown, visible.to(shown).expand_as(shown))
+        hidden, shown = rows_of(self.reference, samples), rows_of(x, samples)
+        return torch.lerp(hidden, shown, visible.to(shown))
 
     def boxes(self, x: Tensor, samples: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
         """Rows ``samples`` [m] of ``x``, each with the box from ``lo`` to ``hi`` [m, axes], inclusive, hidden."""
@@ -82,6 +82,12 @@ class Inpaint(Fill):
         for mask, first, last in zip(visible, lo.tolist(), hi.tolist(), strict=True):
             mask[(slice(None), *(slice(a, b + 1) for a, b in zip(first, last, strict=True)))] = 0
         return self(x, samples, visible)
+
+
+def rows_of(x: Tensor, samples: Tensor) -> Tensor:
+    """Rows ``samples`` [m] of ``x``, or the one that they all are, [1, ...]: to be broadcast, not to be copied."""
+    first = int(samples[0]) if len(samples) else 0
+    return x[first : first + 1] if bool((samples == first).all()) else x[samples]
 
 
 def mean_colour(x: Tensor) -> Tensor:

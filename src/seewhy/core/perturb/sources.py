@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from seewhy.core.asks import Source
+from seewhy.core.perturb.fills import rows_of
 from seewhy.core.perturb.noise import fingerprint, gaussian
 from seewhy.errors import UsageError
 
@@ -147,7 +148,7 @@ class MaskedInput(Source):
 
     def inputs(self, x: Tensor, samples: Tensor, indices: Tensor) -> Tensor:
         """The changed inputs of a chunk."""
-        return x[samples] * self.masks(samples, indices)
+        return rows_of(x, samples) * self.masks(samples, indices)
 
 
 @dataclass(frozen=True, eq=False)
