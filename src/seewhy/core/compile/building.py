@@ -178,10 +178,12 @@ class Build:
         tensors = {**own, **self._copies}
         counts = {"batch norms": 0, "fused": 0, "tiled": 0, "linear": 0}
         used: set[str] = set()
-        if steps.fold:
-            counts["batch norms"], used = fold_batch_norms(graph, tensors)
+        # what another engine runs it folds for itself, of the model's own weights, and has no need of copies of ours
         late = set[fx.Node]() if recorded == "none" and steps.engine == TORCH else _late(graph, taps, recorded)
         left = set[fx.Node]() if steps.engine == TORCH else set(graph.nodes) - late
+        if steps.fold:
+            counts["batch norms"], used = fold_batch_norms(graph, tensors, left)
+            late = _late(graph, taps, recorded) if late else late
         if steps.channels_last:
             used |= _channels_last(graph, tensors, left)
         if steps.fuse:

@@ -78,10 +78,10 @@ def export(module: nn.Module, x: Tensor, inputs: Inputs | None = None) -> Export
 
 def to_onnx(graph: fx.Graph, tensors: Mapping[str, Tensor], x: Tensor) -> Any:
     """A ``graph`` that reads ``tensors``, named as attributes are, for inputs like ``x`` of any batch, as torch and
-    onnxscript write it. Raises whatever they raise of what they cannot do."""
+    onnxscript write it, without what the tensors hold. Raises whatever they raise of what they cannot do."""
     root = nn.Module()
-    for name, tensor in tensors.items():
-        root.register_buffer(name, tensor.detach())
+    for name, tensor in tensors.items():  # one number stands for all: nothing is to be copied
+        root.register_buffer(name, torch.zeros((), dtype=tensor.dtype).expand(tensor.shape))
 
     def work() -> Any:
         program = _traced(fx.GraphModule(root, graph), x)

@@ -6,6 +6,7 @@ function up to rounding. A convolution that is looked at itself, or used twice, 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import partial
 
 from torch import Tensor, fx
@@ -18,11 +19,14 @@ __all__ = ["CONVOLUTIONS", "fold_batch_norms"]
 CONVOLUTIONS = (ATEN.conv1d.default, ATEN.conv2d.default, ATEN.conv3d.default)
 
 
-def fold_batch_norms(graph: fx.Graph, tensors: dict[str, Tensor]) -> tuple[int, set[str]]:
-    """Fold what can be folded, in place; gives how many there were and the names of the tensors that went in."""
+def fold_batch_norms(
+    graph: fx.Graph, tensors: dict[str, Tensor], left: Collection[fx.Node] = ()
+) -> tuple[int, set[str]]:
+    """Fold what can be folded, in place, but for the nodes ``left``; gives how many there were and the names of the
+    tensors that went in."""
     folded, used = 0, set[str]()
     for node in list(graph.nodes):
-        if node.op != "call_function" or node.target is not ATEN.batch_norm.default:
+        if node.op != "call_function" or node.target is not ATEN.batch_norm.default or node in left:
             continue
         conv = node.args[0]
         if not _foldable(conv, node):

@@ -201,16 +201,21 @@ def _written(graph: fx.Graph, tensors: Mapping[str, Tensor], placeholder: fx.Nod
     value = placeholder.meta["val"]
     like = torch.empty(0, *value.shape[1:], dtype=value.dtype)
     try:
-        model = to_onnx(graph, tensors, like).model_proto
+        program = to_onnx(graph, tensors, like)
+        _leave_weights(program.model.graph.initializers, tensors)
+        model = program.model_proto
     except Exception as error:  # whatever torch and onnxscript cannot write
         raise CapabilityError(f"it cannot be written as an ONNX graph ({reason(error, 160)})") from error
-    for held in model.graph.initializer:
-        if held.name in tensors:
-            held.ClearField("raw_data")
-            held.data_location = 1  # TensorProto.EXTERNAL
-            place = held.external_data.add()
-            place.key, place.value = "location", "weights"  # no such file: they are handed over
     if len(model.graph.output) != len(next(iter(reversed(graph.nodes))).args[0]):
         raise CapabilityError("its ONNX graph gives something else")
     data: bytes = model.SerializeToString()
     return data
+
+
+def _leave_weights(held: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    """Have a model's constants that are ``tensors`` lie in a file that is not there: they are handed over."""
+    outside = import_whole("onnx_ir").ExternalTensor
+    for name, value in held.items():
+        if name in tensors:
+            known = value.const_value
+            value.const_value = outside("weights", None, None, known.dtype, shape=known.shape, name=name)
