@@ -34,7 +34,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "expected-gradients": {"n": 8}, "xrai": {"steps": 8}, "shapley-sampling": {"n": 200}, "lime": {"n": 200},
     "kernel-shap": {"n": 200}, "conductance": {"steps": 8}, "internal-influence": {"steps": 8},
     "layer-integrated-gradients": {"steps": 8}, "smooth-grad": {"n": 8}, "smooth-grad-squared": {"n": 8},
-    "var-grad": {"n": 8}, "smooth-grad-cam-pp": {"n": 8}, "feature-ablation": {}, "unit-ablation": {},
+    "var-grad": {"n": 8}, "smooth-grad-cam-pp": {"n": 8}, "feature-ablation": {},
+    "unit-ablation": {"units": "positions"},  # channels have no place
 }  # fmt: skip
 LAYERS = {
     "refine-cam": "blocks.4+blocks.6", "internal-influence": "blocks.6", "conductance": "blocks.6",
