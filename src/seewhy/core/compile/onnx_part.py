@@ -2,7 +2,7 @@
 that of `seewhy.core.compile.graphs.assemble`; measures nothing, decides nothing.
 
 torch and onnxscript write the part as an ONNX graph without its weights, once: it is kept between processes under all
-that it was made of. The weights are handed to onnxruntime where they lie; those that it reorders it copies.
+that it was made of. The weights are handed to onnxruntime in memory, which copies them in an order of its own.
 """
 
 from __future__ import annotations
