@@ -281,7 +281,9 @@ def registered_by(module: Any) -> list[Method]:
     if not isinstance(module, ModuleType):
         raise UsageError(f"it names a {type(module).__name__}, where a module is needed whose import registers methods")
     top = module.__name__.partition(".")[0]
-    registered = [candidate for candidate in methods if str(candidate.formula.__module__).partition(".")[0] == top]
+    registered = [
+        candidate for candidate in methods.entered() if str(candidate.formula.__module__).partition(".")[0] == top
+    ]
     if not registered:
         raise UsageError(f"{module.__name__} registers no method: decorate a formula with seewhy.extend.method")
     return registered

@@ -6,8 +6,9 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from threading import RLock
 from typing import Any, Generic, Protocol, TypeVar
@@ -32,23 +33,34 @@ T = TypeVar("T", bound=_Named)
 class Registry(Generic[T]):
     """A table by name: an unknown name suggests the nearest, a name used twice is refused.
 
-    Once it is `open_to` other packages, they add to it before it is next read.
+    What it is to `wait_for` is entered when it is first looked up. Once it is `open_to` other packages, they add to it
+    before it is next read.
     """
 
     kind: str
     listing: str
     _entries: dict[str, T] = field(default_factory=dict)
     _packages: dict[str, str] = field(default_factory=dict)
+    _waiting: dict[str, str] = field(default_factory=dict)
+    _home: Callable[[T], str] | None = None
     _opened: tuple[str, Callable[[Any], Iterable[T]]] | None = None
     _lock: RLock = field(default_factory=RLock)
 
     def add(self, entry: T) -> T:
         """Enter ``entry``; raises `UsageError` if its name is taken."""
-        if entry.name in self._entries:
+        home = self._waiting.get(entry.name)
+        if entry.name in self._entries or (home is not None and self._home is not None and self._home(entry) != home):
             by = f" (there is one of {self._packages[entry.name]})" if entry.name in self._packages else ""
             raise UsageError(f"{self.kind} {entry.name!r} is registered twice{by}; rename one of them")
+        self._waiting.pop(entry.name, None)
         self._entries[entry.name] = entry
         return entry
+
+    def wait_for(self, modules: Mapping[str, str], home: Callable[[T], str]) -> None:
+        """Keep names for entries that are added when their ``modules``, by name, are imported: once one is looked up.
+        ``home`` is the module that an entry is of: another one's takes no name that is kept."""
+        self._waiting.update((name, module) for name, module in modules.items() if name not in self._entries)
+        self._home = home
 
     def remove(self, name: str) -> None:
         """Forget ``name``: for tests and notebooks that register a trial method."""
@@ -80,6 +92,20 @@ class Registry(Generic[T]):
                     raise
         return self._entries
 
+    def _all(self) -> dict[str, T]:
+        """The entries, when all of them are there."""
+        entries = self._read()
+        for name in [*self._waiting]:
+            self._fetch(name)
+        return entries
+
+    def _fetch(self, name: str) -> None:
+        """Import what enters ``name``."""
+        with self._lock:
+            if name in self._waiting:
+                import_module(self._waiting[name])
+                self._waiting.pop(name, None)  # if it is another one's file
+
     def _load(self, group: str, entries: Callable[[Any], Iterable[T]]) -> None:
         try:
             announced = _announced(group)
@@ -91,7 +117,7 @@ class Registry(Generic[T]):
 
     def _enter(self, entry: EntryPoint, entries: Callable[[Any], Iterable[T]]) -> None:
         """What one entry point brings: all of it, or nothing."""
-        before = set(self._entries)
+        before = self._names()
         try:
             for brought in entries(entry.load()):
                 if self._entries.get(brought.name) is not brought:
@@ -106,23 +132,32 @@ class Registry(Generic[T]):
 
     def __getitem__(self, name: str) -> T:
         entries = self._read()
+        self._fetch(name)
         try:
             return entries[name]
         except KeyError:
-            raise UnknownName(self.kind, name, entries, self.listing) from None
+            raise UnknownName(self.kind, name, self.keys(), self.listing) from None
 
     def __contains__(self, name: object) -> bool:
-        return name in self._read()
+        return name in self.keys()
 
     def __iter__(self) -> Iterator[T]:
-        return iter(sorted(self._read().values(), key=lambda entry: entry.name))
+        return iter(sorted(self._all().values(), key=lambda entry: entry.name))
 
     def __len__(self) -> int:
-        return len(self._read())
+        return len(self.keys())
 
     def keys(self) -> set[str]:
         """The names."""
-        return set(self._read())
+        self._read()
+        return self._names()
+
+    def entered(self) -> list[T]:
+        """The entries that are there, while others may be waited for."""
+        return [*self._read().values()]
+
+    def _names(self) -> set[str]:
+        return {*self._entries, *self._waiting}
 
 
 def _announced(group: str) -> list[EntryPoint]:

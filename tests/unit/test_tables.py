@@ -226,7 +226,7 @@ def first(gradient):
 @pytest.fixture
 def of_methods(monkeypatch: pytest.MonkeyPatch) -> None:
     """The table of methods, about to be read for the first time; afterwards what it was."""
-    entries, packages = dict(methods._entries), dict(methods._packages)
+    entries, packages = dict(methods._all()), dict(methods._packages)
     monkeypatch.setattr(methods, "_entries", dict(entries))
     monkeypatch.setattr(methods, "_packages", dict(packages))
     monkeypatch.setattr(methods, "_opened", ("seewhy.methods", registered_by))
@@ -291,8 +291,9 @@ name = Scheme("trial", "trial:NAME", load, lambda: ["flat"], "look it up")
 @pytest.fixture
 def of_schemes(add: Add, monkeypatch: pytest.MonkeyPatch) -> None:
     """The table of schemes with one of another package."""
+    own = dict(loader.schemes._all())
     add("good-one", SCHEME, group="seewhy.models")
-    monkeypatch.setattr(loader.schemes, "_entries", dict(loader.schemes._entries))
+    monkeypatch.setattr(loader.schemes, "_entries", own)
     monkeypatch.setattr(loader.schemes, "_packages", {})
     loader.schemes.open_to("seewhy.models", loader._scheme)
 
@@ -328,9 +329,9 @@ def test_a_loader_that_fails_is_named(name: str, why: str) -> None:
 
 
 def test_a_scheme_that_seewhy_has_is_its_own(add: Add, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = dict(loader.schemes._all())
     add("bad-one", SCHEME.replace('"trial",', '"timm",'), group="seewhy.models")
     add("worse-one", "name = 'no scheme'", group="seewhy.models")
-    own = dict(loader.schemes._entries)
     monkeypatch.setattr(loader.schemes, "_entries", dict(own))
     loader.schemes.open_to("seewhy.models", loader._scheme)
     with pytest.warns(UserWarning, match="is left out") as caught:

@@ -15,7 +15,6 @@ from seewhy.api.asked.request import Request
 from seewhy.api.asked.several_inputs import given_to
 from seewhy.api.given.images import Item
 from seewhy.api.planned import run_plan
-from seewhy.api.trusting.cards import explained_with_trust
 from seewhy.api.waiting import watched
 from seewhy.core.forward.settings import Settings, when
 from seewhy.core.network.layouts import Reshape
@@ -31,8 +30,11 @@ Progress = Callable[[str, int, int], None]
 
 def explained(plan: Plan, items: Sequence[Item], *, partial: bool = False) -> Explanations:
     """``items`` explained as planned, each map with its card where that was asked for."""
-    run = explained_with_trust if plan.request.trust else run_plan
-    return run(plan, items, partial=partial)
+    if not plan.request.trust:
+        return run_plan(plan, items, partial=partial)
+    from seewhy.api.trusting.cards import explained_with_trust  # metrics and their controls, which nobody else needs
+
+    return explained_with_trust(plan, items, partial=partial)
 
 
 @one(Explanation)

@@ -21,7 +21,14 @@ def main(argv: list[str] | None = None) -> None:
             # a file name may hold bytes that are no text, and a label letters that the terminal's encoding lacks
             stream.reconfigure(errors="backslashreplace")
     try:
+        if argv is None:
+            from seewhy.cli import process
+
+            ended = process.begun()
         from seewhy.cli.app import run
     except KeyboardInterrupt:
         sys.exit(130)
-    sys.exit(run(argv))
+    code = run(argv)
+    if argv is None:
+        ended(code)
+    sys.exit(code)

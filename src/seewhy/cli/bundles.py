@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 from seewhy.cli import options as o
 from seewhy.cli.console import quiet_warnings
 from seewhy.cli.photo_input import InputOptions
+from seewhy.cli.process import loaded
 from seewhy.errors import UnknownName, UsageError
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ class ModelOptions(InputOptions):
             warnings.warn(f"weights are of {model.weights}", UserWarning, stacklevel=2)
         if typed.save_model is not None:
             remember(typed)
+        loaded()
         return model
 
 

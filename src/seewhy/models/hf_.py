@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from seewhy.errors import ModelError, UnsafeModel, one_line, reason
 from seewhy.models._hf_processor import read_processor
 from seewhy.models._missing_files import missing_file
-from seewhy.models._scheme import ModelRequest, Scheme, no_weights, untrained
+from seewhy.models._scheme import ModelRequest, Scheme, no_weights, schemes, untrained
 from seewhy.models.model import Model
 from seewhy.models.onnx_ import guessed
 from seewhy.models.weights import fill, read_weights
@@ -233,4 +233,4 @@ def _words(request: ModelRequest, folder: Path) -> str:
     return "random" if request.weights == "random" else f"file {request.weights}"
 
 
-SCHEME = Scheme("hf", _FORM, load, list, "python -m pydoc seewhy.models.loader")
+SCHEME = schemes.add(Scheme("hf", _FORM, load, list, "python -m pydoc seewhy.models.loader"))

@@ -21,7 +21,7 @@ from seewhy.errors import CapabilityError, ModelError, UnknownName, UsageError, 
 from seewhy.models._keras_file import check_file, check_weights_file
 from seewhy.models._keras_network import KerasNetwork
 from seewhy.models._keras_scale import Scale, measured
-from seewhy.models._scheme import ModelRequest, Scheme, no_weights, untrained
+from seewhy.models._scheme import ModelRequest, Scheme, no_weights, schemes, untrained
 from seewhy.models.labels import imagenet_labels
 from seewhy.models.model import Model
 from seewhy.models.preprocess import Preprocess
@@ -235,4 +235,4 @@ def _seen(scale: Scale | None) -> str:
     return f"its first layers rescale them (by {scale.factor:.3g}, and {scale.offset:.3g} off)"
 
 
-SCHEME = Scheme("keras", "keras:FILE.keras or keras:NAME", load, names, _LISTING)
+SCHEME = schemes.add(Scheme("keras", "keras:FILE.keras or keras:NAME", load, names, _LISTING))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -88,9 +90,25 @@ def _strings(entries: Sequence[object], name: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=1)
 def imagenet_labels() -> tuple[str, ...]:
-    """ImageNet-1k's 1000 descriptions, comma-separated synonyms such as "tabby, tabby cat"; needs timm."""
+    """ImageNet-1k's 1000 descriptions, comma-separated synonyms such as "tabby, tabby cat"; needs timm, whose files are
+    read: importing it takes seconds. Raises `ImportError` without it."""
+    found = find_spec("timm")
+    for folder in (found and found.submodule_search_locations) or ():
+        try:
+            return _descriptions(Path(folder) / "data" / "_info")
+        except (OSError, LookupError, ValueError):  # a timm that keeps them elsewhere knows where
+            continue
     info = import_module("timm.data").ImageNetInfo()
     return tuple(info.index_to_description(index) for index in range(info.num_classes()))
+
+
+def _descriptions(folder: Path) -> tuple[str, ...]:
+    """What timm's tables say of the classes; raises `OSError`, `LookupError` or `ValueError` where they are others."""
+    synsets = (folder / "imagenet_synsets.txt").read_text(encoding="utf-8").splitlines()
+    lines = (folder / "imagenet_synset_to_lemma.txt").read_text(encoding="utf-8").splitlines()
+    wanted = set(synsets)
+    lemmas = dict(csv.reader((line for line in lines if line.partition("\t")[0] in wanted), delimiter="\t"))
+    return tuple(lemmas[synset] for synset in synsets)
 
 
 @lru_cache(maxsize=32)

@@ -16,14 +16,12 @@ from torch import Tensor, nn
 
 from seewhy.core.network.differentiable_function import DifferentiableFunction
 from seewhy.errors import ModelError, SeewhyError, UnknownName, UsageError, nearest, one_line, reason
-from seewhy.models import builtin, hf_, keras_, onnx_, pt2_, python_, timm_, torchvision_
-from seewhy.models._scheme import ModelRequest, Scheme
+from seewhy.models._scheme import ModelRequest, Scheme, schemes
 from seewhy.models.input_shape import intake
 from seewhy.models.inputs import Axes, inputs_of
 from seewhy.models.labels import Labels, read_labels
 from seewhy.models.model import Model
 from seewhy.models.preprocess import Preprocess
-from seewhy.registry import Registry
 
 __all__ = ["load", "schemes", "taken", "wrap"]
 
@@ -37,10 +35,6 @@ def _scheme(entry: Any) -> list[Scheme]:
     return [entry]
 
 
-#: every way to name a model; a further framework is one more file and one more entry, or another package's entry point
-schemes: Registry[Scheme] = Registry("model scheme", _LISTING)
-for _module in (builtin, torchvision_, timm_, keras_, onnx_, hf_, pt2_, python_):
-    schemes.add(_module.SCHEME)
 schemes.open_to("seewhy.models", _scheme)
 
 #: files that hold a network and its weights, by how their names end
@@ -159,10 +153,15 @@ def wrap(
     >>> wrap(torch.nn.Flatten(), labels=["cat", "dog"]).find_label("DOG")
     1
     """
-    if keras_.is_keras_model(module):
-        if explained is not None or axes is not None:
-            raise UsageError("explained= and axes= are for networks of torch; of a Keras model hold the other inputs")
-        return _override(keras_.in_hand(module, name, inputs), labels, preprocess)
+    if "keras" in sys.modules:  # without it nothing is a model of its
+        from seewhy.models import keras_
+
+        if keras_.is_keras_model(module):
+            if explained is not None or axes is not None:
+                raise UsageError(
+                    "explained= and axes= are for networks of torch; of a Keras model hold the other inputs"
+                )
+            return _override(keras_.in_hand(module, name, inputs), labels, preprocess)
     if isinstance(module, Model):
         model = module if name is None else dataclasses.replace(module, name=name)
         called = inputs_of(model.module, inputs, explained, axes)
@@ -175,6 +174,8 @@ def wrap(
     called = inputs_of(module, inputs, explained, axes)
     if called is None:
         _check_sees(module)
+    from seewhy.models import pt2_
+
     if pt2_.is_exported(module):
         name, module = name or "exported program", pt2_.in_hand(module)
     shown = name or getattr(module, "__name__", None) or type(module).__name__
@@ -223,6 +224,8 @@ def _metadata(module: Any) -> tuple[Preprocess | None, tuple[str, ...] | None]:
     """What a timm network knows about itself; none can come from timm if nobody imported it."""
     if "timm" not in sys.modules or not isinstance(getattr(module, "pretrained_cfg", None), dict):
         return None, None
+    from seewhy.models import timm_
+
     return timm_.metadata(module)
 
 
@@ -281,7 +284,7 @@ def _unknown(spec: str) -> UsageError:
     if colon and difflib.get_close_matches(scheme.lower(), schemes.keys(), cutoff=0.5):
         return UnknownName("model scheme", scheme, schemes.keys(), _LISTING)
     close: dict[str, tuple[str, str]] = {}
-    for zoo in (torchvision_.SCHEME, timm_.SCHEME):
+    for zoo in (schemes["torchvision"], schemes["timm"]):
         try:
             near = nearest(bare, zoo.names())
         except ModelError:  # that zoo is not installed, so none of its names can be meant

@@ -20,7 +20,7 @@ from seewhy.errors import ModelError, SeewhyError, UsageError, reason
 from seewhy.models._onnx_file import OnnxFile, literal, read_onnx
 from seewhy.models._onnx_network import OnnxNetwork, Unconvertible, convert
 from seewhy.models._onnx_program import OnnxProgram
-from seewhy.models._scheme import ModelRequest, Scheme
+from seewhy.models._scheme import ModelRequest, Scheme, schemes
 from seewhy.models.labels import read_labels
 from seewhy.models.model import Model
 from seewhy.models.preprocess import Preprocess
@@ -242,4 +242,4 @@ def _labels(file: OnnxFile) -> tuple[str, ...] | None:
     return None
 
 
-SCHEME = Scheme("onnx", _FORM, load, list, "python -m pydoc seewhy.models.loader")
+SCHEME = schemes.add(Scheme("onnx", _FORM, load, list, "python -m pydoc seewhy.models.loader"))

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from seewhy.core.network.outputs import main_tensor
 from seewhy.errors import CapabilityError, ModelError, UnsafeModel, UsageError, reason
 from seewhy.models._missing_files import missing_file
-from seewhy.models._scheme import ModelRequest, Scheme
+from seewhy.models._scheme import ModelRequest, Scheme, schemes
 from seewhy.models.model import Model
 from seewhy.models.onnx_ import guessed
 
@@ -208,4 +208,4 @@ def _free_views(graph: Any, batch: int) -> None:
                 node.args = (node.args[0], [-1, *rest], *node.args[2:])
 
 
-SCHEME = Scheme("pt2", _FORM, load, list, "python -m pydoc seewhy.models.loader")
+SCHEME = schemes.add(Scheme("pt2", _FORM, load, list, "python -m pydoc seewhy.models.loader"))

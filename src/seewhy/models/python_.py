@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from seewhy.errors import ModelError, UnknownName, UsageError, nearest, reason
-from seewhy.models._scheme import ModelRequest, Scheme, from_file
+from seewhy.models._scheme import ModelRequest, Scheme, from_file, schemes
 from seewhy.models.model import NO_WEIGHTS, Model
 from seewhy.models.weights import load_weights
 
@@ -100,4 +100,4 @@ def _call(factory: Any, arguments: Mapping[str, Any], spec: str) -> Any:
         raise ModelError(f"{spec} fails when called: {reason(error)}{hint}") from error
 
 
-SCHEME = Scheme("python", _FORM, load, list, "python -m pydoc seewhy.models.loader", builds=True)
+SCHEME = schemes.add(Scheme("python", _FORM, load, list, "python -m pydoc seewhy.models.loader", builds=True))

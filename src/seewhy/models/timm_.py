@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seewhy.errors import ModelError, UnknownName, UsageError
-from seewhy.models._scheme import ModelRequest, Scheme, from_file, no_weights, untrained
+from seewhy.models._scheme import ModelRequest, Scheme, from_file, no_weights, schemes, untrained
 from seewhy.models.labels import imagenet_labels
 from seewhy.models.model import Model
 from seewhy.models.preprocess import Preprocess
@@ -126,4 +126,4 @@ def _filled(timm: Any, name: str, state: Mapping[str, Tensor], words: str) -> tu
             raise mismatch from None
 
 
-SCHEME = Scheme("timm", "timm:NAME", load, names, _LISTING)
+SCHEME = schemes.add(Scheme("timm", "timm:NAME", load, names, _LISTING))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from seewhy.errors import ModelError, UnknownName, UsageError
-from seewhy.models._scheme import ModelRequest, Scheme, from_file, no_weights, untrained
+from seewhy.models._scheme import ModelRequest, Scheme, from_file, no_weights, schemes, untrained
 from seewhy.models.model import Model
 from seewhy.models.preprocess import Preprocess
 from seewhy.models.weights import Weights, class_counts, fill, read_weights
@@ -103,4 +103,4 @@ def _modern(state: Weights) -> Weights:
     return Weights({names[key]: value for key, value in state.items()}, state.found)
 
 
-SCHEME = Scheme("torchvision", "torchvision:NAME", load, names, _LISTING)
+SCHEME = schemes.add(Scheme("torchvision", "torchvision:NAME", load, names, _LISTING))

@@ -15,6 +15,7 @@ from torch import nn
 import seewhy.models as models
 from seewhy.errors import ModelError, SeewhyError, UnknownName, UnsafeModel, UsageError
 from seewhy.models import Preprocess, builtin, load, wrap
+from seewhy.models.labels import imagenet_labels
 from seewhy.models.loader import schemes
 
 
@@ -91,6 +92,7 @@ def test_the_builtin_network_refuses_other_weights_and_missing_packages(monkeypa
 def test_without_the_extras_one_line_says_what_to_install(monkeypatch, spec):
     for name in ("timm", "torchvision"):
         monkeypatch.setitem(sys.modules, name, None)
+    imagenet_labels.cache_clear()
     text = failure(SeewhyError, spec)
     assert "pip install 'seewhy[models]'" in text or "no model 'resnet18'" in text
 

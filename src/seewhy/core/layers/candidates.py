@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -81,18 +82,18 @@ class Survey:
     #: how places are read that pictures have spoken of
     known: Mapping[str, Layout] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def grids(self) -> list[tuple[int, ...]]:
         """Grids that convolutions of this forward had, which rows of tokens may have, too."""
         return sorted({shape[2:] for _, shape in self._shapes if max(shape[2:]) > 1}, reverse=True)
 
-    @property
+    @cached_property
     def maps(self) -> set[tuple[int, ...]]:
         """Grids that the maps of layers seem to have had; none where torch runs the layers unseen."""
         shapes = {shape for given, shape in self._shapes if given}
         return {find_layout(shape, self.size, last=self.last).grid for shape in shapes}
 
-    @property
+    @cached_property
     def _shapes(self) -> set[tuple[bool, tuple[int, ...]]]:
         """Whether a layer within the network gave it, or anybody took it, and the shape of everything that has as many
         axes as maps have."""
