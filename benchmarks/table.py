@@ -15,6 +15,10 @@ __all__ = ["BEGIN", "END", "markdown", "put", "verdict"]
 BEGIN, END = "<!-- written by python -m benchmarks -->", "<!-- end of what is written -->"
 
 
+def _short(value: float) -> str:
+    return f"{value:.3g}" if value < 10 else f"{value:.0f}"
+
+
 def markdown(report: Report) -> str:
     """Facts, a table for each task, readings."""
     lines = [". ".join(f"{name}: {words}" for name, words in report.facts.items()), ""]
@@ -25,7 +29,7 @@ def markdown(report: Report) -> str:
         for each in (reading for reading in report.readings if reading.what == what):
             limit = "" if each.most is None else f"{each.most:g} {each.unit}"
             word = {None: "", True: "met", False: f"**over {limit}**"}[each.met]
-            lines.append(f"| {each.case} | {each.value:.0f} {each.unit} | {limit} | {word} |")
+            lines.append(f"| {each.case} | {_short(each.value)} {each.unit} | {limit} | {word} |")
         lines.append("")
     return "\n".join(lines).rstrip() + "\n"
 

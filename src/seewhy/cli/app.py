@@ -71,32 +71,13 @@ def _heard(command: Callable[..., int]) -> Callable[..., int]:
     return heard
 
 
-app.command("demo")(_heard(commands.demo))
-app.command("run")(_heard(commands.run))
-app.command("explain")(_heard(commands.explain))
-app.command("compare")(_heard(commands.compare))
-app.command("features")(_heard(commands.features))
-app.command("filters")(_heard(commands.filters))
-app.command("factors")(_heard(commands.factors))
-app.command("components")(_heard(commands.components))
-app.command("attention")(_heard(commands.attention))
-app.command("maximise")(_heard(commands.maximise))
-app.command("attack")(_heard(commands.attack))
-app.command("segment")(_heard(commands.segment))
-app.command("evaluate")(_heard(commands.evaluate))
-app.command("recommend")(_heard(commands.recommend))
-app.command("repair")(_heard(commands.repair))
-app.command("evaluate-model")(_heard(commands.evaluate_model))
-app.command("audit")(_heard(commands.audit))
-app.command("serve")(_heard(commands.serve))
-app.command("boundary")(_heard(commands.boundary))
-app.command("doctor")(_heard(commands.doctor))
-app.command("bench")(_heard(commands.bench))
-app.command("layers")(_heard(commands.layers))
-app.command("labels")(_heard(commands.labels))
-app.command("methods")(_heard(commands.methods))
-app.command("metrics")(_heard(commands.metrics))
-app.command("conformance")(_heard(commands.conformance))
+def _offer(words: Sequence[str]) -> None:
+    """Have the command that ``words`` begin with, or, where that is none, all of them: for the help, and for what is
+    nearest."""
+    asked = [name for name in commands.HOMES if [name] == list(words[:1])]
+    app.registered_commands = []
+    for name in asked or commands.HOMES:
+        app.command(name)(_heard(commands.command(name)))
 
 
 def run(argv: Sequence[str] | None = None) -> int:
@@ -105,11 +86,13 @@ def run(argv: Sequence[str] | None = None) -> int:
     An error that is none of ours is one line too, and exit code 1, unless the environment has ``SEEWHY_DEBUG``: a
     network's own code may raise anything.
     """
-    TYPED.set(sys.argv[1:] if argv is None else list(argv))
+    words = sys.argv[1:] if argv is None else list(argv)
+    TYPED.set(words)
     try:
+        _offer(words)
         code = app(args=None if argv is None else list(argv), prog_name="seewhy", standalone_mode=False)
     except SeewhyError as error:
-        complain(_as_typed(in_options(str(error), _own_options(argv)), sys.argv[1:] if argv is None else argv))
+        complain(_as_typed(in_options(str(error), _own_options(words)), words))
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):  # before a command has begun, or after it
         complain(KEPT)
@@ -138,9 +121,9 @@ def _as_typed(line: str, words: Sequence[str]) -> str:
 _SAID_OTHERWISE = ("size", "range", "mean", "std", "channels", "out", "json", "force", "quiet", "preprocess")
 
 
-def _own_options(argv: Sequence[str] | None) -> list[str]:
-    """The names of the options of the command in ``argv``."""
-    words, group = sys.argv[1:] if argv is None else argv, typer.main.get_command(app)
+def _own_options(words: Sequence[str]) -> list[str]:
+    """The names of the options of the command in ``words``."""
+    group = typer.main.get_command(app)
     command = getattr(group, "commands", {}).get(words[0]) if words else None
     return [option.name for option in getattr(command, "params", ()) if option.name not in _SAID_OTHERWISE]
 

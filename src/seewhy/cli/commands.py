@@ -1,28 +1,24 @@
-"""Every command by name: takes nothing, gives the functions that the frame registers."""
+"""Every command by name: takes a name, gives the function that the frame registers; what no command asks for is not
+imported."""
 
 from __future__ import annotations
 
-from seewhy.cli.attack import attack
-from seewhy.cli.audit import audit
-from seewhy.cli.bench import bench
-from seewhy.cli.boundary import boundary
-from seewhy.cli.conformance import conformance
-from seewhy.cli.demo import demo
-from seewhy.cli.doctor import doctor
-from seewhy.cli.evaluate import evaluate_model
-from seewhy.cli.explain import compare, explain
-from seewhy.cli.inside import attention, components, factors, features, filters
-from seewhy.cli.judge import evaluate, recommend
-from seewhy.cli.lists import labels, layers, methods
-from seewhy.cli.maximise import maximise
-from seewhy.cli.metrics import metrics
-from seewhy.cli.repair import repair
-from seewhy.cli.run import run
-from seewhy.cli.segment import segment
-from seewhy.cli.serve import serve
+from collections.abc import Callable
+from importlib import import_module
 
-__all__ = [
-    "attack", "attention", "audit", "bench", "boundary", "compare", "components", "conformance", "demo", "doctor",
-    "evaluate", "evaluate_model", "explain", "factors", "features", "filters", "labels", "layers", "maximise",
-    "methods", "metrics", "recommend", "repair", "run", "segment", "serve",
-]  # fmt: skip
+__all__ = ["HOMES", "command"]
+
+#: the file that each command is in, in the order of the help
+HOMES = {
+    "demo": "demo", "run": "run", "explain": "explain", "compare": "explain", "features": "inside", "filters": "inside",
+    "factors": "inside", "components": "inside", "attention": "inside", "maximise": "maximise", "attack": "attack",
+    "segment": "segment", "evaluate": "judge", "recommend": "judge", "repair": "repair", "evaluate-model": "evaluate",
+    "audit": "audit", "serve": "serve", "boundary": "boundary", "doctor": "doctor", "bench": "bench", "layers": "lists",
+    "labels": "lists", "methods": "lists", "metrics": "metrics", "conformance": "conformance",
+}  # fmt: skip
+
+
+def command(name: str) -> Callable[..., int]:
+    """The command of that name."""
+    function: Callable[..., int] = getattr(import_module(f"seewhy.cli.{HOMES[name]}"), name.replace("-", "_"))
+    return function

@@ -8,20 +8,12 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 __all__ = ["EVERY", "KEPT", "Bars", "bars", "complain", "duration", "quiet_warnings"]
 
@@ -47,14 +39,6 @@ def duration(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"
-
-
-class _Rate(ProgressColumn):
-    """How many a second."""
-
-    def render(self, task: Task) -> Text:
-        """See `ProgressColumn`."""
-        return Text("" if not task.speed else f"{task.speed:.3g}/s", style="progress.data.speed")
 
 
 class Bars:
@@ -113,11 +97,9 @@ def bars(quiet: bool) -> Iterator[Bars]:
     if quiet or not sys.stderr.isatty():
         yield Bars(None, quiet=quiet)
         return
-    left = TimeRemainingColumn()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), left)
-    # stdout is data: it never passes through the bar, which would wrap it and send it to stderr
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, redirect_stdout=False) as progress:
+    from seewhy.cli.bar import on_stderr
+
+    with on_stderr() as progress:
         yield Bars(progress)
 
 

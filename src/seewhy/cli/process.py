@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import atexit
 import gc
-import io
 import os
+import stat
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 __all__ = ["begun", "loaded"]
 
@@ -18,8 +19,8 @@ def begun() -> Callable[[int], None]:
 
     What is imported stays, so that nobody looks for garbage in it meanwhile (see `loaded`). At the end the libraries of
     torch are not taken down one by one, for half a second and 100 MB: once everything is done that Python does for
-    others at an exit, threads and handlers, and every open file is written, the process ends at once. Not where
-    somebody was here before (a profiler, a debugger, what measures coverage): then it ends as it would.
+    others at an exit, threads and handlers, the process ends at once. Not where somebody was here before (a profiler, a
+    debugger, what measures coverage), or has a file open to write; then it ends as it would.
     """
     gc.disable()
     codes: list[int] = []
@@ -36,15 +37,31 @@ def loaded() -> None:
 
 
 def _leave(codes: list[int]) -> None:
-    if not codes:  # ended by something that nobody foresaw
+    if not codes or _writing():  # ended by something that nobody foresaw; what is not written yet would be lost
         return
-    gc.unfreeze()
-    kinds = {io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom, io.BufferedRWPair}
-    files = [each for each in gc.get_objects() if type(each) in kinds]
-    for file in sorted(files, key=lambda each: isinstance(each, io.TextIOWrapper), reverse=True):
-        try:
-            file.flush()
-        except (OSError, ValueError):  # closed, or its reader went away
-            if file in (sys.stdout, sys.stderr):
-                return  # as Python ends then, with a code of its own
+    try:
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            stream.flush()
+    except (OSError, ValueError):  # its reader went away, which Python has words and a code for
+        return
     os._exit(codes[-1])
+
+
+def _writing() -> bool:
+    """Whether a file, a pipe or a connection is open to be written to, besides the three that every process has; yes
+    where that cannot be told."""
+    try:
+        import fcntl
+
+        numbers = [int(entry.name) for entry in Path("/dev/fd").iterdir()]
+    except (ImportError, OSError):
+        return True
+    for number in numbers:
+        try:
+            kind, way = os.fstat(number).st_mode, fcntl.fcntl(number, fcntl.F_GETFL)
+        except OSError:  # that of the listing itself
+            continue
+        plain = stat.S_ISREG(kind) or stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind)
+        if number > 2 and plain and way & os.O_ACCMODE != os.O_RDONLY:
+            return True
+    return False

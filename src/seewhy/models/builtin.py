@@ -5,6 +5,10 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
+import torch
+from torch import Tensor
+
 from seewhy.errors import ModelError, UsageError
 from seewhy.models._efficientnet_lite import EfficientNet
 from seewhy.models._scheme import ModelRequest, Scheme, schemes, untrained
@@ -67,9 +71,18 @@ def _filled(path: Path) -> EfficientNet:
     pairs = list(zip(own.items(), state.items(), strict=False))
     if len(state) != len(own) or any(ours.shape != theirs.shape for (_, ours), (_, theirs) in pairs):
         raise ModelError(f"{path.name} does not fit timm's tf_efficientnet_lite0; reinstall: {_INSTALL}")
-    # turned by whoever translated them from TensorFlow: convolutions want them in order
-    module.load_state_dict({name: theirs.contiguous() for (name, _), (_, theirs) in pairs}, assign=True)
+    module.load_state_dict({name: _in_order(theirs) for (name, _), (_, theirs) in pairs}, assign=True)
     return module
+
+
+def _in_order(values: Tensor) -> Tensor:
+    """The same in row-major order, which convolutions want: whoever translated the file has left some as TensorFlow has
+    them. By NumPy, for torch hands each of so many small pieces out to all threads, and waits for the last of them."""
+    if values.is_contiguous():
+        return values
+    ordered = torch.empty(values.shape, dtype=values.dtype)
+    np.copyto(np.from_dlpack(ordered), np.from_dlpack(values))
+    return ordered
 
 
 SCHEME = schemes.add(Scheme("builtin", "builtin", load, list, "python -m pydoc seewhy.models.loader"))

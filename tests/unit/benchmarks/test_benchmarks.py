@@ -192,17 +192,28 @@ def test_the_plot_shows_slower_and_faster_alike(tmp_path: Path) -> None:
 
 
 def test_starting_takes_medians_of_what_each_process_says_of_its_import() -> None:
-    now, started = [0.0], list[str]()
+    started = list[str]()
 
-    def start(argv: list[str]) -> str:
+    def start(argv: list[str], folder: Path) -> starting.Started:
+        assert (folder / "photo.png").is_file()
         first = argv[-1] not in started  # finds no file in the system's cache
         started.append(argv[-1])
-        now[0] += 9.0 if first else 0.4
-        return f"{9.0 if first else 0.25 if 'explain' in argv[-1] else 0.05}\n"
+        if first:
+            return starting.Started("9\n", 9.0, 1e12)
+        said = f"{0.25 if 'explain' in argv[-1] else 0.05}\n"
+        return starting.Started(said, 0.7, 7e8) if "explain" in argv else starting.Started(said, 0.4, 4e8)
 
-    found = list(starting.readings(1, start=start, clock=lambda: now[0]))
-    assert [round(each.value) for each in found] == [50, 250, 400]
-    assert [each.met for each in found] == [True, None, True]
+    found = {each.case: each for each in starting.readings(1, start=start)}
+    assert [round(each.value, 3) for each in found.values()] == [1.75, 700, 700, 400, 400, 50, 250, 400, 400, 400]
+    assert [each.met for each in found.values()] == [False, None, False, None, None, True, None, False, False, False]
+
+
+def test_starting_measures_a_process_and_says_what_one_that_fails_said(tmp_path: Path) -> None:
+    block = starting._start([sys.executable, "-c", "print(len(b'x' * 200_000_000))"], tmp_path)
+    assert block.said == "200000000\n"
+    assert block.peak > 200_000_000 > starting._start([sys.executable, "-c", ""], tmp_path).peak
+    with pytest.raises(RuntimeError, match="no such thing"):
+        starting._start([sys.executable, "-c", "raise SystemExit('no such thing')"], tmp_path)
 
 
 def test_photos_are_reproducible_and_no_two_alike() -> None:

@@ -26,8 +26,8 @@ from seewhy.errors import OutOfMemory, reason
 __all__ = ["Proved", "attention_place", "prove", "rearranged"]
 
 #: numbers of an input that go through at once; on a processor so few that what layers give for them are blocks of
-#: memory that are used again: three pictures of 224 x 224 take as long each as thirteen, and 200 MB less
-_AT_ONCE, _AT_ONCE_ON_CPU = 4 * 2**20, 2**19
+#: memory that are used again: two pictures of 224 x 224 take as long each as thirteen, and 200 MB less
+_AT_ONCE, _AT_ONCE_ON_CPU = 4 * 2**20, 3 * 2**17
 
 #: binary digits of a grid's side up to which an order of tokens is read
 _MOST_DIGITS = 7

@@ -10,8 +10,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
-from typing import Any, Self
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, Self
 
 from torch import Tensor
 
@@ -37,7 +37,6 @@ from seewhy.core.forward.attention import (
     tokens_read,
 )
 from seewhy.core.forward.costs import Event, Spent
-from seewhy.core.forward.propagation import Flow, Lift, Propagation
 from seewhy.core.forward.session import Session
 from seewhy.core.layers.choice import Chooser, check_positions, prove_tokens
 from seewhy.core.layers.verdicts import Proof
@@ -66,6 +65,9 @@ from seewhy.core.schedule.streams import Subscriber, Tally, run_stream
 from seewhy.core.targets import Target
 from seewhy.errors import CapabilityError, UsageError
 
+if TYPE_CHECKING:
+    from seewhy.core.forward.propagation import Flow, Lift, Propagation
+
 __all__ = ["Engine"]
 
 
@@ -89,7 +91,6 @@ class Engine:
         if lost is not None:
             self.spent.events.append(Event(0, 0, lost.seconds, checks=lost.forwards + lost.checks))
         self.batch = self.x.shape[0]
-        self.propagation = Propagation(session)
         self.shared = SharedForward(session, self.preparer, self.chooser, self.spent)
         self.budgets: dict[tuple[bool, bool], Budget] = {}
         #: what pictures said of the tokens that attention reads, where a method wanted to know
@@ -97,11 +98,19 @@ class Engine:
         #: which of them each score is read from, by their number
         self.matters: dict[tuple[Target, ...], dict[int, Tensor]] = {}
 
+    @cached_property
+    def propagation(self) -> Propagation:
+        """Backward passes of relevance and multipliers: rules that few methods ask for."""
+        from seewhy.core.forward.propagation import Propagation
+
+        return Propagation(self.session)
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        self.propagation.close()
+        if "propagation" in vars(self):
+            self.propagation.close()
         differed = differing(error, self.settings)
         if differed is not None:
             differed.spent = differed.spent.united(self.spent)
