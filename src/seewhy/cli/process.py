@@ -24,8 +24,8 @@ def begun() -> Callable[[int], None]:
     """
     gc.disable()
     codes: list[int] = []
-    if not atexit._ncallbacks():
-        atexit.register(_leave, codes)  # the first one in is the last one out
+    alone = not atexit._ncallbacks()
+    atexit.register(_leave, codes, alone)  # the first one in is the last one out
     return codes.append
 
 
@@ -36,8 +36,9 @@ def loaded() -> None:
         gc.enable()
 
 
-def _leave(codes: list[int]) -> None:
-    if not codes or _writing():  # ended by something that nobody foresaw; what is not written yet would be lost
+def _leave(codes: list[int], alone: bool) -> None:
+    if not alone or not codes or _writing():  # without a code it ends by something that nobody foresaw
+        gc.unfreeze()  # what is frozen is not taken down, and a file in it not written
         return
     try:
         for stream in filter(None, (sys.stdout, sys.stderr)):
