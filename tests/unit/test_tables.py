@@ -211,6 +211,65 @@ def test_an_unknown_name_is_compared_with_those_of_other_packages(add: Add, tabl
         table["their"]
 
 
+# what is entered when it is first looked up
+
+
+@pytest.fixture
+def waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry[Thing]]:
+    """A table that waits for two things of two modules, which tell that they were imported."""
+    table: Registry[Thing] = Registry("thing", "list things")
+    monkeypatch.setitem(sys.modules, "the_table", table)  # type: ignore[arg-type]
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("first", "second"):
+        (tmp_path / f"waiting_{name}.py").write_text(
+            f"import the_table\nfrom test_tables import Thing\nthe_table.add(Thing({name!r}))\n"
+        )
+    table.wait_for({name: f"waiting_{name}" for name in ("first", "second")}, lambda thing: f"waiting_{thing.name}")
+    monkeypatch.setitem(sys.modules, "test_tables", sys.modules[__name__])
+    yield table
+    for name in ("first", "second"):
+        sys.modules.pop(f"waiting_{name}", None)
+
+
+def test_looking_one_thing_up_imports_no_other(waiting: Registry[Thing]) -> None:
+    assert waiting.keys() == {"first", "second"}
+    assert "first" in waiting
+    assert len(waiting) == 2
+    assert not {"waiting_first", "waiting_second"} & set(sys.modules)
+    assert waiting["second"] == Thing("second")
+    assert [thing.name for thing in waiting.entered()] == ["second"]
+    assert "waiting_first" not in sys.modules
+    with pytest.raises(UnknownName, match="no thing 'frist'; nearest: 'first'"):
+        _ = waiting["frist"]
+    assert "waiting_first" not in sys.modules
+    assert [thing.name for thing in waiting] == ["first", "second"]
+
+
+def test_a_name_that_is_waited_for_is_nobody_elses(waiting: Registry[Thing], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "_home", lambda thing: "another_module")
+    with pytest.raises(UsageError, match="thing 'first' is registered twice; rename one of them"):
+        waiting.add(Thing("first"))
+    assert [*waiting.entered()] == []
+    waiting.add(Thing("third"))
+    assert waiting.keys() == {"first", "second", "third"}
+
+
+def test_a_package_that_fails_takes_nothing_of_ours_with_it(add: Add, waiting: Registry[Thing]) -> None:
+    """While it is loaded, things of ours may be looked up for the first time."""
+    add("bad-one", "import the_table\nthe_table['first']\n1 / 0")
+    waiting.open_to(GROUP, things)
+    with pytest.warns(UserWarning, match="ZeroDivisionError"):
+        assert waiting["first"] == Thing("first")
+    assert waiting.keys() == {"first", "second"}
+
+
+def test_a_file_of_another_name_is_imported_once(waiting: Registry[Thing], tmp_path: Path) -> None:
+    (tmp_path / "waiting_second.py").write_text("x = 1")
+    with pytest.raises(UnknownName, match="no thing 'second'"):
+        _ = waiting["second"]
+    assert waiting.keys() == {"first"}
+
+
 FORMULA = """
 from seewhy.extend import Card, method
 
