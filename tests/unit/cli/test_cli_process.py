@@ -209,10 +209,10 @@ def _screen(stream: str) -> list[str]:
 def test_an_interrupt_is_one_line_whoever_catches_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupted(**options: Any) -> int:
+    def interrupted(*words: Any) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("seewhy.cli.app.app", interrupted)
+    monkeypatch.setattr("seewhy.cli.app._offer", interrupted)
     assert run(["explain"]) == 130
     assert capsys.readouterr().err == "seewhy: interrupted; files finished so far are kept\n"
 

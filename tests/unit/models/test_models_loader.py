@@ -90,7 +90,7 @@ def test_the_builtin_network_refuses_other_weights_and_missing_packages(monkeypa
 
 @pytest.mark.parametrize("spec", ["builtin", "torchvision:resnet18", "timm:resnet18", "resnet18"])
 def test_without_the_extras_one_line_says_what_to_install(monkeypatch, spec):
-    for name in ("timm", "torchvision"):
+    for name in ("timm", "timm.data", "torchvision"):
         monkeypatch.setitem(sys.modules, name, None)
     imagenet_labels.cache_clear()
     text = failure(SeewhyError, spec)
