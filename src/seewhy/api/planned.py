@@ -151,7 +151,7 @@ def _run(plan: Plan, items: Sequence[Item], indices: Sequence[int], lost: Spent 
         with Engine(session, lost) as engine:
             outcome = engine.run(jobs(engine.open(plan.outlines, plan.layers)))
     prepared = {"prepare": str(plan.settings.prepare), "prepared": dict(outcome.prepared)}
-    origin = provenance(plan.model, x) | prepared | supplier.described
+    origin = provenance(plan.model, x, outcome.contents) | prepared | supplier.described
     if outcome.grids:
         origin |= {"grid": {place: proof.words for place, proof in outcome.grids.items()}}
     return Batch(tuple(indices), batch_items, outcome, rivals, origin)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import operator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from inspect import getattr_static
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
@@ -15,14 +15,15 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from seewhy.core.compile.attributes import EVERY_MODULES, Attributes, attributes_of
-from seewhy.core.compile.checksums import Bits
+from seewhy.core.compile.attributes import Attributes, attributes_of
+from seewhy.core.compile.checksums import Bits, Contents
 from seewhy.core.compile.state import addresses
-from seewhy.core.network.borrowed import submodules, tensors_of
+from seewhy.core.network.borrowed import unwrap
 from seewhy.core.network.code import does
+from seewhy.core.network.parts import EVERY_MODULES, Parts, tensors_of
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator, Sequence
+    from collections.abc import Hashable, Iterable, Iterator, Sequence
 
     from seewhy.core.network.inputs import Inputs
 
@@ -82,7 +83,8 @@ def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 @dataclass(frozen=True)
 class _Taken:
-    """A fingerprint, and what must still be so for it to hold."""
+    """A fingerprint, and what must still be so for it to hold; ``beside`` are what a program's `Contents` do not cover,
+    and what was seen of it."""
 
     tensors: tuple[Tensor, ...]
     addresses: Hashable
@@ -90,6 +92,7 @@ class _Taken:
     seen: bytes
     words: tuple[Attributes, list[str]]
     digest: str
+    beside: WeakKeyDictionary[Contents, tuple[Bits, bytes]] = field(default_factory=WeakKeyDictionary)
 
     def same(self, tensors: list[Tensor], words: tuple[Attributes, list[str]]) -> bool:
         """Whether it still holds, for the module's ``tensors`` and `_words` now."""
@@ -101,29 +104,51 @@ class _Taken:
             return False
         return addresses(tensors) == self.addresses and self.samples.now() == self.seen
 
+    def held_with(self, contents: Contents) -> bool:
+        """Whether it held when these ``contents``, which are unchanged, were met before, and what they do not cover is
+        as it was."""
+        bits, seen = self.beside.get(contents, (None, b""))
+        return bits is not None and bits.now() == seen
+
+    def hold_with(self, contents: Contents) -> None:
+        """Note that it holds with these ``contents``."""
+        bits = _samples([tensor for tensor in self.tensors if not contents.covers(tensor)])
+        self.beside[contents] = bits, bits.now()
+
 
 # weak keys: a module's entry dies with it, while an id() can be given out again
 _taken: WeakKeyDictionary[nn.Module, _Taken] = WeakKeyDictionary()
 
 
-def cached_fingerprint(module: nn.Module) -> str:
+def cached_fingerprint(module: nn.Module, contents: Contents | None = None) -> str:
     """`fingerprint`, taken once for each state of ``module``.
 
     A state is every tensor's address, version and some evenly spread values, and what parts keep besides. The version
     counts every in-place operation except those through ``.data``; the values, looked at through views that are kept,
     catch those that touch a whole tensor. Tensors that cannot tell their version (inference mode) or have nothing to
-    look at are never cached.
+    look at are never cached. ``contents`` are those that a prepared program of the module depends on, found unchanged
+    in this call with everything else that it depends on: then only what they do not cover is looked at again.
     """
-    parts = submodules(module)
-    tensors, words = tensors_of(parts), _words(parts)
     known = _taken.get(module)
-    if known is not None and known.same(tensors, words):
+    contents = contents if unwrap(module) is module else None  # a program stands for what is inside
+    if known is not None and contents is not None and known.held_with(contents):
         return known.digest
-    if any(t.is_inference() or t.is_meta or t.layout != torch.strided or t.is_quantized for t in tensors):
-        return fingerprint(module)
-    samples = Bits([view for tensor in tensors if (view := _sample(tensor)) is not None])
-    _taken[module] = _Taken(tuple(tensors), addresses(tensors), samples, samples.now(), words, fingerprint(module))
-    return _taken[module].digest
+    parts = Parts(module)
+    tensors, words = tensors_of(parts), _words(parts)
+    if known is None or not known.same(tensors, words):
+        if any(t.is_inference() or t.is_meta or t.layout != torch.strided or t.is_quantized for t in tensors):
+            return fingerprint(module)
+        samples = _samples(tensors)
+        known = _Taken(tuple(tensors), addresses(tensors), samples, samples.now(), words, fingerprint(module))
+        _taken[module] = known
+    if contents is not None:
+        known.hold_with(contents)
+    return known.digest
+
+
+def _samples(tensors: Iterable[Tensor]) -> Bits:
+    """A few values of each of ``tensors``."""
+    return Bits([view for tensor in tensors if (view := _sample(tensor)) is not None])
 
 
 def _sample(tensor: Tensor) -> Tensor | None:

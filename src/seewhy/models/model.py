@@ -25,6 +25,7 @@ from seewhy.models.preprocess import Preprocess
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from seewhy.core.compile.checksums import Contents
     from seewhy.core.network.inputs import Inputs
     from seewhy.models.images import Photo
     from seewhy.models.volumes import Volume
@@ -288,15 +289,16 @@ class Model:
         classes = "" if self.labels is None else f", {len(self.labels)} labels"
         return f"Model({(self.spec or self.name)!r}, {type(self.module).__name__}{classes})"
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, contents: Contents | None = None) -> str:
         """16 hexadecimal digits of architecture and content; '' for a callable that is no module.
 
         Any change of a parameter or buffer changes it. Cached by each tensor's address, version and a sample of
         its values: only a write of single elements through ``.data`` after the first call can go unnoticed.
+        ``contents`` are those that a prepared program depends on, compared to the bit in this call.
         """
         if not isinstance(self.module, nn.Module):
             return ""
-        own = cached_fingerprint(self.module)
+        own = cached_fingerprint(self.module, contents)
         return own if self.inputs is None else of_inputs(own, self.inputs)
 
 

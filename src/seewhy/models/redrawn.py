@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from seewhy.core.network.borrowed import submodules
 from seewhy.core.network.differentiable_function import DifferentiableFunction
+from seewhy.core.network.parts import submodules
 from seewhy.errors import CapabilityError, UsageError
 from seewhy.models._keras_network import KerasNetwork
 from seewhy.models.copied import copied

@@ -17,7 +17,7 @@ import seewhy
 from keras_networks import HEADS, keras, pair
 from properties.asking import METHODS
 from seewhy.core.compile.state import structure
-from seewhy.core.network.borrowed import submodules
+from seewhy.core.network.parts import submodules
 from seewhy.errors import UsageError
 from seewhy.registry import methods
 

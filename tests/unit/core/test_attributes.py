@@ -8,7 +8,7 @@ import pytest
 from torch import nn
 
 from seewhy.core.compile.attributes import attributes_of
-from seewhy.core.network.borrowed import submodules
+from seewhy.core.network.parts import submodules
 
 
 class Kept:

@@ -12,7 +12,9 @@ import seewhy
 from seewhy.core.compile.checksums import Bits
 from seewhy.core.compile.state import structure
 from seewhy.core.network import borrowed as networks
-from seewhy.core.network.borrowed import Network, submodules
+from seewhy.core.network.borrowed import Network
+from seewhy.core.network.locks import locks_of
+from seewhy.core.network.parts import submodules
 
 
 class Calls(SimpleQueue):
@@ -109,20 +111,26 @@ def test_watches_do_not_see_the_copying_of_buffers(x: Tensor, monkeypatch: pytes
     assert modes == [None]
 
 
-def test_every_part_is_locked_with_its_own_lock_in_one_order() -> None:
-    shared, own = nn.Linear(2, 2), nn.ReLU()
-    one, other = nn.Sequential(shared, own), nn.Sequential(nn.Tanh(), shared)
-    locks = {id(part): networks._locks_of(part, [part])[0] for part in (own, shared, other[0])}
-    for root in (one, other):
-        found = networks._locks_of(root, submodules(root))
-        assert found is networks._locks_of(root, submodules(root))
-        assert [lock for lock in found if lock in locks.values()] == [
-            lock for key, lock in locks.items() if key in map(id, root)
-        ]
-    one[1] = other[0]
-    found = networks._locks_of(one, submodules(one))
-    assert locks[id(other[0])] in found
-    assert locks[id(own)] not in found
+def test_networks_that_share_a_part_share_a_lock_and_all_are_taken_in_one_order() -> None:
+    shared = nn.Linear(2, 2)
+    one, other = nn.Sequential(shared, nn.ReLU()), nn.Sequential(nn.Tanh(), shared)
+    both = nn.Sequential(other, one)
+    mine, theirs, all_of_them = (locks_of(root, submodules(root)) for root in (one, other, both))
+    assert mine is locks_of(one, submodules(one))
+    assert len(mine) == 1  # its parts were first met together
+    assert mine[0] in theirs
+    assert len(theirs) == 2
+    assert all_of_them[:2] == theirs  # the one that was first there comes first everywhere
+    assert locks_of(shared, [shared]) == mine
+
+
+def test_a_part_that_comes_later_brings_its_lock_and_one_that_goes_takes_it_along() -> None:
+    one, alone = nn.Sequential(nn.Linear(2, 2), nn.ReLU()), nn.Tanh()
+    before, own = list(locks_of(one, submodules(one))), locks_of(alone, [alone])
+    one.append(alone)
+    assert locks_of(one, submodules(one)) == [*before, *own]
+    del one[2]
+    assert locks_of(one, submodules(one)) == before
 
 
 def test_a_network_given_back_holds_nothing(x: Tensor) -> None:

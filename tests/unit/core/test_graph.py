@@ -18,11 +18,12 @@ import networks
 import seewhy
 from seewhy.core.compile import measuring
 from seewhy.core.compile.building import Build, Prepared, Steps
+from seewhy.core.compile.checksums import Contents
 from seewhy.core.compile.export import export
 from seewhy.core.compile.folding import fold_batch_norms
 from seewhy.core.compile.measuring import Pieces, best_pieces, best_steps
 from seewhy.core.compile.programs import Preparer
-from seewhy.core.compile.state import Contents, addresses, structure
+from seewhy.core.compile.state import addresses, structure
 from seewhy.core.forward.agreement import difference, gap, mixes, rounding
 from seewhy.core.forward.session import rounded
 from seewhy.core.network.borrowed import Network

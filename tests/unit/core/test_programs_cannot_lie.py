@@ -25,10 +25,11 @@ import seewhy
 from networks import FusedAttention, Transformer
 from seewhy.api.given.images import read_items
 from seewhy.core.compile.building import Build, Prepared, Steps
+from seewhy.core.compile.checksums import Contents
 from seewhy.core.compile.closed_form import Closed
 from seewhy.core.compile.export import export
 from seewhy.core.compile.programs import Preparer
-from seewhy.core.compile.state import Contents, structure
+from seewhy.core.compile.state import structure
 from seewhy.core.compile.state_of_code import read_by
 from seewhy.core.forward.demand import Use
 from seewhy.core.intercept.functions import Interceptor

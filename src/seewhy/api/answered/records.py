@@ -15,6 +15,7 @@ from seewhy._version import __version__
 from seewhy.api.answered.statuses import Finished, ending, status_of
 from seewhy.api.asked.parameters import reduce_channels
 from seewhy.api.given.images import FRAMES, Item
+from seewhy.core.compile.checksums import Contents
 from seewhy.core.forward.costs import Spent
 from seewhy.core.layers.verdicts import Proof
 from seewhy.core.network.axis_order import AxisOrder
@@ -57,15 +58,16 @@ def predictions(model: Model, outputs: Outputs, most: int = 5) -> list[Predictio
     return best_classes
 
 
-def provenance(model: Model, x: Tensor) -> dict[str, Any]:
-    """Where a map comes from: versions, the model and its weights, device and dtype."""
+def provenance(model: Model, x: Tensor, contents: Contents | None = None) -> dict[str, Any]:
+    """Where a map comes from: versions, the model and its weights, device and dtype. ``contents`` of the model's
+    tensors, as the call found them."""
     return {
         "seewhy": __version__,
         "torch": torch.__version__,
         "python": platform.python_version(),
         "model": model.spec or model.name,
         "weights": model.weights,
-        "fingerprint": model.fingerprint(),
+        "fingerprint": model.fingerprint(contents),
         "device": str(x.device),
         "dtype": str(x.dtype).removeprefix("torch."),
     }

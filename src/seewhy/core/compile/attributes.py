@@ -10,26 +10,22 @@ from __future__ import annotations
 import itertools
 import marshal
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from torch import nn
 
-__all__ = ["EVERY_MODULES", "PLAIN", "Attributes", "Split", "attributes_of", "split_of", "written_down"]
+from seewhy.core.network.parts import Names, seen_of
+
+__all__ = ["PLAIN", "Attributes", "Split", "attributes_of", "split_of", "written_down"]
 
 PLAIN = frozenset((int, float, bool, str, bytes, complex, type(None)))
-
-#: what every module has: seen otherwise, or no part of what it computes
-EVERY_MODULES = frozenset(vars(nn.Module()))
 
 #: a way of writing values down in which equal bytes are the same value of the same type; later ones write down how
 #: many refer to it as well
 _EXACT = 2
-
-#: from so many on, an itemgetter gives a tuple
-_PAIR = 2
 
 
 @dataclass(frozen=True)
@@ -51,14 +47,12 @@ class Split:
 
 @dataclass(frozen=True)
 class Attributes:
-    """What parts have: the ``names`` of all, one part after the other, ``sizes`` how many each has, ``own`` the names
-    that not every module has, and how the values of these fall into plain ones and others."""
+    """What parts have: the ``names`` of all, ``own``, those that not every module has, and how the values of these fall
+    into plain ones and others."""
 
-    names: tuple[str, ...]
-    sizes: tuple[int, ...]
+    names: Names
     split: Split
     own: tuple[str, ...] = field(compare=False)
-    pick: Callable[[tuple[Any, ...]], tuple[Any, ...]] = field(compare=False)
 
 
 # weak keys, and nothing but plain values is kept: nobody's objects live longer for having been looked at
@@ -68,18 +62,11 @@ _known: WeakKeyDictionary[nn.Module, Attributes] = WeakKeyDictionary()
 def attributes_of(parts: Sequence[nn.Module]) -> tuple[Attributes, tuple[Any, ...]]:
     """What ``parts``, a root and everything in it, have of their own, and the values of these as they are now; the same
     object as the last time where every name is the same and every plain value the very same."""
-    owned = [vars(part) for part in parts]
-    names = (*itertools.chain.from_iterable(owned),)
-    sizes = (*map(len, owned),)
-    everything = (*itertools.chain.from_iterable(map(dict.values, owned)),)
+    seen = seen_of(parts)
+    names, values = seen.names, seen.of()
     known = _known.get(parts[0])
-    if known is None or known.names != names or known.sizes != sizes:
-        known, pick = None, _picker([n for n, name in enumerate(names) if name not in EVERY_MODULES])
-    else:
-        pick = known.pick
-    values = pick(everything)
-    if known is None or not known.split.holds_of(values):
-        known = _known[parts[0]] = Attributes(names, sizes, split_of(values), pick(names), pick)
+    if known is None or known.names is not names or not known.split.holds_of(values):
+        known = _known[parts[0]] = Attributes(names, split_of(values), names.pick()(names.all))
     return known, values
 
 
@@ -97,10 +84,3 @@ def written_down(value: Any) -> bytes:
 def _is_plain(value: Any) -> bool:
     """Whether nobody can change a value, and it is what it is: also a tuple of such."""
     return type(value) in PLAIN or (type(value) is tuple and PLAIN.issuperset(map(type, value)))
-
-
-def _picker(places: Sequence[int]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
-    """A function that gives what a tuple has at ``places``."""
-    if len(places) < _PAIR:
-        return lambda values: tuple(values[n] for n in places)
-    return operator.itemgetter(*places)

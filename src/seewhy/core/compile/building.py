@@ -22,13 +22,13 @@ import torch
 from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
+from seewhy.core.compile.checksums import Contents
 from seewhy.core.compile.export import ATEN, Exported
 from seewhy.core.compile.folding import fold_batch_norms
 from seewhy.core.compile.functional import erase_unused
 from seewhy.core.compile.fusing import fuse_convolutions, fuse_linear
 from seewhy.core.compile.graphs import assemble, derived, place_nodes, tensor_of
 from seewhy.core.compile.onnx_part import OnnxPart, Sessions
-from seewhy.core.compile.state import Contents
 from seewhy.core.forward.demand import Recorded
 from seewhy.core.intercept.functions import canonical_name
 from seewhy.core.intercept.head import ENDINGS

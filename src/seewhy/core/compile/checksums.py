@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Bits", "digest", "for_sums"]
+__all__ = ["Bits", "Contents", "digest"]
 
 #: what elements of so many bytes are read as
 _WORDS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
@@ -45,22 +46,30 @@ class Bits:
 _SMALL = 16384
 
 #: how many numbers of 8 bytes of a large tensor are summed up together, each far from the next
-_TOGETHER = 16
+_TOGETHER = 32
+
+#: tensors from this many bytes on are worth several threads: torch's sums take them, numpy's begin sooner
+_LARGE = 1 << 20
 
 
 def for_sums(bits: Tensor) -> tuple[Tensor | None, Tensor]:
-    """A view [16, n] of the ``bits`` of a large tensor, to be summed up along its first axis, and the rest; None for a
+    """A view [32, n] of the ``bits`` of a large tensor, to be summed up along its first axis, and the rest; None for a
     small one.
 
-    What is summed up together lies an odd number of places apart, a sixteenth of the tensor: values that change places
-    within a kernel, a channel or a layer come into other sums.
+    What is summed up together lies n places apart, a prime number that does not divide the tensor's length: values that
+    change places within a kernel, a channel or a layer come into other sums, and so do whole channels, as long as there
+    are no more than n of them.
     """
     if bits.numel() < _SMALL or bits.storage_offset() % 8:
         return None, bits
-    apart = bits.numel() // (8 * _TOGETHER)
-    apart -= apart % 2 == 0
+    words = bits.numel() // 8
+    apart = next(n for n in range(words // _TOGETHER, 1, -1) if words % n and _is_prime(n))
     summed = 8 * _TOGETHER * apart
     return bits[:summed].view(torch.int64).reshape(_TOGETHER, apart), bits[summed:]
+
+
+def _is_prime(number: int) -> bool:
+    return all(number % divisor for divisor in range(2, math.isqrt(number) + 1))
 
 
 def digest(tensor: Tensor) -> bytes:
@@ -73,3 +82,79 @@ def digest(tensor: Tensor) -> bytes:
         summed, rest = for_sums(bits)
         parts = [rest] if summed is None else [summed.sum(0).view(torch.uint8), rest]
         return b"".join(np.from_dlpack(part.cpu()).tobytes() for part in parts)
+
+
+class _Sums:
+    """Sums over the bits of the large tensors of one device, as they are whenever they are asked for; ``views`` are
+    those of `for_sums`.
+
+    Where reading them again costs little, along the other axis, too: then any two numbers that change places are seen.
+    """
+
+    def __init__(self, views: Sequence[Tensor]) -> None:
+        device = views[0].device
+        near = [device.type == "cpu" and view.nbytes < _LARGE for view in views]
+        lengths = [sum(view.shape) if twice else view.shape[1] for view, twice in zip(views, near, strict=True)]
+        self._room = torch.empty(sum(lengths), dtype=torch.int64, device=device)
+        self._by_numpy, self._by_torch = [], []
+        for view, twice, room in zip(views, near, torch.split(self._room, lengths), strict=True):
+            if twice:
+                columns, rows = np.split(np.from_dlpack(room), [view.shape[1]])
+                self._by_numpy.append((np.from_dlpack(view), columns, rows))
+            else:
+                self._by_torch.append((view, room))
+        self._sum_up()
+        self._before = self._room.clone()
+
+    def unchanged(self) -> bool:
+        """Whether they are what they were at first."""
+        self._sum_up()
+        return torch.equal(self._room, self._before)
+
+    def _sum_up(self) -> None:
+        """Write them as they are now."""
+        for bits, columns, rows in self._by_numpy:
+            np.add.reduce(bits, axis=0, out=columns)
+            np.add.reduce(bits, axis=1, out=rows)
+        with torch.no_grad():
+            for view, room in self._by_torch:
+                torch.sum(view, 0, out=room)
+
+
+class Contents:
+    """What ``tensors`` hold: the bits of small ones, sums over the bits of large ones (`for_sums`), which are kept, a
+    thirty-second of the memory. To be asked under the network's locks."""
+
+    def __init__(self, tensors: Iterable[Tensor]) -> None:
+        tensors = [tensor.detach() for tensor in tensors]
+        large: dict[torch.device, list[Tensor]] = {}
+        small: list[Tensor] = []
+        self._odd: list[Tensor] = []
+        self._where = {(tensor.data_ptr(), tensor.nbytes) for tensor in tensors}
+        for tensor in tensors:
+            # in the order in which it lies in memory; a window into something larger lies in none
+            dense = tensor.permute(sorted(range(tensor.ndim), key=tensor.stride, reverse=True))
+            if not dense.is_contiguous() or tensor.is_quantized:
+                self._odd.append(tensor)
+                self._where.discard((tensor.data_ptr(), tensor.nbytes))
+                continue
+            summed, rest = for_sums(dense.reshape(-1).view(torch.uint8))
+            small.append(rest)
+            if summed is not None:
+                large.setdefault(summed.device, []).append(summed)
+        self._sums = [_Sums(views) for views in large.values()]
+        self._small = Bits(small)
+        self._seen = self._now()
+
+    def unchanged(self) -> bool:
+        """Whether every bit is as it was, as far as sums can tell."""
+        return all(sums.unchanged() for sums in self._sums) and self._now() == self._seen
+
+    def covers(self, tensor: Tensor) -> bool:
+        """Whether all of the memory of ``tensor`` is looked at."""
+        return (tensor.data_ptr(), tensor.nbytes) in self._where
+
+    def _now(self) -> tuple[bytes, ...]:
+        with torch.no_grad():
+            odd = [tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes() for tensor in self._odd]
+        return (self._small.now(), *odd)

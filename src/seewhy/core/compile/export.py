@@ -22,9 +22,10 @@ from torch.utils import _pytree as pytree
 from torch.utils._device import DeviceContext
 
 from seewhy.core.compile.functional import make_functional
-from seewhy.core.network.borrowed import submodules, unwrap
+from seewhy.core.network.borrowed import unwrap
 from seewhy.core.network.devices import OurDevice
 from seewhy.core.network.inputs import Inputs, OneInput
+from seewhy.core.network.parts import submodules
 from seewhy.core.uninterrupted import apart
 from seewhy.errors import CapabilityError
 

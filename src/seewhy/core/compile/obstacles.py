@@ -15,7 +15,8 @@ from seewhy.core.compile.export import function_modes
 from seewhy.core.compile.reads import reads_of
 from seewhy.core.compile.state import structure
 from seewhy.core.memory_budget import Meter
-from seewhy.core.network.borrowed import Network, submodules
+from seewhy.core.network.borrowed import Network
+from seewhy.core.network.parts import Parts, seen_of
 from seewhy.core.network.random_numbers import drawn_outside
 from seewhy.errors import CapabilityError
 
@@ -36,7 +37,7 @@ def at_rest(network: Network, call: Callable[[Tensor], Any], x: Tensor) -> Hasha
         if before != drawn_outside():
             raise CapabilityError("its forward draws random numbers outside torch")
         network.put_back_buffers()
-        parts = submodules(network.module)
+        parts = Parts(network.module)
         seen.append(structure(parts))
     if read:  # in the second one: a first one may read files of code, and what it keeps
         raise CapabilityError(f"its forward calls {read}, and what that gives nobody can look at")
@@ -64,12 +65,11 @@ def hooked(parts: Sequence[nn.Module]) -> str:
     shared = nn.modules.module
     if shared._global_forward_hooks or shared._global_forward_pre_hooks:
         return "torch has forward hooks for all modules, and what they do no graph can know"
-    for part in parts:
-        own = part.__dict__
-        if own["_forward_hooks"] or own["_forward_pre_hooks"]:
-            hooks = [*part._forward_hooks.values(), *part._forward_pre_hooks.values()]
-            if any(getattr(hook, "__module__", "") not in _TRACED for hook in hooks):
-                return f"the model has forward hooks (on a {type(part).__name__}), and what they do no graph can know"
+    some = any(seen_of(parts).of("_forward_hooks", "_forward_pre_hooks"))
+    for part in parts if some else ():
+        hooks = [*part._forward_hooks.values(), *part._forward_pre_hooks.values()]
+        if any(getattr(hook, "__module__", "") not in _TRACED for hook in hooks):
+            return f"the model has forward hooks (on a {type(part).__name__}), and what they do no graph can know"
     return ""
 
 

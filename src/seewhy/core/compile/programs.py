@@ -19,12 +19,13 @@ import torch
 from torch import Tensor
 
 from seewhy.core.compile.building import TORCH, Build, Prepared, Steps
+from seewhy.core.compile.checksums import Contents
 from seewhy.core.compile.closed_form import PooledHead, find_head
 from seewhy.core.compile.export import export
 from seewhy.core.compile.fastest import fastest
 from seewhy.core.compile.measuring import Pieces
 from seewhy.core.compile.obstacles import around, at_rest, hooked, kinds
-from seewhy.core.compile.state import Contents, addresses, structure
+from seewhy.core.compile.state import addresses, structure
 from seewhy.core.compile.windows import WindowPlan, plan_windows
 from seewhy.core.forward.agreement import mixes, now_and_then
 from seewhy.core.forward.demand import Use
@@ -84,6 +85,7 @@ class PreparedShape:
 
     ``steps`` are those found worth their while for scores and for gradients, of one image and of several (None: the
     model itself is as fast);
+    ``contents`` are those of the tensors that its programs hold changed copies of;
     ``pieces`` are how many samples at a time are best for each; ``agreed`` says for every use how its program compares
     with the eager network: '' if it agrees, else in words; ``uses`` counts what was used without a comparison since;
     ``engines`` says whether others than torch have been tried, ``seconds`` how long passes took without.
@@ -102,7 +104,7 @@ class PreparedShape:
     seconds: float = 0.0
     _programs: dict[Hashable, Prepared] = field(default_factory=dict)
     _plans: dict[Hashable, WindowPlan | None] = field(default_factory=dict)
-    _contents: Contents | None = None
+    contents: Contents | None = None
 
     def program(self, use: Use, measure: Measure) -> Prepared | None:
         """The program for ``use``; None where one of its layers is not in the graph, or nothing is faster."""
@@ -120,7 +122,7 @@ class PreparedShape:
             self._programs[key], counts = self._built(use, chosen)
             self._programs[key].chunk = self.pieces["scores"].samples if "scores" in self.pieces else None
             self.record.update(counts)
-            self._contents = self.build.contents()
+            self.contents = self.build.contents()
         return self._programs[key]
 
     def _built(self, use: Use, steps: Steps) -> tuple[Prepared, dict[str, int]]:
@@ -142,7 +144,7 @@ class PreparedShape:
         steps = self._steps(("scores", False), measure) or Steps()
         if key not in self._plans:
             self._plans[key] = plan_windows(*self.build.graph_of(steps), self.build.exported.spec, lo, hi)
-            self._contents = self.build.contents()
+            self.contents = self.build.contents()
         return self._plans[key]
 
     def _steps(self, kind: tuple[str, bool], measure: Measure) -> Steps | None:
@@ -166,9 +168,9 @@ class PreparedShape:
     def refresh(self, now: Hashable) -> None:
         """Forget what was made of tensors that have changed since, and what was found of it; ``now`` are their
         `addresses`."""
-        if now == self.addresses and (self._contents is None or self._contents.unchanged()):
+        if now == self.addresses and (self.contents is None or self.contents.unchanged()):
             return
-        self.addresses, self._contents = now, None
+        self.addresses, self.contents = now, None
         self._programs.clear()
         self._plans.clear()
         self.agreed.clear()
@@ -244,6 +246,12 @@ class Preparer:
         uses = {str(use): verdict or "agrees" for use, verdict in prepared.agreed.items()}
         spots = {"spot checks": f"{self.checked} samples, all alike"} if self.checked else {}
         return {"used": "agrees" in uses.values(), **prepared.record, "checked": uses, **spots}
+
+    @property
+    def contents(self) -> Contents | None:
+        """The same object as in an earlier call where every bit of the tensors that it is of was compared, and nothing
+        else of the model has changed either; None where no program depends on any."""
+        return None if self._found is None else self._found.contents
 
     def pieces(self, *, gradients: bool) -> Pieces | None:
         """How many samples at a time go through the prepared network fastest; None where that is not known."""
@@ -375,7 +383,7 @@ class Preparer:
             return "the model has backward hooks, which only its own modules call"
         if network.frozen:
             return "the model's tensors were made in inference mode"
-        if any(issubclass(kind, torch.jit.ScriptModule) for kind in set(map(type, network.parts))):
+        if any(issubclass(kind, torch.jit.ScriptModule) for kind in network.parts.types):
             return "TorchScript runs a part of the model, and torch cannot export that"
         return around(self._x) or hooked(network.parts) or kinds(network.held)
 

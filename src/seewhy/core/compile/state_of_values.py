@@ -47,7 +47,7 @@ from seewhy.core.compile.state_of_python import (
     is_python,
     refuse_shared,
 )
-from seewhy.core.network.borrowed import tensors_of
+from seewhy.core.network.parts import tensors_of
 from seewhy.errors import CapabilityError
 
 __all__ = ["Look"]
@@ -87,12 +87,16 @@ class Look:
     however many refer to it."""
 
     def __init__(self, parts: Sequence[nn.Module] = ()) -> None:
-        self._seen: dict[int, int] = {id(part): n for n, part in enumerate(parts)}
         self._parts = parts
         self._held: set[int] | None = None
         self._left = _MOST
         # an object that is made for the look (a bound method) must not give its number to the next one
         self._kept: list[Any] = []
+
+    @functools.cached_property
+    def _seen(self) -> dict[int, int]:
+        """The numbers that objects were given, those of the parts first."""
+        return {id(part): n for n, part in enumerate(self._parts)}
 
     def several(self, values: Sequence[Any], split: Split | None = None, names: Sequence[str] = ()) -> tuple[Any, ...]:
         """What is to be compared of several values, with their names if those are asked for: the plain ones as bytes,

@@ -4,7 +4,6 @@ method."""
 from __future__ import annotations
 
 import itertools
-import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -12,7 +11,6 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
-from weakref import WeakKeyDictionary, ref
 
 import torch
 from torch import Tensor, nn
@@ -21,18 +19,12 @@ from seewhy.core.network.devices import made_here
 from seewhy.core.network.fitting import does_not_fit, of_input, of_kinds, of_shapes
 from seewhy.core.network.foreign import Foreign, program_of
 from seewhy.core.network.inputs import Inputs
+from seewhy.core.network.locks import locked
+from seewhy.core.network.parts import Parts, tensors_of
 from seewhy.core.network.uncompiled import uncompiled, unrepeated
 from seewhy.errors import CapabilityError, SeewhyError, reason
 
-__all__ = ["Network", "mode_matters", "submodules", "tensors_of", "unwrap", "warning_once"]
-
-_serials = itertools.count()
-
-_locks: WeakKeyDictionary[nn.Module, tuple[int, threading.RLock]] = WeakKeyDictionary()
-
-_ordered: WeakKeyDictionary[nn.Module, tuple[list[ref[nn.Module]], list[threading.RLock]]] = WeakKeyDictionary()
-
-_guard = threading.Lock()
+__all__ = ["Network", "mode_matters", "unwrap", "warning_once"]
 
 
 def unwrap(module: nn.Module) -> nn.Module:
@@ -46,57 +38,13 @@ def unwrap(module: nn.Module) -> nn.Module:
             return module
 
 
-def submodules(root: nn.Module) -> list[nn.Module]:
-    """``root`` and everything in it, each part once, in the order of `torch.nn.Module.modules`; a tenth of its time."""
-    if type(root).named_modules is not nn.Module.named_modules:
-        return list(root.modules())  # a network of another library, whose layers are found in its own way
-    parts: dict[nn.Module, None] = {}
-    waiting: list[nn.Module | None] = [root]
-    while waiting:
-        part = waiting.pop()
-        if part is not None and part not in parts:
-            parts[part] = None
-            if children := part._modules:
-                waiting.extend(reversed(children.values()))
-    return list(parts)
-
-
-def tensors_of(parts: Sequence[nn.Module]) -> list[Tensor]:
-    """Every parameter and buffer of these submodules."""
-    kinds = [kind for part in parts for kind in (part._parameters, part._buffers) if kind]
-    return [tensor for kind in kinds for tensor in kind.values() if tensor is not None]
-
-
-def _locks_of(root: nn.Module, parts: Sequence[nn.Module]) -> list[threading.RLock]:
-    """The locks of ``root``'s parts in their global order; found once for as long as its parts are the same."""
-    known = _ordered.get(root)
-    if known is None or [part() for part in known[0]] != parts:
-        with _guard:
-            held = [_locks.get(part) or _locks.setdefault(part, (next(_serials), threading.RLock())) for part in parts]
-        known = [ref(part) for part in parts], [lock for _, lock in sorted(held, key=lambda entry: entry[0])]
-        _ordered[root] = known
-    return known[1]
-
-
 @contextmanager
-def _locked(root: nn.Module, parts: Sequence[nn.Module]) -> Iterator[None]:
-    """Hold every submodule's lock, in one global order: two networks may share a part, and no two calls may
-    deadlock."""
-    taken: list[threading.RLock] = []
-    try:
-        for lock in _locks_of(root, parts):
-            lock.acquire()
-            taken.append(lock)
-        yield
-    finally:
-        for lock in reversed(taken):
-            lock.release()
-
-
-@contextmanager
-def _eval_flags(parts: Sequence[nn.Module]) -> Iterator[list[nn.Module]]:
+def _eval_flags(parts: Parts) -> Iterator[list[nn.Module]]:
     """Every submodule in eval mode; each flag put back as it was. Gives those that were in train mode."""
-    training = [part for part in parts if getattr(part, "training", False)]  # frozen scripts have lost it
+    flags = parts.seen.of("training")
+    training = []
+    if any(flags) or len(flags) != len(parts):  # scripts keep it elsewhere, frozen ones have lost it
+        training = [part for part in parts if getattr(part, "training", False)]
     try:
         for part in training:
             part.training = False
@@ -285,7 +233,7 @@ class Network:
         self.warned = [*self.warned, *(() if self.program is None else self.program.caveats)]
         #: every submodule and tensor, for the length of a call: on a small network walks through it are what a call
         #: costs
-        self.parts: list[nn.Module] = []
+        self.parts = Parts()
         self.held: list[Tensor] = []
         #: types that its parameters have
         self.kinds: set[torch.dtype] = set()
@@ -297,12 +245,12 @@ class Network:
     @property
     def hides(self) -> bool:
         """Whether TorchScript runs some of it, whose functions nobody sees."""
-        return any(isinstance(part, torch.jit.ScriptModule) for part in self.walked)
+        return any(issubclass(kind, torch.jit.ScriptModule) for kind in self.walked.types)
 
     @property
-    def walked(self) -> Sequence[nn.Module]:
+    def walked(self) -> Parts:
         """Every submodule: as found when the network was borrowed, or else gone through now."""
-        return self.parts or (() if self.root is None else submodules(self.root))
+        return self.parts or Parts(self.root)
 
     @property
     def module(self) -> nn.Module:
@@ -347,7 +295,7 @@ class Network:
     @property
     def makeup(self) -> int:
         """What the network is made of, in a number: what is remembered of it holds as long as that is the same."""
-        return hash(tuple([(id(part), type(part)) for part in self.walked]))
+        return self.walked.makeup
 
     @contextmanager
     def borrowed(self) -> Iterator[Callable[[Tensor], Any]]:
@@ -360,25 +308,26 @@ class Network:
         with ExitStack() as stack:
             stack.enter_context(torch.inference_mode(False))
             stack.enter_context(torch.enable_grad())
-            parts = self.parts = [] if self.root is None else submodules(self.root)
-            stack.callback(self.parts.clear)
+            parts = self.parts = Parts(self.root)
+            stack.callback(parts.clear)
             if self.root is not None:
-                stack.enter_context(_locked(self.root, parts))
+                stack.enter_context(locked(self.root, parts))
             # looked at under the locks only: while another call exports the network it holds other tensors
             held = self.held = tensors_of(parts)
-            parameters = [part._parameters for part in parts if part._parameters]
+            stack.callback(held.clear)
+            parameters = filter(None, parts.seen.of("_parameters"))
             self.kinds = {tensor.dtype for kind in parameters for tensor in kind.values() if tensor is not None}
             self.kinds &= _COMPUTING
-            stack.callback(self.held.clear)
-            if any(tensor.is_meta for tensor in held):
+            devices = {tensor.device for tensor in held}
+            if any(device.type == "meta" for device in devices):
                 raise CapabilityError(
                     f"{type(self.root).__name__} has weights on the meta device, which hold no numbers; load them "
                     "(module.to_empty(device='cpu'), then load_state_dict)"
                 )
-            self.hooked_backward = any(part._backward_hooks or part._backward_pre_hooks for part in parts)
+            self.hooked_backward = any(parts.seen.of("_backward_hooks", "_backward_pre_hooks"))
             self.frozen = any(map(Tensor.is_inference, held))
-            devices = {tensor.device.index for tensor in held if tensor.is_cuda}
-            stack.enter_context(torch.random.fork_rng(sorted(d for d in devices if d is not None)))
+            cards = (device.index for device in devices if device.type == "cuda")
+            stack.enter_context(torch.random.fork_rng(sorted(n for n in cards if n is not None)))
             inputs = self.inputs
             if self.root is None:
                 yield self.model if inputs is None else partial(inputs.call, self.model)
@@ -395,7 +344,7 @@ class Network:
                     warnings.warn(message, UserWarning, stacklevel=2)
                 if said is not None:
                     said.add(message)
-            if any(issubclass(kind, nn.RNNBase) for kind in set(map(type, parts))):
+            if any(issubclass(kind, nn.RNNBase) for kind in parts.types):
                 # cuDNN differentiates recurrent layers in train mode only
                 stack.enter_context(torch.backends.cudnn.flags(enabled=False))
             stack.enter_context(uncompiled(parts))
@@ -413,7 +362,7 @@ class Network:
                 return torch.func.functional_call(root, clones, given, named) if clones else root(*given, **named)
 
             def call(x: Tensor) -> Any:
-                buffers.keep()
+                self.keep_buffers()
                 try:
                     with places():
                         return run(x) if inputs is None else inputs.call(run, x)
@@ -453,9 +402,11 @@ class Network:
             self.warned.append(words)
 
     def keep_buffers(self) -> None:
-        """Have the buffers put back when the network is given back. For whoever runs anything in the module other than
-        by the borrowed callable, and for what sees every call of torch's functions, which sees the copying, too."""
+        """Have the buffers put back when the network is given back, and its parts looked at anew. For whoever runs
+        anything in the module other than by the borrowed callable, and for what sees every call of torch's functions,
+        which sees the copying, too."""
         self._buffers.keep()
+        self.parts.forget()
 
     def put_back_buffers(self) -> None:
         """Have the buffers as they were when they were first kept, now, and look after them again from here on."""

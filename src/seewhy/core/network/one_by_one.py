@@ -7,13 +7,13 @@ one, tells it here, and everything that runs several samples asks here.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from torch import nn
 
 from seewhy.core.network.borrowed import Network
+from seewhy.core.network.parts import Parts
 
 __all__ = ["goes_by_batch", "keep_apart", "key_of", "one_by_one"]
 
@@ -61,6 +61,6 @@ def key_of(network: Network) -> Any:
     return network.model
 
 
-def _by_their_batch(parts: Sequence[nn.Module]) -> bool:
-    kinds = {kind for kind in set(map(type, parts)) if issubclass(kind, nn.modules.batchnorm._BatchNorm)}
+def _by_their_batch(parts: Parts) -> bool:
+    kinds = {kind for kind in parts.types if issubclass(kind, nn.modules.batchnorm._BatchNorm)}
     return any(part._buffers.get("running_mean", part) is None for part in parts if type(part) in kinds)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,29 +18,34 @@ import torch
 import torch.utils.checkpoint as checkpointing
 from torch import nn
 
+from seewhy.core.network.parts import Parts
+
 __all__ = ["uncompiled", "unrepeated"]
 
-_COMPILED = "_compiled_call_impl"
+#: where a module keeps its compiled call, and a ``torch.compile`` around it the module
+_COMPILED, _WITHIN = "_compiled_call_impl", "_orig_mod"
 
 
 @contextmanager
-def uncompiled(parts: Sequence[nn.Module]) -> Iterator[None]:
+def uncompiled(parts: Parts) -> Iterator[None]:
     """No part runs as ``module.compile()`` or a ``torch.compile`` around it has it run. The parts' locks are held."""
     before: list[tuple[dict[str, Any], str, Any]] = []
     try:
-        for part in parts:
+        seen = parts.seen
+        some = any(seen.of(_COMPILED)) or any(_WITHIN in inner for inner in filter(None, seen.of("_modules")))
+        for part in parts if some else ():  # nearly never
             own = part.__dict__
-            if own.get(_COMPILED) is None and "_orig_mod" not in own.get("_modules", ()):
-                continue  # nearly all
             if isinstance(part, torch.jit.ScriptModule):
                 continue
             if own.get(_COMPILED) is not None:
                 before.append((own, _COMPILED, own[_COMPILED]))
                 own[_COMPILED] = None
-            inner = part._modules.get("_orig_mod")
+            inner = part._modules.get(_WITHIN)
             if isinstance(inner, nn.Module) and "forward" in own:  # torch.compile(part), somewhere inside
                 before.append((own, "forward", own["forward"]))
                 own["forward"] = inner
+        if before:
+            parts.forget()
         yield
     finally:
         for own, name, value in reversed(before):

@@ -155,8 +155,9 @@ class Engine:
         grids = {a.place: proof for a in answers if (proof := proofs.get(a.place)) is not None}
         grids |= {name: proof for _, name in self.session.asked if (proof := proofs.get(name)) is not None}
         return Outcome(
-            answers, self.shared.forward.outputs, self.spent, interrupted, self.preparer.record, grids | self.tokens
-        )
+            answers, self.shared.forward.outputs, self.spent, interrupted, self.preparer.record, grids | self.tokens,
+            self.preparer.contents,
+        )  # fmt: skip
 
     def _advance(self, runner: Runner, answers: Any) -> None:
         """Hand over answers until the job waits for a backward or a stream, or ends."""

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from seewhy.core import asks
 from seewhy.core.asks import Stream
+from seewhy.core.compile.checksums import Contents
 from seewhy.core.forward.costs import Spent
 from seewhy.core.layers.verdicts import Proof
 from seewhy.core.network.outputs import Outputs
@@ -81,7 +82,8 @@ class Outcome:
     """A batch that is done: the answers in the order of the jobs, the forward, and the passes in all.
 
     ``interrupted`` runs hold only the answers of jobs that were done or could stop early; ``prepared`` says in words
-    what prepared programs did; ``grids`` what pictures said of the places.
+    what prepared programs did, ``contents`` are those of the model's tensors that these depend on; ``grids`` what
+    pictures said of the places.
     """
 
     answers: list[Answer]
@@ -90,6 +92,7 @@ class Outcome:
     interrupted: bool = False
     prepared: Mapping[str, Any] = field(default_factory=dict)
     grids: Mapping[str, Proof] = field(default_factory=dict)
+    contents: Contents | None = None
 
 
 Running = Generator[Any, Any, Any]
