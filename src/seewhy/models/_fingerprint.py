@@ -127,7 +127,8 @@ def cached_fingerprint(module: nn.Module, contents: Contents | None = None) -> s
     counts every in-place operation except those through ``.data``; the values, looked at through views that are kept,
     catch those that touch a whole tensor. Tensors that cannot tell their version (inference mode) or have nothing to
     look at are never cached. ``contents`` are those that a prepared program of the module depends on, found unchanged
-    in this call with everything else that it depends on: then only what they do not cover is looked at again.
+    in this call with everything else that it depends on: then only what they do not cover is looked at again, and no
+    single value changes unseen in what they do.
     """
     known = _taken.get(module)
     contents = contents if unwrap(module) is module else None  # a program stands for what is inside
@@ -135,15 +136,18 @@ def cached_fingerprint(module: nn.Module, contents: Contents | None = None) -> s
         return known.digest
     parts = Parts(module)
     tensors, words = tensors_of(parts), _words(parts)
-    if known is None or not known.same(tensors, words):
+    same = known is not None and known.same(tensors, words)
+    if known is not None and same and contents is None:
+        return known.digest
+    digest = fingerprint(module)  # also where contents are new: those before them may have been found changed
+    if known is None or not same or digest != known.digest:
         if any(t.is_inference() or t.is_meta or t.layout != torch.strided or t.is_quantized for t in tensors):
-            return fingerprint(module)
+            return digest
         samples = _samples(tensors)
-        known = _Taken(tuple(tensors), addresses(tensors), samples, samples.now(), words, fingerprint(module))
-        _taken[module] = known
+        known = _taken[module] = _Taken(tuple(tensors), addresses(tensors), samples, samples.now(), words, digest)
     if contents is not None:
         known.hold_with(contents)
-    return known.digest
+    return digest
 
 
 def _samples(tensors: Iterable[Tensor]) -> Bits:

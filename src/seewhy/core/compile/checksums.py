@@ -45,27 +45,30 @@ class Bits:
 #: tensors below this many bytes are compared as they are
 _SMALL = 16384
 
-#: how many numbers of 8 bytes of a large tensor are summed up together, each far from the next
+#: how many numbers of 8 bytes of a large tensor are summed up together at most, each far from the next
 _TOGETHER = 32
 
-#: tensors from this many bytes on are worth several threads: torch's sums take them, numpy's begin sooner
-_LARGE = 1 << 20
 
+def for_sums(bits: Tensor, shape: Sequence[int]) -> tuple[Tensor | None, Tensor]:
+    """A view [m, n] of the ``bits`` of a large tensor of that ``shape``, to be summed up along its first axis, and the
+    rest; None for a small one.
 
-def for_sums(bits: Tensor) -> tuple[Tensor | None, Tensor]:
-    """A view [32, n] of the ``bits`` of a large tensor, to be summed up along its first axis, and the rest; None for a
-    small one.
-
-    What is summed up together lies n places apart, a prime number that does not divide the tensor's length: values that
-    change places within a kernel, a channel or a layer come into other sums, and so do whole channels, as long as there
-    are no more than n of them.
+    What is summed up together lies n places apart. That is a prime number, longer than every axis and no divisor of the
+    tensor's length: slices along any axis that change places (filters, channels, the rows of a kernel) come into other
+    sums, and so do two numbers anywhere, unless they lie a multiple of n apart.
     """
-    if bits.numel() < _SMALL or bits.storage_offset() % 8:
-        return None, bits
     words = bits.numel() // 8
-    apart = next(n for n in range(words // _TOGETHER, 1, -1) if words % n and _is_prime(n))
-    summed = 8 * _TOGETHER * apart
-    return bits[:summed].view(torch.int64).reshape(_TOGETHER, apart), bits[summed:]
+    # there is a prime between any number and its double
+    together = min(_TOGETHER, words // (2 * max(shape))) if len(shape) > 1 else _TOGETHER
+    if bits.numel() < _SMALL or together < _FEW or bits.storage_offset() % 8:
+        return None, bits
+    apart = next(n for n in range(words // together, 1, -1) if words % n and _is_prime(n))
+    summed = 8 * together * apart
+    return bits[:summed].view(torch.int64).reshape(together, apart), bits[summed:]
+
+
+#: where fewer would be summed up together, a tensor is compared as it is
+_FEW = 2
 
 
 def _is_prime(number: int) -> bool:
@@ -79,30 +82,19 @@ def digest(tensor: Tensor) -> bytes:
         return b""
     with torch.no_grad():
         bits = tensor.detach().resolve_conj().resolve_neg().contiguous().reshape(-1).view(torch.uint8)
-        summed, rest = for_sums(bits)
+        summed, rest = for_sums(bits, tensor.shape)
         parts = [rest] if summed is None else [summed.sum(0).view(torch.uint8), rest]
         return b"".join(np.from_dlpack(part.cpu()).tobytes() for part in parts)
 
 
 class _Sums:
     """Sums over the bits of the large tensors of one device, as they are whenever they are asked for; ``views`` are
-    those of `for_sums`.
-
-    Where reading them again costs little, along the other axis, too: then any two numbers that change places are seen.
-    """
+    those of `for_sums`."""
 
     def __init__(self, views: Sequence[Tensor]) -> None:
-        device = views[0].device
-        near = [device.type == "cpu" and view.nbytes < _LARGE for view in views]
-        lengths = [sum(view.shape) if twice else view.shape[1] for view, twice in zip(views, near, strict=True)]
-        self._room = torch.empty(sum(lengths), dtype=torch.int64, device=device)
-        self._by_numpy, self._by_torch = [], []
-        for view, twice, room in zip(views, near, torch.split(self._room, lengths), strict=True):
-            if twice:
-                columns, rows = np.split(np.from_dlpack(room), [view.shape[1]])
-                self._by_numpy.append((np.from_dlpack(view), columns, rows))
-            else:
-                self._by_torch.append((view, room))
+        lengths = [view.shape[1] for view in views]
+        self._room = torch.empty(sum(lengths), dtype=torch.int64, device=views[0].device)
+        self._jobs = [*zip(views, torch.split(self._room, lengths), strict=True)]
         self._sum_up()
         self._before = self._room.clone()
 
@@ -113,11 +105,8 @@ class _Sums:
 
     def _sum_up(self) -> None:
         """Write them as they are now."""
-        for bits, columns, rows in self._by_numpy:
-            np.add.reduce(bits, axis=0, out=columns)
-            np.add.reduce(bits, axis=1, out=rows)
         with torch.no_grad():
-            for view, room in self._by_torch:
+            for view, room in self._jobs:
                 torch.sum(view, 0, out=room)
 
 
@@ -138,7 +127,7 @@ class Contents:
                 self._odd.append(tensor)
                 self._where.discard((tensor.data_ptr(), tensor.nbytes))
                 continue
-            summed, rest = for_sums(dense.reshape(-1).view(torch.uint8))
+            summed, rest = for_sums(dense.reshape(-1).view(torch.uint8), tensor.shape)
             small.append(rest)
             if summed is not None:
                 large.setdefault(summed.device, []).append(summed)

@@ -19,7 +19,7 @@ from seewhy.core.forward.agreement import rounding
 from seewhy.core.forward.result import Forward
 from seewhy.core.intercept.head import Squash
 from seewhy.core.network.outputs import Outputs
-from seewhy.core.targets import Target, scores
+from seewhy.core.targets import Logit, Target, scores
 
 __all__ = ["Closed", "PooledHead", "find_head"]
 
@@ -87,6 +87,10 @@ _SQUASHES: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
+#: whose targets say themselves how they depend on the scores
+_OURS = tuple(kind.__module__ for kind in (Target, Logit))
+
+
 @dataclass(frozen=True, eq=False)
 class Closed:
     """The end of one forward in closed form: of the layer ``place``, activation [B, C, *positions]."""
@@ -99,7 +103,7 @@ class Closed:
         """Whether the forward's own scores, all of them numbers, are what its own call of the linear layer gave for the
         mean of its own activation."""
         logits = self.forward.outputs.logits
-        if not isinstance(self.forward.outputs.raw, Tensor) or logits.ndim != 2 or not bool(logits.isfinite().all()):
+        if not isinstance(self.forward.outputs.raw, Tensor) or logits.ndim != 2 or not self.forward.outputs.finite:
             return False
         read = [c.features for c in self.forward.linears if c.weight is self.tail.weight and c.result is logits]
         mean = self.forward.activation(self.place).detach().flatten(2).mean(2)
@@ -113,7 +117,19 @@ class Closed:
 
     def weights(self, targets: Sequence[Target], *, linear: bool = False) -> Tensor | None:
         """d score / d mean of each channel, [B, C]; None if it has to be ``linear`` in the scores and is not."""
-        logits = self.forward.outputs.logits.detach().requires_grad_()
+        slope = self._slope(targets, linear=linear)
+        if slope is None:
+            return None
+        # most targets read few of the scores; the others' weights are numbers, as the scores are, and count for nothing
+        read = slope.any(0).nonzero()[:, 0]
+        return slope[:, read] @ self.tail.weight.detach()[read].to(slope)
+
+    def _slope(self, targets: Sequence[Target], *, linear: bool) -> Tensor | None:
+        """d score / d logits, [B, K]; None if it has to be ``linear`` and is not."""
+        logits = self.forward.outputs.logits.detach()
+        if (known := _slopes(targets, logits)) is not None:
+            return known
+        logits.requires_grad_()
         kind = self.forward.outputs.ends_in
         with torch.enable_grad():
             squash = _SQUASHES.get(kind)
@@ -123,13 +139,9 @@ class Closed:
             again = Outputs(raw, self.forward.outputs.batch, [] if squash is None else [Squash(kind, logits, raw)])
             score = scores(again, targets)
             if not score.requires_grad:
-                return torch.zeros_like(logits @ self.tail.weight.to(logits)).detach()
+                return torch.zeros_like(logits).detach()
             (slope,) = torch.autograd.grad(score.sum(), logits, create_graph=linear)
-        if linear and slope.requires_grad:
-            return None
-        # most targets read few of the scores; the others' weights are numbers, as the scores are, and count for nothing
-        read = slope.detach().any(0).nonzero()[:, 0]
-        return slope.detach()[:, read] @ self.tail.weight.detach()[read].to(slope)
+        return None if linear and slope.requires_grad else slope.detach()
 
     def gradient(self, targets: Sequence[Target]) -> tuple[Tensor, bool]:
         """d score / d activation, [B, C, *positions], and whether the score depends on it at all."""
@@ -139,3 +151,13 @@ class Closed:
         weights = weights / activation.shape[2:].numel()
         grad = weights.reshape(*weights.shape, *(1 for _ in activation.shape[2:])).expand(activation.shape)
         return grad.to(activation), True
+
+
+def _slopes(targets: Sequence[Target], logits: Tensor) -> Tensor | None:
+    """The targets' slopes, a row for each sample, where all of them are the same whatever the ``logits`` [B, K] are;
+    None where some are not. What somebody has made of a class of ours may score in another way."""
+    slopes = {
+        target: target.slope(logits) if type(target).__module__ in _OURS else None for target in dict.fromkeys(targets)
+    }
+    rows = [slope for target in targets if (slope := slopes[target]) is not None]
+    return torch.stack(rows) if len(rows) == len(targets) else None

@@ -102,6 +102,8 @@ class PreparedShape:
     record: dict[str, Any] = field(default_factory=dict)
     engines: bool = False
     seconds: float = 0.0
+    #: the linear layers that read the means of layers, as far as they were looked for
+    tails: dict[str, PooledHead | None] = field(default_factory=dict)
     _programs: dict[Hashable, Prepared] = field(default_factory=dict)
     _plans: dict[Hashable, WindowPlan | None] = field(default_factory=dict)
     contents: Contents | None = None
@@ -328,8 +330,11 @@ class Preparer:
         """The linear layer that reads the mean of ``layer`` and gives the scores; None for any other end."""
         if self._found is None or self._found.build is None:
             return None
-        nodes = self._found.build.places.get(layer.partition("#")[0], [])
-        return find_head(self._found.build.exported, nodes[0]) if len(nodes) == 1 else None
+        tails, build = self._found.tails, self._found.build
+        if layer not in tails:
+            nodes = build.places.get(layer.partition("#")[0], [])
+            tails[layer] = find_head(build.exported, nodes[0]) if len(nodes) == 1 else None
+        return tails[layer]
 
     def trusted(self, use: Use) -> bool:
         """Whether the program for ``use`` need not be compared any more."""

@@ -258,7 +258,9 @@ class Session:
         live = None if start is None else start(leaf.detach())
         with ExitStack() as stack:
             tape = stack.enter_context(
-                capture(demand.places, graph=demand.graph, edits=edits, optional=demand.optional)
+                capture(
+                    demand.places, graph=demand.graph, edits=edits, optional=demand.optional, rewritten=live is None
+                )
             )
             attention.surveyed, attention.running = tape.seen, tape.running
             if demand.survey:

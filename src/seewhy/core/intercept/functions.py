@@ -62,10 +62,9 @@ class Interceptor(TorchFunctionMode):
 
     def __init__(self, tables: Sequence[Mapping[str, Handler]]) -> None:
         super().__init__()
+        self._tables = tables
+        #: by name, those that were met so far: of all functions that have handlers a forward calls few
         self._chains: dict[str, tuple[Handler, ...]] = {}
-        for table in tables:
-            for name, handler in table.items():
-                self._chains[name] = (*self._chains.get(name, ()), handler)
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
@@ -75,7 +74,9 @@ class Interceptor(TorchFunctionMode):
         if name is None:
             name = _names[func] = canonical_name(func)
         chain = self._chains.get(name)
-        if chain is None or not _first_tensor(args, kwargs):
+        if chain is None:
+            chain = self._chains[name] = tuple(table[name] for table in self._tables if name in table)
+        if not chain or not _first_tensor(args, kwargs):
             return func(*args, **(kwargs or {}))
         return _next(chain, 0)(Call(func, name, args, kwargs or {}))
 

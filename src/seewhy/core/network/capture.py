@@ -127,12 +127,15 @@ def capture(
     graph: Graph = "full",
     edits: Mapping[str, Edit] | None = None,
     optional: frozenset[str] = frozenset(),
+    rewritten: bool = True,
 ) -> Iterator[Tape]:
     """Capture ``places`` for the forwards run inside.
 
     ``graph`` says what is recorded for gradients: everything (``"full"``), what follows the first captured layer
     (``"lazy"``: nothing upstream is kept in memory or differentiated), or nothing (``"none"``). ``edits`` replace the
-    activation of a place. Raises `CapabilityError` when a layer gives no tensor, or never runs and is not ``optional``.
+    activation of a place. ``rewritten`` says whether anybody may write into what a place gave: a prepared program does
+    not. Raises `CapabilityError` when a layer gives no tensor, or never runs and is not
+    ``optional``.
     """
     tape, calls = Tape(), dict.fromkeys(places, 0)
     functions: dict[str, set[str]] = {}
@@ -159,11 +162,11 @@ def capture(
                 if edit is not None and graph == "none":
                     new = tape.activations[key] = edit(raw)
                 elif edit is not None:  # gradients are those at what travels on
-                    new = _catch(tape, key, edit(raw), False, wanted=True)
+                    new = _catch(tape, key, edit(raw), False, wanted=True, rewritten=True)
                 else:
                     # enabled here even where the model itself has switched gradients off around this layer
                     with torch.set_grad_enabled(graph != "none"):
-                        new = _catch(tape, key, raw, aliased or among, wanted=graph != "none")
+                        new = _catch(tape, key, raw, aliased or among, wanted=graph != "none", rewritten=rewritten)
                 if new is not None and aliased:
                     raw.copy_(new)
                     return None
@@ -351,8 +354,14 @@ def _among(edge: GradientEdge, others: Sequence[GradientEdge | None]) -> bool:
     return any(o is not None and o.node is edge.node and o.output_nr == edge.output_nr for o in others)
 
 
-def _catch(tape: Tape, key: str, raw: Tensor, aliased: bool, *, wanted: bool) -> Tensor | None:
+def _catch(tape: Tape, key: str, raw: Tensor, aliased: bool, *, wanted: bool, rewritten: bool) -> Tensor | None:
     """Put ``raw`` on the tape; gives what travels on in its stead, None if ``raw`` itself does."""
+    if not rewritten and raw.grad_fn is None and not raw.is_inference():
+        if wanted and raw.is_floating_point():
+            raw.requires_grad_()
+        tape.activations[key] = raw
+        tape.edges.pop(key, None)
+        return None
     earlier = tape.sent.get(id(raw))
     untouched = earlier is not None and not earlier[1].is_inference() and earlier[1]._version == 0
     if earlier is not None and untouched:  # a container's output that is its last child's, just caught

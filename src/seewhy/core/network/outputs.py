@@ -214,6 +214,13 @@ class Outputs:
         return (low, high) if low <= high else (-math.inf, math.inf)
 
     @cached_property
+    def finite(self) -> bool:
+        """Whether every one of the `logits` is a number."""
+        if self._final is None:
+            return all(map(math.isfinite, self._range))
+        return bool(self.logits.isfinite().all())
+
+    @cached_property
     def score_unit(self) -> str:
         """What `logits` are: ``"logit"``; ``"probability"``, ``"log-probability"`` or ``"output"``, a number without a
         name, for what was made of a softmax by steps that are not followed or not seen, or lies between 0 and 1

@@ -60,6 +60,11 @@ class Target(ABC):
         """What D-RISE follows: of an object how alike to it the most similar proposal is; of anything else itself."""
         return self
 
+    def slope(self, logits: Tensor) -> Tensor | None:
+        """d score / d ``logits`` [B, K] of one sample, [K], where that is the same whatever the logits are; None where
+        it is not, or is not known without a graph."""
+        return None
+
     def unit(self, output: Outputs) -> str:
         """What the score is counted in: ``"logit"``, ``"probability"``, ``"activation"``...; ``"score"`` where nothing
         is known."""
@@ -129,6 +134,14 @@ class Combination(Target):
     def settled(self, output: Outputs, row: int) -> Target:
         """Each of them settled."""
         return Combination(tuple((weight, target.settled(output, row)) for weight, target in self.terms))
+
+    def slope(self, logits: Tensor) -> Tensor | None:
+        """The same sum of slopes."""
+        slopes = [target.slope(logits) for _, target in self.terms]
+        known = [slope for slope in slopes if slope is not None]
+        if len(known) < len(slopes):
+            return None
+        return torch.stack([weight * slope for (weight, _), slope in zip(self.terms, known, strict=True)]).sum(0)
 
     def likeness(self) -> Target:
         """The same sum of likenesses."""

@@ -31,6 +31,10 @@ class Logit(Target):
         """Every sample's score, [B]."""
         return column(output.logits, self.k, "class")
 
+    def slope(self, logits: Tensor) -> Tensor:
+        """1 at the class."""
+        return _alone(logits, self.k)
+
     def unit(self, output: Outputs) -> str:
         """What the score is counted in."""
         return output.score_unit
@@ -110,6 +114,10 @@ class Centred(Target):
         """Every sample's score, [B]."""
         return column(output.logits, self.k, "class") - output.logits.mean(1)
 
+    def slope(self, logits: Tensor) -> Tensor:
+        """1 at the class, less its share at all."""
+        return _alone(logits, self.k) - 1 / logits.shape[1]
+
     def unit(self, output: Outputs) -> str:
         """What the score is counted in."""
         return output.score_unit
@@ -135,6 +143,10 @@ class Margin(Target):
         """Every sample's score, [B]."""
         return column(output.logits, self.a, "class") - column(output.logits, self.b, "class")
 
+    def slope(self, logits: Tensor) -> Tensor:
+        """1 at one class, -1 at the other."""
+        return _alone(logits, self.a) - _alone(logits, self.b)
+
     def unit(self, output: Outputs) -> str:
         """What the score is counted in."""
         return output.score_unit
@@ -142,3 +154,11 @@ class Margin(Target):
     def describe(self, label: Label = unnamed) -> str:
         """The target in words."""
         return f"{class_name(self.a, label)} − {class_name(self.b, label)}"
+
+
+def _alone(logits: Tensor, k: int) -> Tensor:
+    """1 at class ``k`` of rows of ``logits`` [B, K], 0 elsewhere: [K]."""
+    column(logits, k, "class")
+    slope = torch.zeros_like(logits[0])
+    slope[k] = 1
+    return slope
