@@ -23,7 +23,12 @@ METHODS: dict[str, dict[str, Any]] = {
     "saliency": {},
     "occlusion": {"window": 32, "stride": 16},
     "integrated-gradients": {"rule": "gauss-legendre", "steps": 50},
-}
+    "integrated-gradients, 20": {"method": "integrated-gradients", "rule": "gauss-legendre", "steps": 20},
+    "twelve-methods": {"method": (
+        "saliency", "input-x-gradient", "guided-backprop", "deconvnet", "grad-cam", "grad-cam-pp", "xgrad-cam",
+        "hires-cam", "layer-cam", "eigen-cam", "guided-grad-cam", "ablation-cam",
+    )},
+}  # fmt: skip
 #: calls below so many seconds feel what lies in the processor's caches when they begin
 _SHORT = 0.5
 #: from this call on spot checks come once in so many
@@ -118,9 +123,10 @@ def _serve() -> int:
         began = time.perf_counter()
         if "network" in what:
             torch.manual_seed(0)
-            net = getattr(torchvision.models, what["network"])(weights=None).eval()
+            named = what["network"]
+            net = seewhy.load() if named == "builtin" else getattr(torchvision.models, named)(weights=None).eval()
         else:
-            seewhy.explain(net, x, what["method"], 1, prepare=True, **METHODS[what["method"]])
+            seewhy.explain_all(net, x, target=1, prepare=True, **{"method": what["method"], **METHODS[what["method"]]})
         print(json.dumps({"seconds": time.perf_counter() - began}), flush=True)
     return 0
 

@@ -25,6 +25,7 @@ from seewhy.core.compile.export import export
 from seewhy.core.compile.fastest import fastest
 from seewhy.core.compile.measuring import Pieces
 from seewhy.core.compile.obstacles import around, at_rest, hooked, kinds
+from seewhy.core.compile.onnx_part import can_run
 from seewhy.core.compile.state import addresses, structure
 from seewhy.core.compile.windows import WindowPlan, plan_windows
 from seewhy.core.forward.agreement import mixes, now_and_then
@@ -262,11 +263,13 @@ class Preparer:
     def expect(self, samples: int = 0, seconds_each: float | None = None) -> None:
         """Prepare, if the eager passes of ``samples`` to come, of ``seconds_each`` each, and those that were, are
         worth it; and try other engines, if those with programs are."""
-        if self._idle or (self._found is not None and self._found.engines):
+        to_come = samples * (seconds_each or 0.0)
+        if self._found is not None:
+            self._consider_engines(self._found, to_come)
+        if self._idle or self._found is not None:
             return
         root = self._network.key
         known = _prepared.get(root, {}).get(self._key)
-        to_come = samples * (seconds_each or 0.0)
         if known is None and self._mode == "auto" and self._eager.seconds + to_come < self._price(seconds_each):
             return
         try:
@@ -281,9 +284,14 @@ class Preparer:
             known = self._prepare(now)
             _prepared.setdefault(root, {})[self._key] = known
         known.refresh(addresses(self._network.held))
-        if not known.engines and (self._mode != "auto" or known.seconds + to_come >= _ENGINES):
-            known.try_engines()
+        self._consider_engines(known, to_come)
         self._found = known
+
+    def _consider_engines(self, known: PreparedShape, to_come: float) -> None:
+        """Have other engines tried, if passes of so many seconds ``to_come``, and those that were, are worth it."""
+        worth = self._mode != "auto" or known.seconds + to_come >= _ENGINES
+        if worth and not known.engines and can_run(self._x):
+            known.try_engines()
 
     def log(self, seconds: float, samples: int) -> None:
         """Note that passes of so many ``samples`` took so long."""
